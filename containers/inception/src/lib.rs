@@ -1,0 +1,1 @@
+//! The inception model server.

@@ -1,0 +1,1 @@
+//! The lgbm model server.

@@ -1,0 +1,1 @@
+//! The noop model server.

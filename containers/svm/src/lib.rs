@@ -1,0 +1,1 @@
+//! The svm model server.

@@ -1,0 +1,1 @@
+//! The vgg model server.

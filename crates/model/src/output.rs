@@ -1,0 +1,67 @@
+//! One answer of a model.
+
+use crate::DataType;
+
+/// The output for one input.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Raw bytes.
+    Bytes(Vec<u8>),
+    /// 32-bit integers.
+    Ints(Vec<i32>),
+    /// Single-precision numbers.
+    Floats(Vec<f32>),
+    /// Double-precision numbers.
+    Doubles(Vec<f64>),
+    /// Text.
+    Text(String),
+}
+
+impl Output {
+    /// The type that goes on the wire.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Output::Bytes(_) => DataType::Bytes,
+            Output::Ints(_) => DataType::Ints,
+            Output::Floats(_) => DataType::Floats,
+            Output::Doubles(_) => DataType::Doubles,
+            Output::Text(_) => DataType::Strings,
+        }
+    }
+
+    /// Appends the elements as little-endian bytes.
+    pub fn write_to(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Output::Bytes(values) => bytes.extend_from_slice(values),
+            Output::Ints(values) => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+            Output::Floats(values) => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+            Output::Doubles(values) => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+            Output::Text(text) => bytes.extend_from_slice(text.as_bytes()),
+        }
+    }
+
+    /// The output as text, for the protocol that knows only text: numbers become a JSON array.
+    pub fn to_text(&self) -> String {
+        match self {
+            Output::Bytes(values) => format!("{values:?}"),
+            Output::Ints(values) => format!("{values:?}"),
+            Output::Floats(values) => format!("{values:?}"),
+            Output::Doubles(values) => format!("{values:?}"),
+            Output::Text(text) => text.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_little_endian_on_the_wire_and_json_in_text() {
+        let mut bytes = Vec::new();
+        Output::Floats(vec![1.0, -0.5]).write_to(&mut bytes);
+        assert_eq!(bytes, [0, 0, 0x80, 0x3f, 0, 0, 0, 0xbf]);
+        assert_eq!(Output::Floats(vec![1.0, -0.5]).to_text(), "[1.0, -0.5]");
+        assert_eq!(Output::Text("cat".into()).to_text(), "cat");
+    }
+}
