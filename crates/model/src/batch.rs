@@ -57,7 +57,7 @@ impl Batch<'_> {
 /// Elements of `data_type` in `bytes`, or an error if they do not fill whole elements.
 pub fn element_count(data_type: DataType, bytes: &[u8]) -> Result<usize, InputError> {
     let size = data_type.element_size();
-    if bytes.len() % size != 0 {
+    if !bytes.len().is_multiple_of(size) {
         return Err(InputError(format!(
             "{} bytes do not make whole {data_type} of {size} bytes",
             bytes.len()

@@ -1,1 +1,12 @@
-//! transport
+//! What the ZeroMQ loops of frontend, model servers and driver stand on.
+//!
+//! - [`Frame`]: a frame that is counted, not copied, when it is kept or sent on.
+//! - [`recv`], [`send`]: whole multipart messages, without waiting.
+//! - [`Wake`], [`Timer`]: what a loop polls beside its sockets. `zmq_poll` counts whole milliseconds, so deadlines come
+//!   from a timer that the kernel keeps.
+
+mod fds;
+mod frame;
+
+pub use fds::{Timer, Wake};
+pub use frame::{Frame, recv, send};

@@ -131,12 +131,43 @@ pub(crate) fn counted_u64s<'a>(
     Ok(words[1..].iter().map(|word| u64::from_le_bytes(*word)))
 }
 
-/// Concatenates little-endian numbers into one small frame's bytes.
-macro_rules! numbers {
-    ($($number:expr),* $(,)?) => {{
-        let mut bytes = Vec::new();
-        $(bytes.extend_from_slice(&$number.to_le_bytes());)*
-        bytes
-    }};
+/// Writes numbers into a small frame, on the stack: the counterpart of [`Numbers`].
+pub(crate) struct Header {
+    bytes: [u8; Header::MAX],
+    length: usize,
 }
-pub(crate) use numbers;
+
+impl Header {
+    /// The longest header of all messages: that of an answer.
+    const MAX: usize = 68;
+
+    pub(crate) fn new() -> Header {
+        Header {
+            bytes: [0; Header::MAX],
+            length: 0,
+        }
+    }
+
+    pub(crate) fn u32(self, number: u32) -> Header {
+        self.append(&number.to_le_bytes())
+    }
+
+    pub(crate) fn u64(self, number: u64) -> Header {
+        self.append(&number.to_le_bytes())
+    }
+
+    pub(crate) fn frame<F: Frame>(&self) -> F {
+        F::copied(&self.bytes[..self.length])
+    }
+
+    fn append(mut self, number: &[u8]) -> Header {
+        self.bytes[self.length..][..number.len()].copy_from_slice(number);
+        self.length += number.len();
+        self
+    }
+}
+
+/// Whole microseconds of a duration, for a `u64` on the wire.
+pub(crate) fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

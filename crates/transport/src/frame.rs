@@ -1,0 +1,226 @@
+//! A reference-counted ZeroMQ frame. The only module with unsafe code: the `zmq` crate's `Message` cannot be cloned, and
+//! sending consumes it, so an input that may have to be sent again could not be kept without a copy.
+#![expect(unsafe_code, reason = "libzmq's C API")]
+
+use std::{cell::UnsafeCell, ffi::c_void, fmt, slice};
+
+use zmq::{Error, Socket};
+use zmq_sys::zmq_msg_t;
+
+/// One frame of a multipart message. A clone shares the bytes.
+///
+/// `UnsafeCell` because libzmq marks a message as shared when it is copied; it makes `Frame` not `Sync`, rightly.
+pub struct Frame(UnsafeCell<zmq_msg_t>);
+
+impl Frame {
+    /// Below this many bytes a copy is cheaper than what sharing holds on to: a small received frame is a part of
+    /// libzmq's receive buffer of 8 KiB, which lives as long as the frame.
+    const SHARED_FROM: usize = 4096;
+
+    /// The frame to keep after its message has been handled: shared if it is large, a copy if it is small.
+    pub fn keep(&self) -> Frame {
+        if self.as_ref().len() >= Frame::SHARED_FROM {
+            self.clone()
+        } else {
+            Frame::from(self.as_ref())
+        }
+    }
+
+    fn empty() -> Frame {
+        let frame = Frame(UnsafeCell::new(zmq_msg_t::default()));
+        // SAFETY: the pointer is to a zmq_msg_t that is ours; initialising an empty one cannot fail.
+        unsafe { zmq_sys::zmq_msg_init(frame.0.get()) };
+        frame
+    }
+}
+
+impl From<&[u8]> for Frame {
+    fn from(bytes: &[u8]) -> Frame {
+        let frame = Frame(UnsafeCell::new(zmq_msg_t::default()));
+        // SAFETY: after success the message has room for `bytes.len()` bytes at zmq_msg_data, and nobody else knows it.
+        unsafe {
+            let failed = zmq_sys::zmq_msg_init_size(frame.0.get(), bytes.len());
+            assert_eq!(failed, 0, "out of memory for a frame of {}", bytes.len());
+            let data = zmq_sys::zmq_msg_data(frame.0.get());
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), data.cast(), bytes.len());
+        }
+        frame
+    }
+}
+
+impl From<Vec<u8>> for Frame {
+    fn from(bytes: Vec<u8>) -> Frame {
+        if bytes.len() < Frame::SHARED_FROM {
+            return Frame::from(&bytes[..]);
+        }
+        let frame = Frame(UnsafeCell::new(zmq_msg_t::default()));
+        let bytes = Box::new(bytes);
+        let (data, length) = (bytes.as_ptr(), bytes.len());
+        // SAFETY: libzmq reads `length` bytes at `data`, which `free` gives back exactly once, with the box as its hint.
+        unsafe {
+            let hint = Box::into_raw(bytes).cast();
+            let failed = zmq_sys::zmq_msg_init_data(
+                frame.0.get(),
+                data.cast_mut().cast(),
+                length,
+                Some(free),
+                hint,
+            );
+            assert_eq!(failed, 0, "out of memory for a frame");
+        }
+        frame
+    }
+}
+
+/// Called by libzmq, on any thread, when the last frame that shares the bytes is gone.
+unsafe extern "C" fn free(_data: *mut c_void, hint: *mut c_void) {
+    // SAFETY: `hint` is the box that `From<Vec<u8>>` gave away.
+    drop(unsafe { Box::from_raw(hint.cast::<Vec<u8>>()) });
+}
+
+impl Clone for Frame {
+    fn clone(&self) -> Frame {
+        let copy = Frame::empty();
+        // SAFETY: both are initialised messages; libzmq counts references atomically.
+        let failed = unsafe { zmq_sys::zmq_msg_copy(copy.0.get(), self.0.get()) };
+        assert_eq!(failed, 0, "a valid frame can be copied");
+        copy
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        // SAFETY: the message is initialised and ours.
+        unsafe { zmq_sys::zmq_msg_close(self.0.get()) };
+    }
+}
+
+impl AsRef<[u8]> for Frame {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: data and size belong together, and live and stand still as long as the borrow of the frame.
+        unsafe {
+            let length = zmq_sys::zmq_msg_size(self.0.get());
+            if length == 0 {
+                return &[];
+            }
+            slice::from_raw_parts(zmq_sys::zmq_msg_data(self.0.get()).cast(), length)
+        }
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_ref().fmt(f)
+    }
+}
+
+impl wire::Frame for Frame {
+    fn copied(bytes: &[u8]) -> Frame {
+        Frame::from(bytes)
+    }
+    fn owned(bytes: Vec<u8>) -> Frame {
+        Frame::from(bytes)
+    }
+}
+
+/// Takes one multipart message from the socket into `message`, whose old content is dropped. False if there is none.
+pub fn recv(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<bool> {
+    message.clear();
+    loop {
+        let frame = Frame::empty();
+        // SAFETY: the frame is an initialised message, the socket lives as long as its borrow.
+        let received =
+            unsafe { zmq_sys::zmq_msg_recv(frame.0.get(), socket.as_mut_ptr(), zmq::DONTWAIT) };
+        if received < 0 {
+            match last_error() {
+                Error::EINTR => continue,
+                Error::EAGAIN if message.is_empty() => return Ok(false),
+                error => return Err(error),
+            }
+        }
+        // SAFETY: the frame is an initialised message.
+        let more = unsafe { zmq_sys::zmq_msg_more(frame.0.get()) } != 0;
+        message.push(frame);
+        if !more {
+            return Ok(true);
+        }
+    }
+}
+
+/// Sends `message` as one multipart message, without waiting, and leaves it empty whatever happens.
+///
+/// A ROUTER that is told to (`ROUTER_MANDATORY`) answers `EHOSTUNREACH` if the peer is gone and `EAGAIN` if it does not
+/// read; the message is then dropped whole.
+pub fn send(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<()> {
+    let last = message.len().saturating_sub(1);
+    for (index, frame) in message.drain(..).enumerate() {
+        let more = if index == last { 0 } else { zmq::SNDMORE };
+        // SAFETY: the frame is an initialised message; after success it is an empty one, which drop closes as well.
+        while unsafe {
+            zmq_sys::zmq_msg_send(frame.0.get(), socket.as_mut_ptr(), zmq::DONTWAIT | more)
+        } < 0
+        {
+            match last_error() {
+                Error::EINTR => {}
+                error => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn last_error() -> Error {
+    // SAFETY: reads a thread-local number.
+    Error::from_raw(unsafe { zmq_sys::zmq_errno() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair() -> (Socket, Socket) {
+        let context = zmq::Context::new();
+        let left = context.socket(zmq::PAIR).unwrap();
+        let right = context.socket(zmq::PAIR).unwrap();
+        left.bind("tcp://127.0.0.1:*").unwrap();
+        let address = left.get_last_endpoint().unwrap().unwrap();
+        right.connect(&address).unwrap();
+        (left, right)
+    }
+
+    fn wait(socket: &mut Socket) -> Vec<Frame> {
+        let mut message = Vec::new();
+        socket.poll(zmq::POLLIN, 5_000).unwrap();
+        assert!(recv(socket, &mut message).unwrap());
+        message
+    }
+
+    #[test]
+    fn a_message_arrives_with_all_its_frames_and_is_sent_again_from_the_same_bytes() {
+        let (mut left, mut right) = pair();
+        for size in [0, 33, 34, 4095, 4096, 700_000] {
+            let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
+            let kept = Frame::from(bytes.clone());
+            for _ in 0..2 {
+                let mut message = vec![Frame::from(&b"head"[..]), kept.clone()];
+                assert_eq!(left.poll(zmq::POLLOUT, 5_000), Ok(1));
+                send(&mut left, &mut message).unwrap();
+                assert!(message.is_empty());
+                let got = wait(&mut right);
+                assert_eq!(got.len(), 2);
+                assert_eq!(got[0].as_ref(), b"head");
+                assert_eq!(got[1].keep().as_ref(), bytes);
+                let shared = got[1].keep().as_ref().as_ptr() == got[1].as_ref().as_ptr();
+                assert_eq!(shared, size >= 4096);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_receive_is_no_error() {
+        let (mut left, _right) = pair();
+        let mut message = vec![Frame::from(&b"old"[..])];
+        assert_eq!(recv(&mut left, &mut message), Ok(false));
+        assert!(message.is_empty());
+    }
+}
