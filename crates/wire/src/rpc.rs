@@ -16,7 +16,7 @@
 //! | message    | version 3                                                     | version 4                                          |
 //! |------------|---------------------------------------------------------------|----------------------------------------------------|
 //! | registered | -                                                             | 0, session (8) + replica (4) + heartbeat in ms (4) |
-//! | request    | 1, message id (4), 0 (4), header size (8), header, inputs...  | 1, [`Request`] header (24), header, inputs...      |
+//! | request    | 1, message id (4), 0 (4), header size (8), header, inputs...  | 1, [`RequestHead`] (24), header, inputs...      |
 //! | heartbeat  | 2, 0 keep-alive or 1 metadata wanted (4)                      | the same                                           |
 //! | goodbye    | -                                                             | 4                                                  |
 //! | refused    | -                                                             | 5, text                                            |
@@ -153,6 +153,15 @@ pub struct Registered {
 /// A batch to predict.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request<'a, F> {
+    /// What stands before the inputs.
+    pub head: RequestHead,
+    /// The inputs, one frame each.
+    pub inputs: &'a [F],
+}
+
+/// What a request says of its inputs. On the wire, version 4: session (8), message id (4), 0 (4), microseconds left (8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestHead {
     /// The frontend's session; `None` in version 3.
     pub session: Option<u64>,
     /// Names the batch in its response.
@@ -161,8 +170,6 @@ pub struct Request<'a, F> {
     pub time_left: Option<Duration>,
     /// The type of every input.
     pub input_type: DataType,
-    /// The inputs, one frame each.
-    pub inputs: &'a [F],
 }
 
 /// The outputs of a batch. On the wire, version 4: session (8), message id (4), output type (4), [`Times`] (4 x 8).

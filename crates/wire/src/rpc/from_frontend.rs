@@ -45,7 +45,9 @@ impl<'a, F: Frame> FromFrontend<'a, F> {
     /// Version 3 has no registration reply, refusal or goodbye: for it, these append nothing.
     pub fn encode(&self, version: Version, out: &mut Vec<F>) {
         match (self, version) {
-            (FromFrontend::Request(request), _) => encode_request(request, version, out),
+            (FromFrontend::Request(request), _) => {
+                request.head.encode(version, request.inputs.iter(), out);
+            }
             (FromFrontend::KeepAlive, _) => encode_heartbeat(0, version, out),
             (FromFrontend::MetadataWanted, _) => encode_heartbeat(1, version, out),
             (_, Version::V3) => {}
@@ -69,36 +71,39 @@ impl<'a, F: Frame> FromFrontend<'a, F> {
     }
 }
 
-fn encode_request<F: Frame>(request: &Request<'_, F>, version: Version, out: &mut Vec<F>) {
-    let count = request.inputs.len() as u64;
-    let mut header = Vec::with_capacity(8 * (request.inputs.len() + 2));
-    header.extend(u64::from(request.input_type.code()).to_le_bytes());
-    header.extend(count.to_le_bytes());
-    for input in request.inputs {
-        header.extend((input.as_ref().len() as u64).to_le_bytes());
-    }
-    open(out, version, CONTENT);
-    match version {
-        Version::V3 => {
-            out.push(F::copied(&request.message_id.to_le_bytes()));
-            out.push(F::copied(&PREDICT.to_le_bytes()));
-            out.push(F::copied(&(header.len() as u64).to_le_bytes()));
+impl RequestHead {
+    /// Appends the frames of a request with these inputs, which are cloned, that is, counted and not copied.
+    pub fn encode<'a, F: Frame + 'a>(
+        &self,
+        version: Version,
+        inputs: impl ExactSizeIterator<Item = &'a F> + Clone,
+        out: &mut Vec<F>,
+    ) {
+        let mut header = Vec::with_capacity(8 * (inputs.len() + 2));
+        header.extend(u64::from(self.input_type.code()).to_le_bytes());
+        header.extend((inputs.len() as u64).to_le_bytes());
+        for input in inputs.clone() {
+            header.extend((input.as_ref().len() as u64).to_le_bytes());
         }
-        Version::V4 => {
-            let left = request.time_left.map_or(NO_DEADLINE, micros);
-            let session = request.session.unwrap_or_default();
-            out.push(
+        open(out, version, CONTENT);
+        match version {
+            Version::V3 => {
+                out.push(F::copied(&self.message_id.to_le_bytes()));
+                out.push(F::copied(&PREDICT.to_le_bytes()));
+                out.push(F::copied(&(header.len() as u64).to_le_bytes()));
+            }
+            Version::V4 => out.push(
                 Header::new()
-                    .u64(session)
-                    .u32(request.message_id)
+                    .u64(self.session.unwrap_or_default())
+                    .u32(self.message_id)
                     .u32(PREDICT)
-                    .u64(left)
+                    .u64(self.time_left.map_or(NO_DEADLINE, micros))
                     .frame(),
-            );
+            ),
         }
+        out.push(F::owned(header));
+        out.extend(inputs.cloned());
     }
-    out.push(F::owned(header));
-    out.extend(request.inputs.iter().cloned());
 }
 
 fn encode_heartbeat<F: Frame>(kind: u32, version: Version, out: &mut Vec<F>) {
@@ -146,13 +151,13 @@ fn decode_v3<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, DecodeError> {
         });
     };
     predict_only(u32_frame(request_type.as_ref(), "request type")?)?;
-    Ok(Request {
+    let head = RequestHead {
         session: None,
         message_id: u32_frame(message_id.as_ref(), "message id")?,
         time_left: None,
         input_type: check_inputs(header.as_ref(), inputs)?,
-        inputs,
-    })
+    };
+    Ok(Request { head, inputs })
 }
 
 fn decode_v4<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, DecodeError> {
@@ -162,18 +167,18 @@ fn decode_v4<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, DecodeError> {
             got: frames.len() + 3,
         });
     };
-    let mut head = Numbers::of(head.as_ref(), 24, "header of a request")?;
-    let session = Some(head.u64());
-    let message_id = head.u32();
-    predict_only(head.u32())?;
-    let left = head.u64();
-    Ok(Request {
+    let mut numbers = Numbers::of(head.as_ref(), 24, "header of a request")?;
+    let session = Some(numbers.u64());
+    let message_id = numbers.u32();
+    predict_only(numbers.u32())?;
+    let left = numbers.u64();
+    let head = RequestHead {
         session,
         message_id,
         time_left: (left != NO_DEADLINE).then(|| Duration::from_micros(left)),
         input_type: check_inputs(header.as_ref(), inputs)?,
-        inputs,
-    })
+    };
+    Ok(Request { head, inputs })
 }
 
 /// Compares the inputs with the header that states their type, number and sizes; answers their type.

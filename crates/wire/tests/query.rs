@@ -1,0 +1,152 @@
+//! The ZeroMQ client protocol on bytes: as Clipper's client of 2017 writes and reads it, and the native dialect.
+
+use std::time::Duration;
+
+use model::DataType;
+use proptest::prelude::*;
+use wire::{DecodeError, query::*};
+
+type Frames = Vec<Vec<u8>>;
+
+fn u32s(numbers: &[u32]) -> Vec<u8> {
+    numbers.iter().flat_map(|n| n.to_le_bytes()).collect()
+}
+
+fn clipper_request(code: u32, count: u32, input: &[u8]) -> Frames {
+    vec![
+        vec![],
+        u32s(&[7]),
+        u32s(&[8]),
+        b"app".to_vec(),
+        u32s(&[code]),
+        u32s(&[count]),
+        input.to_vec(),
+    ]
+}
+
+#[test]
+fn the_request_of_clippers_client_is_read() {
+    let frames = clipper_request(2, 2, &[0; 8]);
+    let request = Request::decode(&frames).unwrap();
+    assert_eq!((request.client_id, request.request_id), (7, 8));
+    assert_eq!((request.app, request.input_type), ("app", DataType::Floats));
+    assert_eq!((request.session, request.deadline), (None, None));
+    assert_eq!(request.input, &[0; 8]);
+}
+
+#[test]
+fn what_crashed_the_original_is_an_error_here() {
+    let cases = [
+        clipper_request(9, 0, &[]),
+        clipper_request(2, 3, &[0; 8]),
+        clipper_request(2, u32::MAX, &[]),
+        clipper_request(2, 2, &[0; 8])[..6].to_vec(),
+        vec![],
+    ];
+    for frames in cases {
+        assert!(Request::decode(&frames).is_err(), "{frames:?}");
+    }
+}
+
+#[test]
+fn answers_and_connect_replies_have_the_bytes_that_clippers_client_reads() {
+    let answer = Answer {
+        session: 1,
+        request_id: 8,
+        status: Status::Ok,
+        reason: "",
+        output_type: DataType::Strings,
+        output: b"cat",
+        timing: Timing::default(),
+    };
+    let mut frames = Frames::new();
+    answer.encode(Dialect::Clipper, &mut frames);
+    assert_eq!(frames, [vec![], u32s(&[8]), u32s(&[4]), b"cat".to_vec()]);
+
+    let connected = Connected {
+        session: 1,
+        client_id: 7,
+    };
+    let mut frames = Frames::new();
+    connected.encode(Dialect::Clipper, &mut frames);
+    assert_eq!(frames, [vec![], u32s(&[7])]);
+    assert_eq!(decode_connect(&[vec![], vec![]]), Ok(Dialect::Clipper));
+}
+
+#[test]
+fn the_native_dialect_reads_back_as_it_was_written() {
+    let mut frames = Frames::new();
+    encode_connect(&mut frames);
+    assert_eq!(decode_connect(&frames), Ok(Dialect::Native));
+
+    let connected = Connected {
+        session: u64::MAX,
+        client_id: 7,
+    };
+    let mut frames = Frames::new();
+    connected.encode(Dialect::Native, &mut frames);
+    assert_eq!(Connected::decode(&frames), Ok(connected));
+
+    let input = vec![1, 2, 3];
+    let request = Request {
+        session: Some(3),
+        client_id: 7,
+        request_id: 8,
+        app: "vgg",
+        input_type: DataType::Bytes,
+        deadline: Some(Duration::from_millis(20)),
+        input: &input,
+    };
+    let mut frames = Frames::new();
+    request.encode(&mut frames);
+    assert_eq!(Request::decode(&frames), Ok(request));
+
+    let answer = Answer {
+        session: 3,
+        request_id: 8,
+        status: Status::Default,
+        reason: "timed out in queue",
+        output_type: DataType::Strings,
+        output: b"TIMEOUT",
+        timing: Timing {
+            batch_size: 4,
+            replica_id: 1,
+            queued: 10,
+            away: 20,
+            waited: 1,
+            predicting: 15,
+            replying: 2,
+        },
+    };
+    let mut frames = Frames::new();
+    answer.encode(Dialect::Native, &mut frames);
+    assert_eq!(Answer::decode(&frames), Ok(answer));
+}
+
+#[test]
+fn half_an_element_is_an_error() {
+    let mut frames = Frames::new();
+    let input = vec![0; 7];
+    Request {
+        session: Some(3),
+        client_id: 7,
+        request_id: 8,
+        app: "vgg",
+        input_type: DataType::Floats,
+        deadline: None,
+        input: &input,
+    }
+    .encode(&mut frames);
+    let error = Request::decode(&frames).unwrap_err();
+    assert!(matches!(error, DecodeError::Inconsistent { .. }));
+}
+
+proptest! {
+    #[test]
+    fn no_message_panics(frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..70), 0..9)) {
+        let _ = Request::decode(&frames);
+        let _ = Answer::decode(&frames);
+        let _ = Connected::decode(&frames);
+        let _ = decode_connect(&frames);
+    }
+}
