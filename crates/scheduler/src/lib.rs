@@ -1,1 +1,497 @@
-//! scheduler
+//! Which queries go to which replica, and when: a state machine without I/O and without a clock.
+//!
+//! In: a query came, a replica joined, answered or left, time passed. Out: [`Action`]s, and from a response the queries
+//! that it answers. Every method is told the time, as what has passed since any fixed moment.
+//!
+//! - One queue per model version, earliest deadline first; several replicas pull from it.
+//! - A batch takes what is waiting, up to the model version's maximum. Idle replicas come first. A busy one gets its next
+//!   batch ahead when that is full, or when the running one is expected to end soon: a few queries sent ahead early would
+//!   freeze a small batch, and could not move to a replica that falls idle.
+//! - A query is answered with the default output when its deadline passes, wherever it is.
+//! - A replica that dies hands its queries back. The batch that it was computing may have killed it: each of its queries
+//!   is tried once more, in a batch of its own.
+
+mod queue;
+mod replica;
+
+use std::{collections::HashMap, collections::VecDeque, fmt, sync::Arc, time::Duration};
+
+use model::DataType;
+use slab::Slab;
+
+use queue::Queue;
+use replica::{Batch, Replica};
+
+/// Time since a moment that all calls share.
+pub type Now = Duration;
+
+/// An application: what clients name in their queries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    /// Its name.
+    pub name: String,
+    /// The type of its inputs.
+    pub input_type: DataType,
+    /// The answer to a query whose time has passed.
+    pub default_output: String,
+    /// How long a query may take.
+    pub objective: Duration,
+}
+
+/// A model's name and version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelVersion {
+    /// The model's name.
+    pub name: String,
+    /// The version.
+    pub version: String,
+}
+
+impl fmt::Display for ModelVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.name, self.version)
+    }
+}
+
+/// What a replica brings when it joins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joining {
+    /// What it serves.
+    pub model: ModelVersion,
+    /// The type of its inputs.
+    pub input_type: DataType,
+    /// Batches that it wants in flight, at least 1.
+    pub batches_in_flight: usize,
+    /// The largest batch that it can take, if there is a limit.
+    pub max_batch: Option<usize>,
+}
+
+/// A query on its arrival.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arriving<'a, P> {
+    /// The application that it names.
+    pub app: &'a str,
+    /// The type of its input.
+    pub input_type: DataType,
+    /// How long it may take, if that is not the application's objective.
+    pub within: Option<Duration>,
+    /// What comes with it.
+    pub payload: P,
+}
+
+/// Names a replica from its joining until it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReplicaKey(usize);
+
+/// Names a batch between a [`Action::Send`] and its response.
+pub type BatchId = u32;
+
+/// Names a query while it is in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueryKey(usize);
+
+/// What the caller has to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action<P> {
+    /// Send a batch: the inputs are at [`Scheduler::payload`] until its response or its replica's end.
+    Send(Send),
+    /// Answer a query with its application's default output.
+    Default(Finished<P>, Reason),
+}
+
+/// A batch to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// To whom.
+    pub replica: ReplicaKey,
+    /// The batch's name.
+    pub batch: BatchId,
+    /// Its queries, in order.
+    pub queries: Vec<QueryKey>,
+    /// The earliest deadline among them.
+    pub deadline: Now,
+}
+
+/// A query that left the scheduler.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished<P> {
+    /// What came with it.
+    pub payload: P,
+    /// Its application.
+    pub app: Arc<App>,
+    /// When it came.
+    pub arrived: Now,
+}
+
+/// A response's batch, as it was sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answered<P> {
+    /// When it was sent.
+    pub sent: Now,
+    /// Its queries in order; `None` where the default output has been given already.
+    pub queries: Vec<Option<Finished<P>>>,
+}
+
+/// Why a query is answered with the default output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No replica of the application's model is connected, or no model is linked.
+    NoReplica,
+    /// Its deadline passed before it was sent.
+    TimedOutInQueue,
+    /// Its deadline passed while a replica had it.
+    TimedOutAtReplica,
+    /// Two replicas died while computing it.
+    ReplicaDied,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::NoReplica => "no replica connected",
+            Reason::TimedOutInQueue => "timed out in queue",
+            Reason::TimedOutAtReplica => "timed out at the replica",
+            Reason::ReplicaDied => "replica died",
+        })
+    }
+}
+
+/// A query that is not taken, with what came with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such application.
+    #[error("no application with this name")]
+    UnknownApp,
+    /// The input is not of the application's type.
+    #[error("the application takes {expected}, not {got}")]
+    InputType {
+        /// The application's.
+        expected: DataType,
+        /// The query's.
+        got: DataType,
+    },
+}
+
+/// The state machine. `P` is what comes with a query: its input, and where the answer goes.
+#[derive(Debug)]
+pub struct Scheduler<P> {
+    apps: HashMap<String, AppState>,
+    current: HashMap<String, ModelVersion>,
+    versions: HashMap<ModelVersion, Version>,
+    replicas: Slab<Replica>,
+    queries: Slab<Query<P>>,
+    actions: VecDeque<Action<P>>,
+    next_batch: BatchId,
+    next_sequence: u64,
+}
+
+#[derive(Debug)]
+struct AppState {
+    app: Arc<App>,
+    model: Option<String>,
+}
+
+/// A model version: its queue, and the replicas that pull from it.
+#[derive(Debug, Default)]
+struct Version {
+    max_batch: Option<usize>,
+    input_type: Option<DataType>,
+    queue: Queue,
+    replicas: Vec<ReplicaKey>,
+}
+
+#[derive(Debug)]
+struct Query<P> {
+    /// `None` once the default output has been given for it while a replica has it.
+    payload: Option<P>,
+    app: Arc<App>,
+    arrived: Now,
+    deadline: Now,
+    /// Its place among the queries of one deadline.
+    sequence: u64,
+    /// A replica died computing it: it goes alone, and is not tried a third time.
+    suspect: bool,
+}
+
+impl<P> Query<P> {
+    /// What the caller gets back, unless it has it already.
+    fn finish(self) -> Option<Finished<P>> {
+        Some(Finished {
+            payload: self.payload?,
+            app: self.app,
+            arrived: self.arrived,
+        })
+    }
+}
+
+impl<P> Scheduler<P> {
+    /// An empty scheduler. Batches are numbered from `first_batch`, wrapping around.
+    pub fn new(first_batch: BatchId) -> Scheduler<P> {
+        Scheduler {
+            apps: HashMap::new(),
+            current: HashMap::new(),
+            versions: HashMap::new(),
+            replicas: Slab::new(),
+            queries: Slab::new(),
+            actions: VecDeque::new(),
+            next_batch: first_batch,
+            next_sequence: 0,
+        }
+    }
+
+    /// Adds an application, or replaces it; queries that are under way keep what they came with.
+    pub fn set_app(&mut self, app: App) {
+        let model = self.apps.remove(&app.name).and_then(|old| old.model);
+        let name = app.name.clone();
+        let app = Arc::new(app);
+        self.apps.insert(name, AppState { app, model });
+    }
+
+    /// Links an application to a model.
+    pub fn link(&mut self, app: &str, model: &str) {
+        if let Some(app) = self.apps.get_mut(app) {
+            app.model = Some(model.to_owned());
+        }
+    }
+
+    /// Says what a model version takes: replicas of another input type get no work. Without a maximum, batches are of one.
+    pub fn set_model(&mut self, model: ModelVersion, input_type: DataType, max: Option<usize>) {
+        let version = self.versions.entry(model).or_default();
+        version.input_type = Some(input_type);
+        version.max_batch = max;
+    }
+
+    /// From now on, queries for the model go to this version; older ones finish their own.
+    pub fn set_current_version(&mut self, model: ModelVersion) {
+        self.current.insert(model.name.clone(), model);
+    }
+
+    /// A replica is ready for work.
+    pub fn on_joined(&mut self, joining: Joining) -> ReplicaKey {
+        let version = self.versions.entry(joining.model.clone()).or_default();
+        let key = ReplicaKey(self.replicas.insert(Replica::new(joining)));
+        version.replicas.push(key);
+        key
+    }
+
+    /// The type that replicas of this model version must take, once it is known.
+    pub fn input_type(&self, model: &ModelVersion) -> Option<DataType> {
+        self.versions.get(model)?.input_type
+    }
+
+    /// A query came. Call [`Scheduler::dispatch`] when all that came has been told.
+    pub fn on_query(&mut self, arriving: Arriving<'_, P>, now: Now) -> Result<(), (P, Refusal)> {
+        let Arriving {
+            app,
+            input_type,
+            within,
+            payload,
+        } = arriving;
+        let Some(AppState { app, model }) = self.apps.get(app) else {
+            return Err((payload, Refusal::UnknownApp));
+        };
+        if input_type != app.input_type {
+            let expected = app.input_type;
+            let got = input_type;
+            return Err((payload, Refusal::InputType { expected, got }));
+        }
+        let query = Query {
+            payload: Some(payload),
+            app: app.clone(),
+            arrived: now,
+            deadline: now.saturating_add(within.unwrap_or(app.objective)),
+            sequence: self.next_sequence,
+            suspect: false,
+        };
+        self.next_sequence += 1;
+        let version = model
+            .as_ref()
+            .and_then(|model| self.current.get(model))
+            .and_then(|current| self.versions.get_mut(current))
+            .filter(|version| !version.replicas.is_empty());
+        match version {
+            Some(version) => {
+                let (deadline, sequence) = (query.deadline, query.sequence);
+                let key = QueryKey(self.queries.insert(query));
+                version.queue.push(deadline, sequence, key);
+            }
+            None => default(&mut self.actions, query, Reason::NoReplica),
+        }
+        Ok(())
+    }
+
+    /// A replica answered a batch, or failed it: its queries leave. `None` if it has no such batch.
+    pub fn on_answered(
+        &mut self,
+        replica: ReplicaKey,
+        batch: BatchId,
+        now: Now,
+    ) -> Option<Answered<P>> {
+        let batch = self.replicas.get_mut(replica.0)?.take(batch, now)?;
+        let queries = batch
+            .queries
+            .iter()
+            .map(|key| self.queries.remove(key.0).finish())
+            .collect();
+        Some(Answered {
+            sent: batch.sent,
+            queries,
+        })
+    }
+
+    /// A replica is gone: what it had goes back to the queue.
+    pub fn on_left(&mut self, replica: ReplicaKey) {
+        let Some(gone) = self.replicas.try_remove(replica.0) else {
+            return;
+        };
+        let version = self
+            .versions
+            .get_mut(&gone.model)
+            .expect("a version stays as long as its replicas");
+        version.replicas.retain(|key| *key != replica);
+        for (position, batch) in gone.in_flight.into_iter().enumerate() {
+            for key in batch.queries {
+                let query = &mut self.queries[key.0];
+                let computing = position == 0;
+                if query.payload.is_none() || (computing && query.suspect) {
+                    let query = self.queries.remove(key.0);
+                    default(&mut self.actions, query, Reason::ReplicaDied);
+                    continue;
+                }
+                query.suspect |= computing;
+                version.queue.push(query.deadline, query.sequence, key);
+            }
+        }
+    }
+
+    /// Gives the default output to every query whose deadline has passed, then hands out work.
+    pub fn dispatch(&mut self, now: Now) {
+        self.expire(now);
+        for version in self.versions.values_mut() {
+            while let Some(key) = next_replica(version, &self.replicas, now) {
+                let replica = &mut self.replicas[key.0];
+                let max = max_batch(version.max_batch, replica);
+                let queries = version
+                    .queue
+                    .take_batch(max, |key| self.queries[key.0].suspect);
+                let deadline = queries
+                    .iter()
+                    .map(|key| self.queries[key.0].deadline)
+                    .min()
+                    .expect("a batch is never empty");
+                let batch = self.next_batch;
+                self.next_batch = batch.wrapping_add(1);
+                replica.in_flight.push_back(Batch {
+                    id: batch,
+                    queries: queries.clone(),
+                    sent: now,
+                    deadline,
+                });
+                replica.sent(now);
+                self.actions.push_back(Action::Send(Send {
+                    replica: key,
+                    batch,
+                    queries,
+                    deadline,
+                }));
+            }
+        }
+    }
+
+    /// When [`Scheduler::dispatch`] has something to do though nothing else happens.
+    pub fn next_wake(&self) -> Option<Now> {
+        let queued = self.versions.values().filter_map(|v| v.queue.earliest());
+        let ahead = self
+            .versions
+            .values()
+            .filter(|version| version.queue.earliest().is_some())
+            .flat_map(|version| &version.replicas)
+            .filter_map(|key| self.replicas[key.0].ahead_at());
+        let away = self
+            .replicas
+            .iter()
+            .flat_map(|(_, replica)| &replica.in_flight)
+            .map(|batch| batch.deadline)
+            .filter(|deadline| *deadline != Now::MAX);
+        queued.chain(ahead).chain(away).min()
+    }
+
+    /// What is to be done next.
+    pub fn next_action(&mut self) -> Option<Action<P>> {
+        self.actions.pop_front()
+    }
+
+    /// What came with a query of a batch; `None` once its default output has been given.
+    pub fn payload(&self, query: QueryKey) -> Option<&P> {
+        self.queries.get(query.0)?.payload.as_ref()
+    }
+
+    /// Queries that are waiting for a replica of this model version.
+    pub fn waiting(&self, model: &ModelVersion) -> usize {
+        self.versions.get(model).map_or(0, |v| v.queue.len())
+    }
+
+    fn expire(&mut self, now: Now) {
+        for version in self.versions.values_mut() {
+            while let Some(key) = version.queue.pop_expired(now) {
+                let query = self.queries.remove(key.0);
+                default(&mut self.actions, query, Reason::TimedOutInQueue);
+            }
+        }
+        for (_, replica) in &mut self.replicas {
+            for batch in &mut replica.in_flight {
+                if batch.deadline > now {
+                    continue;
+                }
+                let mut next = Now::MAX;
+                for key in &batch.queries {
+                    let query = &mut self.queries[key.0];
+                    if query.deadline > now {
+                        next = next.min(query.deadline);
+                    } else if let Some(payload) = query.payload.take() {
+                        let finished = Finished {
+                            payload,
+                            app: query.app.clone(),
+                            arrived: query.arrived,
+                        };
+                        let action = Action::Default(finished, Reason::TimedOutAtReplica);
+                        self.actions.push_back(action);
+                    }
+                }
+                batch.deadline = next;
+            }
+        }
+    }
+}
+
+fn default<P>(actions: &mut VecDeque<Action<P>>, query: Query<P>, reason: Reason) {
+    actions.extend(query.finish().map(|query| Action::Default(query, reason)));
+}
+
+/// The replica that the next batch goes to: an idle one, else a busy one whose next batch may go ahead; among equals the
+/// one that has waited longest.
+fn next_replica(version: &Version, replicas: &Slab<Replica>, now: Now) -> Option<ReplicaKey> {
+    version.queue.earliest()?;
+    let key = version
+        .replicas
+        .iter()
+        .copied()
+        .filter(|key| {
+            let replica = &replicas[key.0];
+            replica.has_room() && version.input_type.is_none_or(|t| t == replica.input_type)
+        })
+        .min_by_key(|key| {
+            let replica = &replicas[key.0];
+            (replica.in_flight.len(), replica.last_sent)
+        })?;
+    let replica = &replicas[key.0];
+    let full = version.queue.len() >= max_batch(version.max_batch, replica);
+    let goes =
+        replica.in_flight.is_empty() || full || replica.ahead_at().is_some_and(|at| at <= now);
+    goes.then_some(key)
+}
+
+fn max_batch(of_version: Option<usize>, replica: &Replica) -> usize {
+    let max = of_version.unwrap_or(1);
+    max.min(replica.max_batch.unwrap_or(max)).max(1)
+}

@@ -1,0 +1,102 @@
+//! A replica as the scheduler sees it: what it has, and how fast it is.
+
+use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
+
+use model::DataType;
+
+use crate::{BatchId, Joining, ModelVersion, Now, QueryKey};
+
+/// How long before the expected end of the running batch the next one goes ahead, although it is not full. It covers
+/// the way to the replica; it is cut to a quarter of the batch's time, so that fast models fill their batches.
+const LEAD: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) model: ModelVersion,
+    pub(crate) input_type: DataType,
+    pub(crate) max_batch: Option<usize>,
+    /// The first one is computing, the others wait at the replica.
+    pub(crate) in_flight: VecDeque<Batch>,
+    pub(crate) last_sent: Now,
+    room: usize,
+    /// When the first batch in flight began, as far as can be told from here.
+    began: Now,
+    pace: Pace,
+}
+
+/// A batch that a replica has.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) id: BatchId,
+    pub(crate) queries: Vec<QueryKey>,
+    pub(crate) sent: Now,
+    /// The earliest deadline among the queries that have not been given the default output.
+    pub(crate) deadline: Now,
+}
+
+impl Replica {
+    pub(crate) fn new(joining: Joining) -> Replica {
+        Replica {
+            model: joining.model,
+            input_type: joining.input_type,
+            max_batch: joining.max_batch,
+            in_flight: VecDeque::new(),
+            last_sent: Now::ZERO,
+            room: joining.batches_in_flight.max(1),
+            began: Now::ZERO,
+            pace: Pace::default(),
+        }
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.in_flight.len() < self.room
+    }
+
+    /// Call it after a batch has been put in flight.
+    pub(crate) fn sent(&mut self, now: Now) {
+        self.last_sent = now;
+        if self.in_flight.len() == 1 {
+            self.began = now;
+        }
+    }
+
+    /// Takes a batch out of flight because it has been answered.
+    pub(crate) fn take(&mut self, id: BatchId, now: Now) -> Option<Batch> {
+        let position = self.in_flight.iter().position(|batch| batch.id == id)?;
+        let batch = self.in_flight.remove(position)?;
+        if position == 0 {
+            self.pace
+                .learn(batch.queries.len(), now.saturating_sub(self.began));
+            self.began = now;
+        }
+        Some(batch)
+    }
+
+    /// When a further batch may go ahead that is not full; `None` if it may not, or not yet known.
+    pub(crate) fn ahead_at(&self) -> Option<Now> {
+        let running = self.in_flight.front()?;
+        if !self.has_room() {
+            return None;
+        }
+        let expected = self.pace.expect(running.queries.len())?;
+        Some(self.began + expected - LEAD.min(expected / 4))
+    }
+}
+
+/// How long batches take, by their size.
+#[derive(Debug, Default)]
+struct Pace(BTreeMap<usize, Duration>);
+
+impl Pace {
+    /// Moves an eighth of the way to what was seen: smooth, and follows a change within a few batches.
+    fn learn(&mut self, size: usize, took: Duration) {
+        self.0
+            .entry(size)
+            .and_modify(|mean| *mean = (*mean * 7 + took) / 8)
+            .or_insert(took);
+    }
+
+    fn expect(&self, size: usize) -> Option<Duration> {
+        self.0.get(&size).copied()
+    }
+}

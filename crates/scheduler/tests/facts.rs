@@ -1,0 +1,299 @@
+//! What a client, a replica or a user of the frontend would notice of the scheduler, one fact per test.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use model::DataType;
+use scheduler::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ms(milliseconds: u64) -> Now {
+    Duration::from_millis(milliseconds)
+}
+
+fn version(number: &str) -> ModelVersion {
+    ModelVersion {
+        name: "m".into(),
+        version: number.into(),
+    }
+}
+
+/// One application, linked to version 1 of one model with this maximum batch.
+fn serving(max_batch: usize) -> Scheduler<u32> {
+    let mut scheduler = Scheduler::new(u32::MAX);
+    scheduler.set_app(App {
+        name: "a".into(),
+        input_type: DataType::Floats,
+        default_output: "none".into(),
+        objective: SECOND,
+    });
+    scheduler.link("a", "m");
+    scheduler.set_model(version("1"), DataType::Floats, Some(max_batch));
+    scheduler.set_current_version(version("1"));
+    scheduler
+}
+
+fn join(scheduler: &mut Scheduler<u32>, number: &str) -> ReplicaKey {
+    scheduler.on_joined(Joining {
+        model: version(number),
+        input_type: DataType::Floats,
+        batches_in_flight: 2,
+        max_batch: None,
+    })
+}
+
+fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Now) {
+    let arriving = Arriving {
+        app: "a",
+        input_type: DataType::Floats,
+        within: None,
+        payload,
+    };
+    scheduler.on_query(arriving, now).unwrap();
+}
+
+/// Dispatches, and lists what is sent: replica, batch, payloads.
+fn sent(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<(ReplicaKey, BatchId, Vec<u32>)> {
+    scheduler.dispatch(now);
+    let mut sent = Vec::new();
+    while let Some(action) = scheduler.next_action() {
+        let Action::Send(send) = action else {
+            panic!("{action:?}");
+        };
+        let payloads = send
+            .queries
+            .iter()
+            .map(|key| *scheduler.payload(*key).unwrap());
+        sent.push((send.replica, send.batch, payloads.collect()));
+    }
+    sent
+}
+
+/// Lists the default outputs that are given: payload and reason.
+fn defaults(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<(u32, Reason)> {
+    scheduler.dispatch(now);
+    let mut defaults = Vec::new();
+    while let Some(action) = scheduler.next_action() {
+        if let Action::Default(query, reason) = action {
+            assert_eq!(query.app.default_output, "none");
+            defaults.push((query.payload, reason));
+        }
+    }
+    defaults
+}
+
+fn answer(
+    scheduler: &mut Scheduler<u32>,
+    replica: ReplicaKey,
+    batch: BatchId,
+    now: Now,
+) -> Vec<u32> {
+    let answered = scheduler.on_answered(replica, batch, now).unwrap();
+    let queries = answered.queries.into_iter().flatten();
+    queries.map(|query| query.payload).collect()
+}
+
+#[test]
+fn a_batch_takes_what_is_waiting_up_to_the_maximum() {
+    let mut scheduler = serving(4);
+    let replica = join(&mut scheduler, "1");
+    (0..6).for_each(|n| query(&mut scheduler, n, ms(0)));
+    let first = sent(&mut scheduler, ms(0));
+    assert_eq!(first, [(replica, u32::MAX, vec![0, 1, 2, 3])]);
+    assert_eq!(
+        answer(&mut scheduler, replica, u32::MAX, ms(10)),
+        [0, 1, 2, 3]
+    );
+    assert_eq!(sent(&mut scheduler, ms(10)), [(replica, 0, vec![4, 5])]);
+}
+
+#[test]
+fn one_further_full_batch_goes_ahead_and_no_more() {
+    let mut scheduler = serving(2);
+    let replica = join(&mut scheduler, "1");
+    (0..7).for_each(|n| query(&mut scheduler, n, ms(0)));
+    let batches: Vec<_> = sent(&mut scheduler, ms(0))
+        .into_iter()
+        .map(|s| s.2)
+        .collect();
+    assert_eq!(batches, [[0, 1], [2, 3]]);
+    answer(&mut scheduler, replica, u32::MAX, ms(1));
+    let batches: Vec<_> = sent(&mut scheduler, ms(1))
+        .into_iter()
+        .map(|s| s.2)
+        .collect();
+    assert_eq!(batches, [[4, 5]]);
+}
+
+#[test]
+fn a_batch_that_is_not_full_goes_ahead_just_before_the_running_one_ends() {
+    let mut scheduler = serving(2);
+    let replica = join(&mut scheduler, "1");
+    query(&mut scheduler, 0, ms(0));
+    let (_, batch, _) = sent(&mut scheduler, ms(0)).remove(0);
+    answer(&mut scheduler, replica, batch, ms(100));
+    query(&mut scheduler, 1, ms(100));
+    assert_eq!(sent(&mut scheduler, ms(100)).len(), 1);
+    query(&mut scheduler, 2, ms(120));
+    assert_eq!(sent(&mut scheduler, ms(198)), []);
+    assert_eq!(scheduler.next_wake(), Some(ms(199)));
+    assert_eq!(sent(&mut scheduler, ms(199))[0].2, [2]);
+}
+
+#[test]
+fn idle_replicas_come_first_and_share_the_work() {
+    let mut scheduler = serving(1);
+    let replicas = [join(&mut scheduler, "1"), join(&mut scheduler, "1")];
+    (0..2).for_each(|n| query(&mut scheduler, n, ms(1)));
+    let first = sent(&mut scheduler, ms(1));
+    assert_eq!([first[0].0, first[1].0], replicas);
+    answer(&mut scheduler, replicas[1], first[1].1, ms(2));
+    query(&mut scheduler, 2, ms(2));
+    assert_eq!(sent(&mut scheduler, ms(2))[0].0, replicas[1]);
+}
+
+#[test]
+fn the_earliest_deadline_goes_first() {
+    let mut scheduler = serving(1);
+    query_within(&mut scheduler, 0, None);
+    let replica = join(&mut scheduler, "1");
+    assert_eq!(defaults(&mut scheduler, ms(0)), [(0, Reason::NoReplica)]);
+    query_within(&mut scheduler, 1, Some(ms(900)));
+    query_within(&mut scheduler, 2, Some(ms(500)));
+    query_within(&mut scheduler, 3, Some(ms(700)));
+    let order: Vec<_> = sent(&mut scheduler, ms(0))
+        .into_iter()
+        .map(|s| (s.0, s.2))
+        .collect();
+    assert_eq!(order, [(replica, vec![2]), (replica, vec![3])]);
+}
+
+fn query_within(scheduler: &mut Scheduler<u32>, payload: u32, within: Option<Duration>) {
+    let arriving = Arriving {
+        app: "a",
+        input_type: DataType::Floats,
+        within,
+        payload,
+    };
+    scheduler.on_query(arriving, ms(0)).unwrap();
+}
+
+#[test]
+fn a_query_is_answered_with_the_default_when_its_time_has_passed_wherever_it_is() {
+    let mut scheduler = serving(1);
+    let replica = join(&mut scheduler, "1");
+    (0..3).for_each(|n| query(&mut scheduler, n, ms(0)));
+    let batches = sent(&mut scheduler, ms(0));
+    assert_eq!(scheduler.next_wake(), Some(SECOND));
+    assert_eq!(defaults(&mut scheduler, ms(999)), []);
+    let expected = [
+        (2, Reason::TimedOutInQueue),
+        (0, Reason::TimedOutAtReplica),
+        (1, Reason::TimedOutAtReplica),
+    ];
+    assert_eq!(defaults(&mut scheduler, SECOND), expected);
+    assert_eq!(scheduler.next_wake(), None);
+    assert_eq!(answer(&mut scheduler, replica, batches[0].1, ms(1100)), []);
+}
+
+#[test]
+fn a_dead_replicas_queries_are_tried_once_more_and_those_it_was_computing_one_by_one() {
+    let mut scheduler = serving(2);
+    let dying = join(&mut scheduler, "1");
+    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
+    sent(&mut scheduler, ms(0));
+    let second = join(&mut scheduler, "1");
+    scheduler.on_left(dying);
+    let batches = sent(&mut scheduler, ms(5));
+    let payloads: Vec<_> = batches.iter().map(|s| (s.0, s.2.clone())).collect();
+    assert_eq!(payloads, [(second, vec![0]), (second, vec![1])]);
+    scheduler.on_left(second);
+    assert_eq!(defaults(&mut scheduler, ms(7)), [(0, Reason::ReplicaDied)]);
+    let third = join(&mut scheduler, "1");
+    let batches = sent(&mut scheduler, ms(8));
+    let payloads: Vec<_> = batches.iter().map(|s| &s.2[..]).collect();
+    assert_eq!(payloads, [&[1][..], &[2, 3]]);
+    assert_eq!(answer(&mut scheduler, third, batches[0].1, ms(9)), [1]);
+}
+
+#[test]
+fn an_answer_to_an_unknown_batch_is_none() {
+    let mut scheduler = serving(1);
+    let replica = join(&mut scheduler, "1");
+    query(&mut scheduler, 0, ms(0));
+    let batch = sent(&mut scheduler, ms(0))[0].1;
+    assert!(
+        scheduler
+            .on_answered(replica, batch.wrapping_add(1), ms(1))
+            .is_none()
+    );
+    assert_eq!(answer(&mut scheduler, replica, batch, ms(1)), [0]);
+    assert!(scheduler.on_answered(replica, batch, ms(1)).is_none());
+    scheduler.on_left(replica);
+    assert!(scheduler.on_answered(replica, batch, ms(1)).is_none());
+}
+
+#[test]
+fn a_new_version_takes_new_queries_while_the_old_one_finishes_its_own() {
+    let mut scheduler = serving(1);
+    let old = join(&mut scheduler, "1");
+    let new = join(&mut scheduler, "2");
+    (0..3).for_each(|n| query(&mut scheduler, n, ms(0)));
+    let first = sent(&mut scheduler, ms(0));
+    scheduler.set_model(version("2"), DataType::Floats, Some(1));
+    scheduler.set_current_version(version("2"));
+    query(&mut scheduler, 3, ms(1));
+    assert_eq!(sent(&mut scheduler, ms(1))[0].0, new);
+    answer(&mut scheduler, old, first[0].1, ms(2));
+    let rest = sent(&mut scheduler, ms(2));
+    assert_eq!((rest[0].0, &rest[0].2[..]), (old, &[2][..]));
+}
+
+#[test]
+fn a_wrong_query_is_refused_and_handed_back() {
+    let mut scheduler = serving(1);
+    let arriving = |app, input_type| Arriving {
+        app,
+        input_type,
+        within: None,
+        payload: 7,
+    };
+    assert_eq!(
+        scheduler.on_query(arriving("b", DataType::Floats), ms(0)),
+        Err((7, Refusal::UnknownApp))
+    );
+    let (_, refusal) = scheduler
+        .on_query(arriving("a", DataType::Ints), ms(0))
+        .unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "the application takes floats, not integers"
+    );
+}
+
+#[test]
+fn a_replica_of_another_input_type_gets_no_work() {
+    let mut scheduler = serving(1);
+    scheduler.on_joined(Joining {
+        model: version("1"),
+        input_type: DataType::Strings,
+        batches_in_flight: 2,
+        max_batch: None,
+    });
+    query(&mut scheduler, 0, ms(0));
+    assert_eq!(sent(&mut scheduler, ms(0)), []);
+}
+
+#[test]
+fn a_replicas_own_limit_holds() {
+    let mut scheduler = serving(8);
+    scheduler.on_joined(Joining {
+        model: version("1"),
+        input_type: DataType::Floats,
+        batches_in_flight: 1,
+        max_batch: Some(3),
+    });
+    (0..8).for_each(|n| query(&mut scheduler, n, ms(0)));
+    assert_eq!(sent(&mut scheduler, ms(0))[0].2, [0, 1, 2]);
+}

@@ -1,0 +1,171 @@
+//! Thousands of random schedules: whatever replicas do, every query ends exactly once, and no limit is passed.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{collections::BTreeMap, collections::HashMap, time::Duration};
+
+use model::DataType;
+use proptest::prelude::*;
+use scheduler::*;
+
+/// One step of a schedule; the numbers pick a replica and one of its batches.
+#[derive(Clone, Debug)]
+enum Step {
+    Query { within_ms: u64 },
+    Join,
+    Answer(usize, usize),
+    Die(usize),
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (1_u64..50).prop_map(|within_ms| Step::Query { within_ms }),
+        1 => Just(Step::Join),
+        5 => (any::<usize>(), any::<usize>()).prop_map(|(r, b)| Step::Answer(r, b)),
+        1 => any::<usize>().prop_map(Step::Die),
+        3 => (0_u64..20).prop_map(Step::Wait),
+    ]
+}
+
+/// What the world around the scheduler knows.
+struct World {
+    scheduler: Scheduler<u32>,
+    now: Now,
+    flying: BTreeMap<ReplicaKey, Vec<(BatchId, Vec<u32>)>>,
+    ended: HashMap<u32, usize>,
+    deaths: HashMap<u32, usize>,
+    max: usize,
+}
+
+impl World {
+    fn new(max: usize) -> World {
+        let mut scheduler = Scheduler::new(0);
+        let model = ModelVersion {
+            name: "m".into(),
+            version: "1".into(),
+        };
+        scheduler.set_app(App {
+            name: "a".into(),
+            input_type: DataType::Bytes,
+            default_output: String::new(),
+            objective: Duration::from_secs(1),
+        });
+        scheduler.link("a", "m");
+        scheduler.set_model(model.clone(), DataType::Bytes, Some(max));
+        scheduler.set_current_version(model);
+        World {
+            scheduler,
+            now: Now::ZERO,
+            flying: BTreeMap::new(),
+            ended: HashMap::new(),
+            deaths: HashMap::new(),
+            max,
+        }
+    }
+
+    fn take(&mut self, step: Step, payload: u32) {
+        match step {
+            Step::Query { within_ms } => {
+                let arriving = Arriving {
+                    app: "a",
+                    input_type: DataType::Bytes,
+                    within: Some(Duration::from_millis(within_ms)),
+                    payload,
+                };
+                self.scheduler.on_query(arriving, self.now).unwrap();
+                self.ended.insert(payload, 0);
+            }
+            Step::Join => {
+                let key = self.scheduler.on_joined(Joining {
+                    model: ModelVersion {
+                        name: "m".into(),
+                        version: "1".into(),
+                    },
+                    input_type: DataType::Bytes,
+                    batches_in_flight: 2,
+                    max_batch: None,
+                });
+                self.flying.insert(key, Vec::new());
+            }
+            Step::Answer(replica, batch) => self.answer(replica, batch),
+            Step::Die(replica) => {
+                if let Some(key) = self.pick(replica) {
+                    let computing = self.flying.remove(&key).unwrap().into_iter().next();
+                    for query in computing.into_iter().flat_map(|batch| batch.1) {
+                        *self.deaths.entry(query).or_default() += 1;
+                    }
+                    self.scheduler.on_left(key);
+                }
+            }
+            Step::Wait(ms) => self.now += Duration::from_millis(ms),
+        }
+        self.dispatch();
+    }
+
+    fn pick(&self, replica: usize) -> Option<ReplicaKey> {
+        let index = replica.checked_rem(self.flying.len())?;
+        self.flying.keys().nth(index).copied()
+    }
+
+    fn answer(&mut self, replica: usize, batch: usize) {
+        let Some(key) = self.pick(replica) else {
+            return;
+        };
+        let batches = self.flying.get_mut(&key).unwrap();
+        let Some(index) = batch.checked_rem(batches.len()) else {
+            return;
+        };
+        let (id, _) = batches.remove(index);
+        let answered = self.scheduler.on_answered(key, id, self.now).unwrap();
+        for query in answered.queries.into_iter().flatten() {
+            *self.ended.get_mut(&query.payload).unwrap() += 1;
+        }
+    }
+
+    fn dispatch(&mut self) {
+        self.scheduler.dispatch(self.now);
+        while let Some(action) = self.scheduler.next_action() {
+            match action {
+                Action::Default(query, _) => *self.ended.get_mut(&query.payload).unwrap() += 1,
+                Action::Send(send) => {
+                    let queries: Vec<u32> = send
+                        .queries
+                        .iter()
+                        .map(|key| *self.scheduler.payload(*key).unwrap())
+                        .collect();
+                    assert!((1..=self.max).contains(&queries.len()));
+                    let suspect = |query| self.deaths.get(query).copied().unwrap_or(0);
+                    assert!(queries.iter().all(|query| suspect(query) < 2));
+                    assert!(queries.len() == 1 || queries.iter().all(|query| suspect(query) == 0));
+                    let batches = self.flying.get_mut(&send.replica).unwrap();
+                    batches.push((send.batch, queries));
+                    assert!(batches.len() <= 2);
+                }
+            }
+        }
+        assert!(
+            self.scheduler
+                .next_wake()
+                .is_none_or(|wake| wake > self.now)
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn every_query_ends_exactly_once(
+        max in 1_usize..6,
+        steps in proptest::collection::vec(step(), 0..200),
+    ) {
+        let mut world = World::new(max);
+        for (payload, step) in steps.into_iter().enumerate() {
+            world.take(step, payload as u32);
+            prop_assert!(world.ended.values().all(|times| *times <= 1));
+        }
+        world.now += Duration::from_secs(10);
+        world.dispatch();
+        prop_assert!(world.ended.values().all(|times| *times == 1));
+    }
+}
