@@ -471,24 +471,24 @@ fn default<P>(actions: &mut VecDeque<Action<P>>, query: Query<P>, reason: Reason
 /// The replica that the next batch goes to: an idle one, else a busy one whose next batch may go ahead; among equals the
 /// one that has waited longest.
 fn next_replica(version: &Version, replicas: &Slab<Replica>, now: Now) -> Option<ReplicaKey> {
-    version.queue.earliest()?;
-    let key = version
+    let waiting = version.queue.len();
+    if waiting == 0 {
+        return None;
+    }
+    let may_have = |replica: &Replica| {
+        replica.in_flight.is_empty()
+            || waiting >= max_batch(version.max_batch, replica)
+            || replica.ahead_at().is_some_and(|at| at <= now)
+    };
+    version
         .replicas
         .iter()
-        .copied()
-        .filter(|key| {
-            let replica = &replicas[key.0];
-            replica.has_room() && version.input_type.is_none_or(|t| t == replica.input_type)
-        })
-        .min_by_key(|key| {
-            let replica = &replicas[key.0];
-            (replica.in_flight.len(), replica.last_sent)
-        })?;
-    let replica = &replicas[key.0];
-    let full = version.queue.len() >= max_batch(version.max_batch, replica);
-    let goes =
-        replica.in_flight.is_empty() || full || replica.ahead_at().is_some_and(|at| at <= now);
-    goes.then_some(key)
+        .map(|key| (*key, &replicas[key.0]))
+        .filter(|(_, replica)| replica.has_room())
+        .filter(|(_, replica)| version.input_type.is_none_or(|t| t == replica.input_type))
+        .filter(|(_, replica)| may_have(replica))
+        .min_by_key(|(_, replica)| (replica.in_flight.len(), replica.last_sent))
+        .map(|(key, _)| key)
 }
 
 fn max_batch(of_version: Option<usize>, replica: &Replica) -> usize {
