@@ -1,1 +1,58 @@
-//! container
+//! The runtime of a model server: it makes a [`Model`] into a replica behind a query frontend.
+//!
+//! [`main`] is all that a model server's `main.rs` calls. The model runs on the main thread, where it was loaded; a second
+//! thread keeps the socket, so heartbeats go on while a long batch computes, and the next batch is here already.
+
+mod artifact;
+mod serve;
+mod session;
+mod settings;
+
+use std::{
+    io::{IsTerminal, Read, stderr, stdin},
+    process::ExitCode,
+    thread,
+};
+
+use model::Model;
+
+pub use artifact::artifact_beside;
+pub use serve::{Stop, serve};
+pub use settings::{Server, Settings};
+
+/// Runs a model server: reads flags and environment, loads the model, serves it until the process is told to stop.
+///
+/// Exits with status 0 after SIGTERM or SIGINT, with 1 and a line on standard error if it cannot serve.
+pub fn main<M: Model>(
+    server: Server,
+    load: impl FnOnce(&Settings) -> anyhow::Result<M>,
+) -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .init();
+    let outcome = Settings::from_args(&server).and_then(|settings| {
+        if settings.exit_with_stdin {
+            thread::spawn(exit_with_stdin);
+        }
+        tracing::info!("loading {}", settings.describe());
+        let model = load(&settings)?;
+        serve(model, &settings, Stop::on_signals()?)
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error:#}", server.name);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Ends the process when whoever started it is gone, whatever it does at that moment.
+fn exit_with_stdin() {
+    let mut rest = Vec::new();
+    // An error means the same as the end: nobody is there any more.
+    let _ = stdin().read_to_end(&mut rest);
+    std::process::exit(0);
+}

@@ -1,0 +1,153 @@
+//! What a model server is told: flags, or the environment variables that Clipper's containers use.
+
+use std::{path::PathBuf, thread::available_parallelism};
+
+use anyhow::Context;
+use clap::{CommandFactory, FromArgMatches, Parser};
+use model::{DataType, Device};
+use wire::rpc::Version;
+
+use crate::artifact::default_path;
+
+/// What a model server is, whatever it is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Server {
+    /// The program's name, which is the model's unless another is given.
+    pub name: &'static str,
+    /// The program's version.
+    pub version: &'static str,
+    /// What it does, for `--help`.
+    pub about: &'static str,
+    /// The input type unless another is given.
+    pub input_type: DataType,
+    /// Its artifact's file name in the `artifacts` folder; `None` if it needs none.
+    pub artifact: Option<&'static str>,
+}
+
+/// What a model server is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The server that was told.
+    pub server: Server,
+    /// The model's name at the frontend.
+    pub model_name: String,
+    /// The model's version.
+    pub model_version: String,
+    /// The artifact; empty if the server needs none.
+    pub model_path: PathBuf,
+    /// The frontend's ZeroMQ address.
+    pub frontend: String,
+    /// The type of the inputs.
+    pub input_type: DataType,
+    /// Where to compute.
+    pub device: Device,
+    /// The share of the GPU's memory to take, 0 to 1.
+    pub gpu_mem_frac: f32,
+    /// Threads for one batch.
+    pub threads: usize,
+    /// How it registers.
+    pub rpc_version: Version,
+    /// Batches that it wants in flight.
+    pub batches_in_flight: u32,
+    /// End when standard input ends.
+    pub exit_with_stdin: bool,
+}
+
+/// A model server: registers at a query frontend and answers its batches.
+#[derive(Parser)]
+#[command(rename_all = "snake_case", next_line_help = false)]
+struct Flags {
+    /// The model's name at the frontend [default: the program's name]
+    #[arg(long, env = "CLIPPER_MODEL_NAME")]
+    model_name: Option<String>,
+    /// The model's version
+    #[arg(long, env = "CLIPPER_MODEL_VERSION", default_value = "1")]
+    model_version: String,
+    /// The artifact to serve [default: artifacts/... above the program]
+    #[arg(long, env = "CLIPPER_MODEL_PATH")]
+    model_path: Option<PathBuf>,
+    /// Host name or address of the query frontend
+    #[arg(long, env = "CLIPPER_IP", default_value = "127.0.0.1")]
+    ip: String,
+    /// Port on which the frontend awaits model servers
+    #[arg(long, env = "CLIPPER_PORT", default_value_t = 7000)]
+    port: u16,
+    /// bytes, ints, floats, doubles or strings [default: the model's own]
+    #[arg(long, env = "CLIPPER_INPUT_TYPE")]
+    input_type: Option<DataType>,
+    /// cpu, or cuda:N for GPU number N
+    #[arg(long, env = "CLIPPER_DEVICE", default_value_t = Device::Cpu)]
+    device: Device,
+    /// Share of the GPU's memory that the model may take
+    #[arg(long, env = "CLIPPER_GPU_MEM_FRAC", default_value_t = 0.9)]
+    gpu_mem_frac: f32,
+    /// Threads for one batch [default: the CPUs that the process may use]
+    #[arg(long, env = "CLIPPER_THREADS")]
+    threads: Option<usize>,
+    /// Container RPC: 4 (typed outputs, errors, times) or 3 (Clipper's final release)
+    #[arg(long, env = "CLIPPER_RPC_VERSION", default_value = "4", value_parser = ["3", "4"])]
+    rpc_version: String,
+    /// Batches to have in flight: 2 is one computing and one waiting
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+    batches_in_flight: u32,
+    /// End when standard input ends: for whoever starts servers and must leave none behind
+    #[arg(long)]
+    exit_with_stdin: bool,
+}
+
+impl Settings {
+    /// Reads flags and environment; ends the process, with a message, if they cannot be read.
+    ///
+    /// # Errors
+    /// If a value is out of range.
+    pub fn from_args(server: &Server) -> anyhow::Result<Settings> {
+        let command = Flags::command()
+            .name(server.name)
+            .version(server.version)
+            .about(server.about);
+        let flags = Flags::from_arg_matches(&command.get_matches())?;
+        anyhow::ensure!(
+            flags.gpu_mem_frac > 0.0 && flags.gpu_mem_frac <= 1.0,
+            "--gpu_mem_frac {} is no share: give more than 0 and at most 1",
+            flags.gpu_mem_frac
+        );
+        anyhow::ensure!(
+            flags.threads != Some(0),
+            "--threads 0 computes nothing: give 1 or more"
+        );
+        let cpus = available_parallelism().context("cannot tell how many CPUs there are")?;
+        let artifact = || server.artifact.map(default_path).unwrap_or_default();
+        Ok(Settings {
+            server: *server,
+            model_name: flags.model_name.unwrap_or_else(|| server.name.to_owned()),
+            model_version: flags.model_version,
+            model_path: flags.model_path.unwrap_or_else(artifact),
+            frontend: format!("tcp://{}:{}", flags.ip, flags.port),
+            input_type: flags.input_type.unwrap_or(server.input_type),
+            device: flags.device,
+            gpu_mem_frac: flags.gpu_mem_frac,
+            threads: flags.threads.unwrap_or(cpus.get()),
+            rpc_version: if flags.rpc_version == "3" {
+                Version::V3
+            } else {
+                Version::V4
+            },
+            batches_in_flight: flags.batches_in_flight,
+            exit_with_stdin: flags.exit_with_stdin,
+        })
+    }
+
+    /// One line for the log.
+    pub(crate) fn describe(&self) -> String {
+        format!(
+            "{}:{} ({} of {}, {}, {} threads) from {}",
+            self.model_name,
+            self.model_version,
+            self.server.name,
+            self.input_type,
+            self.device,
+            self.threads,
+            self.model_path.display()
+        )
+    }
+}
