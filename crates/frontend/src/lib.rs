@@ -1,1 +1,148 @@
-//! frontend
+//! The query frontend: clients' queries in, batches to model servers, answers back.
+//!
+//! [`Frontend::start`] binds every port, then starts two threads: the engine, which owns the ZeroMQ sockets and the
+//! scheduler, and the HTTP servers. Commands go from the second to the first through one queue with one wake-up.
+
+mod admin;
+mod clients;
+mod command;
+mod engine;
+mod metrics;
+mod replicas;
+mod settings;
+mod sockets;
+mod state;
+
+use std::{
+    io::Write,
+    net::TcpListener,
+    os::unix::net::UnixStream,
+    sync::{Arc, Mutex, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use anyhow::Context;
+use serde::Serialize;
+use transport::Wake;
+
+pub use settings::{Ports, Settings};
+
+use command::Handle;
+use engine::Engine;
+use sockets::Sockets;
+use state::Registry;
+
+/// A running query frontend. Dropping it stops it.
+#[derive(Debug)]
+pub struct Frontend {
+    ports: Bound,
+    stop: UnixStream,
+    engine: Option<JoinHandle<anyhow::Result<()>>>,
+}
+
+/// The ports that are bound.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Bound {
+    /// REST queries and metrics, 1337 by default.
+    pub query_port: u16,
+    /// Admin REST, 1338.
+    pub admin_port: u16,
+    /// Model servers, 7000.
+    pub rpc_service_port: u16,
+    /// Where ZeroMQ clients connect and get their answers, 4455.
+    pub send_port: u16,
+    /// Where they send requests, 4456.
+    pub recv_port: u16,
+}
+
+impl Frontend {
+    /// Binds all ports and starts.
+    ///
+    /// # Errors
+    /// If a port is in use or the state file cannot be read: says which, and what to do.
+    pub fn start(settings: &Settings) -> anyhow::Result<Frontend> {
+        let registry = match &settings.state {
+            Some(file) => Registry::open(file)?,
+            None => Registry::default(),
+        };
+        let listen = |port, flag| listen(&settings.bind, port, flag);
+        let query = listen(settings.ports.query, "--query_port")?;
+        let admin = listen(settings.ports.admin, "--admin_port")?;
+        let (sockets, zmq_ports) = Sockets::bind(settings)?;
+        let ports = Bound {
+            query_port: query.local_addr()?.port(),
+            admin_port: admin.local_addr()?.port(),
+            rpc_service_port: zmq_ports.rpc_service,
+            send_port: zmq_ports.send,
+            recv_port: zmq_ports.recv,
+        };
+        let (commands, to_do) = mpsc::channel();
+        let wake = Wake::new()?;
+        let (stop, told) = UnixStream::pair()?;
+        let handle = Handle::new(commands, wake.clone());
+        for command in registry.commands() {
+            handle.send(command);
+        }
+        let engine = Engine::new(sockets, to_do, wake)?;
+        let engine = thread::Builder::new()
+            .name("engine".into())
+            .spawn(move || engine.run(&told))?;
+        admin::start(query, admin, Arc::new(Mutex::new(registry)), handle)?;
+        Ok(Frontend {
+            ports,
+            stop,
+            engine: Some(engine),
+        })
+    }
+
+    /// The ports that are bound.
+    pub fn ports(&self) -> Bound {
+        self.ports
+    }
+
+    /// A stream that stops the frontend when it is written to.
+    ///
+    /// # Errors
+    /// If there are no file descriptors left.
+    pub fn stopper(&self) -> std::io::Result<UnixStream> {
+        self.stop.try_clone()
+    }
+
+    /// Waits until the frontend has stopped.
+    ///
+    /// # Errors
+    /// If it stopped because a socket failed.
+    pub fn wait(mut self) -> anyhow::Result<()> {
+        self.join()
+    }
+
+    fn join(&mut self) -> anyhow::Result<()> {
+        let Some(engine) = self.engine.take() else {
+            return Ok(());
+        };
+        engine
+            .join()
+            .map_err(|_| anyhow::anyhow!("the engine's thread panicked"))?
+    }
+}
+
+impl Drop for Frontend {
+    fn drop(&mut self) {
+        // It may have stopped already; and an error has nobody to go to.
+        let _ = self.stop.write_all(&[0]);
+        let _ = self.join();
+    }
+}
+
+fn listen(bind: &str, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind((bind, port)).with_context(|| in_use(bind, port, flag))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// What to tell a user whose port cannot be bound.
+fn in_use(bind: &str, port: u16, flag: &str) -> String {
+    format!(
+        "cannot listen on {bind}:{port}: choose another port with {flag} (0 takes any that is free)"
+    )
+}

@@ -163,11 +163,11 @@ pub enum Refusal {
     #[error("no application with this name")]
     UnknownApp,
     /// The input is not of the application's type.
-    #[error("the application takes {expected}, not {got}")]
+    #[error("the application takes {}, not {got}", app.input_type)]
     InputType {
-        /// The application's.
-        expected: DataType,
-        /// The query's.
+        /// The application.
+        app: Arc<App>,
+        /// The type of the input.
         got: DataType,
     },
 }
@@ -291,9 +291,9 @@ impl<P> Scheduler<P> {
             return Err((payload, Refusal::UnknownApp));
         };
         if input_type != app.input_type {
-            let expected = app.input_type;
+            let app = app.clone();
             let got = input_type;
-            return Err((payload, Refusal::InputType { expected, got }));
+            return Err((payload, Refusal::InputType { app, got }));
         }
         let query = Query {
             payload: Some(payload),

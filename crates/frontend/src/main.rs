@@ -1,0 +1,47 @@
+//! The query frontend.
+
+use std::{
+    io::{IsTerminal, Read, Write, stderr, stdin, stdout},
+    process::ExitCode,
+    thread,
+};
+
+use anyhow::Context;
+use clap::Parser;
+use frontend::{Frontend, Settings};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+fn main() -> ExitCode {
+    let settings = Settings::parse();
+    tracing_subscriber::fmt()
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        .init();
+    match run(&settings) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("frontend: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(settings: &Settings) -> anyhow::Result<()> {
+    let frontend = Frontend::start(settings)?;
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::low_level::pipe::register(signal, frontend.stopper()?)?;
+    }
+    if settings.exit_with_stdin {
+        let mut stopper = frontend.stopper()?;
+        thread::spawn(move || {
+            let mut rest = Vec::new();
+            // An error means the same as the end: whoever started this is gone.
+            let _ = stdin().read_to_end(&mut rest);
+            let _ = stopper.write_all(&[0]);
+        });
+    }
+    let ports = serde_json::to_string(&frontend.ports()).context("ports are numbers")?;
+    writeln!(stdout(), "{ports}").context("nobody reads the ports on standard output")?;
+    frontend.wait()
+}

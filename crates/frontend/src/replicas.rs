@@ -1,0 +1,260 @@
+//! Model servers: registration, heartbeats, and who is gone.
+
+use std::{collections::HashMap, time::Duration};
+
+use model::DataType;
+use scheduler::{Joining, ModelVersion, Now, ReplicaKey, Scheduler};
+use transport::{Frame, send};
+use wire::{
+    admin,
+    rpc::{FromFrontend, Metadata, NewContainer, Registered, Version},
+};
+
+/// How often a version-4 model server must say that it lives.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// How often to try whether a model server is still connected: sending is the only way to learn it.
+const PROBE: Duration = Duration::from_millis(100);
+
+/// The same for version 3: the period of Clipper's own heartbeats.
+const PROBE_V3: Duration = Duration::from_secs(5);
+
+/// A model server that has said nothing for so long is given up.
+const SILENCE: Duration = Duration::from_secs(5);
+
+/// The same for version 3, which is silent while it predicts: as Clipper's frontend does, and only if it owes nothing.
+const SILENCE_V3: Duration = Duration::from_secs(30);
+
+/// A replica, and why it is lost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lost {
+    pub(crate) key: ReplicaKey,
+    pub(crate) why: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct Replicas {
+    session: u64,
+    replicas: HashMap<ReplicaKey, Replica>,
+    keys: HashMap<Box<[u8]>, ReplicaKey>,
+    next_id: HashMap<ModelVersion, u32>,
+    next_look: Now,
+    out: Vec<Frame>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) identity: Frame,
+    pub(crate) version: Version,
+    pub(crate) input_type: DataType,
+    model: ModelVersion,
+    replica_id: u32,
+    metadata: Option<Metadata>,
+    last_heard: Now,
+    last_probe: Now,
+    owes: usize,
+    batches: u64,
+    queries: u64,
+}
+
+impl Replicas {
+    pub(crate) fn new(session: u64) -> Replicas {
+        Replicas {
+            session,
+            replicas: HashMap::new(),
+            keys: HashMap::new(),
+            next_id: HashMap::new(),
+            next_look: Now::ZERO,
+            out: Vec::new(),
+        }
+    }
+
+    /// The replica that a batch is about to be sent to.
+    pub(crate) fn owing(&mut self, key: ReplicaKey) -> Option<&Replica> {
+        let replica = self.replicas.get_mut(&key)?;
+        replica.owes += 1;
+        Some(replica)
+    }
+
+    /// Something came from this identity. Answers the version to read it by, and the replica if it has registered.
+    pub(crate) fn heard(&mut self, identity: &Frame, now: Now) -> (Version, Option<ReplicaKey>) {
+        let Some(key) = self.keys.get(identity.as_ref()).copied() else {
+            return (Version::V4, None);
+        };
+        let replica = self.replicas.get_mut(&key);
+        let replica = replica.expect("every identity has its replica");
+        replica.last_heard = now;
+        (replica.version, Some(key))
+    }
+
+    /// Answers a heartbeat: lives, or asks an unknown model server to register.
+    pub(crate) fn beat_back(&mut self, socket: &mut zmq::Socket, identity: &Frame, now: Now) {
+        let replica = self.keys.get(identity.as_ref());
+        let replica = replica.and_then(|key| self.replicas.get_mut(key));
+        let (message, version) = match replica {
+            Some(replica) => {
+                replica.last_probe = now;
+                (FromFrontend::KeepAlive, replica.version)
+            }
+            // Either version understands version 3's.
+            None => (FromFrontend::MetadataWanted, Version::V3),
+        };
+        self.say(socket, identity, version, &message);
+    }
+
+    /// Takes a registration, or says why not.
+    pub(crate) fn register<P>(
+        &mut self,
+        scheduler: &mut Scheduler<P>,
+        identity: &Frame,
+        new: NewContainer,
+        now: Now,
+    ) -> Result<Registered, String> {
+        let version = new.rpc_version();
+        let model = ModelVersion {
+            name: new.name,
+            version: new.version,
+        };
+        let expected = scheduler.input_type(&model);
+        if let Some(expected) = expected.filter(|expected| *expected != new.input_type) {
+            let reason = format!("{model} takes {expected}, not {}", new.input_type);
+            tracing::error!("refused a model server: {reason}");
+            return Err(reason);
+        }
+        let metadata = new.metadata;
+        let in_flight = metadata.as_ref().map_or(1, |data| data.batches_in_flight);
+        let key = scheduler.on_joined(Joining {
+            model: model.clone(),
+            input_type: new.input_type,
+            batches_in_flight: in_flight.clamp(1, 64) as usize,
+            max_batch: metadata.as_ref().and_then(|data| data.model.max_batch),
+        });
+        let next_id = self.next_id.entry(model.clone()).or_default();
+        let replica_id = *next_id;
+        *next_id += 1;
+        tracing::info!("replica {replica_id} of {model} joined");
+        self.keys.insert(identity.as_ref().into(), key);
+        let replica = Replica {
+            identity: identity.keep(),
+            version,
+            input_type: new.input_type,
+            model,
+            replica_id,
+            metadata,
+            last_heard: now,
+            last_probe: now,
+            owes: 0,
+            batches: 0,
+            queries: 0,
+        };
+        self.replicas.insert(key, replica);
+        Ok(Registered {
+            session: self.session,
+            replica_id,
+            heartbeat: HEARTBEAT,
+        })
+    }
+
+    /// Counts an answered batch; answers the replica's number and model.
+    pub(crate) fn answered(&mut self, key: ReplicaKey, queries: usize) -> (u32, &ModelVersion) {
+        let replica = self.replicas.get_mut(&key);
+        let replica = replica.expect("who is heard has registered");
+        replica.owes = replica.owes.saturating_sub(1);
+        replica.batches += 1;
+        replica.queries += queries as u64;
+        (replica.replica_id, &replica.model)
+    }
+
+    /// Probes and looks for silence, when it is time to. Lists who is gone.
+    pub(crate) fn look_after(&mut self, socket: &mut zmq::Socket, now: Now) -> Vec<Lost> {
+        let mut lost = Vec::new();
+        if now < self.next_look {
+            return lost;
+        }
+        self.next_look = now + PROBE;
+        for (key, replica) in &mut self.replicas {
+            let (probe, silence) = match replica.version {
+                Version::V4 => (PROBE, SILENCE),
+                Version::V3 if replica.owes > 0 => (PROBE_V3, Duration::MAX),
+                Version::V3 => (PROBE_V3, SILENCE_V3),
+            };
+            if now.saturating_sub(replica.last_heard) > silence {
+                lost.push(Lost {
+                    key: *key,
+                    why: "says nothing",
+                });
+            } else if now.saturating_sub(replica.last_probe) >= probe {
+                replica.last_probe = now;
+                self.out.push(replica.identity.clone());
+                FromFrontend::KeepAlive.encode(replica.version, &mut self.out);
+                if send(socket, &mut self.out).is_err() {
+                    lost.push(Lost {
+                        key: *key,
+                        why: "is not connected any more",
+                    });
+                }
+            }
+        }
+        lost
+    }
+
+    /// When to look after the replicas again.
+    pub(crate) fn next_look(&self) -> Option<Now> {
+        (!self.replicas.is_empty()).then_some(self.next_look)
+    }
+
+    pub(crate) fn remove(&mut self, lost: &Lost) {
+        if let Some(replica) = self.replicas.remove(&lost.key) {
+            let (id, model) = (replica.replica_id, &replica.model);
+            tracing::warn!("replica {id} of {model} {}", lost.why);
+            self.keys.remove(replica.identity.as_ref());
+        }
+    }
+
+    /// Tells the model servers that the frontend stops, so that they look for the next one at once.
+    pub(crate) fn say_goodbye(&mut self, socket: &mut zmq::Socket) {
+        for replica in self.replicas.values() {
+            if replica.version == Version::V4 {
+                self.out.push(replica.identity.clone());
+                FromFrontend::Goodbye.encode(replica.version, &mut self.out);
+                // Whoever is gone needs no goodbye.
+                let _ = send(socket, &mut self.out);
+            }
+        }
+    }
+
+    pub(crate) fn list(&self) -> Vec<admin::Replica> {
+        let mut list: Vec<_> = self
+            .replicas
+            .values()
+            .map(|replica| admin::Replica {
+                model_name: replica.model.name.clone(),
+                model_version: replica.model.version.clone(),
+                replica_id: replica.replica_id,
+                input_type: replica.input_type,
+                metadata: replica.metadata.clone(),
+                batches: replica.batches,
+                queries: replica.queries,
+            })
+            .collect();
+        list.sort_by_key(|replica| replica.replica_id);
+        list
+    }
+
+    /// Sends a message. If that fails, the model server is gone, which `look_after` finds out.
+    pub(crate) fn say(
+        &mut self,
+        socket: &mut zmq::Socket,
+        identity: &Frame,
+        version: Version,
+        message: &FromFrontend<'_, Frame>,
+    ) {
+        self.out.push(identity.clone());
+        message.encode(version, &mut self.out);
+        // Version 3 has fewer messages: then nothing stands behind the identity.
+        if self.out.len() > 1 {
+            let _ = send(socket, &mut self.out);
+        }
+        self.out.clear();
+    }
+}

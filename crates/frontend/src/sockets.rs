@@ -1,0 +1,69 @@
+//! The engine's ZeroMQ sockets: three ROUTERs.
+
+use anyhow::Context;
+
+use crate::{
+    in_use,
+    settings::{Ports, Settings},
+};
+
+/// The engine's sockets.
+pub(crate) struct Sockets {
+    /// Model servers.
+    pub(crate) containers: zmq::Socket,
+    /// Clients: connects in, answers out.
+    pub(crate) answers: zmq::Socket,
+    /// Clients: requests in.
+    pub(crate) requests: zmq::Socket,
+}
+
+impl Sockets {
+    /// Binds them; answers the ports that they got.
+    pub(crate) fn bind(settings: &Settings) -> anyhow::Result<(Sockets, Ports)> {
+        let context = zmq::Context::new();
+        let bind = |port, flag| router(&context, &settings.bind, port, flag);
+        let (containers, rpc_service) = bind(settings.ports.rpc_service, "--rpc_service_port")?;
+        let (answers, send) = bind(settings.ports.send, "--send_port")?;
+        let (requests, recv) = bind(settings.ports.recv, "--recv_port")?;
+        let sockets = Sockets {
+            containers,
+            answers,
+            requests,
+        };
+        let ports = Ports {
+            rpc_service,
+            send,
+            recv,
+            ..settings.ports
+        };
+        Ok((sockets, ports))
+    }
+}
+
+fn router(
+    context: &zmq::Context,
+    bind: &str,
+    port: u16,
+    flag: &str,
+) -> anyhow::Result<(zmq::Socket, u16)> {
+    let socket = context.socket(zmq::ROUTER)?;
+    // Without it a message to a peer that is gone, or does not read, would vanish without a word.
+    socket.set_router_mandatory(true)?;
+    // Long enough for a goodbye.
+    socket.set_linger(200)?;
+    socket.set_sndhwm(100_000)?;
+    let port_or_any = if port == 0 {
+        "*".into()
+    } else {
+        port.to_string()
+    };
+    socket
+        .bind(&format!("tcp://{bind}:{port_or_any}"))
+        .with_context(|| in_use(bind, port, flag))?;
+    let endpoint = socket.get_last_endpoint()?.unwrap_or_default();
+    let bound = endpoint
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok());
+    Ok((socket, bound.context("a bound socket has a port")?))
+}
