@@ -32,7 +32,7 @@ pub fn main<M: Model>(
         .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .init();
-    let outcome = Settings::from_args(&server).and_then(|settings| {
+    let outcome = Settings::from_args(&server, std::env::args_os()).and_then(|settings| {
         if settings.exit_with_stdin {
             thread::spawn(exit_with_stdin);
         }

@@ -1,6 +1,6 @@
 //! What a model server is told: flags, or the environment variables that Clipper's containers use.
 
-use std::{path::PathBuf, thread::available_parallelism};
+use std::{ffi::OsString, path::PathBuf, thread::available_parallelism};
 
 use anyhow::Context;
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -96,16 +96,20 @@ struct Flags {
 }
 
 impl Settings {
-    /// Reads flags and environment; ends the process, with a message, if they cannot be read.
+    /// Reads flags (the first argument is the program's name) and environment; ends the process, with a message, if they
+    /// cannot be read.
     ///
     /// # Errors
     /// If a value is out of range.
-    pub fn from_args(server: &Server) -> anyhow::Result<Settings> {
+    pub fn from_args<A: Into<OsString> + Clone>(
+        server: &Server,
+        args: impl IntoIterator<Item = A>,
+    ) -> anyhow::Result<Settings> {
         let command = Flags::command()
             .name(server.name)
             .version(server.version)
             .about(server.about);
-        let flags = Flags::from_arg_matches(&command.get_matches())?;
+        let flags = Flags::from_arg_matches(&command.get_matches_from(args))?;
         anyhow::ensure!(
             flags.gpu_mem_frac > 0.0 && flags.gpu_mem_frac <= 1.0,
             "--gpu_mem_frac {} is no share: give more than 0 and at most 1",
@@ -137,17 +141,40 @@ impl Settings {
         })
     }
 
+    /// For a model that takes floats and knows no GPU: refuses anything else, rather than doing something else.
+    ///
+    /// # Errors
+    /// If another input type or a GPU is asked for.
+    pub fn require_floats_on_cpu(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.input_type == DataType::Floats,
+            "{} takes floats, not {}: leave out --input_type",
+            self.server.name,
+            self.input_type
+        );
+        anyhow::ensure!(
+            self.device == Device::Cpu,
+            "{} computes on the CPU, not on {}: leave out --device",
+            self.server.name,
+            self.device
+        );
+        Ok(())
+    }
+
     /// One line for the log.
     pub(crate) fn describe(&self) -> String {
+        let of = match self.server.artifact {
+            Some(_) => format!(" from {}", self.model_path.display()),
+            None => String::new(),
+        };
         format!(
-            "{}:{} ({} of {}, {}, {} threads) from {}",
+            "{}:{} ({} of {}, {}, {} threads){of}",
             self.model_name,
             self.model_version,
             self.server.name,
             self.input_type,
             self.device,
             self.threads,
-            self.model_path.display()
         )
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     net::TcpListener,
     sync::{Arc, Mutex, PoisonError},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 use axum::{
@@ -15,6 +15,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
 
 use crate::{
     command::{Command, Handle},
@@ -28,13 +29,31 @@ struct Shared {
     engine: Handle,
 }
 
+/// The thread that serves both ports. Dropping it ends it, whatever connections there are.
+#[derive(Debug)]
+pub(crate) struct Http {
+    /// Dropped to stop.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in it has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Serves both ports from a thread of its own.
 pub(crate) fn start(
     query: TcpListener,
     admin: TcpListener,
     registry: Arc<Mutex<Registry>>,
     engine: Handle,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Http> {
     let shared = Shared { registry, engine };
     let admin_routes = Router::new()
         .route("/admin/ping", get(async || "PONG"))
@@ -55,16 +74,25 @@ pub(crate) fn start(
         let listen = tokio::net::TcpListener::from_std;
         (listen(query)?, listen(admin)?)
     };
-    thread::Builder::new().name("http".into()).spawn(move || {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = move || {
         runtime.block_on(async {
-            let both = tokio::join!(
-                axum::serve(query, query_routes),
-                axum::serve(admin, admin_routes)
-            );
-            tracing::error!("the HTTP servers ended: {both:?}");
+            tokio::select! {
+                ended = axum::serve(query, query_routes).into_future() => {
+                    tracing::error!("the query server ended: {ended:?}");
+                }
+                ended = axum::serve(admin, admin_routes).into_future() => {
+                    tracing::error!("the admin server ended: {ended:?}");
+                }
+                _ = stopped => {}
+            }
         });
-    })?;
-    Ok(())
+    };
+    let thread = thread::Builder::new().name("http".into()).spawn(serve)?;
+    Ok(Http {
+        stop: Some(stop),
+        thread: Some(thread),
+    })
 }
 
 async fn add_app(State(shared): State<Shared>, body: Bytes) -> Response {

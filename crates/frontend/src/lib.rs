@@ -27,6 +27,7 @@ use transport::Wake;
 
 pub use settings::{Ports, Settings};
 
+use admin::Http;
 use command::Handle;
 use engine::Engine;
 use sockets::Sockets;
@@ -38,6 +39,7 @@ pub struct Frontend {
     ports: Bound,
     stop: UnixStream,
     engine: Option<JoinHandle<anyhow::Result<()>>>,
+    _http: Http,
 }
 
 /// The ports that are bound.
@@ -87,11 +89,12 @@ impl Frontend {
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;
-        admin::start(query, admin, Arc::new(Mutex::new(registry)), handle)?;
+        let http = admin::start(query, admin, Arc::new(Mutex::new(registry)), handle)?;
         Ok(Frontend {
             ports,
             stop,
             engine: Some(engine),
+            _http: http,
         })
     }
 

@@ -206,7 +206,7 @@ impl Replicas {
     pub(crate) fn remove(&mut self, lost: &Lost) {
         if let Some(replica) = self.replicas.remove(&lost.key) {
             let (id, model) = (replica.replica_id, &replica.model);
-            tracing::warn!("replica {id} of {model} {}", lost.why);
+            tracing::warn!("replica {id} of {model} {}: gone", lost.why);
             self.keys.remove(replica.identity.as_ref());
         }
     }

@@ -1,1 +1,86 @@
-//! testkit
+//! What tests share: a frontend in this process, and peers that say exactly the frames that a test wants.
+//!
+//! Every wait ends after [`PATIENCE`] with a panic that says what did not come.
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "only tests use it, and a panic is how a test fails"
+)]
+
+use std::time::Duration;
+
+use frontend::{Frontend, Ports, Settings};
+
+mod peer;
+
+pub use peer::Peer;
+
+/// How long to wait for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A frontend's settings: loopback, free ports, state in memory.
+pub fn settings() -> Settings {
+    Settings {
+        bind: "127.0.0.1".into(),
+        ports: Ports {
+            query: 0,
+            admin: 0,
+            rpc_service: 0,
+            send: 0,
+            recv: 0,
+        },
+        state: None,
+        exit_with_stdin: false,
+    }
+}
+
+/// Posts JSON to the admin API; answers status and body.
+pub fn admin(frontend: &Frontend, endpoint: &str, body: &str) -> (u16, String) {
+    let port = frontend.ports().admin_port;
+    let url = format!("http://127.0.0.1:{port}/admin/{endpoint}");
+    let agent = agent();
+    let mut response = agent.post(url).send(body).unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
+    (response.status().as_u16(), text)
+}
+
+/// Gets from the query port.
+pub fn get(frontend: &Frontend, path: &str) -> String {
+    let port = frontend.ports().query_port;
+    let url = format!("http://127.0.0.1:{port}{path}");
+    let mut response = agent().get(url).call().unwrap();
+    response.body_mut().read_to_string().unwrap()
+}
+
+/// Adds application `app` (default output "none") and model `m` version "1" for floats, and links them.
+pub fn deploy(frontend: &Frontend, batch_size: i32, objective: Duration) {
+    let micros = objective.as_micros();
+    for (endpoint, body) in [
+        (
+            "add_app",
+            format!(
+                r#"{{"name":"app","input_type":"floats","default_output":"none","latency_slo_micros":{micros}}}"#
+            ),
+        ),
+        (
+            "add_model",
+            format!(
+                r#"{{"model_name":"m","model_version":"1","labels":[],"input_type":"floats","container_name":"","model_data_path":"","batch_size":{batch_size}}}"#
+            ),
+        ),
+        (
+            "add_model_links",
+            r#"{"app_name":"app","model_names":["m"]}"#.into(),
+        ),
+    ] {
+        let (status, text) = admin(frontend, endpoint, &body);
+        assert_eq!(status, 200, "{text}");
+    }
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .build()
+        .into()
+}

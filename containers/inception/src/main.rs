@@ -1,0 +1,27 @@
+//! The inception model server.
+
+use std::process::ExitCode;
+
+use container::{Server, artifact_beside};
+use featurizer::Settings;
+use model::DataType;
+
+const SERVER: Server = Server {
+    name: "inception",
+    version: env!("CARGO_PKG_VERSION"),
+    about: "Inception V3: 2,048 pooled features of a JPEG or PNG picture",
+    input_type: DataType::Strings,
+    artifact: Some("inception.onnx"),
+};
+
+fn main() -> ExitCode {
+    container::main(SERVER, |told| {
+        let settings = Settings {
+            data_type: told.input_type,
+            device: told.device,
+            threads: told.threads,
+            artifact: artifact_beside(&told.model_path)?,
+        };
+        Ok(inception::load(&told.model_path, settings)?)
+    })
+}

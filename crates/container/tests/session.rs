@@ -1,0 +1,90 @@
+//! A real model server against a real frontend, which goes and comes back.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{io::Write, os::unix::net::UnixStream, thread, time::Duration};
+
+use container::{Server, Settings, Stop, serve};
+use frontend::Frontend;
+use model::DataType;
+use noop::Noop;
+use testkit::{Peer, deploy};
+use wire::query::{Answer, Connected, Status};
+
+const SERVER: Server = Server {
+    name: "m",
+    version: "1",
+    about: "a test",
+    input_type: DataType::Floats,
+    artifact: None,
+};
+
+/// Serves no-op replicas from a thread until `work` is over.
+fn while_serving(port: u16, flags: &[&str], work: impl FnOnce()) {
+    let port = format!("--port={port}");
+    let args = ["m", &port].into_iter().chain(flags.iter().copied());
+    let settings = Settings::from_args(&SERVER, args).unwrap();
+    let (mut stop, told) = UnixStream::pair().unwrap();
+    let server = thread::spawn(move || serve(Noop, &settings, Stop::on_stream(told)));
+    work();
+    stop.write_all(&[0]).unwrap();
+    server.join().unwrap().unwrap();
+}
+
+/// Asks until a replica answers: it may not have registered yet.
+fn ask_until_served(frontend: &Frontend) -> Vec<u8> {
+    let mut answers = Peer::connect(frontend.ports().send_port);
+    let mut requests = Peer::connect(frontend.ports().recv_port);
+    let connected: Connected = answers.connect_native();
+    loop {
+        requests.ask(connected, 7, &[1.0]);
+        let frames = answers.hear();
+        let answer = Answer::decode(&frames).unwrap();
+        if answer.status == Status::Ok {
+            assert_eq!(answer.request_id, 7);
+            return answer.output.to_vec();
+        }
+        assert_eq!(answer.reason, "no replica connected");
+    }
+}
+
+#[test]
+fn a_model_server_waits_for_its_frontend_and_registers_again_when_that_comes_back() {
+    let first = Frontend::start(&testkit::settings()).unwrap();
+    let ports = first.ports();
+    let mut again = testkit::settings();
+    again.ports.rpc_service = ports.rpc_service_port;
+    while_serving(ports.rpc_service_port, &[], || {
+        deploy(&first, 4, Duration::from_secs(60));
+        assert_eq!(ask_until_served(&first), 0_f32.to_le_bytes());
+        drop(first);
+        let second = Frontend::start(&again).unwrap();
+        deploy(&second, 4, Duration::from_secs(60));
+        assert_eq!(ask_until_served(&second), 0_f32.to_le_bytes());
+    });
+}
+
+#[test]
+fn a_model_server_of_version_3_answers_in_text() {
+    let frontend = Frontend::start(&testkit::settings()).unwrap();
+    let port = frontend.ports().rpc_service_port;
+    while_serving(port, &["--rpc_version=3"], || {
+        deploy(&frontend, 4, Duration::from_secs(60));
+        assert_eq!(ask_until_served(&frontend), b"[0.0]");
+    });
+}
+
+#[test]
+fn a_refused_model_server_ends_with_the_frontends_reason() {
+    let frontend = Frontend::start(&testkit::settings()).unwrap();
+    deploy(&frontend, 4, Duration::from_secs(60));
+    let port = format!("--port={}", frontend.ports().rpc_service_port);
+    let args = ["m", &port, "--input_type=strings"];
+    let settings = Settings::from_args(&SERVER, args).unwrap();
+    let (_stop, told) = UnixStream::pair().unwrap();
+    let error = serve(Noop, &settings, Stop::on_stream(told)).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.ends_with("refuses: m:1 takes floats, not strings"),
+        "{error}"
+    );
+}

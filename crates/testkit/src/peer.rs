@@ -1,0 +1,112 @@
+//! A DEALER that says and hears frames.
+
+use std::time::Instant;
+
+use transport::{Frame, recv, send};
+use wire::{
+    query::{Connected, Request, encode_connect},
+    rpc::{FromContainer, FromFrontend, NewContainer, Version},
+};
+
+use crate::PATIENCE;
+
+/// One end of a conversation with a frontend: a client's socket or a model server's.
+pub struct Peer {
+    socket: zmq::Socket,
+}
+
+impl Peer {
+    /// Connects to a port on loopback.
+    pub fn connect(port: u16) -> Peer {
+        let socket = zmq::Context::new().socket(zmq::DEALER).unwrap();
+        socket.set_linger(0).unwrap();
+        socket.connect(&format!("tcp://127.0.0.1:{port}")).unwrap();
+        Peer { socket }
+    }
+
+    /// Says these frames in one message.
+    pub fn say(&mut self, frames: &[Vec<u8>]) {
+        let mut message = frames.iter().map(|frame| Frame::from(&frame[..])).collect();
+        send(&mut self.socket, &mut message).unwrap();
+    }
+
+    /// Says what `encode` appends.
+    pub fn say_with(&mut self, encode: impl FnOnce(&mut Vec<Vec<u8>>)) {
+        let mut frames = Vec::new();
+        encode(&mut frames);
+        self.say(&frames);
+    }
+
+    /// The next message that comes.
+    pub fn hear(&mut self) -> Vec<Vec<u8>> {
+        self.hear_unless(|_| false)
+    }
+
+    /// The next message that comes and is not skipped.
+    pub fn hear_unless(&mut self, skip: impl Fn(&[Vec<u8>]) -> bool) -> Vec<Vec<u8>> {
+        let began = Instant::now();
+        let mut message = Vec::new();
+        loop {
+            let left = PATIENCE.saturating_sub(began.elapsed());
+            assert!(!left.is_zero(), "nothing came within {PATIENCE:?}");
+            let timeout = i64::try_from(left.as_millis()).unwrap();
+            self.socket.poll(zmq::POLLIN, timeout).unwrap();
+            while recv(&mut self.socket, &mut message).unwrap() {
+                let frames: Vec<_> = message.iter().map(|f| f.as_ref().to_vec()).collect();
+                if !skip(&frames) {
+                    return frames;
+                }
+            }
+        }
+    }
+
+    /// As a client: asks for the native dialect.
+    pub fn connect_native(&mut self) -> Connected {
+        self.say_with(encode_connect);
+        Connected::decode(&self.hear()).unwrap()
+    }
+
+    /// As a client: sends a query of floats to application `app`.
+    pub fn ask(&mut self, connected: Connected, request_id: u32, input: &[f32]) {
+        self.ask_app("app", connected, request_id, input);
+    }
+
+    /// As a client: sends a query of floats to any application.
+    pub fn ask_app(&mut self, app: &str, connected: Connected, request_id: u32, input: &[f32]) {
+        let input: Vec<u8> = input.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let request = Request {
+            session: Some(connected.session),
+            client_id: connected.client_id,
+            request_id,
+            app,
+            input_type: "floats".parse().unwrap(),
+            deadline: None,
+            input: &input,
+        };
+        self.say_with(|frames| request.encode(frames));
+    }
+
+    /// As a model server: registers, and in version 4 waits for the acknowledgement, whose session it answers.
+    pub fn register(&mut self, new: &NewContainer) -> Option<u64> {
+        self.say_with(FromContainer::encode_heartbeat);
+        let wanted = self.hear();
+        assert_eq!(
+            FromFrontend::decode(&wanted),
+            Ok(FromFrontend::MetadataWanted)
+        );
+        self.say_with(|frames| new.encode(frames));
+        if new.rpc_version() == Version::V3 {
+            return None;
+        }
+        let reply = self.hear();
+        match FromFrontend::decode(&reply) {
+            Ok(FromFrontend::Registered(registered)) => Some(registered.session),
+            other => panic!("no acknowledgement but {other:?}"),
+        }
+    }
+
+    /// As a model server: the next request, heartbeats skipped.
+    pub fn hear_request(&mut self) -> Vec<Vec<u8>> {
+        self.hear_unless(|frames| FromFrontend::decode(frames) == Ok(FromFrontend::KeepAlive))
+    }
+}
