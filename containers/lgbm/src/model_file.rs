@@ -1,0 +1,171 @@
+//! LightGBM's text format, as far as its own reader trusts it.
+//!
+//! That reader runs past the end of a file that was cut short, ends the process at a tree that it cannot read, and
+//! follows whatever nodes the file names. So the file is checked before LightGBM sees it.
+
+use std::{collections::HashMap, str::FromStr};
+
+/// Refuses text that LightGBM could not read, or not predict with, and says why.
+pub(crate) fn check(text: &str) -> Result<(), String> {
+    if !text.starts_with("tree\n") {
+        return Err("its first line is not \"tree\"".into());
+    }
+    let trees_at = text.find("\nTree=").ok_or("it has no tree")? + 1;
+    let (header, mut rest) = text.split_at(trees_at);
+    let is_name = |line: &str| line.starts_with("feature_names=");
+    if text.contains('\0') || !header.lines().all(|line| is_plain(line) || is_name(line)) {
+        return Err("its header has characters that do not belong there".into());
+    }
+    let header = Fields::read(header);
+    let classes: usize = header.number("num_class")?;
+    let trees_per_iteration: usize = header.number("num_tree_per_iteration")?;
+    if classes == 0 || trees_per_iteration != classes || !header.objective_has(classes) {
+        return Err(format!(
+            "its header counts {classes} classes, but another number in its objective or trees"
+        ));
+    }
+    let features = header.number::<usize>("max_feature_idx")?.saturating_add(1);
+    let sizes: Vec<usize> = header.list("tree_sizes")?;
+    for (index, &size) in sizes.iter().enumerate() {
+        let tree = rest
+            .get(..size)
+            .ok_or_else(|| format!("it ends within tree {index} of {}", sizes.len()))?;
+        check_tree(tree, features).map_err(|problem| format!("tree {index}: {problem}"))?;
+        rest = &rest[size..];
+    }
+    if !rest.starts_with("end of trees") {
+        return Err("its trees do not end where its header says".into());
+    }
+    Ok(())
+}
+
+/// Whether the text is a tree of which every path ends in a leaf.
+fn check_tree(text: &str, features: usize) -> Result<(), String> {
+    let lines = text.trim_end_matches('\n');
+    let is_field = |line: &str| is_plain(line) && line.contains('=');
+    if !text.starts_with("Tree=") || !text.ends_with("\n\n") || !lines.lines().all(is_field) {
+        return Err("its lines are not those of a tree".into());
+    }
+    let tree = Fields::read(lines);
+    tree.0
+        .keys()
+        .try_for_each(|key| tree.list::<f64>(key).map(drop))?;
+    let leaves: usize = tree.number("num_leaves")?;
+    let nodes = leaves.checked_sub(1).ok_or("it has no leaf")?;
+    tree.items::<f64>("leaf_value", leaves, |_, _| true)?;
+    if tree.0.contains_key("leaf_weight") && nodes > 0 {
+        tree.items::<f64>("leaf_weight", leaves, |_, _| true)?;
+    }
+    // Children are higher nodes, or leaves: ~0, ~1, ...
+    let leads_on = |node: usize, child: i64| match usize::try_from(child) {
+        Ok(child) => child > node && child < nodes,
+        Err(_) => !child < leaves as i64,
+    };
+    if nodes > 0 {
+        tree.items("left_child", nodes, leads_on)?;
+        tree.items("right_child", nodes, leads_on)?;
+        tree.items("split_feature", nodes, |_, feature: usize| {
+            feature < features
+        })?;
+        check_categories(&tree, nodes)?;
+    }
+    check_linear_leaves(&tree, leaves, features)
+}
+
+/// A node of a categorical feature has, for threshold, the index of a set of categories: 32 of them in a word.
+fn check_categories(tree: &Fields, nodes: usize) -> Result<(), String> {
+    let sets: usize = tree.number("num_cat")?;
+    let thresholds = tree.items::<f64>("threshold", nodes, |_, _| true)?;
+    tree.items("decision_type", nodes, |node, decision: i8| {
+        let set = thresholds[node];
+        decision & 1 == 0 || (set >= 0.0 && set < sets as f64)
+    })?;
+    if sets > 0 {
+        let ends: Vec<usize> = tree.list("cat_boundaries")?;
+        if ends.len() != sets.saturating_add(1) || ends[0] != 0 || !ends.is_sorted() {
+            return Err("its cat_boundaries do not fit its num_cat".into());
+        }
+        tree.items::<u32>("cat_threshold", ends[sets], |_, _| true)?;
+    }
+    Ok(())
+}
+
+/// A linear leaf is a sum over some features.
+fn check_linear_leaves(tree: &Fields, leaves: usize, features: usize) -> Result<(), String> {
+    if tree.number("is_linear").unwrap_or(0) == 0 {
+        return Ok(());
+    }
+    tree.items::<f64>("leaf_const", leaves, |_, _| true)?;
+    let counts = tree.items::<u16>("num_features", leaves, |_, _| true)?;
+    let terms = counts.into_iter().map(usize::from).sum();
+    tree.items("leaf_features", terms, |_, feature: usize| {
+        feature < features
+    })?;
+    tree.items::<f64>("leaf_coeff", terms, |_, _| true)
+        .map(drop)
+}
+
+/// LightGBM quotes lines in its errors, cut at any byte: so only ASCII, and nothing that another system ends lines by.
+fn is_plain(line: &str) -> bool {
+    let mut bytes = line.bytes();
+    bytes.all(|byte| byte == b' ' || byte.is_ascii_graphic())
+}
+
+/// Lines of the form `key=value`; of equal keys the last counts.
+struct Fields<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Fields<'a> {
+    fn read(text: &'a str) -> Fields<'a> {
+        Fields(
+            text.lines()
+                .filter_map(|line| line.split_once('='))
+                .collect(),
+        )
+    }
+
+    fn number<T: FromStr>(&self, key: &str) -> Result<T, String> {
+        let value = self.0.get(key).and_then(|value| value.parse().ok());
+        value.ok_or_else(|| format!("its {key} is missing or no such number"))
+    }
+
+    /// The numbers of a list, none if it is missing.
+    fn list<T: FromStr>(&self, key: &str) -> Result<Vec<T>, String> {
+        let items = self.0.get(key).copied().unwrap_or_default();
+        items
+            .split(' ')
+            .filter(|item| !item.is_empty())
+            .map(|item| item.parse().map_err(|_| format!("its {key} has {item:?}")))
+            .collect()
+    }
+
+    /// A list of `length` numbers that are all as they must be, by their index.
+    fn items<T: FromStr + Copy>(
+        &self,
+        key: &str,
+        length: usize,
+        fits: impl Fn(usize, T) -> bool,
+    ) -> Result<Vec<T>, String> {
+        let items: Vec<T> = self.list(key)?;
+        if items.len() != length {
+            return Err(format!("its {key} has {} of {length} numbers", items.len()));
+        }
+        match items
+            .iter()
+            .enumerate()
+            .find(|&(index, &item)| !fits(index, item))
+        {
+            Some((index, _)) => Err(format!("number {index} of its {key} points nowhere")),
+            None => Ok(items),
+        }
+    }
+
+    /// Whether the objective, where it counts classes at all, counts as many.
+    fn objective_has(&self, classes: usize) -> bool {
+        let objective = self.0.get("objective").copied().unwrap_or_default();
+        let mut words = objective.split_ascii_whitespace();
+        words.all(|word| match word.strip_prefix("num_class:") {
+            Some(count) => count.parse() == Ok(classes),
+            None => true,
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! The file: one `.safetensors` with float32 arrays and, as metadata, the labels as a JSON list.
+//!
+//! | array                        | shape                       |
+//! |------------------------------|-----------------------------|
+//! | `pca.points`                 | training points x features  |
+//! | `pca.weights`, `pca.offsets` | x components                |
+//! | `svm.points`                 | support vectors x components|
+//! | `svm.weights`, `svm.offsets` | x pairs of classes          |
+//! | `pca.gamma`, `svm.gamma`     | 1                           |
+
+use std::{collections::HashMap, fs, io, path::Path};
+
+use ndarray::{Array1, Array2};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+
+use crate::{Error, kernel::Parameters, svc};
+
+/// The key of the labels in the file's metadata.
+const LABELS: &str = "labels";
+
+/// What a file holds: the parameters of both stages, and a label per class.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Contents {
+    pub(crate) pca: Parameters<f32>,
+    pub(crate) svm: Parameters<f32>,
+    pub(crate) labels: Vec<String>,
+}
+
+impl Contents {
+    /// Reads the file at `path` and checks that its arrays fit each other.
+    pub(crate) fn load(path: &Path) -> Result<Contents, Error> {
+        let bytes = fs::read(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
+            _ => Error::Io(path.to_owned(), source),
+        })?;
+        Contents::decode(&bytes).map_err(|problem| Error::Artifact(path.to_owned(), problem))
+    }
+
+    /// Writes the file at `path`.
+    pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
+        fs::write(path, self.encode()).map_err(|source| Error::Io(path.to_owned(), source))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Contents, String> {
+        let unreadable = |error| format!("it is not a safetensors file ({error})");
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
+        let labels = metadata.metadata().as_ref().and_then(|map| map.get(LABELS));
+        let labels: Vec<String> = labels
+            .and_then(|json| serde_json::from_str(json).ok())
+            .ok_or("its metadata has no JSON list of labels")?;
+        if labels.len() < 2 {
+            return Err(format!("it has {} labels, two are needed", labels.len()));
+        }
+        let arrays = Arrays(SafeTensors::deserialize(bytes).map_err(unreadable)?);
+        let pca = arrays.parameters("pca", None, None)?;
+        let pairs = svc::pairs(labels.len()).count();
+        let svm = arrays.parameters("svm", Some(pca.offsets.len()), Some(pairs))?;
+        Ok(Contents { pca, svm, labels })
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut arrays: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+        for (stage, part) in [("pca", &self.pca), ("svm", &self.svm)] {
+            for (name, matrix) in [("points", &part.points), ("weights", &part.weights)] {
+                let shape = matrix.shape().to_vec();
+                arrays.push((format!("{stage}.{name}"), shape, little_endian(matrix)));
+            }
+            let shape = vec![part.offsets.len()];
+            let offsets = little_endian(&part.offsets);
+            arrays.push((format!("{stage}.offsets"), shape, offsets));
+            let gamma = little_endian([&part.gamma]);
+            arrays.push((format!("{stage}.gamma"), vec![1], gamma));
+        }
+        let views = arrays.iter().map(|(name, shape, bytes)| {
+            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+            (name, view.expect("as many bytes as the shape says"))
+        });
+        let labels = serde_json::to_string(&self.labels).expect("a list of strings is JSON");
+        let metadata = HashMap::from([(LABELS.to_owned(), labels)]);
+        safetensors::serialize(views, Some(metadata)).expect("a header far below its limit")
+    }
+}
+
+/// The arrays of a file.
+struct Arrays<'a>(SafeTensors<'a>);
+
+impl Arrays<'_> {
+    /// One stage; `None` where any number of features or outputs will do.
+    fn parameters(
+        &self,
+        stage: &str,
+        features: Option<usize>,
+        outputs: Option<usize>,
+    ) -> Result<Parameters<f32>, String> {
+        let matrix = |name: &str, rows, columns| {
+            let (shape, values) = self.get(&format!("{stage}.{name}"), &[rows, columns])?;
+            Array2::from_shape_vec((shape[0], shape[1]), values).map_err(|error| error.to_string())
+        };
+        let vector = |name: &str, length| {
+            let (_, values) = self.get(&format!("{stage}.{name}"), &[Some(length)])?;
+            Ok::<_, String>(Array1::from(values))
+        };
+        let points = matrix("points", None, features)?;
+        let weights = matrix("weights", Some(points.nrows()), outputs)?;
+        let offsets = vector("offsets", weights.ncols())?;
+        let gamma = vector("gamma", 1)?[0];
+        if gamma <= 0.0 {
+            return Err(format!("its {stage}.gamma is {gamma}, it must be above 0"));
+        }
+        Ok(Parameters {
+            points,
+            gamma,
+            weights,
+            offsets,
+        })
+    }
+
+    /// Shape and values of an array of finite float32 values; `None` stands for any length but zero.
+    fn get(
+        &self,
+        name: &str,
+        expected: &[Option<usize>],
+    ) -> Result<(Vec<usize>, Vec<f32>), String> {
+        let array = self
+            .0
+            .tensor(name)
+            .map_err(|_| format!("the array {name} is missing"))?;
+        let shape = array.shape();
+        let fits = |(&length, &expected): (&usize, &Option<usize>)| {
+            expected.map_or(length > 0, |expected| length == expected)
+        };
+        if shape.len() != expected.len() || !shape.iter().zip(expected).all(fits) {
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|length| length.map_or("any".into(), |length| length.to_string()))
+                .collect();
+            return Err(format!(
+                "the array {name} has shape {shape:?}, expected is [{}]",
+                expected.join(", ")
+            ));
+        }
+        if array.dtype() != Dtype::F32 {
+            return Err(format!("the array {name} is {}, not F32", array.dtype()));
+        }
+        let values: Vec<_> = array
+            .data()
+            .chunks_exact(4)
+            .map(|raw| f32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]))
+            .collect();
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(format!("the array {name} has values that are not finite"));
+        }
+        Ok((shape.to_vec(), values))
+    }
+}
+
+fn little_endian<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
+    values.into_iter().flat_map(|v| v.to_le_bytes()).collect()
+}

@@ -1,0 +1,118 @@
+//! Learning: kernel PCA of the features, then the SVMs on its projections.
+
+use std::path::Path;
+
+use ndarray::{ArrayView2, Axis};
+
+use crate::{
+    Error,
+    artifact::Contents,
+    kernel::KernelSum,
+    kernel_pca,
+    svc::{self, Examples},
+};
+
+/// What to learn with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Training {
+    /// The kernel PCA's gamma, or none for one over the variance of the features, summed over the features:
+    /// `gamma |x - y|^2` is then 2 on average.
+    pub gamma: Option<f64>,
+    /// Principal components to keep.
+    pub components: usize,
+    /// The SVMs' gamma, or none for the same rule on the projections.
+    pub svm_gamma: Option<f64>,
+    /// The SVMs' penalty of a point on the wrong side.
+    pub c: f64,
+}
+
+impl Default for Training {
+    fn default() -> Training {
+        Training {
+            gamma: None,
+            components: 64,
+            svm_gamma: None,
+            c: 10.0,
+        }
+    }
+}
+
+/// A classifier that has been trained and can be saved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trained(pub(crate) Contents);
+
+impl Trained {
+    /// Writes the artifact, a `.safetensors` file.
+    pub fn save(&self, path: &Path) -> Result<(), Error> {
+        self.0.save(path)
+    }
+}
+
+/// Learns to tell classes apart.
+///
+/// `features` is points x features; `labels` holds the class of each point, an index into `names`, of which each
+/// needs a point.
+pub fn train(
+    features: ArrayView2<f32>,
+    labels: &[usize],
+    names: &[String],
+    training: &Training,
+) -> Result<Trained, Error> {
+    check(features, labels, names, training).map_err(Error::Training)?;
+    let features = features.mapv(f64::from);
+    let gamma = training.gamma.unwrap_or_else(|| scale(features.view()));
+    let pca = kernel_pca::fit(features.view(), gamma, training.components)?;
+    let projections = KernelSum::new(pca.clone()).apply(features.view(), 1);
+    let examples = Examples {
+        points: projections.view(),
+        labels,
+        classes: names.len(),
+    };
+    let gamma = training
+        .svm_gamma
+        .unwrap_or_else(|| scale(projections.view()));
+    let svm = svc::fit(&examples, gamma, training.c)?;
+    Ok(Trained(Contents {
+        pca: pca.to_f32(),
+        svm: svm.to_f32(),
+        labels: names.to_vec(),
+    }))
+}
+
+fn check(
+    features: ArrayView2<f32>,
+    labels: &[usize],
+    names: &[String],
+    training: &Training,
+) -> Result<(), String> {
+    if features.nrows() != labels.len() {
+        let (points, labels) = (features.nrows(), labels.len());
+        return Err(format!("{points} points have {labels} labels"));
+    }
+    if names.len() < 2 {
+        return Err(format!("{} classes: two are needed", names.len()));
+    }
+    if let Some(label) = labels.iter().find(|&&label| label >= names.len()) {
+        return Err(format!("label {label} is none of {} classes", names.len()));
+    }
+    if let Some(class) = (0..names.len()).find(|class| !labels.contains(class)) {
+        return Err(format!("class {} has no point", names[class]));
+    }
+    if !features.iter().all(|value| value.is_finite()) {
+        return Err("a feature is NaN or infinite".into());
+    }
+    let gammas = [training.gamma, training.svm_gamma];
+    let numbers = gammas.into_iter().flatten().chain([training.c]);
+    for number in numbers {
+        if !(number.is_finite() && number > 0.0) {
+            return Err(format!("gamma and C must be above 0, one is {number}"));
+        }
+    }
+    Ok(())
+}
+
+/// One over the total variance; 1 where there is none.
+fn scale(points: ArrayView2<f64>) -> f64 {
+    let variance = points.var_axis(Axis(0), 0.0).sum();
+    if variance > 0.0 { 1.0 / variance } else { 1.0 }
+}
