@@ -1,0 +1,361 @@
+//! Inputs to rows of the engine's input tensor: decoding, resizing, scaling.
+//!
+//! Floats are copied once: from the message to the tensor, scaled and with the channels apart on the way. A picture
+//! file is decoded, resized, and copied to the tensor in the same way; the buffers between stay.
+
+use std::{io::Cursor, thread};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use fast_image_resize::{
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
+};
+use image::{ImageReader, RgbImage};
+use model::{Batch, DataType, InputError};
+
+use crate::Architecture;
+
+/// How a channel's value, 0 to 255, becomes what a network was trained on: `(value / 255 - mean) / std`.
+#[derive(Debug)]
+pub struct Scaling {
+    /// Mean of each channel (red, green, blue), on a scale of 0 to 1.
+    pub mean: [f32; 3],
+    /// Standard deviation of each channel, on the same scale.
+    pub std: [f32; 3],
+}
+
+/// Reads the inputs of a batch into the tensor, sharing them out among threads.
+pub(crate) struct Pictures {
+    architecture: &'static Architecture,
+    data_type: DataType,
+    readers: Vec<Reader>,
+}
+
+impl Pictures {
+    /// With at least one thread.
+    pub(crate) fn new(
+        architecture: &'static Architecture,
+        data_type: DataType,
+        threads: usize,
+    ) -> Pictures {
+        let readers = (0..threads).map(|_| Reader::new(architecture));
+        Pictures {
+            architecture,
+            data_type,
+            readers: readers.collect(),
+        }
+    }
+
+    /// Writes input `i` to `tensor[i]`, of shape `[3, side, side]`; a row whose input is wrong holds anything.
+    pub(crate) fn read(
+        &mut self,
+        batch: &Batch<'_>,
+        tensor: &mut [f32],
+    ) -> Vec<Result<(), InputError>> {
+        if batch.data_type != self.data_type {
+            let error = InputError(format!(
+                "this model takes {}, not {}",
+                self.data_type, batch.data_type
+            ));
+            return vec![Err(error); batch.len()];
+        }
+        let values = self.architecture.values();
+        let data_type = self.data_type;
+        let share = batch.len().div_ceil(self.readers.len()).max(1);
+        let shares = batch.inputs.chunks(share);
+        let rows = tensor.chunks_mut(share * values);
+        thread::scope(|scope| {
+            let workers: Vec<_> = shares
+                .zip(rows)
+                .zip(&mut self.readers)
+                .map(|((inputs, rows), reader)| {
+                    let rows = rows.chunks_exact_mut(values);
+                    let work = move || -> Vec<_> {
+                        let read = |(input, row): (&&[u8], &mut [f32])| match data_type {
+                            DataType::Floats => reader.floats(input, row),
+                            _ => reader.file(input, row),
+                        };
+                        inputs.iter().zip(rows).map(read).collect()
+                    };
+                    (inputs.len(), scope.spawn(work))
+                })
+                .collect();
+            workers
+                .into_iter()
+                .flat_map(|(inputs, worker)| {
+                    worker.join().unwrap_or_else(|_| vec![crashed(); inputs])
+                })
+                .collect()
+        })
+    }
+}
+
+/// A decoder that panics takes its thread down, and the inputs that were the thread's share.
+fn crashed() -> Result<(), InputError> {
+    Err(InputError(
+        "the decoder crashed on this input or one beside it".into(),
+    ))
+}
+
+/// Reads one input at a time.
+struct Reader {
+    architecture: &'static Architecture,
+    scale: [f32; 3],
+    offset: [f32; 3],
+    resizer: Resizer,
+    /// A picture file, out of its base64.
+    file: Vec<u8>,
+    /// The picture, resized.
+    picture: TypedImage<'static, U8x3>,
+}
+
+impl Reader {
+    fn new(architecture: &'static Architecture) -> Reader {
+        let side = architecture.side as u32;
+        let Scaling { mean, std } = &architecture.scaling;
+        Reader {
+            architecture,
+            scale: std::array::from_fn(|c| 1.0 / (255.0 * std[c])),
+            offset: std::array::from_fn(|c| -mean[c] / std[c]),
+            resizer: Resizer::new(),
+            file: Vec::new(),
+            picture: TypedImage::new(side, side),
+        }
+    }
+
+    /// Pixels as they come over the wire: `[side, side, 3]`, little-endian.
+    fn floats(&mut self, input: &[u8], row: &mut [f32]) -> Result<(), InputError> {
+        if input.len() != row.len() * 4 {
+            let side = self.architecture.side;
+            return Err(InputError(format!(
+                "an input must be {side} x {side} x 3 floats ({} bytes), this one has {} bytes",
+                row.len() * 4,
+                input.len()
+            )));
+        }
+        let (pixels, _) = input.as_chunks::<12>();
+        let float = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let pixels = pixels
+            .iter()
+            .map(|p| [float(&p[..4]), float(&p[4..8]), float(&p[8..])]);
+        self.scale(pixels, row);
+        Ok(())
+    }
+
+    /// Base64 of a JPEG or PNG file.
+    fn file(&mut self, input: &[u8], row: &mut [f32]) -> Result<(), InputError> {
+        self.file.clear();
+        STANDARD
+            .decode_vec(input, &mut self.file)
+            .map_err(|error| InputError(format!("the input is not base64: {error}")))?;
+        let picture = decode(&self.file).map_err(|error| {
+            InputError(format!("the input is not a JPEG or PNG picture: {error}"))
+        })?;
+        self.resize(&picture)
+            .map_err(|error| InputError(format!("the picture cannot be resized: {error}")))?;
+        let pixels = self.picture.pixels().iter();
+        self.scale(pixels.map(|pixel| pixel.0.map(f32::from)), row);
+        Ok(())
+    }
+
+    /// The whole picture, squeezed or stretched; antialiased (the bilinear filter widens when it shrinks a picture).
+    fn resize(&mut self, picture: &RgbImage) -> Result<(), Box<dyn std::error::Error>> {
+        let (width, height) = picture.dimensions();
+        let source = TypedImageRef::<U8x3>::from_buffer(width, height, picture.as_raw())?;
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        self.resizer
+            .resize_typed(&source, &mut self.picture, &options)?;
+        Ok(())
+    }
+
+    /// Scales pixels into three planes.
+    fn scale(&self, pixels: impl Iterator<Item = [f32; 3]>, row: &mut [f32]) {
+        let plane = row.len() / 3;
+        let (red, others) = row.split_at_mut(plane);
+        let (green, blue) = others.split_at_mut(plane);
+        let planes = red.iter_mut().zip(green).zip(blue);
+        for ([r, g, b], ((red, green), blue)) in pixels.zip(planes) {
+            *red = r * self.scale[0] + self.offset[0];
+            *green = g * self.scale[1] + self.offset[1];
+            *blue = b * self.scale[2] + self.offset[2];
+        }
+    }
+}
+
+/// A picture in RGB; the decoder refuses what would take more than 512 MiB.
+fn decode(file: &[u8]) -> image::ImageResult<RgbImage> {
+    let reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
+    Ok(reader.decode()?.into_rgb8())
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{DynamicImage, ImageFormat, Luma, LumaA, Rgb};
+
+    use super::*;
+
+    static TINY: Architecture = Architecture {
+        name: "tiny",
+        side: 4,
+        features: 1,
+        scaling: Scaling {
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+        },
+    };
+    const VALUES: usize = 48;
+
+    type Rows = Vec<Result<Vec<f32>, InputError>>;
+
+    fn read(data_type: DataType, threads: usize, inputs: &[&[u8]]) -> Rows {
+        let batch = Batch {
+            data_type,
+            inputs: inputs.to_vec(),
+        };
+        let mut tensor = vec![f32::NAN; VALUES * inputs.len()];
+        let fates = Pictures::new(&TINY, data_type, threads).read(&batch, &mut tensor);
+        let rows = tensor.chunks_exact(VALUES);
+        fates
+            .into_iter()
+            .zip(rows)
+            .map(|(fate, row)| fate.map(|()| row.to_vec()))
+            .collect()
+    }
+
+    fn text(picture: impl Into<DynamicImage>, format: ImageFormat) -> String {
+        let mut file = Cursor::new(Vec::new());
+        picture.into().write_to(&mut file, format).unwrap();
+        STANDARD.encode(file.into_inner())
+    }
+
+    fn read_text(text: &str) -> Result<Vec<f32>, InputError> {
+        read(DataType::Strings, 1, &[text.as_bytes()]).remove(0)
+    }
+
+    fn bytes(values: impl IntoIterator<Item = f32>) -> Vec<u8> {
+        values.into_iter().flat_map(f32::to_le_bytes).collect()
+    }
+
+    #[track_caller]
+    fn assert_pixel(row: &[f32], pixel: usize, rgb: [f32; 3]) {
+        for channel in 0..3 {
+            let Scaling { mean, std } = &TINY.scaling;
+            let expected = (rgb[channel] / 255.0 - mean[channel]) / std[channel];
+            let value = row[channel * 16 + pixel];
+            assert!((value - expected).abs() < 2e-6, "{value} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn a_pixel_of_floats_is_scaled_and_its_channels_are_apart() {
+        let mut pixels = [0.0; VALUES];
+        pixels[3 * 5..3 * 6].copy_from_slice(&[255.0, 12.5, 100.0]);
+        let row = read(DataType::Floats, 1, &[&bytes(pixels)])
+            .remove(0)
+            .unwrap();
+        assert_pixel(&row, 4, [0.0; 3]);
+        assert_pixel(&row, 5, [255.0, 12.5, 100.0]);
+        assert!((row[5] - 2.248_908).abs() < 1e-6, "(1 - 0.485) / 0.229");
+    }
+
+    #[test]
+    fn a_picture_of_the_right_size_keeps_its_pixels() {
+        let picture = image::RgbImage::from_fn(4, 4, |x, y| Rgb([x as u8 * 80, y as u8 * 80, 7]));
+        let row = read_text(&text(picture, ImageFormat::Png)).unwrap();
+        assert_pixel(&row, 6, [160.0, 80.0, 7.0]);
+    }
+
+    #[test]
+    fn a_picture_of_one_colour_keeps_it_at_any_size() {
+        for (width, height) in [(1, 1), (3, 2), (97, 61), (640, 480)] {
+            let picture = image::RgbImage::from_pixel(width, height, Rgb([200, 100, 50]));
+            let row = read_text(&text(picture, ImageFormat::Png)).unwrap();
+            (0..16).for_each(|pixel| assert_pixel(&row, pixel, [200.0, 100.0, 50.0]));
+        }
+    }
+
+    #[test]
+    fn shrinking_averages() {
+        let picture = image::GrayImage::from_fn(64, 64, |x, y| Luma([((x + y) % 2 * 254) as u8]));
+        let row = read_text(&text(picture, ImageFormat::Png)).unwrap();
+        (0..16).for_each(|pixel| assert_pixel(&row, pixel, [127.0; 3]));
+    }
+
+    #[test]
+    fn grey_and_transparent_pictures_become_rgb() {
+        let picture = image::GrayAlphaImage::from_pixel(4, 4, LumaA([90, 10]));
+        assert_pixel(
+            &read_text(&text(picture, ImageFormat::Png)).unwrap(),
+            0,
+            [90.0; 3],
+        );
+        let picture = image::GrayImage::from_pixel(8, 8, Luma([128]));
+        assert_pixel(
+            &read_text(&text(picture, ImageFormat::Jpeg)).unwrap(),
+            0,
+            [128.0; 3],
+        );
+    }
+
+    #[test]
+    fn inputs_stay_in_order_whatever_the_threads() {
+        let inputs: Vec<_> = (0..5).map(|i| bytes([i as f32; VALUES])).collect();
+        let inputs: Vec<_> = inputs.iter().map(Vec::as_slice).collect();
+        for threads in [1, 2, 3, 8] {
+            let rows = read(DataType::Floats, threads, &inputs);
+            assert_eq!(rows.len(), 5);
+            for (i, row) in rows.into_iter().enumerate() {
+                assert_pixel(&row.unwrap(), 15, [i as f32; 3]);
+            }
+        }
+        assert!(read(DataType::Floats, 2, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_wrong_input_fails_alone_and_says_why() {
+        let good = text(image::RgbImage::new(4, 4), ImageFormat::Png);
+        let cut = STANDARD.encode(&STANDARD.decode(&good).unwrap()[..40]);
+        let inputs = [&good, "???", "aGVsbG8=", "", &cut, &good].map(str::as_bytes);
+        let rows = read(DataType::Strings, 2, &inputs);
+        let why = |i: usize| rows[i].as_ref().unwrap_err().0.as_str();
+        assert!(rows[0].is_ok() && rows[5].is_ok());
+        assert!(why(1).starts_with("the input is not base64"), "{}", why(1));
+        for i in 2..5 {
+            assert!(
+                why(i).starts_with("the input is not a JPEG or PNG picture"),
+                "{}",
+                why(i)
+            );
+        }
+    }
+
+    #[test]
+    fn floats_of_another_number_are_refused() {
+        let rows = read(
+            DataType::Floats,
+            1,
+            &[&bytes([0.0; 47]), &bytes([0.0; VALUES])],
+        );
+        let error = rows[0].as_ref().unwrap_err();
+        assert_eq!(
+            error.0,
+            "an input must be 4 x 4 x 3 floats (192 bytes), this one has 188 bytes"
+        );
+        assert!(rows[1].is_ok());
+    }
+
+    #[test]
+    fn a_batch_of_another_type_is_refused() {
+        let batch = Batch {
+            data_type: DataType::Strings,
+            inputs: vec![b"", b""],
+        };
+        let mut tensor = vec![0.0; 2 * VALUES];
+        let fates = Pictures::new(&TINY, DataType::Floats, 1).read(&batch, &mut tensor);
+        assert_eq!(
+            fates,
+            vec![Err(InputError("this model takes floats, not strings".into())); 2]
+        );
+    }
+}
