@@ -9,16 +9,18 @@ APT := g++ pkg-config libzmq3-dev libclang-dev
 # Wheels that hold what Debian has not, or not new enough: the engine, CMake >= 3.28, photographs.
 PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0
 DEPS := .deps/.ready-$(shell echo $(APT) $(PIP) | cksum | cut -d' ' -f1)
+PHOTOGRAPHS := .deps/python/skimage/data
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help: ## This list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: setup artifacts ## Build everything and sweep all four models on real photographs.
-	@for model in vgg inception svm lgbm; do \
-	  cargo run --release --quiet -p driver -- --model_name $$model --num_replicas 1 2 --batch_sizes 1 4 \
-	    --duration_seconds 20 --input_dir .deps/python/skimage/data; \
-	done
+	@sweep() { cargo run --release --quiet -p driver -- --num_replicas 1 2 --batch_sizes 1 4 --duration_seconds 20 "$$@"; }; \
+	sweep --model_name vgg --input_dir $(PHOTOGRAPHS); \
+	sweep --model_name inception --input_dir $(PHOTOGRAPHS); \
+	sweep --model_name svm --input_dir artifacts/svm.npy; \
+	sweep --model_name lgbm --input_dir artifacts/lgbm.npy
 
 test: setup artifacts ## Every test.
 	cargo test --release --workspace --quiet

@@ -135,7 +135,8 @@ impl Served {
             patience: Duration::from_secs(5),
         };
         let inputs: Vec<Frame> = (0..8).map(|n| Frame::from(vec![n; floats * 4])).collect();
-        let (tally, span) = run(&load, &inputs, |_| Verdict::Warm)?;
+        let measured = run(&load, &inputs, |_| Verdict::Warm)?;
+        let (tally, span) = (measured.tally, measured.span);
         anyhow::ensure!(
             tally.totals.ok == tally.totals.sent,
             "not every query was answered: {:?}",

@@ -2,11 +2,11 @@
 //!
 //! Photographs and textures that scikit-image ships are cut into tiles, of which every fourth is held out; the label
 //! of a tile is the name of its picture. The networks have random weights, so the accuracy says that the classifiers
-//! have learnt, and no more.
+//! have learnt, and no more. The features of the held-out tiles are kept as inputs to measure with: `svm.npy`, `lgbm.npy`.
 
 use std::{
-    fs,
-    io::Cursor,
+    fs::{self, File},
+    io::{BufWriter, Cursor},
     path::{Path, PathBuf},
     thread,
     time::Instant,
@@ -18,6 +18,7 @@ use image::{ImageFormat, RgbImage, imageops};
 use indicatif::{ProgressBar, ProgressStyle};
 use model::{Artifact, Batch, DataType, Device, Model, Output};
 use ndarray::ArrayView2;
+use npyz::WriterBuilder;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -47,13 +48,17 @@ const BATCH: usize = 16;
 
 /// Makes the artifacts that are missing in `dir`, or all of them; the networks must be there.
 pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
-    for (file, make) in [
-        ("svm.safetensors", make_svm as fn(&Path, &Path) -> _),
-        ("lgbm.txt", make_lgbm),
+    for (file, inputs, make) in [
+        (
+            "svm.safetensors",
+            "svm.npy",
+            make_svm as fn(&Path, &Path) -> _,
+        ),
+        ("lgbm.txt", "lgbm.npy", make_lgbm),
     ] {
-        let path = dir.join(file);
+        let (path, inputs) = (dir.join(file), dir.join(inputs));
         let metadata = dir.join(format!("{file}.json"));
-        if path.exists() && metadata.exists() && !force {
+        if path.exists() && inputs.exists() && metadata.exists() && !force {
             println!("{}: present", path.display());
             continue;
         }
@@ -65,6 +70,9 @@ pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
             provenance: made.provenance,
             trained: true,
         };
+        made.held_out
+            .save(&inputs)
+            .with_context(|| format!("cannot write {}", inputs.display()))?;
         fs::rename(&unfinished, &path)
             .with_context(|| format!("cannot write {}", path.display()))?;
         fs::write(&metadata, serde_json::to_vec_pretty(&artifact)?)
@@ -73,7 +81,7 @@ pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
             "{}: made in {:.1?}; {} held-out tiles, {:.1} % right",
             path.display(),
             start.elapsed(),
-            made.held_out,
+            made.held_out.labels.len(),
             100.0 * made.accuracy
         );
     }
@@ -83,7 +91,7 @@ pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
 /// What is known of a new artifact.
 struct Made {
     provenance: String,
-    held_out: usize,
+    held_out: Examples,
     accuracy: f64,
 }
 
@@ -101,11 +109,11 @@ fn make_svm(dir: &Path, path: &Path) -> anyhow::Result<Made> {
             training.components,
             train.provenance("VGG")
         ),
-        held_out: held_out.labels.len(),
         accuracy: held_out.accuracy(model, |output| match output {
             Output::Text(label) => names().iter().position(|name| name == label),
             _ => None,
         })?,
+        held_out,
     })
 }
 
@@ -116,7 +124,6 @@ fn make_lgbm(dir: &Path, path: &Path) -> anyhow::Result<Made> {
     let model = lgbm::Lgbm::load(path, lgbm::Settings::default())?;
     Ok(Made {
         provenance: format!("LightGBM on {}", train.provenance("Inception")),
-        held_out: held_out.labels.len(),
         accuracy: held_out.accuracy(model, |output| match output {
             Output::Floats(scores) => {
                 let scores = scores.iter().enumerate();
@@ -124,6 +131,7 @@ fn make_lgbm(dir: &Path, path: &Path) -> anyhow::Result<Made> {
             }
             _ => None,
         })?,
+        held_out,
     })
 }
 
@@ -156,6 +164,18 @@ impl Examples {
             self.labels.len(),
             PICTURES.len()
         )
+    }
+
+    /// Writes the features as an array of float32 `[tiles, features]`.
+    fn save(&self, path: &Path) -> anyhow::Result<()> {
+        let shape = [self.labels.len(), self.features.len() / self.labels.len()];
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&shape.map(|size| size as u64))
+            .writer(BufWriter::new(File::create(path)?))
+            .begin_nd()?;
+        writer.extend(&self.features)?;
+        Ok(writer.finish()?)
     }
 
     /// The share of tiles whose picture the model names; `picture` reads its output.

@@ -44,7 +44,10 @@ const ENGINES: [(&str, &[&str]); 4] = [
 const PURE: [(&str, &[&str]); 3] = [
     ("model", &["zmq", "tokio", "axum", "ndarray", "rustix"]),
     ("wire", &["zmq", "tokio", "axum", "rustix"]),
-    ("scheduler", &["wire", "zmq", "tokio", "axum", "rustix", "rand"]),
+    (
+        "scheduler",
+        &["wire", "zmq", "tokio", "axum", "rustix", "rand"],
+    ),
 ];
 
 fn metadata() -> Metadata {
@@ -69,7 +72,11 @@ fn packages_depend_only_on_those_that_the_architecture_allows() {
     let dependencies = dependencies();
     let allowed: BTreeMap<&str, &[&str]> = ARROWS.into_iter().collect();
     let here: BTreeSet<&str> = dependencies.keys().map(String::as_str).collect();
-    assert_eq!(here, allowed.keys().copied().collect(), "packages of the workspace");
+    assert_eq!(
+        here,
+        allowed.keys().copied().collect(),
+        "packages of the workspace"
+    );
     for (package, names) in &dependencies {
         for name in names.iter().filter(|name| here.contains(name.as_str())) {
             assert!(
@@ -85,10 +92,15 @@ fn engines_stay_where_they_belong_and_pure_crates_pure() {
     for (package, names) in dependencies() {
         for (engine, owners) in ENGINES {
             let owns = owners.contains(&package.as_str());
-            assert!(owns || !names.contains(engine), "{package} may not use {engine}");
+            assert!(
+                owns || !names.contains(engine),
+                "{package} may not use {engine}"
+            );
         }
         for (pure, without) in PURE {
-            let breach = without.iter().find(|name| package == pure && names.contains(**name));
+            let breach = without
+                .iter()
+                .find(|name| package == pure && names.contains(**name));
             assert!(breach.is_none(), "{package} may not use {breach:?}");
         }
     }
@@ -101,7 +113,9 @@ fn a_models_library_knows_neither_the_runtime_nor_the_wire() {
         if path.contains("/containers/") && path.contains("/src/") && !path.ends_with("main.rs") {
             let text = fs::read_to_string(&source).unwrap();
             for name in ["container::", "wire::", "zmq::"] {
-                let uses = text.lines().any(|line| line.trim_start().starts_with(&format!("use {name}")));
+                let uses = text
+                    .lines()
+                    .any(|line| line.trim_start().starts_with(&format!("use {name}")));
                 assert!(!uses, "{path} may not use {name}");
             }
         }
@@ -112,7 +126,11 @@ fn a_models_library_knows_neither_the_runtime_nor_the_wire() {
 fn every_file_says_what_it_is_for() {
     for source in sources() {
         let text = fs::read_to_string(&source).unwrap();
-        assert!(text.starts_with("//!"), "{} starts without //!", source.display());
+        assert!(
+            text.starts_with("//!"),
+            "{} starts without //!",
+            source.display()
+        );
     }
 }
 
@@ -120,9 +138,16 @@ fn every_file_says_what_it_is_for() {
 fn no_file_does_everything() {
     for source in sources() {
         let text = fs::read_to_string(&source).unwrap();
-        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        let code = text
+            .split("#[cfg(test)]\nmod tests")
+            .next()
+            .unwrap_or_default();
         let lines = code.lines().count();
-        assert!(lines <= 500, "{} has {lines} lines: split it", source.display());
+        assert!(
+            lines <= 500,
+            "{} has {lines} lines: split it",
+            source.display()
+        );
     }
 }
 
@@ -133,7 +158,10 @@ fn unsafe_code_is_in_one_module() {
         .filter(|source| !source.ends_with("tests/tidy.rs"))
         .filter(|source| fs::read_to_string(source).unwrap().contains("unsafe {"))
         .collect();
-    let names: Vec<_> = with_unsafe.iter().filter_map(|path| path.file_name()).collect();
+    let names: Vec<_> = with_unsafe
+        .iter()
+        .filter_map(|path| path.file_name())
+        .collect();
     assert_eq!(names, ["frame.rs"], "{with_unsafe:?}");
 }
 
