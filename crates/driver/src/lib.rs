@@ -1,1 +1,26 @@
-//! driver
+//! The benchmark: deploys a model behind a frontend, loads it, measures it, writes down what it saw.
+//!
+//! It measures from outside, over the protocol that every client speaks. In the order in which a sweep uses them:
+//!
+//! - [`cli`], [`models`], [`cores`], [`plan`], [`inputs`]: what is asked for, checked before anything starts.
+//! - [`launch`], [`admin`]: frontend and model servers as local processes.
+//! - [`load`], [`stats`]: queries in flight, and what became of each.
+//! - [`measure`]: one iteration from start to tear-down.
+//! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
+
+pub mod admin;
+pub mod cli;
+pub mod cores;
+mod error;
+pub mod inputs;
+pub mod launch;
+pub mod load;
+pub mod machine;
+pub mod measure;
+pub mod models;
+pub mod plan;
+pub mod report;
+pub mod results;
+pub mod stats;
+
+pub use error::Error;

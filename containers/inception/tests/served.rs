@@ -1,0 +1,110 @@
+//! The features that come back through frontend and RPC are those of the same batch in process, to the last bit.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+use std::{io::Write, os::unix::net::UnixStream, path::PathBuf, thread, time::Duration};
+
+use container::{Server, Stop, serve};
+use featurizer::{Featurizer, Settings};
+use frontend::Frontend;
+use model::{Batch, DataType, Device, Model};
+use testkit::{Peer, deploy};
+use wire::query::{Answer, Status};
+
+const VALUES: usize = 299 * 299 * 3;
+const BATCH: usize = 4;
+
+fn load() -> Featurizer {
+    let settings = Settings {
+        data_type: DataType::Floats,
+        device: Device::Cpu,
+        threads: 2,
+        artifact: None,
+    };
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    inception::load(&root.join("artifacts/inception.onnx"), settings).expect("run `make artifacts`")
+}
+
+/// A smooth picture that is different for every seed.
+fn picture(seed: u32) -> Vec<f32> {
+    let value = |index: usize| {
+        let wave = (index as f32 * 0.0007 * (seed + 1) as f32).sin();
+        (127.0 + 120.0 * wave).round()
+    };
+    (0..VALUES).map(value).collect()
+}
+
+/// The outputs as they go on the wire, of one call of the model.
+fn in_process(model: &mut Featurizer, pictures: &[Vec<f32>]) -> Vec<Vec<u8>> {
+    let bytes = |picture: &Vec<f32>| -> Vec<u8> {
+        let values = picture.iter();
+        values.flat_map(|value| value.to_le_bytes()).collect()
+    };
+    let inputs: Vec<Vec<u8>> = pictures.iter().map(bytes).collect();
+    let batch = Batch {
+        data_type: DataType::Floats,
+        inputs: inputs.iter().map(Vec::as_slice).collect(),
+    };
+    let predictions = model.predict(&batch).unwrap().into_iter();
+    predictions
+        .map(|prediction| {
+            let mut bytes = Vec::new();
+            prediction.unwrap().write_to(&mut bytes);
+            bytes
+        })
+        .collect()
+}
+
+/// Serves the model as `m` from a thread, until the stream is written to.
+fn start_serving(port: u16) -> (UnixStream, thread::JoinHandle<()>) {
+    let server = Server {
+        name: "m",
+        version: "1",
+        about: "a test",
+        input_type: DataType::Floats,
+        artifact: None,
+    };
+    let settings =
+        container::Settings::from_args(&server, ["m".to_owned(), format!("--port={port}")]);
+    let settings = settings.unwrap();
+    let (stop, told) = UnixStream::pair().unwrap();
+    let serving = thread::spawn(move || serve(load(), &settings, Stop::on_stream(told)).unwrap());
+    (stop, serving)
+}
+
+#[test]
+fn features_are_the_same_through_frontend_and_rpc_as_in_process() {
+    let frontend = Frontend::start(&testkit::settings()).unwrap();
+    deploy(&frontend, BATCH as i32, Duration::from_secs(600));
+    let mut answers = Peer::connect(frontend.ports().send_port);
+    let mut requests = Peer::connect(frontend.ports().recv_port);
+    let connected = answers.connect_native();
+    let (mut stop, serving) = start_serving(frontend.ports().rpc_service_port);
+
+    let pictures: Vec<_> = (0..=BATCH as u32).map(picture).collect();
+    // Alone, once the replica is there; while it computes, the others fill one batch.
+    let first = loop {
+        requests.ask(connected, 0, &pictures[0]);
+        for (id, picture) in (1..).zip(&pictures[1..]) {
+            requests.ask(connected, id, picture);
+        }
+        let served: Vec<_> = (0..=BATCH).map(|_| answers.hear()).collect();
+        if Answer::decode(&served[0]).unwrap().status == Status::Ok {
+            break served;
+        }
+    };
+    let mut model = load();
+    let mut expected = in_process(&mut model, &pictures[..1]);
+    expected.extend(in_process(&mut model, &pictures[1..]));
+    for (id, (frames, expected)) in first.iter().zip(&expected).enumerate() {
+        let answer = Answer::decode(frames).unwrap();
+        assert_eq!(
+            (answer.request_id as usize, answer.status),
+            (id, Status::Ok)
+        );
+        let size = if id == 0 { 1 } else { BATCH };
+        assert_eq!(answer.timing.batch_size as usize, size);
+        assert!(answer.output == expected, "picture {id} has other features");
+    }
+    stop.write_all(&[0]).unwrap();
+    serving.join().unwrap();
+}

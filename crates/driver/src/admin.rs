@@ -1,0 +1,91 @@
+//! The frontend's REST side, as far as the driver needs it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use ureq::{Agent, Body, http::Response};
+use wire::admin::{AddApp, AddModel, AddModelLinks, Replica};
+
+use crate::{Error, launch::Ports};
+
+/// The version under which models are deployed.
+pub const MODEL_VERSION: &str = "1";
+
+/// A client of one frontend.
+#[derive(Debug)]
+pub struct Admin {
+    agent: Agent,
+    ports: Ports,
+}
+
+impl Admin {
+    /// A client of the frontend with these ports on this machine.
+    pub fn new(ports: Ports) -> Admin {
+        let config = Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(30)))
+            .http_status_as_error(false)
+            .build();
+        Admin {
+            agent: config.into(),
+            ports,
+        }
+    }
+
+    /// Adds application and model, and links them.
+    pub fn deploy(&self, app: &AddApp, model: &AddModel) -> Result<(), Error> {
+        self.post("add_app", app)?;
+        self.post("add_model", model)?;
+        let links = AddModelLinks {
+            app_name: app.name.clone(),
+            model_names: vec![model.model_name.clone()],
+        };
+        self.post("add_model_links", &links)
+    }
+
+    /// The replicas that are registered.
+    pub fn replicas(&self) -> Result<Vec<Replica>, Error> {
+        let text = self.get(self.ports.admin_port, "admin/replicas")?;
+        serde_json::from_str(&text).map_err(|error| unreadable("admin/replicas", &error))
+    }
+
+    /// Clipper's metrics.
+    pub fn metrics(&self) -> Result<Value, Error> {
+        let text = self.get(self.ports.query_port, "metrics")?;
+        serde_json::from_str(&text).map_err(|error| unreadable("metrics", &error))
+    }
+
+    fn post(&self, what: &str, body: &impl Serialize) -> Result<(), Error> {
+        let url = format!("http://127.0.0.1:{}/admin/{what}", self.ports.admin_port);
+        let response = self.agent.post(&url).send_json(body);
+        text(what, response).map(drop)
+    }
+
+    fn get(&self, port: u16, what: &str) -> Result<String, Error> {
+        let url = format!("http://127.0.0.1:{port}/{what}");
+        text(what, self.agent.get(&url).call())
+    }
+}
+
+fn text(what: &str, response: Result<Response<Body>, ureq::Error>) -> Result<String, Error> {
+    let refused = |why: &dyn std::fmt::Display| {
+        Error::Failed(format!(
+            "the frontend did not do {what}: {why}; see its log"
+        ))
+    };
+    let mut response = response.map_err(|error| refused(&error))?;
+    let text = response
+        .body_mut()
+        .read_to_string()
+        .map_err(|error| refused(&error))?;
+    match response.status().is_success() {
+        true => Ok(text),
+        false => Err(refused(&text.trim())),
+    }
+}
+
+fn unreadable(what: &str, error: &serde_json::Error) -> Error {
+    Error::Failed(format!(
+        "the frontend's {what} cannot be read ({error}): build frontend and driver from one commit"
+    ))
+}

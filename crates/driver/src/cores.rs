@@ -1,0 +1,138 @@
+//! CPU cores: lists as a user writes them, which a process may use, and processes that start on some of them.
+
+use std::{collections::BTreeSet, fs, io, thread};
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::Error;
+
+/// Core numbers, ascending, each once.
+pub type Cores = Vec<usize>;
+
+/// Reads core lists: `20 21`, `20-23`, `20,21`, and any mixture. The error names the piece that makes no sense.
+pub fn parse(pieces: &[String]) -> Result<Cores, String> {
+    let mut cores = BTreeSet::new();
+    let pieces = pieces.iter().flat_map(|piece| piece.split([',', ' ']));
+    for piece in pieces.map(str::trim).filter(|piece| !piece.is_empty()) {
+        let (first, last) = piece.split_once('-').unwrap_or((piece, piece));
+        match (first.parse::<usize>(), last.parse::<usize>()) {
+            (Ok(first), Ok(last)) if first <= last && last < CpuSet::MAX_CPU => {
+                cores.extend(first..=last);
+            }
+            _ => return Err(piece.to_owned()),
+        }
+    }
+    Ok(cores.into_iter().collect())
+}
+
+/// Writes a core list as the kernel does: `0-3,6`.
+pub fn show(cores: &[usize]) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for &core in cores {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == core => *last = core,
+            _ => ranges.push((core, core)),
+        }
+    }
+    let ranges: Vec<_> = ranges
+        .into_iter()
+        .map(|(first, last)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        })
+        .collect();
+    ranges.join(",")
+}
+
+/// The cores that this process may use.
+pub fn allowed() -> Result<Cores, Error> {
+    let set = sched_getaffinity(None)
+        .map_err(|error| Error::Failed(format!("cannot read this process's cores: {error}")))?;
+    Ok((0..CpuSet::MAX_CPU)
+        .filter(|&core| set.is_set(core))
+        .collect())
+}
+
+/// The cores that the kernel lets process `pid` run on.
+pub fn of_process(pid: u32) -> io::Result<Cores> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .ok_or_else(|| io::Error::other("no Cpus_allowed_list in its status"))?;
+    parse(&[list.to_owned()]).map_err(io::Error::other)
+}
+
+/// Confines the calling thread, and what it starts from now on, to `cores`.
+pub fn confine(cores: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for &core in cores {
+        set.set(core);
+    }
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Does `work` on a thread of its own that is confined to `cores`: a process started there inherits them.
+pub fn on<T: Send>(cores: &[usize], work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    let confined = || {
+        confine(cores)?;
+        work()
+    };
+    thread::scope(|scope| match scope.spawn(confined).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(pieces: &[&str]) -> Result<Cores, String> {
+        let pieces: Vec<_> = pieces.iter().map(|&piece| piece.to_owned()).collect();
+        parse(&pieces)
+    }
+
+    #[test]
+    fn core_lists_are_read_in_every_notation() {
+        for pieces in [
+            &["20", "21", "22"][..],
+            &["20-22"],
+            &["20,21,22"],
+            &["21 20", "22,22"],
+            &["22", "20-21,"],
+        ] {
+            assert_eq!(list(pieces), Ok(vec![20, 21, 22]), "{pieces:?}");
+        }
+        assert_eq!(list(&[" ", ","]), Ok(vec![]));
+    }
+
+    #[test]
+    fn what_is_no_core_is_named() {
+        for piece in ["x", "3-1", "-1", "1-", "1024", "0-99999999999"] {
+            assert_eq!(list(&["0", piece]), Err(piece.to_owned()));
+        }
+    }
+
+    #[test]
+    fn cores_are_written_as_the_kernel_writes_them() {
+        assert_eq!(show(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
+        assert_eq!(show(&[]), "");
+    }
+
+    #[test]
+    fn a_process_started_on_a_core_stays_there_and_the_caller_stays_free() {
+        let before = allowed().unwrap();
+        let last = vec![*before.last().unwrap()];
+        let mut child = on(&last, || {
+            std::process::Command::new("cat")
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+        })
+        .unwrap();
+        assert_eq!(of_process(child.id()).unwrap(), last);
+        assert_eq!(allowed().unwrap(), before);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,33 @@
+//! What ends a sweep early, by who has to do something about it.
+
+use std::{fmt::Display, path::Path};
+
+/// Why the driver stops. The text says what is wrong and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line asks for what cannot be; nothing has been started.
+    #[error("{0}")]
+    Usage(String),
+    /// The machine, a frontend or a model server failed.
+    #[error("{0}")]
+    Failed(String),
+    /// Ctrl-C or SIGTERM; everything has been torn down.
+    #[error("stopped; what was measured until then is in the results folder")]
+    Interrupted,
+}
+
+impl Error {
+    /// The exit status that tells it to a script.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Error::Usage(_) => 2,
+            Error::Failed(_) => 1,
+            Error::Interrupted => 130,
+        }
+    }
+
+    /// A failure to do something (`doing` completes "cannot ...") with a file or folder.
+    pub(crate) fn file(doing: &str, path: &Path, error: impl Display) -> Error {
+        Error::Failed(format!("cannot {doing} {}: {error}", path.display()))
+    }
+}

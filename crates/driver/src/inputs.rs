@@ -1,0 +1,305 @@
+//! The inputs of the queries, made once: real pictures and rows, or seeded random ones.
+
+use std::{
+    fs,
+    fs::File,
+    io::{BufReader, Cursor},
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use image::{DynamicImage, ImageFormat, RgbImage, imageops::FilterType};
+use model::DataType;
+use npyz::{NpyFile, Order};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use transport::Frame;
+
+use crate::{Error, cli::Settings, models::InputKind};
+
+/// What the clients send, in turn.
+#[derive(Debug)]
+pub struct Inputs {
+    /// One frame per input; a query sends a clone, which shares the bytes.
+    pub frames: Vec<Frame>,
+    /// What they are, in words.
+    pub description: String,
+}
+
+impl Inputs {
+    /// Makes the inputs that the settings ask for. A file of `--input_dir` that cannot be used is left out, and counted
+    /// in the description; none that can is an error.
+    pub fn prepare(settings: &Settings) -> Result<Inputs, Error> {
+        let strings = settings.input_type == DataType::Strings;
+        let random = Xoshiro256PlusPlus::seed_from_u64(settings.seed);
+        let (inputs, what) = match (settings.model.input, &settings.input_dir) {
+            (InputKind::Picture(side), Some(folder)) => pictures(folder, side, strings)?,
+            (InputKind::Picture(side), None) => noise(random, side, strings),
+            (InputKind::Vector(length), Some(file)) => rows(file, length)?,
+            (InputKind::Vector(length), None) => vectors(random, length),
+            (InputKind::Anything(length), _) => anything(random, length, settings.input_type),
+        };
+        let bytes: usize = inputs.iter().map(Vec::len).sum();
+        let each = bytes.div_ceil(inputs.len());
+        let origin = match settings.input_dir {
+            None => format!(", seed {}", settings.seed),
+            Some(_) => String::new(),
+        };
+        let kind = settings.input_type;
+        Ok(Inputs {
+            description: format!(
+                "{} {what} as {kind}, {each} bytes each{origin}",
+                inputs.len()
+            ),
+            frames: inputs.into_iter().map(Frame::from).collect(),
+        })
+    }
+}
+
+/// Inputs as bytes, and what they are.
+type Made = (Vec<Vec<u8>>, String);
+
+/// As many as go round without a model seeing the same one in every batch, and as fit in memory.
+const PICTURES: usize = 64;
+const NOISE_PICTURES: usize = 16;
+const ROWS: usize = 1024;
+const VECTORS: usize = 256;
+
+fn pictures(folder: &Path, side: u32, strings: bool) -> Result<Made, Error> {
+    let entries = fs::read_dir(folder).map_err(|error| {
+        Error::Usage(format!(
+            "--input_dir {} cannot be read: {error}; name a folder with JPEG or PNG files",
+            folder.display()
+        ))
+    })?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| is_picture(path))
+        .collect();
+    files.sort();
+    let mut unusable = 0;
+    let mut inputs = Vec::new();
+    for path in &files {
+        match picture(path, side, strings) {
+            Ok(input) => inputs.push(input),
+            Err(_) => unusable += 1,
+        }
+        if inputs.len() == PICTURES {
+            break;
+        }
+    }
+    if inputs.is_empty() {
+        return Err(Error::Usage(format!(
+            "--input_dir {} has no JPEG or PNG file that can be decoded ({unusable} cannot): name a folder that has",
+            folder.display()
+        )));
+    }
+    let left_out = match unusable {
+        0 => String::new(),
+        n => format!(" ({n} left out: not decodable)"),
+    };
+    Ok((
+        inputs,
+        format!("pictures from {}{left_out}", folder.display()),
+    ))
+}
+
+fn is_picture(path: &Path) -> bool {
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("");
+    ["jpg", "jpeg", "png"].contains(&extension.to_ascii_lowercase().as_str())
+}
+
+/// The file's own bytes in base64, or its pixels; decoded in both cases, so that what cannot be is found now.
+fn picture(path: &Path, side: u32, strings: bool) -> Result<Vec<u8>, image::ImageError> {
+    let bytes = fs::read(path)?;
+    let picture = image::load_from_memory(&bytes)?;
+    Ok(match strings {
+        true => STANDARD.encode(&bytes).into_bytes(),
+        false => pixels(&resized(&picture, side)),
+    })
+}
+
+fn resized(picture: &DynamicImage, side: u32) -> RgbImage {
+    picture
+        .resize_exact(side, side, FilterType::Triangle)
+        .to_rgb8()
+}
+
+/// Floats 0 to 255, row by row, channels last.
+fn pixels(picture: &RgbImage) -> Vec<u8> {
+    floats(picture.as_raw().iter().map(|&value| f32::from(value)))
+}
+
+fn floats(values: impl Iterator<Item = f32>) -> Vec<u8> {
+    values.flat_map(f32::to_le_bytes).collect()
+}
+
+fn noise(mut random: Xoshiro256PlusPlus, side: u32, strings: bool) -> Made {
+    let inputs = (0..NOISE_PICTURES).map(|_| {
+        let picture = RgbImage::from_fn(side, side, |_, _| image::Rgb(random.random()));
+        match strings {
+            false => pixels(&picture),
+            true => {
+                let mut file = Cursor::new(Vec::new());
+                picture
+                    .write_to(&mut file, ImageFormat::Jpeg)
+                    .expect("an RGB picture of this size is encodable, and memory is writable");
+                STANDARD.encode(file.into_inner()).into_bytes()
+            }
+        }
+    });
+    (
+        inputs.collect(),
+        format!("pictures of noise, {side}x{side}"),
+    )
+}
+
+fn rows(path: &Path, length: usize) -> Result<Made, Error> {
+    let unusable = |why: String| {
+        Error::Usage(format!(
+            "--input_dir {} {why}; name an .npy file of float32 or float64 with shape [rows, {length}]",
+            path.display()
+        ))
+    };
+    let file = File::open(path).map_err(|error| unusable(format!("cannot be opened: {error}")))?;
+    let array = NpyFile::new(BufReader::new(file))
+        .map_err(|error| unusable(format!("is no .npy file: {error}")))?;
+    let shape = array.shape().to_vec();
+    let fits = matches!(shape[..], [rows, columns] if rows > 0 && columns == length as u64);
+    if !fits || array.order() != Order::C {
+        return Err(unusable(format!(
+            "has shape {shape:?} in {:?} order",
+            array.order()
+        )));
+    }
+    let wanted = length * ROWS;
+    let values: Result<Vec<f32>, _> = match array.try_data::<f32>() {
+        Ok(data) => data.take(wanted).collect(),
+        Err(array) => array
+            .data::<f64>()
+            .map_err(|error| unusable(format!("does not hold floats: {error}")))?
+            .take(wanted)
+            .map(|value| value.map(|value| value as f32))
+            .collect(),
+    };
+    let values = values.map_err(|error| unusable(format!("ends early: {error}")))?;
+    let inputs = values.chunks_exact(length);
+    let inputs = inputs.map(|row| floats(row.iter().copied())).collect();
+    Ok((inputs, format!("rows of {}", path.display())))
+}
+
+fn vectors(mut random: Xoshiro256PlusPlus, length: usize) -> Made {
+    let inputs = (0..VECTORS).map(|_| floats((0..length).map(|_| random.random())));
+    (inputs.collect(), format!("random vectors of {length}"))
+}
+
+fn anything(mut random: Xoshiro256PlusPlus, length: usize, data_type: DataType) -> Made {
+    let inputs = (0..VECTORS).map(|_| match data_type {
+        DataType::Floats => floats((0..length).map(|_| random.random())),
+        DataType::Strings => (0..length)
+            .map(|_| random.random_range(b'a'..=b'z'))
+            .collect(),
+        other => {
+            let mut bytes = vec![0; length * other.element_size()];
+            random.fill_bytes(&mut bytes);
+            bytes
+        }
+    });
+    (inputs.collect(), format!("random inputs of {length}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli;
+
+    fn prepare(line: &str) -> Result<Inputs, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let line = format!("driver {line} --results_dir {}", folder.path().display());
+        Inputs::prepare(&cli::parse(line.split(' ').map(Into::into))?)
+    }
+
+    fn values(frame: &Frame) -> Vec<f32> {
+        let chunks = frame.as_ref().chunks_exact(4);
+        chunks
+            .map(|c| f32::from_le_bytes(c.try_into().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn random_inputs_have_the_models_shape_and_repeat_with_their_seed() {
+        for (model, bytes) in [
+            ("vgg", 224 * 224 * 3 * 4),
+            ("svm", 4096 * 4),
+            ("lgbm", 2048 * 4),
+            ("noop", 40),
+        ] {
+            let inputs = prepare(&format!("-m {model} --seed 7")).unwrap();
+            let again = prepare(&format!("-m {model} --seed 7")).unwrap();
+            let other = prepare(&format!("-m {model} --seed 8")).unwrap();
+            assert_eq!(inputs.frames[0].as_ref().len(), bytes, "{model}");
+            assert_eq!(inputs.frames[3].as_ref(), again.frames[3].as_ref());
+            assert_ne!(inputs.frames[3].as_ref(), other.frames[3].as_ref());
+            assert_ne!(inputs.frames[3].as_ref(), inputs.frames[4].as_ref());
+        }
+    }
+
+    #[test]
+    fn strings_are_pictures_in_base64() {
+        for model in ["inception", "vgg --input_type strings"] {
+            let inputs = prepare(&format!("-m {model}")).unwrap();
+            let file = STANDARD.decode(inputs.frames[0].as_ref()).unwrap();
+            let side = if model == "inception" { 299 } else { 224 };
+            assert_eq!(image::load_from_memory(&file).unwrap().width(), side);
+        }
+    }
+
+    #[test]
+    fn pictures_of_a_folder_are_resized_and_files_that_are_none_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let white = RgbImage::from_pixel(30, 20, image::Rgb([255, 128, 0]));
+        white.save(folder.path().join("a.PNG")).unwrap();
+        fs::write(folder.path().join("b.jpg"), "no picture").unwrap();
+        fs::write(folder.path().join("c.txt"), "text").unwrap();
+        let inputs = prepare(&format!("-m vgg --input_dir {}", folder.path().display())).unwrap();
+        assert_eq!(inputs.frames.len(), 1);
+        assert!(
+            inputs.description.contains("1 left out"),
+            "{}",
+            inputs.description
+        );
+        let pixels = values(&inputs.frames[0]);
+        assert_eq!(pixels.len(), 224 * 224 * 3);
+        assert_eq!(pixels[..6], [255.0, 128.0, 0.0, 255.0, 128.0, 0.0]);
+    }
+
+    #[test]
+    fn rows_of_an_npy_file_are_floats_whatever_their_precision() {
+        use npyz::WriterBuilder;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.npy");
+        let mut writer = npyz::WriteOptions::<f64>::new()
+            .default_dtype()
+            .shape(&[3, 2048])
+            .writer(File::create(&path).unwrap())
+            .begin_nd()
+            .unwrap();
+        writer.extend((0..3 * 2048).map(f64::from)).unwrap();
+        writer.finish().unwrap();
+        let inputs = prepare(&format!("-m lgbm --input_dir {}", path.display())).unwrap();
+        assert_eq!(inputs.frames.len(), 3);
+        assert_eq!(values(&inputs.frames[1])[..2], [2048.0, 2049.0]);
+        let error = prepare(&format!("-m svm --input_dir {}", path.display())).unwrap_err();
+        assert!(error.to_string().contains("[3, 2048]"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_without_usable_files_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("b.jpg"), "no picture").unwrap();
+        for model in ["vgg", "inception", "svm"] {
+            let line = format!("-m {model} --input_dir {}", folder.path().display());
+            assert!(matches!(prepare(&line), Err(Error::Usage(_))), "{model}");
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Frontend and model servers as child processes, which do not outlive the driver whatever ends it.
+//!
+//! Each child has its own process group, so that the terminal's Ctrl-C reaches the driver alone, and holds the reading
+//! end of a pipe from the driver: it exits when that closes, which happens even if the driver is killed.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, Signal, kill_process},
+};
+use serde::Deserialize;
+
+use crate::{Error, cores, machine::workspace};
+
+/// Where the programs lie.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The frontend.
+    pub frontend: PathBuf,
+    /// The model's server.
+    pub server: PathBuf,
+}
+
+impl Programs {
+    /// Finds the release programs beside this one. Under `cargo run` it builds them first, so that what is measured is
+    /// never older than the sources.
+    pub fn find(model: &str) -> Result<Programs, Error> {
+        let own = env::current_exe().map_err(|error| {
+            Error::Failed(format!("cannot find this program's folder: {error}"))
+        })?;
+        let beside = own.parent().unwrap_or(Path::new("."));
+        let target = beside.parent().unwrap_or(beside);
+        let folder = match beside.ends_with("release") {
+            true => beside.to_owned(),
+            false => target.join("release"),
+        };
+        let build = format!("cargo build --release -p frontend -p {model}");
+        if let (Some(cargo), Some(workspace)) = (env::var_os("CARGO"), workspace()) {
+            eprintln!("driver: {build}");
+            let built = Command::new(cargo)
+                .args(build.split(' ').skip(1))
+                .arg("--target-dir")
+                .arg(target)
+                .current_dir(workspace)
+                .status();
+            if !built.is_ok_and(|status| status.success()) {
+                return Err(Error::Failed(format!("`{build}` failed: see above")));
+            }
+        }
+        let find = |name: &str| {
+            let path = folder.join(name);
+            path.is_file().then_some(path).ok_or_else(|| {
+                Error::Failed(format!(
+                    "there is no program {name} in {}: build it with `{build}`",
+                    folder.display()
+                ))
+            })
+        };
+        Ok(Programs {
+            frontend: find("frontend")?,
+            server: find(model)?,
+        })
+    }
+}
+
+/// A child process. Dropping it kills it, if it still runs.
+#[derive(Debug)]
+pub struct Process {
+    /// What it is called in messages and by its log.
+    pub name: String,
+    /// Its output.
+    pub log: PathBuf,
+    child: Child,
+}
+
+impl Process {
+    /// Starts `program` on `cores` (`None`: on those of the driver), and checks that the kernel holds it there. Standard
+    /// error goes to `<name>.log` in `logs`, standard output too unless `stdout` says otherwise.
+    pub fn start(
+        (name, program): (String, &Path),
+        arguments: &[String],
+        cores: Option<&[usize]>,
+        logs: &Path,
+        stdout: Option<Stdio>,
+    ) -> Result<Process, Error> {
+        let log = logs.join(format!("{name}.log"));
+        let failed = |error| Error::file("start", program, error);
+        let file = File::create(&log).map_err(|error| Error::file("write", &log, error))?;
+        let stdout = match stdout {
+            Some(stdout) => stdout,
+            None => file.try_clone().map_err(failed)?.into(),
+        };
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .arg("--exit_with_stdin")
+            .stdin(Stdio::piped())
+            .stdout(stdout)
+            .stderr(file)
+            .process_group(0);
+        let child = match cores {
+            None => command.spawn(),
+            Some(cores) => cores::on(cores, || command.spawn()),
+        };
+        let process = Process {
+            name,
+            log,
+            child: child.map_err(failed)?,
+        };
+        if let Some(asked) = cores {
+            let got = process.cores()?;
+            if got != asked {
+                return Err(Error::Failed(format!(
+                    "{} was to run on cores {}, but the kernel lets it run on {}: choose other --model_cpus",
+                    process.name,
+                    cores::show(asked),
+                    cores::show(&got)
+                )));
+            }
+        }
+        Ok(process)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The cores that the kernel lets it run on.
+    pub fn cores(&self) -> Result<Vec<usize>, Error> {
+        cores::of_process(self.pid()).map_err(|error| {
+            Error::Failed(format!("cannot read the cores of {}: {error}", self.name))
+        })
+    }
+
+    /// How it ended, if it has.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// An error if it has ended, with the last lines that it wrote. `when` completes "... exited".
+    pub fn check(&mut self, when: &str) -> Result<(), Error> {
+        let Some(status) = self.exited() else {
+            return Ok(());
+        };
+        Err(Error::Failed(format!(
+            "{} exited {when} ({status}). The last lines of {}:\n{}",
+            self.name,
+            self.log.display(),
+            last_lines(&self.log)
+        )))
+    }
+
+    fn ask_to_stop(&self) {
+        if let Some(pid) = Pid::from_raw(self.pid().cast_signed()) {
+            // It fails only if the process is gone already, and it cannot be another one: nobody has waited for it.
+            let _ = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    fn kill(&mut self) {
+        // Both fail only if it is gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Asks the processes to stop in good order, waits for some seconds, then kills those that are left.
+pub fn stop(processes: &mut [Process]) {
+    for process in processes.iter_mut() {
+        if process.exited().is_none() {
+            process.ask_to_stop();
+        }
+    }
+    let limit = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < limit && processes.iter_mut().any(|p| p.exited().is_none()) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    processes.iter_mut().for_each(Process::kill);
+}
+
+/// The ports that a frontend has bound: the line of JSON that it prints when it is ready.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Ports {
+    /// REST queries and metrics.
+    pub query_port: u16,
+    /// REST administration.
+    pub admin_port: u16,
+    /// Model servers.
+    pub rpc_service_port: u16,
+    /// ZeroMQ clients: connecting, and answers to them.
+    pub send_port: u16,
+    /// ZeroMQ clients: their requests.
+    pub recv_port: u16,
+}
+
+/// A frontend that is ready.
+#[derive(Debug)]
+pub struct Frontend {
+    /// Its process.
+    pub process: Process,
+    /// Its ports.
+    pub ports: Ports,
+    /// Kept open: a frontend that prints more must not fail for it.
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Frontend {
+    /// Starts a frontend and waits for its ports, for a minute at most; `interrupted` ends the wait.
+    pub fn start(
+        program: &Path,
+        cores: Option<&[usize]>,
+        logs: &Path,
+        interrupted: &dyn Fn() -> Result<(), Error>,
+    ) -> Result<Frontend, Error> {
+        let arguments = "--bind 127.0.0.1 --query_port 0 --admin_port 0 --rpc_service_port 0 --send_port 0 --recv_port 0";
+        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
+        let named = ("frontend".to_owned(), program);
+        let mut process = Process::start(named, &arguments, cores, logs, Some(Stdio::piped()))?;
+        let stdout = process.child.stdout.take();
+        let stdout = stdout.expect("it was started with a pipe");
+        let began = Instant::now();
+        while !readable(&stdout)? {
+            interrupted()?;
+            if began.elapsed() > Duration::from_secs(60) {
+                return Err(Error::Failed(format!(
+                    "the frontend has not told its ports within a minute: see {}",
+                    process.log.display()
+                )));
+            }
+        }
+        let mut stdout = BufReader::new(stdout);
+        let mut line = String::new();
+        let read = stdout.read_line(&mut line);
+        if read.is_ok_and(|length| length == 0) {
+            // The pipe ends a moment before the process does.
+            let _ = process.child.wait();
+        }
+        process.check("during start-up")?;
+        let ports = serde_json::from_str(&line).map_err(|error| {
+            Error::Failed(format!(
+                "the frontend printed no ports but {line:?} ({error}): build frontend and driver from one commit"
+            ))
+        })?;
+        Ok(Frontend {
+            process,
+            ports,
+            _stdout: stdout,
+        })
+    }
+}
+
+/// Waits for something to read, or the end, for 100 ms at most.
+fn readable(stdout: &ChildStdout) -> Result<bool, Error> {
+    let limit = Timespec {
+        tv_sec: 0,
+        tv_nsec: 100_000_000,
+    };
+    match poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&limit)) {
+        Ok(count) => Ok(count > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(Error::Failed(format!(
+            "cannot wait for the frontend's ports: {error}"
+        ))),
+    }
+}
+
+/// The end of a log, indented, for an error message.
+fn last_lines(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let last = &lines[lines.len().saturating_sub(12)..];
+    match last {
+        [] => "    (it wrote nothing)".to_owned(),
+        last => last
+            .iter()
+            .map(|line| format!("    {line}"))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, logs: &Path) -> Process {
+        let arguments = ["-c".to_owned(), script.to_owned()];
+        let named = ("shell".to_owned(), Path::new("/bin/sh"));
+        Process::start(named, &arguments, None, logs, None).unwrap()
+    }
+
+    #[test]
+    fn a_process_that_exits_shows_its_last_lines() {
+        let logs = tempfile::tempdir().unwrap();
+        let mut process = shell("echo first; echo no such artifact >&2; exit 3", logs.path());
+        process.child.wait().unwrap();
+        let error = process.check("during start-up").unwrap_err().to_string();
+        assert!(
+            error.contains("shell exited during start-up (exit status: 3)"),
+            "{error}"
+        );
+        assert!(error.contains("    no such artifact"), "{error}");
+    }
+
+    #[test]
+    fn a_process_does_not_outlive_its_pipe_nor_its_owner() {
+        let logs = tempfile::tempdir().unwrap();
+        let mut reader = shell("cat", logs.path());
+        drop(reader.child.stdin.take());
+        assert!(reader.child.wait().unwrap().success());
+        let stubborn = shell(
+            "trap '' TERM; echo ready; while :; do read line; done",
+            logs.path(),
+        );
+        let pid = Pid::from_raw(stubborn.pid().cast_signed()).unwrap();
+        drop(stubborn);
+        assert!(rustix::process::test_kill_process(pid).is_err());
+    }
+}

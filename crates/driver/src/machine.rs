@@ -1,0 +1,99 @@
+//! What the numbers were measured on and with.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cores;
+
+/// The machine, as far as it explains a number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Machine {
+    /// The processor, as the kernel names it.
+    pub cpu: String,
+    /// Cores that the machine has online.
+    pub cores: usize,
+    /// Those that the driver, and so everything it starts, may use, as a list.
+    pub allowed_cores: String,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// The kernel's release.
+    pub kernel: String,
+}
+
+/// What was measured, and by what.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Versions {
+    /// This program's version.
+    pub driver: String,
+    /// The commit of the workspace that the driver was started in, `-dirty` if changed since; absent outside of one.
+    pub commit: Option<String>,
+}
+
+impl Machine {
+    /// Looks at the machine; what the kernel does not tell is empty or zero.
+    pub fn read(allowed: &[usize]) -> Machine {
+        let cpuinfo = read("/proc/cpuinfo");
+        let memory = field(&read("/proc/meminfo"), "MemTotal");
+        Machine {
+            cpu: field(&cpuinfo, "model name"),
+            cores: cpuinfo
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
+            allowed_cores: cores::show(allowed),
+            memory_mib: memory
+                .split(' ')
+                .next()
+                .and_then(|kib| kib.parse::<u64>().ok())
+                .unwrap_or(0)
+                / 1024,
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        }
+    }
+}
+
+impl Versions {
+    /// Asks git about `workspace`, if there is one and git knows it.
+    pub fn read(workspace: Option<&Path>) -> Versions {
+        let describe = |folder: &Path| {
+            let output = Command::new("git")
+                .args(["describe", "--always", "--dirty", "--exclude=*"])
+                .current_dir(folder)
+                .output()
+                .ok()?;
+            let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+            (output.status.success() && !text.is_empty()).then_some(text)
+        };
+        Versions {
+            driver: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: workspace.and_then(describe),
+        }
+    }
+}
+
+/// The root of this project's workspace: around the package that cargo runs, else around the current folder.
+pub fn workspace() -> Option<PathBuf> {
+    let start = env::var_os("CARGO_MANIFEST_DIR").map_or_else(env::current_dir, |f| Ok(f.into()));
+    let start: PathBuf = start.ok()?;
+    start
+        .ancestors()
+        .find(|folder| folder.join("crates/driver/Cargo.toml").is_file())
+        .map(Path::to_owned)
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The value of the first `name: value` line.
+fn field(text: &str, name: &str) -> String {
+    text.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find(|(key, _)| key.trim() == name)
+        .map_or(String::new(), |(_, value)| value.trim().to_owned())
+}

@@ -1,0 +1,83 @@
+//! `driver`: measures a model behind the query frontend, one iteration per combination of replicas, cores and batch size.
+
+use std::{
+    env,
+    io::{Write, stderr},
+    process::ExitCode,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use driver::{
+    Error, cli, cores,
+    inputs::Inputs,
+    launch::Programs,
+    machine::{Machine, Versions, workspace},
+    measure::Sweep,
+    plan::{Pinning, Plan},
+    report::{self, ProgressLine},
+    results::{PointResult, Slot},
+};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
+
+fn main() -> ExitCode {
+    let mut results = Vec::new();
+    let ended = prepare().and_then(|sweep| run(&sweep, &mut results));
+    report::table(&results);
+    match ended {
+        Ok(()) if results.iter().all(PointResult::is_complete) => ExitCode::SUCCESS,
+        Ok(()) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(stderr(), "driver: {error}");
+            ExitCode::from(error.exit_status())
+        }
+    }
+}
+
+/// Everything that can be found wrong before a process is started.
+fn prepare() -> Result<Sweep, Error> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // The second one ends the driver at once, and with it its children, which hang on a pipe.
+        flag::register_conditional_shutdown(signal, 130, interrupted.clone())
+            .and_then(|_| flag::register(signal, interrupted.clone()))
+            .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
+    }
+    let settings = cli::parse(env::args_os())?;
+    let allowed = cores::allowed()?;
+    let plan = Plan::new(&settings, &allowed)?;
+    let inputs = Inputs::prepare(&settings)?;
+    let programs = Programs::find(settings.model.name)?;
+    Ok(Sweep {
+        settings,
+        plan,
+        inputs,
+        programs,
+        machine: Machine::read(&allowed),
+        versions: Versions::read(workspace().as_deref()),
+        interrupted,
+    })
+}
+
+/// One iteration after the other, each on disk before the next.
+fn run(sweep: &Sweep, results: &mut Vec<PointResult>) -> Result<(), Error> {
+    report::plan(sweep);
+    if sweep.plan.pinning != Pinning::Shared {
+        cores::confine(&sweep.plan.other_cores)
+            .map_err(|error| Error::Failed(format!("cannot pin the driver: {error}")))?;
+    }
+    let mut progress = ProgressLine::new(sweep.plan.points.len(), sweep.settings.duration);
+    for point in &sweep.plan.points {
+        progress.begin(point);
+        let slot = Slot::take(&sweep.settings.results_dir)?;
+        let measured = sweep.measure(point, &slot, |at| progress.look(point, at));
+        let result = measured.inspect_err(|_| progress.finish())?;
+        slot.write(&result)?;
+        progress.end(&result, &slot.file);
+        results.push(result);
+    }
+    progress.finish();
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! The models that can be measured, and what each takes.
+
+use model::DataType;
+
+use crate::Error;
+
+/// A model that the driver can deploy.
+#[derive(Debug)]
+pub struct KnownModel {
+    /// Package, program, application, model.
+    pub name: &'static str,
+    /// The types of input it takes, its usual one first.
+    pub input_types: &'static [DataType],
+    /// What an input is.
+    pub input: InputKind,
+}
+
+/// What an input of a model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// A square RGB picture, this many pixels wide: floats 0 to 255, channels last, or base64 of a JPEG or PNG file.
+    Picture(u32),
+    /// This many floats.
+    Vector(usize),
+    /// This many elements of any type, whatever they are.
+    Anything(usize),
+}
+
+/// All of them.
+pub const MODELS: [KnownModel; 5] = [
+    KnownModel {
+        name: "vgg",
+        input_types: &[DataType::Floats, DataType::Strings],
+        input: InputKind::Picture(224),
+    },
+    KnownModel {
+        name: "inception",
+        input_types: &[DataType::Strings, DataType::Floats],
+        input: InputKind::Picture(299),
+    },
+    KnownModel {
+        name: "svm",
+        input_types: &[DataType::Floats],
+        input: InputKind::Vector(4096),
+    },
+    KnownModel {
+        name: "lgbm",
+        input_types: &[DataType::Floats],
+        input: InputKind::Vector(2048),
+    },
+    KnownModel {
+        name: "noop",
+        input_types: &[
+            DataType::Floats,
+            DataType::Strings,
+            DataType::Doubles,
+            DataType::Ints,
+            DataType::Bytes,
+        ],
+        input: InputKind::Anything(10),
+    },
+];
+
+/// The model with this name.
+pub fn find(name: &str) -> Result<&'static KnownModel, Error> {
+    MODELS.iter().find(|m| m.name == name).ok_or_else(|| {
+        let names: Vec<_> = MODELS.iter().map(|m| m.name).collect();
+        Error::Usage(format!(
+            "there is no model {name:?}; --model_name takes one of {}",
+            names.join(", ")
+        ))
+    })
+}
+
+impl KnownModel {
+    /// The type of input to send: the one asked for, if the model takes it, or its usual one.
+    pub fn input_type(&self, asked: Option<&str>) -> Result<DataType, Error> {
+        let Some(asked) = asked else {
+            return Ok(self.input_types[0]);
+        };
+        asked
+            .parse()
+            .ok()
+            .filter(|asked| self.input_types.contains(asked))
+            .ok_or_else(|| {
+                let names: Vec<_> = self.input_types.iter().map(|t| t.name()).collect();
+                Error::Usage(format!(
+                    "{} does not take --input_type {asked}; it takes {}",
+                    self.name,
+                    names.join(" or ")
+                ))
+            })
+    }
+}

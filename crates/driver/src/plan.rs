@@ -1,0 +1,223 @@
+//! Which iterations a sweep has, and which cores each process gets.
+
+use std::time::Duration;
+
+use crate::{
+    Error,
+    cli::Settings,
+    cores::{self, Cores},
+};
+
+/// The iterations of a sweep, in the order in which they run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// One per combination: replicas, then cores per replica, then batch sizes, as the original loops.
+    pub points: Vec<Point>,
+    /// The cores of frontend and driver.
+    pub other_cores: Cores,
+    /// Who shares cores with whom.
+    pub pinning: Pinning,
+    /// The shortest warm-up; it goes on until every replica has answered some batches, for half the duration at most.
+    pub warm_up: Duration,
+}
+
+/// One iteration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// Maximum batch size.
+    pub batch_size: usize,
+    /// The cores of each replica.
+    pub replica_cores: Vec<Cores>,
+    /// Queries in flight, over all clients.
+    pub in_flight: usize,
+}
+
+/// Who shares cores with whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pinning {
+    /// Nothing is pinned: replicas, frontend and driver share all cores.
+    Shared,
+    /// Each replica has its own cores; frontend and driver run on all, because none is left for them.
+    OwnButOthersShared,
+    /// Each replica has its own cores, frontend and driver have the rest.
+    Own,
+}
+
+impl Plan {
+    /// Lays the sweep out on the `allowed` cores, or says which combination does not fit.
+    pub fn new(settings: &Settings, allowed: &[usize]) -> Result<Plan, Error> {
+        let pinned = settings.model_cpus.is_some() || !settings.cpus_per_replica.is_empty();
+        let model_cores = settings.model_cpus.as_deref().unwrap_or(allowed);
+        if let Some(core) = model_cores.iter().find(|core| !allowed.contains(core)) {
+            return Err(Error::Usage(format!(
+                "--model_cpus names core {core}, but this process may use cores {} only",
+                cores::show(allowed)
+            )));
+        }
+        let rest: Cores = allowed
+            .iter()
+            .filter(|core| !model_cores.contains(core))
+            .copied()
+            .collect();
+        let (pinning, other_cores) = match (pinned, rest.is_empty()) {
+            (false, _) => (Pinning::Shared, allowed.to_vec()),
+            (true, true) => (Pinning::OwnButOthersShared, allowed.to_vec()),
+            (true, false) => (Pinning::Own, rest),
+        };
+        let second = Duration::from_secs(1);
+        Ok(Plan {
+            points: points(settings, pinned.then_some(model_cores), allowed)?,
+            other_cores,
+            pinning,
+            warm_up: (settings.duration / 10)
+                .max(second)
+                .min(settings.duration / 2),
+        })
+    }
+}
+
+impl Pinning {
+    /// For the plan, the results and the reader.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Pinning::Shared => "shared by replicas, frontend and driver",
+            Pinning::OwnButOthersShared => {
+                "each replica has its own, but frontend and driver share them: none was left"
+            }
+            Pinning::Own => "each replica has its own, frontend and driver have the others",
+        }
+    }
+}
+
+impl Point {
+    /// Number of replicas.
+    pub fn replicas(&self) -> usize {
+        self.replica_cores.len()
+    }
+
+    /// Cores that each replica may use.
+    pub fn cpus_per_replica(&self) -> usize {
+        self.replica_cores.first().map_or(0, Vec::len)
+    }
+}
+
+fn points(
+    settings: &Settings,
+    own: Option<&[usize]>,
+    allowed: &[usize],
+) -> Result<Vec<Point>, Error> {
+    let mut points = Vec::new();
+    for &replicas in &settings.num_replicas {
+        let even = [own.unwrap_or(allowed).len() / replicas];
+        let shares = match &settings.cpus_per_replica[..] {
+            [] => &even,
+            asked => asked,
+        };
+        for &share in shares {
+            let replica_cores = match own {
+                None => vec![allowed.to_vec(); replicas],
+                Some(cores) => split(cores, replicas, share)?,
+            };
+            for &batch_size in &settings.batch_sizes {
+                points.push(Point {
+                    batch_size,
+                    replica_cores: replica_cores.clone(),
+                    in_flight: in_flight(settings, batch_size, replicas)?,
+                });
+            }
+        }
+    }
+    Ok(points)
+}
+
+/// The first `share` cores for the first replica, the next for the next one.
+fn split(cores: &[usize], replicas: usize, share: usize) -> Result<Vec<Cores>, Error> {
+    if share == 0 || replicas * share > cores.len() {
+        return Err(Error::Usage(format!(
+            "{replicas} replicas x {} CPUs per replica need {} cores, but there are {} for them ({}): take fewer \
+             replicas, a smaller --cpus_per_replica_nums or a longer --model_cpus",
+            share.max(1),
+            replicas * share.max(1),
+            cores.len(),
+            cores::show(cores)
+        )));
+    }
+    let shares = cores.chunks_exact(share).take(replicas);
+    Ok(shares.map(<[usize]>::to_vec).collect())
+}
+
+fn in_flight(settings: &Settings, batch_size: usize, replicas: usize) -> Result<usize, Error> {
+    match settings.in_flight {
+        // A batch that computes, one that was sent ahead, one in the queue.
+        None => Ok((3 * batch_size * replicas).max(settings.num_clients)),
+        Some(asked) if asked >= settings.num_clients => Ok(asked),
+        Some(asked) => Err(Error::Usage(format!(
+            "--in_flight {asked} leaves some of the {} clients without a query: take fewer --num_clients",
+            settings.num_clients
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli;
+
+    fn plan(line: &str, allowed: &[usize]) -> Result<Plan, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let line = format!("driver {line} --results_dir {}", folder.path().display());
+        Plan::new(&cli::parse(line.split(' ').map(Into::into))?, allowed)
+    }
+
+    #[test]
+    fn replicas_are_the_outer_loop_and_batch_sizes_the_inner_one() {
+        let plan = plan("-m noop -r 1 2 -p 1 2 -b 4 8", &[0, 1, 2, 3]).unwrap();
+        let order: Vec<_> = plan
+            .points
+            .iter()
+            .map(|p| (p.replicas(), p.cpus_per_replica(), p.batch_size))
+            .collect();
+        let expected = [1, 2].map(|r| [(r, 1, 4), (r, 1, 8), (r, 2, 4), (r, 2, 8)]);
+        assert_eq!(order, expected.concat());
+        assert_eq!(plan.points[7].in_flight, 3 * 8 * 2);
+    }
+
+    #[test]
+    fn replicas_get_disjoint_cores_and_the_others_what_is_left() {
+        let plan = plan("-m noop -r 2 -c 3-6 -p 2", &[0, 1, 3, 4, 5, 6]).unwrap();
+        assert_eq!(plan.points[0].replica_cores, [vec![3, 4], vec![5, 6]]);
+        assert_eq!(plan.other_cores, [0, 1]);
+        assert_eq!(plan.pinning, Pinning::Own);
+    }
+
+    #[test]
+    fn without_a_number_per_replica_the_named_cores_are_split_evenly() {
+        let plan = plan("-m noop -r 2 -c 0-4", &[0, 1, 2, 3, 4]).unwrap();
+        assert_eq!(plan.points[0].replica_cores, [vec![0, 1], vec![2, 3]]);
+        assert_eq!(plan.other_cores, [0, 1, 2, 3, 4]);
+        assert_eq!(plan.pinning, Pinning::OwnButOthersShared);
+    }
+
+    #[test]
+    fn without_core_flags_everything_shares_all_cores() {
+        let plan = plan("-m noop -r 3", &[0, 7]).unwrap();
+        assert_eq!(plan.points[0].replica_cores, vec![vec![0, 7]; 3]);
+        assert_eq!(plan.pinning, Pinning::Shared);
+    }
+
+    #[test]
+    fn a_combination_that_does_not_fit_is_named() {
+        for (line, named) in [
+            ("-m noop -r 1 3 -p 1 2", "3 replicas x 1 CPUs"),
+            ("-m noop -r 3 -c 0-1", "3 replicas x 1 CPUs"),
+            ("-m noop -p 4", "1 replicas x 4 CPUs"),
+            ("-m noop -c 1-2", "core 2"),
+            ("-m noop --in_flight 2 -n 3", "--in_flight 2"),
+        ] {
+            match plan(line, &[0, 1]) {
+                Err(Error::Usage(message)) => assert!(message.contains(named), "{line}: {message}"),
+                other => panic!("{line}: {other:?}"),
+            }
+        }
+    }
+}

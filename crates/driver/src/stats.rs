@@ -1,0 +1,317 @@
+//! What became of the queries, counted so that nothing is dropped and nothing counted twice.
+//!
+//! Two questions, two populations. *What became of the queries?* looks at those sent inside the measured window, whenever
+//! they were answered: [`Totals`] and latency. *How fast did answers come?* looks at the answers that arrived inside the
+//! window, whenever they were asked for: throughput, batches and where the time went. A saturated queue has as many
+//! answers to earlier queries at the window's opening as it owes at its close.
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use wire::query::{Answer, Status, Timing};
+
+/// The measured window, from its opening (included) to its close (not included).
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// After the warm-up.
+    pub opens: Instant,
+    /// When sending stops.
+    pub closes: Instant,
+}
+
+/// What became of the queries that were sent inside the window: `sent` is the sum of the five that follow it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Queries sent.
+    pub sent: u64,
+    /// Answered by the model.
+    pub ok: u64,
+    /// Answered with the default output.
+    pub default: u64,
+    /// Not answered although nothing was stopped: the drain ended because no answer came any more.
+    pub timeout: u64,
+    /// Answered with an error: refused, or the model failed.
+    pub error: u64,
+    /// In flight when the iteration was stopped before its end.
+    pub cancelled: u64,
+    /// Length of the window in seconds.
+    pub seconds: f64,
+}
+
+/// One part of the window, about a second long.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// Answers by the model that arrived in it.
+    pub ok: u64,
+    /// Latency, in microseconds, of those among them that were sent inside the window.
+    pub latency: Histogram<u64>,
+}
+
+/// Sums over the answers by the model that arrived inside the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Arrived {
+    /// Answers.
+    pub ok: u64,
+    /// Batches they came in: each answer says of how many it was one.
+    pub batches: f64,
+    /// Microseconds: queued, away, waited, predicting, replying, as in [`Timing`].
+    pub micros: [u64; 5],
+}
+
+/// The counts of one client, or of several put together.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// By what became of them.
+    pub totals: Totals,
+    /// In microseconds, of the queries that were sent inside the window and answered by the model.
+    pub latency: Histogram<u64>,
+    /// What arrived inside the window.
+    pub arrived: Arrived,
+    /// The same in parts; see [`Span::slices`].
+    pub slices: Vec<Slice>,
+    /// What the first answer that was not the model's gave as its reason.
+    pub first_reason: Option<String>,
+}
+
+impl Span {
+    /// True if `at` is inside.
+    pub fn contains(&self, at: Instant) -> bool {
+        self.opens <= at && at < self.closes
+    }
+
+    /// The length.
+    pub fn length(&self) -> Duration {
+        self.closes - self.opens
+    }
+
+    /// Into how many equal slices of a second or more the window is cut.
+    pub fn slices(&self) -> usize {
+        (self.length().as_secs() as usize).max(1)
+    }
+
+    fn slice(&self, at: Instant) -> usize {
+        let share = (at - self.opens).as_secs_f64() / self.length().as_secs_f64();
+        ((share * self.slices() as f64) as usize).min(self.slices() - 1)
+    }
+}
+
+impl Tally {
+    /// Nothing yet.
+    pub fn new() -> Tally {
+        Tally {
+            totals: Totals::default(),
+            latency: histogram(),
+            arrived: Arrived::default(),
+            slices: Vec::new(),
+            first_reason: None,
+        }
+    }
+
+    /// Counts the answer, come at `now`, to a query sent at `sent`.
+    pub fn answered(&mut self, span: &Span, sent: Instant, now: Instant, answer: &Answer<'_>) {
+        let ok = answer.status == Status::Ok;
+        let micros = u64::try_from((now - sent).as_micros()).expect("less than 500,000 years");
+        let counted = span.contains(sent);
+        if counted {
+            match answer.status {
+                Status::Ok => self.totals.ok += 1,
+                Status::Default => self.totals.default += 1,
+                Status::Refused | Status::Error => self.totals.error += 1,
+            }
+            if ok {
+                record(&mut self.latency, micros);
+            } else if self.first_reason.is_none() {
+                self.first_reason = Some(answer.reason.to_owned());
+            }
+        }
+        if ok && span.contains(now) {
+            self.arrived.add(&answer.timing);
+            let slice = self.slice(span.slice(now));
+            slice.ok += 1;
+            if counted {
+                record(&mut slice.latency, micros);
+            }
+        }
+    }
+
+    /// Adds what another client counted.
+    pub fn merge(&mut self, other: Tally) {
+        let (mine, theirs) = (&mut self.totals, &other.totals);
+        mine.sent += theirs.sent;
+        mine.ok += theirs.ok;
+        mine.default += theirs.default;
+        mine.timeout += theirs.timeout;
+        mine.error += theirs.error;
+        mine.cancelled += theirs.cancelled;
+        merge(&mut self.latency, &other.latency);
+        self.arrived.ok += other.arrived.ok;
+        self.arrived.batches += other.arrived.batches;
+        for (mine, theirs) in self.arrived.micros.iter_mut().zip(other.arrived.micros) {
+            *mine += theirs;
+        }
+        for (index, theirs) in other.slices.iter().enumerate() {
+            let mine = self.slice(index);
+            mine.ok += theirs.ok;
+            merge(&mut mine.latency, &theirs.latency);
+        }
+        self.first_reason = self.first_reason.take().or(other.first_reason);
+    }
+
+    /// Slice number `index`, made when it is first asked for.
+    pub fn slice(&mut self, index: usize) -> &mut Slice {
+        while self.slices.len() <= index {
+            self.slices.push(Slice {
+                ok: 0,
+                latency: histogram(),
+            });
+        }
+        &mut self.slices[index]
+    }
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally::new()
+    }
+}
+
+impl Arrived {
+    fn add(&mut self, timing: &Timing) {
+        self.ok += 1;
+        // Only an answer that did not come out of a batch says zero.
+        self.batches += f64::from(timing.batch_size.max(1)).recip();
+        let micros = [
+            timing.queued,
+            timing.away,
+            timing.waited,
+            timing.predicting,
+            timing.replying,
+        ];
+        for (sum, value) in self.micros.iter_mut().zip(micros) {
+            *sum = sum.saturating_add(value);
+        }
+    }
+}
+
+/// Microseconds to three figures, growing with what it holds.
+fn histogram() -> Histogram<u64> {
+    Histogram::new(3).expect("three figures are a precision that there is")
+}
+
+fn record(into: &mut Histogram<u64>, micros: u64) {
+    into.record(micros).expect("it grows with what it holds");
+}
+
+fn merge(into: &mut Histogram<u64>, from: &Histogram<u64>) {
+    into.add(from).expect("it grows with what it holds");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::DataType;
+
+    fn span(seconds: u64) -> Span {
+        let opens = Instant::now() + Duration::from_secs(100);
+        Span {
+            opens,
+            closes: opens + Duration::from_secs(seconds),
+        }
+    }
+
+    fn answer(status: Status, batch_size: u32) -> Answer<'static> {
+        Answer {
+            session: 0,
+            request_id: 0,
+            status,
+            reason: "because",
+            output_type: DataType::Floats,
+            output: &[],
+            timing: Timing {
+                batch_size,
+                queued: 5,
+                predicting: 7,
+                ..Timing::default()
+            },
+        }
+    }
+
+    #[test]
+    fn known_latencies_give_known_percentiles() {
+        let span = span(10);
+        let mut tally = Tally::new();
+        for millis in 1..=1000 {
+            let now = span.opens + Duration::from_millis(millis);
+            tally.answered(&span, span.opens, now, &answer(Status::Ok, 1));
+        }
+        let at = |q| tally.latency.value_at_quantile(q) as f64 / 1e3;
+        // Three figures: to one part in a thousand.
+        for (quantile, millis) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0), (1.0, 1000.0)] {
+            assert!(
+                (at(quantile) / millis - 1.0).abs() < 1e-3,
+                "{quantile}: {}",
+                at(quantile)
+            );
+        }
+        assert!((tally.latency.mean() / 500_500.0 - 1.0).abs() < 1e-3);
+    }
+
+    #[test]
+    fn queries_are_counted_by_when_they_were_sent_and_answers_by_when_they_came() {
+        let span = span(10);
+        let at = |seconds: i64| match u64::try_from(seconds) {
+            Ok(after) => span.opens + Duration::from_secs(after),
+            Err(_) => span.opens - Duration::from_secs(seconds.unsigned_abs()),
+        };
+        let mut tally = Tally::new();
+        let ok = answer(Status::Ok, 1);
+        tally.answered(&span, at(-2), at(-1), &ok); // all before
+        tally.answered(&span, at(-1), at(1), &ok); // answer inside
+        tally.answered(&span, at(1), at(2), &ok); // both inside
+        tally.answered(&span, at(9), at(10), &ok); // query inside
+        assert_eq!(tally.totals.ok, 2);
+        assert_eq!(tally.latency.len(), 2);
+        assert_eq!(tally.arrived.ok, 2);
+        assert_eq!(tally.slices.iter().map(|s| s.ok).sum::<u64>(), 2);
+        assert_eq!(tally.slices.iter().map(|s| s.latency.len()).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn only_the_models_answers_count_as_throughput_and_latency() {
+        let span = span(10);
+        let mut tally = Tally::new();
+        for status in [Status::Ok, Status::Default, Status::Refused, Status::Error] {
+            let now = span.opens + Duration::from_secs(1);
+            tally.answered(&span, span.opens, now, &answer(status, 1));
+        }
+        let totals = tally.totals;
+        assert_eq!((totals.ok, totals.default, totals.error), (1, 1, 2));
+        assert_eq!((tally.latency.len(), tally.arrived.ok), (1, 1));
+        assert_eq!(tally.first_reason.as_deref(), Some("because"));
+    }
+
+    #[test]
+    fn slices_sum_to_the_window_and_merging_adds_everything_up() {
+        let span = span(3);
+        let client = |offsets: &[u64]| {
+            let mut tally = Tally::new();
+            for &millis in offsets {
+                tally.totals.sent += 1;
+                let now = span.opens + Duration::from_millis(millis);
+                tally.answered(&span, span.opens, now, &answer(Status::Ok, 4));
+            }
+            tally
+        };
+        let mut all = Tally::new();
+        all.merge(client(&[100, 2_999]));
+        all.merge(client(&[200, 999, 1_000]));
+        assert_eq!(span.slices(), 3);
+        let slices: Vec<_> = all.slices.iter().map(|slice| slice.ok).collect();
+        assert_eq!(slices, [3, 1, 1]);
+        assert_eq!((all.totals.sent, all.totals.ok, all.arrived.ok), (5, 5, 5));
+        assert_eq!(all.latency.len(), 5);
+        assert_eq!(all.arrived.batches, 5.0 / 4.0);
+        assert_eq!(all.arrived.micros, [25, 0, 0, 35, 0]);
+    }
+}

@@ -1,0 +1,217 @@
+//! The load against a frontend whose truth is known: it counts what it answers, and how.
+#![expect(clippy::unwrap_used, reason = "what a test stands on may panic")]
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use driver::load::{self, Load, Verdict};
+use model::DataType;
+use transport::Frame;
+use wire::query::{Answer, Connected, Dialect, Request, Status, Timing, decode_connect};
+
+/// What the frontend does with query number n, counted from zero over all clients.
+type Fate = fn(u64) -> Option<Status>;
+
+/// Answers at once, in batches of four as it says.
+struct FakeFrontend {
+    answers: String,
+    requests: String,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<[u64; 4]>,
+}
+
+impl FakeFrontend {
+    fn start(fate: Fate) -> FakeFrontend {
+        let context = zmq::Context::new();
+        let (answers, answers_at) = router(&context);
+        let (requests, requests_at) = router(&context);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        FakeFrontend {
+            answers: answers_at,
+            requests: requests_at,
+            stop,
+            thread: thread::spawn(move || serve(answers, requests, fate, &stopped)),
+        }
+    }
+
+    fn load(&self) -> Load<'static> {
+        Load {
+            answers: self.answers.clone(),
+            requests: self.requests.clone(),
+            app: "app",
+            input_type: DataType::Bytes,
+            clients: 2,
+            in_flight: 7,
+            duration: Duration::from_millis(1200),
+            warm_up: Duration::from_millis(100),
+            patience: Duration::from_millis(300),
+        }
+    }
+
+    /// Answers sent, by status.
+    fn stop(self) -> [u64; 4] {
+        self.stop.store(true, Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+fn router(context: &zmq::Context) -> (zmq::Socket, String) {
+    let socket = context.socket(zmq::ROUTER).unwrap();
+    socket.set_sndhwm(0).unwrap();
+    socket.set_rcvhwm(0).unwrap();
+    socket.bind("tcp://127.0.0.1:*").unwrap();
+    let endpoint = socket.get_last_endpoint().unwrap().unwrap();
+    (socket, endpoint)
+}
+
+fn serve(
+    mut answers: zmq::Socket,
+    mut requests: zmq::Socket,
+    fate: Fate,
+    stop: &AtomicBool,
+) -> [u64; 4] {
+    let mut clients: Vec<Frame> = Vec::new();
+    let mut counts = [0; 4];
+    let mut number = 0;
+    let mut message = Vec::new();
+    while !stop.load(Relaxed) {
+        let mut items = [
+            answers.as_poll_item(zmq::POLLIN),
+            requests.as_poll_item(zmq::POLLIN),
+        ];
+        zmq::poll(&mut items, 10).unwrap();
+        while transport::recv(&mut answers, &mut message).unwrap() {
+            assert_eq!(decode_connect(&message[1..]), Ok(Dialect::Native));
+            let connected = Connected {
+                session: 77,
+                client_id: clients.len() as u32,
+            };
+            clients.push(message.swap_remove(0));
+            let mut reply = vec![clients[connected.client_id as usize].clone()];
+            connected.encode(Dialect::Native, &mut reply);
+            transport::send(&mut answers, &mut reply).unwrap();
+        }
+        while transport::recv(&mut requests, &mut message).unwrap() {
+            let request = Request::decode(&message[1..]).unwrap();
+            assert_eq!((request.session, request.app), (Some(77), "app"));
+            let fate = fate(number);
+            number += 1;
+            let Some(status) = fate else { continue };
+            counts[status as usize] += 1;
+            let mut reply = vec![clients[request.client_id as usize].clone()];
+            answer(&request, status).encode(Dialect::Native, &mut reply);
+            transport::send(&mut answers, &mut reply).unwrap();
+        }
+    }
+    counts
+}
+
+fn answer(request: &Request<'_, Frame>, status: Status) -> Answer<'static> {
+    Answer {
+        session: 77,
+        request_id: request.request_id,
+        status,
+        reason: if status == Status::Ok {
+            ""
+        } else {
+            "as the test wants it"
+        },
+        output_type: DataType::Bytes,
+        output: b"out",
+        timing: Timing {
+            batch_size: 4,
+            predicting: 50,
+            ..Timing::default()
+        },
+    }
+}
+
+fn inputs() -> Vec<Frame> {
+    vec![Frame::from(&b"one"[..]), Frame::from(vec![7; 10_000])]
+}
+
+#[test]
+fn throughput_is_the_models_answers_inside_the_window_and_everything_is_counted() {
+    let frontend = FakeFrontend::start(|n| match n % 10 {
+        3 => Some(Status::Default),
+        5 => Some(Status::Error),
+        7 => Some(Status::Refused),
+        _ => Some(Status::Ok),
+    });
+    let load::Measured { tally, span, warm } =
+        load::run(&frontend.load(), &inputs(), |_| Verdict::Warm).unwrap();
+    assert!(warm);
+    let [ok, default, refused, error] = frontend.stop();
+    let totals = tally.totals;
+    assert!(totals.sent > 0);
+    assert_eq!(totals.sent, totals.ok + totals.default + totals.error);
+    assert_eq!((totals.timeout, totals.cancelled), (0, 0));
+    // What came before the window was answered, but is not counted.
+    assert!(totals.ok < ok && totals.default < default && totals.error < refused + error);
+    assert_eq!(tally.latency.len(), totals.ok);
+    assert_eq!(tally.first_reason.as_deref(), Some("as the test wants it"));
+    // In a closed loop, answers inside the window and answers to its queries differ by what is in flight.
+    assert!(tally.arrived.ok.abs_diff(totals.ok) <= 7, "{tally:?}");
+    assert_eq!(
+        tally.slices.iter().map(|slice| slice.ok).sum::<u64>(),
+        tally.arrived.ok
+    );
+    assert!((tally.arrived.batches * 4.0 / tally.arrived.ok as f64 - 1.0).abs() < 1e-9);
+    assert_eq!(tally.arrived.micros[3], 50 * tally.arrived.ok);
+    assert!((totals.seconds - span.length().as_secs_f64()).abs() < 1e-9);
+}
+
+#[test]
+fn queries_without_an_answer_are_timeouts_and_do_not_hold_the_load_up() {
+    // From the 1001st on, every 1000th is lost: less than what is in flight, so the rest goes on.
+    let frontend =
+        FakeFrontend::start(|n| (n == 0 || n % 1000 != 0 || n > 5000).then_some(Status::Ok));
+    let load = Load {
+        warm_up: Duration::ZERO,
+        ..frontend.load()
+    };
+    let load::Measured { tally, .. } = load::run(&load, &inputs(), |_| Verdict::Warm).unwrap();
+    let totals = tally.totals;
+    assert_eq!(totals.sent, totals.ok + totals.timeout);
+    assert!((1..=5).contains(&totals.timeout), "{totals:?}");
+    frontend.stop();
+}
+
+#[test]
+fn what_is_in_flight_when_the_load_is_stopped_is_cancelled() {
+    let frontend = FakeFrontend::start(|n| (n < 2000).then_some(Status::Ok));
+    let load = Load {
+        duration: Duration::from_secs(3600),
+        warm_up: Duration::ZERO,
+        ..frontend.load()
+    };
+    // The frontend falls silent; the watcher sees it, and ends what would last an hour.
+    let load::Measured { tally, .. } = load::run(&load, &inputs(), |at| {
+        match at.measuring && at.answered == 2000 {
+            true => Verdict::Stop,
+            false => Verdict::Warm,
+        }
+    })
+    .unwrap();
+    let totals = tally.totals;
+    assert_eq!(totals.timeout, 0);
+    assert_eq!(totals.sent, totals.ok + totals.cancelled);
+    frontend.stop();
+}
+
+#[test]
+fn the_window_opens_at_half_time_if_a_replica_never_works() {
+    let frontend = FakeFrontend::start(|_| Some(Status::Ok));
+    let load::Measured { tally, span, warm } =
+        load::run(&frontend.load(), &inputs(), |_| Verdict::Cold).unwrap();
+    assert!(!warm && span.length() <= Duration::from_millis(600));
+    assert!(tally.arrived.ok > 0);
+    frontend.stop();
+}
