@@ -1,6 +1,6 @@
 # Two commands do it all on a fresh machine: `make run` and `make test`. Each sets up what it needs, once.
 
-.PHONY: run test check bench setup artifacts images clean
+.PHONY: help run test check bench setup build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -15,21 +15,21 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 help: ## This list.
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: setup artifacts ## Build everything and sweep all four models on real photographs.
+run: artifacts ## Build everything and sweep all four models on real photographs.
 	@sweep() { cargo run --release --quiet -p driver -- --num_replicas 1 2 --batch_sizes 1 4 --duration_seconds 20 "$$@"; }; \
 	sweep --model_name vgg --input_dir $(PHOTOGRAPHS); \
 	sweep --model_name inception --input_dir $(PHOTOGRAPHS); \
 	sweep --model_name svm --input_dir artifacts/svm.npy; \
 	sweep --model_name lgbm --input_dir artifacts/lgbm.npy
 
-test: setup artifacts ## Every test.
-	cargo test --release --workspace --quiet
+test: artifacts ## Every test.
+	cargo test --release --workspace
 
 check: setup ## Formatting, and clippy with warnings as errors.
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 
-bench: setup artifacts ## The benches: the frontend against a bare loop, and each model.
+bench: artifacts ## The benches: the frontend against a bare loop, and each model.
 	cargo bench -p benches
 
 setup: $(DEPS) ## Install what the build needs (apt, pip); does nothing the second time.
@@ -42,12 +42,15 @@ $(DEPS):
 	fi
 	@echo "setup: fetching $(PIP)"
 	@rm -rf .deps && mkdir -p .deps/bin .deps/lib
-	@python3 -m pip install --quiet --no-deps --only-binary :all: --target .deps/python $(PIP)
+	@python3 -m pip install --quiet --root-user-action ignore --no-deps --only-binary :all: --target .deps/python $(PIP)
 	@ln -s ../python/cmake/data/bin/cmake .deps/bin/cmake
 	@ln -s ../python/onnxruntime/capi/libonnxruntime.so.1.31.1 .deps/lib/libonnxruntime.so
 	@touch $@
 
-artifacts: setup ## Make the models' artifacts (seeded weights, trained classifiers) where they are missing.
+build: setup ## Compile everything; the first time takes minutes, most of them for LightGBM.
+	cargo build --release --workspace
+
+artifacts: build ## Make the models' artifacts (seeded weights, trained classifiers) where they are missing.
 	@cargo run --release --quiet -p xtask -- artifacts
 
 clean: ## Remove what was built, fetched and measured.

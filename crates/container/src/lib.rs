@@ -4,9 +4,11 @@
 //! thread keeps the socket, so heartbeats go on while a long batch computes, and the next batch is here already.
 
 mod artifact;
+mod job;
 mod serve;
 mod session;
 mod settings;
+mod stop;
 
 use std::{
     io::{IsTerminal, Read, stderr, stdin},
@@ -15,10 +17,12 @@ use std::{
 };
 
 use model::Model;
+use signal_hook::consts::SIGKILL;
 
 pub use artifact::artifact_beside;
-pub use serve::{Stop, serve};
+pub use serve::serve;
 pub use settings::{Server, Settings};
+pub use stop::Stop;
 
 /// Runs a model server: reads flags and environment, loads the model, serves it until the process is told to stop.
 ///
@@ -54,5 +58,6 @@ fn exit_with_stdin() {
     let mut rest = Vec::new();
     // An error means the same as the end: nobody is there any more.
     let _ = stdin().read_to_end(&mut rest);
-    std::process::exit(0);
+    // Not `exit`: it would run an engine's destructors under its running threads.
+    let _ = signal_hook::low_level::raise(SIGKILL);
 }

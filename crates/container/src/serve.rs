@@ -1,71 +1,18 @@
 //! The model's loop: batches in, predictions out.
 
-use std::{
-    io,
-    os::{fd::AsRawFd, fd::RawFd, unix::net::UnixStream},
-    sync::mpsc,
-    thread,
-    time::Instant,
-};
+use std::{sync::mpsc, thread, time::Instant};
 
 use anyhow::Context;
-use model::{Batch, Model, PredictError, Predictions};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use transport::{Frame, Wake};
-use wire::rpc::{ErrorCode, RequestHead, Times};
+use model::{Batch, Model, PredictError};
+use transport::Wake;
+use wire::rpc::{ErrorCode, Times};
 
-use crate::{session::Session, settings::Settings};
-
-/// A batch on its way from the session to the model.
-pub(crate) struct Job {
-    /// The connection that it came by: predictions for an older one are dropped.
-    pub(crate) connection: u64,
-    pub(crate) head: RequestHead,
-    pub(crate) inputs: Vec<Frame>,
-    /// When it came, in microseconds of the session's clock.
-    pub(crate) received: u64,
-}
-
-/// A batch on its way back.
-pub(crate) struct Done {
-    pub(crate) connection: u64,
-    pub(crate) head: RequestHead,
-    pub(crate) predictions: Result<Predictions, Failure>,
-    /// All but the last: that is the session's.
-    pub(crate) times: Times,
-}
-
-/// Why a whole batch has no predictions.
-pub(crate) struct Failure {
-    pub(crate) code: ErrorCode,
-    pub(crate) text: String,
-}
-
-/// What tells a running server to stop.
-#[derive(Debug)]
-pub struct Stop(UnixStream);
-
-impl Stop {
-    /// Stops on SIGTERM and SIGINT.
-    ///
-    /// # Errors
-    /// If the process cannot be told of signals.
-    pub fn on_signals() -> io::Result<Stop> {
-        let (stop, told) = UnixStream::pair()?;
-        signal_hook::low_level::pipe::register(SIGTERM, told.try_clone()?)?;
-        signal_hook::low_level::pipe::register(SIGINT, told)?;
-        Ok(Stop(stop))
-    }
-
-    /// Stops when the stream's other end is written to or closed.
-    pub fn on_stream(stream: UnixStream) -> Stop {
-        Stop(stream)
-    }
-
-    pub(crate) fn fd(&self) -> RawFd {
-        self.0.as_raw_fd()
-    }
-}
+use crate::{
+    job::{Done, Failure, Job, micros},
+    session::Session,
+    settings::Settings,
+    stop::Stop,
+};
 
 /// Serves the model from this thread until `stop`; the socket lives on another.
 ///
@@ -138,9 +85,4 @@ fn compute(model: &mut impl Model, settings: &Settings, job: Job, clock: Instant
             sent: 0,
         },
     }
-}
-
-/// Microseconds since the session's clock was started.
-pub(crate) fn micros(clock: Instant) -> u64 {
-    u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX)
 }

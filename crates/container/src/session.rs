@@ -11,8 +11,9 @@ use transport::{Frame, Wake, recv, send};
 use wire::rpc::{BatchError, FromContainer, FromFrontend, Metadata, NewContainer, Reply, Version};
 
 use crate::{
-    serve::{Done, Job, Stop, micros},
+    job::{Done, Job, micros},
     settings::Settings,
+    stop::Stop,
 };
 
 /// How often to say that we live until the frontend states a period; Clipper's containers take 5 s.
