@@ -197,9 +197,11 @@ impl Session {
                 error.encode(&mut message);
             }
             (Err(failure), None) => {
-                // Version 3 has no error message: like Clipper's containers, leave it unanswered.
-                tracing::error!("a batch failed and stays unanswered: {}", failure.text);
-                return Ok(());
+                // As Clipper's containers do: then the frontend tries its queries elsewhere.
+                anyhow::bail!(
+                    "a batch failed, and version 3 cannot say so: {}",
+                    failure.text
+                )
             }
         }
         self.send(message)

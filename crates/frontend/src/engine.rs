@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use scheduler::{Action, Arriving, Now, Refusal, ReplicaKey, Scheduler};
+use scheduler::{Action, Arriving, Left, Now, Refusal, ReplicaKey, Scheduler};
 use transport::{Frame, Timer, Wake, recv, send};
 use wire::{
     query,
@@ -141,7 +141,12 @@ impl Engine {
                 Command::SetApp(app) => self.scheduler.set_app(app),
                 Command::Link { app, model } => self.scheduler.link(&app, &model),
                 Command::SetModel(model, input_type, max) => {
-                    self.scheduler.set_model(model, input_type, max);
+                    let reason = format!("{model} takes {input_type}");
+                    for key in self.scheduler.set_model(model, input_type, max) {
+                        let socket = &mut self.sockets.containers;
+                        self.replicas.refuse(socket, key, &reason);
+                        self.lose(Lost::died(key, "takes another input type than its model"));
+                    }
                 }
                 Command::SetCurrentVersion(model) => self.scheduler.set_current_version(model),
                 Command::Sync(done) => drop(done.send(())),
@@ -256,8 +261,10 @@ impl Engine {
             }
             (Ok(FromContainer::Goodbye), Some(key)) => self.lose(Lost {
                 key,
+                left: Left::Stopped,
                 why: "said goodbye",
             }),
+            (Err(error), None) => self.clients.complain(&error),
             // Of a replica that was given up, or from before a restart: it will be asked to register.
             (_, None) => {}
             (Err(error), Some(key)) => self.lose_because_of(key, &error),
@@ -283,15 +290,17 @@ impl Engine {
         };
         let size = answered.queries.len();
         let (replica_id, model) = self.replicas.answered(key, size);
-        self.metrics
-            .batch(model, size, now.saturating_sub(answered.sent), now);
+        let away = now.saturating_sub(answered.sent);
         let times = response.times.unwrap_or_default();
+        let waited = times.begun.saturating_sub(times.received);
+        let latency = away.saturating_sub(Duration::from_micros(waited));
+        self.metrics.batch(model, size, latency, now);
         let timing = Timing {
             batch_size: u32::try_from(size).unwrap_or(u32::MAX),
             replica_id,
             queued: 0,
-            away: micros(now.saturating_sub(answered.sent)),
-            waited: times.begun.saturating_sub(times.received),
+            away: micros(away),
+            waited,
             predicting: times.ended.saturating_sub(times.begun),
             replying: times.sent.saturating_sub(times.ended),
         };
@@ -339,6 +348,7 @@ impl Engine {
         let Some(answered) = self.scheduler.on_answered(key, batch, now) else {
             return;
         };
+        self.replicas.answered(key, answered.queries.len());
         for query in answered.queries.into_iter().flatten() {
             let latency = now.saturating_sub(query.arrived);
             self.metrics.query(&query.app.name, latency, true, now);
@@ -398,24 +408,19 @@ impl Engine {
         head.encode(replica.version, inputs.into_iter(), &mut self.message);
         let sent = send(&mut self.sockets.containers, &mut self.message);
         if sent.is_err() {
-            self.lose(Lost {
-                key: batch.replica,
-                why: "does not take its batch",
-            });
+            self.scheduler.on_unsent(batch.replica, batch.batch);
+            self.lose(Lost::died(batch.replica, "does not take its batch"));
         }
     }
 
     fn lose(&mut self, lost: Lost) {
         self.replicas.remove(&lost);
-        self.scheduler.on_left(lost.key);
+        self.scheduler.on_left(lost.key, lost.left);
     }
 
     fn lose_because_of(&mut self, key: ReplicaKey, error: &wire::DecodeError) {
         tracing::error!("a model server sent nonsense: {error}");
-        self.lose(Lost {
-            key,
-            why: "sends nonsense",
-        });
+        self.lose(Lost::died(key, "sends nonsense"));
     }
 }
 

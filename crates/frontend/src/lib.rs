@@ -15,7 +15,7 @@ mod state;
 
 use std::{
     io::Write,
-    net::TcpListener,
+    net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs},
     os::unix::net::UnixStream,
     sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
@@ -67,10 +67,11 @@ impl Frontend {
             Some(file) => Registry::open(file)?,
             None => Registry::default(),
         };
-        let listen = |port, flag| listen(&settings.bind, port, flag);
+        let address = address(&settings.bind)?;
+        let listen = |port, flag| listen(address, port, flag);
         let query = listen(settings.ports.query, "--query_port")?;
         let admin = listen(settings.ports.admin, "--admin_port")?;
-        let (sockets, zmq_ports) = Sockets::bind(settings)?;
+        let (sockets, zmq_ports) = Sockets::bind(address, settings.ports)?;
         let ports = Bound {
             query_port: query.local_addr()?.port(),
             admin_port: admin.local_addr()?.port(),
@@ -137,15 +138,27 @@ impl Drop for Frontend {
     }
 }
 
-fn listen(bind: &str, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind((bind, port)).with_context(|| in_use(bind, port, flag))?;
+/// libzmq wants a number where TCP takes a name.
+fn address(bind: &str) -> anyhow::Result<Ipv4Addr> {
+    let found = (bind, 0).to_socket_addrs().ok();
+    let v4 = found.into_iter().flatten().find_map(|found| match found {
+        SocketAddr::V4(found) => Some(*found.ip()),
+        SocketAddr::V6(_) => None,
+    });
+    v4.with_context(|| format!("{bind} is no IPv4 address: name one of this machine with --bind"))
+}
+
+fn listen(address: Ipv4Addr, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
+    let listener =
+        TcpListener::bind((address, port)).with_context(|| cannot_listen(address, port, flag))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }
 
-/// What to tell a user whose port cannot be bound.
-fn in_use(bind: &str, port: u16, flag: &str) -> String {
+/// What to tell a user where a port cannot be bound.
+fn cannot_listen(address: Ipv4Addr, port: u16, flag: &str) -> String {
     format!(
-        "cannot listen on {bind}:{port}: choose another port with {flag} (0 takes any that is free)"
+        "cannot listen on {address}:{port}: choose another port with {flag} (0 takes any that is free), or another \
+         address with --bind"
     )
 }

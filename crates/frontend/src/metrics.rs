@@ -29,10 +29,10 @@ struct ModelMetrics {
 }
 
 impl Metrics {
-    /// A batch was answered after `latency`.
+    /// A batch was answered after `latency`, not counting the time that it lay ready at the replica.
     pub(crate) fn batch(&mut self, model: &ModelVersion, size: usize, latency: Duration, now: Now) {
         if !self.models.contains_key(model) {
-            self.models.insert(model.clone(), ModelMetrics::new());
+            self.models.insert(model.clone(), ModelMetrics::new(now));
         }
         if let Some(metrics) = self.models.get_mut(model) {
             let size = size as u64;
@@ -46,7 +46,7 @@ impl Metrics {
     /// A query was answered after `latency`.
     pub(crate) fn query(&mut self, app: &str, latency: Duration, default: bool, now: Now) {
         if !self.apps.contains_key(app) {
-            self.apps.insert(app.to_owned(), AppMetrics::new());
+            self.apps.insert(app.to_owned(), AppMetrics::new(now));
         }
         if let Some(metrics) = self.apps.get_mut(app) {
             record(&mut metrics.latency, micros(latency), 1);
@@ -92,21 +92,21 @@ impl Metrics {
 }
 
 impl AppMetrics {
-    fn new() -> AppMetrics {
+    fn new(now: Now) -> AppMetrics {
         AppMetrics {
             latency: histogram(),
-            answers: Meter::default(),
+            answers: Meter::new(now),
             defaults: 0,
         }
     }
 }
 
 impl ModelMetrics {
-    fn new() -> ModelMetrics {
+    fn new(now: Now) -> ModelMetrics {
         ModelMetrics {
             latency: histogram(),
             batch_size: histogram(),
-            predictions: Meter::default(),
+            predictions: Meter::new(now),
         }
     }
 }
@@ -127,8 +127,9 @@ fn micros(duration: Duration) -> u64 {
 }
 
 /// Counts events, and averages their rate over the last 1, 5 and 15 minutes with decaying weight, in steps of 5 s.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Meter {
+    started: Now,
     count: u64,
     ticked: Now,
     count_at_tick: u64,
@@ -140,23 +141,40 @@ impl Meter {
     const TICK: Duration = Duration::from_secs(5);
     const MINUTES: [f64; 3] = [1.0, 5.0, 15.0];
 
+    fn new(now: Now) -> Meter {
+        Meter {
+            started: now,
+            ticked: now,
+            ..Meter::default()
+        }
+    }
+
     fn mark(&mut self, count: u64, now: Now) {
         self.tick(now);
         self.count += count;
     }
 
+    /// Catches up with the time: the first step holds what was counted, those after it nothing.
     fn tick(&mut self, now: Now) {
-        while now.saturating_sub(self.ticked) >= Meter::TICK {
-            let new = (self.count - self.count_at_tick) as f64 / Meter::TICK.as_secs_f64();
-            let old = self.rates;
-            self.rates = Some(std::array::from_fn(|index| {
-                let Some(old) = old else { return new };
-                let decay = (-Meter::TICK.as_secs_f64() / 60.0 / Meter::MINUTES[index]).exp();
-                new + (old[index] - new) * decay
-            }));
-            self.count_at_tick = self.count;
-            self.ticked += Meter::TICK;
+        let since = now.saturating_sub(self.ticked);
+        let steps = u32::try_from(since.as_secs() / Meter::TICK.as_secs()).unwrap_or(u32::MAX);
+        if steps == 0 {
+            return;
         }
+        let new = (self.count - self.count_at_tick) as f64 / Meter::TICK.as_secs_f64();
+        let old = self.rates;
+        self.rates = Some(std::array::from_fn(|index| {
+            let step = -Meter::TICK.as_secs_f64() / 60.0 / Meter::MINUTES[index];
+            let first = old.map_or(new, |old| new + (old[index] - new) * step.exp());
+            first * (step * f64::from(steps - 1)).exp()
+        }));
+        self.count_at_tick = self.count;
+        self.ticked = self.ticked.saturating_add(Meter::TICK * steps);
+    }
+
+    /// Events per second since it was started.
+    fn mean(&self, now: Now) -> f64 {
+        self.count as f64 / now.saturating_sub(self.started).as_secs_f64()
     }
 }
 
@@ -181,13 +199,12 @@ impl Report {
     }
 
     fn meter(&mut self, name: String, meter: &Meter, now: Now) {
-        let mut caught_up = Meter { ..*meter };
+        let mut caught_up = *meter;
         caught_up.tick(now);
         let [one, five, fifteen] = caught_up.rates.unwrap_or([-1.0; 3]).map(|r| r.to_string());
-        let rate = meter.count as f64 / now.as_secs_f64();
         self.meters.push(json!({ name: {
             "unit": "events per second",
-            "rate": rate.to_string(),
+            "rate": meter.mean(now).to_string(),
             "rate_1min": one,
             "rate_5min": five,
             "rate_15min": fifteen,
@@ -249,7 +266,7 @@ mod tests {
         assert_eq!(find("counters", "app:a:num_predictions", "count"), "3");
         assert_eq!(find("histograms", "model:noop:1:batch_size", "p99"), "3");
         assert_eq!(find("histograms", "app:a:prediction_latency", "p50"), "70");
-        assert_eq!(find("meters", "app:a:prediction_throughput", "rate"), "1.5");
+        assert_eq!(find("meters", "app:a:prediction_throughput", "rate"), "3");
         assert_eq!(
             find("meters", "app:a:prediction_throughput", "rate_1min"),
             "-1"
@@ -266,6 +283,11 @@ mod tests {
         assert_eq!(meter.rates, Some([10.0; 3]));
         meter.tick(Duration::from_secs(65));
         let [one, five, fifteen] = meter.rates.unwrap();
+        let mut stepwise = Meter::default();
+        stepwise.mark(50, Duration::from_secs(1));
+        (1..=13).for_each(|step| stepwise.tick(Meter::TICK * step));
+        let [slow, ..] = stepwise.rates.unwrap();
+        assert!((one - slow).abs() < 1e-9, "{one} {slow}");
         assert!((one - 10.0 * (-1.0_f64).exp()).abs() < 1e-9, "{one}");
         assert!(one < five && five < fifteen && fifteen < 10.0);
     }

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use model::DataType;
-use scheduler::{Joining, ModelVersion, Now, ReplicaKey, Scheduler};
+use scheduler::{Joining, Left, ModelVersion, Now, ReplicaKey, Scheduler};
 use transport::{Frame, send};
 use wire::{
     admin,
@@ -16,20 +16,32 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How often to try whether a model server is still connected: sending is the only way to learn it.
 const PROBE: Duration = Duration::from_millis(100);
 
-/// The same for version 3: the period of Clipper's own heartbeats.
-const PROBE_V3: Duration = Duration::from_secs(5);
+/// The same for version 3. Clipper's containers send a heartbeat after 5 s without a message: probing any sooner would keep
+/// them from it, and they would seem dead.
+const PROBE_V3: Duration = Duration::from_secs(8);
 
 /// A model server that has said nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The same for version 3, which is silent while it predicts: as Clipper's frontend does, and only if it owes nothing.
+/// The same for version 3, as long as in Clipper's frontend; but one that owes a batch is silent because it predicts.
 const SILENCE_V3: Duration = Duration::from_secs(30);
+
+/// A look that comes so late says that this process was stopped, not that its replicas were silent.
+const LATE: Duration = Duration::from_secs(1);
 
 /// A replica, and why it is lost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lost {
     pub(crate) key: ReplicaKey,
+    pub(crate) left: Left,
     pub(crate) why: &'static str,
+}
+
+impl Lost {
+    pub(crate) fn died(key: ReplicaKey, why: &'static str) -> Lost {
+        let left = Left::Died;
+        Lost { key, left, why }
+    }
 }
 
 #[derive(Debug)]
@@ -171,27 +183,25 @@ impl Replicas {
         if now < self.next_look {
             return lost;
         }
+        let late = now.saturating_sub(self.next_look) > LATE;
         self.next_look = now + PROBE;
         for (key, replica) in &mut self.replicas {
+            if late {
+                replica.last_heard = now;
+            }
             let (probe, silence) = match replica.version {
                 Version::V4 => (PROBE, SILENCE),
                 Version::V3 if replica.owes > 0 => (PROBE_V3, Duration::MAX),
                 Version::V3 => (PROBE_V3, SILENCE_V3),
             };
             if now.saturating_sub(replica.last_heard) > silence {
-                lost.push(Lost {
-                    key: *key,
-                    why: "says nothing",
-                });
+                lost.push(Lost::died(*key, "says nothing"));
             } else if now.saturating_sub(replica.last_probe) >= probe {
                 replica.last_probe = now;
                 self.out.push(replica.identity.clone());
                 FromFrontend::KeepAlive.encode(replica.version, &mut self.out);
                 if send(socket, &mut self.out).is_err() {
-                    lost.push(Lost {
-                        key: *key,
-                        why: "is not connected any more",
-                    });
+                    lost.push(Lost::died(*key, "is not connected any more"));
                 }
             }
         }
@@ -208,6 +218,14 @@ impl Replicas {
             let (id, model) = (replica.replica_id, &replica.model);
             tracing::warn!("replica {id} of {model} {}: gone", lost.why);
             self.keys.remove(replica.identity.as_ref());
+        }
+    }
+
+    /// Tells a replica that it is of no use here, and why.
+    pub(crate) fn refuse(&mut self, socket: &mut zmq::Socket, key: ReplicaKey, reason: &str) {
+        if let Some(replica) = self.replicas.get(&key) {
+            let (identity, version) = (replica.identity.clone(), replica.version);
+            self.say(socket, &identity, version, &FromFrontend::Refused(reason));
         }
     }
 

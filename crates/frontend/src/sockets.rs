@@ -1,11 +1,10 @@
 //! The engine's ZeroMQ sockets: three ROUTERs.
 
+use std::net::Ipv4Addr;
+
 use anyhow::Context;
 
-use crate::{
-    in_use,
-    settings::{Ports, Settings},
-};
+use crate::{cannot_listen, settings::Ports};
 
 /// The engine's sockets.
 pub(crate) struct Sockets {
@@ -19,12 +18,12 @@ pub(crate) struct Sockets {
 
 impl Sockets {
     /// Binds them; answers the ports that they got.
-    pub(crate) fn bind(settings: &Settings) -> anyhow::Result<(Sockets, Ports)> {
+    pub(crate) fn bind(address: Ipv4Addr, ports: Ports) -> anyhow::Result<(Sockets, Ports)> {
         let context = zmq::Context::new();
-        let bind = |port, flag| router(&context, &settings.bind, port, flag);
-        let (containers, rpc_service) = bind(settings.ports.rpc_service, "--rpc_service_port")?;
-        let (answers, send) = bind(settings.ports.send, "--send_port")?;
-        let (requests, recv) = bind(settings.ports.recv, "--recv_port")?;
+        let bind = |port, flag| router(&context, address, port, flag);
+        let (containers, rpc_service) = bind(ports.rpc_service, "--rpc_service_port")?;
+        let (answers, send) = bind(ports.send, "--send_port")?;
+        let (requests, recv) = bind(ports.recv, "--recv_port")?;
         let sockets = Sockets {
             containers,
             answers,
@@ -34,7 +33,7 @@ impl Sockets {
             rpc_service,
             send,
             recv,
-            ..settings.ports
+            ..ports
         };
         Ok((sockets, ports))
     }
@@ -42,7 +41,7 @@ impl Sockets {
 
 fn router(
     context: &zmq::Context,
-    bind: &str,
+    address: Ipv4Addr,
     port: u16,
     flag: &str,
 ) -> anyhow::Result<(zmq::Socket, u16)> {
@@ -58,8 +57,8 @@ fn router(
         port.to_string()
     };
     socket
-        .bind(&format!("tcp://{bind}:{port_or_any}"))
-        .with_context(|| in_use(bind, port, flag))?;
+        .bind(&format!("tcp://{address}:{port_or_any}"))
+        .with_context(|| cannot_listen(address, port, flag))?;
     let endpoint = socket.get_last_endpoint()?.unwrap_or_default();
     let bound = endpoint
         .rsplit(':')

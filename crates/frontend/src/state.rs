@@ -244,18 +244,27 @@ impl Registry {
         Some(&self.models.get(&key)?.input_type)
     }
 
-    /// Writes rows in one transaction, which is on disk when this returns.
-    fn write(&self, rows: &[(TableDefinition<&str, &str>, &str, &str)]) -> Result<(), redb::Error> {
-        let Some(file) = &self.file else {
-            return Ok(());
-        };
-        let transaction = file.begin_write()?;
-        for (table, key, value) in rows {
-            transaction.open_table(*table)?.insert(*key, *value)?;
-        }
-        transaction.commit()?;
-        Ok(())
+    /// Writes rows in one transaction, which is on disk when this returns. Why it failed goes to the log.
+    fn write(&self, rows: &[Row<'_>]) -> Result<(), redb::Error> {
+        let written = self.file.as_ref().map_or(Ok(()), |file| write(file, rows));
+        written.inspect_err(|error| tracing::error!("cannot write the state file: {error}"))
     }
+}
+
+/// A table, a key and a value.
+type Row<'a> = (
+    TableDefinition<'static, &'static str, &'static str>,
+    &'a str,
+    &'a str,
+);
+
+fn write(file: &Database, rows: &[Row<'_>]) -> Result<(), redb::Error> {
+    let transaction = file.begin_write()?;
+    for (table, key, value) in rows {
+        transaction.open_table(*table)?.insert(*key, *value)?;
+    }
+    transaction.commit()?;
+    Ok(())
 }
 
 fn set_app(app: &AddApp) -> Result<Command, String> {

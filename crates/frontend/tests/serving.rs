@@ -355,3 +355,19 @@ fn a_stopping_frontend_says_goodbye_to_its_model_servers() {
     let last = replica.hear_request();
     assert_eq!(FromFrontend::decode(&last), Ok(FromFrontend::Goodbye));
 }
+
+#[test]
+fn a_replica_that_came_before_its_model_was_added_is_refused_if_it_takes_another_type() {
+    let frontend = Frontend::start(&settings()).unwrap();
+    let mut peer = Peer::connect(frontend.ports().rpc_service_port);
+    peer.register(&NewContainer {
+        name: "m".into(),
+        version: "1".into(),
+        input_type: DataType::Strings,
+        metadata: Some(Metadata::default()),
+    });
+    deploy(&frontend, 1, HOUR);
+    let reply = peer.hear_request();
+    let refused = FromFrontend::Refused("m:1 takes floats");
+    assert_eq!(FromFrontend::decode(&reply), Ok(refused));
+}

@@ -24,7 +24,7 @@ use model::DataType;
 use slab::Slab;
 
 pub use types::{
-    Action, Answered, App, Arriving, BatchId, Finished, Joining, ModelVersion, Now, QueryKey,
+    Action, Answered, App, Arriving, BatchId, Finished, Joining, Left, ModelVersion, Now, QueryKey,
     Reason, Refusal, ReplicaKey, Send,
 };
 
@@ -113,11 +113,21 @@ impl<P> Scheduler<P> {
         }
     }
 
-    /// Says what a model version takes: replicas of another input type get no work. Without a maximum, batches are of one.
-    pub fn set_model(&mut self, model: ModelVersion, input_type: DataType, max: Option<usize>) {
+    /// Says what a model version takes. Without a maximum, batches are of one. Answers the replicas that take another type:
+    /// they are of no use, and the caller must make them leave.
+    pub fn set_model(
+        &mut self,
+        model: ModelVersion,
+        input_type: DataType,
+        max: Option<usize>,
+    ) -> Vec<ReplicaKey> {
         let version = self.versions.entry(model).or_default();
         version.input_type = Some(input_type);
         version.max_batch = max;
+        let replicas = version.replicas.iter().copied();
+        replicas
+            .filter(|key| self.replicas[key.0].input_type != input_type)
+            .collect()
     }
 
     /// From now on, queries for the model go to this version; older ones finish their own.
@@ -198,26 +208,44 @@ impl<P> Scheduler<P> {
         })
     }
 
+    /// A batch could not be sent: nobody has seen it, and its queries go back to the queue as they were.
+    pub fn on_unsent(&mut self, replica: ReplicaKey, batch: BatchId) {
+        let Some(replica) = self.replicas.get_mut(replica.0) else {
+            return;
+        };
+        let model = replica.model.clone();
+        if let Some(batch) = replica.take_back(batch) {
+            self.hand_back(&model, batch, false);
+        }
+    }
+
     /// A replica is gone: what it had goes back to the queue.
-    pub fn on_left(&mut self, replica: ReplicaKey) {
+    pub fn on_left(&mut self, replica: ReplicaKey, left: Left) {
         let Some(gone) = self.replicas.try_remove(replica.0) else {
             return;
         };
-        let version = self
-            .versions
-            .get_mut(&gone.model)
-            .expect("a version stays as long as its replicas");
-        version.replicas.retain(|key| *key != replica);
         for (position, batch) in gone.in_flight.into_iter().enumerate() {
-            for key in batch.queries {
-                let query = &mut self.queries[key.0];
-                let computing = position == 0;
-                if query.payload.is_none() || (computing && query.suspect) {
-                    let query = self.queries.remove(key.0);
-                    default(&mut self.actions, query, Reason::ReplicaDied);
-                    continue;
-                }
-                query.suspect |= computing;
+            let computing = position == 0;
+            self.hand_back(&gone.model, batch, computing && left == Left::Died);
+        }
+        let version = self.versions.entry(gone.model.clone()).or_default();
+        version.replicas.retain(|key| *key != replica);
+        let unknown = version.input_type.is_none();
+        if unknown && version.replicas.is_empty() && version.queue.len() == 0 {
+            self.versions.remove(&gone.model);
+        }
+    }
+
+    /// Puts a batch's queries back into the queue; those that a replica died computing for the second time are given up.
+    fn hand_back(&mut self, model: &ModelVersion, batch: Batch, suspect: bool) {
+        let version = self.versions.entry(model.clone()).or_default();
+        for key in batch.queries {
+            let query = &mut self.queries[key.0];
+            if query.payload.is_none() || (suspect && query.suspect) {
+                let query = self.queries.remove(key.0);
+                default(&mut self.actions, query, Reason::ReplicaDied);
+            } else {
+                query.suspect |= suspect;
                 version.queue.push(query.deadline, query.sequence, key);
             }
         }
@@ -344,7 +372,6 @@ fn next_replica(version: &Version, replicas: &Slab<Replica>, now: Now) -> Option
         .iter()
         .map(|key| (*key, &replicas[key.0]))
         .filter(|(_, replica)| replica.has_room())
-        .filter(|(_, replica)| version.input_type.is_none_or(|t| t == replica.input_type))
         .filter(|(_, replica)| may_have(replica))
         .min_by_key(|(_, replica)| (replica.in_flight.len(), replica.last_sent))
         .map(|(key, _)| key)

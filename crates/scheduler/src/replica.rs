@@ -72,6 +72,12 @@ impl Replica {
         Some(batch)
     }
 
+    /// Takes a batch out of flight that never flew.
+    pub(crate) fn take_back(&mut self, id: BatchId) -> Option<Batch> {
+        let position = self.in_flight.iter().position(|batch| batch.id == id)?;
+        self.in_flight.remove(position)
+    }
+
     /// When a further batch may go ahead that is not full; `None` if it may not, or not yet known.
     pub(crate) fn ahead_at(&self) -> Option<Now> {
         let running = self.in_flight.front()?;

@@ -114,6 +114,15 @@ pub struct Answered<P> {
     pub queries: Vec<Option<Finished<P>>>,
 }
 
+/// How a replica left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It died, or is as good as dead: the batch that it was computing may have killed it.
+    Died,
+    /// It stopped in good order.
+    Stopped,
+}
+
 /// Why a query is answered with the default output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {

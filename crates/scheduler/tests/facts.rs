@@ -204,11 +204,11 @@ fn a_dead_replicas_queries_are_tried_once_more_and_those_it_was_computing_one_by
     (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
     sent(&mut scheduler, ms(0));
     let second = join(&mut scheduler, "1");
-    scheduler.on_left(dying);
+    scheduler.on_left(dying, Left::Died);
     let batches = sent(&mut scheduler, ms(5));
     let payloads: Vec<_> = batches.iter().map(|s| (s.0, s.2.clone())).collect();
     assert_eq!(payloads, [(second, vec![0]), (second, vec![1])]);
-    scheduler.on_left(second);
+    scheduler.on_left(second, Left::Died);
     assert_eq!(defaults(&mut scheduler, ms(7)), [(0, Reason::ReplicaDied)]);
     let third = join(&mut scheduler, "1");
     let batches = sent(&mut scheduler, ms(8));
@@ -230,7 +230,7 @@ fn an_answer_to_an_unknown_batch_is_none() {
     );
     assert_eq!(answer(&mut scheduler, replica, batch, ms(1)), [0]);
     assert!(scheduler.on_answered(replica, batch, ms(1)).is_none());
-    scheduler.on_left(replica);
+    scheduler.on_left(replica, Left::Died);
     assert!(scheduler.on_answered(replica, batch, ms(1)).is_none());
 }
 
@@ -273,16 +273,39 @@ fn a_wrong_query_is_refused_and_handed_back() {
 }
 
 #[test]
-fn a_replica_of_another_input_type_gets_no_work() {
+fn a_replica_that_stops_in_good_order_makes_no_query_suspect() {
+    let mut scheduler = serving(2);
+    let stopping = join(&mut scheduler, "1");
+    (0..2).for_each(|n| query(&mut scheduler, n, ms(0)));
+    sent(&mut scheduler, ms(0));
+    for _ in 0..2 {
+        join(&mut scheduler, "1");
+    }
+    scheduler.on_left(stopping, Left::Stopped);
+    assert_eq!(sent(&mut scheduler, ms(1))[0].2, [0, 1]);
+}
+
+#[test]
+fn a_batch_that_could_not_be_sent_stays_together() {
+    let mut scheduler = serving(2);
+    let gone = join(&mut scheduler, "1");
+    (0..2).for_each(|n| query(&mut scheduler, n, ms(0)));
+    let batch = sent(&mut scheduler, ms(0)).remove(0).1;
+    scheduler.on_unsent(gone, batch);
+    scheduler.on_left(gone, Left::Died);
+    let other = join(&mut scheduler, "1");
+    let batches = sent(&mut scheduler, ms(1));
+    assert_eq!((batches[0].0, &batches[0].2[..]), (other, &[0, 1][..]));
+}
+
+#[test]
+fn replicas_that_take_another_type_than_their_model_are_named() {
     let mut scheduler = serving(1);
-    scheduler.on_joined(Joining {
-        model: version("1"),
-        input_type: DataType::Strings,
-        batches_in_flight: 2,
-        max_batch: None,
-    });
-    query(&mut scheduler, 0, ms(0));
-    assert_eq!(sent(&mut scheduler, ms(0)), []);
+    let fits = join(&mut scheduler, "1");
+    let other = scheduler.set_model(version("1"), DataType::Strings, Some(1));
+    assert_eq!(other, [fits]);
+    let other = scheduler.set_model(version("1"), DataType::Floats, Some(1));
+    assert_eq!(other, []);
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl World {
                     for query in computing.into_iter().flat_map(|batch| batch.1) {
                         *self.deaths.entry(query).or_default() += 1;
                     }
-                    self.scheduler.on_left(key);
+                    self.scheduler.on_left(key, Left::Died);
                 }
             }
             Step::Wait(ms) => self.now += Duration::from_millis(ms),

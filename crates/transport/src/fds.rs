@@ -50,7 +50,8 @@ impl Wake {
     /// Takes the wake-up back. Call it before looking for work, so that none is left behind.
     pub fn clear(&self) {
         let _ = read(&self.0.fd, &mut [0; 8]);
-        self.0.pending.store(false, Ordering::Release);
+        // Not a mere store: looking for work, which comes next, must not overtake it.
+        self.0.pending.swap(false, Ordering::AcqRel);
     }
 
     /// What to poll for reading.

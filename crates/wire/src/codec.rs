@@ -19,7 +19,7 @@ impl Frame for Vec<u8> {
     }
 }
 
-/// A message that does not say what it should. The peer is at fault; it is logged, counted and dropped.
+/// A message that does not say what it should. The peer is at fault; it is logged and dropped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
     /// Too few or too many frames.

@@ -57,7 +57,7 @@ pub fn encode_connect<F: Frame>(out: &mut Vec<F>) {
 /// The reply to a connect message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connected {
-    /// The frontend's session: a request of another one is refused.
+    /// The frontend's session: a request of another one is dropped.
     pub session: u64,
     /// The client's id, which its requests carry.
     pub client_id: u32,
