@@ -60,11 +60,11 @@ struct Flags {
     #[arg(short, long = "model_name", value_name = "MODEL", help_heading = MODEL)]
     model_name: String,
     /// The artifact [default: the model server's own]
-    #[arg(long = "model_path", value_name = "PATH", help_heading = MODEL)]
+    #[arg(long = "model_path", env = "CLIPPER_MODEL_PATH", value_name = "PATH", help_heading = MODEL)]
     model_path: Option<String>,
 
     /// Seconds under load in each iteration; the first tenth or more is warm-up and not counted
-    #[arg(short, long = "duration_seconds", alias = "duration", value_name = "SECONDS", default_value = "120", help_heading = SWEEP)]
+    #[arg(short, long = "duration_seconds", visible_alias = "duration", value_name = "SECONDS", default_value = "120", help_heading = SWEEP)]
     duration: String,
     /// Maximum batch sizes
     #[arg(short, long = "batch_sizes", value_name = "N", num_args = 1.., default_value = "2", help_heading = SWEEP)]
@@ -99,7 +99,7 @@ struct Flags {
     #[arg(long = "input_dir", value_name = "PATH", help_heading = LOAD)]
     input_dir: Option<PathBuf>,
     /// floats or strings, where the model takes both [default: strings for inception, floats for the others]
-    #[arg(long = "input_type", value_name = "TYPE", help_heading = LOAD)]
+    #[arg(long = "input_type", env = "CLIPPER_INPUT_TYPE", value_name = "TYPE", help_heading = LOAD)]
     input_type: Option<String>,
     /// Seed of the random inputs
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]

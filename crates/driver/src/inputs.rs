@@ -9,7 +9,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{DynamicImage, ImageFormat, RgbImage, imageops::FilterType};
-use model::DataType;
+use model::{DataType, ModelInfo};
 use npyz::{NpyFile, Order};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -24,6 +24,7 @@ pub struct Inputs {
     pub frames: Vec<Frame>,
     /// What they are, in words.
     pub description: String,
+    input_type: DataType,
 }
 
 impl Inputs {
@@ -52,7 +53,24 @@ impl Inputs {
                 inputs.len()
             ),
             frames: inputs.into_iter().map(Frame::from).collect(),
+            input_type: kind,
         })
+    }
+
+    /// An error if they are floats, and the model's artifact takes another number of them.
+    pub fn check(&self, model: &ModelInfo) -> Result<(), Error> {
+        let takes: usize = model.input_shape.iter().product();
+        let sent = self.frames[0].as_ref().len() / self.input_type.element_size();
+        let known = self.input_type == DataType::Floats && !model.input_shape.is_empty();
+        if !known || takes == sent {
+            return Ok(());
+        }
+        let artifact = model.artifact.as_ref();
+        Err(Error::Failed(format!(
+            "{} takes inputs of {takes} floats, but the driver sends {sent}: name an artifact for {sent} with \
+             --model_path",
+            artifact.map_or("the model", |artifact| &artifact.file)
+        )))
     }
 }
 
@@ -242,6 +260,31 @@ mod tests {
             assert_ne!(inputs.frames[3].as_ref(), other.frames[3].as_ref());
             assert_ne!(inputs.frames[3].as_ref(), inputs.frames[4].as_ref());
         }
+    }
+
+    #[test]
+    fn an_artifact_of_another_width_is_refused_with_both_numbers() {
+        let model = |input_shape: &[usize]| ModelInfo {
+            engine: String::new(),
+            device: "cpu".to_owned(),
+            threads: 1,
+            output_type: DataType::Strings,
+            input_shape: input_shape.to_vec(),
+            max_batch: None,
+            artifact: None,
+        };
+        let inputs = prepare("-m lgbm").unwrap();
+        inputs.check(&model(&[2048])).unwrap();
+        inputs.check(&model(&[])).unwrap();
+        let error = inputs.check(&model(&[4096])).unwrap_err().to_string();
+        assert!(
+            error.contains("4096 floats, but the driver sends 2048"),
+            "{error}"
+        );
+        let pictures = prepare("-m vgg").unwrap();
+        pictures.check(&model(&[224, 224, 3])).unwrap();
+        let files = prepare("-m vgg --input_type strings").unwrap();
+        files.check(&model(&[224, 224, 3])).unwrap();
     }
 
     #[test]

@@ -108,6 +108,12 @@ impl Process {
             .stdout(stdout)
             .stderr(file)
             .process_group(0);
+        // A variable of the user's shell must not change what is measured unseen: the arguments say everything.
+        for (variable, _) in env::vars_os() {
+            if variable.as_encoded_bytes().starts_with(b"CLIPPER_") {
+                command.env_remove(variable);
+            }
+        }
         let child = match cores {
             None => command.spawn(),
             Some(cores) => cores::on(cores, || command.spawn()),

@@ -17,7 +17,7 @@ use wire::query::{Answer, Connected, Request, encode_connect};
 
 use crate::{
     Error,
-    stats::{Span, Tally},
+    stats::{Sent, Span, Tally},
 };
 
 /// What to send, where to and for how long.
@@ -80,7 +80,7 @@ pub struct Measured {
 /// Sends `inputs` in turn until the duration is over, waits for the answers that are missing, and counts.
 ///
 /// `watch` is called on this thread, and decides when the window opens: not before the shortest warm-up, and after half
-/// the duration at the latest. [`Totals::seconds`](crate::stats::Totals) is the length of the window.
+/// the duration at the latest. [`Totals::seconds`](crate::stats::Totals) is the length of the window, or of the warm-up before it.
 pub fn run(
     load: &Load<'_>,
     inputs: &[Frame],
@@ -144,8 +144,10 @@ fn collect(
         }
     }
     let span = shared.span();
-    let end = span.closes.min(Instant::now()).max(span.opens);
-    all.totals.seconds = (end - span.opens).as_secs_f64();
+    let end = span.closes.min(Instant::now());
+    let opened = span.opens.min(end);
+    all.warm_up.seconds = (opened - shared.began).as_secs_f64();
+    all.totals.seconds = (end - opened).as_secs_f64();
     Ok((all, warm))
 }
 
@@ -210,8 +212,8 @@ struct Client {
     share: usize,
     next_id: u32,
     message: Vec<Frame>,
-    /// When each query in flight was sent, by its id.
-    pending: HashMap<u32, Instant>,
+    /// The queries in flight, by their ids.
+    pending: HashMap<u32, Sent>,
     tally: Tally,
     slowest: Duration,
 }
@@ -289,10 +291,8 @@ impl Client {
             input: &self.inputs[id as usize % self.inputs.len()],
         }
         .encode(&mut self.message);
-        self.pending.insert(id, now);
-        if shared.span().contains(now) {
-            self.tally.totals.sent += 1;
-        }
+        self.pending
+            .insert(id, self.tally.sent(&shared.span(), now));
         transport::send(&mut self.requests, &mut self.message).map_err(broken)
     }
 
@@ -306,7 +306,7 @@ impl Client {
         // An answer that nobody waits for is one that came twice.
         if let Some(sent) = self.pending.remove(&answer.request_id) {
             shared.answered.fetch_add(1, Relaxed);
-            self.slowest = self.slowest.max(now - sent);
+            self.slowest = self.slowest.max(sent.until(now));
             self.tally.answered(&shared.span(), sent, now, &answer);
         }
         Ok(())
@@ -314,13 +314,8 @@ impl Client {
 
     /// Counts what is left unanswered.
     fn settle(mut self, shared: &Shared) -> Tally {
-        let span = shared.span();
-        let unanswered = self.pending.values().filter(|&&at| span.contains(at));
-        let unanswered = unanswered.count() as u64;
-        if shared.stopped() {
-            self.tally.totals.cancelled += unanswered;
-        } else {
-            self.tally.totals.timeout += unanswered;
+        for sent in self.pending.into_values() {
+            self.tally.unanswered(sent, shared.stopped());
         }
         self.tally
     }

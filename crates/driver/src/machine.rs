@@ -30,7 +30,9 @@ pub struct Machine {
 pub struct Versions {
     /// This program's version.
     pub driver: String,
-    /// The commit of the workspace that the driver was started in, `-dirty` if changed since; absent outside of one.
+    /// How this program was built: `release`, or `debug`, which may be what limits the number.
+    pub profile: String,
+    /// The commit that cargo built this program from, `-dirty` if changed since; absent if cargo did not start it.
     pub commit: Option<String>,
 }
 
@@ -58,8 +60,8 @@ impl Machine {
 }
 
 impl Versions {
-    /// Asks git about `workspace`, if there is one and git knows it.
-    pub fn read(workspace: Option<&Path>) -> Versions {
+    /// Asks git about the workspace under `cargo run`. Without cargo, nobody knows what this program was built from.
+    pub fn read() -> Versions {
         let describe = |folder: &Path| {
             let output = Command::new("git")
                 .args(["describe", "--always", "--dirty", "--exclude=*"])
@@ -71,7 +73,13 @@ impl Versions {
         };
         Versions {
             driver: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: workspace.and_then(describe),
+            profile: match cfg!(debug_assertions) {
+                true => "debug".to_owned(),
+                false => "release".to_owned(),
+            },
+            commit: env::var_os("CARGO")
+                .and_then(|_| workspace())
+                .and_then(|folder| describe(&folder)),
         }
     }
 }

@@ -4,21 +4,24 @@ use std::{
     env,
     io::{Write, stderr},
     process::ExitCode,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use driver::{
     Error, cli, cores,
     inputs::Inputs,
     launch::Programs,
-    machine::{Machine, Versions, workspace},
+    machine::{Machine, Versions},
     measure::Sweep,
     plan::{Pinning, Plan},
     report::{self, ProgressLine},
     results::{PointResult, Slot},
 };
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM},
+    consts::{SIGINT, SIGTERM},
     flag,
 };
 
@@ -27,8 +30,21 @@ fn main() -> ExitCode {
     let ended = prepare().and_then(|sweep| run(&sweep, &mut results));
     report::table(&results);
     match ended {
-        Ok(()) if results.iter().all(PointResult::is_complete) => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::FAILURE,
+        Ok(()) => match results
+            .iter()
+            .filter(|result| !result.is_complete())
+            .count()
+        {
+            0 => ExitCode::SUCCESS,
+            failed => {
+                let _ = writeln!(
+                    stderr(),
+                    "driver: {failed} of {} iterations are not of what was asked for: see the notes under the table",
+                    results.len()
+                );
+                ExitCode::FAILURE
+            }
+        },
         Err(error) => {
             let _ = writeln!(stderr(), "driver: {error}");
             ExitCode::from(error.exit_status())
@@ -36,10 +52,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Everything that can be found wrong before a process is started.
+/// Everything that can be found wrong before a process is started. Prints the plan once it is sound.
 fn prepare() -> Result<Sweep, Error> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
+    for signal in [SIGINT, SIGTERM] {
         // The second one ends the driver at once, and with it its children, which hang on a pipe.
         flag::register_conditional_shutdown(signal, 130, interrupted.clone())
             .and_then(|_| flag::register(signal, interrupted.clone()))
@@ -49,21 +65,24 @@ fn prepare() -> Result<Sweep, Error> {
     let allowed = cores::allowed()?;
     let plan = Plan::new(&settings, &allowed)?;
     let inputs = Inputs::prepare(&settings)?;
-    let programs = Programs::find(settings.model.name)?;
+    report::plan(&settings, &plan, &inputs);
+    let programs = Programs::find(settings.model.name);
+    if interrupted.load(Relaxed) {
+        return Err(Error::Interrupted);
+    }
     Ok(Sweep {
         settings,
         plan,
         inputs,
-        programs,
+        programs: programs?,
         machine: Machine::read(&allowed),
-        versions: Versions::read(workspace().as_deref()),
+        versions: Versions::read(),
         interrupted,
     })
 }
 
 /// One iteration after the other, each on disk before the next.
 fn run(sweep: &Sweep, results: &mut Vec<PointResult>) -> Result<(), Error> {
-    report::plan(sweep);
     if sweep.plan.pinning != Pinning::Shared {
         cores::confine(&sweep.plan.other_cores)
             .map_err(|error| Error::Failed(format!("cannot pin the driver: {error}")))?;

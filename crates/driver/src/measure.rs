@@ -122,31 +122,24 @@ impl Sweep {
             span,
             warm,
         } = measured;
-        let seconds = tally.totals.seconds;
+        // Never zero: the rates of a window that did not open are zero.
+        let seconds = tally.totals.seconds.max(f64::MIN_POSITIVE);
         let arrived = tally.arrived;
-        if arrived.ok == 0 {
-            let why = match &tally.first_reason {
-                Some(reason) => format!("the first other answer's reason: {reason}"),
-                None => format!(
-                    "none came within {seconds:.1} s; take a longer --duration_seconds or smaller batches"
-                ),
-            };
-            return Err(Error::Failed(format!(
-                "the model answered no query inside the measured window: {why}"
-            )));
-        }
+        let replicas = deployment.replica_results()?;
         Ok(PointResult {
             node_configs: vec![self.node_config(point)],
             clipper_metrics: deployment.admin.metrics()?,
             client_metrics: ClientMetrics::new(&mut tally, span.slices(), seconds),
             warm,
             totals: tally.totals,
+            warm_up: tally.warm_up,
             throughput_qps: arrived.ok as f64 / seconds,
             latency: Latency::new(&tally.latency),
-            mean_batch: Some(arrived.ok as f64 / arrived.batches),
+            mean_batch: (arrived.ok > 0).then(|| arrived.ok as f64 / arrived.batches),
             batches: arrived.batches,
             time_breakdown: TimeBreakdown::new(&arrived),
-            replicas: deployment.replica_results()?,
+            replicas_lost: lost(&deployment.registered, &replicas),
+            replicas,
             replicas_died: deployment.died(),
             first_reason: tally.first_reason,
             pinning: self.plan.pinning.in_words().to_owned(),
@@ -198,6 +191,8 @@ struct Deployment {
     replicas: Vec<Process>,
     frontend: Frontend,
     admin: Admin,
+    /// The ids of the replicas when all were registered.
+    registered: Vec<u32>,
 }
 
 impl Deployment {
@@ -214,6 +209,7 @@ impl Deployment {
             replicas: Vec::new(),
             frontend,
             admin,
+            registered: Vec::new(),
         };
         let arguments = deployment.server_arguments(&sweep.settings);
         for (index, cores) in point.replica_cores.iter().enumerate() {
@@ -254,9 +250,12 @@ impl Deployment {
             for replica in &mut self.replicas {
                 replica.check("during start-up")?;
             }
-            let registered = self.admin.replicas()?.len();
+            let replicas = self.admin.replicas()?;
+            let registered = replicas.len();
             if registered == self.replicas.len() {
-                return Ok(());
+                self.registered = replicas.iter().map(|r| r.replica_id).collect();
+                let mut models = replicas.iter().filter_map(|r| r.metadata.as_ref());
+                return models.try_for_each(|metadata| sweep.inputs.check(&metadata.model));
             }
             if began.elapsed() > LIMIT {
                 return Err(Error::Failed(format!(
@@ -295,6 +294,12 @@ impl Drop for Deployment {
         launch::stop(&mut self.replicas);
         launch::stop(slice::from_mut(&mut self.frontend.process));
     }
+}
+
+/// How many of the replicas that had `registered` are not among those that are listed.
+fn lost(registered: &[u32], listed: &[ReplicaResult]) -> usize {
+    let is_listed = |id: u32| listed.iter().any(|r| r.replica.replica_id == id);
+    registered.iter().filter(|&&id| !is_listed(id)).count()
 }
 
 fn app(settings: &Settings) -> AddApp {

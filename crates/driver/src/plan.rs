@@ -13,7 +13,7 @@ use crate::{
 pub struct Plan {
     /// One per combination: replicas, then cores per replica, then batch sizes, as the original loops.
     pub points: Vec<Point>,
-    /// The cores of frontend and driver.
+    /// The cores of frontend and driver, the same in all iterations: those that no replica gets in any.
     pub other_cores: Cores,
     /// Who shares cores with whom.
     pub pinning: Pinning,
@@ -39,7 +39,7 @@ pub enum Pinning {
     Shared,
     /// Each replica has its own cores; frontend and driver run on all, because none is left for them.
     OwnButOthersShared,
-    /// Each replica has its own cores, frontend and driver have the rest.
+    /// Each replica has its own cores, frontend and driver have those that are left.
     Own,
 }
 
@@ -54,10 +54,15 @@ impl Plan {
                 cores::show(allowed)
             )));
         }
+        let points = points(settings, pinned.then_some(model_cores), allowed)?;
+        let taken = |core: &usize| {
+            let mut replicas = points.iter().flat_map(|point| &point.replica_cores);
+            replicas.any(|cores| cores.contains(core))
+        };
         let rest: Cores = allowed
             .iter()
-            .filter(|core| !model_cores.contains(core))
             .copied()
+            .filter(|core| !taken(core))
             .collect();
         let (pinning, other_cores) = match (pinned, rest.is_empty()) {
             (false, _) => (Pinning::Shared, allowed.to_vec()),
@@ -66,7 +71,7 @@ impl Plan {
         };
         let second = Duration::from_secs(1);
         Ok(Plan {
-            points: points(settings, pinned.then_some(model_cores), allowed)?,
+            points,
             other_cores,
             pinning,
             warm_up: (settings.duration / 10)
@@ -194,7 +199,25 @@ mod tests {
     fn without_a_number_per_replica_the_named_cores_are_split_evenly() {
         let plan = plan("-m noop -r 2 -c 0-4", &[0, 1, 2, 3, 4]).unwrap();
         assert_eq!(plan.points[0].replica_cores, [vec![0, 1], vec![2, 3]]);
-        assert_eq!(plan.other_cores, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn cores_that_no_replica_gets_are_the_frontends_and_drivers() {
+        for (line, others) in [
+            ("-m noop -r 2 -c 0-4", &[4][..]),
+            ("-m noop -p 1", &[1, 2, 3, 4]),
+            ("-m noop -r 1 2 -p 2", &[4]),
+        ] {
+            let plan = plan(line, &[0, 1, 2, 3, 4]).unwrap();
+            assert_eq!(plan.other_cores, others, "{line}");
+            assert_eq!(plan.pinning, Pinning::Own, "{line}");
+        }
+    }
+
+    #[test]
+    fn frontend_and_driver_share_the_replicas_cores_when_none_is_left() {
+        let plan = plan("-m noop -r 1 2 -p 2", &[0, 1, 2, 3]).unwrap();
+        assert_eq!(plan.other_cores, [0, 1, 2, 3]);
         assert_eq!(plan.pinning, Pinning::OwnButOthersShared);
     }
 

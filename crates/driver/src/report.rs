@@ -11,19 +11,25 @@ use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::{
-    cli::NO_OBJECTIVE,
-    cores, load,
-    measure::Sweep,
-    plan::{Pinning, Point},
+    cli::{NO_OBJECTIVE, Settings},
+    cores,
+    inputs::Inputs,
+    load,
+    plan::{Pinning, Plan, Point},
     results::PointResult,
 };
 
 /// Start-up, drain and tear-down of an iteration, for the plan only; then what they really took counts.
 const OVERHEAD: Duration = Duration::from_secs(3);
 
+const DEBUG_BUILD: &str =
+    "this driver is a debug build, which may limit what it measures: use --release for a number";
+
+/// In fewer batches than these, where the window cuts them makes a difference of several per cent.
+const FEW_BATCHES: f64 = 20.0;
+
 /// Prints what is going to happen.
-pub fn plan(sweep: &Sweep) {
-    let (settings, plan) = (&sweep.settings, &sweep.plan);
+pub fn plan(settings: &Settings, plan: &Plan, inputs: &Inputs) {
     let count = plan.points.len();
     let each = settings.duration.as_secs_f64();
     let total = (settings.duration + OVERHEAD) * u32::try_from(count).unwrap_or(u32::MAX);
@@ -49,8 +55,8 @@ pub fn plan(sweep: &Sweep) {
     for (name, value) in [
         ("replicas", list(&settings.num_replicas).trim().to_owned()),
         ("batch sizes", list(&settings.batch_sizes).trim().to_owned()),
-        ("cores", core_plan(sweep)),
-        ("inputs", sweep.inputs.description.clone()),
+        ("cores", core_plan(plan)),
+        ("inputs", inputs.description.clone()),
         ("artifact", artifact.to_owned()),
         ("objective", objective),
         (
@@ -61,20 +67,18 @@ pub fn plan(sweep: &Sweep) {
     ] {
         note(&format!("  {name:12} {value}"));
     }
+    if cfg!(debug_assertions) {
+        note(&format!("  {:12} {DEBUG_BUILD}", "but"));
+    }
 }
 
-fn core_plan(sweep: &Sweep) -> String {
-    let mut shares: Vec<_> = sweep
-        .plan
-        .points
-        .iter()
-        .map(Point::cpus_per_replica)
-        .collect();
+fn core_plan(plan: &Plan) -> String {
+    let mut shares: Vec<_> = plan.points.iter().map(Point::cpus_per_replica).collect();
     shares.sort_unstable();
     shares.dedup();
     let shares: Vec<_> = shares.iter().map(usize::to_string).collect();
-    let others = cores::show(&sweep.plan.other_cores);
-    match sweep.plan.pinning {
+    let others = cores::show(&plan.other_cores);
+    match plan.pinning {
         Pinning::Shared => format!(
             "{others}, shared by replicas, frontend and driver (--model_cpus separates them)"
         ),
@@ -239,12 +243,13 @@ fn row(result: &PointResult) -> Vec<String> {
             .as_ref()
             .map_or("-".to_owned(), |l| format!("{:.2}", read(l)))
     };
-    let died = match result.replicas_died {
-        0 => String::new(),
-        died => format!(" ({died} died)"),
+    let missing = match (result.replicas_died, result.replicas_lost) {
+        (0, 0) => String::new(),
+        (0, lost) => format!(" ({lost} lost)"),
+        (died, _) => format!(" ({died} died)"),
     };
     vec![
-        format!("{}{died}", node.num_replicas),
+        format!("{}{missing}", node.num_replicas),
         node.cpus_per_replica.to_string(),
         node.batch_size.to_string(),
         format!("{:.1}", result.throughput_qps),
@@ -272,19 +277,61 @@ fn notes(first: &PointResult, results: &[PointResult]) -> Vec<String> {
             artifact.file, artifact.provenance
         ));
     }
-    if results.iter().any(|result| !result.warm) {
+    let some = |is: fn(&PointResult) -> bool| results.iter().any(is);
+    if some(|result| result.versions.profile == "debug") {
+        notes.push(DEBUG_BUILD.to_owned());
+    }
+    if some(PointResult::lost_replicas) {
+        notes.push(
+            "some replicas died or lost their connection, so these numbers are not of the replicas asked for: see \
+             their logs"
+                .to_owned(),
+        );
+    }
+    if some(|result| !result.warm) {
         notes.push(
             "some points began before every replica had worked: take a longer --duration_seconds"
                 .to_owned(),
         );
     }
+    notes.extend(few_batches(results));
+    notes.extend(unanswered(results));
+    notes
+}
+
+fn few_batches(results: &[PointResult]) -> Option<String> {
+    let fewest = results.iter().map(|result| result.batches);
+    let fewest = fewest.fold(f64::INFINITY, f64::min);
+    match fewest {
+        0.0 => Some(
+            "in the window of some points the model answered nothing: take a longer --duration_seconds or smaller \
+             batches"
+                .to_owned(),
+        ),
+        fewest if fewest < FEW_BATCHES => Some(format!(
+            "only {fewest:.1} batches in the window of some points: take a longer --duration_seconds"
+        )),
+        _ => None,
+    }
+}
+
+/// What is to be said of queries that the model did not answer.
+fn unanswered(results: &[PointResult]) -> Vec<String> {
+    let mut notes = Vec::new();
     let mut reasons = results.iter().filter_map(|r| r.first_reason.as_deref());
     if let Some(reason) = reasons.next() {
         notes.push(format!(
             "not every answer is the model's; the first reason: {reason}"
         ));
     }
-    let timeouts: u64 = results.iter().map(|result| result.totals.timeout).sum();
+    let sum = |read: fn(&PointResult) -> u64| results.iter().map(read).sum::<u64>();
+    let warm_up = sum(|result| result.warm_up.sent - result.warm_up.ok);
+    if warm_up > 0 {
+        notes.push(format!(
+            "{warm_up} queries of the warm-up, which the table leaves out, were not answered by the model"
+        ));
+    }
+    let timeouts = sum(|result| result.totals.timeout + result.warm_up.timeout);
     if timeouts > 0 {
         notes.push(format!(
             "{timeouts} queries got no answer at all: see the frontend's logs"
@@ -296,4 +343,39 @@ fn notes(first: &PointResult, results: &[PointResult]) -> Vec<String> {
 /// A line on standard error; nothing can be done if that is closed.
 fn note(line: &str) {
     let _ = writeln!(stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::whole;
+
+    fn rendered(change: impl Fn(&mut PointResult)) -> String {
+        let mut result = whole();
+        change(&mut result);
+        render(&[whole(), result])
+    }
+
+    #[test]
+    fn a_whole_iteration_has_a_note_on_its_cores_only_and_fits_a_terminal() {
+        let text = rendered(|_| ());
+        assert_eq!(text.matches("\n* ").count(), 1, "{text}");
+        assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+    }
+
+    #[test]
+    fn what_spoils_one_number_is_said_under_the_table() {
+        let says = |part: &str, change: fn(&mut PointResult)| {
+            let text = rendered(change);
+            assert!(text.contains(part), "{part}: {text}");
+        };
+        says("2 (1 died)", |r| r.replicas_died = 1);
+        says("2 (1 lost)", |r| r.replicas_lost = 1);
+        says("* some replicas died or lost", |r| r.replicas_lost = 1);
+        says("* only 12.5 batches", |r| r.batches = 12.5);
+        says("the model answered nothing", |r| r.batches = 0.0);
+        says("* 3 queries of the warm-up", |r| r.warm_up.ok -= 3);
+        says("* 2 queries got no answer", |r| r.warm_up.timeout = 2);
+        says("debug build", |r| r.versions.profile = "debug".to_owned());
+    }
 }

@@ -33,6 +33,8 @@ pub struct PointResult {
     pub warm: bool,
     /// What became of the queries that were sent inside the measured window.
     pub totals: Totals,
+    /// What became of those that were sent before it: nothing else here counts them, but none of them may fail either.
+    pub warm_up: Totals,
     /// Answers by the model that arrived inside the window, over its length: queries a second.
     pub throughput_qps: f64,
     /// Of the queries that were sent inside the window and answered by the model; absent if there is none.
@@ -47,6 +49,9 @@ pub struct PointResult {
     pub replicas: Vec<ReplicaResult>,
     /// Replicas whose process ended before the iteration did.
     pub replicas_died: usize,
+    /// Replicas that were registered when the load began and no more at the end, for instance because their connection
+    /// broke and they came back under another id. One that has just died may not be among them yet.
+    pub replicas_lost: usize,
     /// What the first answer that was not the model's gave as its reason.
     pub first_reason: Option<String>,
     /// Who shared cores with whom, in words.
@@ -157,16 +162,31 @@ pub struct DriverConfig {
 }
 
 impl PointResult {
-    /// True if there were queries and the model answered all; with a latency objective, the default output is an answer
+    /// True if the number is of what was asked for: no replica was lost, some answers came inside the window, and the
+    /// model answered every query, those of the warm-up too. With a latency objective, the default output is an answer
     /// as well.
     pub fn is_complete(&self) -> bool {
-        let no_objective = NO_OBJECTIVE.as_micros();
-        let objective = self
-            .node_configs
-            .iter()
-            .any(|n| u128::from(n.slo) != no_objective);
-        let defaults = if objective { self.totals.default } else { 0 };
-        self.totals.sent > 0 && self.totals.sent == self.totals.ok + defaults
+        let objective = self.has_objective();
+        let answered = |totals: &Totals| {
+            let defaults = if objective { totals.default } else { 0 };
+            totals.sent == totals.ok + defaults
+        };
+        !self.lost_replicas()
+            && (objective || self.batches > 0.0)
+            && self.totals.sent > 0
+            && answered(&self.totals)
+            && answered(&self.warm_up)
+    }
+
+    /// True if fewer replicas than asked for worked through the whole iteration.
+    pub fn lost_replicas(&self) -> bool {
+        self.replicas_died.max(self.replicas_lost) > 0
+    }
+
+    fn has_objective(&self) -> bool {
+        let none = NO_OBJECTIVE.as_micros();
+        let mut nodes = self.node_configs.iter();
+        nodes.any(|node| u128::from(node.slo) != none)
     }
 }
 
@@ -276,9 +296,67 @@ impl Slot {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use serde_json::json;
     use std::collections::BTreeSet;
+
+    /// 100 queries to two replicas, all answered, in batches of four.
+    pub(crate) fn whole() -> PointResult {
+        let totals = json!({"sent": 100, "ok": 100, "default": 0, "timeout": 0, "error": 0, "cancelled": 0, "seconds": 5.0});
+        let node = json!({
+            "name": "noop", "input_type": "floats", "model_image": "noop", "allocated_cpus": [0], "cpus_per_replica": 1,
+            "slo": 3_600_000_000_u64, "num_replicas": 2, "gpus": [], "batch_size": 4
+        });
+        let result = json!({
+            "node_configs": [node], "clipper_metrics": {},
+            "client_metrics": {"thrus": [20.0], "p99_lats": [0.1], "mean_lats": [0.1]},
+            "warm": true, "totals": totals, "warm_up": totals, "throughput_qps": 20.0, "mean_batch": 4.0,
+            "batches": 25.0, "replicas": [], "replicas_died": 0, "replicas_lost": 0, "pinning": "shared",
+            "driver": {
+                "cores": {}, "num_clients": 1, "in_flight": 24, "seed": 1, "inputs": "", "duration_seconds": 10.0,
+                "command_line": "driver"
+            },
+            "machine": {"cpu": "", "cores": 1, "allowed_cores": "0", "memory_mib": 1, "kernel": ""},
+            "versions": {"driver": "0", "profile": "release"}
+        });
+        serde_json::from_value(result).unwrap()
+    }
+
+    fn is_complete(change: impl Fn(&mut PointResult)) -> bool {
+        let mut result = whole();
+        change(&mut result);
+        result.is_complete()
+    }
+
+    #[test]
+    fn a_query_that_the_model_did_not_answer_makes_the_iteration_incomplete_even_in_warm_up() {
+        assert!(is_complete(|_| ()));
+        assert!(!is_complete(|result| result.totals.ok -= 1));
+        assert!(!is_complete(|result| result.warm_up.ok -= 1));
+        assert!(!is_complete(|result| result.totals = Totals::default()));
+        assert!(!is_complete(|result| result.batches = 0.0));
+    }
+
+    #[test]
+    fn a_replica_that_died_or_came_back_as_another_makes_the_iteration_incomplete() {
+        assert!(!is_complete(|result| result.replicas_died = 1));
+        assert!(!is_complete(|result| result.replicas_lost = 1));
+    }
+
+    #[test]
+    fn with_an_objective_the_default_output_is_an_answer() {
+        let late = |result: &mut PointResult| {
+            (result.totals.ok, result.totals.default) = (0, 100);
+            (result.warm_up.ok, result.warm_up.default) = (99, 1);
+            result.batches = 0.0;
+        };
+        assert!(!is_complete(late));
+        assert!(is_complete(|result| {
+            late(result);
+            result.node_configs[0].slo = 20_000;
+        }));
+    }
 
     #[test]
     fn two_points_of_one_second_have_different_names() {

@@ -1,7 +1,7 @@
 //! What became of the queries, counted so that nothing is dropped and nothing counted twice.
 //!
 //! Two questions, two populations. *What became of the queries?* looks at those sent inside the measured window, whenever
-//! they were answered: [`Totals`] and latency. *How fast did answers come?* looks at the answers that arrived inside the
+//! they were answered: [`Totals`] and latency; those sent before it have totals of their own, so that none is lost unseen. *How fast did answers come?* looks at the answers that arrived inside the
 //! window, whenever they were asked for: throughput, batches and where the time went. A saturated queue has as many
 //! answers to earlier queries at the window's opening as it owes at its close.
 
@@ -20,7 +20,7 @@ pub struct Span {
     pub closes: Instant,
 }
 
-/// What became of the queries that were sent inside the window: `sent` is the sum of the five that follow it.
+/// What became of the queries that were sent in some time: `sent` is the sum of the five that follow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Totals {
     /// Queries sent.
@@ -35,8 +35,15 @@ pub struct Totals {
     pub error: u64,
     /// In flight when the iteration was stopped before its end.
     pub cancelled: u64,
-    /// Length of the window in seconds.
+    /// Length of that time in seconds.
     pub seconds: f64,
+}
+
+/// A query that is in flight. Whether it belongs to the window is decided once, when it is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sent {
+    at: Instant,
+    inside: bool,
 }
 
 /// One part of the window, about a second long.
@@ -62,8 +69,10 @@ pub struct Arrived {
 /// The counts of one client, or of several put together.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    /// By what became of them.
+    /// The queries that were sent inside the window, by what became of them.
     pub totals: Totals,
+    /// Those that were sent before it.
+    pub warm_up: Totals,
     /// In microseconds, of the queries that were sent inside the window and answered by the model.
     pub latency: Histogram<u64>,
     /// What arrived inside the window.
@@ -96,11 +105,31 @@ impl Span {
     }
 }
 
+impl Sent {
+    /// How long it has been in flight.
+    pub fn until(&self, now: Instant) -> Duration {
+        now - self.at
+    }
+}
+
+impl Totals {
+    /// The counts of several clients, who all saw the same time.
+    fn add(&mut self, other: &Totals) {
+        self.sent += other.sent;
+        self.ok += other.ok;
+        self.default += other.default;
+        self.timeout += other.timeout;
+        self.error += other.error;
+        self.cancelled += other.cancelled;
+    }
+}
+
 impl Tally {
     /// Nothing yet.
     pub fn new() -> Tally {
         Tally {
             totals: Totals::default(),
+            warm_up: Totals::default(),
             latency: histogram(),
             arrived: Arrived::default(),
             slices: Vec::new(),
@@ -108,42 +137,57 @@ impl Tally {
         }
     }
 
-    /// Counts the answer, come at `now`, to a query sent at `sent`.
-    pub fn answered(&mut self, span: &Span, sent: Instant, now: Instant, answer: &Answer<'_>) {
+    /// Counts a query, sent at `now`. What becomes of it is told by [`answered`](Tally::answered) or
+    /// [`unanswered`](Tally::unanswered).
+    pub fn sent(&mut self, span: &Span, now: Instant) -> Sent {
+        let sent = Sent {
+            at: now,
+            inside: span.contains(now),
+        };
+        self.totals_of(sent).sent += 1;
+        sent
+    }
+
+    /// Counts the answer, come at `now`, to the query `sent`.
+    pub fn answered(&mut self, span: &Span, sent: Sent, now: Instant, answer: &Answer<'_>) {
         let ok = answer.status == Status::Ok;
-        let micros = u64::try_from((now - sent).as_micros()).expect("less than 500,000 years");
-        let counted = span.contains(sent);
-        if counted {
-            match answer.status {
-                Status::Ok => self.totals.ok += 1,
-                Status::Default => self.totals.default += 1,
-                Status::Refused | Status::Error => self.totals.error += 1,
-            }
-            if ok {
-                record(&mut self.latency, micros);
-            } else if self.first_reason.is_none() {
-                self.first_reason = Some(answer.reason.to_owned());
-            }
+        let micros = sent.until(now).as_micros();
+        let micros = u64::try_from(micros).expect("less than 500,000 years");
+        let totals = self.totals_of(sent);
+        match answer.status {
+            Status::Ok => totals.ok += 1,
+            Status::Default => totals.default += 1,
+            Status::Refused | Status::Error => totals.error += 1,
+        }
+        if !ok && self.first_reason.is_none() {
+            self.first_reason = Some(answer.reason.to_owned());
+        }
+        if ok && sent.inside {
+            record(&mut self.latency, micros);
         }
         if ok && span.contains(now) {
             self.arrived.add(&answer.timing);
             let slice = self.slice(span.slice(now));
             slice.ok += 1;
-            if counted {
+            if sent.inside {
                 record(&mut slice.latency, micros);
             }
         }
     }
 
+    /// Counts the query `sent` as one that got no answer; `stopped` tells whether the iteration was ended before it.
+    pub fn unanswered(&mut self, sent: Sent, stopped: bool) {
+        let totals = self.totals_of(sent);
+        match stopped {
+            true => totals.cancelled += 1,
+            false => totals.timeout += 1,
+        }
+    }
+
     /// Adds what another client counted.
     pub fn merge(&mut self, other: Tally) {
-        let (mine, theirs) = (&mut self.totals, &other.totals);
-        mine.sent += theirs.sent;
-        mine.ok += theirs.ok;
-        mine.default += theirs.default;
-        mine.timeout += theirs.timeout;
-        mine.error += theirs.error;
-        mine.cancelled += theirs.cancelled;
+        self.totals.add(&other.totals);
+        self.warm_up.add(&other.warm_up);
         merge(&mut self.latency, &other.latency);
         self.arrived.ok += other.arrived.ok;
         self.arrived.batches += other.arrived.batches;
@@ -167,6 +211,13 @@ impl Tally {
             });
         }
         &mut self.slices[index]
+    }
+
+    fn totals_of(&mut self, sent: Sent) -> &mut Totals {
+        match sent.inside {
+            true => &mut self.totals,
+            false => &mut self.warm_up,
+        }
     }
 }
 
@@ -243,7 +294,8 @@ mod tests {
         let mut tally = Tally::new();
         for millis in 1..=1000 {
             let now = span.opens + Duration::from_millis(millis);
-            tally.answered(&span, span.opens, now, &answer(Status::Ok, 1));
+            let sent = tally.sent(&span, span.opens);
+            tally.answered(&span, sent, now, &answer(Status::Ok, 1));
         }
         let at = |q| tally.latency.value_at_quantile(q) as f64 / 1e3;
         // Three figures: to one part in a thousand.
@@ -266,15 +318,38 @@ mod tests {
         };
         let mut tally = Tally::new();
         let ok = answer(Status::Ok, 1);
-        tally.answered(&span, at(-2), at(-1), &ok); // all before
-        tally.answered(&span, at(-1), at(1), &ok); // answer inside
-        tally.answered(&span, at(1), at(2), &ok); // both inside
-        tally.answered(&span, at(9), at(10), &ok); // query inside
-        assert_eq!(tally.totals.ok, 2);
+        // Both before, the answer inside, both inside, the query inside.
+        for (sent, answered) in [(-2, -1), (-1, 1), (1, 2), (9, 10)] {
+            let sent = tally.sent(&span, at(sent));
+            tally.answered(&span, sent, at(answered), &ok);
+        }
+        assert_eq!((tally.totals.sent, tally.totals.ok), (2, 2));
+        assert_eq!((tally.warm_up.sent, tally.warm_up.ok), (2, 2));
         assert_eq!(tally.latency.len(), 2);
         assert_eq!(tally.arrived.ok, 2);
         assert_eq!(tally.slices.iter().map(|s| s.ok).sum::<u64>(), 2);
         assert_eq!(tally.slices.iter().map(|s| s.latency.len()).sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn a_query_stays_what_it_was_when_sent_even_if_the_window_opens_later() {
+        let unopened = span(0);
+        let mut tally = Tally::new();
+        let [answered, lost, cancelled] = [(); 3].map(|()| tally.sent(&unopened, Instant::now()));
+        // The window that is known now contains the moment at which they were sent.
+        let opened = Span {
+            opens: answered.at,
+            ..unopened
+        };
+        let now = answered.at + Duration::from_secs(1);
+        tally.answered(&opened, answered, now, &answer(Status::Error, 1));
+        tally.unanswered(lost, false);
+        tally.unanswered(cancelled, true);
+        assert_eq!(tally.totals, Totals::default());
+        let totals = tally.warm_up;
+        assert_eq!((totals.sent, totals.error), (3, 1));
+        assert_eq!((totals.timeout, totals.cancelled), (1, 1));
+        assert_eq!(tally.first_reason.as_deref(), Some("because"));
     }
 
     #[test]
@@ -283,7 +358,8 @@ mod tests {
         let mut tally = Tally::new();
         for status in [Status::Ok, Status::Default, Status::Refused, Status::Error] {
             let now = span.opens + Duration::from_secs(1);
-            tally.answered(&span, span.opens, now, &answer(status, 1));
+            let sent = tally.sent(&span, span.opens);
+            tally.answered(&span, sent, now, &answer(status, 1));
         }
         let totals = tally.totals;
         assert_eq!((totals.ok, totals.default, totals.error), (1, 1, 2));
@@ -297,9 +373,9 @@ mod tests {
         let client = |offsets: &[u64]| {
             let mut tally = Tally::new();
             for &millis in offsets {
-                tally.totals.sent += 1;
+                let sent = tally.sent(&span, span.opens);
                 let now = span.opens + Duration::from_millis(millis);
-                tally.answered(&span, span.opens, now, &answer(Status::Ok, 4));
+                tally.answered(&span, sent, now, &answer(Status::Ok, 4));
             }
             tally
         };

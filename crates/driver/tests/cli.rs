@@ -1,7 +1,7 @@
 //! The program with command lines that make no sense: one clear line, an exit status, nothing started.
 #![expect(clippy::unwrap_used, reason = "what a test stands on may panic")]
 
-use std::{path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 struct Ended {
     status: i32,
@@ -14,6 +14,7 @@ fn driver(line: &str, results: &Path) -> Ended {
         .args(line.split(' '))
         .arg("--results_dir")
         .arg(results)
+        .env_remove("CLIPPER_INPUT_TYPE")
         .output()
         .unwrap();
     Ended {
@@ -50,6 +51,50 @@ fn what_cannot_be_measured_is_one_line_and_status_2() {
         assert_eq!(ended.stderr.lines().count(), 1, "{line}: {}", ended.stderr);
         assert_eq!(ended.stdout, "");
     }
+}
+
+#[test]
+fn artifact_and_input_type_may_come_from_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = Command::new(env!("CARGO_BIN_EXE_driver"))
+        .args(["-m", "svm", "--results_dir"])
+        .arg(folder.path())
+        .env("CLIPPER_INPUT_TYPE", "strings")
+        .output()
+        .unwrap();
+    let says = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{says}");
+    assert!(says.contains("svm does not take"), "{says}");
+}
+
+#[test]
+fn what_the_driver_starts_sees_no_clipper_variable_of_the_users_shell() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = folder.path().join("release");
+    fs::create_dir(&release).unwrap();
+    let own = release.join("driver");
+    fs::copy(env!("CARGO_BIN_EXE_driver"), &own).unwrap();
+    for program in ["frontend", "noop"] {
+        let path = release.join(program);
+        fs::write(
+            &path,
+            "#!/bin/sh\nenv | grep -e CLIPPER -e KEPT >&2; exit 3\n",
+        )
+        .unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let ended = Command::new(own)
+        .args(["-m", "noop", "--results_dir"])
+        .arg(folder.path())
+        .env_remove("CARGO") // nothing is built
+        .envs([("CLIPPER_THREADS", "7"), ("KEPT", "yes")])
+        .output()
+        .unwrap();
+    let says = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{says}");
+    assert!(says.contains("frontend exited during start-up"), "{says}");
+    assert!(says.contains("KEPT=yes"), "{says}");
+    assert!(!says.contains("CLIPPER_THREADS"), "{says}");
 }
 
 #[test]

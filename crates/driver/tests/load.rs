@@ -153,8 +153,13 @@ fn throughput_is_the_models_answers_inside_the_window_and_everything_is_counted(
     assert!(totals.sent > 0);
     assert_eq!(totals.sent, totals.ok + totals.default + totals.error);
     assert_eq!((totals.timeout, totals.cancelled), (0, 0));
-    // What came before the window was answered, but is not counted.
-    assert!(totals.ok < ok && totals.default < default && totals.error < refused + error);
+    // What came before the window was answered, and is counted apart.
+    let warm_up = tally.warm_up;
+    assert_eq!(totals.ok + warm_up.ok, ok);
+    assert_eq!(totals.default + warm_up.default, default);
+    assert_eq!(totals.error + warm_up.error, refused + error);
+    assert_eq!(warm_up.sent, warm_up.ok + warm_up.default + warm_up.error);
+    assert!(warm_up.ok > 0 && warm_up.seconds >= 0.1);
     assert_eq!(tally.latency.len(), totals.ok);
     assert_eq!(tally.first_reason.as_deref(), Some("as the test wants it"));
     // In a closed loop, answers inside the window and answers to its queries differ by what is in flight.
@@ -181,6 +186,16 @@ fn queries_without_an_answer_are_timeouts_and_do_not_hold_the_load_up() {
     let totals = tally.totals;
     assert_eq!(totals.sent, totals.ok + totals.timeout);
     assert!((1..=5).contains(&totals.timeout), "{totals:?}");
+    frontend.stop();
+}
+
+#[test]
+fn a_query_that_is_lost_during_warm_up_is_a_timeout_of_the_warm_up() {
+    let frontend = FakeFrontend::start(|n| (n != 0).then_some(Status::Ok));
+    let load::Measured { tally, .. } =
+        load::run(&frontend.load(), &inputs(), |_| Verdict::Warm).unwrap();
+    assert_eq!((tally.warm_up.timeout, tally.totals.timeout), (1, 0));
+    assert_eq!(tally.warm_up.sent, tally.warm_up.ok + 1);
     frontend.stop();
 }
 
