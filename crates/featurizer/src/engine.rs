@@ -84,10 +84,13 @@ impl Engine {
 /// A dimension that the model leaves open: the length of the batch.
 const ANY: i64 = -1;
 
+/// Threads that wait do not spin: spinning takes the cores from a second replica, the frontend and the driver where they
+/// share them (BENCHMARKING.md has the trial).
 fn open(environment: &Environment, path: &Path, threads: usize) -> ort::Result<Session> {
     Session::builder(environment)?
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
+        .with_intra_op_spinning(false)?
         .commit_from_file(path)
 }
 
