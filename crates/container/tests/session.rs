@@ -5,7 +5,7 @@ use std::{io::Write, os::unix::net::UnixStream, thread, time::Duration};
 
 use container::{Server, Settings, Stop, serve};
 use frontend::Frontend;
-use model::DataType;
+use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
 use noop::Noop;
 use testkit::{Peer, deploy};
 use wire::query::{Answer, Connected, Status};
@@ -71,6 +71,68 @@ fn a_model_server_of_version_3_answers_in_text() {
         deploy(&frontend, 4, Duration::from_secs(60));
         assert_eq!(ask_until_served(&frontend), b"[0.0]");
     });
+}
+
+/// Fails every batch.
+struct Broken;
+
+impl Model for Broken {
+    fn info(&self) -> ModelInfo {
+        ModelInfo::default()
+    }
+
+    fn predict(&mut self, _: &Batch<'_>) -> Result<Predictions, PredictError> {
+        Err(PredictError("boom".into()))
+    }
+}
+
+/// Serves `Broken` from this thread, while a client on another asks once and then ends it; what the client heard and how
+/// serving ended.
+fn ask_broken(flags: &[&str]) -> (Option<(Status, String)>, anyhow::Result<()>) {
+    let frontend = Frontend::start(&testkit::settings()).unwrap();
+    deploy(&frontend, 4, Duration::from_secs(60));
+    let port = format!("--port={}", frontend.ports().rpc_service_port);
+    let args = ["m", &port].into_iter().chain(flags.iter().copied());
+    let settings = Settings::from_args(&SERVER, args).unwrap();
+    let (mut stop, told) = UnixStream::pair().unwrap();
+    let server = thread::spawn(move || serve(Broken, &settings, Stop::on_stream(told)));
+    let mut answers = Peer::connect(frontend.ports().send_port);
+    let mut requests = Peer::connect(frontend.ports().recv_port);
+    let connected = answers.connect_native();
+    let heard = loop {
+        requests.ask(connected, 7, &[1.0]);
+        if flags.contains(&"--rpc_version=3") && server.is_finished() {
+            break None;
+        }
+        let Some(frames) = answers.hear_within(Duration::from_millis(20)) else {
+            continue;
+        };
+        let answer = Answer::decode(&frames).unwrap();
+        if answer.reason != "no replica connected" {
+            break Some((answer.status, answer.reason.to_owned()));
+        }
+    };
+    // It may have ended by itself.
+    let _ = stop.write_all(&[0]);
+    (heard, server.join().unwrap())
+}
+
+#[test]
+fn a_failed_batch_is_an_error_with_the_models_words() {
+    let (heard, ended) = ask_broken(&[]);
+    assert_eq!(
+        heard,
+        Some((Status::Error, "model failed: boom".to_owned()))
+    );
+    ended.unwrap();
+}
+
+#[test]
+fn a_failed_batch_of_version_3_which_has_no_errors_ends_the_server() {
+    let (heard, ended) = ask_broken(&["--rpc_version=3"]);
+    assert_eq!(heard, None);
+    let error = ended.unwrap_err().to_string();
+    assert!(error.ends_with("version 3 cannot say so: boom"), "{error}");
 }
 
 #[test]

@@ -359,30 +359,31 @@ impl Engine {
         }
     }
 
-    /// Lets the scheduler act, and does what it says, until there is nothing more to do at this moment.
+    /// Lets the scheduler act, and does what it says, until there is nothing more to do at this moment: a batch that cannot
+    /// be sent gives it more to do.
     fn hand_out(&mut self, now: Now) {
-        loop {
+        let mut acted = true;
+        while acted {
+            acted = false;
             self.scheduler.dispatch(now);
-            let Some(mut action) = self.scheduler.next_action() else {
-                return;
-            };
-            loop {
-                match action {
-                    Action::Send(send) => self.send_batch(&send, now),
-                    Action::Default(query, reason) => {
-                        let latency = now.saturating_sub(query.arrived);
-                        self.metrics.query(&query.app.name, latency, true, now);
-                        let reason = reason.to_string();
-                        let default = query.app.default_output.as_bytes();
-                        let outcome = Outcome::without_output(Status::Default, &reason, default);
-                        self.clients
-                            .answer(&mut self.sockets.answers, &query.payload, &outcome);
-                    }
-                }
-                match self.scheduler.next_action() {
-                    Some(next) => action = next,
-                    None => break,
-                }
+            while let Some(action) = self.scheduler.next_action() {
+                acted = true;
+                self.carry_out(action, now);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, action: Action<Pending>, now: Now) {
+        match action {
+            Action::Send(send) => self.send_batch(&send, now),
+            Action::Default(query, reason) => {
+                let latency = now.saturating_sub(query.arrived);
+                self.metrics.query(&query.app.name, latency, true, now);
+                let reason = reason.to_string();
+                let default = query.app.default_output.as_bytes();
+                let outcome = Outcome::without_output(Status::Default, &reason, default);
+                self.clients
+                    .answer(&mut self.sockets.answers, &query.payload, &outcome);
             }
         }
     }

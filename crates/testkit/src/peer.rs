@@ -1,6 +1,6 @@
 //! A DEALER that says and hears frames.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use transport::{Frame, recv, send};
 use wire::{
@@ -42,20 +42,24 @@ impl Peer {
         self.hear_unless(|_| false)
     }
 
+    /// The next message, if one comes so soon.
+    pub fn hear_within(&mut self, limit: Duration) -> Option<Vec<Vec<u8>>> {
+        let mut message = Vec::new();
+        let timeout = i64::try_from(limit.as_millis()).unwrap();
+        self.socket.poll(zmq::POLLIN, timeout).unwrap();
+        recv(&mut self.socket, &mut message)
+            .unwrap()
+            .then(|| message.iter().map(|f| f.as_ref().to_vec()).collect())
+    }
+
     /// The next message that comes and is not skipped.
     pub fn hear_unless(&mut self, skip: impl Fn(&[Vec<u8>]) -> bool) -> Vec<Vec<u8>> {
         let began = Instant::now();
-        let mut message = Vec::new();
         loop {
             let left = PATIENCE.saturating_sub(began.elapsed());
             assert!(!left.is_zero(), "nothing came within {PATIENCE:?}");
-            let timeout = i64::try_from(left.as_millis()).unwrap();
-            self.socket.poll(zmq::POLLIN, timeout).unwrap();
-            while recv(&mut self.socket, &mut message).unwrap() {
-                let frames: Vec<_> = message.iter().map(|f| f.as_ref().to_vec()).collect();
-                if !skip(&frames) {
-                    return frames;
-                }
+            if let Some(frames) = self.hear_within(left).filter(|frames| !skip(frames)) {
+                return frames;
             }
         }
     }
