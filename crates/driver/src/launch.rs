@@ -22,6 +22,10 @@ use serde::Deserialize;
 
 use crate::{Error, cores, machine::workspace};
 
+/// Builds the programs: all of them, because another set of packages would have cargo compile much of what they share anew,
+/// with other features.
+const BUILD: &str = "cargo build --release --workspace";
+
 /// Where the programs lie.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -45,24 +49,23 @@ impl Programs {
             true => target.join("release"),
             false => beside.to_owned(),
         };
-        let build = format!("cargo build --release -p frontend -p {model}");
         if let (Some(cargo), Some(workspace)) = (env::var_os("CARGO"), workspace()) {
-            eprintln!("driver: {build}");
+            eprintln!("driver: {BUILD}");
             let built = Command::new(cargo)
-                .args(build.split(' ').skip(1))
+                .args(BUILD.split(' ').skip(1))
                 .arg("--target-dir")
                 .arg(target)
                 .current_dir(workspace)
                 .status();
             if !built.is_ok_and(|status| status.success()) {
-                return Err(Error::Failed(format!("`{build}` failed: see above")));
+                return Err(Error::Failed(format!("`{BUILD}` failed: see above")));
             }
         }
         let find = |name: &str| {
             let path = folder.join(name);
             path.is_file().then_some(path).ok_or_else(|| {
                 Error::Failed(format!(
-                    "there is no program {name} in {}: build it with `{build}`",
+                    "there is no program {name} in {}: build it with `{BUILD}`",
                     folder.display()
                 ))
             })
