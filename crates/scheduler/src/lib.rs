@@ -313,11 +313,6 @@ impl<P> Scheduler<P> {
         self.queries.get(query.0)?.payload.as_ref()
     }
 
-    /// Queries that are waiting for a replica of this model version.
-    pub fn waiting(&self, model: &ModelVersion) -> usize {
-        self.versions.get(model).map_or(0, |v| v.queue.len())
-    }
-
     fn expire(&mut self, now: Now) {
         for version in self.versions.values_mut() {
             while let Some(key) = version.queue.pop_expired(now) {
