@@ -5,7 +5,6 @@
 
 mod graph;
 mod inception;
-mod onnx;
 mod vgg;
 
 use std::{
@@ -16,7 +15,7 @@ use std::{
 
 use anyhow::Context;
 use model::Artifact;
-use prost::Message;
+use onnx::Message;
 
 use graph::Graph;
 

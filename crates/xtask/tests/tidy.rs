@@ -10,12 +10,13 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Who may depend on whom in this workspace, tests and benches aside. A package that is not here may not exist.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("model", &[]),
+    ("onnx", &[]),
     ("wire", &["model"]),
     ("transport", &["wire"]),
     ("scheduler", &["model"]),
-    ("featurizer", &["model"]),
+    ("featurizer", &["model", "onnx"]),
     ("container", &["model", "transport", "wire"]),
     ("frontend", &["model", "scheduler", "transport", "wire"]),
     ("driver", &["model", "transport", "wire"]),
@@ -28,7 +29,15 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("benches", &["model", "transport", "wire"]),
     (
         "xtask",
-        &["featurizer", "inception", "lgbm", "model", "svm", "vgg"],
+        &[
+            "featurizer",
+            "inception",
+            "lgbm",
+            "model",
+            "onnx",
+            "svm",
+            "vgg",
+        ],
     ),
 ];
 

@@ -3,7 +3,7 @@
 use rand_distr::{Distribution, Normal};
 use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng};
 
-use super::onnx::{
+use onnx::{
     AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, GraphProto, ModelProto,
     NodeProto, OperatorSetIdProto, ShapeProto, TensorProto, TensorTypeProto, TypeProto,
     ValueInfoProto,
@@ -272,7 +272,8 @@ impl Parameter {
             dims: self.dims.iter().map(|&size| size as i64).collect(),
             data_type: FLOAT,
             name: self.name.clone(),
-            raw_data,
+            raw_data: raw_data.into(),
+            ..TensorProto::default()
         }
     }
 }
@@ -281,17 +282,17 @@ fn integer(name: &str, value: i64) -> AttributeProto {
     AttributeProto {
         name: name.into(),
         i: value,
-        ints: Vec::new(),
         r#type: AttributeType::Int.into(),
+        ..AttributeProto::default()
     }
 }
 
 fn integers(name: &str, values: &[usize]) -> AttributeProto {
     AttributeProto {
         name: name.into(),
-        i: 0,
         ints: values.iter().map(|&value| value as i64).collect(),
         r#type: AttributeType::Ints.into(),
+        ..AttributeProto::default()
     }
 }
 
