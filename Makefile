@@ -38,7 +38,7 @@ check: setup ## Formatting, and clippy with warnings as errors.
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 
 bench: artifacts ## The benches: the frontend against a bare loop, and each model.
-	cargo bench -p benches
+	cargo bench --workspace --bench vgg --bench inception --bench svm --bench lgbm --bench frontend -- --quick
 
 setup: $(DEPS) ## Install what the build needs (apt, pip); does nothing the second time.
 

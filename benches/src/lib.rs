@@ -1,9 +1,14 @@
-//! What the models' benches share: predictions of batches, in process. The bare loop that the frontend's bench compares
-//! with is in `src/bin/bare.rs`.
+//! What the models' benches share: a prediction beside its baseline. The bare loop that the frontend's bench compares with
+//! is in `src/bin/bare.rs`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
+use comfy_table::{CellAlignment, Table, presets};
 use criterion::{BenchmarkId, Criterion, Throughput};
+use featurizer::{Architecture, EngineKind, Featurizer, Settings};
 use model::{Batch, DataType, Model};
 use rand::{RngExt, SeedableRng};
 
@@ -13,44 +18,166 @@ pub fn artifact(file: &str) -> PathBuf {
     package.with_file_name("artifacts").join(file)
 }
 
-/// Threads for one batch: the CPUs that the bench may use.
-pub fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// Numbers of threads to measure: one, and the CPUs that the bench may use.
+pub fn threads() -> Vec<usize> {
+    let all = std::thread::available_parallelism().map_or(1, usize::from);
+    if all == 1 { vec![1] } else { vec![1, all] }
 }
 
-/// Measures batches of seeded random floats, `length` each from 0 to `scale`.
+/// A bench of one model. Criterion measures the predictions; a table at the end holds each against its baseline.
+pub struct Bench {
+    criterion: Criterion,
+    name: &'static str,
+    table: Table,
+}
+
+impl Bench {
+    /// For the model of this name; `baseline` says what predictions are held against.
+    pub fn new(name: &'static str, baseline: &str) -> Bench {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        let ratio = format!("predict / {baseline}");
+        table.set_header([name, "batch", baseline, "predict", &ratio, "inputs/s"]);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        Bench {
+            criterion: Criterion::default()
+                .sample_size(10)
+                .warm_up_time(Duration::from_millis(500))
+                .measurement_time(Duration::from_secs(5))
+                .configure_from_args(),
+            name,
+            table,
+        }
+    }
+
+    /// Measures `predict` with batches of `size`, and in turn with it `baseline`: so whatever else the machine does
+    /// meets both.
+    pub fn row(
+        &mut self,
+        label: &str,
+        size: usize,
+        mut baseline: impl FnMut(),
+        mut predict: impl FnMut(),
+    ) {
+        let mut pairs: Vec<[Duration; 2]> = Vec::new();
+        let mut group = self.criterion.benchmark_group(self.name);
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(BenchmarkId::new(label, size), |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut total = Duration::ZERO;
+                for _ in 0..iterations {
+                    let began = Instant::now();
+                    baseline();
+                    let middle = Instant::now();
+                    predict();
+                    let pair = [middle - began, middle.elapsed()];
+                    total += pair[1];
+                    pairs.push(pair);
+                }
+                total
+            });
+        });
+        group.finish();
+        if pairs.is_empty() {
+            return; // another row was asked for on the command line
+        }
+        let seconds = |side: usize| median(pairs.iter().map(|pair| pair[side].as_secs_f64()));
+        let ratio = median(pairs.iter().map(|[a, b]| b.as_secs_f64() / a.as_secs_f64()));
+        self.table.add_row([
+            label.to_owned(),
+            size.to_string(),
+            format!("{:.3} ms", 1e3 * seconds(0)),
+            format!("{:.3} ms", 1e3 * seconds(1)),
+            format!("{ratio:.3}"),
+            format!("{:.0}", size as f64 / seconds(1)),
+        ]);
+    }
+
+    /// Prints the table.
+    pub fn finish(self) {
+        self.criterion.final_summary();
+        println!("\nMedians, measured in turn:\n{}", self.table);
+    }
+}
+
+/// Measures a featurizer on every engine of the build against the engine alone with a ready tensor.
 ///
 /// # Panics
 /// If the model fails: there is nothing to measure then.
-pub fn bench_floats(name: &str, model: &mut impl Model, length: usize, scale: f32) {
-    let mut criterion = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(5))
-        .configure_from_args();
-    let mut group = criterion.benchmark_group(name);
-    let mut random = rand_xoshiro::Xoshiro256PlusPlus::from_seed([7; 32]);
-    for size in [1_usize, 4, 32] {
-        let inputs: Vec<Vec<u8>> = (0..size)
-            .map(|_| {
-                let values = (0..length).map(|_| random.random::<f32>() * scale);
-                values.flat_map(f32::to_le_bytes).collect()
-            })
-            .collect();
-        let batch = Batch {
-            data_type: DataType::Floats,
-            inputs: inputs.iter().map(Vec::as_slice).collect(),
-        };
-        group.throughput(Throughput::Elements(size as u64));
-        let id = BenchmarkId::new(format!("{} threads", model.info().threads), size);
-        group.bench_function(id, |bencher| {
-            bencher.iter(|| {
-                let predictions = model.predict(&batch).expect("the model predicts");
-                assert!(predictions.iter().all(Result::is_ok), "an input failed");
-                predictions
-            });
-        });
+pub fn bench_featurizer(architecture: &Architecture) -> Result<(), featurizer::Error> {
+    let file = artifact(&format!("{}.onnx", architecture.name));
+    let mut bench = Bench::new(architecture.name, "engine alone");
+    for engine in EngineKind::in_this_build() {
+        for threads in threads() {
+            let mut settings = Settings {
+                threads,
+                ..Settings::default()
+            };
+            settings.flags.engine = engine;
+            let model = Featurizer::load(architecture, &file, settings)?;
+            let label = format!("{engine:?}, {threads} threads").to_lowercase();
+            let model = std::cell::RefCell::new(model);
+            // Large batches on one thread take longer than anybody waits, and tell nothing new.
+            for size in [1, 8, 32]
+                .into_iter()
+                .filter(|&size| threads > 1 || size < 32)
+            {
+                let inputs = floats(size, 3 * architecture.side * architecture.side, 255.0);
+                let tensor = floats_of(&inputs);
+                bench.row(
+                    &label,
+                    size,
+                    || {
+                        let mut model = model.borrow_mut();
+                        let (engine, network) = model.engine();
+                        std::hint::black_box(engine.run(network, &tensor).expect("it computes"));
+                    },
+                    || predict(&mut *model.borrow_mut(), &inputs),
+                );
+            }
+        }
     }
-    group.finish();
-    criterion.final_summary();
+    bench.finish();
+    Ok(())
+}
+
+/// Inputs of `length` seeded random floats from 0 to `scale`, as they come over the wire.
+pub fn floats(count: usize, length: usize, scale: f32) -> Vec<Vec<u8>> {
+    let mut random = rand_xoshiro::Xoshiro256PlusPlus::from_seed([7; 32]);
+    let mut input = || {
+        let values = (0..length).map(|_| random.random::<f32>() * scale);
+        values.flat_map(f32::to_le_bytes).collect()
+    };
+    (0..count).map(|_| input()).collect()
+}
+
+/// The floats of inputs, one input after the other.
+pub fn floats_of(inputs: &[Vec<u8>]) -> Vec<f32> {
+    let bytes = inputs.iter().flat_map(|input| input.as_chunks::<4>().0);
+    bytes.map(|&bytes| f32::from_le_bytes(bytes)).collect()
+}
+
+/// One batch of floats, from the bytes of the inputs to the bytes of the answers.
+///
+/// # Panics
+/// If the model fails.
+pub fn predict(model: &mut impl Model, inputs: &[Vec<u8>]) {
+    let batch = Batch {
+        data_type: DataType::Floats,
+        inputs: inputs.iter().map(Vec::as_slice).collect(),
+    };
+    let predictions = model.predict(&batch).expect("the model predicts");
+    let mut bytes = Vec::new();
+    for prediction in predictions {
+        prediction.expect("no input fails").write_to(&mut bytes);
+    }
+    std::hint::black_box(bytes);
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }

@@ -26,7 +26,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("lgbm", &["container", "model"]),
     ("noop", &["container", "model"]),
     ("testkit", &["frontend", "transport", "wire"]),
-    ("benches", &["model", "transport", "wire"]),
+    ("benches", &["featurizer", "model", "transport", "wire"]),
     (
         "xtask",
         &[
