@@ -45,6 +45,8 @@ pub(crate) fn explain(reason: &str) -> String {
     let about = |words: &[&str]| words.iter().any(|words| lower.contains(words));
     let advice = if about(&["not enabled in this build", "provider is not available"]) {
         "this onnxruntime is the package for CPUs: `make cuda` fetches the one for GPUs"
+    } else if about(&["libcuda.so"]) {
+        "this machine has no NVIDIA driver"
     } else if about(&["cannot open shared object", "failed to preload"]) {
         "a library of CUDA 13 or cuDNN 9 is missing: `make cuda` fetches them"
     } else if about(&[
@@ -81,6 +83,7 @@ mod tests {
                 "libcublasLt.so.13: cannot open shared object file",
                 "CUDA 13",
             ),
+            ("libcuda.so.1: cannot open shared object file", "no NVIDIA driver"),
             ("CUDA failure 2: out of memory", "smaller batch size"),
             (
                 "CUDA failure 35: CUDA driver version is insufficient",
