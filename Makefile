@@ -1,6 +1,6 @@
 # Two commands do it all on a fresh machine: `make run` and `make test`. Each sets up what it needs, once.
 
-.PHONY: help run test check bench setup build artifacts clean
+.PHONY: help run test test-tch check bench setup tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -9,6 +9,11 @@ APT := g++ pkg-config libzmq3-dev libclang-dev
 # Wheels that hold what Debian has not, or not new enough: the engine, CMake >= 3.28, photographs.
 PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0
 DEPS := .deps/.ready-$(shell echo $(APT) $(PIP) | cksum | cut -d' ' -f1)
+# libtorch as tch wants it, and what its library for CPUs needs besides.
+TORCH := torch==2.13.0
+TORCH_NEEDS := nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
+ORT_CUDA := onnxruntime-gpu==1.31.1
+INSTALL := python3 -m pip install --quiet --root-user-action ignore --only-binary :all: --target
 PHOTOGRAPHS := .deps/python/skimage/data
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -24,6 +29,9 @@ run: artifacts ## Build everything and sweep all four models on real photographs
 
 test: artifacts ## Every test.
 	cargo test --release --workspace
+
+test-tch: artifacts tch ## The featurizers' tests again, on both engines.
+	cargo test --release --workspace --features featurizer/tch --test engines --test features
 
 check: setup ## Formatting, and clippy with warnings as errors.
 	cargo fmt --all --check
@@ -42,10 +50,38 @@ $(DEPS):
 	fi
 	@echo "setup: fetching $(PIP)"
 	@rm -rf .deps && mkdir -p .deps/bin .deps/lib
-	@python3 -m pip install --quiet --root-user-action ignore --no-deps --only-binary :all: --target .deps/python $(PIP)
+	@$(INSTALL) .deps/python --no-deps $(PIP)
 	@ln -s ../python/cmake/data/bin/cmake .deps/bin/cmake
 	@ln -s ../python/onnxruntime/capi/libonnxruntime.so.1.31.1 .deps/lib/libonnxruntime.so
 	@touch $@
+
+tch: .deps/libtorch/.ready ## Fetch libtorch (500 MB), the second engine, for builds with --features featurizer/tch.
+
+.deps/libtorch/.ready: $(DEPS)
+	@echo "tch: fetching $(TORCH)"
+	@rm -rf .deps/libtorch .deps/wheels && mkdir -p .deps/libtorch/lib
+	@$(INSTALL) .deps/wheels --no-deps $(TORCH) $(TORCH_NEEDS)
+	@mv .deps/wheels/torch/include .deps/libtorch
+	@cd .deps/wheels && mv torch/lib/{libtorch.so,libtorch_cpu.so,libc10.so,libgomp.so.1} \
+	  nvidia/cu13/lib/{libcudart.so.13,libcupti.so.13} ../libtorch/lib
+	@rm -rf .deps/wheels
+	@touch $@
+
+cuda: .deps/cuda/.ready ## Fetch both engines for NVIDIA GPUs (5 GB), in place of those for CPUs.
+
+.deps/cuda/.ready: $(DEPS)
+	@echo "cuda: fetching $(ORT_CUDA) $(TORCH)"
+	@rm -rf .deps/libtorch .deps/cuda && mkdir -p .deps/libtorch/lib
+	@$(INSTALL) .deps/cuda $(TORCH)
+	@$(INSTALL) .deps/cuda --no-deps $(ORT_CUDA)
+	@ln -s ../cuda/torch/include .deps/libtorch
+	@for library in .deps/cuda/torch/lib/*.so* .deps/cuda/nvidia/*/lib/*.so*; do \
+	  ln -s "../../../$$library" .deps/libtorch/lib; \
+	  case $$library in */nvidia/*) ln -s "../../../../$$library" .deps/cuda/onnxruntime/capi;; esac; \
+	done
+	@ln -sf ../cuda/onnxruntime/capi/libonnxruntime.so.1.31.1 .deps/lib/libonnxruntime.so
+	@cargo clean --quiet --release -p torch-sys 2>/dev/null || true # it was linked with the other libtorch
+	@touch .deps/libtorch/.ready $@
 
 build: setup ## Compile everything; the first time takes minutes, most of them for LightGBM.
 	cargo build --release --workspace

@@ -1,14 +1,13 @@
 //! inception in process: batches of pictures of 299x299 pixels, preprocessing included.
 
 use featurizer::Settings;
-use model::{DataType, Device};
+use model::DataType;
 
 fn main() -> Result<(), featurizer::Error> {
     let settings = Settings {
         data_type: DataType::Floats,
-        device: Device::Cpu,
         threads: benches::threads(),
-        artifact: None,
+        ..Settings::default()
     };
     let mut model = inception::load(&benches::artifact("inception.onnx"), settings)?;
     benches::bench_floats("inception", &mut model, 299 * 299 * 3, 255.0);

@@ -1,7 +1,8 @@
 //! The inception model server: the 2,048 features that Inception V3 pools before its classifier.
 //!
-//! Input: a string, the base64 of a JPEG or PNG file of any size, resized as a whole to 299 x 299; or 299 x 299 x 3
-//! float32, channels last, RGB, 0 to 255. Output: 2,048 float32, none below zero.
+//! Input: a string, the base64 of a JPEG or PNG file of any size, resized to a shorter side of 342 pixels, of
+//! which the centre is taken, as torchvision does for these weights; or 299 x 299 x 3 float32, channels last, RGB, 0 to 255.
+//! Output: 2,048 float32, none below zero.
 //! Network: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (2016), as in torchvision.
 
 use std::path::Path;
@@ -13,14 +14,15 @@ use featurizer::{Architecture, Error, Featurizer, Scaling, Settings};
 pub const INCEPTION: Architecture = Architecture {
     name: "inception",
     side: 299,
-    features: 2048,
+    resize: 342,
     scaling: Scaling {
         mean: [0.5; 3],
         std: [0.5; 3],
     },
 };
 
-/// Loads the artifact at `path`: an ONNX model from `[N, 3, 299, 299]` to `[N, 2048]`.
+/// Loads the artifact at `path`: our own ONNX file, from `[N, 3, 299, 299]` to `[N, 2048]`, or any other from pictures to
+/// numbers.
 pub fn load(path: &Path, settings: Settings) -> Result<Featurizer, Error> {
     Featurizer::load(&INCEPTION, path, settings)
 }

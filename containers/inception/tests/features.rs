@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use featurizer::{Featurizer, Settings};
-use model::{Batch, DataType, Device, InputError, Model, Output};
+use model::{Batch, DataType, InputError, Model, Output};
 
 fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -14,9 +14,8 @@ fn root() -> PathBuf {
 fn load() -> Featurizer {
     let settings = Settings {
         data_type: DataType::Strings,
-        device: Device::Cpu,
         threads: 2,
-        artifact: None,
+        ..Settings::default()
     };
     let artifact = root().join("artifacts/inception.onnx");
     inception::load(&artifact, settings).expect("run `make artifacts`")

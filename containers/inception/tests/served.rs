@@ -6,7 +6,7 @@ use std::{io::Write, os::unix::net::UnixStream, path::PathBuf, thread, time::Dur
 use container::{Server, Stop, serve};
 use featurizer::{Featurizer, Settings};
 use frontend::Frontend;
-use model::{Batch, DataType, Device, Model};
+use model::{Batch, DataType, Model};
 use testkit::{Peer, deploy};
 use wire::query::{Answer, Status};
 
@@ -16,9 +16,8 @@ const BATCH: usize = 4;
 fn load() -> Featurizer {
     let settings = Settings {
         data_type: DataType::Floats,
-        device: Device::Cpu,
         threads: 2,
-        artifact: None,
+        ..Settings::default()
     };
     let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     inception::load(&root.join("artifacts/inception.onnx"), settings).expect("run `make artifacts`")
@@ -63,9 +62,8 @@ fn start_serving(port: u16) -> (UnixStream, thread::JoinHandle<()>) {
         input_type: DataType::Floats,
         artifact: None,
     };
-    let settings =
-        container::Settings::from_args(&server, ["m".to_owned(), format!("--port={port}")]);
-    let settings = settings.unwrap();
+    let arguments = ["m".to_owned(), format!("--port={port}")];
+    let (settings, ()) = container::Settings::from_args(&server, arguments).unwrap();
     let (stop, told) = UnixStream::pair().unwrap();
     let serving = thread::spawn(move || serve(load(), &settings, Stop::on_stream(told)).unwrap());
     (stop, serving)

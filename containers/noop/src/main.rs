@@ -14,5 +14,5 @@ const SERVER: Server = Server {
 };
 
 fn main() -> ExitCode {
-    container::main(SERVER, |_| Ok(noop::Noop))
+    container::main(SERVER, |_, ()| Ok(noop::Noop))
 }

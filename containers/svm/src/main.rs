@@ -15,7 +15,7 @@ const SERVER: Server = Server {
 };
 
 fn main() -> ExitCode {
-    container::main(SERVER, |told| {
+    container::main(SERVER, |told, ()| {
         told.require_floats_on_cpu()?;
         let settings = Settings {
             threads: told.threads,

@@ -1,7 +1,8 @@
 //! The vgg model server: the 4,096 values after the second fully connected layer (and its ReLU) of VGG-16.
 //!
 //! Input: 224 x 224 x 3 float32, channels last, RGB, 0 to 255; or a string, the base64 of a JPEG or PNG file of any
-//! size, resized as a whole to 224 x 224. Output: 4,096 float32, none below zero.
+//! size, resized to a shorter side of 256 pixels, of which the centre is taken, as torchvision does for these weights.
+//! Output: 4,096 float32, none below zero.
 //! Network: Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (2015),
 //! configuration D.
 
@@ -13,14 +14,15 @@ use featurizer::{Architecture, Error, Featurizer, Scaling, Settings};
 pub const VGG: Architecture = Architecture {
     name: "vgg",
     side: 224,
-    features: 4096,
+    resize: 256,
     scaling: Scaling {
         mean: [0.485, 0.456, 0.406],
         std: [0.229, 0.224, 0.225],
     },
 };
 
-/// Loads the artifact at `path`: an ONNX model from `[N, 3, 224, 224]` to `[N, 4096]`.
+/// Loads the artifact at `path`: our own ONNX file, from `[N, 3, 224, 224]` to `[N, 4096]`, or any other from pictures to
+/// numbers.
 pub fn load(path: &Path, settings: Settings) -> Result<Featurizer, Error> {
     Featurizer::load(&VGG, path, settings)
 }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use container::{Server, artifact_beside};
-use featurizer::Settings;
+use featurizer::{Flags, Settings};
 use model::DataType;
 
 const SERVER: Server = Server {
@@ -15,12 +15,14 @@ const SERVER: Server = Server {
 };
 
 fn main() -> ExitCode {
-    container::main(SERVER, |told| {
+    container::main(SERVER, |told, flags: Flags| {
         let settings = Settings {
             data_type: told.input_type,
             device: told.device,
+            gpu_mem_frac: told.gpu_mem_frac,
             threads: told.threads,
             artifact: artifact_beside(&told.model_path)?,
+            flags,
         };
         Ok(vgg::load(&told.model_path, settings)?)
     })

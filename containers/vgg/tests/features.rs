@@ -5,15 +5,14 @@ use std::{io::Cursor, path::PathBuf};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use featurizer::{Error, Featurizer, Settings};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
-use model::{Batch, DataType, Device, Model, Output};
+use model::{Batch, DataType, Model, Output};
 
 fn load(artifact: &str, data_type: DataType) -> Result<Featurizer, Error> {
     let artifacts = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../artifacts"));
     let settings = Settings {
         data_type,
-        device: Device::Cpu,
         threads: 2,
-        artifact: None,
+        ..Settings::default()
     };
     vgg::load(&artifacts.join(artifact), settings)
 }

@@ -25,23 +25,24 @@ pub use settings::{Server, Settings};
 pub use stop::Stop;
 
 /// Runs a model server: reads flags and environment, loads the model, serves it until the process is told to stop.
+/// `Own` are the flags that it has beside those of every model server; `()` if it has none.
 ///
 /// Exits with status 0 after SIGTERM or SIGINT, with 1 and a line on standard error if it cannot serve.
-pub fn main<M: Model>(
+pub fn main<Own: clap::Args, M: Model>(
     server: Server,
-    load: impl FnOnce(&Settings) -> anyhow::Result<M>,
+    load: impl FnOnce(&Settings, Own) -> anyhow::Result<M>,
 ) -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(stderr)
         .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .init();
-    let outcome = Settings::from_args(&server, std::env::args_os()).and_then(|settings| {
+    let outcome = Settings::from_args(&server, std::env::args_os()).and_then(|(settings, own)| {
         if settings.exit_with_stdin {
             thread::spawn(exit_with_stdin);
         }
         tracing::info!("loading {}", settings.describe());
-        let model = load(&settings)?;
+        let model = load(&settings, own)?;
         serve(model, &settings, Stop::on_signals()?)
     });
     match outcome {

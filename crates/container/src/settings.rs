@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf, thread::available_parallelism};
 
 use anyhow::Context;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use model::{DataType, Device};
 use wire::rpc::Version;
 
@@ -56,7 +56,7 @@ pub struct Settings {
 /// A model server: registers at a query frontend and answers its batches.
 #[derive(Parser)]
 #[command(rename_all = "snake_case", next_line_help = false)]
-struct Flags {
+struct Flags<Own: Args> {
     /// The model's name at the frontend [default: the program's name]
     #[arg(long, env = "CLIPPER_MODEL_NAME")]
     model_name: Option<String>,
@@ -93,23 +93,25 @@ struct Flags {
     /// End when standard input ends: for whoever starts servers and must leave none behind
     #[arg(long)]
     exit_with_stdin: bool,
+    #[command(flatten)]
+    own: Own,
 }
 
 impl Settings {
-    /// Reads flags (the first argument is the program's name) and environment; ends the process, with a message, if they
-    /// cannot be read.
+    /// Reads flags (the first argument is the program's name) and environment, those of every model server and its `Own`;
+    /// ends the process, with a message, if they cannot be read.
     ///
     /// # Errors
     /// If a value is out of range.
-    pub fn from_args<A: Into<OsString> + Clone>(
+    pub fn from_args<Own: Args>(
         server: &Server,
-        args: impl IntoIterator<Item = A>,
-    ) -> anyhow::Result<Settings> {
-        let command = Flags::command()
+        args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> anyhow::Result<(Settings, Own)> {
+        let command = Flags::<Own>::command()
             .name(server.name)
             .version(server.version)
             .about(server.about);
-        let flags = Flags::from_arg_matches(&command.get_matches_from(args))?;
+        let flags = Flags::<Own>::from_arg_matches(&command.get_matches_from(args))?;
         anyhow::ensure!(
             flags.gpu_mem_frac > 0.0 && flags.gpu_mem_frac <= 1.0,
             "--gpu_mem_frac {} is no share: give more than 0 and at most 1",
@@ -121,7 +123,7 @@ impl Settings {
         );
         let cpus = available_parallelism().context("cannot tell how many CPUs there are")?;
         let artifact = || server.artifact.map(default_path).unwrap_or_default();
-        Ok(Settings {
+        let settings = Settings {
             server: *server,
             model_name: flags.model_name.unwrap_or_else(|| server.name.to_owned()),
             model_version: flags.model_version,
@@ -138,7 +140,8 @@ impl Settings {
             },
             batches_in_flight: flags.batches_in_flight,
             exit_with_stdin: flags.exit_with_stdin,
-        })
+        };
+        Ok((settings, flags.own))
     }
 
     /// For a model that takes floats and knows no GPU: refuses anything else, rather than doing something else.

@@ -22,7 +22,7 @@ const SERVER: Server = Server {
 fn while_serving(port: u16, flags: &[&str], work: impl FnOnce()) {
     let port = format!("--port={port}");
     let args = ["m", &port].into_iter().chain(flags.iter().copied());
-    let settings = Settings::from_args(&SERVER, args).unwrap();
+    let (settings, ()) = Settings::from_args(&SERVER, args).unwrap();
     let (mut stop, told) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || serve(Noop, &settings, Stop::on_stream(told)));
     work();
@@ -93,7 +93,7 @@ fn ask_broken(flags: &[&str]) -> (Option<(Status, String)>, anyhow::Result<()>) 
     deploy(&frontend, 4, Duration::from_secs(60));
     let port = format!("--port={}", frontend.ports().rpc_service_port);
     let args = ["m", &port].into_iter().chain(flags.iter().copied());
-    let settings = Settings::from_args(&SERVER, args).unwrap();
+    let (settings, ()) = Settings::from_args(&SERVER, args).unwrap();
     let (mut stop, told) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || serve(Broken, &settings, Stop::on_stream(told)));
     let mut answers = Peer::connect(frontend.ports().send_port);
@@ -141,7 +141,7 @@ fn a_refused_model_server_ends_with_the_frontends_reason() {
     deploy(&frontend, 4, Duration::from_secs(60));
     let port = format!("--port={}", frontend.ports().rpc_service_port);
     let args = ["m", &port, "--input_type=strings"];
-    let settings = Settings::from_args(&SERVER, args).unwrap();
+    let (settings, ()) = Settings::from_args(&SERVER, args).unwrap();
     let (_stop, told) = UnixStream::pair().unwrap();
     let error = serve(Noop, &settings, Stop::on_stream(told)).unwrap_err();
     let error = error.to_string();

@@ -28,6 +28,14 @@ pub struct Settings {
     pub batch_sizes: Vec<usize>,
     /// Numbers of replicas to try.
     pub num_replicas: Vec<usize>,
+    /// The engine of the model, if it is not its usual one.
+    pub engine: Option<&'static str>,
+    /// The GPUs for the replicas, one for each.
+    pub gpus: Vec<u32>,
+    /// Replicas beyond the GPUs compute on CPU cores.
+    pub cpu_beyond_gpus: bool,
+    /// The share of its GPU's memory that a replica may take.
+    pub gpu_mem_frac: f32,
     /// The cores for the replicas; `None`: all that there are.
     pub model_cpus: Option<Cores>,
     /// Numbers of cores per replica to try; empty: an even share.
@@ -63,6 +71,11 @@ struct Flags {
     #[arg(long = "model_path", env = "CLIPPER_MODEL_PATH", value_name = "PATH", help_heading = MODEL)]
     model_path: Option<String>,
 
+    /// What computes the networks of vgg and inception: ort (ONNX Runtime) or tch (libtorch, after `make tch`)
+    /// [default: ort]
+    #[arg(long, env = "CLIPPER_ENGINE", value_name = "ENGINE", help_heading = MODEL)]
+    engine: Option<String>,
+
     /// Seconds under load in each iteration; the first tenth or more is warm-up and not counted
     #[arg(short, long = "duration_seconds", visible_alias = "duration", value_name = "SECONDS", default_value = "120", help_heading = SWEEP)]
     duration: String,
@@ -80,9 +93,15 @@ struct Flags {
     /// Numbers of cores for each replica, out of --model_cpus or of all [default with --model_cpus: an even share]
     #[arg(short = 'p', long = "cpus_per_replica_nums", value_name = "N", num_args = 1.., help_heading = CORES)]
     cpus_per_replica_nums: Option<Vec<String>>,
-    /// GPUs for the replicas: not in this version, whose model servers compute on CPU
+    /// GPUs for the replicas, by number, each to one replica (vgg, inception)
     #[arg(short = 'g', long = "model_gpus", value_name = "GPU", num_args = 1.., help_heading = CORES)]
     model_gpus: Option<Vec<String>>,
+    /// Let replicas beyond the GPUs compute on CPU cores; without it more replicas than GPUs are an error
+    #[arg(long = "cpu_beyond_gpus", requires = "model_gpus", help_heading = CORES)]
+    cpu_beyond_gpus: bool,
+    /// Share of its GPU's memory that a replica may take, above 0 and at most 1
+    #[arg(long = "gpu_mem_frac", env = "CLIPPER_GPU_MEM_FRAC", value_name = "SHARE", default_value = "0.9", help_heading = CORES)]
+    gpu_mem_frac: String,
 
     /// Client threads
     #[arg(short = 'n', long = "num_clients", value_name = "N", default_value = "1", help_heading = LOAD)]
@@ -151,9 +170,6 @@ fn underscored(argument: OsString) -> OsString {
 
 fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
     let model = models::find(&flags.model_name)?;
-    if flags.model_gpus.is_some() {
-        return Err(Error::Usage(no_gpu()));
-    }
     if flags.input_dir.is_some() && matches!(model.input, InputKind::Anything(_)) {
         return Err(Error::Usage(format!(
             "{} does not look at its inputs: leave --input_dir out",
@@ -163,6 +179,10 @@ fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
     Ok(Settings {
         model,
         input_type: model.input_type(flags.input_type.as_deref())?,
+        engine: model.engine(flags.engine.as_deref())?,
+        gpus: gpu_list(model, flags.model_gpus.as_deref().unwrap_or_default())?,
+        cpu_beyond_gpus: flags.cpu_beyond_gpus,
+        gpu_mem_frac: share("--gpu_mem_frac", &flags.gpu_mem_frac)?,
         duration: duration("--duration_seconds", &flags.duration, 1.0)?,
         batch_sizes: numbers("--batch_sizes", &flags.batch_sizes)?,
         num_replicas: numbers("--num_replicas", &flags.num_replicas)?,
@@ -238,15 +258,39 @@ fn duration(flag: &str, text: &str, unit: f64) -> Result<Duration, Error> {
         })
 }
 
-fn no_gpu() -> String {
-    let here = match fs::exists("/dev/nvidia0") {
-        Ok(true) => "",
-        _ => " (and this machine has no NVIDIA GPU)",
-    };
-    format!(
-        "--model_gpus: the model servers of this version compute on CPU only{here}; leave the flag out, and choose \
-         cores with --model_cpus if you like"
-    )
+/// GPUs by number, each once.
+fn gpu_list(model: &KnownModel, pieces: &[String]) -> Result<Vec<u32>, Error> {
+    if !pieces.is_empty() && model.engines.is_empty() {
+        return Err(Error::Usage(format!(
+            "{} computes on CPU only: leave --model_gpus out",
+            model.name
+        )));
+    }
+    let pieces = pieces.iter().flat_map(|piece| piece.split([',', ' ']));
+    let mut gpus = Vec::new();
+    for piece in pieces.filter(|piece| !piece.is_empty()) {
+        match piece.parse() {
+            Ok(gpu) if gpus.contains(&gpu) => {
+                let twice = format!("--model_gpus names GPU {gpu} twice: each replica has its own");
+                return Err(Error::Usage(twice));
+            }
+            Ok(gpu) => gpus.push(gpu),
+            Err(_) => {
+                let text = format!("{piece:?} in --model_gpus is no GPU: write numbers, as 0 1");
+                return Err(Error::Usage(text));
+            }
+        }
+    }
+    Ok(gpus)
+}
+
+fn share(flag: &str, text: &str) -> Result<f32, Error> {
+    match text.trim().parse() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err(Error::Usage(format!(
+            "{flag} takes a share above 0 and at most 1, not {text:?}"
+        ))),
+    }
 }
 
 /// The folder for results, made and tried, so that no iteration is measured in vain.
@@ -312,6 +356,7 @@ mod tests {
         assert_eq!(settings.input_type, DataType::Strings);
         assert_eq!(settings.slo, NO_OBJECTIVE);
         assert_eq!(settings.model_cpus, None);
+        assert_eq!((settings.engine, settings.gpus), (None, vec![]));
     }
 
     #[test]
@@ -327,7 +372,12 @@ mod tests {
             ("-m vgg -c 1-x", "\"1-x\" in --model_cpus"),
             ("-m vgg -c ,", "--model_cpus is an empty list"),
             ("-m vgg -p 0", "--cpus_per_replica_nums"),
-            ("-m vgg -g 0", "CPU only"),
+            ("-m svm -g 0", "svm computes on CPU only"),
+            ("-m vgg -g 0 one", "\"one\" in --model_gpus"),
+            ("-m vgg -g 0 1 0", "GPU 0 twice"),
+            ("-m vgg -g 0 --gpu_mem_frac 0", "--gpu_mem_frac"),
+            ("-m vgg --engine tf", "ort or tch"),
+            ("-m lgbm --engine ort", "no engine to choose"),
             ("-m svm --input_type strings", "floats"),
             ("-m noop --input_dir .", "--input_dir"),
         ] {

@@ -38,7 +38,13 @@ pub struct Programs {
 impl Programs {
     /// Finds the release programs beside this one. Under `cargo run` it builds them first, so that what is measured is
     /// never older than the sources.
-    pub fn find(model: &str) -> Result<Programs, Error> {
+    ///
+    /// The engine `tch` is only in programs that are built for it, and only after `make tch`.
+    pub fn find(model: &str, engine: Option<&str>) -> Result<Programs, Error> {
+        let build = match engine {
+            Some("tch") => format!("{BUILD} --features featurizer/tch"),
+            _ => BUILD.to_owned(),
+        };
         let own = env::current_exe().map_err(|error| {
             Error::Failed(format!("cannot find this program's folder: {error}"))
         })?;
@@ -50,22 +56,26 @@ impl Programs {
             false => beside.to_owned(),
         };
         if let (Some(cargo), Some(workspace)) = (env::var_os("CARGO"), workspace()) {
-            eprintln!("driver: {BUILD}");
+            if engine == Some("tch") && !workspace.join(".deps/libtorch/lib").is_dir() {
+                let missing = "libtorch, which --engine tch needs, is not here: run `make tch`";
+                return Err(Error::Failed(missing.to_owned()));
+            }
+            eprintln!("driver: {build}");
             let built = Command::new(cargo)
-                .args(BUILD.split(' ').skip(1))
+                .args(build.split(' ').skip(1))
                 .arg("--target-dir")
                 .arg(target)
                 .current_dir(workspace)
                 .status();
             if !built.is_ok_and(|status| status.success()) {
-                return Err(Error::Failed(format!("`{BUILD}` failed: see above")));
+                return Err(Error::Failed(format!("`{build}` failed: see above")));
             }
         }
         let find = |name: &str| {
             let path = folder.join(name);
             path.is_file().then_some(path).ok_or_else(|| {
                 Error::Failed(format!(
-                    "there is no program {name} in {}: build it with `{BUILD}`",
+                    "there is no program {name} in {}: build it with `{build}`",
                     folder.display()
                 ))
             })
@@ -112,6 +122,8 @@ impl Process {
             .stdout(stdout)
             .stderr(file)
             .process_group(0);
+        // GPUs have the numbers that nvidia-smi shows.
+        command.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
         // A variable of the user's shell must not change what is measured unseen: the arguments say everything.
         for (variable, _) in env::vars_os() {
             if variable.as_encoded_bytes().starts_with(b"CLIPPER_") {

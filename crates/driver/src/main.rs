@@ -66,7 +66,7 @@ fn prepare() -> Result<Sweep, Error> {
     let plan = Plan::new(&settings, &allowed)?;
     let inputs = Inputs::prepare(&settings)?;
     report::plan(&settings, &plan, &inputs);
-    let programs = Programs::find(settings.model.name);
+    let programs = Programs::find(settings.model.name, settings.engine);
     if interrupted.load(Relaxed) {
         return Err(Error::Interrupted);
     }

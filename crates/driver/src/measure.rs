@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use model::Device;
 use wire::admin::{AddApp, AddModel, Replica};
 
 use crate::{
@@ -161,7 +162,7 @@ impl Sweep {
             cpus_per_replica: point.cpus_per_replica(),
             slo: u64::try_from(self.settings.slo.as_micros()).unwrap_or(u64::MAX),
             num_replicas: point.replicas(),
-            gpus: Vec::new(),
+            gpus: point.gpus(),
             batch_size: point.batch_size,
         }
     }
@@ -211,8 +212,9 @@ impl Deployment {
             admin,
             registered: Vec::new(),
         };
-        let arguments = deployment.server_arguments(&sweep.settings);
-        for (index, cores) in point.replica_cores.iter().enumerate() {
+        let replicas = point.replica_cores.iter().zip(&point.devices);
+        for (index, (cores, device)) in replicas.enumerate() {
+            let arguments = deployment.server_arguments(&sweep.settings, *device);
             let name = format!("{}-{index}", sweep.settings.model.name);
             let named = (name, sweep.programs.server.as_path());
             let cores = pinned.then_some(&cores[..]);
@@ -223,15 +225,21 @@ impl Deployment {
         Ok(deployment)
     }
 
-    fn server_arguments(&self, settings: &Settings) -> Vec<String> {
+    fn server_arguments(&self, settings: &Settings, device: Device) -> Vec<String> {
         let port = self.frontend.ports.rpc_service_port.to_string();
+        let (device, share) = (device.to_string(), settings.gpu_mem_frac.to_string());
         let mut arguments = vec![
             ("--model_name", settings.model.name),
             ("--model_version", MODEL_VERSION),
             ("--ip", "127.0.0.1"),
             ("--port", &port),
             ("--input_type", settings.input_type.name()),
+            ("--device", &device),
+            ("--gpu_mem_frac", &share),
         ];
+        if let Some(engine) = settings.engine {
+            arguments.push(("--engine", engine));
+        }
         if let Some(path) = &settings.model_path {
             arguments.push(("--model_path", path));
         }

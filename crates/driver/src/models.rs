@@ -13,7 +13,11 @@ pub struct KnownModel {
     pub input_types: &'static [DataType],
     /// What an input is.
     pub input: InputKind,
+    /// The engines that it runs on, on CPU or GPU, its usual one first; none if it has only its own way, on CPU.
+    pub engines: &'static [&'static str],
 }
+
+const ENGINES: &[&str] = &["ort", "tch"];
 
 /// What an input of a model is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,21 +36,25 @@ pub const MODELS: [KnownModel; 5] = [
         name: "vgg",
         input_types: &[DataType::Floats, DataType::Strings],
         input: InputKind::Picture(224),
+        engines: ENGINES,
     },
     KnownModel {
         name: "inception",
         input_types: &[DataType::Strings, DataType::Floats],
         input: InputKind::Picture(299),
+        engines: ENGINES,
     },
     KnownModel {
         name: "svm",
         input_types: &[DataType::Floats],
         input: InputKind::Vector(4096),
+        engines: &[],
     },
     KnownModel {
         name: "lgbm",
         input_types: &[DataType::Floats],
         input: InputKind::Vector(2048),
+        engines: &[],
     },
     KnownModel {
         name: "noop",
@@ -58,6 +66,7 @@ pub const MODELS: [KnownModel; 5] = [
             DataType::Bytes,
         ],
         input: InputKind::Anything(10),
+        engines: &[],
     },
 ];
 
@@ -73,6 +82,18 @@ pub fn find(name: &str) -> Result<&'static KnownModel, Error> {
 }
 
 impl KnownModel {
+    /// The engine asked for, if the model runs on it; `None` if none was asked for.
+    pub fn engine(&self, asked: Option<&str>) -> Result<Option<&'static str>, Error> {
+        let Some(asked) = asked else { return Ok(None) };
+        let engine = self.engines.iter().find(|&&engine| engine == asked);
+        engine.copied().map(Some).ok_or_else(|| {
+            Error::Usage(match self.engines {
+                [] => format!("{} has no engine to choose: leave --engine out", self.name),
+                engines => format!("--engine takes {}, not {asked:?}", engines.join(" or ")),
+            })
+        })
+    }
+
     /// The type of input to send: the one asked for, if the model takes it, or its usual one.
     pub fn input_type(&self, asked: Option<&str>) -> Result<DataType, Error> {
         let Some(asked) = asked else {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use model::Device;
+
 use crate::{
     Error,
     cli::Settings,
@@ -28,6 +30,8 @@ pub struct Point {
     pub batch_size: usize,
     /// The cores of each replica.
     pub replica_cores: Vec<Cores>,
+    /// Where each replica computes: on a GPU of its own, or on its cores.
+    pub devices: Vec<Device>,
     /// Queries in flight, over all clients.
     pub in_flight: usize,
 }
@@ -100,6 +104,15 @@ impl Point {
         self.replica_cores.len()
     }
 
+    /// The GPUs that replicas compute on.
+    pub fn gpus(&self) -> Vec<usize> {
+        let gpu = |device: &Device| match device {
+            Device::Cuda(gpu) => Some(*gpu as usize),
+            Device::Cpu => None,
+        };
+        self.devices.iter().filter_map(gpu).collect()
+    }
+
     /// Cores that each replica may use.
     pub fn cpus_per_replica(&self) -> usize {
         self.replica_cores.first().map_or(0, Vec::len)
@@ -118,6 +131,7 @@ fn points(
             [] => &even,
             asked => asked,
         };
+        let devices = devices(settings, replicas)?;
         for &share in shares {
             let replica_cores = match own {
                 None => vec![allowed.to_vec(); replicas],
@@ -127,12 +141,30 @@ fn points(
                 points.push(Point {
                     batch_size,
                     replica_cores: replica_cores.clone(),
+                    devices: devices.clone(),
                     in_flight: in_flight(settings, batch_size, replicas)?,
                 });
             }
         }
     }
     Ok(points)
+}
+
+/// A GPU for each replica, in the order given; none at all if no GPU is asked for.
+fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, Error> {
+    let gpus = &settings.gpus;
+    if !gpus.is_empty() && replicas > gpus.len() && !settings.cpu_beyond_gpus {
+        return Err(Error::Usage(format!(
+            "{replicas} replicas need a GPU each, and --model_gpus names {}: name more, take fewer replicas, or let \
+             the others compute on CPU cores with --cpu_beyond_gpus",
+            gpus.len()
+        )));
+    }
+    let device = |index| {
+        gpus.get(index)
+            .map_or(Device::Cpu, |&gpu| Device::Cuda(gpu))
+    };
+    Ok((0..replicas).map(device).collect())
 }
 
 /// The first `share` cores for the first replica, the next for the next one.
@@ -229,8 +261,22 @@ mod tests {
     }
 
     #[test]
+    fn each_replica_has_a_gpu_of_its_own_and_others_a_cpu_only_where_allowed() {
+        let two = plan("-m vgg -r 1 2 -g 3 1", &[0]).unwrap();
+        assert_eq!(two.points[0].devices, [Device::Cuda(3)]);
+        assert_eq!(two.points[1].devices, [Device::Cuda(3), Device::Cuda(1)]);
+        let mixed = plan("-m vgg -r 2 -g 0 --cpu_beyond_gpus", &[0]).unwrap();
+        assert_eq!(mixed.points[0].devices, [Device::Cuda(0), Device::Cpu]);
+        assert_eq!(
+            plan("-m vgg", &[0]).unwrap().points[0].devices,
+            [Device::Cpu]
+        );
+    }
+
+    #[test]
     fn a_combination_that_does_not_fit_is_named() {
         for (line, named) in [
+            ("-m vgg -r 1 2 -g 0", "2 replicas need a GPU each"),
             ("-m noop -r 1 3 -p 1 2", "3 replicas x 1 CPUs"),
             ("-m noop -r 3 -c 0-1", "3 replicas x 1 CPUs"),
             ("-m noop -p 4", "1 replicas x 4 CPUs"),

@@ -81,7 +81,7 @@ pub struct NodeConfig {
     pub slo: u64,
     /// Replicas.
     pub num_replicas: usize,
-    /// None in this version.
+    /// The GPUs of the replicas: the first replicas have one each, the others none.
     pub gpus: Vec<usize>,
     /// The maximum batch size.
     pub batch_size: usize,

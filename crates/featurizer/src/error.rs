@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use model::{DataType, Device};
+use model::DataType;
 
 /// What is wrong with the artifact, the engine or the settings, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -17,9 +17,19 @@ pub enum Error {
         /// The type asked for.
         data_type: DataType,
     },
-    /// The device is not one that this build can use.
-    #[error("this build runs on CPU only, so not on {0}: leave the device out, or say cpu")]
-    Device(Device),
+    /// A GPU was asked for and cannot be used.
+    #[error("cannot compute on GPU {gpu}: {reason}")]
+    Gpu {
+        /// Its number.
+        gpu: u32,
+        /// Why not, and what to do.
+        reason: String,
+    },
+    /// libtorch was asked for and is not in this build.
+    #[error(
+        "this build has no libtorch: run `make tch`, then build with `--features tch`; or leave out --engine tch"
+    )]
+    NoTch,
     /// onnxruntime's library is nowhere.
     #[error("libonnxruntime.so is missing: run `make setup`, or name it with ORT_DYLIB_PATH (looked for {})", list(.0))]
     LibraryMissing(Vec<PathBuf>),
@@ -38,21 +48,31 @@ pub enum Error {
     )]
     Missing(PathBuf),
     /// The artifact is no ONNX model, or one that the engine cannot compute.
-    #[error("{} is not an ONNX model that onnxruntime can load: {reason}", path.display())]
+    #[error("{} is not an ONNX model that {engine} can load: {reason}", path.display())]
     Artifact {
         /// The artifact.
         path: PathBuf,
-        /// What the engine says.
+        /// The engine.
+        engine: &'static str,
+        /// What is wrong.
         reason: String,
     },
-    /// The artifact is a model of another architecture.
-    #[error("{} is not a {model} model: {reason}", path.display())]
-    Shape {
+    /// The metadata file beside the artifact cannot be read.
+    #[error("{} is not an artifact's metadata: {reason}", path.display())]
+    Metadata {
+        /// The metadata file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The artifact takes something else than pictures, or nobody said how.
+    #[error("{model} cannot serve {}: {reason}", path.display())]
+    Network {
         /// The artifact.
         path: PathBuf,
         /// The model server.
         model: &'static str,
-        /// The shape found and the shape wanted.
+        /// What does not fit, and what to do.
         reason: String,
     },
 }

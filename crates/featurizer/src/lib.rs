@@ -1,44 +1,27 @@
 //! Images to features: the only crate that knows the inference engines.
 //!
 //! A [`Featurizer`] is a [`Model`] made of three things: an [`Architecture`] (constants of the model server), an
-//! artifact (an ONNX file) and [`Settings`] (what the replica was given). A batch goes through [`pictures`], which
-//! writes every picture straight into its row of the input tensor, and then through [`engine`], in one call.
+//! artifact (an ONNX file) and [`Settings`] (what the replica was given); together they make a [`Network`]. A batch goes
+//! through [`pictures`], which writes every picture straight into its row of the input tensor, and then through an
+//! [`Engine`], in one call.
 
 mod engine;
 mod error;
+mod network;
 mod pictures;
 
 use std::path::Path;
 
 use model::{
-    Artifact, Batch, DataType, Device, InputError, Model, ModelInfo, PredictError, Predictions,
+    Artifact, Batch, DataType, Device, InputError, Model, ModelInfo, Output, PredictError,
+    Predictions,
 };
 
+pub use engine::{Engine, EngineKind, Resources};
 pub use error::Error;
-pub use pictures::Scaling;
+pub use network::{Architecture, Layout, Network, NetworkOptions, Port, Scaling};
 
-use engine::Engine;
 use pictures::Pictures;
-
-/// A convolutional network without its last layer: what goes in and what comes out.
-#[derive(Debug)]
-pub struct Architecture {
-    /// The name of the model server.
-    pub name: &'static str,
-    /// Width and height of the pictures that the network takes, in pixels.
-    pub side: usize,
-    /// Number of features per picture.
-    pub features: usize,
-    /// What the network expects of the values of a pixel.
-    pub scaling: Scaling,
-}
-
-impl Architecture {
-    /// Values of one picture: three per pixel.
-    fn values(&self) -> usize {
-        3 * self.side * self.side
-    }
-}
 
 /// What a replica was given.
 #[derive(Clone, Debug)]
@@ -47,29 +30,58 @@ pub struct Settings {
     pub data_type: DataType,
     /// Where the network is computed.
     pub device: Device,
+    /// The share of the GPU's memory that may be taken, above 0 and at most 1.
+    pub gpu_mem_frac: f32,
     /// Threads that decode the pictures of one batch, and then compute it.
     pub threads: usize,
     /// What the metadata file beside the artifact says; passed on in [`ModelInfo`].
     pub artifact: Option<Artifact>,
+    /// The engine, and what is said of the network.
+    pub flags: Flags,
+}
+
+impl Default for Settings {
+    /// Pixels as floats, on one CPU thread, by ONNX Runtime.
+    fn default() -> Settings {
+        Settings {
+            data_type: DataType::Floats,
+            device: Device::Cpu,
+            gpu_mem_frac: 1.0,
+            threads: 1,
+            artifact: None,
+            flags: Flags::default(),
+        }
+    }
+}
+
+/// The flags that a model server with a featurizer has beside those of every model server.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Flags {
+    /// What computes the network
+    #[arg(long, env = "CLIPPER_ENGINE", value_enum, default_value_t)]
+    pub engine: EngineKind,
+    /// What the network takes and answers.
+    #[command(flatten)]
+    pub network: NetworkOptions,
 }
 
 /// Computes the features of pictures.
 ///
-/// An input is either `side x side x 3` floats, channels last, RGB, 0 to 255, or the base64 of a JPEG or PNG file of
-/// any size, which is resized to `side x side` as a whole. An output is `features` floats.
+/// An input is either `height x width x 3` floats, channels last, RGB, 0 to 255, or the base64 of a JPEG or PNG file of
+/// any size, which is resized and cut out as the network wants it. An output is as many floats as the network answers.
 pub struct Featurizer {
-    architecture: &'static Architecture,
+    network: Network,
     settings: Settings,
     pictures: Pictures,
-    engine: Engine,
-    /// The input of the engine, `[inputs, 3, side, side]`; kept between calls, as long as the longest batch so far.
+    engine: Box<dyn Engine>,
+    /// The input of the engine, one picture after the other; kept between calls, as long as the longest batch so far.
     tensor: Vec<f32>,
 }
 
 impl Featurizer {
-    /// Loads the ONNX model at `path`: one input `[N, 3, side, side]`, one output `[N, features]`, float32.
+    /// Loads the ONNX file at `path`, which takes pictures and answers float32.
     pub fn load(
-        architecture: &'static Architecture,
+        architecture: &Architecture,
         path: &Path,
         mut settings: Settings,
     ) -> Result<Featurizer, Error> {
@@ -80,29 +92,70 @@ impl Featurizer {
                 data_type: settings.data_type,
             });
         }
-        if settings.device != Device::Cpu {
-            return Err(Error::Device(settings.device));
-        }
+        let resources = Resources {
+            device: settings.device,
+            gpu_mem_frac: settings.gpu_mem_frac,
+            threads: settings.threads,
+        };
+        let engine = engine::load(settings.flags.engine, path, resources)?;
+        let options = settings.flags.network.clone();
+        let options = options.or(NetworkOptions::beside(path)?);
+        let (inputs, outputs) = (engine.inputs(), engine.outputs());
+        let network = Network::resolve(architecture, &options, &inputs, &outputs);
+        let network = network.map_err(|reason| Error::Network {
+            path: path.to_owned(),
+            model: architecture.name,
+            reason,
+        })?;
         Ok(Featurizer {
-            architecture,
-            pictures: Pictures::new(architecture, settings.data_type, settings.threads),
-            engine: Engine::load(architecture, path, settings.threads)?,
+            pictures: Pictures::new(&network, settings.data_type, settings.threads),
+            network,
+            engine,
             tensor: Vec::new(),
             settings,
         })
+    }
+
+    /// The engine alone, and the network that it computes: what every prediction is held against in a bench.
+    pub fn engine(&mut self) -> (&mut dyn Engine, &Network) {
+        (self.engine.as_mut(), &self.network)
+    }
+
+    /// The outputs for the first `good` rows of the tensor.
+    fn features(&mut self, good: usize) -> Result<Vec<Output>, PredictError> {
+        let values = self.network.values();
+        // A network that takes no other number of pictures gets it, filled up with whatever is there.
+        let step = self.network.batch.unwrap_or(good);
+        let mut outputs = Vec::with_capacity(good);
+        while outputs.len() < good {
+            let rows = &self.tensor[outputs.len() * values..][..step * values];
+            let features = self.engine.run(&self.network, rows);
+            let features = features
+                .map_err(|error| PredictError(format!("{}: {error}", self.engine.version())))?;
+            let width = features.len() / step;
+            if width == 0 || features.len() != step * width {
+                let found = features.len();
+                return Err(PredictError(format!(
+                    "the network answered {step} pictures with {found} values"
+                )));
+            }
+            let rows = features.chunks_exact(width).take(good - outputs.len());
+            outputs.extend(rows.map(|row| Output::Floats(row.to_vec())));
+        }
+        Ok(outputs)
     }
 }
 
 impl Model for Featurizer {
     fn info(&self) -> ModelInfo {
-        let side = self.architecture.side;
+        let Network { height, width, .. } = self.network;
         ModelInfo {
             engine: self.engine.version(),
             device: self.settings.device.to_string(),
             threads: self.settings.threads,
             output_type: DataType::Floats,
             input_shape: match self.settings.data_type {
-                DataType::Floats => vec![side, side, 3],
+                DataType::Floats => vec![height, width, 3],
                 _ => Vec::new(),
             },
             max_batch: None,
@@ -111,22 +164,14 @@ impl Model for Featurizer {
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
-        let values = self.architecture.values();
-        let length = self.tensor.len().max(batch.len() * values);
+        let values = self.network.values();
+        let step = self.network.batch.unwrap_or(1);
+        let rows = batch.len().next_multiple_of(step);
+        let length = self.tensor.len().max(rows * values);
         self.tensor.resize(length, 0.0);
         let read = self.pictures.read(batch, &mut self.tensor);
         let good = close_gaps(&read, values, &mut self.tensor);
-        let outputs = self.engine.run(&self.tensor[..good * values]);
-        let outputs =
-            outputs.map_err(|error| PredictError(format!("onnxruntime failed: {error}")))?;
-        if outputs.len() != good {
-            let error = format!(
-                "the artifact answered {good} inputs with {} outputs",
-                outputs.len()
-            );
-            return Err(PredictError(error));
-        }
-        let mut outputs = outputs.into_iter();
+        let mut outputs = self.features(good)?.into_iter();
         Ok(read
             .into_iter()
             .map(|read| read.map(|()| outputs.next().expect("as many as good inputs")))
@@ -152,30 +197,30 @@ mod tests {
 
     use super::*;
 
-    static TINY: Architecture = Architecture {
+    const TINY: Architecture = Architecture {
         name: "tiny",
         side: 2,
-        features: 1,
+        resize: 2,
         scaling: Scaling {
             mean: [0.0; 3],
             std: [1.0; 3],
         },
     };
 
-    fn failure(path: &Path, data_type: DataType, device: Device) -> String {
-        let settings = Settings {
-            data_type,
-            device,
-            threads: 1,
-            artifact: None,
-        };
+    fn failure(path: &Path, settings: Settings) -> String {
         let loaded = Featurizer::load(&TINY, path, settings);
         loaded.err().expect("this does not load").to_string()
     }
 
+    fn file(content: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), content).unwrap();
+        file
+    }
+
     #[test]
     fn a_missing_artifact_is_named_with_the_command_that_makes_it() {
-        let error = failure(Path::new("no/tiny.onnx"), DataType::Floats, Device::Cpu);
+        let error = failure(Path::new("no/tiny.onnx"), Settings::default());
         assert!(error.contains("no/tiny.onnx is missing"), "{error}");
         assert!(error.contains("xtask -- artifacts"), "{error}");
         assert!(error.contains("CLIPPER_MODEL_PATH"), "{error}");
@@ -183,24 +228,52 @@ mod tests {
 
     #[test]
     fn a_file_that_is_no_onnx_model_is_refused() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), "not a model").unwrap();
-        let error = failure(file.path(), DataType::Floats, Device::Cpu);
-        assert!(error.contains("is not an ONNX model"), "{error}");
+        for engine in EngineKind::in_this_build() {
+            let mut settings = Settings::default();
+            settings.flags.engine = engine;
+            let error = failure(file("not a model").path(), settings);
+            assert!(error.contains("is not an ONNX model"), "{error}");
+        }
     }
 
     #[test]
-    fn a_gpu_is_refused_rather_than_replaced_by_the_cpu() {
-        let error = failure(Path::new("x"), DataType::Floats, Device::Cuda(1));
-        assert!(
-            error.contains("runs on CPU only, so not on cuda:1"),
-            "{error}"
-        );
+    fn a_gpu_that_is_not_there_is_refused_rather_than_replaced_by_the_cpu() {
+        for engine in EngineKind::in_this_build() {
+            let mut settings = Settings {
+                device: Device::Cuda(97),
+                ..Settings::default()
+            };
+            settings.flags.engine = engine;
+            let error = failure(file("").path(), settings);
+            assert!(error.contains("cannot compute on GPU 97: "), "{error}");
+            let reasons = [
+                "no NVIDIA driver",
+                "GPUs, numbered from 0",
+                "names no such GPU",
+            ];
+            assert!(reasons.iter().any(|why| error.contains(why)), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_engine_that_is_not_in_the_build_is_named_with_what_installs_it() {
+        if cfg!(feature = "tch") {
+            assert_eq!(EngineKind::in_this_build().len(), 2);
+            return;
+        }
+        let mut settings = Settings::default();
+        settings.flags.engine = EngineKind::Tch;
+        let error = failure(file("").path(), settings);
+        assert!(error.contains("make tch"), "{error}");
     }
 
     #[test]
     fn an_input_type_that_holds_no_picture_is_refused() {
-        let error = failure(Path::new("x"), DataType::Ints, Device::Cpu);
+        let settings = Settings {
+            data_type: DataType::Ints,
+            ..Settings::default()
+        };
+        let error = failure(Path::new("x"), settings);
         assert!(error.contains("floats or strings, not integers"), "{error}");
     }
 

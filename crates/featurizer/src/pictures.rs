@@ -7,47 +7,39 @@ use std::{io::Cursor, thread};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use fast_image_resize::{
-    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    FilterType, ImageView, ResizeAlg, ResizeOptions, Resizer,
     images::{TypedImage, TypedImageRef},
     pixels::U8x3,
 };
 use image::{ImageReader, RgbImage};
 use model::{Batch, DataType, InputError};
 
-use crate::Architecture;
+use crate::{Layout, Network, Scaling};
 
-/// How a channel's value, 0 to 255, becomes what a network was trained on: `(value / 255 - mean) / std`.
-#[derive(Debug)]
-pub struct Scaling {
-    /// Mean of each channel (red, green, blue), on a scale of 0 to 1.
-    pub mean: [f32; 3],
-    /// Standard deviation of each channel, on the same scale.
-    pub std: [f32; 3],
-}
+/// Pictures longer than so many times their shorter side are refused: cut to a square they would show next to nothing, and
+/// resized as a whole before that they would take any amount of memory.
+const LONGEST: usize = 32;
 
 /// Reads the inputs of a batch into the tensor, sharing them out among threads.
 pub(crate) struct Pictures {
-    architecture: &'static Architecture,
     data_type: DataType,
+    /// Values of one picture.
+    values: usize,
     readers: Vec<Reader>,
 }
 
 impl Pictures {
     /// With at least one thread.
-    pub(crate) fn new(
-        architecture: &'static Architecture,
-        data_type: DataType,
-        threads: usize,
-    ) -> Pictures {
-        let readers = (0..threads).map(|_| Reader::new(architecture));
+    pub(crate) fn new(network: &Network, data_type: DataType, threads: usize) -> Pictures {
+        let readers = (0..threads).map(|_| Reader::new(network));
         Pictures {
-            architecture,
             data_type,
+            values: network.values(),
             readers: readers.collect(),
         }
     }
 
-    /// Writes input `i` to `tensor[i]`, of shape `[3, side, side]`; a row whose input is wrong holds anything.
+    /// Writes input `i` to row `i` of `tensor`, in the network's layout; a row whose input is wrong holds anything.
     pub(crate) fn read(
         &mut self,
         batch: &Batch<'_>,
@@ -60,7 +52,7 @@ impl Pictures {
             ));
             return vec![Err(error); batch.len()];
         }
-        let values = self.architecture.values();
+        let values = self.values;
         let data_type = self.data_type;
         let share = batch.len().div_ceil(self.readers.len()).max(1);
         let shares = batch.inputs.chunks(share);
@@ -100,7 +92,10 @@ fn crashed() -> Result<(), InputError> {
 
 /// Reads one input at a time.
 struct Reader {
-    architecture: &'static Architecture,
+    height: usize,
+    width: usize,
+    layout: Layout,
+    resize: Option<usize>,
     scale: [f32; 3],
     offset: [f32; 3],
     resizer: Resizer,
@@ -111,35 +106,40 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(architecture: &'static Architecture) -> Reader {
-        let side = architecture.side as u32;
-        let Scaling { mean, std } = &architecture.scaling;
+    fn new(network: &Network) -> Reader {
+        let &Network { height, width, .. } = network;
+        let Scaling { mean, std } = &network.scaling;
         Reader {
-            architecture,
+            height,
+            width,
+            layout: network.layout,
+            resize: network.resize,
             scale: std::array::from_fn(|c| 1.0 / (255.0 * std[c])),
             offset: std::array::from_fn(|c| -mean[c] / std[c]),
             resizer: Resizer::new(),
             file: Vec::new(),
-            picture: TypedImage::new(side, side),
+            picture: TypedImage::new(width as u32, height as u32),
         }
     }
 
-    /// Pixels as they come over the wire: `[side, side, 3]`, little-endian.
+    /// Pixels as they come over the wire: `[height, width, 3]`, little-endian.
     fn floats(&mut self, input: &[u8], row: &mut [f32]) -> Result<(), InputError> {
         if input.len() != row.len() * 4 {
-            let side = self.architecture.side;
             return Err(InputError(format!(
-                "an input must be {side} x {side} x 3 floats ({} bytes), this one has {} bytes",
+                "an input must be {} x {} x 3 floats ({} bytes), this one has {} bytes",
+                self.height,
+                self.width,
                 row.len() * 4,
                 input.len()
             )));
         }
         let (pixels, _) = input.as_chunks::<12>();
         let float = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        let pixels = pixels
-            .iter()
-            .map(|p| [float(&p[..4]), float(&p[4..8]), float(&p[8..])]);
-        self.scale(pixels, row);
+        for (y, line) in pixels.chunks_exact(self.width).enumerate() {
+            let line = line.iter();
+            let line = line.map(|p| [float(&p[..4]), float(&p[4..8]), float(&p[8..])]);
+            self.scale(y, line, row);
+        }
         Ok(())
     }
 
@@ -154,14 +154,38 @@ impl Reader {
         })?;
         self.resize(&picture)
             .map_err(|error| InputError(format!("the picture cannot be resized: {error}")))?;
-        let pixels = self.picture.pixels().iter();
-        self.scale(pixels.map(|pixel| pixel.0.map(f32::from)), row);
+        let (top, left) = (
+            middle(self.picture.height() as usize, self.height),
+            middle(self.picture.width() as usize, self.width),
+        );
+        let lines = self.picture.pixels();
+        let lines = lines.chunks_exact(self.picture.width() as usize);
+        for (y, line) in lines.skip(top).take(self.height).enumerate() {
+            let line = line[left..][..self.width].iter();
+            self.scale(y, line.map(|pixel| pixel.0.map(f32::from)), row);
+        }
         Ok(())
     }
 
-    /// The whole picture, squeezed or stretched; antialiased (the bilinear filter widens when it shrinks a picture).
+    /// As torchvision's `Resize`: bilinear and antialiased (the filter widens when it shrinks a picture), to the shorter
+    /// side wanted, or the whole picture to the network's own size.
     fn resize(&mut self, picture: &RgbImage) -> Result<(), Box<dyn std::error::Error>> {
         let (width, height) = picture.dimensions();
+        let (new_width, new_height) = match self.resize {
+            None => (self.width, self.height),
+            Some(shorter) => {
+                let (w, h) = (width as usize, height as usize);
+                if w.max(h).max(1) > LONGEST * w.min(h) {
+                    return Err(format!("{w} x {h} is longer than {LONGEST} to 1").into());
+                }
+                let long = |this: usize, other: usize| shorter * this / other.min(this);
+                (long(w, h), long(h, w))
+            }
+        };
+        let (new_width, new_height) = (new_width as u32, new_height as u32);
+        if (self.picture.width(), self.picture.height()) != (new_width, new_height) {
+            self.picture = TypedImage::new(new_width, new_height);
+        }
         let source = TypedImageRef::<U8x3>::from_buffer(width, height, picture.as_raw())?;
         let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
         self.resizer
@@ -169,17 +193,37 @@ impl Reader {
         Ok(())
     }
 
-    /// Scales pixels into three planes.
-    fn scale(&self, pixels: impl Iterator<Item = [f32; 3]>, row: &mut [f32]) {
-        let plane = row.len() / 3;
-        let (red, others) = row.split_at_mut(plane);
-        let (green, blue) = others.split_at_mut(plane);
-        let planes = red.iter_mut().zip(green).zip(blue);
-        for ([r, g, b], ((red, green), blue)) in pixels.zip(planes) {
-            *red = r * self.scale[0] + self.offset[0];
-            *green = g * self.scale[1] + self.offset[1];
-            *blue = b * self.scale[2] + self.offset[2];
+    /// Scales line `y` of a picture into its places in the tensor.
+    fn scale(&self, y: usize, pixels: impl Iterator<Item = [f32; 3]>, row: &mut [f32]) {
+        let ([sr, sg, sb], [or, og, ob]) = (self.scale, self.offset);
+        let scaled = pixels.map(|[r, g, b]| [r * sr + or, g * sg + og, b * sb + ob]);
+        match self.layout {
+            Layout::Nhwc => {
+                let (places, _) = row[3 * y * self.width..].as_chunks_mut::<3>();
+                places
+                    .iter_mut()
+                    .zip(scaled)
+                    .for_each(|(to, from)| *to = from);
+            }
+            Layout::Nchw => {
+                let (red, others) = row.split_at_mut(self.height * self.width);
+                let (green, blue) = others.split_at_mut(self.height * self.width);
+                let line = y * self.width..(y + 1) * self.width;
+                let planes = red[line.clone()].iter_mut().zip(&mut green[line.clone()]);
+                for (((r, g), b), from) in planes.zip(&mut blue[line]).zip(scaled) {
+                    [*r, *g, *b] = from;
+                }
+            }
         }
+    }
+}
+
+/// Where the middle `part` of a length begins: rounded to the nearest even number at a half, as torchvision's `CenterCrop`.
+fn middle(length: usize, part: usize) -> usize {
+    let rest = length.saturating_sub(part);
+    match rest % 4 {
+        3 => rest / 2 + 1,
+        _ => rest / 2,
     }
 }
 
@@ -195,15 +239,21 @@ mod tests {
 
     use super::*;
 
-    static TINY: Architecture = Architecture {
-        name: "tiny",
-        side: 4,
-        features: 1,
-        scaling: Scaling {
-            mean: [0.485, 0.456, 0.406],
-            std: [0.229, 0.224, 0.225],
-        },
-    };
+    fn tiny() -> Network {
+        Network {
+            input: "images".into(),
+            output: "features".into(),
+            layout: Layout::Nchw,
+            height: 4,
+            width: 4,
+            batch: None,
+            resize: None,
+            scaling: Scaling {
+                mean: [0.485, 0.456, 0.406],
+                std: [0.229, 0.224, 0.225],
+            },
+        }
+    }
     const VALUES: usize = 48;
 
     type Rows = Vec<Result<Vec<f32>, InputError>>;
@@ -214,7 +264,7 @@ mod tests {
             inputs: inputs.to_vec(),
         };
         let mut tensor = vec![f32::NAN; VALUES * inputs.len()];
-        let fates = Pictures::new(&TINY, data_type, threads).read(&batch, &mut tensor);
+        let fates = Pictures::new(&tiny(), data_type, threads).read(&batch, &mut tensor);
         let rows = tensor.chunks_exact(VALUES);
         fates
             .into_iter()
@@ -240,7 +290,7 @@ mod tests {
     #[track_caller]
     fn assert_pixel(row: &[f32], pixel: usize, rgb: [f32; 3]) {
         for channel in 0..3 {
-            let Scaling { mean, std } = &TINY.scaling;
+            let Scaling { mean, std } = tiny().scaling;
             let expected = (rgb[channel] / 255.0 - mean[channel]) / std[channel];
             let value = row[channel * 16 + pixel];
             assert!((value - expected).abs() < 2e-6, "{value} is not {expected}");
@@ -352,7 +402,7 @@ mod tests {
             inputs: vec![b"", b""],
         };
         let mut tensor = vec![0.0; 2 * VALUES];
-        let fates = Pictures::new(&TINY, DataType::Floats, 1).read(&batch, &mut tensor);
+        let fates = Pictures::new(&tiny(), DataType::Floats, 1).read(&batch, &mut tensor);
         assert_eq!(
             fates,
             vec![Err(InputError("this model takes floats, not strings".into())); 2]

@@ -16,7 +16,7 @@ use anyhow::{Context, bail, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use image::{ImageFormat, RgbImage, imageops};
 use indicatif::{ProgressBar, ProgressStyle};
-use model::{Artifact, Batch, DataType, Device, Model, Output};
+use model::{Artifact, Batch, DataType, Model, Output};
 use ndarray::ArrayView2;
 use npyz::WriterBuilder;
 use rand::{SeedableRng, seq::SliceRandom};
@@ -138,9 +138,8 @@ fn make_lgbm(dir: &Path, path: &Path) -> anyhow::Result<Made> {
 fn settings() -> featurizer::Settings {
     featurizer::Settings {
         data_type: DataType::Strings,
-        device: Device::Cpu,
         threads: thread::available_parallelism().map_or(1, usize::from),
-        artifact: None,
+        ..featurizer::Settings::default()
     }
 }
 

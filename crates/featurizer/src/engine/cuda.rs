@@ -1,0 +1,95 @@
+//! What must be known of a GPU before an engine gets it: that it is there, and how much memory it has.
+
+use std::env;
+
+use nvml_wrapper::{Nvml, error::NvmlError};
+
+use crate::Error;
+
+/// The bytes that `share` of the memory of GPU number `gpu` (as CUDA counts) are.
+pub(crate) fn memory(gpu: u32, share: f32) -> Result<usize, Error> {
+    let visible = env::var("CUDA_VISIBLE_DEVICES").ok();
+    let total =
+        total_memory(gpu, visible.as_deref()).map_err(|reason| Error::Gpu { gpu, reason })?;
+    Ok((total as f64 * f64::from(share)) as usize)
+}
+
+fn total_memory(gpu: u32, visible: Option<&str>) -> Result<u64, String> {
+    let nvml = Nvml::init().map_err(|error| match error {
+        NvmlError::LibloadingError(_) => {
+            "this machine has no NVIDIA driver (libnvidia-ml.so.1 is not there)".to_owned()
+        }
+        error => format!("the NVIDIA driver does not answer: {error}"),
+    })?;
+    let count = nvml.device_count().map_err(|error| error.to_string())?;
+    let none = || format!("there are {count} GPUs, numbered from 0");
+    let device = match visible {
+        None => nvml.device_by_index(gpu).map_err(|_| none())?,
+        Some(visible) => {
+            let hidden = || format!("CUDA_VISIBLE_DEVICES={visible} names no such GPU");
+            let name = visible.split(',').nth(gpu as usize).ok_or_else(hidden)?;
+            match name.trim().parse() {
+                Ok(index) => nvml.device_by_index(index),
+                Err(_) => nvml.device_by_uuid(name.trim()),
+            }
+            .map_err(|_| hidden())?
+        }
+    };
+    let memory = device.memory_info().map_err(|error| error.to_string())?;
+    Ok(memory.total)
+}
+
+/// What an engine says when it cannot use a GPU, with what to do about it.
+pub(crate) fn explain(reason: &str) -> String {
+    let lower = reason.to_lowercase();
+    let about = |words: &[&str]| words.iter().any(|words| lower.contains(words));
+    let advice = if about(&["not enabled in this build", "provider is not available"]) {
+        "this onnxruntime is the package for CPUs: `make cuda` fetches the one for GPUs"
+    } else if about(&["cannot open shared object", "failed to preload"]) {
+        "a library of CUDA 13 or cuDNN 9 is missing: `make cuda` fetches them"
+    } else if about(&[
+        "out of memory",
+        "failed to allocate memory",
+        "available memory",
+    ]) {
+        "the GPU has not enough free memory: give a smaller batch size, or a larger --gpu_mem_frac"
+    } else if about(&["driver version is insufficient"]) {
+        "the NVIDIA driver is too old for CUDA 13"
+    } else if about(&[
+        "cpu ep has been explicitly disabled",
+        "disable_cpu_ep_fallback",
+    ]) {
+        "the network has operations that onnxruntime has for CPUs only"
+    } else {
+        return reason.to_owned();
+    };
+    format!("{advice} ({reason})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_engine_says_comes_with_what_to_do() {
+        for (reason, advice) in [
+            (
+                "CUDA execution provider is not enabled in this build.",
+                "`make cuda`",
+            ),
+            (
+                "libcublasLt.so.13: cannot open shared object file",
+                "CUDA 13",
+            ),
+            ("CUDA failure 2: out of memory", "smaller batch size"),
+            (
+                "CUDA failure 35: CUDA driver version is insufficient",
+                "too old",
+            ),
+        ] {
+            let text = explain(reason);
+            assert!(text.contains(advice) && text.contains(reason), "{text}");
+        }
+        assert_eq!(explain("lightning"), "lightning");
+    }
+}

@@ -1,0 +1,311 @@
+//! The operations of ONNX that libtorch computes here: `Add`, `AveragePool`, `Concat`, `Conv`, `Dropout` (as in
+//! evaluation), `Flatten`, `Gemm`, `GlobalAveragePool`, `Identity`, `MaxPool`, `Relu`,
+//! `Transpose`.
+//!
+//! Source: <https://onnx.ai/onnx/operators/>. An attribute that is not understood is an error, never left out.
+
+use std::collections::HashMap;
+
+use onnx::{AttributeProto, DataLocation, NodeProto, TensorProto};
+use tch::{Kind, TchError, Tensor};
+
+/// An operation and what is constant in it.
+pub(super) enum Operation {
+    Convolution {
+        weight: Tensor,
+        bias: Option<Tensor>,
+        window: Window,
+        groups: i64,
+        relu: bool,
+    },
+    /// `x · weightᵀ + bias`
+    Dense {
+        weight: Tensor,
+        bias: Option<Tensor>,
+        relu: bool,
+    },
+    MaxPool(Window),
+    /// The mean of each window; whether padding counts in it.
+    AveragePool(Window, bool),
+    GlobalAveragePool,
+    Concat(i64),
+    Add,
+    Relu,
+    Flatten,
+    Transpose(Vec<i64>),
+    Identity,
+}
+
+/// What a window of a convolution or pooling does; height first, width second.
+pub(super) struct Window {
+    size: Vec<i64>,
+    stride: Vec<i64>,
+    padding: Vec<i64>,
+    dilation: Vec<i64>,
+    ceil: bool,
+}
+
+impl Operation {
+    /// Reads a node; also the names of the values that it takes.
+    pub(super) fn read(
+        node: &NodeProto,
+        weights: &mut Weights,
+    ) -> Result<(Operation, Vec<String>), String> {
+        let name = format!("the {} {:?}", node.op_type, node.name);
+        let mut attributes = Attributes::read(node);
+        let mut inputs = node.input.clone();
+        if node.op_type == "Dropout" {
+            inputs.truncate(1);
+        }
+        let operation = match node.op_type.as_str() {
+            "Conv" => {
+                let (weight, bias) = weights.take_two(&mut inputs)?;
+                let window = attributes.window(weight.size().get(2..).unwrap_or_default());
+                Operation::Convolution {
+                    window: window.map_err(|error| format!("{name}: {error}"))?,
+                    groups: attributes.integer("group", 1),
+                    weight,
+                    bias,
+                    relu: false,
+                }
+            }
+            "Gemm" => {
+                let (weight, bias) = weights.take_two(&mut inputs)?;
+                let plain = attributes.float("alpha") == 1.0 && attributes.float("beta") == 1.0;
+                if !plain || attributes.integer("transA", 0) != 0 {
+                    return Err(format!("{name} scales or turns its input"));
+                }
+                let weight = match attributes.integer("transB", 0) {
+                    0 => weight.f_tr().map_err(|error| format!("{name}: {error}"))?,
+                    _ => weight,
+                };
+                Operation::Dense {
+                    weight,
+                    bias,
+                    relu: false,
+                }
+            }
+            "MaxPool" | "AveragePool" => {
+                let window = attributes.window(&[]);
+                let window = window.map_err(|error| format!("{name}: {error}"))?;
+                attributes.integer("storage_order", 0);
+                match node.op_type.as_str() {
+                    "MaxPool" => Operation::MaxPool(window),
+                    _ => {
+                        let counted = attributes.integer("count_include_pad", 0) == 1;
+                        Operation::AveragePool(window, counted)
+                    }
+                }
+            }
+            "GlobalAveragePool" => Operation::GlobalAveragePool,
+            "Concat" => Operation::Concat(attributes.integer("axis", 1)),
+            "Add" => Operation::Add,
+            "Relu" => Operation::Relu,
+            "Flatten" if attributes.integer("axis", 1) == 1 => Operation::Flatten,
+            "Transpose" => Operation::Transpose(attributes.integers("perm", 0)),
+            "Identity" => Operation::Identity,
+            "Dropout" => {
+                attributes.0.clear();
+                Operation::Identity
+            }
+            _ => {
+                return Err(format!(
+                    "{name} is an operation that the tch engine does not have: leave out --engine tch"
+                ));
+            }
+        };
+        match attributes.0.keys().next() {
+            Some(left) => Err(format!(
+                "{name} has {left}, which the tch engine does not know"
+            )),
+            None => Ok((operation, inputs)),
+        }
+    }
+
+    /// Adds a ReLU to what the operation makes, if it makes something new; says whether it does.
+    pub(super) fn rectify(&mut self) -> bool {
+        match self {
+            Operation::Convolution { relu, .. } | Operation::Dense { relu, .. } => {
+                *relu = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The output for these inputs.
+    pub(super) fn apply(&self, inputs: &[&Tensor]) -> Result<Tensor, TchError> {
+        let [x, ..] = inputs else {
+            return Err(TchError::Shape("an operation without input".into()));
+        };
+        match self {
+            Operation::Convolution {
+                weight,
+                bias,
+                window,
+                groups,
+                relu,
+            } => {
+                let sum = convolution(x, (weight, bias.as_ref()), window, *groups)?;
+                rectified(sum, *relu)
+            }
+            Operation::Dense { weight, bias, relu } => {
+                rectified(x.f_linear(weight, bias.as_ref())?, *relu)
+            }
+            Operation::MaxPool(w) => {
+                x.f_max_pool2d(&w.size, &w.stride, &w.padding, &w.dilation, w.ceil)
+            }
+            Operation::AveragePool(w, padding_counts) => x.f_avg_pool2d(
+                &w.size,
+                &w.stride,
+                &w.padding,
+                w.ceil,
+                *padding_counts,
+                None,
+            ),
+            Operation::GlobalAveragePool => x.f_adaptive_avg_pool2d([1, 1]),
+            Operation::Concat(axis) => Tensor::f_cat(inputs, *axis),
+            Operation::Add => x.f_add(inputs.get(1).copied().unwrap_or(x)),
+            Operation::Relu => x.f_relu(),
+            Operation::Flatten => x.f_flatten(1, -1),
+            Operation::Transpose(order) => x.f_permute(order),
+            Operation::Identity => Ok(x.shallow_clone()),
+        }
+    }
+}
+
+/// In full float32: a GPU would take its 19-bit format (TF32) if it were not told.
+fn convolution(
+    x: &Tensor,
+    (weight, bias): (&Tensor, Option<&Tensor>),
+    window: &Window,
+    groups: i64,
+) -> Result<Tensor, TchError> {
+    let (stride, padding, dilation) = (&window.stride, &window.padding, &window.dilation);
+    let (transposed, benchmark, deterministic, cudnn, tf32) = (false, true, false, true, false);
+    x.f_internal_convolution(
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        transposed,
+        [0, 0],
+        groups,
+        benchmark,
+        deterministic,
+        cudnn,
+        tf32,
+    )
+}
+
+fn rectified(mut x: Tensor, relu: bool) -> Result<Tensor, TchError> {
+    if relu { x.f_relu_() } else { Ok(x) }
+}
+
+/// The parameters of a network, by name.
+pub(super) struct Weights {
+    tensors: HashMap<String, TensorProto>,
+    device: tch::Device,
+}
+
+impl Weights {
+    pub(super) fn new(tensors: Vec<TensorProto>, device: tch::Device) -> Weights {
+        let named = tensors.into_iter().map(|t| (t.name.clone(), t));
+        Weights {
+            tensors: named.collect(),
+            device,
+        }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Weight and bias, which are the second and third of a node's inputs; the first one stays.
+    fn take_two(&mut self, inputs: &mut Vec<String>) -> Result<(Tensor, Option<Tensor>), String> {
+        let names = inputs.split_off(inputs.len().min(1));
+        let mut names = names.iter().filter(|name| !name.is_empty());
+        let weight = names.next().ok_or("an operation has no weight")?;
+        let weight = self.get(weight)?;
+        let bias = names.next().map(|name| self.get(name)).transpose()?;
+        Ok((weight, bias))
+    }
+
+    fn get(&self, name: &str) -> Result<Tensor, String> {
+        let tensor = self.tensors.get(name);
+        let tensor = tensor.ok_or_else(|| format!("the weight {name:?} is computed, not given"))?;
+        if tensor.data_location == DataLocation::External as i32 {
+            return Err(format!(
+                "the weight {name:?} is in a file of its own, which the tch engine does not read: leave out --engine tch"
+            ));
+        }
+        if tensor.data_type != onnx::FLOAT {
+            return Err(format!("the weight {name:?} is not float32"));
+        }
+        let made = match tensor.float_data.is_empty() {
+            false => Tensor::f_from_slice(&tensor.float_data),
+            true if tensor.raw_data.len().is_multiple_of(4) => {
+                let values = (tensor.raw_data.len() / 4) as i64;
+                Tensor::f_from_data_size(&tensor.raw_data, &[values], Kind::Float)
+            }
+            true => return Err(format!("the weight {name:?} is cut short")),
+        };
+        made.and_then(|flat| flat.f_reshape(&tensor.dims)?.f_to_device(self.device))
+            .map_err(|error| format!("the weight {name:?}: {error}"))
+    }
+}
+
+/// The attributes of a node that nobody has asked for yet.
+struct Attributes<'a>(HashMap<&'a str, &'a AttributeProto>);
+
+impl Attributes<'_> {
+    fn read(node: &NodeProto) -> Attributes<'_> {
+        let attributes = node.attribute.iter();
+        Attributes(attributes.map(|a| (a.name.as_str(), a)).collect())
+    }
+
+    fn integer(&mut self, name: &str, default: i64) -> i64 {
+        self.0.remove(name).map_or(default, |attribute| attribute.i)
+    }
+
+    /// A number that is 1 unless it is given.
+    fn float(&mut self, name: &str) -> f32 {
+        self.0.remove(name).map_or(1.0, |attribute| attribute.f)
+    }
+
+    fn integers(&mut self, name: &str, default: i64) -> Vec<i64> {
+        let given = self.0.remove(name);
+        given.map_or_else(|| vec![default; 2], |attribute| attribute.ints.clone())
+    }
+
+    /// A window of two dimensions; the size of a convolution's is that of its weight.
+    fn window(&mut self, of_weight: &[i64]) -> Result<Window, String> {
+        let size = match self.0.remove("kernel_shape") {
+            Some(attribute) => attribute.ints.clone(),
+            None => of_weight.to_vec(),
+        };
+        let padding = match self.0.remove("pads").map(|attribute| &attribute.ints[..]) {
+            None => vec![0, 0],
+            Some(&[top, left, bottom, right]) if (top, left) == (bottom, right) => vec![top, left],
+            Some(pads) => return Err(format!("padding {pads:?} is not the same on both sides")),
+        };
+        if let Some(pad) = self.0.remove("auto_pad")
+            && !matches!(&pad.s[..], b"" | b"NOTSET")
+        {
+            return Err("automatic padding is not what the tch engine does".into());
+        }
+        let window = Window {
+            size,
+            stride: self.integers("strides", 1),
+            padding,
+            dilation: self.integers("dilations", 1),
+            ceil: self.integer("ceil_mode", 0) == 1,
+        };
+        let two = [&window.size, &window.stride, &window.dilation];
+        match two.iter().all(|values| values.len() == 2) {
+            true => Ok(window),
+            false => Err("its window has not two dimensions".into()),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Both engines on small networks of which every operation is there: they agree with each other and with what was worked
+//! out by hand, whatever the layout and the number of pictures in a call.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+
+use featurizer::{Architecture, EngineKind, Featurizer, Scaling, Settings};
+use model::{Batch, DataType, Model, Output};
+use onnx::{
+    AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, GraphProto, Message,
+    ModelProto, NodeProto, OperatorSetIdProto, ShapeProto, TensorProto, TensorTypeProto, TypeProto,
+    ValueInfoProto,
+};
+
+/// Pictures of 6x6 whose values go in as they are.
+const TINY: Architecture = Architecture {
+    name: "tiny",
+    side: 6,
+    resize: 6,
+    scaling: Scaling {
+        mean: [0.0; 3],
+        std: [1.0 / 255.0; 3],
+    },
+};
+
+/// A network being written down.
+#[derive(Default)]
+struct File {
+    graph: GraphProto,
+}
+
+impl File {
+    /// From `images` of this shape, 0 being any number.
+    fn new(shape: [i64; 4]) -> File {
+        let mut file = File::default();
+        file.graph.input.push(port("images", &shape));
+        file
+    }
+
+    fn node(
+        mut self,
+        kind: &str,
+        inputs: &str,
+        output: &str,
+        attributes: &[(&str, &[i64])],
+    ) -> File {
+        let attribute = attributes
+            .iter()
+            .map(|&(name, values)| attribute(name, values));
+        self.graph.node.push(NodeProto {
+            op_type: kind.into(),
+            name: output.into(),
+            input: inputs.split(' ').map(str::to_owned).collect(),
+            output: vec![output.into()],
+            attribute: attribute.collect(),
+        });
+        self
+    }
+
+    /// A weight whose values go up and down around zero.
+    fn weight(mut self, name: &str, dims: &[i64]) -> File {
+        let count: i64 = dims.iter().product();
+        let values = (0..count).map(|i| ((i * 7 % 11) - 5) as f32 / 8.0);
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: dims.to_vec(),
+            data_type: FLOAT,
+            raw_data: values
+                .flat_map(f32::to_le_bytes)
+                .collect::<Vec<u8>>()
+                .into(),
+            ..TensorProto::default()
+        });
+        self
+    }
+
+    fn save(mut self, output: &str, shape: &[i64]) -> tempfile::NamedTempFile {
+        self.graph.output.push(port(output, shape));
+        let model = ModelProto {
+            ir_version: 8,
+            graph: Some(self.graph),
+            opset_import: vec![OperatorSetIdProto {
+                version: 17,
+                ..OperatorSetIdProto::default()
+            }],
+            ..ModelProto::default()
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), model.encode_to_vec()).unwrap();
+        file
+    }
+}
+
+/// One integer, or several.
+fn attribute(name: &str, values: &[i64]) -> AttributeProto {
+    let several = ["kernel_shape", "strides", "pads", "perm"].contains(&name);
+    let kind = if several {
+        AttributeType::Ints
+    } else {
+        AttributeType::Int
+    };
+    AttributeProto {
+        name: name.into(),
+        i: if several { 0 } else { values[0] },
+        ints: if several { values.to_vec() } else { Vec::new() },
+        r#type: kind.into(),
+        ..AttributeProto::default()
+    }
+}
+
+fn port(name: &str, shape: &[i64]) -> ValueInfoProto {
+    let dim = shape.iter().map(|&size| DimensionProto {
+        value: Some(match size {
+            0 => Dimension::Name("N".into()),
+            size => Dimension::Size(size),
+        }),
+    });
+    ValueInfoProto {
+        name: name.into(),
+        r#type: Some(TypeProto {
+            tensor_type: Some(TensorTypeProto {
+                elem_type: FLOAT,
+                shape: Some(ShapeProto { dim: dim.collect() }),
+            }),
+        }),
+    }
+}
+
+fn load(file: &tempfile::NamedTempFile, engine: EngineKind) -> Result<Featurizer, String> {
+    let mut settings = Settings::default();
+    settings.flags.engine = engine;
+    Featurizer::load(&TINY, file.path(), settings).map_err(|error| error.to_string())
+}
+
+/// So many pictures with all values different.
+fn pictures(count: usize) -> Vec<Vec<u8>> {
+    let value = |picture: usize, i: usize| ((picture * 31 + i * 13) % 101) as f32 / 50.0 - 1.0;
+    let picture = |p| {
+        (0..108)
+            .flat_map(move |i| value(p, i).to_le_bytes())
+            .collect()
+    };
+    (0..count).map(picture).collect()
+}
+
+fn features(model: &mut Featurizer, inputs: &[Vec<u8>]) -> Vec<Vec<f32>> {
+    let batch = Batch {
+        data_type: DataType::Floats,
+        inputs: inputs.iter().map(Vec::as_slice).collect(),
+    };
+    let outputs = model.predict(&batch).unwrap();
+    let floats = outputs.into_iter().map(|output| match output {
+        Ok(Output::Floats(values)) => values,
+        other => panic!("{other:?} is not floats"),
+    });
+    floats.collect()
+}
+
+#[track_caller]
+fn assert_close(one: &[Vec<f32>], other: &[Vec<f32>]) {
+    assert_eq!(one.len(), other.len());
+    for (one, other) in one.iter().zip(other) {
+        assert_eq!(one.len(), other.len());
+        for (a, b) in one.iter().zip(other) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+}
+
+/// Every operation that both engines have, and ReLUs in place and not.
+fn everything(batch: i64) -> tempfile::NamedTempFile {
+    File::new([batch, 3, 6, 6])
+        .weight("w1", &[6, 1, 3, 3])
+        .weight("b1", &[6])
+        .weight("w2", &[4, 6, 1, 3])
+        .weight("w3", &[5, 20])
+        .weight("b3", &[5])
+        .weight("w4", &[5, 3])
+        .node(
+            "Conv",
+            "images w1 b1",
+            "c1",
+            &[
+                ("pads", &[1, 1, 1, 1]),
+                ("group", &[3]),
+                ("strides", &[1, 1]),
+            ],
+        )
+        .node("Relu", "c1", "r1", &[])
+        .node(
+            "MaxPool",
+            "r1",
+            "p1",
+            &[
+                ("kernel_shape", &[3, 2]),
+                ("strides", &[2, 2]),
+                ("pads", &[1, 0, 1, 0]),
+            ],
+        )
+        .node(
+            "AveragePool",
+            "c1",
+            "p2",
+            &[
+                ("kernel_shape", &[3, 2]),
+                ("strides", &[2, 2]),
+                ("pads", &[1, 0, 1, 0]),
+                ("count_include_pad", &[1]),
+            ],
+        )
+        .node("Add", "p1 p2", "a1", &[])
+        .node("Conv", "a1 w2", "c2", &[("pads", &[0, 1, 0, 1])])
+        .node("Relu", "c2", "r2", &[])
+        .node("Concat", "a1 r2 c2", "j1", &[("axis", &[1])])
+        .node("GlobalAveragePool", "j1", "g1", &[])
+        .node("Dropout", "g1", "d1", &[])
+        .node("Flatten", "d1", "f0", &[("axis", &[1])])
+        .node("Flatten", "r2", "f1", &[])
+        .node("GlobalAveragePool", "r2", "g2", &[])
+        .node("Flatten", "g2", "f2", &[])
+        .node("Add", "f2 f2", "f3", &[])
+        .node("Concat", "f0 f3 f2", "f4", &[("axis", &[-1])])
+        .weight("w5", &[20, 22])
+        .node("Gemm", "f4 w5", "e1", &[("transB", &[1])])
+        .node("Relu", "e1", "e2", &[])
+        .node("Gemm", "e2 w3 b3", "e3", &[("transB", &[1])])
+        .node("Gemm", "e3 w4", "e4", &[])
+        .node("Identity", "e4", "features", &[])
+        .save("features", &[batch, 3])
+}
+
+#[test]
+fn every_operation_is_the_same_on_every_engine() {
+    let file = everything(0);
+    let inputs = pictures(5);
+    let expected = features(&mut load(&file, EngineKind::Ort).unwrap(), &inputs);
+    assert!(expected[0] != expected[1] && expected[0].len() == 3);
+    for engine in EngineKind::in_this_build() {
+        let mut model = load(&file, engine).unwrap();
+        assert_close(&features(&mut model, &inputs), &expected);
+        assert_close(&features(&mut model, &inputs[2..3]), &expected[2..3]);
+    }
+}
+
+#[test]
+fn a_network_that_takes_two_pictures_a_call_answers_any_number() {
+    let (any, two) = (everything(0), everything(2));
+    let inputs = pictures(5);
+    for engine in EngineKind::in_this_build() {
+        let expected = features(&mut load(&any, engine).unwrap(), &inputs);
+        let mut model = load(&two, engine).unwrap();
+        for count in [1, 2, 4, 5, 3] {
+            assert_close(&features(&mut model, &inputs[..count]), &expected[..count]);
+        }
+        assert!(features(&mut model, &[]).is_empty());
+    }
+}
+
+#[test]
+fn a_network_with_channels_last_sees_the_same_pictures() {
+    let first = File::new([0, 3, 6, 6])
+        .node("Flatten", "images", "features", &[])
+        .save("features", &[0, 108]);
+    let last = File::new([0, 6, 6, 3])
+        .node("Transpose", "images", "first", &[("perm", &[0, 3, 1, 2])])
+        .node("Flatten", "first", "features", &[])
+        .save("features", &[0, 108]);
+    let inputs = pictures(2);
+    for engine in EngineKind::in_this_build() {
+        let planes = features(&mut load(&first, engine).unwrap(), &inputs);
+        let pixels = features(&mut load(&last, engine).unwrap(), &inputs);
+        assert_close(&planes, &pixels);
+        // Value 108 is x * 3 + channel of line 0 in what was sent, channel * 36 + x here.
+        let sent = f32::from_le_bytes(inputs[0][4 * 7..][..4].try_into().unwrap());
+        assert!((planes[0][36 + 2] - sent).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn an_operation_that_an_engine_does_not_have_is_named() {
+    let strange = File::new([0, 3, 6, 6])
+        .node("Frobnicate", "images", "features", &[])
+        .save("features", &[0, 3]);
+    let attribute = File::new([0, 3, 6, 6])
+        .node("Flatten", "images", "features", &[("frob", &[1])])
+        .save("features", &[0, 108]);
+    let missing = File::new([0, 3, 6, 6])
+        .node("Relu", "nothing", "features", &[])
+        .save("features", &[0, 108]);
+    for engine in EngineKind::in_this_build() {
+        for (file, named) in [
+            (&strange, "Frobnicate"),
+            (&attribute, "frob"),
+            (&missing, "nothing"),
+        ] {
+            let error = load(file, engine).err().unwrap();
+            assert!(error.contains(named), "{engine:?}: {error}");
+        }
+    }
+}
