@@ -50,14 +50,13 @@ struct Network {
 /// Makes the networks that are missing in `dir`, with random weights, or all of them.
 pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
     for network in &NETWORKS {
-        let artifact = network.seeded();
         match network.found(dir) {
-            Some(found) if !force && (found.trained || found == artifact) => {
+            Some(found) if !force && network.keeps(&found) => {
                 let path = network.path(dir);
                 println!("{}: present, {}", path.display(), found.provenance);
             }
             _ => {
-                network.write(dir, &network.draw(), &artifact)?;
+                network.write(dir, &network.draw(), &network.seeded())?;
                 if !force {
                     network.warn_of_classifier(dir);
                 }
@@ -120,6 +119,11 @@ impl Network {
         let metadata = fs::read(self.metadata(dir)).ok()?;
         let artifact = serde_json::from_slice(&metadata).ok()?;
         self.path(dir).exists().then_some(artifact)
+    }
+
+    /// Whether an artifact that is there may stay: weights of one's own may, and random ones as they are drawn today.
+    fn keeps(&self, found: &Artifact) -> bool {
+        found.trained || *found == self.seeded()
     }
 
     fn seeded(&self) -> Artifact {
@@ -231,4 +235,60 @@ fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     fs::write(&unfinished, bytes)
         .and_then(|()| fs::rename(&unfinished, path))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_of_ones_own_become_an_artifact_as_seeded_ones_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let inception = &inception::NETWORK;
+        let mut weights = inception.draw();
+        inception
+            .write(folder.path(), &weights, &inception.seeded())
+            .unwrap();
+        let seeded = fs::read(folder.path().join("inception.onnx")).unwrap();
+
+        // What torchvision's state dict has beyond what the network is made of.
+        for name in [
+            "fc.weight",
+            "AuxLogits.fc.bias",
+            "Mixed_5b.branch1x1.bn.num_batches_tracked",
+        ] {
+            weights.insert(name.into(), vec![1], [0.0]);
+        }
+        let file = folder.path().join("own.safetensors");
+        weights.save(&file).unwrap();
+        let own = folder.path().join("own");
+        fs::create_dir(&own).unwrap();
+        convert(&own, std::slice::from_ref(&file), None).unwrap();
+        assert!(fs::read(own.join("inception.onnx")).unwrap() == seeded);
+        let artifact = inception.found(&own).unwrap();
+        let provenance = format!("own.safetensors (SHA-256 {})", sha256(&file).unwrap());
+        assert!(artifact.provenance.ends_with(&provenance), "{artifact:?}");
+        assert!(artifact.trained);
+    }
+
+    #[test]
+    fn own_weights_and_todays_seeded_ones_are_kept_and_older_seeded_ones_are_not() {
+        let vgg = &vgg::NETWORK;
+        let mut found = vgg.seeded();
+        assert!(vgg.keeps(&found));
+        found.provenance.push_str(", as drawn last year");
+        assert!(!vgg.keeps(&found));
+        found.trained = true;
+        assert!(vgg.keeps(&found));
+    }
+
+    #[test]
+    fn a_file_is_named_with_its_sha_256() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "abc").unwrap();
+        assert_eq!(
+            sha256(file.path()).unwrap(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
 }

@@ -174,3 +174,82 @@ fn dtype(torch: DType) -> Dtype {
         DType::Bool => Dtype::BOOL,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// Made by `tests/state_dicts.py`.
+    const FILES: [&str; 3] = ["legacy.pth", "zip.pth", "state_dict.safetensors"];
+
+    fn path(file: &str) -> PathBuf {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data")).join(file)
+    }
+
+    #[test]
+    fn both_formats_of_torch_and_safetensors_hold_the_same_values() {
+        for file in FILES {
+            let dict = StateDict::read(&path(file)).unwrap();
+            let expected: [(&str, &[usize], &[f32]); 6] = [
+                ("whole", &[2, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
+                ("transposed", &[3, 2], &[0.0, 3.0, 1.0, 4.0, 2.0, 5.0]),
+                ("part", &[2], &[2.0, 3.0]),
+                ("parameter", &[1], &[7.0]),
+                ("half", &[2], &[0.5, -2.0]),
+                ("brain", &[1], &[1.5]),
+            ];
+            for (name, shape, values) in expected {
+                let tensor = dict.get(name).unwrap();
+                assert!(
+                    tensor.is_float() && tensor.shape() == shape,
+                    "{file}: {name}"
+                );
+                let floats: Vec<_> = f32s(&dict.floats(name).unwrap()).collect();
+                assert_eq!(floats, values, "{file}: {name}");
+            }
+            assert_eq!(dict.names().count(), 7);
+            assert!(!dict.get("batches").unwrap().is_float());
+            let error = dict.floats("batches").unwrap_err().to_string();
+            assert_eq!(error, "batches is I64, not float32");
+        }
+    }
+
+    /// Reads a file and all of its values.
+    fn read_all(path: &Path) -> anyhow::Result<()> {
+        let dict = StateDict::read(path)?;
+        let mut tensors = dict.0.values();
+        tensors.try_for_each(|tensor| tensor.bytes().map(|_| ()))
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in FILES {
+            let whole = fs::read(path(file)).unwrap();
+            let cut = folder.path().join(file);
+            for length in (0..whole.len()).step_by(13) {
+                fs::write(&cut, &whole[..length]).unwrap();
+                assert!(read_all(&cut).is_err(), "{length} bytes of {file}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_corrupted_is_never_a_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        for file in FILES {
+            let whole = fs::read(path(file)).unwrap();
+            let corrupted = folder.path().join(file);
+            let mut errors = 0;
+            for place in 0..whole.len() {
+                let mut bytes = whole.clone();
+                bytes[place] ^= 0xff;
+                fs::write(&corrupted, bytes).unwrap();
+                errors += usize::from(read_all(&corrupted).is_err());
+            }
+            assert!(errors > 0, "{file}");
+        }
+    }
+}
