@@ -4,19 +4,23 @@
 use std::{fs, path::PathBuf};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use featurizer::{Featurizer, Settings};
+use featurizer::{EngineKind, Featurizer, Settings};
 use model::{Batch, DataType, InputError, Model, Output};
+use testkit::{Answer, Reference};
 
 fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }
 
-fn load() -> Featurizer {
-    let settings = Settings {
-        data_type: DataType::Strings,
+fn settings(data_type: DataType) -> Settings {
+    Settings {
+        data_type,
         threads: 2,
         ..Settings::default()
-    };
+    }
+}
+
+fn load(settings: Settings) -> Featurizer {
     let artifact = root().join("artifacts/inception.onnx");
     inception::load(&artifact, settings).expect("run `make artifacts`")
 }
@@ -40,29 +44,10 @@ fn features(model: &mut Featurizer, inputs: &[&str]) -> Vec<Result<Vec<f32>, Inp
 }
 
 #[test]
-fn photographs_have_the_same_features_in_a_batch_as_alone() {
-    let mut model = load();
-    let photographs = ["rocket.jpg", "coffee.png", "camera.png"].map(photograph);
-    let inputs = photographs.each_ref().map(String::as_str);
-    let batch = features(&mut model, &inputs);
-    for (input, together) in inputs.iter().zip(&batch) {
-        let alone = features(&mut model, &[input]).remove(0).unwrap();
-        let largest = alone.iter().copied().fold(0.0, f32::max);
-        assert_eq!(alone.len(), 2048);
-        for (alone, together) in alone.iter().zip(together.as_ref().unwrap()) {
-            assert!(
-                (alone - together).abs() <= 1e-5 * largest,
-                "{alone} {together}"
-            );
-        }
-    }
-}
-
-#[test]
 fn random_weights_still_tell_photographs_apart() {
     let photographs = ["rocket.jpg", "coffee.png", "camera.png"].map(photograph);
     let inputs = photographs.each_ref().map(String::as_str);
-    let features: Vec<_> = features(&mut load(), &inputs)
+    let features: Vec<_> = features(&mut load(settings(DataType::Strings)), &inputs)
         .into_iter()
         .map(Result::unwrap)
         .collect();
@@ -90,7 +75,7 @@ fn random_weights_still_tell_photographs_apart() {
 
 #[test]
 fn a_bad_picture_fails_alone() {
-    let mut model = load();
+    let mut model = load(settings(DataType::Strings));
     let photographs = ["rocket.jpg", "coffee.png"].map(photograph);
     let [rocket, coffee] = photographs.each_ref().map(String::as_str);
     let good = features(&mut model, &[rocket, coffee]);
@@ -104,4 +89,32 @@ fn a_bad_picture_fails_alone() {
         "{bad}"
     );
     assert!(features(&mut model, &[]).is_empty());
+}
+
+/// For each engine of this build, torchvision's features and its own, of the same photographs.
+fn answers() -> Vec<(Reference, Vec<Answer>)> {
+    let engines = EngineKind::in_this_build().into_iter();
+    let ask = |engine| {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference.npy");
+        let reference = Reference::load(299, file);
+        let mut settings = settings(DataType::Floats);
+        settings.flags.engine = engine;
+        let answers = reference.ask(&mut load(settings));
+        (reference, answers)
+    };
+    engines.map(ask).collect()
+}
+
+#[test]
+fn features_are_torchvisions_in_batches_of_1_3_and_8() {
+    for (reference, answers) in answers() {
+        reference.assert_torchvisions(&answers);
+    }
+}
+
+#[test]
+fn features_depend_neither_on_neighbours_nor_on_the_size_of_the_batch() {
+    for (reference, answers) in answers() {
+        reference.assert_independent(&answers);
+    }
 }

@@ -1,4 +1,5 @@
-//! What tests share: a frontend in this process, and peers that say exactly the frames that a test wants.
+//! What tests share: a frontend in this process, peers that say exactly the frames that a test wants, and what
+//! torchvision computes of photographs.
 //!
 //! Every wait ends after [`PATIENCE`] with a panic that says what did not come.
 #![allow(
@@ -12,8 +13,10 @@ use std::time::Duration;
 use frontend::{Frontend, Ports, Settings};
 
 mod peer;
+mod reference;
 
 pub use peer::Peer;
+pub use reference::{Answer, Reference};
 
 /// How long to wait for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(10);

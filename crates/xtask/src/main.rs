@@ -10,7 +10,14 @@ use clap::{Parser, Subcommand};
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
-        Chore::Artifacts { dir, force } => artifacts::make(&dir, force),
+        Chore::Artifacts {
+            dir,
+            weights,
+            network,
+            ..
+        } if !weights.is_empty() => artifacts::convert(&dir, &weights, network.as_deref()),
+        Chore::Artifacts { dir, force, .. } => artifacts::make(&dir, force),
+        Chore::StateDicts { dir } => artifacts::save_state_dicts(&dir),
     }
 }
 
@@ -29,8 +36,21 @@ enum Chore {
         #[arg(long, default_value_os_t = workspace().join("artifacts"))]
         dir: PathBuf,
         /// Make those anew that are present.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "weights")]
         force: bool,
+        /// Make only the network whose weights these are, in place of the one that is there: a state dict of
+        /// torchvision's vgg16 or inception_v3, as a .pth or .safetensors file. May be given again.
+        #[arg(long, value_name = "FILE")]
+        weights: Vec<PathBuf>,
+        /// Which network the weights are of, if the names in the file do not tell.
+        #[arg(long, requires = "weights", value_parser = networks::NAMES)]
+        network: Option<String>,
+    },
+    /// Write the networks' seeded weights as torchvision state dicts, .safetensors: for reference values.
+    #[command(name = "state_dicts")]
+    StateDicts {
+        /// The folder to write them in.
+        dir: PathBuf,
     },
 }
 

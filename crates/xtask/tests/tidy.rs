@@ -25,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("svm", &["container", "model"]),
     ("lgbm", &["container", "model"]),
     ("noop", &["container", "model"]),
-    ("testkit", &["frontend", "transport", "wire"]),
+    ("testkit", &["frontend", "model", "transport", "wire"]),
     ("benches", &["featurizer", "model", "transport", "wire"]),
     (
         "xtask",

@@ -41,6 +41,7 @@ fn total_memory(gpu: u32, visible: Option<&str>) -> Result<u64, String> {
 
 /// What an engine says when it cannot use a GPU, with what to do about it.
 pub(crate) fn explain(reason: &str) -> String {
+    let reason = reason.trim();
     let lower = reason.to_lowercase();
     let about = |words: &[&str]| words.iter().any(|words| lower.contains(words));
     let advice = if about(&["not enabled in this build", "provider is not available"]) {

@@ -1,13 +1,12 @@
 //! A network under construction: operations one after the other, with the shapes that they make.
 
-use rand_distr::{Distribution, Normal};
-use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng};
-
 use onnx::{
     AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, GraphProto, ModelProto,
     NodeProto, OperatorSetIdProto, ShapeProto, TensorProto, TensorTypeProto, TypeProto,
     ValueInfoProto,
 };
+
+use super::layer::Layer;
 
 /// A network from `images`, `[N, 3, side, side]`, to `features`, `[N, features]`; all float32.
 pub(crate) struct Graph {
@@ -15,7 +14,7 @@ pub(crate) struct Graph {
     input: ValueInfoProto,
     output: Option<ValueInfoProto>,
     nodes: Vec<NodeProto>,
-    parameters: Vec<Parameter>,
+    layers: Vec<Layer>,
 }
 
 /// What flows from one operation to others: a name, and channels, height and width for each picture.
@@ -82,12 +81,6 @@ impl Window {
 /// What ONNX calls an operation, and its constant arguments.
 type Operation = (&'static str, Vec<AttributeProto>);
 
-/// A parameter that is yet to be drawn.
-struct Parameter {
-    name: String,
-    dims: Vec<usize>,
-}
-
 impl Graph {
     /// A network without operations, and its input.
     pub(crate) fn new(name: &'static str, side: usize) -> (Graph, Value) {
@@ -100,36 +93,38 @@ impl Graph {
             input: value_info(&images.name, &images.shape),
             output: None,
             nodes: Vec::new(),
-            parameters: Vec::new(),
+            layers: Vec::new(),
         };
         (graph, images)
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// Number of parameters, all tensors together.
-    pub(crate) fn parameters(&self) -> usize {
-        self.parameters.iter().map(Parameter::len).sum()
+    /// The layers with weights, in the order in which they were added.
+    pub(crate) fn layers(&self) -> &[Layer] {
+        &self.layers
     }
 
     /// A convolution with a bias, and ReLU.
     pub(crate) fn conv(&mut self, name: &str, channels: usize, window: Window, x: &Value) -> Value {
-        let [height, width] = window.kernel;
-        let inputs = self.with_parameters(name, x, &[channels, x.shape[0], height, width]);
-        let [height, width] = window.sizes(x);
-        let operation = ("Conv", window.attributes());
-        let sum = self.node(name, operation, inputs, [channels, height, width]);
-        self.relu(name, &sum)
+        self.convolution(Layer::new(name, dims(channels, window, x)), window, x)
+    }
+
+    /// A convolution, batch normalisation, and ReLU: the layers `name.conv` and `name.bn` of a state dict.
+    pub(crate) fn conv_norm(
+        &mut self,
+        name: &str,
+        channels: usize,
+        window: Window,
+        x: &Value,
+    ) -> Value {
+        let layer = Layer::normalised(name, dims(channels, window, x));
+        self.convolution(layer, window, x)
     }
 
     /// A fully connected layer with a bias, and ReLU.
     pub(crate) fn dense(&mut self, name: &str, features: usize, x: &Value) -> Value {
-        let inputs = self.with_parameters(name, x, &[features, x.shape.iter().product()]);
+        let layer = Layer::new(name, vec![features, x.shape.iter().product()]);
         let operation = ("Gemm", vec![integer("transB", 1)]);
-        let sum = self.node(name, operation, inputs, [features, 1, 1]);
-        self.relu(name, &sum)
+        self.weighted(layer, operation, x, [features, 1, 1])
     }
 
     /// The largest value in each window.
@@ -174,14 +169,8 @@ impl Graph {
         self
     }
 
-    /// The network with random parameters: the same for the same seed.
-    pub(crate) fn model(&self, seed: u64) -> ModelProto {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
-        let initializer = self
-            .parameters
-            .iter()
-            .map(|p| p.draw(&mut random))
-            .collect();
+    /// The network with the weights of its layers.
+    pub(crate) fn model(&self, initializer: Vec<TensorProto>) -> ModelProto {
         ModelProto {
             ir_version: 8,
             producer_name: "xtask".into(),
@@ -199,34 +188,32 @@ impl Graph {
         }
     }
 
-    fn relu(&mut self, name: &str, x: &Value) -> Value {
+    fn convolution(&mut self, layer: Layer, window: Window, x: &Value) -> Value {
+        let [height, width] = window.sizes(x);
+        let shape = [layer.outputs(), height, width];
+        self.weighted(layer, ("Conv", window.attributes()), x, shape)
+    }
+
+    /// An operation on `x`, a weight and a bias; and ReLU.
+    fn weighted(
+        &mut self,
+        layer: Layer,
+        operation: Operation,
+        x: &Value,
+        shape: [usize; 3],
+    ) -> Value {
+        let name = layer.name().to_owned();
+        let inputs = vec![x.name.clone(), layer.weight(), layer.bias()];
+        self.layers.push(layer);
+        let sum = self.node(&name, operation, inputs, shape);
         let operation = ("Relu", Vec::new());
-        self.node(
-            &format!("{name}.relu"),
-            operation,
-            vec![x.name.clone()],
-            x.shape,
-        )
+        self.node(&format!("{name}.relu"), operation, vec![sum.name], shape)
     }
 
     fn pool(&mut self, name: &str, operation: Operation, window: Window, x: &Value) -> Value {
         let [height, width] = window.sizes(x);
         let shape = [x.shape[0], height, width];
         self.node(name, operation, vec![x.name.clone()], shape)
-    }
-
-    /// Declares a layer's weight and bias; the names of the operation's inputs.
-    fn with_parameters(&mut self, name: &str, x: &Value, dims: &[usize]) -> Vec<String> {
-        let [weight, bias] = [format!("{name}.weight"), format!("{name}.bias")];
-        self.parameters.push(Parameter {
-            name: weight.clone(),
-            dims: dims.to_vec(),
-        });
-        self.parameters.push(Parameter {
-            name: bias.clone(),
-            dims: vec![dims[0]],
-        });
-        vec![x.name.clone(), weight, bias]
     }
 
     fn node(
@@ -248,34 +235,10 @@ impl Graph {
     }
 }
 
-impl Parameter {
-    fn len(&self) -> usize {
-        self.dims.iter().product()
-    }
-
-    /// He initialisation (He et al., 2015): weights are normal with variance `2 / inputs of a unit`, so that ReLU
-    /// layers keep the size of what flows through them; biases, the tensors of one dimension, are zero.
-    fn draw(&self, random: &mut Xoshiro256PlusPlus) -> TensorProto {
-        let raw_data = if self.dims.len() == 1 {
-            vec![0; 4 * self.len()]
-        } else {
-            let inputs: usize = self.dims[1..].iter().product();
-            let deviation = (2.0 / inputs as f32).sqrt();
-            let normal =
-                Normal::new(0.0, deviation).expect("a deviation is finite: there are inputs");
-            let values = normal.sample_iter(random).take(self.len());
-            let mut bytes = Vec::with_capacity(4 * self.len());
-            bytes.extend(values.flat_map(f32::to_le_bytes));
-            bytes
-        };
-        TensorProto {
-            dims: self.dims.iter().map(|&size| size as i64).collect(),
-            data_type: FLOAT,
-            name: self.name.clone(),
-            raw_data: raw_data.into(),
-            ..TensorProto::default()
-        }
-    }
+/// The shape of the weight of a convolution.
+fn dims(channels: usize, window: Window, x: &Value) -> Vec<usize> {
+    let [height, width] = window.kernel;
+    vec![channels, x.shape[0], height, width]
 }
 
 fn integer(name: &str, value: i64) -> AttributeProto {
@@ -313,40 +276,5 @@ fn value_info(name: &str, shape: &[usize]) -> ValueInfoProto {
                 shape: Some(ShapeProto { dim }),
             }),
         }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn weights(seed: u64) -> Vec<f32> {
-        let (mut graph, images) = Graph::new("tiny", 8);
-        let x = graph.conv("conv", 128, Window::square(3), &images);
-        assert_eq!(x.shape, [128, 6, 6]);
-        let model = graph.model(seed);
-        let weight = &model.graph.unwrap().initializer[0];
-        assert_eq!(weight.name, "conv.weight");
-        let (values, _) = weight.raw_data.as_chunks::<4>();
-        values
-            .iter()
-            .map(|&bytes| f32::from_le_bytes(bytes))
-            .collect()
-    }
-
-    #[test]
-    fn weights_keep_the_size_of_what_flows_through_a_relu() {
-        let weights = weights(1);
-        let variance = weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32;
-        assert!(
-            (variance * 27.0 - 2.0).abs() < 0.2,
-            "27 inputs, variance {variance}"
-        );
-    }
-
-    #[test]
-    fn a_seed_gives_the_same_weights_again() {
-        assert_eq!(weights(1), weights(1));
-        assert_ne!(weights(1), weights(2));
     }
 }

@@ -1,13 +1,25 @@
 //! Inception V3 up to its last pooling, as torchvision's `inception_v3` computes it in evaluation.
 //!
 //! Source: Szegedy et al. (2016), and torchvision/models/inception.py for what the paper leaves open. There each
-//! convolution is followed by a batch normalisation, which is linear in evaluation: here it is folded into the weights
-//! and a bias, under the name of the convolution.
+//! convolution is followed by a batch normalisation, which is linear in evaluation: it is folded into the convolution.
 
-use super::graph::{Graph, Value, Window};
+use super::{
+    Network,
+    graph::{Graph, Value, Window},
+};
+
+/// Inception V3, and what torchvision's has beyond it.
+pub(crate) const NETWORK: Network = Network {
+    name: "inception",
+    torchvision: "inception_v3",
+    graph,
+    unused: &["AuxLogits.", "fc."],
+    classifier: "lgbm.txt",
+    seed: 2,
+};
 
 /// The network, from `[N, 3, 299, 299]` to `[N, 2048]`.
-pub(crate) fn graph() -> Graph {
+fn graph() -> Graph {
     let (mut graph, images) = Graph::new("inception", 299);
     let mut x = stem(&mut graph, images);
     for (name, pooled) in [("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)] {
@@ -46,12 +58,12 @@ const fn tall(height: usize) -> Window {
 
 fn stem(graph: &mut Graph, images: Value) -> Value {
     let mut x = images;
-    x = graph.conv("Conv2d_1a_3x3.conv", 32, HALVING, &x);
-    x = graph.conv("Conv2d_2a_3x3.conv", 32, THREE, &x);
-    x = graph.conv("Conv2d_2b_3x3.conv", 64, SAME_3, &x);
+    x = graph.conv_norm("Conv2d_1a_3x3", 32, HALVING, &x);
+    x = graph.conv_norm("Conv2d_2a_3x3", 32, THREE, &x);
+    x = graph.conv_norm("Conv2d_2b_3x3", 64, SAME_3, &x);
     x = graph.max_pool("maxpool1", HALVING, &x);
-    x = graph.conv("Conv2d_3b_1x1.conv", 80, ONE, &x);
-    x = graph.conv("Conv2d_4a_3x3.conv", 192, THREE, &x);
+    x = graph.conv_norm("Conv2d_3b_1x1", 80, ONE, &x);
+    x = graph.conv_norm("Conv2d_4a_3x3", 192, THREE, &x);
     graph.max_pool("maxpool2", HALVING, &x)
 }
 
@@ -155,8 +167,8 @@ impl<'g> Block<'g> {
     }
 
     fn layer(&mut self, x: &Value, (name, channels, window): Layer) -> Value {
-        let name = format!("{}.{name}.conv", self.name);
-        self.graph.conv(&name, channels, window, x)
+        let name = format!("{}.{name}", self.name);
+        self.graph.conv_norm(&name, channels, window, x)
     }
 
     fn branch(&mut self, layers: &[Layer]) -> Value {
@@ -188,6 +200,6 @@ mod tests {
     fn inception_has_as_many_parameters_as_torchvisions() {
         // torchvision's has 23,834,568 without the auxiliary classifier, of which its last layer, left out here, has
         // 1000 x 2049. A batch normalisation's two parameters per channel are folded into one bias: 17,216 channels.
-        assert_eq!(graph().parameters(), 23_834_568 - 1000 * 2049 - 17_216);
+        assert_eq!(NETWORK.parameters(), 23_834_568 - 1000 * 2049 - 17_216);
     }
 }

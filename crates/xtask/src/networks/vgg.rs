@@ -2,13 +2,26 @@
 //!
 //! Source: Simonyan and Zisserman (2015), table 1. The parameters have torchvision's names.
 
-use super::graph::{Graph, Window};
+use super::{
+    Network,
+    graph::{Graph, Window},
+};
+
+/// VGG-16, and what torchvision's has beyond it.
+pub(crate) const NETWORK: Network = Network {
+    name: "vgg",
+    torchvision: "vgg16",
+    graph,
+    unused: &["classifier.6."],
+    classifier: "svm.safetensors",
+    seed: 1,
+};
 
 /// Channels and number of the convolutions of each block; a pooling follows each.
 const BLOCKS: [(usize, usize); 5] = [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)];
 
 /// The network, from `[N, 3, 224, 224]` to `[N, 4096]`.
-pub(crate) fn graph() -> Graph {
+fn graph() -> Graph {
     let (mut graph, mut x) = Graph::new("vgg", 224);
     // torchvision numbers convolutions, ReLUs and poolings in one sequence.
     let mut layer = 0;
@@ -35,7 +48,7 @@ mod tests {
     #[test]
     fn vgg_has_as_many_parameters_as_the_paper_says() {
         // Configuration D has 138,357,544, of which the classifier's last layer, left out here, has 1000 x 4097.
-        assert_eq!(graph().parameters(), 138_357_544 - 1000 * 4097);
-        assert_eq!(graph().parameters(), 134_260_544);
+        assert_eq!(NETWORK.parameters(), 138_357_544 - 1000 * 4097);
+        assert_eq!(NETWORK.parameters(), 134_260_544);
     }
 }
