@@ -44,6 +44,7 @@ fn network(dir: &Path, graph: &Graph, seed: u64, force: bool) -> anyhow::Result<
             "seeded random weights (He initialisation, seed {seed}): its output is no answer"
         ),
         trained: false,
+        ..Artifact::default()
     };
     write(&path, &bytes)?;
     write(&metadata, &serde_json::to_vec_pretty(&artifact)?)?;
