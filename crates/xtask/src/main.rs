@@ -1,16 +1,23 @@
 //! Chores of the project; `cargo xtask --help` lists them.
 
 mod artifacts;
-mod classifiers;
 mod networks;
+mod photographs;
+mod train;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use train::Classifier;
+
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Artifacts { dir, force } => artifacts::make(&dir, force),
+        Chore::Train { source, model, dir } => match model {
+            Some(one) => train::train(&[one], &source, &dir),
+            None => train::train(&Classifier::ALL, &source, &dir),
+        },
     }
 }
 
@@ -26,12 +33,28 @@ enum Chore {
     /// Make the models' artifacts that are missing: seeded networks, and classifiers trained on their features.
     Artifacts {
         /// The folder to make them in.
-        #[arg(long, default_value_os_t = workspace().join("artifacts"))]
+        #[arg(long, default_value_os_t = artifacts_folder())]
         dir: PathBuf,
         /// Make those anew that are present.
         #[arg(long)]
         force: bool,
     },
+    /// Train svm and lgbm to tell labelled pictures apart, and test them on pictures that were held out.
+    Train {
+        #[command(flatten)]
+        source: train::Source,
+        /// Only this one
+        #[arg(long, value_enum)]
+        model: Option<Classifier>,
+        /// The folder to write artifacts, held-out features and their labels to.
+        #[arg(long, default_value_os_t = artifacts_folder())]
+        dir: PathBuf,
+    },
+}
+
+/// Where model servers look for their artifacts.
+fn artifacts_folder() -> PathBuf {
+    workspace().join("artifacts")
 }
 
 /// The root of the workspace: cargo says at run time where this package is; a binary started by hand takes the

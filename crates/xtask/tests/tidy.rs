@@ -28,7 +28,15 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("benches", &["model", "transport", "wire"]),
     (
         "xtask",
-        &["featurizer", "inception", "lgbm", "model", "svm", "vgg"],
+        &[
+            "container",
+            "featurizer",
+            "inception",
+            "lgbm",
+            "model",
+            "svm",
+            "vgg",
+        ],
     ),
 ];
 
