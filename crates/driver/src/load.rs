@@ -1,7 +1,8 @@
-//! Client threads that keep a bounded number of queries in flight: a closed loop.
+//! Client threads that keep a bounded number of queries in flight: a closed loop, for some time or over every input once.
 
 use std::{
     collections::HashMap,
+    fmt::Display,
     sync::{
         OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -11,9 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::DataType;
+use model::{DataType, Output};
 use transport::Frame;
-use wire::query::{Answer, Connected, Request, encode_connect};
+use wire::query::{Answer, Connected, Request, Status, encode_connect};
 
 use crate::{
     Error,
@@ -35,6 +36,9 @@ pub struct Load<'a> {
     pub clients: usize,
     /// Queries in flight, over all clients; at least one each.
     pub in_flight: usize,
+    /// Each input is sent exactly once, and what the model answers is kept. Then duration and warm-up mean nothing: all
+    /// of it is the window.
+    pub once: bool,
     /// How long queries are sent, warm-up included.
     pub duration: Duration,
     /// The shortest warm-up; the longest is half the duration.
@@ -77,7 +81,7 @@ pub struct Measured {
     pub warm: bool,
 }
 
-/// Sends `inputs` in turn until the duration is over, waits for the answers that are missing, and counts.
+/// Sends `inputs` in turn until the duration is over, or each once, waits for the answers that are missing, and counts.
 ///
 /// `watch` is called on this thread, and decides when the window opens: not before the shortest warm-up, and after half
 /// the duration at the latest. [`Totals::seconds`](crate::stats::Totals) is the length of the window, or of the warm-up before it.
@@ -151,9 +155,14 @@ fn collect(
     Ok((all, warm))
 }
 
+/// No run is as long: a window that closes then is open until the run ends.
+const FOREVER: Duration = Duration::from_secs(365 * 86_400);
+
 /// What the clients and the watching thread know in common.
 struct Shared {
     began: Instant,
+    /// From here on, silence ends the run.
+    drains: Instant,
     closes: Instant,
     opens: OnceLock<Instant>,
     stop: AtomicBool,
@@ -164,10 +173,18 @@ struct Shared {
 impl Shared {
     fn begin(load: &Load<'_>) -> Shared {
         let began = Instant::now();
+        let (opens, drains, closes) = match load.once {
+            true => (OnceLock::from(began), began, began + FOREVER),
+            false => {
+                let closes = began + load.duration;
+                (OnceLock::new(), closes, closes)
+            }
+        };
         Shared {
             began,
-            closes: began + load.duration,
-            opens: OnceLock::new(),
+            drains,
+            closes,
+            opens,
             stop: AtomicBool::new(false),
             answered: AtomicU64::new(0),
             patience: load.patience,
@@ -208,7 +225,11 @@ struct Client {
     connected: Connected,
     app: String,
     input_type: DataType,
+    /// All inputs, or those of which it sends each once.
     inputs: Vec<Frame>,
+    /// The number of its first input among all.
+    first: usize,
+    once: bool,
     share: usize,
     next_id: u32,
     message: Vec<Frame>,
@@ -230,8 +251,12 @@ impl Client {
         let spare = usize::from(index < load.in_flight % load.clients);
         let mut inputs = inputs.to_vec();
         // Each client begins elsewhere, so that a batch of several clients' queries is no repetition.
-        let offset = index * inputs.len() / load.clients;
-        inputs.rotate_left(offset);
+        let first = index * inputs.len() / load.clients;
+        let next = (index + 1) * inputs.len() / load.clients;
+        inputs.rotate_left(first);
+        if load.once {
+            inputs.truncate(next - first);
+        }
         Ok(Client {
             answers,
             requests: dealer(context, &load.requests)?,
@@ -239,6 +264,8 @@ impl Client {
             app: load.app.to_owned(),
             input_type: load.input_type,
             inputs,
+            first,
+            once: load.once,
             share: load.in_flight / load.clients + spare,
             next_id: 0,
             message: Vec::new(),
@@ -252,7 +279,7 @@ impl Client {
         let mut now = Instant::now();
         let mut last_answer = now;
         loop {
-            while now < shared.closes && self.pending.len() < self.share {
+            while self.has_more(shared, now) && self.pending.len() < self.share {
                 self.send(shared, now)?;
             }
             if shared.stopped() {
@@ -265,8 +292,8 @@ impl Client {
                 continue;
             }
             let patience = shared.patience.max(2 * self.slowest);
-            let silent_since = last_answer.max(shared.closes);
-            if now >= shared.closes
+            let silent_since = last_answer.max(shared.drains);
+            if now >= shared.drains
                 && (self.pending.is_empty() || now - silent_since.min(now) > patience)
             {
                 break;
@@ -275,6 +302,13 @@ impl Client {
             now = Instant::now();
         }
         Ok(self.settle(shared))
+    }
+
+    fn has_more(&self, shared: &Shared, now: Instant) -> bool {
+        match self.once {
+            true => (self.next_id as usize) < self.inputs.len(),
+            false => now < shared.closes,
+        }
     }
 
     fn send(&mut self, shared: &Shared, now: Instant) -> Result<(), Error> {
@@ -297,17 +331,24 @@ impl Client {
     }
 
     fn receive(&mut self, shared: &Shared, now: Instant) -> Result<(), Error> {
-        let answer = Answer::decode(&self.message).map_err(|error| {
+        let unreadable = |error: &dyn Display| {
             Error::Failed(format!(
                 "the frontend sent an answer that cannot be read ({error}): it is of another version than this driver; \
                  build both from one commit"
             ))
-        })?;
+        };
+        let answer = Answer::decode(&self.message).map_err(|error| unreadable(&error))?;
         // An answer that nobody waits for is one that came twice.
         if let Some(sent) = self.pending.remove(&answer.request_id) {
             shared.answered.fetch_add(1, Relaxed);
             self.slowest = self.slowest.max(sent.until(now));
             self.tally.answered(&shared.span(), sent, now, &answer);
+            if self.once && answer.status == Status::Ok {
+                let output = Output::read(answer.output_type, answer.output);
+                let output = output.map_err(|error| unreadable(&error))?;
+                let input = self.first + answer.request_id as usize;
+                self.tally.outputs.push((input, output));
+            }
         }
         Ok(())
     }
