@@ -13,6 +13,7 @@ use model::DataType;
 use crate::{
     Error,
     cores::{self, Cores},
+    labels,
     machine::workspace,
     models::{self, InputKind, KnownModel},
 };
@@ -176,7 +177,11 @@ fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
         )));
     }
     let (input_dir, labels) = match flags.accuracy {
-        true => labelled(model, &flags).map(|(inputs, labels)| (Some(inputs), Some(labels)))?,
+        true => {
+            let artifact = flags.model_path.as_deref().map(Path::new);
+            let files = labels::locate(model, flags.input_dir, artifact, flags.labels)?;
+            (Some(files.0), Some(files.1))
+        }
         false => (flags.input_dir, None),
     };
     let duration = match labels {
@@ -208,27 +213,6 @@ fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
         results_dir: results_dir(flags.results_dir)?,
         command_line,
     })
-}
-
-/// The inputs of an accuracy run and their labels: those that are named, or those that training wrote beside the artifact.
-fn labelled(model: &KnownModel, flags: &Flags) -> Result<(PathBuf, PathBuf), Error> {
-    if !model.is_classifier() {
-        return Err(Error::Usage(format!(
-            "--accuracy is for svm and lgbm: {} does not name classes, so there is no right answer",
-            model.name
-        )));
-    }
-    let beside = || match &flags.model_path {
-        Some(artifact) => Path::new(artifact).with_extension("npy"),
-        None => {
-            let artifacts = workspace().unwrap_or_default().join("artifacts");
-            artifacts.join(format!("{}.npy", model.name))
-        }
-    };
-    let inputs = flags.input_dir.clone().unwrap_or_else(beside);
-    let labels = flags.labels.clone();
-    let labels = labels.unwrap_or_else(|| inputs.with_extension("labels.txt"));
-    Ok((inputs, labels))
 }
 
 /// Numbers of things: from one up to far more than any machine holds.
@@ -383,26 +367,5 @@ mod tests {
                 other => panic!("{line}: {other:?}"),
             }
         }
-    }
-
-    #[test]
-    fn an_accuracy_run_takes_what_training_wrote_unless_told_otherwise() {
-        let files = |line: &str| {
-            let settings = parsed(line).unwrap();
-            let shown = |path: Option<PathBuf>| path.unwrap().display().to_string();
-            (shown(settings.input_dir), shown(settings.labels))
-        };
-        let (inputs, labels) = files("-m svm --accuracy");
-        assert!(inputs.ends_with("artifacts/svm.npy"), "{inputs}");
-        assert!(labels.ends_with("artifacts/svm.labels.txt"), "{labels}");
-        let named = |inputs: &str, labels: &str| (inputs.to_owned(), labels.to_owned());
-        assert_eq!(
-            files("-m lgbm --accuracy --model_path my/own.txt"),
-            named("my/own.npy", "my/own.labels.txt")
-        );
-        assert_eq!(
-            files("-m lgbm --accuracy --input-dir a.npy --labels b.txt"),
-            named("a.npy", "b.txt")
-        );
     }
 }

@@ -15,7 +15,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use transport::Frame;
 
-use crate::{Error, cli::Settings, models::InputKind};
+use crate::{Error, cli::Settings, labels, models::InputKind};
 
 /// What the clients send, in turn.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Inputs {
             (Some(_), Some(labels)) => format!(", labels from {}", labels.display()),
         };
         let labels = settings.labels.as_deref();
-        let labels = labels.map_or(Ok(Vec::new()), |file| read_labels(file, inputs.len()))?;
+        let labels = labels.map_or(Ok(Vec::new()), |file| labels::read(file, inputs.len()))?;
         let kind = settings.input_type;
         Ok(Inputs {
             description: format!(
@@ -218,27 +218,6 @@ fn rows(path: &Path, length: usize, most: usize) -> Result<Made, Error> {
     let inputs = values.chunks_exact(length);
     let inputs = inputs.map(|row| floats(row.iter().copied())).collect();
     Ok((inputs, format!("rows of {}", path.display())))
-}
-
-/// A label per line, for as many inputs.
-fn read_labels(path: &Path, inputs: usize) -> Result<Vec<String>, Error> {
-    let unusable = |why: String| {
-        Error::Usage(format!(
-            "{} {why}: --labels takes a text file with the label of every input, one per line, as `cargo xtask train` \
-             writes it",
-            path.display()
-        ))
-    };
-    let text =
-        fs::read_to_string(path).map_err(|error| unusable(format!("cannot be read ({error})")))?;
-    let labels: Vec<_> = text.lines().map(str::to_owned).collect();
-    match labels.len() == inputs {
-        true => Ok(labels),
-        false => Err(unusable(format!(
-            "has {} labels for {inputs} inputs",
-            labels.len()
-        ))),
-    }
 }
 
 fn vectors(mut random: Xoshiro256PlusPlus, length: usize) -> Made {

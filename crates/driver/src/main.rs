@@ -40,10 +40,11 @@ fn main() -> ExitCode {
 
 /// What has to be said at the end, and the exit status: success if every iteration is of what was asked for.
 fn verdict(results: &[PointResult]) -> ExitCode {
-    let differing = results
+    // An unanswered query is a fault of its own.
+    let mut answered = results
         .iter()
-        .filter_map(PointResult::accuracy)
-        .find(|run| run.differs());
+        .filter(|result| result.totals.ok == result.totals.sent);
+    let differing = answered.find_map(|result| result.accuracy().filter(|run| run.differs()));
     if let Some(run) = differing {
         let _ = writeln!(
             stderr(),

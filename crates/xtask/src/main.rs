@@ -5,14 +5,24 @@ mod networks;
 mod photographs;
 mod train;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
 use train::Classifier;
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().chore {
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> anyhow::Result<()> {
+    match chore {
         Chore::Artifacts { dir, force } => artifacts::make(&dir, force),
         Chore::Train { source, model, dir } => match model {
             Some(one) => train::train(&[one], &source, &dir),

@@ -157,7 +157,9 @@ mod tests {
         let classes = ["cat", "owl"].map(str::to_owned);
         let error = examples(&[0, 0, 1]).split(&classes, 0.5, 1).unwrap_err();
         assert!(
-            error.to_string().starts_with("class owl has 1 usable"),
+            error
+                .to_string()
+                .starts_with("class owl has too few usable pictures (1)"),
             "{error}"
         );
     }

@@ -37,8 +37,8 @@ impl Pictures {
         }
         ensure!(
             found.classes.len() >= 2,
-            "{} has {} folders in it: training takes one per class, two at least, named like the class, with its JPEG and \
-             PNG files in it",
+            "{} has too few folders in it ({}): training takes one per class, two at least, named like the class, with its \
+             JPEG and PNG files in it",
             folder.display(),
             found.classes.len()
         );
@@ -70,7 +70,7 @@ impl fmt::Display for Pictures {
         write!(f, "{}: {files} pictures of {classes} classes", self.name)?;
         match self.others {
             0 => Ok(()),
-            others => write!(f, " (and {others} files that are neither JPEG nor PNG)"),
+            others => write!(f, " (left alone, as neither JPEG nor PNG: {others})"),
         }
     }
 }
@@ -79,7 +79,7 @@ impl fmt::Display for Pictures {
 pub(crate) fn enough(class: &str, pictures: usize) -> anyhow::Result<()> {
     ensure!(
         pictures >= 2,
-        "class {class} has {pictures} usable pictures: two are needed, one to learn from and one to test with"
+        "class {class} has too few usable pictures ({pictures}): two are needed, one to learn from and one to test with"
     );
     Ok(())
 }
@@ -164,7 +164,7 @@ mod tests {
         assert!(
             found
                 .to_string()
-                .ends_with("4 pictures of 2 classes (and 1 files that are neither JPEG nor PNG)")
+                .ends_with("4 pictures of 2 classes (left alone, as neither JPEG nor PNG: 1)")
         );
     }
 
@@ -173,16 +173,16 @@ mod tests {
         for (files, says) in [
             (
                 &["cat/a.png", "cat/b.png"][..],
-                "has 1 folders in it: training takes one per class",
+                "has too few folders in it (1): training takes one per class",
             ),
-            (&["a.png", "b.png"], "has 0 folders"),
+            (&["a.png", "b.png"], "folders in it (0)"),
             (
                 &["cat/a.png", "cat/b.png", "dog/x.txt"],
-                "class dog has 0 usable pictures",
+                "class dog has too few usable pictures (0)",
             ),
             (
                 &["cat/a.png", "cat/b.png", "dog/a.png"],
-                "class dog has 1 usable pictures",
+                "class dog has too few usable pictures (1)",
             ),
             (
                 &["cat/a.png", "cat/b.png", "dog/old/a.png"],
