@@ -1,6 +1,11 @@
 //! The command line: flags as typed, checked and turned into [`Settings`].
 
-use std::{ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Parser;
 use model::DataType;
@@ -8,6 +13,7 @@ use model::DataType;
 use crate::{
     Error,
     cores::{self, Cores},
+    labels,
     machine::workspace,
     models::{self, InputKind, KnownModel},
 };
@@ -22,7 +28,7 @@ pub struct Settings {
     pub model: &'static KnownModel,
     /// The type of its inputs.
     pub input_type: DataType,
-    /// How long each iteration is under load, its warm-up included.
+    /// How long each iteration is under load, its warm-up included; zero in an accuracy run, which ends by itself.
     pub duration: Duration,
     /// Maximum batch sizes to try.
     pub batch_sizes: Vec<usize>,
@@ -50,6 +56,8 @@ pub struct Settings {
     pub model_path: Option<String>,
     /// Where the inputs come from; `None`: seeded random ones.
     pub input_dir: Option<PathBuf>,
+    /// The labels of the inputs: then this is an accuracy run, which sends each once.
+    pub labels: Option<PathBuf>,
     /// The seed of random inputs.
     pub seed: u64,
     /// Where results go; it exists.
@@ -114,12 +122,19 @@ struct Flags {
     #[arg(long = "slo_ms", value_name = "MS", help_heading = LOAD)]
     slo_ms: Option<String>,
     /// Real inputs: a folder of JPEG and PNG files (vgg, inception) or an .npy file of float rows (svm, lgbm)
-    /// [default: seeded random ones]
+    /// [default: seeded random ones; with --accuracy, artifacts/MODEL.npy]
     #[arg(long = "input_dir", value_name = "PATH", help_heading = LOAD)]
     input_dir: Option<PathBuf>,
     /// floats or strings, where the model takes both [default: strings for inception, floats for the others]
     #[arg(long = "input_type", env = "CLIPPER_INPUT_TYPE", value_name = "TYPE", help_heading = LOAD)]
     input_type: Option<String>,
+    /// Accuracy run (svm, lgbm): sends every labelled input once, counts the right answers and compares them with the
+    /// artifact's offline evaluation; measures no speed
+    #[arg(long, conflicts_with = "duration", help_heading = LOAD)]
+    accuracy: bool,
+    /// The inputs' labels, one per line [default: NAME.labels.txt beside the inputs NAME.npy]
+    #[arg(long, value_name = "FILE", requires = "accuracy", help_heading = LOAD)]
+    labels: Option<PathBuf>,
     /// Seed of the random inputs
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
     seed: u64,
@@ -143,9 +158,10 @@ Examples:
   driver -m inception --input_dir ~/photographs       real pictures
   driver -m svm -c 2-7 -r 1 2 3 -p 1 2 -b 32          replicas on cores of their own
   driver -m noop -b 32 -d 5                           what frontend and protocol cost
+  driver -m svm --accuracy -r 1 2 -b 1 32             are the served answers right?
 
-Exit status: 0 every query answered by the model, 1 something failed or was not answered,
-2 a flag that makes no sense, 130 stopped by Ctrl-C.";
+Exit status: 0 every query answered by the model, 1 something failed, was not answered or is not as
+accurate as the artifact's offline evaluation, 2 a flag that makes no sense, 130 stopped by Ctrl-C.";
 
 /// Reads the command line. `--help` and what clap refuses end the process here.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Settings, Error> {
@@ -176,6 +192,18 @@ fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
             model.name
         )));
     }
+    let (input_dir, labels) = match flags.accuracy {
+        true => {
+            let artifact = flags.model_path.as_deref().map(Path::new);
+            let files = labels::locate(model, flags.input_dir, artifact, flags.labels)?;
+            (Some(files.0), Some(files.1))
+        }
+        false => (flags.input_dir, None),
+    };
+    let duration = match labels {
+        Some(_) => Duration::ZERO,
+        None => time("--duration_seconds", &flags.duration, 1.0)?,
+    };
     Ok(Settings {
         model,
         input_type: model.input_type(flags.input_type.as_deref())?,
@@ -183,7 +211,7 @@ fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
         gpus: gpu_list(model, flags.model_gpus.as_deref().unwrap_or_default())?,
         cpu_beyond_gpus: flags.cpu_beyond_gpus,
         gpu_mem_frac: share("--gpu_mem_frac", &flags.gpu_mem_frac)?,
-        duration: duration("--duration_seconds", &flags.duration, 1.0)?,
+        duration,
         batch_sizes: numbers("--batch_sizes", &flags.batch_sizes)?,
         num_replicas: numbers("--num_replicas", &flags.num_replicas)?,
         model_cpus: flags.model_cpus.as_deref().map(core_list).transpose()?,
@@ -195,11 +223,12 @@ fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
             .map(|text| number("--in_flight", text))
             .transpose()?,
         slo: (flags.slo_ms.as_deref())
-            .map(|text| duration("--slo_ms", text, 1e-3))
+            .map(|text| time("--slo_ms", text, 1e-3))
             .transpose()?
             .unwrap_or(NO_OBJECTIVE),
         model_path: flags.model_path,
-        input_dir: flags.input_dir,
+        input_dir,
+        labels,
         seed: flags.seed,
         results_dir: results_dir(flags.results_dir)?,
         command_line,
@@ -245,7 +274,7 @@ fn core_list(pieces: &[String]) -> Result<Cores, Error> {
 }
 
 /// A time of at least a millisecond and at most a year, given in units of `unit` seconds.
-fn duration(flag: &str, text: &str, unit: f64) -> Result<Duration, Error> {
+fn time(flag: &str, text: &str, unit: f64) -> Result<Duration, Error> {
     text.trim()
         .parse::<f64>()
         .ok()
@@ -380,6 +409,8 @@ mod tests {
             ("-m lgbm --engine ort", "no engine to choose"),
             ("-m svm --input_type strings", "floats"),
             ("-m noop --input_dir .", "--input_dir"),
+            ("-m vgg --accuracy", "vgg does not name classes"),
+            ("-m noop --accuracy", "noop does not name classes"),
         ] {
             match parsed(line) {
                 Err(Error::Usage(message)) => assert!(message.contains(named), "{line}: {message}"),

@@ -15,7 +15,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use transport::Frame;
 
-use crate::{Error, cli::Settings, models::InputKind};
+use crate::{Error, cli::Settings, labels, models::InputKind};
 
 /// What the clients send, in turn.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Inputs {
     pub frames: Vec<Frame>,
     /// What they are, in words.
     pub description: String,
+    /// Their labels in an accuracy run; else empty.
+    pub labels: Vec<String>,
     input_type: DataType,
 }
 
@@ -36,16 +38,27 @@ impl Inputs {
         let (inputs, what) = match (settings.model.input, &settings.input_dir) {
             (InputKind::Picture(side), Some(folder)) => pictures(folder, side, strings)?,
             (InputKind::Picture(side), None) => noise(random, side, strings),
-            (InputKind::Vector(length), Some(file)) => rows(file, length)?,
+            (InputKind::Vector(length), Some(file)) => {
+                // An accuracy run is about all of them.
+                let most = if settings.labels.is_some() {
+                    usize::MAX
+                } else {
+                    ROWS
+                };
+                rows(file, length, most)?
+            }
             (InputKind::Vector(length), None) => vectors(random, length),
             (InputKind::Anything(length), _) => anything(random, length, settings.input_type),
         };
         let bytes: usize = inputs.iter().map(Vec::len).sum();
         let each = bytes.div_ceil(inputs.len());
-        let origin = match settings.input_dir {
-            None => format!(", seed {}", settings.seed),
-            Some(_) => String::new(),
+        let origin = match (&settings.input_dir, &settings.labels) {
+            (None, _) => format!(", seed {}", settings.seed),
+            (Some(_), None) => String::new(),
+            (Some(_), Some(labels)) => format!(", labels from {}", labels.display()),
         };
+        let labels = settings.labels.as_deref();
+        let labels = labels.map_or(Ok(Vec::new()), |file| labels::read(file, inputs.len()))?;
         let kind = settings.input_type;
         Ok(Inputs {
             description: format!(
@@ -53,6 +66,7 @@ impl Inputs {
                 inputs.len()
             ),
             frames: inputs.into_iter().map(Frame::from).collect(),
+            labels,
             input_type: kind,
         })
     }
@@ -172,7 +186,7 @@ fn noise(mut random: Xoshiro256PlusPlus, side: u32, strings: bool) -> Made {
     )
 }
 
-fn rows(path: &Path, length: usize) -> Result<Made, Error> {
+fn rows(path: &Path, length: usize, most: usize) -> Result<Made, Error> {
     let unusable = |why: String| {
         Error::Usage(format!(
             "--input_dir {} {why}; name an .npy file of float32 or float64 with shape [rows, {length}]",
@@ -190,7 +204,7 @@ fn rows(path: &Path, length: usize) -> Result<Made, Error> {
             array.order()
         )));
     }
-    let wanted = length * ROWS;
+    let wanted = length.saturating_mul(most);
     let values: Result<Vec<f32>, _> = match array.try_data::<f32>() {
         Ok(data) => data.take(wanted).collect(),
         Err(array) => array
@@ -316,19 +330,52 @@ mod tests {
         assert_eq!(pixels[..6], [255.0, 128.0, 0.0, 255.0, 128.0, 0.0]);
     }
 
-    #[test]
-    fn rows_of_an_npy_file_are_floats_whatever_their_precision() {
+    /// Counts on in float64.
+    fn write_rows(path: &Path, rows: u32) {
         use npyz::WriterBuilder;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("rows.npy");
         let mut writer = npyz::WriteOptions::<f64>::new()
             .default_dtype()
-            .shape(&[3, 2048])
-            .writer(File::create(&path).unwrap())
+            .shape(&[rows.into(), 2048])
+            .writer(File::create(path).unwrap())
             .begin_nd()
             .unwrap();
-        writer.extend((0..3 * 2048).map(f64::from)).unwrap();
+        writer.extend((0..rows * 2048).map(f64::from)).unwrap();
         writer.finish().unwrap();
+    }
+
+    #[test]
+    fn an_accuracy_run_has_a_label_for_every_row_however_many_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.npy");
+        write_rows(&path, 1030);
+        let line = format!("-m lgbm --input_dir {}", path.display());
+        assert_eq!(prepare(&line).unwrap().frames.len(), 1024);
+        let error = prepare(&format!("{line} --accuracy")).unwrap_err();
+        assert!(
+            error.to_string().contains("rows.labels.txt cannot be read"),
+            "{error}"
+        );
+        let labels =
+            |count: usize| fs::write(path.with_extension("labels.txt"), "a cat\n".repeat(count));
+        labels(1029).unwrap();
+        let error = prepare(&format!("{line} --accuracy")).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("has 1029 labels for 1030 inputs"),
+            "{error}"
+        );
+        labels(1030).unwrap();
+        let inputs = prepare(&format!("{line} --accuracy")).unwrap();
+        assert_eq!((inputs.frames.len(), inputs.labels.len()), (1030, 1030));
+        assert_eq!(inputs.labels[7], "a cat");
+    }
+
+    #[test]
+    fn rows_of_an_npy_file_are_floats_whatever_their_precision() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.npy");
+        write_rows(&path, 3);
         let inputs = prepare(&format!("-m lgbm --input_dir {}", path.display())).unwrap();
         assert_eq!(inputs.frames.len(), 3);
         assert_eq!(values(&inputs.frames[1])[..2], [2048.0, 2049.0]);

@@ -2,7 +2,7 @@
 //!
 //! It measures from outside, over the protocol that every client speaks. In the order in which a sweep uses them:
 //!
-//! - [`cli`], [`models`], [`cores`], [`plan`], [`inputs`]: what is asked for, checked before anything starts.
+//! - [`cli`], [`models`], [`cores`], [`plan`], [`inputs`], [`labels`]: what is asked for, checked before anything starts.
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each.
 //! - [`measure`]: one iteration from start to tear-down.
@@ -13,6 +13,7 @@ pub mod cli;
 pub mod cores;
 mod error;
 pub mod inputs;
+pub mod labels;
 pub mod launch;
 pub mod load;
 pub mod machine;

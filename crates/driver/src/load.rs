@@ -1,7 +1,8 @@
-//! Client threads that keep a bounded number of queries in flight: a closed loop.
+//! Client threads that keep a bounded number of queries in flight: a closed loop, for some time or over every input once.
+
+mod client;
 
 use std::{
-    collections::HashMap,
     sync::{
         OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -13,11 +14,12 @@ use std::{
 
 use model::DataType;
 use transport::Frame;
-use wire::query::{Answer, Connected, Request, encode_connect};
+
+use client::Client;
 
 use crate::{
     Error,
-    stats::{Sent, Span, Tally},
+    stats::{Span, Tally},
 };
 
 /// What to send, where to and for how long.
@@ -35,6 +37,9 @@ pub struct Load<'a> {
     pub clients: usize,
     /// Queries in flight, over all clients; at least one each.
     pub in_flight: usize,
+    /// Each input is sent exactly once, and what the model answers is kept. Then duration and warm-up mean nothing: all
+    /// of it is the window.
+    pub once: bool,
     /// How long queries are sent, warm-up included.
     pub duration: Duration,
     /// The shortest warm-up; the longest is half the duration.
@@ -77,7 +82,7 @@ pub struct Measured {
     pub warm: bool,
 }
 
-/// Sends `inputs` in turn until the duration is over, waits for the answers that are missing, and counts.
+/// Sends `inputs` in turn until the duration is over, or each once, waits for the answers that are missing, and counts.
 ///
 /// `watch` is called on this thread, and decides when the window opens: not before the shortest warm-up, and after half
 /// the duration at the latest. [`Totals::seconds`](crate::stats::Totals) is the length of the window, or of the warm-up before it.
@@ -151,9 +156,14 @@ fn collect(
     Ok((all, warm))
 }
 
+/// No run is as long: a window that closes then is open until the run ends.
+const FOREVER: Duration = Duration::from_secs(365 * 86_400);
+
 /// What the clients and the watching thread know in common.
 struct Shared {
     began: Instant,
+    /// From here on, silence ends the run.
+    drains: Instant,
     closes: Instant,
     opens: OnceLock<Instant>,
     stop: AtomicBool,
@@ -164,10 +174,18 @@ struct Shared {
 impl Shared {
     fn begin(load: &Load<'_>) -> Shared {
         let began = Instant::now();
+        let (opens, drains, closes) = match load.once {
+            true => (OnceLock::from(began), began, began + FOREVER),
+            false => {
+                let closes = began + load.duration;
+                (OnceLock::new(), closes, closes)
+            }
+        };
         Shared {
             began,
-            closes: began + load.duration,
-            opens: OnceLock::new(),
+            drains,
+            closes,
+            opens,
             stop: AtomicBool::new(false),
             answered: AtomicU64::new(0),
             patience: load.patience,
@@ -199,172 +217,4 @@ impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.stop.store(true, Relaxed);
     }
-}
-
-/// One client: two sockets, the queries it has in flight, and its counts.
-struct Client {
-    answers: zmq::Socket,
-    requests: zmq::Socket,
-    connected: Connected,
-    app: String,
-    input_type: DataType,
-    inputs: Vec<Frame>,
-    share: usize,
-    next_id: u32,
-    message: Vec<Frame>,
-    /// The queries in flight, by their ids.
-    pending: HashMap<u32, Sent>,
-    tally: Tally,
-    slowest: Duration,
-}
-
-impl Client {
-    fn connect(
-        context: &zmq::Context,
-        load: &Load<'_>,
-        inputs: &[Frame],
-        index: usize,
-    ) -> Result<Client, Error> {
-        let mut answers = dealer(context, &load.answers)?;
-        let connected = handshake(&mut answers, &load.answers)?;
-        let spare = usize::from(index < load.in_flight % load.clients);
-        let mut inputs = inputs.to_vec();
-        // Each client begins elsewhere, so that a batch of several clients' queries is no repetition.
-        let offset = index * inputs.len() / load.clients;
-        inputs.rotate_left(offset);
-        Ok(Client {
-            answers,
-            requests: dealer(context, &load.requests)?,
-            connected,
-            app: load.app.to_owned(),
-            input_type: load.input_type,
-            inputs,
-            share: load.in_flight / load.clients + spare,
-            next_id: 0,
-            message: Vec::new(),
-            pending: HashMap::new(),
-            tally: Tally::new(),
-            slowest: Duration::ZERO,
-        })
-    }
-
-    fn run(mut self, shared: &Shared) -> Result<Tally, Error> {
-        let mut now = Instant::now();
-        let mut last_answer = now;
-        loop {
-            while now < shared.closes && self.pending.len() < self.share {
-                self.send(shared, now)?;
-            }
-            if shared.stopped() {
-                break;
-            }
-            if transport::recv(&mut self.answers, &mut self.message).map_err(broken)? {
-                now = Instant::now();
-                last_answer = now;
-                self.receive(shared, now)?;
-                continue;
-            }
-            let patience = shared.patience.max(2 * self.slowest);
-            let silent_since = last_answer.max(shared.closes);
-            if now >= shared.closes
-                && (self.pending.is_empty() || now - silent_since.min(now) > patience)
-            {
-                break;
-            }
-            wait(&self.answers)?;
-            now = Instant::now();
-        }
-        Ok(self.settle(shared))
-    }
-
-    fn send(&mut self, shared: &Shared, now: Instant) -> Result<(), Error> {
-        let id = self.next_id;
-        self.next_id = id.wrapping_add(1);
-        self.message.clear();
-        Request {
-            session: Some(self.connected.session),
-            client_id: self.connected.client_id,
-            request_id: id,
-            app: &self.app,
-            input_type: self.input_type,
-            deadline: None,
-            input: &self.inputs[id as usize % self.inputs.len()],
-        }
-        .encode(&mut self.message);
-        self.pending
-            .insert(id, self.tally.sent(&shared.span(), now));
-        transport::send(&mut self.requests, &mut self.message).map_err(broken)
-    }
-
-    fn receive(&mut self, shared: &Shared, now: Instant) -> Result<(), Error> {
-        let answer = Answer::decode(&self.message).map_err(|error| {
-            Error::Failed(format!(
-                "the frontend sent an answer that cannot be read ({error}): it is of another version than this driver; \
-                 build both from one commit"
-            ))
-        })?;
-        // An answer that nobody waits for is one that came twice.
-        if let Some(sent) = self.pending.remove(&answer.request_id) {
-            shared.answered.fetch_add(1, Relaxed);
-            self.slowest = self.slowest.max(sent.until(now));
-            self.tally.answered(&shared.span(), sent, now, &answer);
-        }
-        Ok(())
-    }
-
-    /// Counts what is left unanswered.
-    fn settle(mut self, shared: &Shared) -> Tally {
-        for sent in self.pending.into_values() {
-            self.tally.unanswered(sent, shared.stopped());
-        }
-        self.tally
-    }
-}
-
-fn dealer(context: &zmq::Context, endpoint: &str) -> Result<zmq::Socket, Error> {
-    let open = || {
-        let socket = context.socket(zmq::DEALER)?;
-        // What is in flight is bounded above; nothing may block or be dropped here.
-        socket.set_sndhwm(0)?;
-        socket.set_rcvhwm(0)?;
-        socket.set_linger(0)?;
-        socket.connect(endpoint)?;
-        Ok(socket)
-    };
-    open().map_err(broken)
-}
-
-fn handshake(socket: &mut zmq::Socket, endpoint: &str) -> Result<Connected, Error> {
-    const LIMIT: Duration = Duration::from_secs(10);
-    let mut message = Vec::new();
-    encode_connect(&mut message);
-    transport::send(socket, &mut message).map_err(broken)?;
-    let began = Instant::now();
-    while !transport::recv(socket, &mut message).map_err(broken)? {
-        if began.elapsed() > LIMIT {
-            return Err(Error::Failed(format!(
-                "no frontend answered at {endpoint} within {} s: see its log",
-                LIMIT.as_secs()
-            )));
-        }
-        wait(socket)?;
-    }
-    Connected::decode(&message).map_err(|error| {
-        Error::Failed(format!(
-            "what answers at {endpoint} does not speak the native dialect ({error}): build frontend and driver from \
-             one commit"
-        ))
-    })
-}
-
-/// Until there is something to receive, for 20 ms at most: then the caller looks at the time.
-fn wait(socket: &zmq::Socket) -> Result<(), Error> {
-    match socket.poll(zmq::POLLIN, 20) {
-        Ok(_) | Err(zmq::Error::EINTR) => Ok(()),
-        Err(error) => Err(broken(error)),
-    }
-}
-
-fn broken(error: zmq::Error) -> Error {
-    Error::Failed(format!("the driver's own ZeroMQ socket failed: {error}"))
 }

@@ -30,26 +30,41 @@ fn main() -> ExitCode {
     let ended = prepare().and_then(|sweep| run(&sweep, &mut results));
     report::table(&results);
     match ended {
-        Ok(()) => match results
-            .iter()
-            .filter(|result| !result.is_complete())
-            .count()
-        {
-            0 => ExitCode::SUCCESS,
-            failed => {
-                let _ = writeln!(
-                    stderr(),
-                    "driver: {failed} of {} iterations are not of what was asked for: see the notes under the table",
-                    results.len()
-                );
-                ExitCode::FAILURE
-            }
-        },
+        Ok(()) => verdict(&results),
         Err(error) => {
             let _ = writeln!(stderr(), "driver: {error}");
             ExitCode::from(error.exit_status())
         }
     }
+}
+
+/// What has to be said at the end, and the exit status: success if every iteration is of what was asked for.
+fn verdict(results: &[PointResult]) -> ExitCode {
+    // An unanswered query is a fault of its own.
+    let mut answered = results
+        .iter()
+        .filter(|result| result.totals.ok == result.totals.sent);
+    let differing = answered.find_map(|result| result.accuracy().filter(|run| run.differs()));
+    if let Some(run) = differing {
+        let _ = writeln!(
+            stderr(),
+            "driver: the served answers are not as right as the artifact's offline evaluation says: {run}; either these are \
+             other inputs than that was made with, or serving changes answers"
+        );
+    }
+    let failed = results
+        .iter()
+        .filter(|result| !result.is_complete())
+        .count();
+    if failed == 0 {
+        return ExitCode::SUCCESS;
+    }
+    let _ = writeln!(
+        stderr(),
+        "driver: {failed} of {} iterations are not of what was asked for: see the notes under the table",
+        results.len()
+    );
+    ExitCode::FAILURE
 }
 
 /// Everything that can be found wrong before a process is started. Prints the plan once it is sound.
@@ -87,7 +102,7 @@ fn run(sweep: &Sweep, results: &mut Vec<PointResult>) -> Result<(), Error> {
         cores::confine(&sweep.plan.other_cores)
             .map_err(|error| Error::Failed(format!("cannot pin the driver: {error}")))?;
     }
-    let mut progress = ProgressLine::new(sweep.plan.points.len(), sweep.settings.duration);
+    let mut progress = ProgressLine::new(&sweep.settings, &sweep.plan, &sweep.inputs);
     for point in &sweep.plan.points {
         progress.begin(point);
         let slot = Slot::take(&sweep.settings.results_dir)?;

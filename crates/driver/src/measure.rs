@@ -25,8 +25,7 @@ use crate::{
     machine::{Machine, Versions},
     plan::{Pinning, Plan, Point},
     results::{
-        ClientMetrics, DriverConfig, Latency, NodeConfig, PointResult, ReplicaResult, Slot,
-        TimeBreakdown,
+        AccuracyRun, DriverConfig, NodeConfig, Outcome, PointResult, ReplicaResult, Slot, Speed,
     },
 };
 
@@ -84,6 +83,7 @@ impl Sweep {
             input_type: self.settings.input_type,
             clients: self.settings.num_clients,
             in_flight: point.in_flight,
+            once: self.settings.labels.is_some(),
             duration: self.settings.duration,
             warm_up: self.plan.warm_up,
             patience: Duration::from_secs(30),
@@ -116,33 +116,28 @@ impl Sweep {
         &self,
         point: &Point,
         deployment: &mut Deployment,
-        measured: Measured,
+        mut measured: Measured,
     ) -> Result<PointResult, Error> {
-        let Measured {
-            mut tally,
-            span,
-            warm,
-        } = measured;
-        // Never zero: the rates of a window that did not open are zero.
-        let seconds = tally.totals.seconds.max(f64::MIN_POSITIVE);
-        let arrived = tally.arrived;
         let replicas = deployment.replica_results()?;
+        let outcome = match self.settings.labels {
+            None => Outcome::Speed(Box::new(Speed::new(&mut measured))),
+            Some(_) => Outcome::Accuracy {
+                accuracy_run: AccuracyRun::count(
+                    &measured.tally.outputs,
+                    &self.inputs.labels,
+                    replicas.iter().find_map(ReplicaResult::artifact),
+                )?,
+            },
+        };
         Ok(PointResult {
             node_configs: vec![self.node_config(point)],
             clipper_metrics: deployment.admin.metrics()?,
-            client_metrics: ClientMetrics::new(&mut tally, span.slices(), seconds),
-            warm,
-            totals: tally.totals,
-            warm_up: tally.warm_up,
-            throughput_qps: arrived.ok as f64 / seconds,
-            latency: Latency::new(&tally.latency),
-            mean_batch: (arrived.ok > 0).then(|| arrived.ok as f64 / arrived.batches),
-            batches: arrived.batches,
-            time_breakdown: TimeBreakdown::new(&arrived),
+            outcome,
+            totals: measured.tally.totals,
             replicas_lost: lost(&deployment.registered, &replicas),
             replicas,
             replicas_died: deployment.died(),
-            first_reason: tally.first_reason,
+            first_reason: measured.tally.first_reason,
             pinning: self.plan.pinning.in_words().to_owned(),
             driver: self.driver_config(point, deployment)?,
             machine: self.machine.clone(),

@@ -94,6 +94,11 @@ impl KnownModel {
         })
     }
 
+    /// True if its outputs name classes, which can be right or wrong: the models on vectors of features do.
+    pub fn is_classifier(&self) -> bool {
+        matches!(self.input, InputKind::Vector(_))
+    }
+
     /// The type of input to send: the one asked for, if the model takes it, or its usual one.
     pub fn input_type(&self, asked: Option<&str>) -> Result<DataType, Error> {
         let Some(asked) = asked else {

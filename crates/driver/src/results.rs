@@ -1,5 +1,11 @@
 //! The result file of an iteration: the original's keys, and what is missing there.
 
+mod accuracy;
+mod speed;
+
+pub use accuracy::AccuracyRun;
+pub use speed::{ClientMetrics, Latency, Speed, TimeBreakdown};
+
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -7,8 +13,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hdrhistogram::Histogram;
 use jiff::Zoned;
+use model::Artifact;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::admin::Replica;
@@ -17,7 +23,7 @@ use crate::{
     Error,
     cli::NO_OBJECTIVE,
     machine::{Machine, Versions},
-    stats::{Arrived, Slice, Tally, Totals},
+    stats::Totals,
 };
 
 /// Everything about one iteration.
@@ -27,24 +33,11 @@ pub struct PointResult {
     pub node_configs: Vec<NodeConfig>,
     /// The frontend's own metrics at the end, as it reports them.
     pub clipper_metrics: Value,
-    /// Rates and latencies over the run.
-    pub client_metrics: ClientMetrics,
-    /// False if the measured window opened before every replica had answered some batches.
-    pub warm: bool,
-    /// What became of the queries that were sent inside the measured window.
+    /// What was found: a speed or an accuracy.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// What became of the queries that were sent inside the measured window; of all, in an accuracy run.
     pub totals: Totals,
-    /// What became of those that were sent before it: nothing else here counts them, but none of them may fail either.
-    pub warm_up: Totals,
-    /// Answers by the model that arrived inside the window, over its length: queries a second.
-    pub throughput_qps: f64,
-    /// Of the queries that were sent inside the window and answered by the model; absent if there is none.
-    pub latency: Option<Latency>,
-    /// Mean size of the batches whose answers arrived inside the window; absent if there is none.
-    pub mean_batch: Option<f64>,
-    /// Number of those batches: a fraction where a batch was cut by the window's edge.
-    pub batches: f64,
-    /// Where the time of the answers that arrived inside the window went, in the mean; absent if there is none.
-    pub time_breakdown: Option<TimeBreakdown>,
     /// Every replica that was registered at the end.
     pub replicas: Vec<ReplicaResult>,
     /// Replicas whose process ended before the iteration did.
@@ -62,6 +55,19 @@ pub struct PointResult {
     pub machine: Machine,
     /// What was measured, and by what.
     pub versions: Versions,
+}
+
+/// What an iteration was for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Outcome {
+    /// How fast the model serves.
+    Speed(Box<Speed>),
+    /// How right the answers are; no key of a speed is in its file.
+    Accuracy {
+        /// What was counted.
+        accuracy_run: AccuracyRun,
+    },
 }
 
 /// A deployed model, in the original's words.
@@ -85,49 +91,6 @@ pub struct NodeConfig {
     pub gpus: Vec<usize>,
     /// The maximum batch size.
     pub batch_size: usize,
-}
-
-/// One entry per slice of the window, each a second long or a little more.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ClientMetrics {
-    /// Answers a second.
-    pub thrus: Vec<f64>,
-    /// 99th percentile of the latency in seconds; null where nothing was answered.
-    pub p99_lats: Vec<Option<f64>>,
-    /// Mean latency in seconds; null where nothing was answered.
-    pub mean_lats: Vec<Option<f64>>,
-}
-
-/// Latency in milliseconds, from just before a query is sent until its answer has been received, on a monotonic clock.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Latency {
-    /// Mean.
-    pub mean: f64,
-    /// Median.
-    pub p50: f64,
-    /// 95th percentile.
-    pub p95: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// The longest.
-    pub max: f64,
-    /// All of it: `[microseconds, queries]`, to three figures, ascending.
-    pub histogram: Vec<(u64, u64)>,
-}
-
-/// Mean microseconds per query. The first two add up to its time in the frontend; the last three are a part of `away`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct TimeBreakdown {
-    /// In the frontend, until its batch was sent.
-    pub queued: f64,
-    /// From then until the batch's response came back.
-    pub away: f64,
-    /// In the model server, until the model began.
-    pub waited: f64,
-    /// While the model computed.
-    pub predicting: f64,
-    /// From the model's end until the response was sent.
-    pub replying: f64,
 }
 
 /// A replica, as frontend and kernel see it.
@@ -155,27 +118,57 @@ pub struct DriverConfig {
     pub seed: u64,
     /// What the inputs are, in words.
     pub inputs: String,
-    /// Seconds under load, warm-up included.
+    /// Seconds under load, warm-up included; zero in an accuracy run, which ends by itself.
     pub duration_seconds: f64,
     /// The command line.
     pub command_line: String,
 }
 
+impl ReplicaResult {
+    /// What its artifact is, as far as its model server told.
+    pub fn artifact(&self) -> Option<&Artifact> {
+        self.replica.metadata.as_ref()?.model.artifact.as_ref()
+    }
+}
+
 impl PointResult {
-    /// True if the number is of what was asked for: no replica was lost, some answers came inside the window, and the
-    /// model answered every query, those of the warm-up too. With a latency objective, the default output is an answer
-    /// as well.
+    /// True if the number is of what was asked for: no replica was lost, and the model answered every query, those of the
+    /// warm-up too. A speed needs answers inside the window; with a latency objective, the default output is an answer as
+    /// well. An accuracy must not differ from the artifact's offline evaluation.
     pub fn is_complete(&self) -> bool {
-        let objective = self.has_objective();
-        let answered = |totals: &Totals| {
-            let defaults = if objective { totals.default } else { 0 };
-            totals.sent == totals.ok + defaults
-        };
         !self.lost_replicas()
-            && (objective || self.batches > 0.0)
-            && self.totals.sent > 0
-            && answered(&self.totals)
-            && answered(&self.warm_up)
+            && match &self.outcome {
+                Outcome::Accuracy { accuracy_run } => {
+                    self.totals.ok == accuracy_run.served.of && !accuracy_run.differs()
+                }
+                Outcome::Speed(speed) => {
+                    let objective = self.has_objective();
+                    let answered = |totals: &Totals| {
+                        let defaults = if objective { totals.default } else { 0 };
+                        totals.sent == totals.ok + defaults
+                    };
+                    (objective || speed.batches > 0.0)
+                        && self.totals.sent > 0
+                        && answered(&self.totals)
+                        && answered(&speed.warm_up)
+                }
+            }
+    }
+
+    /// The speed, where that is what was measured.
+    pub fn speed(&self) -> Option<&Speed> {
+        match &self.outcome {
+            Outcome::Speed(speed) => Some(speed),
+            Outcome::Accuracy { .. } => None,
+        }
+    }
+
+    /// The accuracy, where that is what was counted.
+    pub fn accuracy(&self) -> Option<&AccuracyRun> {
+        match &self.outcome {
+            Outcome::Accuracy { accuracy_run } => Some(accuracy_run),
+            Outcome::Speed(_) => None,
+        }
     }
 
     /// True if fewer replicas than asked for worked through the whole iteration.
@@ -187,70 +180,6 @@ impl PointResult {
         let none = NO_OBJECTIVE.as_micros();
         let mut nodes = self.node_configs.iter();
         nodes.any(|node| u128::from(node.slo) != none)
-    }
-}
-
-impl ClientMetrics {
-    /// Reads `count` slices, each `seconds` long; a slice that nobody has counted in is empty.
-    pub fn new(tally: &mut Tally, count: usize, seconds: f64) -> ClientMetrics {
-        let slices: Vec<&Slice> = match count.checked_sub(1) {
-            Some(last) => {
-                tally.slice(last);
-                tally.slices.iter().collect()
-            }
-            None => Vec::new(),
-        };
-        let seconds_of = |micros: f64| micros / 1e6;
-        let of = |slice: &Slice, read: &dyn Fn(&Histogram<u64>) -> f64| {
-            (!slice.latency.is_empty()).then(|| seconds_of(read(&slice.latency)))
-        };
-        ClientMetrics {
-            thrus: slices
-                .iter()
-                .map(|slice| slice.ok as f64 * count as f64 / seconds)
-                .collect(),
-            p99_lats: slices
-                .iter()
-                .map(|slice| of(slice, &|l| l.value_at_quantile(0.99) as f64))
-                .collect(),
-            mean_lats: slices
-                .iter()
-                .map(|slice| of(slice, &|l| l.mean()))
-                .collect(),
-        }
-    }
-}
-
-impl Latency {
-    /// Reads a histogram of microseconds; `None` if it is empty.
-    pub fn new(micros: &Histogram<u64>) -> Option<Latency> {
-        let at = |quantile| micros.value_at_quantile(quantile) as f64 / 1e3;
-        (!micros.is_empty()).then(|| Latency {
-            mean: micros.mean() / 1e3,
-            p50: at(0.5),
-            p95: at(0.95),
-            p99: at(0.99),
-            max: micros.max() as f64 / 1e3,
-            histogram: micros
-                .iter_recorded()
-                .map(|step| (step.value_iterated_to(), step.count_at_value()))
-                .collect(),
-        })
-    }
-}
-
-impl TimeBreakdown {
-    /// Means of the sums; `None` if nothing arrived.
-    pub fn new(arrived: &Arrived) -> Option<TimeBreakdown> {
-        let [queued, away, waited, predicting, replying] =
-            arrived.micros.map(|sum| sum as f64 / arrived.ok as f64);
-        (arrived.ok > 0).then_some(TimeBreakdown {
-            queued,
-            away,
-            waited,
-            predicting,
-            replying,
-        })
     }
 }
 
@@ -323,6 +252,23 @@ pub(crate) mod tests {
         serde_json::from_value(result).unwrap()
     }
 
+    /// The same number of queries, as an accuracy run of an artifact that offline named as many rightly.
+    pub(crate) fn accurate() -> PointResult {
+        let offline = model::Accuracy { right: 97, of: 100 };
+        let accuracy_run = AccuracyRun::new(offline, Some(offline));
+        PointResult {
+            outcome: Outcome::Accuracy { accuracy_run },
+            ..whole()
+        }
+    }
+
+    pub(crate) fn speed(result: &mut PointResult) -> &mut Speed {
+        match &mut result.outcome {
+            Outcome::Speed(speed) => speed,
+            other => panic!("no speed but {other:?}"),
+        }
+    }
+
     fn is_complete(change: impl Fn(&mut PointResult)) -> bool {
         let mut result = whole();
         change(&mut result);
@@ -333,9 +279,9 @@ pub(crate) mod tests {
     fn a_query_that_the_model_did_not_answer_makes_the_iteration_incomplete_even_in_warm_up() {
         assert!(is_complete(|_| ()));
         assert!(!is_complete(|result| result.totals.ok -= 1));
-        assert!(!is_complete(|result| result.warm_up.ok -= 1));
+        assert!(!is_complete(|result| speed(result).warm_up.ok -= 1));
         assert!(!is_complete(|result| result.totals = Totals::default()));
-        assert!(!is_complete(|result| result.batches = 0.0));
+        assert!(!is_complete(|result| speed(result).batches = 0.0));
     }
 
     #[test]
@@ -348,14 +294,59 @@ pub(crate) mod tests {
     fn with_an_objective_the_default_output_is_an_answer() {
         let late = |result: &mut PointResult| {
             (result.totals.ok, result.totals.default) = (0, 100);
-            (result.warm_up.ok, result.warm_up.default) = (99, 1);
-            result.batches = 0.0;
+            let speed = speed(result);
+            (speed.warm_up.ok, speed.warm_up.default) = (99, 1);
+            speed.batches = 0.0;
         };
         assert!(!is_complete(late));
         assert!(is_complete(|result| {
             late(result);
             result.node_configs[0].slo = 20_000;
         }));
+    }
+
+    #[test]
+    fn an_accuracy_run_is_complete_if_every_query_was_answered_and_offline_was_as_right() {
+        let is_complete = |change: fn(&mut PointResult)| {
+            let mut result = accurate();
+            change(&mut result);
+            result.is_complete()
+        };
+        assert!(is_complete(|_| ()));
+        assert!(!is_complete(|result| result.replicas_lost = 1));
+        // A default output is no answer, whatever the objective.
+        assert!(!is_complete(|result| {
+            result.node_configs[0].slo = 20_000;
+            (result.totals.ok, result.totals.default) = (99, 1);
+        }));
+        let against = |offline| {
+            let mut result = accurate();
+            let served = model::Accuracy { right: 97, of: 100 };
+            let accuracy_run = AccuracyRun::new(served, offline);
+            result.outcome = Outcome::Accuracy { accuracy_run };
+            result.is_complete()
+        };
+        assert!(!against(Some(model::Accuracy { right: 98, of: 100 })));
+        // Of other inputs, or of none.
+        assert!(against(Some(model::Accuracy { right: 98, of: 120 })));
+        assert!(against(None));
+    }
+
+    #[test]
+    fn the_file_of_an_accuracy_run_has_no_speed_and_is_read_back() {
+        let json = serde_json::to_value(accurate()).unwrap();
+        for key in ["throughput_qps", "client_metrics", "latency", "mean_batch"] {
+            assert_eq!(json.get(key), None);
+            let speed = serde_json::to_value(whole()).unwrap();
+            assert!(speed.get(key).is_some(), "{key}");
+        }
+        assert_eq!(json["accuracy_run"]["right"], 97);
+        assert_eq!(json["accuracy_run"]["equals_offline"], true);
+        assert_eq!(
+            serde_json::from_value::<PointResult>(json).unwrap(),
+            accurate()
+        );
+        assert!(whole().speed().is_some());
     }
 
     #[test]
@@ -373,26 +364,5 @@ pub(crate) mod tests {
                 "{name}"
             );
         }
-    }
-
-    #[test]
-    fn a_slice_without_answers_is_a_rate_of_zero_and_no_latency() {
-        let mut tally = Tally::new();
-        tally.slice(1).ok = 10;
-        tally.slice(1).latency.record(2_000_000).unwrap();
-        let metrics = ClientMetrics::new(&mut tally, 4, 8.0);
-        assert_eq!(metrics.thrus, [0.0, 5.0, 0.0, 0.0]);
-        assert_eq!(metrics.mean_lats.len(), 4);
-        assert_eq!(metrics.mean_lats[0], None);
-        assert!((metrics.mean_lats[1].unwrap() - 2.0).abs() < 0.002);
-        let text = serde_json::to_string(&metrics).unwrap();
-        assert!(text.contains("\"thrus\":[0.0,5.0,0.0,0.0]"), "{text}");
-    }
-
-    #[test]
-    fn nothing_answered_is_no_latency_and_no_breakdown() {
-        let tally = Tally::new();
-        assert_eq!(Latency::new(&tally.latency), None);
-        assert_eq!(TimeBreakdown::new(&tally.arrived), None);
     }
 }

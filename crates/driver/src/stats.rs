@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use model::Output;
 use serde::{Deserialize, Serialize};
 use wire::query::{Answer, Status, Timing};
 
@@ -81,6 +82,8 @@ pub struct Tally {
     pub slices: Vec<Slice>,
     /// What the first answer that was not the model's gave as its reason.
     pub first_reason: Option<String>,
+    /// What the model answered, by the number of the input, where each input is sent once; else empty.
+    pub outputs: Vec<(usize, Output)>,
 }
 
 impl Span {
@@ -134,6 +137,7 @@ impl Tally {
             arrived: Arrived::default(),
             slices: Vec::new(),
             first_reason: None,
+            outputs: Vec::new(),
         }
     }
 
@@ -200,6 +204,7 @@ impl Tally {
             merge(&mut mine.latency, &theirs.latency);
         }
         self.first_reason = self.first_reason.take().or(other.first_reason);
+        self.outputs.extend(other.outputs);
     }
 
     /// Slice number `index`, made when it is first asked for.

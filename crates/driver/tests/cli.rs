@@ -143,6 +143,8 @@ fn help_teaches_every_flag_with_examples() {
         "--model_path",
         "--in_flight",
         "--seed",
+        "--accuracy",
+        "--labels",
         "Examples:",
     ] {
         assert!(ended.stdout.contains(part), "{part}");

@@ -11,14 +11,14 @@ use std::{
 };
 
 use driver::load::{self, Load, Verdict};
-use model::DataType;
+use model::{DataType, Output};
 use transport::Frame;
 use wire::query::{Answer, Connected, Dialect, Request, Status, Timing, decode_connect};
 
 /// What the frontend does with query number n, counted from zero over all clients.
 type Fate = fn(u64) -> Option<Status>;
 
-/// Answers at once, in batches of four as it says.
+/// Answers at once with the input, in batches of four as it says.
 struct FakeFrontend {
     answers: String,
     requests: String,
@@ -49,6 +49,7 @@ impl FakeFrontend {
             input_type: DataType::Bytes,
             clients: 2,
             in_flight: 7,
+            once: false,
             duration: Duration::from_millis(1200),
             warm_up: Duration::from_millis(100),
             patience: Duration::from_millis(300),
@@ -113,7 +114,7 @@ fn serve(
     counts
 }
 
-fn answer(request: &Request<'_, Frame>, status: Status) -> Answer<'static> {
+fn answer<'a>(request: &Request<'a, Frame>, status: Status) -> Answer<'a> {
     Answer {
         session: 77,
         request_id: request.request_id,
@@ -124,7 +125,7 @@ fn answer(request: &Request<'_, Frame>, status: Status) -> Answer<'static> {
             "as the test wants it"
         },
         output_type: DataType::Bytes,
-        output: b"out",
+        output: request.input.as_ref(),
         timing: Timing {
             batch_size: 4,
             predicting: 50,
@@ -228,5 +229,56 @@ fn the_window_opens_at_half_time_if_a_replica_never_works() {
         load::run(&frontend.load(), &inputs(), |_| Verdict::Cold).unwrap();
     assert!(!warm && span.length() <= Duration::from_millis(600));
     assert!(tally.arrived.ok > 0);
+    frontend.stop();
+}
+
+/// An accuracy run of inputs that are all different; what is answered is the input itself.
+fn ask_once(frontend: &FakeFrontend, inputs: u8) -> load::Measured {
+    let load = Load {
+        once: true,
+        ..frontend.load()
+    };
+    let inputs: Vec<_> = (0..inputs).map(|n| Frame::from(vec![n])).collect();
+    let mut measured = load::run(&load, &inputs, |_| Verdict::Cold).unwrap();
+    measured.tally.outputs.sort_by_key(|output| output.0);
+    measured
+}
+
+#[test]
+fn in_an_accuracy_run_every_input_is_sent_once_and_its_answer_kept_with_it() {
+    // Fewer inputs than are in flight, too.
+    for inputs in [1, 101] {
+        let frontend = FakeFrontend::start(|_| Some(Status::Ok));
+        let load::Measured { tally, .. } = ask_once(&frontend, inputs);
+        let expected = (0..inputs).map(|n| (n.into(), Output::Bytes(vec![n])));
+        assert!(tally.outputs.iter().cloned().eq(expected), "{tally:?}");
+        let count = u64::from(inputs);
+        assert_eq!((tally.totals.sent, tally.totals.ok), (count, count));
+        assert_eq!(tally.warm_up.sent, 0);
+        assert_eq!(frontend.stop(), [count, 0, 0, 0]);
+    }
+}
+
+#[test]
+fn an_accuracy_run_keeps_the_models_answers_only_and_ends_without_those_that_never_come() {
+    let frontend = FakeFrontend::start(|n| match n % 20 {
+        3 => Some(Status::Default),
+        5 => Some(Status::Error),
+        7 => None,
+        _ => Some(Status::Ok),
+    });
+    let load::Measured { tally, .. } = ask_once(&frontend, 60);
+    let totals = tally.totals;
+    assert_eq!((totals.sent, totals.ok, tally.outputs.len()), (60, 51, 51));
+    assert_eq!((totals.default, totals.error, totals.timeout), (3, 3, 3));
+    frontend.stop();
+}
+
+#[test]
+fn a_frontend_that_falls_silent_ends_an_accuracy_run_with_inputs_left() {
+    let frontend = FakeFrontend::start(|n| (n < 20).then_some(Status::Ok));
+    let load::Measured { tally, .. } = ask_once(&frontend, 100);
+    assert_eq!(tally.outputs.len(), 20);
+    assert_eq!((tally.totals.sent, tally.totals.timeout), (27, 7));
     frontend.stop();
 }

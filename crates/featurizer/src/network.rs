@@ -22,6 +22,18 @@ pub struct Architecture {
     pub scaling: Scaling,
 }
 
+impl Architecture {
+    /// What a metadata file must say of such a network, so that another model server treats its pictures the same way.
+    pub fn options(&self) -> NetworkOptions {
+        NetworkOptions {
+            resize: Some(self.resize),
+            mean: Some(self.scaling.mean),
+            std: Some(self.scaling.std),
+            ..NetworkOptions::default()
+        }
+    }
+}
+
 /// How a channel's value, 0 to 255, becomes what a network was trained on: `(value / 255 - mean) / std`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scaling {

@@ -242,7 +242,7 @@ impl Engine {
         let socket = &mut self.sockets.containers;
         match (FromContainer::decode(frames, version), replica) {
             (Ok(FromContainer::Heartbeat), _) => self.replicas.beat_back(socket, identity, now),
-            (Ok(FromContainer::NewContainer(new)), None) => self.register(identity, new, now),
+            (Ok(FromContainer::NewContainer(new)), None) => self.register(identity, *new, now),
             // Registered already: asked for twice, because two heartbeats came before the first registration.
             (Ok(FromContainer::NewContainer(_)), Some(_)) => {}
             (Ok(FromContainer::Response(response)), Some(key)) => {

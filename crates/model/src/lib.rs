@@ -3,11 +3,13 @@
 //! Sync, without I/O: a model server implements [`Model`] and knows nothing else.
 
 mod batch;
+mod class;
 mod data_type;
 mod device;
 mod output;
 
 pub use batch::{Batch, element_count};
+pub use class::{Accuracy, NotAClass};
 pub use data_type::{DataType, UnknownDataType};
 pub use device::{Device, UnknownDevice};
 pub use output::Output;
@@ -47,7 +49,7 @@ pub struct ModelInfo {
     pub artifact: Option<Artifact>,
 }
 
-/// The provenance of an artifact: the content of the metadata file beside it (`vgg.onnx.json`).
+/// What is known of an artifact: the content of the metadata file beside it (`vgg.onnx.json`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Artifact {
     /// The file's name, without its folder.
@@ -56,6 +58,12 @@ pub struct Artifact {
     pub provenance: String,
     /// False where the weights are random: then only its speed means anything.
     pub trained: bool,
+    /// What a classifier tells apart, in the order of its scores; empty where nobody said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// How right a classifier was on the inputs that were held out when it was trained, outside of any server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
 }
 
 /// One input is wrong; its neighbours in the batch are not touched. The text goes to the client.

@@ -1,6 +1,6 @@
 //! One answer of a model.
 
-use crate::DataType;
+use crate::{DataType, InputError, element_count};
 
 /// The output for one input.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,27 @@ impl Output {
         }
     }
 
+    /// Reads elements of `data_type` from little-endian bytes: what [`write_to`](Output::write_to) wrote.
+    pub fn read(data_type: DataType, bytes: &[u8]) -> Result<Output, InputError> {
+        element_count(data_type, bytes)?;
+        let (fours, _) = bytes.as_chunks();
+        let (eights, _) = bytes.as_chunks();
+        Ok(match data_type {
+            DataType::Bytes => Output::Bytes(bytes.to_vec()),
+            DataType::Ints => Output::Ints(fours.iter().map(|v| i32::from_le_bytes(*v)).collect()),
+            DataType::Floats => {
+                Output::Floats(fours.iter().map(|v| f32::from_le_bytes(*v)).collect())
+            }
+            DataType::Doubles => {
+                Output::Doubles(eights.iter().map(|v| f64::from_le_bytes(*v)).collect())
+            }
+            DataType::Strings => Output::Text(
+                String::from_utf8(bytes.to_vec())
+                    .map_err(|_| InputError("it is not UTF-8 text".into()))?,
+            ),
+        })
+    }
+
     /// The output as text, for the protocol that knows only text: numbers become a JSON array.
     pub fn to_text(&self) -> String {
         match self {
@@ -63,5 +84,22 @@ mod tests {
         assert_eq!(bytes, [0, 0, 0x80, 0x3f, 0, 0, 0, 0xbf]);
         assert_eq!(Output::Floats(vec![1.0, -0.5]).to_text(), "[1.0, -0.5]");
         assert_eq!(Output::Text("cat".into()).to_text(), "cat");
+    }
+
+    #[test]
+    fn every_output_is_read_back_as_it_was_written_and_half_elements_are_not() {
+        for output in [
+            Output::Bytes(vec![0, 255]),
+            Output::Ints(vec![-1, 7]),
+            Output::Floats(vec![1.5, -0.0]),
+            Output::Doubles(vec![0.1]),
+            Output::Text("r\u{e4}t".into()),
+        ] {
+            let mut bytes = Vec::new();
+            output.write_to(&mut bytes);
+            assert_eq!(Output::read(output.data_type(), &bytes), Ok(output));
+        }
+        assert!(Output::read(DataType::Floats, &[0; 6]).is_err());
+        assert!(Output::read(DataType::Strings, &[0xff]).is_err());
     }
 }

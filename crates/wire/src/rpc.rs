@@ -71,8 +71,8 @@ impl Version {
 /// What a model server says to the frontend.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromContainer<'a> {
-    /// A model server presents itself.
-    NewContainer(NewContainer),
+    /// A model server presents itself. Boxed: it comes once, and is far larger than the others.
+    NewContainer(Box<NewContainer>),
     /// It lives.
     Heartbeat,
     /// The outputs of a batch.

@@ -169,7 +169,7 @@ fn a_version_4_session_reads_back_as_it_was_written() {
     let mut frames = Frames::new();
     new.encode(&mut frames);
     let read = FromContainer::decode(&frames, Version::V4);
-    assert_eq!(read, Ok(FromContainer::NewContainer(new)));
+    assert_eq!(read, Ok(FromContainer::NewContainer(Box::new(new))));
 
     let inputs = [b"a".to_vec(), b"".to_vec()];
     let messages = [

@@ -7,13 +7,31 @@ use std::{
 
 use anyhow::Context;
 
-use crate::{classifiers, networks};
+use crate::{
+    networks, photographs,
+    train::{self, Classifier, Source},
+};
 
-/// Makes the artifacts that are missing in `dir`, or all of them.
+/// Makes the artifacts that are missing in `dir`, or all of them; the classifiers learn from `dir/pictures`.
 pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
     make_folder(dir)?;
     networks::make(dir, force)?;
-    classifiers::make(dir, force)
+    let pictures = dir.join("pictures");
+    photographs::cut(&pictures, force)?;
+    let source = Source {
+        pictures,
+        networks: dir.to_owned(),
+        held_out: train::HELD_OUT,
+        seed: train::SEED,
+    };
+    for classifier in Classifier::ALL {
+        let files = classifier.files(dir);
+        match files.exist() && !force {
+            true => println!("{}: present", files.artifact.display()),
+            false => train::train(&[classifier], &source, dir)?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes the artifacts of the networks whose weights `files` hold, anew where they are there already.

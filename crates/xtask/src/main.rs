@@ -1,15 +1,28 @@
 //! Chores of the project; `cargo xtask --help` lists them.
 
 mod artifacts;
-mod classifiers;
 mod networks;
+mod photographs;
+mod train;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().chore {
+use train::Classifier;
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> anyhow::Result<()> {
+    match chore {
         Chore::Artifacts {
             dir,
             weights,
@@ -18,6 +31,10 @@ fn main() -> anyhow::Result<()> {
         } if !weights.is_empty() => artifacts::convert(&dir, &weights, network.as_deref()),
         Chore::Artifacts { dir, force, .. } => artifacts::make(&dir, force),
         Chore::StateDicts { dir } => artifacts::save_state_dicts(&dir),
+        Chore::Train { source, model, dir } => match model {
+            Some(one) => train::train(&[one], &source, &dir),
+            None => train::train(&Classifier::ALL, &source, &dir),
+        },
     }
 }
 
@@ -33,7 +50,7 @@ enum Chore {
     /// Make the models' artifacts that are missing: seeded networks, and classifiers trained on their features.
     Artifacts {
         /// The folder to make them in.
-        #[arg(long, default_value_os_t = workspace().join("artifacts"))]
+        #[arg(long, default_value_os_t = artifacts_folder())]
         dir: PathBuf,
         /// Make those anew that are present.
         #[arg(long, conflicts_with = "weights")]
@@ -52,6 +69,22 @@ enum Chore {
         /// The folder to write them in.
         dir: PathBuf,
     },
+    /// Train svm and lgbm to tell labelled pictures apart, and test them on pictures that were held out.
+    Train {
+        #[command(flatten)]
+        source: train::Source,
+        /// Only this one
+        #[arg(long, value_enum)]
+        model: Option<Classifier>,
+        /// The folder to write artifacts, held-out features and their labels to.
+        #[arg(long, default_value_os_t = artifacts_folder())]
+        dir: PathBuf,
+    },
+}
+
+/// Where model servers look for their artifacts.
+fn artifacts_folder() -> PathBuf {
+    workspace().join("artifacts")
 }
 
 /// The root of the workspace: cargo says at run time where this package is; a binary started by hand takes the

@@ -39,12 +39,22 @@ struct Network {
     /// Its name in torchvision, whose weights fit.
     torchvision: &'static str,
     graph: fn() -> Graph,
+    /// What its pictures must be like.
+    architecture: featurizer::Architecture,
     /// What names in a state dict start with that belong to layers which the graph leaves out.
     unused: &'static [&'static str],
     /// The artifact that learns from this network's features.
     classifier: &'static str,
     /// Of the random weights.
     seed: u64,
+}
+
+/// The metadata file: where the weights are from, and what pictures they want.
+#[derive(serde::Serialize)]
+struct Metadata<'a> {
+    #[serde(flatten)]
+    artifact: &'a Artifact,
+    network: featurizer::NetworkOptions,
 }
 
 /// Makes the networks that are missing in `dir`, with random weights, or all of them.
@@ -135,6 +145,7 @@ impl Network {
                 self.seed
             ),
             trained: false,
+            ..Artifact::default()
         }
     }
 
@@ -148,6 +159,7 @@ impl Network {
                 sha256(file).with_context(|| format!("cannot read {}", file.display()))?
             ),
             trained: true,
+            ..Artifact::default()
         })
     }
 
@@ -177,7 +189,11 @@ impl Network {
                 .with_context(|| format!("cannot remove {}", metadata.display()))?;
         }
         write(&path, &bytes)?;
-        write(&metadata, &serde_json::to_vec_pretty(artifact)?)?;
+        let said = Metadata {
+            artifact,
+            network: self.architecture.options(),
+        };
+        write(&metadata, &serde_json::to_vec_pretty(&said)?)?;
         let (size, time) = (bytes.len() / 1_000_000, start.elapsed());
         println!("{}: made, {size} MB in {time:.1?}", path.display());
         Ok(())

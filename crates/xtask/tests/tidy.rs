@@ -30,6 +30,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     (
         "xtask",
         &[
+            "container",
             "featurizer",
             "inception",
             "lgbm",

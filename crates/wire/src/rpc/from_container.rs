@@ -22,7 +22,9 @@ impl<'a> FromContainer<'a> {
         };
         Numbers::of(delimiter.as_ref(), 0, "delimiter")?;
         match u32_frame(kind.as_ref(), "message type")? {
-            NEW_CONTAINER => decode_new_container(rest).map(FromContainer::NewContainer),
+            NEW_CONTAINER => {
+                decode_new_container(rest).map(|new| FromContainer::NewContainer(Box::new(new)))
+            }
             CONTENT if version == Version::V3 => decode_v3(rest).map(FromContainer::Response),
             CONTENT => decode_v4(rest).map(FromContainer::Response),
             HEARTBEAT => none(rest, "heartbeat").map(|()| FromContainer::Heartbeat),

@@ -13,6 +13,7 @@ pub(crate) const NETWORK: Network = Network {
     name: "inception",
     torchvision: "inception_v3",
     graph,
+    architecture: ::inception::INCEPTION,
     unused: &["AuxLogits.", "fc."],
     classifier: "lgbm.txt",
     seed: 2,

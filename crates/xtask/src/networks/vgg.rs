@@ -12,6 +12,7 @@ pub(crate) const NETWORK: Network = Network {
     name: "vgg",
     torchvision: "vgg16",
     graph,
+    architecture: ::vgg::VGG,
     unused: &["classifier.6."],
     classifier: "svm.safetensors",
     seed: 1,

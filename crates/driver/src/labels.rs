@@ -1,0 +1,95 @@
+//! The labelled inputs of an accuracy run: where they lie, and the labels.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, machine::workspace, models::KnownModel};
+
+/// The files of inputs and labels. Those that are not named are where training writes them: beside the artifact.
+pub fn locate(
+    model: &KnownModel,
+    inputs: Option<PathBuf>,
+    artifact: Option<&Path>,
+    labels: Option<PathBuf>,
+) -> Result<(PathBuf, PathBuf), Error> {
+    if !model.is_classifier() {
+        return Err(Error::Usage(format!(
+            "--accuracy is for svm and lgbm: {} does not name classes, so there is no right answer",
+            model.name
+        )));
+    }
+    let inputs = inputs.unwrap_or_else(|| match artifact {
+        Some(artifact) => artifact.with_extension("npy"),
+        None => {
+            let artifacts = workspace().unwrap_or_default().join("artifacts");
+            artifacts.join(format!("{}.npy", model.name))
+        }
+    });
+    let labels = labels.unwrap_or_else(|| inputs.with_extension("labels.txt"));
+    Ok((inputs, labels))
+}
+
+/// Reads a label per line, for as many inputs.
+pub fn read(path: &Path, inputs: usize) -> Result<Vec<String>, Error> {
+    let unusable = |why: String| {
+        Error::Usage(format!(
+            "{} {why}: --labels takes a text file with the label of every input, one per line, as `cargo xtask train` \
+             writes it",
+            path.display()
+        ))
+    };
+    let text =
+        fs::read_to_string(path).map_err(|error| unusable(format!("cannot be read ({error})")))?;
+    let labels: Vec<_> = text.lines().map(str::to_owned).collect();
+    match labels.len() == inputs {
+        true => Ok(labels),
+        false => Err(unusable(format!(
+            "has {} labels for {inputs} inputs",
+            labels.len()
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models;
+
+    #[test]
+    fn an_accuracy_run_takes_what_training_wrote_unless_told_otherwise() {
+        let locate = |inputs: Option<&str>, artifact: Option<&str>, labels: Option<&str>| {
+            let model = models::find("lgbm").unwrap();
+            let found = locate(
+                model,
+                inputs.map(Into::into),
+                artifact.map(Path::new),
+                labels.map(Into::into),
+            );
+            let (inputs, labels) = found.unwrap();
+            (inputs.display().to_string(), labels.display().to_string())
+        };
+        let (inputs, labels) = locate(None, None, None);
+        assert!(inputs.ends_with("artifacts/lgbm.npy"), "{inputs}");
+        assert!(labels.ends_with("artifacts/lgbm.labels.txt"), "{labels}");
+        for (inputs, artifact, labels, found) in [
+            (
+                None,
+                Some("my/own.txt"),
+                None,
+                ("my/own.npy", "my/own.labels.txt"),
+            ),
+            (
+                Some("a.npy"),
+                Some("my/own.txt"),
+                None,
+                ("a.npy", "a.labels.txt"),
+            ),
+            (Some("a.npy"), None, Some("b.txt"), ("a.npy", "b.txt")),
+        ] {
+            let (at, labels_at) = locate(inputs, artifact, labels);
+            assert_eq!((at.as_str(), labels_at.as_str()), found);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! How right the served answers are, as an accuracy run has counted it.
+
+use std::fmt;
+
+use model::{Accuracy, Artifact, Output};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// Every labelled input was sent once: how many answers were right, and whether they should have been.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccuracyRun {
+    /// Says that nothing here is a speed.
+    pub note: String,
+    /// Right answers, of as many inputs as have a label: one that was not answered is not right.
+    #[serde(flatten)]
+    pub served: Accuracy,
+    /// The same as a share, 0 to 1.
+    pub share: f64,
+    /// The artifact's offline evaluation, if it was of as many inputs; else absent, and nothing is compared.
+    pub offline: Option<Accuracy>,
+    /// Whether the two are equal.
+    pub equals_offline: Option<bool>,
+}
+
+impl AccuracyRun {
+    /// Compares what was `served` with the artifact's `offline` evaluation, if that was of as many inputs.
+    pub fn new(served: Accuracy, offline: Option<Accuracy>) -> AccuracyRun {
+        let offline = offline.filter(|offline| offline.of == served.of);
+        AccuracyRun {
+            note: "accuracy run: each labelled input was sent once; no measurement of speed"
+                .to_owned(),
+            served,
+            share: served.share(),
+            offline,
+            equals_offline: offline.map(|offline| offline == served),
+        }
+    }
+
+    /// Counts the right answers: `outputs` has the numbers of their inputs, `labels` one for each input.
+    pub fn count(
+        outputs: &[(usize, Output)],
+        labels: &[String],
+        artifact: Option<&Artifact>,
+    ) -> Result<AccuracyRun, Error> {
+        let classes = artifact.map_or(&[][..], |artifact| &artifact.classes);
+        let mut right = 0;
+        for (input, output) in outputs {
+            let named = output.class(classes).map_err(|error| {
+                Error::Failed(format!(
+                    "the answer to input {input} cannot be judged: {error}"
+                ))
+            })?;
+            right += u64::from(named == labels[*input]);
+        }
+        let of = labels.len() as u64;
+        let offline = artifact.and_then(|artifact| artifact.accuracy);
+        Ok(AccuracyRun::new(Accuracy { right, of }, offline))
+    }
+
+    /// True if the answers are more or less often right than offline.
+    pub fn differs(&self) -> bool {
+        self.equals_offline == Some(false)
+    }
+}
+
+/// For instance `117 of 120 right (97.5 %), as offline`.
+impl fmt::Display for AccuracyRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Accuracy { right, of } = self.served;
+        write!(f, "{right} of {of} right ({:.1} %)", 100.0 * self.share)?;
+        match self.offline {
+            Some(_) if !self.differs() => write!(f, ", as offline"),
+            Some(offline) => write!(f, ", but {} offline", offline.right),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! An accuracy run through a real frontend and two replicas, whose model errs where a test wants it to.
+#![expect(clippy::unwrap_used, reason = "what a test stands on may panic")]
+
+use std::{io::Write, os::unix::net::UnixStream, thread, time::Duration};
+
+use container::{Server, Settings, Stop, serve};
+use driver::{
+    load::{self, Load, Verdict},
+    results::AccuracyRun,
+};
+use frontend::Frontend;
+use model::{
+    Accuracy, Artifact, Batch, DataType, InputError, Model, ModelInfo, Output, PredictError,
+    Predictions,
+};
+use testkit::{Peer, deploy};
+use transport::Frame;
+use wire::query::{Answer, Status};
+
+const INPUTS: u64 = 90;
+const CLASSES: [&str; 3] = ["cat", "dog", "owl"];
+
+/// Answers scores by which input n is of class n % 3.
+#[derive(Clone, Copy, Default)]
+struct Toy {
+    /// This one is taken for the next class.
+    wrong: Option<usize>,
+    /// This one fails.
+    failing: Option<usize>,
+}
+
+impl Model for Toy {
+    fn info(&self) -> ModelInfo {
+        ModelInfo::default()
+    }
+
+    fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
+        let answer = |index| {
+            let mut number = [0.0];
+            batch.copy_floats(index, &mut number)?;
+            let number = number[0] as usize;
+            if self.failing == Some(number) {
+                return Err(InputError("as the test wants it".into()));
+            }
+            let mut scores = vec![0.1; 3];
+            scores[(number + usize::from(self.wrong == Some(number))) % 3] = 0.8;
+            Ok(Output::Floats(scores))
+        };
+        Ok((0..batch.len()).map(answer).collect())
+    }
+}
+
+/// What an accuracy run finds, and how many queries the model answered. The artifact claims `offline` right ones.
+fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
+    let frontend = Frontend::start(&testkit::settings()).unwrap();
+    deploy(&frontend, 4, Duration::from_secs(60));
+    let ports = frontend.ports();
+    let replicas: Vec<_> = (0..2)
+        .map(|_| replica(toy, ports.rpc_service_port))
+        .collect();
+    wait_for_a_replica(&frontend);
+    let load = Load {
+        answers: format!("tcp://127.0.0.1:{}", ports.send_port),
+        requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
+        app: "app",
+        input_type: DataType::Floats,
+        clients: 2,
+        in_flight: 24,
+        once: true,
+        duration: Duration::ZERO,
+        warm_up: Duration::ZERO,
+        patience: testkit::PATIENCE,
+    };
+    let input = |number: u64| Frame::from((number as f32).to_le_bytes().to_vec());
+    let inputs: Vec<_> = (0..INPUTS).map(input).collect();
+    let tally = load::run(&load, &inputs, |_| Verdict::Cold).unwrap().tally;
+    for (mut stop, server) in replicas {
+        stop.write_all(&[0]).unwrap();
+        server.join().unwrap().unwrap();
+    }
+    let labels: Vec<_> = CLASSES
+        .iter()
+        .cycle()
+        .take(INPUTS as usize)
+        .map(|&name| name.to_owned())
+        .collect();
+    let artifact = Artifact {
+        classes: CLASSES.map(str::to_owned).into(),
+        accuracy: Some(Accuracy {
+            right: offline,
+            of: INPUTS,
+        }),
+        ..Artifact::default()
+    };
+    let run = AccuracyRun::count(&tally.outputs, &labels, Some(&artifact)).unwrap();
+    (run, tally.totals.ok)
+}
+
+fn replica(toy: Toy, port: u16) -> (UnixStream, thread::JoinHandle<anyhow::Result<()>>) {
+    let server = Server {
+        name: "m",
+        version: "1",
+        about: "a test",
+        input_type: DataType::Floats,
+        artifact: None,
+    };
+    let settings = Settings::from_args(&server, ["m", &format!("--port={port}")]).unwrap();
+    let (stop, told) = UnixStream::pair().unwrap();
+    (
+        stop,
+        thread::spawn(move || serve(toy, &settings, Stop::on_stream(told))),
+    )
+}
+
+fn wait_for_a_replica(frontend: &Frontend) {
+    let mut answers = Peer::connect(frontend.ports().send_port);
+    let mut requests = Peer::connect(frontend.ports().recv_port);
+    let connected = answers.connect_native();
+    loop {
+        requests.ask(connected, 0, &[0.0]);
+        if Answer::decode(&answers.hear()).unwrap().status == Status::Ok {
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_replicas_answer_rightly_is_counted_and_equals_the_offline_evaluation() {
+    let (run, ok) = accuracy_run(Toy::default(), INPUTS);
+    assert_eq!(
+        run.served,
+        Accuracy {
+            right: INPUTS,
+            of: INPUTS
+        }
+    );
+    assert_eq!((run.equals_offline, ok), (Some(true), INPUTS));
+}
+
+#[test]
+fn one_answer_that_is_wrong_only_when_served_is_a_difference() {
+    let toy = Toy {
+        wrong: Some(31),
+        ..Toy::default()
+    };
+    let (run, ok) = accuracy_run(toy, INPUTS);
+    assert_eq!(
+        run.served,
+        Accuracy {
+            right: INPUTS - 1,
+            of: INPUTS
+        }
+    );
+    assert!(run.differs() && ok == INPUTS);
+    // Offline it was wrong as well.
+    let (run, _) = accuracy_run(toy, INPUTS - 1);
+    assert_eq!(run.equals_offline, Some(true));
+}
+
+#[test]
+fn an_input_without_an_answer_is_not_right_and_still_counts() {
+    let toy = Toy {
+        failing: Some(31),
+        ..Toy::default()
+    };
+    let (run, ok) = accuracy_run(toy, INPUTS);
+    assert_eq!(
+        run.served,
+        Accuracy {
+            right: INPUTS - 1,
+            of: INPUTS
+        }
+    );
+    assert_eq!(ok, INPUTS - 1);
+}
+
+#[test]
+fn scores_without_the_names_of_their_classes_are_not_judged() {
+    let outputs = [(0, Output::Floats(vec![0.1, 0.9]))];
+    let error = AccuracyRun::count(&outputs, &["cat".to_owned()], None).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("list its classes in the .json file"),
+        "{error}"
+    );
+}
