@@ -17,7 +17,7 @@ from pathlib import Path
 import joblib
 import numpy as np
 import sklearn
-from safetensors.numpy import save_file
+from safetensors.numpy import save as to_bytes
 from scipy.sparse import issparse
 from sklearn.decomposition import KernelPCA
 from sklearn.exceptions import NotFittedError
@@ -38,7 +38,7 @@ def save(pipeline, path, provenance=None):
     """Writes the artifact `path` (.safetensors) and the description beside it (`path`.json)."""
     arrays, labels = convert(pipeline)
     path = Path(path)
-    save_file(arrays, path, metadata={"labels": json.dumps(labels)})
+    path.write_bytes(to_bytes(arrays, metadata={"labels": json.dumps(labels)}))
     points, components = arrays["pca.weights"].shape
     made = f"scikit-learn {sklearn.__version__} pipeline: KernelPCA ({components} components of {points} points) and SVC"
     artifact = {"file": path.name, "provenance": provenance or made, "trained": True}
@@ -71,7 +71,7 @@ def steps(pipeline):
             raise CannotCarry(f"the kernel of {type(step).__name__} is {step.kernel!r}; the server has 'rbf' only")
     if issparse(pca.X_fit_) or issparse(svc.support_vectors_):
         raise CannotCarry("it was trained on a sparse matrix; train it on a dense one")
-    if svc.break_ties and len(svc.classes_) > 2 and svc.decision_function_shape == "ovr":
+    if svc.break_ties and len(svc.classes_) > 2:
         raise CannotCarry("SVC has break_ties=True; the server gives a tie to the first of the classes, as break_ties=False does")
     return scaler, pca, svc
 
@@ -87,9 +87,9 @@ def kernel_pca(scaler, pca):
     scaled[:, kept] = pca.eigenvectors_[:, kept] / np.sqrt(pca.eigenvalues_[kept])
     centerer = pca._centerer
     points, gamma = pca.X_fit_, np.array([pca.gamma_])
-    if scaler is not None and scaler.scale_ is not None:
+    if scaler is not None and scaler.with_std:
         points, gamma = points * scaler.scale_, pca.gamma_ / scaler.scale_**2
-    if scaler is not None and scaler.mean_ is not None:
+    if scaler is not None and scaler.with_mean:
         points = points + scaler.mean_
     return {
         "pca.points": points,
@@ -166,8 +166,10 @@ def main():
         sys.exit(f"{told.pipeline} cannot be loaded with joblib: {type(error).__name__}: {error}")
     try:
         save(pipeline, told.artifact, told.provenance)
-    except (CannotCarry, NotFittedError, OSError) as error:
-        sys.exit(f"{told.pipeline}: {error}")
+    except (CannotCarry, NotFittedError) as error:
+        sys.exit(f"{told.pipeline} cannot be carried over: {error}")
+    except OSError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -156,14 +156,13 @@ mod tests {
     use super::*;
     use crate::reference::Reference;
 
-    #[test]
-    fn a_pipeline_from_scikit_learn_predicts_the_same_labels() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/exported.safetensors");
-        let mut model = Svm::load(&path, Settings::default()).unwrap();
-        let reference = Reference::load();
-        let points = reference.points("new").mapv(|value| value as f32);
+    /// The answers to the reference's new points.
+    fn answers(artifact: &str) -> Predictions {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let mut model = Svm::load(&folder.join(artifact), Settings::default()).unwrap();
+        let points = Reference::load().points("new");
+        let bytes = |value: &f64| (*value as f32).to_le_bytes();
         let rows = points.rows().into_iter();
-        let bytes = |value: &f32| value.to_le_bytes();
         let inputs: Vec<Vec<u8>> = rows
             .map(|row| row.iter().flat_map(bytes).collect())
             .collect();
@@ -171,13 +170,22 @@ mod tests {
             data_type: DataType::Floats,
             inputs: inputs.iter().map(Vec::as_slice).collect(),
         };
-        let answers = model.predict(&batch).unwrap();
-        let theirs = reference.labels("exported_labels").into_iter();
+        model.predict(&batch).unwrap()
+    }
+
+    #[test]
+    fn a_pipeline_from_scikit_learn_predicts_the_same_labels() {
         // scikit-learn sorts the names of the classes.
-        let names = ["ash", "elm", "fir", "oak", "yew"];
-        let theirs: Vec<_> = theirs
-            .map(|class| Ok(Output::Text(names[class].into())))
-            .collect();
-        assert_eq!(answers, theirs);
+        let names = ["ash", "elm", "fir", "oak", "yew"].as_slice();
+        for (artifact, labels, names) in [
+            ("exported.safetensors", "exported_labels", names),
+            ("exported_binary.safetensors", "binary_labels", &["0", "1"]),
+        ] {
+            let theirs = Reference::load().labels(labels).into_iter();
+            let theirs: Vec<_> = theirs
+                .map(|class| Ok(Output::Text(names[class].into())))
+                .collect();
+            assert_eq!(answers(artifact), theirs, "{artifact}");
+        }
     }
 }
