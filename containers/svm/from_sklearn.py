@@ -79,13 +79,12 @@ def steps(pipeline):
 def kernel_pca(scaler, pca):
     """The first stage in float64: f(x) = k(x) weights - offsets.
 
-    With scikit-learn's centred kernel, (k - means) - mean(k - means), and A the scaled eigenvectors, f(x) is
-    k (A - column means of A) - (means - mean of means) A. The scaler goes into points and gammas.
+    scikit-learn projects the centred kernel, k - means less its mean, onto the scaled eigenvectors. Those sum to zero, so
+    the last mean falls out. The scaler goes into points and gammas.
     """
     kept = np.flatnonzero(pca.eigenvalues_)
     scaled = np.zeros_like(pca.eigenvectors_)
     scaled[:, kept] = pca.eigenvectors_[:, kept] / np.sqrt(pca.eigenvalues_[kept])
-    centerer = pca._centerer
     points, gamma = pca.X_fit_, np.array([pca.gamma_])
     if scaler is not None and scaler.with_std:
         points, gamma = points * scaler.scale_, pca.gamma_ / scaler.scale_**2
@@ -94,8 +93,8 @@ def kernel_pca(scaler, pca):
     return {
         "pca.points": points,
         "pca.gamma": gamma,
-        "pca.weights": scaled - scaled.mean(axis=0),
-        "pca.offsets": (centerer.K_fit_rows_ - centerer.K_fit_all_) @ scaled,
+        "pca.weights": scaled,
+        "pca.offsets": pca._centerer.K_fit_rows_ @ scaled,
     }
 
 
