@@ -6,7 +6,7 @@
 //! | `pca.weights`, `pca.offsets` | x components                |
 //! | `svm.points`                 | support vectors x components|
 //! | `svm.weights`, `svm.offsets` | x pairs of classes          |
-//! | `pca.gamma`, `svm.gamma`     | 1                           |
+//! | `pca.gamma`, `svm.gamma`     | 1, or one per feature       |
 
 use std::{collections::HashMap, fs, io, path::Path};
 
@@ -65,11 +65,10 @@ impl Contents {
                 let shape = matrix.shape().to_vec();
                 arrays.push((format!("{stage}.{name}"), shape, little_endian(matrix)));
             }
-            let shape = vec![part.offsets.len()];
-            let offsets = little_endian(&part.offsets);
-            arrays.push((format!("{stage}.offsets"), shape, offsets));
-            let gamma = little_endian([&part.gamma]);
-            arrays.push((format!("{stage}.gamma"), vec![1], gamma));
+            for (name, vector) in [("offsets", &part.offsets), ("gamma", &part.gamma)] {
+                let shape = vec![vector.len()];
+                arrays.push((format!("{stage}.{name}"), shape, little_endian(vector)));
+            }
         }
         let views = arrays.iter().map(|(name, shape, bytes)| {
             let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
@@ -97,14 +96,20 @@ impl Arrays<'_> {
             Array2::from_shape_vec((shape[0], shape[1]), values).map_err(|error| error.to_string())
         };
         let vector = |name: &str, length| {
-            let (_, values) = self.get(&format!("{stage}.{name}"), &[Some(length)])?;
+            let (_, values) = self.get(&format!("{stage}.{name}"), &[length])?;
             Ok::<_, String>(Array1::from(values))
         };
         let points = matrix("points", None, features)?;
         let weights = matrix("weights", Some(points.nrows()), outputs)?;
-        let offsets = vector("offsets", weights.ncols())?;
-        let gamma = vector("gamma", 1)?[0];
-        if gamma <= 0.0 {
+        let offsets = vector("offsets", Some(weights.ncols()))?;
+        let gamma = vector("gamma", None)?;
+        if gamma.len() != 1 && gamma.len() != points.ncols() {
+            let (values, features) = (gamma.len(), points.ncols());
+            return Err(format!(
+                "its {stage}.gamma has {values} values, it must have 1 or one per feature ({features})"
+            ));
+        }
+        if let Some(gamma) = gamma.iter().find(|&&gamma| gamma <= 0.0) {
             return Err(format!("its {stage}.gamma is {gamma}, it must be above 0"));
         }
         Ok(Parameters {

@@ -9,6 +9,7 @@ mod kernel_pca;
 #[cfg(test)]
 mod reference;
 mod svc;
+mod threads;
 mod train;
 
 pub use train::{Trained, Training, train};
@@ -19,17 +20,20 @@ use std::{
 };
 
 use model::{Batch, DataType, InputError, Model, ModelInfo, Output, PredictError, Predictions};
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
+use rayon::ThreadPoolBuildError;
 
 use artifact::Contents;
 use kernel::KernelSum;
+use threads::Threads;
 
 /// A trained classifier that answers batches.
 pub struct Svm {
     pca: KernelSum<f32>,
     svm: KernelSum<f32>,
     labels: Vec<String>,
-    settings: Settings,
+    threads: Threads,
+    artifact: Option<model::Artifact>,
 }
 
 /// How to run it.
@@ -61,6 +65,9 @@ pub enum Error {
         .0.display(), .1
     )]
     Artifact(PathBuf, String),
+    /// The threads for a batch could not be started.
+    #[error("{0} threads for a batch cannot be started: {1}; ask for fewer")]
+    Threads(usize, ThreadPoolBuildError),
     /// The examples cannot be learnt from.
     #[error("training: {0}")]
     Training(String),
@@ -69,30 +76,27 @@ pub enum Error {
 impl Svm {
     /// Loads the artifact at `path`.
     pub fn load(path: &Path, settings: Settings) -> Result<Svm, Error> {
-        Ok(Svm::new(Contents::load(path)?, settings))
+        let Contents { pca, svm, labels } = Contents::load(path)?;
+        Ok(Svm {
+            pca: KernelSum::new(pca),
+            svm: KernelSum::new(svm),
+            labels,
+            threads: Threads::new(settings.threads)
+                .map_err(|error| Error::Threads(settings.threads, error))?,
+            artifact: settings.artifact,
+        })
     }
 
-    fn new(contents: Contents, settings: Settings) -> Svm {
-        Svm {
-            pca: KernelSum::new(contents.pca),
-            svm: KernelSum::new(contents.svm),
-            labels: contents.labels,
-            settings,
-        }
-    }
-
-    /// The label of every row of `inputs` (inputs x features).
-    fn classify(&self, inputs: ArrayView2<f32>) -> Vec<&str> {
-        let projections = self.pca.apply(inputs, self.threads());
-        // A thousandth of the work of the first stage: threads would cost more than they save.
-        let decisions = self.svm.apply(projections.view(), 1);
+    /// The label of every row of `inputs` (inputs x features); `None` where the arithmetic breaks down.
+    fn classify(&self, inputs: Array2<f32>) -> Vec<Option<&str>> {
+        let projections = self.pca.apply(inputs, &self.threads);
+        let decisions = self.svm.apply(projections, &self.threads);
         let rows = decisions.rows().into_iter();
-        rows.map(|row| self.labels[svc::vote(row, self.labels.len())].as_str())
-            .collect()
-    }
-
-    fn threads(&self) -> usize {
-        self.settings.threads.max(1)
+        rows.map(|row| {
+            let is_number = !row.iter().any(|decision| decision.is_nan());
+            is_number.then(|| self.labels[svc::vote(row, self.labels.len())].as_str())
+        })
+        .collect()
     }
 }
 
@@ -101,41 +105,91 @@ impl Model for Svm {
         ModelInfo {
             engine: "ndarray".into(),
             device: "cpu".into(),
-            threads: self.threads(),
+            threads: self.threads.count(),
             output_type: DataType::Strings,
             input_shape: vec![self.pca.width()],
             max_batch: None,
-            artifact: self.settings.artifact.clone(),
+            artifact: self.artifact.clone(),
         }
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
-        let mut inputs = Array2::zeros((batch.len(), self.pca.width()));
+        let width = self.pca.width();
+        let mut inputs = Array2::zeros((batch.len(), width));
         let rows = inputs.rows_mut().into_iter().enumerate();
         let checks: Vec<_> = rows
-            .map(|(index, row)| copy(batch, index, row.into_slice().expect("rows are contiguous")))
+            .map(|(index, row)| {
+                batch.copy_floats(index, row.into_slice().expect("rows are contiguous"))
+            })
             .collect();
         // Rows are independent: what a refused one holds reaches no other.
-        let labels = self.classify(inputs.view());
-        let answers = checks.into_iter().zip(labels);
+        let labels = self.classify(inputs);
+        let answers = checks.into_iter().zip(labels).enumerate();
         Ok(answers
-            .map(|(check, label)| check.map(|()| Output::Text(label.to_owned())))
+            .map(|(index, (check, label))| match (check, label) {
+                (Ok(()), Some(label)) => Ok(Output::Text(label.to_owned())),
+                (Ok(()), None) => Err(refusal(batch, index, width)),
+                (Err(error), _) => Err(error),
+            })
             .collect())
     }
 }
 
-/// Copies an input into its row, if every value can be computed with: its square must not overflow.
-fn copy(batch: &Batch<'_>, index: usize, row: &mut [f32]) -> Result<(), InputError> {
-    const LARGEST: f32 = 1e15;
-    batch.copy_floats(index, row)?;
-    match row
-        .iter()
-        .position(|value| value.is_nan() || value.abs() > LARGEST)
-    {
-        None => Ok(()),
-        Some(at) => Err(InputError(format!(
-            "value {at} is {}: values must be numbers of at most {LARGEST:e}",
-            row[at]
-        ))),
+/// Why an input of the right length has no label: what it holds is not finite, or its squares overflow.
+fn refusal(batch: &Batch<'_>, index: usize, width: usize) -> InputError {
+    let mut row = vec![0.0_f32; width];
+    if let Err(error) = batch.copy_floats(index, &mut row) {
+        return error;
+    }
+    let sizes = row.iter().map(|value| value.abs()).enumerate();
+    // NaN is the largest in this order.
+    let worst = sizes.max_by(|a, b| a.1.total_cmp(&b.1));
+    let at = worst.map_or(0, |(at, _)| at);
+    InputError(format!(
+        "value {at} is {}: values must be numbers whose squares can be summed in float32",
+        row[at]
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::Reference;
+
+    /// The answers to the reference's new points.
+    fn answers(artifact: &str) -> Predictions {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let mut model = Svm::load(&folder.join(artifact), Settings::default()).unwrap();
+        let points = Reference::load().points("new");
+        let bytes = |value: &f64| (*value as f32).to_le_bytes();
+        let rows = points.rows().into_iter();
+        let inputs: Vec<Vec<u8>> = rows
+            .map(|row| row.iter().flat_map(bytes).collect())
+            .collect();
+        let batch = Batch {
+            data_type: DataType::Floats,
+            inputs: inputs.iter().map(Vec::as_slice).collect(),
+        };
+        model.predict(&batch).unwrap()
+    }
+
+    #[test]
+    fn a_pipeline_from_scikit_learn_predicts_the_same_labels() {
+        // scikit-learn sorts the names of the classes.
+        let names = ["ash", "elm", "fir", "oak", "yew"].as_slice();
+        for (artifact, labels, names) in [
+            ("exported.safetensors", "exported_labels", names),
+            ("exported_binary.safetensors", "binary_labels", &["0", "1"]),
+        ] {
+            let theirs = Reference::load().labels(labels);
+            let theirs = theirs
+                .iter()
+                .map(|&class| Output::Text(names[class].into()));
+            let pairs = answers(artifact).into_iter().zip(theirs);
+            let other: Vec<_> = pairs
+                .filter(|(ours, theirs)| ours.as_ref() != Ok(theirs))
+                .collect();
+            assert_eq!(other, [], "{artifact}");
+        }
     }
 }

@@ -1,46 +1,65 @@
 //! What scikit-learn computed, by `tests/reference.py`.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
+use safetensors::{Dtype, SafeTensors};
+
+/// Classes of the problem.
+pub(crate) const CLASSES: usize = 5;
 
 /// Examples, parameters and results.
-#[derive(serde::Deserialize)]
-pub(crate) struct Reference {
-    pub(crate) features: usize,
-    pub(crate) classes: usize,
-    pub(crate) components: usize,
-    pub(crate) pca_gamma: f64,
-    pub(crate) svm_gamma: f64,
-    pub(crate) c: f64,
-    train: Vec<f64>,
-    pub(crate) train_labels: Vec<usize>,
-    new: Vec<f64>,
-    train_projections: Vec<f64>,
-    new_projections: Vec<f64>,
-    pub(crate) new_labels: Vec<usize>,
-}
+pub(crate) struct Reference(SafeTensors<'static>);
 
 impl Reference {
     pub(crate) fn load() -> Reference {
-        serde_json::from_str(include_str!("../tests/reference.json")).unwrap()
+        let bytes = include_bytes!("../tests/reference.safetensors");
+        Reference(SafeTensors::deserialize(bytes).unwrap())
     }
 
-    pub(crate) fn train_points(&self) -> ArrayView2<'_, f64> {
-        rows(&self.train, self.features)
+    /// Points (points x features), kept as one byte per value.
+    pub(crate) fn points(&self, name: &str) -> Array2<f64> {
+        let bytes = self.bytes(name);
+        let (shape, values) = (self.shape(name), bytes.iter().copied().map(f64::from));
+        let values = values.map(|byte| 500.0 + byte / 8.0).collect();
+        Array2::from_shape_vec(shape, values).unwrap()
     }
 
-    pub(crate) fn new_points(&self) -> ArrayView2<'_, f64> {
-        rows(&self.new, self.features)
+    /// The class of each point.
+    pub(crate) fn labels(&self, name: &str) -> Vec<usize> {
+        self.bytes(name).iter().copied().map(usize::from).collect()
     }
 
-    pub(crate) fn train_projections(&self) -> Array2<f64> {
-        rows(&self.train_projections, self.components).to_owned()
+    /// Projections (points x components) of the first points.
+    pub(crate) fn projections(&self, name: &str) -> Array2<f64> {
+        Array2::from_shape_vec(self.shape(name), self.numbers(name)).unwrap()
     }
 
-    pub(crate) fn new_projections(&self) -> Array2<f64> {
-        rows(&self.new_projections, self.components).to_owned()
+    /// A single number.
+    pub(crate) fn number(&self, name: &str) -> f64 {
+        self.numbers(name)[0]
+    }
+
+    fn numbers(&self, name: &str) -> Vec<f64> {
+        let array = self.0.tensor(name).unwrap();
+        assert_eq!(array.dtype(), Dtype::F64);
+        let values = array.data().as_chunks().0.iter();
+        values.map(|raw| f64::from_le_bytes(*raw)).collect()
+    }
+
+    fn bytes(&self, name: &str) -> Vec<u8> {
+        let array = self.0.tensor(name).unwrap();
+        assert_eq!(array.dtype(), Dtype::U8);
+        array.data().to_owned()
+    }
+
+    fn shape(&self, name: &str) -> (usize, usize) {
+        let array = self.0.tensor(name).unwrap();
+        (array.shape()[0], array.shape()[1])
     }
 }
 
-fn rows(values: &[f64], width: usize) -> ArrayView2<'_, f64> {
-    ArrayView2::from_shape((values.len() / width, width), values).unwrap()
+/// The share of points that two labellings agree on.
+pub(crate) fn agreement<T: PartialEq>(ours: &[T], theirs: &[T]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    let equal = ours.iter().zip(theirs).filter(|(a, b)| a == b);
+    equal.count() as f64 / ours.len() as f64
 }

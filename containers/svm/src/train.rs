@@ -10,6 +10,7 @@ use crate::{
     kernel::KernelSum,
     kernel_pca,
     svc::{self, Examples},
+    threads::Threads,
 };
 
 /// What to learn with.
@@ -62,7 +63,7 @@ pub fn train(
     let features = features.mapv(f64::from);
     let gamma = training.gamma.unwrap_or_else(|| scale(features.view()));
     let pca = kernel_pca::fit(features.view(), gamma, training.components)?;
-    let projections = KernelSum::new(pca.clone()).apply(features.view(), 1);
+    let projections = KernelSum::new(pca.clone()).apply(features, &Threads::ONE);
     let examples = Examples {
         points: projections.view(),
         labels,
@@ -115,4 +116,37 @@ fn check(
 fn scale(points: ArrayView2<f64>) -> f64 {
     let variance = points.var_axis(Axis(0), 0.0).sum();
     if variance > 0.0 { 1.0 / variance } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::{CLASSES, Reference, agreement};
+
+    #[test]
+    fn what_is_learnt_labels_new_points_as_scikit_learn_does() {
+        let reference = Reference::load();
+        let features = reference.points("train").mapv(|value| value as f32);
+        let training = Training {
+            components: reference.projections("new_projections").ncols(),
+            c: reference.number("c"),
+            ..Training::default()
+        };
+        let names: Vec<_> = (0..CLASSES).map(|class| class.to_string()).collect();
+        let labels = reference.labels("train_labels");
+        let trained = train(features.view(), &labels, &names, &training).unwrap();
+
+        let new = reference.points("new").mapv(|value| value as f32);
+        let projections = KernelSum::new(trained.0.pca).apply(new, &Threads::ONE);
+        let decisions = KernelSum::new(trained.0.svm).apply(projections, &Threads::ONE);
+        let rows = decisions.rows().into_iter();
+        let ours: Vec<_> = rows.map(|row| svc::vote(row, CLASSES)).collect();
+
+        let theirs = reference.labels("new_labels");
+        let agree = agreement(&ours, &theirs);
+        assert!(agree >= 0.99, "{agree}");
+        let truth = reference.labels("new_truth");
+        let (ours, theirs) = (agreement(&ours, &truth), agreement(&theirs, &truth));
+        assert!((ours - theirs).abs() <= 0.01, "right: {ours}, {theirs}");
+    }
 }

@@ -188,6 +188,16 @@ fn an_array_that_is_missing_or_of_another_shape_is_named() {
     let error = refusal(&broken);
     let shapes = "the array pca.weights has shape [1, 8], expected is [90, any]";
     assert!(error.contains(shapes), "{error}");
+
+    let two = [0_u8; 8];
+    let gammas = rewritten(&whole, |name, array| match name {
+        "pca.gamma" => Some(TensorView::new(array.dtype(), vec![2], &two).unwrap()),
+        _ => Some(array),
+    });
+    std::fs::write(&broken, gammas).unwrap();
+    let error = refusal(&broken);
+    let count = "its pca.gamma has 2 values, it must have 1 or one per feature (12)";
+    assert!(error.contains(count), "{error}");
 }
 
 #[test]

@@ -1,52 +1,74 @@
-"""Makes reference.json: what scikit-learn computes for a small problem.
+"""Makes what the tests compare with: what scikit-learn computes for a problem that is not easy.
 
-python3 -m pip install scikit-learn==1.9.1 numpy==2.4.6 scipy==1.17.1
-python3 reference.py > reference.json
+    python3 -m pip install scikit-learn==1.9.1 numpy==2.4.6 scipy==1.17.1 safetensors==0.8.0 joblib==1.6.0
+    python3 reference.py
+
+Five classes of unequal size overlap, in a cloud far from zero whose features have unequal spreads. It writes, beside itself,
+reference.safetensors: points (as bytes: `value = 500 + byte / 8`), labels and projections; and two pipelines that
+from_sklearn.py carried over: exported.safetensors tells the five classes apart, by names, and exported_binary.safetensors
+the first from the others, as 1 and 0.
 """
 
-import json
+import sys
+from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import save
 from sklearn.decomposition import KernelPCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-FEATURES, CLASSES, COMPONENTS = 8, 4, 5
-PCA_GAMMA, SVM_GAMMA, C = 0.05, 0.5, 10.0
+HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
+import from_sklearn
+
+SHARES = [0.35, 0.25, 0.2, 0.12, 0.08]
+NAMES = np.array(["elm", "ash", "oak", "yew", "fir"])
+TRAIN, NEW, FEATURES, COMPONENTS, C = 400, 600, 40, 12, 10.0
+EXPORTED, BINARY, PROJECTED = 150, 60, 100
 
 random = np.random.default_rng(1)
-centres = random.normal(scale=3.0, size=(CLASSES, FEATURES))
+centres = random.normal(scale=0.55, size=(len(SHARES), FEATURES))
+spreads = random.uniform(4, 24, size=FEATURES)
 
 
 def points(count):
-    labels = np.arange(count) % CLASSES
-    return np.round(centres[labels] + random.normal(size=(count, FEATURES)), 6), labels
+    """Bytes, values and classes."""
+    labels = random.choice(len(SHARES), size=count, p=SHARES)
+    values = 128 + spreads * (centres[labels] + random.normal(size=(count, FEATURES)))
+    packed = np.clip(np.round(values), 0, 255).astype(np.uint8)
+    return packed, 500 + packed / 8, labels.astype(np.uint8)
 
 
-def flat(values):
-    return [float(f"{value:.12g}") for value in np.ravel(values)]
+packed_train, train, train_labels = points(TRAIN)
+packed_new, new, new_truth = points(NEW)
 
+gamma = 1 / train.var(axis=0).sum()
+pca = KernelPCA(COMPONENTS, kernel="rbf", gamma=gamma, eigen_solver="dense")
+pipeline = make_pipeline(pca, SVC(C=C)).fit(train, train_labels)
+exported = make_pipeline(StandardScaler(), KernelPCA(COMPONENTS, kernel="rbf", eigen_solver="dense"), SVC(C=C))
+exported.fit(train[:EXPORTED], NAMES[train_labels[:EXPORTED]])
+from_sklearn.save(exported, HERE / "exported.safetensors")
+binary = make_pipeline(StandardScaler(with_mean=False), KernelPCA(COMPONENTS, kernel="rbf", gamma=0.02), SVC(C=C, gamma="auto"))
+binary.fit(train[:BINARY], (train_labels[:BINARY] == 0).astype(int))
+from_sklearn.save(binary, HERE / "exported_binary.safetensors")
 
-train, train_labels = points(40)
-new, _ = points(10)
-pca = KernelPCA(n_components=COMPONENTS, kernel="rbf", gamma=PCA_GAMMA, eigen_solver="dense")
-train_projections = pca.fit_transform(train)
-svc = SVC(C=C, gamma=SVM_GAMMA).fit(train, train_labels)
-
-print(
-    json.dumps(
-        {
-            "features": FEATURES,
-            "classes": CLASSES,
-            "components": COMPONENTS,
-            "pca_gamma": PCA_GAMMA,
-            "svm_gamma": SVM_GAMMA,
-            "c": C,
-            "train": flat(train),
-            "train_labels": train_labels.tolist(),
-            "new": flat(new),
-            "train_projections": flat(train_projections),
-            "new_projections": flat(pca.transform(new)),
-            "new_labels": svc.predict(new).tolist(),
-        }
-    )
-)
+arrays = {
+    "train": packed_train,
+    "train_labels": train_labels,
+    "new": packed_new,
+    "new_truth": new_truth,
+    "new_labels": pipeline.predict(new),
+    "exported_labels": np.searchsorted(exported.classes_, exported.predict(new)).astype(np.uint8),
+    "binary_labels": binary.predict(new).astype(np.uint8),
+    "gamma": np.array([gamma]),
+    "c": np.array([C]),
+    "train_projections": pca.transform(train[:PROJECTED]),
+    "new_projections": pca.transform(new[:PROJECTED]),
+}
+(HERE / "reference.safetensors").write_bytes(save(arrays))
+print("of the new points, the pipelines get right:")
+print("  the reference", np.mean(pipeline.predict(new) == new_truth))
+print("  exported", np.mean(exported.predict(new) == NAMES[new_truth]))
+print("  exported_binary", np.mean(binary.predict(new) == (new_truth == 0)))

@@ -1,0 +1,93 @@
+"""Times svm beside the scikit-learn pipeline that it was carried over from, on equal threads, in one run.
+
+    python3 -m pip install scikit-learn==1.9.1 numpy==2.4.6 scipy==1.17.1 threadpoolctl==3.8.0 safetensors==0.8.0 joblib==1.6.0
+    cargo build --release -p svm --example timed
+    python3 benches/compare/svm.py
+
+Each side is given the same rows in memory, scikit-learn as float64, in which it computes, and predicts them in turns; the
+table has the medians. What the sides share of the machine changes, so only the ratio means anything. On a machine that
+others use as well, OpenBLAS's threads wait for each other: believe one thread first.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from sklearn.decomposition import KernelPCA
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "containers/svm"))
+import from_sklearn
+
+CLASSES, COMPONENTS = 12, 64
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Times svm beside scikit-learn.")
+    parser.add_argument("--points", type=int, nargs="+", default=[360, 5000], help="training points (default 360 5000)")
+    parser.add_argument("--features", type=int, default=4096)
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 32, 128, 512])
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--program", default=ROOT / "target/release/examples/timed", help="our side, built")
+    told = parser.parse_args()
+    print("| training points | threads | batch | scikit-learn, ms | svm, ms | ratio | equal labels |\n|---|---|---|---|---|---|---|")
+    for points in told.points:
+        with tempfile.TemporaryDirectory() as folder:
+            compare(told, points, Path(folder))
+
+
+def compare(told, points, folder):
+    """Prints a row per number of threads and batch size."""
+    random = np.random.default_rng(1)
+    centres = random.random((CLASSES, told.features))
+
+    def draw(count):
+        labels = np.arange(count) % CLASSES
+        return (centres[labels] + random.normal(size=(count, told.features))).astype(np.float32), labels
+
+    train, labels = draw(points)
+    pca = KernelPCA(COMPONENTS, kernel="rbf", gamma=0.5 / told.features, eigen_solver="randomized", random_state=1)
+    pipeline = make_pipeline(pca, SVC(C=10.0)).fit(train.astype(np.float64), labels)
+    from_sklearn.save(pipeline, folder / "svm.safetensors")
+    inputs, _ = draw(max(told.batches))
+    inputs.tofile(folder / "inputs")
+    for threads in told.threads:
+        command = [told.program, folder / "svm.safetensors", folder / "inputs", str(threads)]
+        with (
+            threadpool_limits(threads),
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ours,
+        ):
+            for batch in told.batches:
+                row = take_turns(pipeline, ours, inputs[:batch].astype(np.float64), told.rounds)
+                print(f"| {points} | {threads} | {batch} | {row}", flush=True)
+
+
+def take_turns(pipeline, ours, inputs, rounds):
+    """Medians, their ratio and the share of equal labels, after one round that is not counted."""
+    theirs_took, ours_took = [], []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        expected = pipeline.predict(inputs)
+        theirs_took.append(1e3 * (time.perf_counter() - start))
+        time.sleep(0.1)  # until OpenBLAS's threads have stopped spinning
+        ours.stdin.write(f"{len(inputs)}\n")
+        ours.stdin.flush()
+        answer = json.loads(ours.stdout.readline())
+        ours_took.append(1e3 * answer["seconds"])
+    equal = np.mean(np.array(answer["labels"]) == expected.astype(str))
+    theirs, mine = statistics.median(theirs_took[1:]), statistics.median(ours_took[1:])
+    return f"{theirs:.2f} | {mine:.2f} | {theirs / mine:.1f} | {equal:.1%} |"
+
+
+if __name__ == "__main__":
+    main()
