@@ -24,8 +24,21 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
             "its header counts {classes} classes, but another number in its objective or trees"
         ));
     }
+    if header
+        .0
+        .get("objective")
+        .is_some_and(|name| name.trim().is_empty())
+    {
+        return Err("its objective has no name".into());
+    }
     let features = header.number::<usize>("max_feature_idx")?.saturating_add(1);
     let sizes: Vec<usize> = header.list("tree_sizes")?;
+    if sizes.is_empty() || !sizes.len().is_multiple_of(classes) {
+        let trees = sizes.len();
+        return Err(format!(
+            "{trees} trees are no whole iterations of {classes}"
+        ));
+    }
     for (index, &size) in sizes.iter().enumerate() {
         let tree = rest
             .get(..size)
@@ -33,7 +46,11 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
         check_tree(tree, features).map_err(|problem| format!("tree {index}: {problem}"))?;
         rest = &rest[size..];
     }
-    if !rest.starts_with("end of trees") {
+    // Before version 2.1 the list of features came next.
+    if !["end of trees\n", "\nfeature importances:\n"]
+        .iter()
+        .any(|end| rest.starts_with(end))
+    {
         return Err("its trees do not end where its header says".into());
     }
     Ok(())
@@ -53,7 +70,12 @@ fn check_tree(text: &str, features: usize) -> Result<(), String> {
     let leaves: usize = tree.number("num_leaves")?;
     let nodes = leaves.checked_sub(1).ok_or("it has no leaf")?;
     tree.items::<f64>("leaf_value", leaves, |_, _| true)?;
-    if tree.0.contains_key("leaf_weight") && nodes > 0 {
+    tree.number::<usize>("num_cat")?;
+    let linear = tree.0.contains_key("is_linear") && tree.number::<u8>("is_linear")? != 0;
+    if nodes == 0 && !linear {
+        return Ok(()); // LightGBM reads no further either
+    }
+    if tree.0.contains_key("leaf_weight") {
         tree.items::<f64>("leaf_weight", leaves, |_, _| true)?;
     }
     // Children are higher nodes, or leaves: ~0, ~1, ...
@@ -61,15 +83,15 @@ fn check_tree(text: &str, features: usize) -> Result<(), String> {
         Ok(child) => child > node && child < nodes,
         Err(_) => !child < leaves as i64,
     };
-    if nodes > 0 {
-        tree.items("left_child", nodes, leads_on)?;
-        tree.items("right_child", nodes, leads_on)?;
-        tree.items("split_feature", nodes, |_, feature: usize| {
-            feature < features
-        })?;
-        check_categories(&tree, nodes)?;
+    tree.items("left_child", nodes, leads_on)?;
+    tree.items("right_child", nodes, leads_on)?;
+    let is_feature = |_, feature: usize| feature < features;
+    tree.items("split_feature", nodes, is_feature)?;
+    check_categories(&tree, nodes)?;
+    match linear {
+        true => check_linear_leaves(&tree, leaves, features),
+        false => Ok(()),
     }
-    check_linear_leaves(&tree, leaves, features)
 }
 
 /// A node of a categorical feature has, for threshold, the index of a set of categories: 32 of them in a word.
@@ -92,17 +114,34 @@ fn check_categories(tree: &Fields, nodes: usize) -> Result<(), String> {
 
 /// A linear leaf is a sum over some features.
 fn check_linear_leaves(tree: &Fields, leaves: usize, features: usize) -> Result<(), String> {
-    if tree.number("is_linear").unwrap_or(0) == 0 {
-        return Ok(());
-    }
-    tree.items::<f64>("leaf_const", leaves, |_, _| true)?;
+    tree.items::<InRange>("leaf_const", leaves, |_, _| true)?;
     let counts = tree.items::<u16>("num_features", leaves, |_, _| true)?;
     let terms = counts.into_iter().map(usize::from).sum();
     tree.items("leaf_features", terms, |_, feature: usize| {
         feature < features
     })?;
-    tree.items::<f64>("leaf_coeff", terms, |_, _| true)
+    tree.items::<InRange>("leaf_coeff", terms, |_, _| true)
         .map(drop)
+}
+
+/// A number of a linear leaf: of those, one too large or too small for a normal float64 ends LightGBM's process.
+#[derive(Clone, Copy)]
+struct InRange;
+
+impl FromStr for InRange {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<InRange, ()> {
+        let value: f64 = text.parse().map_err(drop)?;
+        let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+        // Otherwise it must be written as zero, inf or nan.
+        let has_digits = mantissa.contains(|digit: char| ('1'..='9').contains(&digit));
+        if value.is_normal() || !has_digits {
+            Ok(InRange)
+        } else {
+            Err(())
+        }
+    }
 }
 
 /// LightGBM quotes lines in its errors, cut at any byte: so only ASCII, and nothing that another system ends lines by.
@@ -138,7 +177,7 @@ impl<'a> Fields<'a> {
             .collect()
     }
 
-    /// A list of `length` numbers that are all as they must be, by their index.
+    /// A list of `length` numbers that is there, even if empty, and all are as they must be, by their index.
     fn items<T: FromStr + Copy>(
         &self,
         key: &str,
@@ -146,7 +185,7 @@ impl<'a> Fields<'a> {
         fits: impl Fn(usize, T) -> bool,
     ) -> Result<Vec<T>, String> {
         let items: Vec<T> = self.list(key)?;
-        if items.len() != length {
+        if items.len() != length || !self.0.contains_key(key) {
             return Err(format!("its {key} has {} of {length} numbers", items.len()));
         }
         match items

@@ -1,21 +1,30 @@
 //! The model as its server uses it, against scores of LightGBM's Python package (`reference.py`).
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use lgbm::{Lgbm, Settings};
 use model::{Batch, DataType, Model, Output, Predictions};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-const MODEL: &str = include_str!("reference.txt");
+const MODEL: &str = include_str!("models/multiclass.txt");
 
-/// What Python computed; `None` is NaN.
+/// What Python computed.
 #[derive(serde::Deserialize)]
 struct Reference {
-    inputs: Vec<Vec<Option<f32>>>,
-    scores: Vec<Vec<f64>>,
+    /// The bits of float32.
+    inputs: Vec<Vec<u32>>,
+    /// By model.
+    scores: BTreeMap<String, Scores>,
+}
+
+/// By input; `None` is a number that is not finite.
+#[derive(serde::Deserialize)]
+struct Scores {
+    raw: Vec<Vec<Option<f64>>>,
+    predictions: Vec<Vec<Option<f64>>>,
 }
 
 impl Reference {
@@ -23,13 +32,36 @@ impl Reference {
         serde_json::from_str(include_str!("reference.json")).unwrap()
     }
 
-    fn inputs(&self) -> Vec<Vec<u8>> {
-        let bytes = |value: &Option<f32>| value.unwrap_or(f32::NAN).to_le_bytes();
-        let inputs = self.inputs.iter();
-        inputs
-            .map(|row| row.iter().flat_map(bytes).collect())
-            .collect()
+    fn rows(&self) -> Vec<Vec<f32>> {
+        let row = |bits: &Vec<u32>| bits.iter().copied().map(f32::from_bits).collect();
+        self.inputs.iter().map(row).collect()
     }
+
+    fn inputs(&self) -> Vec<Vec<u8>> {
+        let bytes = |bits: &Vec<u32>| bits.iter().flat_map(|bits| bits.to_le_bytes()).collect();
+        self.inputs.iter().map(bytes).collect()
+    }
+}
+
+/// The models by their names.
+fn models() -> BTreeMap<String, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect()
+}
+
+/// A model whose predictions are the raw scores of the one that is given.
+fn without_objective(text: &str) -> String {
+    let lines = text.split_inclusive('\n');
+    lines
+        .filter(|line| !line.starts_with("objective=") && *line != "average_output\n")
+        .collect()
 }
 
 fn load(text: impl AsRef<[u8]>, threads: usize) -> Result<Lgbm, lgbm::Error> {
@@ -51,6 +83,11 @@ fn predict(model: &mut Lgbm, inputs: &[Vec<u8>]) -> Predictions {
     model.predict(&batch).unwrap()
 }
 
+fn bits(answer: &Result<Output, model::InputError>) -> Vec<u32> {
+    let scores = floats(answer.as_ref().unwrap()).iter();
+    scores.map(|score| score.to_bits()).collect()
+}
+
 fn floats(output: &Output) -> &[f32] {
     match output {
         Output::Floats(scores) => scores,
@@ -58,33 +95,86 @@ fn floats(output: &Output) -> &[f32] {
     }
 }
 
-#[test]
-fn scores_are_those_of_python_to_a_float32s_last_digit() {
-    let reference = Reference::load();
-    let mut model = load(MODEL, 2).unwrap();
-    assert_eq!(model.info().input_shape, [6]);
-    let answers = predict(&mut model, &reference.inputs());
-    assert_eq!(answers.len(), reference.scores.len());
-    for (answer, scores) in answers.iter().zip(&reference.scores) {
-        let ours = floats(answer.as_ref().unwrap());
-        assert_eq!(ours.len(), 3);
-        for (&ours, &theirs) in ours.iter().zip(scores) {
-            // Half a unit in the last place of a float32 is 6e-8 of the value.
-            assert!((f64::from(ours) - theirs).abs() <= 6e-8 * theirs);
+/// The scores must be Python's to 1e-12 of their size, or of 1 where they are smaller.
+fn assert_scores(text: &str, rows: &[Vec<f32>], expected: &[Vec<Option<f64>>], what: &str) {
+    let model = load(text, 1).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert_eq!(rows.len(), expected.len());
+    for (row, expected) in rows.iter().zip(expected) {
+        let scores = model.scores(row).unwrap();
+        assert_eq!(scores.len(), expected.len(), "{what}");
+        for (&ours, theirs) in scores.iter().zip(expected) {
+            let same = match theirs {
+                Some(theirs) => (ours - theirs).abs() <= 1e-12 * theirs.abs().max(1.0),
+                None => !ours.is_finite(),
+            };
+            assert!(same, "{what} of {row:?}: {ours}, not {theirs:?}");
         }
     }
 }
 
 #[test]
-fn a_batch_is_answered_as_its_inputs_are_one_by_one() {
-    let inputs = Reference::load().inputs();
+fn scores_of_every_kind_of_model_are_those_of_python_to_1e_12() {
+    let reference = Reference::load();
+    let (rows, models) = (reference.rows(), models());
+    assert!(
+        models.keys().eq(reference.scores.keys()),
+        "run reference.py"
+    );
+    for (name, text) in models {
+        let scores = &reference.scores[&name];
+        assert_scores(
+            &text,
+            &rows,
+            &scores.predictions,
+            &format!("prediction by {name}"),
+        );
+        let raw = without_objective(&text);
+        assert_scores(&raw, &rows, &scores.raw, &format!("raw score by {name}"));
+    }
+}
+
+#[test]
+fn every_kind_of_model_serves_its_scores_as_float32_alone_and_in_batches_on_any_threads() {
+    let reference = Reference::load();
+    let rows = reference.rows();
+    // Enough for many blocks of rows, and a last one that is not full.
+    let inputs: Vec<_> = reference.inputs().into_iter().cycle().take(1003).collect();
+    for (name, text) in models() {
+        for threads in [1, 3] {
+            let mut model = load(&text, threads).unwrap();
+            let served = |row: &Vec<f32>| {
+                let scores = model.scores(row).unwrap();
+                scores
+                    .iter()
+                    .map(|&score| (score as f32).to_bits())
+                    .collect()
+            };
+            let expected: Vec<Vec<u32>> = rows.iter().map(served).collect();
+            for (input, expected) in inputs.iter().zip(&expected) {
+                let alone = predict(&mut model, std::slice::from_ref(input));
+                assert_eq!(&bits(&alone[0]), expected, "{name} alone");
+            }
+            let answers = predict(&mut model, &inputs);
+            assert_eq!(answers.len(), inputs.len());
+            for (answer, expected) in answers.iter().zip(expected.iter().cycle()) {
+                assert_eq!(&bits(answer), expected, "{name} on {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_of_another_length_has_no_scores() {
+    let model = load(MODEL, 1).unwrap();
+    let error = model.scores(&[0.0; 5]).unwrap_err();
+    assert_eq!(error.0, "a row has 6 features, this one has 5");
+}
+
+#[test]
+fn a_model_says_what_it_takes_and_answers_nothing_with_nothing() {
     let mut model = load(MODEL, 2).unwrap();
-    let together = predict(&mut model, &inputs);
-    let alone: Predictions = inputs
-        .iter()
-        .flat_map(|input| predict(&mut model, std::slice::from_ref(input)))
-        .collect();
-    assert_eq!(together, alone);
+    assert_eq!(model.info().input_shape, [6]);
+    assert_eq!(model.info().threads, 2);
     assert_eq!(predict(&mut model, &[]), []);
 }
 
@@ -105,6 +195,27 @@ fn an_input_of_another_length_fails_alone() {
     assert_eq!(answers[3..], expected[3..]);
     let alone = predict(&mut model, &inputs[..1]);
     assert!(alone[0].is_err(), "a single short row must not be read");
+}
+
+#[test]
+fn refused_inputs_leave_the_answers_of_a_shared_batch_in_place() {
+    let mut inputs: Vec<_> = Reference::load()
+        .inputs()
+        .into_iter()
+        .cycle()
+        .take(1000)
+        .collect();
+    let mut model = load(MODEL, 3).unwrap();
+    let expected = predict(&mut model, &inputs);
+    inputs.iter_mut().step_by(7).for_each(Vec::clear);
+    let answers = predict(&mut model, &inputs);
+    assert_eq!(answers.len(), inputs.len());
+    for (place, (answer, expected)) in answers.iter().zip(&expected).enumerate() {
+        match place % 7 {
+            0 => assert!(answer.is_err(), "input {place} was empty"),
+            _ => assert_eq!(answer, expected),
+        }
+    }
 }
 
 #[test]
@@ -131,34 +242,39 @@ fn a_damaged_model_is_refused_with_what_is_wrong() {
             "counts 3 classes",
         ),
         (
+            "tree_sizes=546 536",
+            "tree_sizes=1082",
+            "8 trees are no whole iterations of 3",
+        ),
+        (
             "max_feature_idx=5",
             "max_feature_idx=five",
             "max_feature_idx is missing",
         ),
         (
             "max_feature_idx=5",
-            "max_feature_idx=4",
+            "max_feature_idx=6",
             "Wrong size of feature_names",
         ),
-        ("tree_sizes=535", "tree_sizes=533", "tree 0: its lines"),
+        ("tree_sizes=546", "tree_sizes=544", "tree 0: its lines"),
         (
-            "left_child=2",
+            "left_child=1",
             "left_child=0",
             "tree 0: number 0 of its left_child",
         ),
         (
-            "right_child=1 -3 -4",
-            "right_child=1 -3 -9",
+            "right_child=-2 -3 -4",
+            "right_child=-2 -3 -9",
             "tree 0: number 2 of its right_child",
         ),
         (
-            "split_feature=0",
+            "split_feature=4",
             "split_feature=7",
             "tree 0: number 0 of its split_feature",
         ),
         (
-            "decision_type=2",
-            "decision_type=1",
+            "decision_type=10",
+            "decision_type=11",
             "tree 0: number 0 of its decision_type",
         ),
         (
@@ -167,8 +283,8 @@ fn a_damaged_model_is_refused_with_what_is_wrong() {
             "tree 0: its leaf_value has 5 of 4",
         ),
         (
-            "leaf_weight=22",
-            "leaf_weight=2x",
+            "leaf_weight=11.",
+            "leaf_weight=2x.",
             "tree 0: its leaf_weight has \"2x.",
         ),
         ("num_cat=0", "num_cat=2", "tree 0: its cat_boundaries"),
@@ -192,6 +308,40 @@ fn a_damaged_model_is_refused_with_what_is_wrong() {
 }
 
 #[test]
+fn what_would_end_the_process_of_lightgbm_is_refused() {
+    let (one_leaf, linear) = (
+        include_str!("models/one_leaf.txt"),
+        include_str!("models/linear_tree.txt"),
+    );
+    for (text, from, to, problem) in [
+        (one_leaf, "num_cat=0", "num_dog=0", "its num_cat is missing"),
+        (
+            linear,
+            "leaf_const=4.",
+            "leaf_const=4e",
+            "its leaf_const has",
+        ),
+        (
+            linear,
+            "leaf_const=4.",
+            "leaf_const=4e-",
+            "its leaf_const has",
+        ),
+        (
+            MODEL,
+            "objective=multiclass num_class:3",
+            "objective=",
+            "no name",
+        ),
+    ] {
+        assert!(text.contains(from), "{from}");
+        let error = load(text.replacen(from, to, 1), 1).err();
+        let error = error.unwrap_or_else(|| panic!("{to} was loaded"));
+        assert!(error.to_string().contains(problem), "{to}: {error}");
+    }
+}
+
+#[test]
 fn a_model_that_was_cut_short_is_refused() {
     for length in (0..MODEL.find("end of trees").unwrap()).step_by(37) {
         assert!(load(&MODEL[..length], 1).is_err(), "cut at {length}");
@@ -202,13 +352,15 @@ fn a_model_that_was_cut_short_is_refused() {
 fn no_changed_byte_ends_the_process() {
     let inputs = Reference::load().inputs();
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
-    for _ in 0..1000 {
-        let mut bytes = MODEL.as_bytes().to_vec();
-        let at = random.random_range(..bytes.len());
-        bytes[at] = random.random();
-        if let Ok(mut model) = load(&bytes, 1) {
-            let answers = predict(&mut model, &inputs);
-            assert_eq!(answers.len(), inputs.len());
+    for text in models().values() {
+        for _ in 0..100 {
+            let mut bytes = text.as_bytes().to_vec();
+            let at = random.random_range(..bytes.len());
+            bytes[at] = random.random();
+            if let Ok(mut model) = load(&bytes, 1) {
+                let answers = predict(&mut model, &inputs);
+                assert_eq!(answers.len(), inputs.len());
+            }
         }
     }
 }

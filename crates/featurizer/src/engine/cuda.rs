@@ -84,7 +84,10 @@ mod tests {
                 "libcublasLt.so.13: cannot open shared object file",
                 "CUDA 13",
             ),
-            ("libcuda.so.1: cannot open shared object file", "no NVIDIA driver"),
+            (
+                "libcuda.so.1: cannot open shared object file",
+                "no NVIDIA driver",
+            ),
             ("CUDA failure 2: out of memory", "smaller batch size"),
             (
                 "CUDA failure 35: CUDA driver version is insufficient",

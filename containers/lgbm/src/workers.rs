@@ -1,0 +1,181 @@
+//! Threads that share a batch. Each has the model: LightGBM's `Booster` stays on the thread that loads it.
+//!
+//! OpenMP's threads, which LightGBM itself would use, spin while they wait for each other: where a core is busy with
+//! something else, a small batch then takes milliseconds. Here nobody waits for a thread that has not begun.
+
+use std::{sync::Arc, thread};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use lightgbm3::Booster;
+use model::{Batch, InputError, Output, PredictError, Predictions};
+use serde_json::json;
+
+/// The model, on this thread and on its helpers.
+pub(crate) struct Workers {
+    booster: Booster,
+    /// Features of one row.
+    width: usize,
+    helpers: usize,
+    /// Both ends of the helpers' queue: this thread does what they leave.
+    queue: Sender<Block>,
+    waiting: Receiver<Block>,
+    /// Rows of a block.
+    block: usize,
+}
+
+/// Some inputs of a batch, in their order.
+struct Block {
+    /// The place of the first.
+    start: usize,
+    /// For each, whether it is a row.
+    checks: Vec<Result<(), InputError>>,
+    /// Those that are.
+    rows: Vec<f32>,
+    width: usize,
+    answers: Sender<Answers>,
+}
+
+/// The place of a block's first input, and the answers to all of them.
+type Answers = (usize, Result<Predictions, PredictError>);
+
+/// A block must take longer than it takes to wake a helper, some 10 microseconds. Measured, in nanoseconds:
+const BLOCK: usize = 20_000;
+const TREE: usize = 40;
+const FEATURE: usize = 3;
+
+impl Workers {
+    /// Loads the model on so many threads, this one included.
+    pub(crate) fn load(text: &str, threads: usize) -> Result<Workers, String> {
+        let booster = load(text)?;
+        let number = |count: i32| usize::try_from(count).map_err(|_| format!("it counts {count}"));
+        let trees = number(booster.num_iterations())? * number(booster.num_classes())?;
+        let width = number(booster.num_features())?;
+        let (queue, waiting) = unbounded();
+        let helpers = threads.saturating_sub(1);
+        start(helpers, text, &waiting)?;
+        Ok(Workers {
+            booster,
+            width,
+            helpers,
+            queue,
+            waiting,
+            block: (BLOCK / (TREE * trees + FEATURE * width)).max(1),
+        })
+    }
+
+    /// Features of one row.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// What LightGBM computes for one row of that width.
+    pub(crate) fn scores(&self, row: &[f32]) -> Result<Vec<f64>, PredictError> {
+        scores(&self.booster, row)
+    }
+
+    /// The answers to a batch, in its order.
+    pub(crate) fn predict(&self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
+        let (sender, answers) = unbounded();
+        for start in (0..batch.len()).step_by(self.block) {
+            let block = self.block(batch, start, &sender);
+            // Two for each helper: the next is there when one is done. The last is always for this thread.
+            let is_last = start + self.block >= batch.len();
+            if self.waiting.len() < 2 * self.helpers && !is_last {
+                self.queue.send(block).expect("this thread receives, too");
+            } else {
+                block.answer(&self.booster);
+            }
+        }
+        for block in self.waiting.try_iter() {
+            block.answer(&self.booster);
+        }
+        drop(sender);
+        let mut blocks: Vec<Answers> = answers.iter().collect();
+        blocks.sort_unstable_by_key(|(start, _)| *start);
+        let mut all = Vec::with_capacity(batch.len());
+        for (_, answers) in blocks {
+            all.append(&mut answers?);
+        }
+        match all.len() == batch.len() {
+            true => Ok(all),
+            false => Err(PredictError("a thread of the model has ended".into())),
+        }
+    }
+
+    fn block(&self, batch: &Batch<'_>, start: usize, answers: &Sender<Answers>) -> Block {
+        let places = start..batch.len().min(start + self.block);
+        let mut rows = Vec::with_capacity(places.len() * self.width);
+        let checks = places.map(|place| {
+            let end = rows.len();
+            rows.resize(end + self.width, 0.0);
+            let check = batch.copy_floats(place, &mut rows[end..]);
+            check.inspect_err(|_| rows.truncate(end))
+        });
+        Block {
+            start,
+            checks: checks.collect(),
+            rows,
+            width: self.width,
+            answers: answers.clone(),
+        }
+    }
+}
+
+impl Block {
+    fn answer(self, booster: &Booster) {
+        let mut rows = self.rows.chunks_exact(self.width);
+        let mut answer = |()| {
+            let row = rows.next().expect("one for each check that was passed");
+            let scores = scores(booster, row)?;
+            let scores = scores.into_iter().map(|score| score as f32);
+            Ok(Output::Floats(scores.collect()))
+        };
+        let answers = self.checks.into_iter().map(|check| match check {
+            Ok(()) => answer(()).map(Ok),
+            Err(refused) => Ok(Err(refused)),
+        });
+        // The receiver waits until no block is left.
+        let _ = self.answers.send((self.start, answers.collect()));
+    }
+}
+
+/// Starts helpers, and waits until each has the model. They end when nobody can send them blocks any more.
+fn start(helpers: usize, text: &str, waiting: &Receiver<Block>) -> Result<(), String> {
+    let text: Arc<str> = text.into();
+    let (sender, problems) = bounded(helpers);
+    for _ in 0..helpers {
+        let (text, waiting, problems) = (text.clone(), waiting.clone(), sender.clone());
+        thread::Builder::new()
+            .name("lgbm".into())
+            .spawn(move || help(text, &waiting, problems))
+            .map_err(|error| format!("no thread for it: {error}"))?;
+    }
+    drop(sender);
+    problems.recv().map_or(Ok(()), Err)
+}
+
+/// A helper's life; if it says no problem, it has the model.
+fn help(text: Arc<str>, waiting: &Receiver<Block>, problems: Sender<String>) {
+    match load(&text) {
+        Ok(booster) => {
+            drop((text, problems));
+            waiting.iter().for_each(|block| block.answer(&booster));
+        }
+        Err(problem) => drop(problems.send(problem)),
+    }
+}
+
+/// The model, ready to score single rows. After the first call LightGBM loads without threads of OpenMP's.
+fn load(text: &str) -> Result<Booster, String> {
+    let parameters = json!({ "num_threads": 1, "verbosity": -1 });
+    let booster = Booster::from_string(text).and_then(|mut booster| {
+        booster.single_row_fast_init::<f32>(Some(&parameters))?;
+        Ok(booster)
+    });
+    booster.map_err(|error| error.to_string())
+}
+
+fn scores(booster: &Booster, row: &[f32]) -> Result<Vec<f64>, PredictError> {
+    let scores = booster.predict_single_row_fast(row);
+    scores.map_err(|error| PredictError(error.to_string()))
+}
