@@ -104,7 +104,8 @@ fn replica(toy: Toy, port: u16) -> (UnixStream, thread::JoinHandle<anyhow::Resul
         input_type: DataType::Floats,
         artifact: None,
     };
-    let settings = Settings::from_args(&server, ["m", &format!("--port={port}")]).unwrap();
+    let arguments = ["m", &format!("--port={port}")];
+    let (settings, ()) = Settings::from_args(&server, arguments).unwrap();
     let (stop, told) = UnixStream::pair().unwrap();
     (
         stop,
