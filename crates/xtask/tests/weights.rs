@@ -56,7 +56,7 @@ fn every_tensor_that_does_not_fit_is_named_and_nothing_is_written() {
     for part in [
         "own.safetensors does not fit vgg",
         "missing: features.2.bias, features.5.weight, ",
-        " and 20 more\n",
+        " and 19 more\n",
         "superfluous: features.1.weight\n",
         "of the wrong shape: features.0.weight ([64, 3, 7, 7] instead of [64, 3, 3, 3])\n",
         "of the wrong type: features.0.bias (I64 instead of F32, F16 or BF16)\n",
