@@ -1,12 +1,9 @@
 //! Sums of RBF kernels, for a whole batch by matrix product.
 
 use linfa::Float;
-use ndarray::{
-    Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, ArrayViewMut2, Axis,
-    linalg::{general_mat_mul, general_mat_vec_mul},
-};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 
-use crate::threads::Threads;
+use crate::{products, threads::Threads};
 
 /// Multiplications that are worth a thread: some 20 µs of them, which is what it takes to wake one.
 const WORTH_A_THREAD: usize = 1 << 19;
@@ -148,29 +145,18 @@ fn fill<F: Float>(
     (inputs, input_norms): (ArrayView2<F>, ArrayView1<F>),
     (points, norms): (ArrayView2<F>, ArrayView1<F>),
 ) {
-    if inputs.nrows() == 1 {
-        // The matrix product would pack all points first, which takes longer than the product.
-        let mut row = rows.row_mut(0);
-        general_mat_vec_mul(F::one(), &points, &inputs.row(0), F::zero(), &mut row);
-    } else {
-        general_mat_mul(F::one(), &inputs, &points.t(), F::zero(), &mut rows);
+    products::fill(rows.view_mut(), inputs, points);
+    for (mut row, &input_norm) in rows.rows_mut().into_iter().zip(&input_norms) {
+        row.zip_mut_with(&norms, |value, &norm| {
+            let distance = input_norm + norm - *value - *value;
+            // Rounding may leave a distance of zero a little below zero. NaN stays.
+            *value = if distance < F::zero() {
+                F::one()
+            } else {
+                (-distance).exp()
+            };
+        });
     }
-    for (row, &input_norm) in rows.rows_mut().into_iter().zip(&input_norms) {
-        to_kernel(row, input_norm, norms);
-    }
-}
-
-/// `exp(-|x - p|^2)` from `xp` and the squares of the norms.
-fn to_kernel<F: Float>(mut products: ArrayViewMut1<F>, input_norm: F, norms: ArrayView1<F>) {
-    products.zip_mut_with(&norms, |value, &norm| {
-        let distance = input_norm + norm - *value - *value;
-        // Rounding may leave a distance of zero a little below zero. NaN stays.
-        *value = if distance < F::zero() {
-            F::one()
-        } else {
-            (-distance).exp()
-        };
-    });
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod artifact;
 mod kernel;
 mod kernel_pca;
+mod products;
 #[cfg(test)]
 mod reference;
 mod svc;
