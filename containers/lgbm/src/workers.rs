@@ -43,6 +43,9 @@ const BLOCK: usize = 20_000;
 const TREE: usize = 40;
 const FEATURE: usize = 3;
 
+/// Blocks that wait for each helper: enough to keep it busy while its core is there and this thread's is not.
+const AHEAD: usize = 64;
+
 impl Workers {
     /// Loads the model on so many threads, this one included.
     pub(crate) fn load(text: &str, threads: usize) -> Result<Workers, String> {
@@ -78,9 +81,9 @@ impl Workers {
         let (sender, answers) = unbounded();
         for start in (0..batch.len()).step_by(self.block) {
             let block = self.block(batch, start, &sender);
-            // Two for each helper: the next is there when one is done. The last is always for this thread.
+            // There is always one for this thread.
             let is_last = start + self.block >= batch.len();
-            if self.waiting.len() < 2 * self.helpers && !is_last {
+            if self.waiting.len() < AHEAD * self.helpers && !is_last {
                 self.queue.send(block).expect("this thread receives, too");
             } else {
                 block.answer(&self.booster);
