@@ -130,6 +130,7 @@ impl Served {
             input_type: DataType::Floats,
             clients: 1,
             in_flight,
+            once: false,
             duration: Duration::from_secs(seconds),
             warm_up: Duration::from_millis(300),
             patience: Duration::from_secs(5),

@@ -17,7 +17,7 @@ use testkit::{Peer, deploy};
 use transport::Frame;
 use wire::query::{Answer, Status};
 
-const INPUTS: u64 = 90;
+const INPUTS: u64 = 88;
 const CLASSES: [&str; 3] = ["cat", "dog", "owl"];
 
 /// Answers scores by which input n is of class n % 3.
