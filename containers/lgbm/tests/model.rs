@@ -225,71 +225,73 @@ fn a_missing_model_says_how_to_make_it() {
     }
 }
 
+/// What is damaged, how, and what is said of it.
+const DAMAGES: &[(&str, &str, &str)] = &[
+    ("tree\n", "forest\n", "its first line is not \"tree\""),
+    ("num_class=3", "num_class=4", "counts 4 classes"),
+    (
+        "multiclass num_class:3",
+        "multiclass num_class:9",
+        "counts 3 classes",
+    ),
+    (
+        "tree_sizes=546 536",
+        "tree_sizes=1082",
+        "8 trees are no whole iterations of 3",
+    ),
+    (
+        "max_feature_idx=5",
+        "max_feature_idx=five",
+        "max_feature_idx is missing",
+    ),
+    (
+        "max_feature_idx=5",
+        "max_feature_idx=6",
+        "Wrong size of feature_names",
+    ),
+    ("tree_sizes=546", "tree_sizes=544", "tree 0: its lines"),
+    (
+        "left_child=1",
+        "left_child=0",
+        "tree 0: number 0 of its left_child",
+    ),
+    (
+        "right_child=-2 -3 -4",
+        "right_child=-2 -3 -9",
+        "tree 0: number 2 of its right_child",
+    ),
+    (
+        "split_feature=4",
+        "split_feature=7",
+        "tree 0: number 0 of its split_feature",
+    ),
+    (
+        "decision_type=10",
+        "decision_type=11",
+        "tree 0: number 0 of its decision_type",
+    ),
+    (
+        "leaf_value=-1.",
+        "leaf_value=-1 ",
+        "tree 0: its leaf_value has 5 of 4",
+    ),
+    (
+        "leaf_weight=11.",
+        "leaf_weight=2x.",
+        "tree 0: its leaf_weight has \"2x.",
+    ),
+    ("num_cat=0", "num_cat=2", "tree 0: its cat_boundaries"),
+    (
+        "is_linear=0",
+        "is_linear=1",
+        "tree 0: its leaf_const has 0 of 4",
+    ),
+    ("end of trees", "end of files", "its trees do not end"),
+];
+
 #[test]
 fn a_damaged_model_is_refused_with_what_is_wrong() {
-    let damages = [
-        ("tree\n", "forest\n", "its first line is not \"tree\""),
-        ("num_class=3", "num_class=4", "counts 4 classes"),
-        (
-            "multiclass num_class:3",
-            "multiclass num_class:9",
-            "counts 3 classes",
-        ),
-        (
-            "tree_sizes=546 536",
-            "tree_sizes=1082",
-            "8 trees are no whole iterations of 3",
-        ),
-        (
-            "max_feature_idx=5",
-            "max_feature_idx=five",
-            "max_feature_idx is missing",
-        ),
-        (
-            "max_feature_idx=5",
-            "max_feature_idx=6",
-            "Wrong size of feature_names",
-        ),
-        ("tree_sizes=546", "tree_sizes=544", "tree 0: its lines"),
-        (
-            "left_child=1",
-            "left_child=0",
-            "tree 0: number 0 of its left_child",
-        ),
-        (
-            "right_child=-2 -3 -4",
-            "right_child=-2 -3 -9",
-            "tree 0: number 2 of its right_child",
-        ),
-        (
-            "split_feature=4",
-            "split_feature=7",
-            "tree 0: number 0 of its split_feature",
-        ),
-        (
-            "decision_type=10",
-            "decision_type=11",
-            "tree 0: number 0 of its decision_type",
-        ),
-        (
-            "leaf_value=-1.",
-            "leaf_value=-1 ",
-            "tree 0: its leaf_value has 5 of 4",
-        ),
-        (
-            "leaf_weight=11.",
-            "leaf_weight=2x.",
-            "tree 0: its leaf_weight has \"2x.",
-        ),
-        ("num_cat=0", "num_cat=2", "tree 0: its cat_boundaries"),
-        (
-            "is_linear=0",
-            "is_linear=1",
-            "tree 0: its leaf_const has 0 of 4",
-        ),
-        ("end of trees", "end of files", "its trees do not end"),
-    ];
-    for (from, to, problem) in damages {
+    for &(from, to, problem) in DAMAGES {
         assert!(MODEL.contains(from), "{from}");
         let error = load(MODEL.replacen(from, to, 1), 1).err();
         let error = error
