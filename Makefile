@@ -31,7 +31,7 @@ test: artifacts ## Every test.
 	cargo test --release --workspace
 
 test-tch: artifacts tch ## The featurizers' tests again, on both engines.
-	cargo test --release --workspace --features featurizer/tch --test engines --test features
+	cargo test --release --workspace --features featurizer/tch --test networks --test features
 
 check: setup ## Formatting, and clippy with warnings as errors.
 	cargo fmt --all --check

@@ -1,16 +1,9 @@
 //! Both engines on small networks of which every operation is there: they agree with each other and with what was worked
 //! out by hand, whatever the layout and the number of pictures in a call.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::fs;
-
+use crate::file::File;
 use featurizer::{Architecture, EngineKind, Featurizer, Scaling, Settings};
 use model::{Batch, DataType, Model, Output};
-use onnx::{
-    AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, GraphProto, Message,
-    ModelProto, NodeProto, OperatorSetIdProto, ShapeProto, TensorProto, TensorTypeProto, TypeProto,
-    ValueInfoProto,
-};
 
 /// Pictures of 6x6 whose values go in as they are.
 const TINY: Architecture = Architecture {
@@ -22,109 +15,6 @@ const TINY: Architecture = Architecture {
         std: [1.0 / 255.0; 3],
     },
 };
-
-/// A network being written down.
-#[derive(Default)]
-struct File {
-    graph: GraphProto,
-}
-
-impl File {
-    /// From `images` of this shape, 0 being any number.
-    fn new(shape: [i64; 4]) -> File {
-        let mut file = File::default();
-        file.graph.input.push(port("images", &shape));
-        file
-    }
-
-    fn node(
-        mut self,
-        kind: &str,
-        inputs: &str,
-        output: &str,
-        attributes: &[(&str, &[i64])],
-    ) -> File {
-        let attribute = attributes
-            .iter()
-            .map(|&(name, values)| attribute(name, values));
-        self.graph.node.push(NodeProto {
-            op_type: kind.into(),
-            name: output.into(),
-            input: inputs.split(' ').map(str::to_owned).collect(),
-            output: vec![output.into()],
-            attribute: attribute.collect(),
-        });
-        self
-    }
-
-    /// A weight whose values go up and down around zero.
-    fn weight(mut self, name: &str, dims: &[i64]) -> File {
-        let count: i64 = dims.iter().product();
-        let values = (0..count).map(|i| ((i * 7 % 11) - 5) as f32 / 8.0);
-        self.graph.initializer.push(TensorProto {
-            name: name.into(),
-            dims: dims.to_vec(),
-            data_type: FLOAT,
-            raw_data: values
-                .flat_map(f32::to_le_bytes)
-                .collect::<Vec<u8>>()
-                .into(),
-            ..TensorProto::default()
-        });
-        self
-    }
-
-    fn save(mut self, output: &str, shape: &[i64]) -> tempfile::NamedTempFile {
-        self.graph.output.push(port(output, shape));
-        let model = ModelProto {
-            ir_version: 8,
-            graph: Some(self.graph),
-            opset_import: vec![OperatorSetIdProto {
-                version: 17,
-                ..OperatorSetIdProto::default()
-            }],
-            ..ModelProto::default()
-        };
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), model.encode_to_vec()).unwrap();
-        file
-    }
-}
-
-/// One integer, or several.
-fn attribute(name: &str, values: &[i64]) -> AttributeProto {
-    let several = ["kernel_shape", "strides", "pads", "perm"].contains(&name);
-    let kind = if several {
-        AttributeType::Ints
-    } else {
-        AttributeType::Int
-    };
-    AttributeProto {
-        name: name.into(),
-        i: if several { 0 } else { values[0] },
-        ints: if several { values.to_vec() } else { Vec::new() },
-        r#type: kind.into(),
-        ..AttributeProto::default()
-    }
-}
-
-fn port(name: &str, shape: &[i64]) -> ValueInfoProto {
-    let dim = shape.iter().map(|&size| DimensionProto {
-        value: Some(match size {
-            0 => Dimension::Name("N".into()),
-            size => Dimension::Size(size),
-        }),
-    });
-    ValueInfoProto {
-        name: name.into(),
-        r#type: Some(TypeProto {
-            tensor_type: Some(TensorTypeProto {
-                elem_type: FLOAT,
-                shape: Some(ShapeProto { dim: dim.collect() }),
-            }),
-        }),
-    }
-}
 
 fn load(file: &tempfile::NamedTempFile, engine: EngineKind) -> Result<Featurizer, String> {
     let mut settings = Settings::default();

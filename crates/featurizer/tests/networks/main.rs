@@ -1,0 +1,6 @@
+//! Networks on every engine of the build.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod engines;
+mod file;
+mod preprocessing;
