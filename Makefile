@@ -33,12 +33,14 @@ test: artifacts ## Every test.
 test-tch: artifacts tch ## The featurizers' tests again, on both engines.
 	cargo test --release --workspace --features featurizer/tch --test networks --test features
 
-check: setup ## Formatting, and clippy with warnings as errors.
+check: setup tch ## Formatting, and clippy with warnings as errors, with one engine and with both.
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --release --workspace --all-targets --features featurizer/tch --quiet -- -D warnings
 
-bench: artifacts ## The benches: the frontend against a bare loop, and each model.
-	cargo bench --workspace --bench vgg --bench inception --bench svm --bench lgbm --bench frontend -- --quick
+bench: artifacts tch ## The benches: the frontend against a bare loop, and each model against its engine alone.
+	cargo bench --workspace --features featurizer/tch --bench vgg --bench inception --bench svm --bench lgbm -- --quick
+	cargo bench --workspace --features featurizer/tch --bench frontend
 
 setup: $(DEPS) ## Install what the build needs (apt, pip); does nothing the second time.
 

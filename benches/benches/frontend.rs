@@ -134,7 +134,6 @@ impl Served {
             duration: Duration::from_secs(seconds),
             warm_up: Duration::from_millis(300),
             patience: Duration::from_secs(5),
-            once: false,
         };
         let inputs: Vec<Frame> = (0..8).map(|n| Frame::from(vec![n; floats * 4])).collect();
         let measured = run(&load, &inputs, |_| Verdict::Warm)?;

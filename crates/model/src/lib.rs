@@ -51,6 +51,7 @@ pub struct ModelInfo {
 
 /// What is known of an artifact: the content of the metadata file beside it (`vgg.onnx.json`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Artifact {
     /// The file's name, without its folder.
     pub file: String,
