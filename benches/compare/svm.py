@@ -5,13 +5,13 @@
     python3 benches/compare/svm.py
 
 Each side is given the same rows in memory, scikit-learn as float64, in which it computes, and predicts them in turns; the
-table has the medians. What the sides share of the machine changes, so only the ratio means anything. On a machine that
-others use as well, OpenBLAS's threads wait for each other: believe one thread first.
+table has the medians. Only ratios within one run mean anything: of the time that passed, and of the CPU time that the two
+processes used (ours with reading the command and writing the labels). On a machine that others use as well believe CPU time
+and one thread: a long call loses more turns than a short one, and OpenBLAS's threads wait for each other.
 """
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -40,7 +40,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--program", default=ROOT / "target/release/examples/timed", help="our side, built")
     told = parser.parse_args()
-    print("| training points | threads | batch | scikit-learn, ms | svm, ms | ratio | equal labels |\n|---|---|---|---|---|---|---|")
+    print("| training points | threads | batch | scikit-learn, ms | svm, ms | ratio | of CPU time | equal labels |")
+    print("|---|---|---|---|---|---|---|---|")
     for points in told.points:
         with tempfile.TemporaryDirectory() as folder:
             compare(told, points, Path(folder))
@@ -73,20 +74,27 @@ def compare(told, points, folder):
 
 
 def take_turns(pipeline, ours, inputs, rounds):
-    """Medians, their ratio and the share of equal labels, after one round that is not counted."""
-    theirs_took, ours_took = [], []
+    """Medians, their ratios and the share of equal labels, after one round that is not counted."""
+    took = []
     for _ in range(rounds + 1):
-        start = time.perf_counter()
+        start, start_cpu = time.perf_counter(), time.process_time()
         expected = pipeline.predict(inputs)
-        theirs_took.append(1e3 * (time.perf_counter() - start))
+        theirs, theirs_cpu = time.perf_counter() - start, time.process_time() - start_cpu
         time.sleep(0.1)  # until OpenBLAS's threads have stopped spinning
+        start_cpu = cpu_time(ours.pid)
         ours.stdin.write(f"{len(inputs)}\n")
         ours.stdin.flush()
         answer = json.loads(ours.stdout.readline())
-        ours_took.append(1e3 * answer["seconds"])
+        took.append((theirs, answer["seconds"], theirs_cpu, cpu_time(ours.pid) - start_cpu))
     equal = np.mean(np.array(answer["labels"]) == expected.astype(str))
-    theirs, mine = statistics.median(theirs_took[1:]), statistics.median(ours_took[1:])
-    return f"{theirs:.2f} | {mine:.2f} | {theirs / mine:.1f} | {equal:.1%} |"
+    theirs, mine, theirs_cpu, mine_cpu = np.median(took[1:], axis=0)
+    return f"{1e3 * theirs:.2f} | {1e3 * mine:.2f} | {theirs / mine:.1f} | {theirs_cpu / mine_cpu:.1f} | {equal:.1%} |"
+
+
+def cpu_time(pid):
+    """Seconds that the threads of a process have run."""
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return 1e-9 * sum(int(thread.read_text().split()[0]) for thread in threads)
 
 
 if __name__ == "__main__":
