@@ -39,7 +39,11 @@ fn what_cannot_be_measured_is_one_line_and_status_2() {
             "-m noop --cpus_per_replica_nums 90000",
             "replicas x 90000 CPUs",
         ),
-        ("-m vgg --model_gpus 0", "leave the flag out"),
+        ("-m svm --model_gpus 0", "svm computes on CPU only"),
+        (
+            "-m vgg --num_replicas 2 --model_gpus 0",
+            "2 replicas need a GPU each",
+        ),
         (
             "-m vgg --input_dir /nowhere",
             "--input_dir /nowhere cannot be read",
@@ -135,6 +139,8 @@ fn help_teaches_every_flag_with_examples() {
         "--model_cpus",
         "--cpus_per_replica_nums",
         "--model_gpus",
+        "--engine",
+        "--accuracy",
         "--num_clients",
         "--results_dir",
         "--input_dir",
