@@ -48,9 +48,9 @@ def save(pipeline, path, provenance=None):
 def convert(pipeline):
     """The artifact's arrays by name (float32), and its labels."""
     scaler, pca, svc = steps(pipeline)
-    exact = kernel_pca(scaler, pca)
-    served = in_float32(exact | support_vectors(pca, svc))
-    check_precision(exact, served)
+    served = in_float32(kernel_pca(scaler, pca) | support_vectors(pca, svc))
+    check_projections(pca, served)
+    check_labels(pca, svc, served)
     return served, [str(label) for label in svc.classes_.tolist()]
 
 
@@ -134,9 +134,9 @@ def in_float32(arrays):
     return served
 
 
-def check_precision(exact, served):
+def check_projections(pca, served):
     """Refuses what float32 would spoil: components with eigenvalues so small that dividing by them shows every rounding."""
-    expected, found = project(exact), project(served)
+    expected, found = pca.transform(pca.X_fit_), project(served)
     error = np.abs(found - expected).max() / np.abs(expected).max()
     if not error <= TOLERANCE:
         raise CannotCarry(
@@ -145,12 +145,35 @@ def check_precision(exact, served):
         )
 
 
+def check_labels(pca, svc, served):
+    """Refuses coefficients so large that float32 decides otherwise: labels of the training points must stay."""
+    decisions = kernel(project(served), served["svm.points"], served["svm.gamma"]) @ served["svm.weights"]
+    votes = np.zeros((len(decisions), len(svc.classes_)), dtype=int)
+    pairs = [(a, b) for a in range(votes.shape[1]) for b in range(a + 1, votes.shape[1])]
+    for decision, (a, b) in zip((decisions - served["svm.offsets"]).T, pairs):
+        votes[:, a] += decision > 0
+        votes[:, b] += decision <= 0
+    found = svc.classes_[votes.argmax(axis=1)]
+    different = np.mean(found != svc.predict(pca.transform(pca.X_fit_)))
+    if different > TOLERANCE:
+        raise CannotCarry(
+            f"the server computes in float32, and there {different:.1%} of the training points get another label; "
+            "train with a smaller C, or a smaller gamma"
+        )
+
+
 def project(arrays):
     """The first stage on its own points, as the server computes it."""
-    points = (arrays["pca.points"] - arrays["pca.points"].mean(axis=0)) * np.sqrt(arrays["pca.gamma"])
-    norms = np.einsum("ij,ij->i", points, points)
-    kernel = np.exp(-np.maximum(norms[:, None] + norms - 2 * points @ points.T, 0))
-    return kernel @ arrays["pca.weights"] - arrays["pca.offsets"]
+    points = arrays["pca.points"]
+    return kernel(points, points, arrays["pca.gamma"]) @ arrays["pca.weights"] - arrays["pca.offsets"]
+
+
+def kernel(inputs, points, gamma):
+    """Every input against every point, by norms and a matrix product."""
+    origin = points.mean(axis=0)
+    inputs, points = (inputs - origin) * np.sqrt(gamma), (points - origin) * np.sqrt(gamma)
+    norms = [np.einsum("ij,ij->i", rows, rows) for rows in (inputs, points)]
+    return np.exp(-np.maximum(norms[0][:, None] + norms[1] - 2 * inputs @ points.T, 0))
 
 
 def main():

@@ -19,11 +19,15 @@ pub fn train(features: &[f32], labels: &[usize], classes: usize, path: &Path) ->
     let failed = |error: lightgbm3::Error| Error::Training(error.to_string());
     let targets: Vec<f32> = labels.iter().map(|&label| label as f32).collect();
     let examples = Dataset::from_slice(features, &targets, width, true).map_err(failed)?;
+    let smallest = (0..classes).map(|class| labels.iter().filter(|&&label| label == class).count());
+    let smallest = smallest.min().unwrap_or_default();
     let parameters = json!({
         "objective": "multiclass",
         "num_class": classes,
         "num_iterations": ITERATIONS,
         "num_leaves": 7,
+        // LightGBM's own 20 would let no tree tell small classes apart.
+        "min_data_in_leaf": (smallest * 2 / 3).clamp(1, 20),
         "feature_fraction": 0.1,
         "seed": 1,
         "deterministic": true,

@@ -203,6 +203,7 @@ mod tests {
             for threads in [0, 2, 3, 7] {
                 let threads = Threads::new(threads).unwrap();
                 let rows = kernel.rows(inputs.to_owned(), &threads);
+                assert!(rows.iter().all(|value| value.is_finite()));
                 let worst = (&rows - &alone)
                     .iter()
                     .fold(0.0_f32, |worst, d| worst.max(d.abs()));

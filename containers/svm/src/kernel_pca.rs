@@ -77,6 +77,7 @@ mod tests {
     /// The largest difference, relative to the largest of `theirs`; the sign of each component is free.
     fn error(ours: &Array2<f64>, theirs: &Array2<f64>) -> f64 {
         assert_eq!(ours.ncols(), theirs.ncols());
+        assert!(ours.iter().all(|value| value.is_finite()));
         let mut worst = 0.0_f64;
         for (ours, theirs) in ours.columns().into_iter().zip(theirs.columns()) {
             let ours = ours.slice(s![..theirs.len()]);

@@ -85,6 +85,7 @@ impl Reference {
 impl Answer {
     fn assert_near(&self, expected: &[f32], tolerance: f32) {
         assert_eq!(self.features.len(), expected.len());
+        assert!(self.features.iter().all(|value| value.is_finite()), "NaN");
         let largest = expected.iter().fold(0.0, |a: f32, b| a.max(b.abs()));
         let pairs = self.features.iter().zip(expected);
         let difference = pairs.fold(0.0, |a: f32, (b, c)| a.max((b - c).abs()));

@@ -12,10 +12,11 @@ use crate::{
     train::{self, Classifier, Source},
 };
 
-/// Makes the artifacts that are missing in `dir`, or all of them; the classifiers learn from `dir/pictures`.
+/// Makes the artifacts that are missing in `dir`, or all of them; the classifiers learn from `dir/pictures`, anew where their
+/// network is new.
 pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
     make_folder(dir)?;
-    networks::make(dir, force)?;
+    let learn = networks::make(dir, force)?;
     let pictures = dir.join("pictures");
     photographs::cut(&pictures, force)?;
     let source = Source {
@@ -26,7 +27,7 @@ pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
     };
     for classifier in Classifier::ALL {
         let files = classifier.files(dir);
-        match files.exist() && !force {
+        match files.exist() && !learn.contains(&classifier.file()) {
             true => println!("{}: present", files.artifact.display()),
             false => train::train(&[classifier], &source, dir)?,
         }

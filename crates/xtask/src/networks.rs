@@ -57,8 +57,10 @@ struct Metadata<'a> {
     network: featurizer::NetworkOptions,
 }
 
-/// Makes the networks that are missing in `dir`, with random weights, or all of them.
-pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
+/// Makes the networks that are missing in `dir`, with random weights, or all of them. Returns the files of the classifiers
+/// that learn from those.
+pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<Vec<&'static str>> {
+    let mut learn = Vec::new();
     for network in &NETWORKS {
         match network.found(dir) {
             Some(found) if !force && network.keeps(&found) => {
@@ -67,13 +69,11 @@ pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
             }
             _ => {
                 network.write(dir, &network.draw(), &network.seeded())?;
-                if !force {
-                    network.warn_of_classifier(dir);
-                }
+                learn.push(network.classifier);
             }
         }
     }
-    Ok(())
+    Ok(learn)
 }
 
 /// Makes networks from files of weights, in place of those in `dir`; `network` names the architecture where the names
@@ -90,6 +90,8 @@ pub(crate) fn convert(dir: &Path, files: &[PathBuf], network: Option<&str>) -> a
         let graph = (network.graph)();
         fit::check(&dict, network, graph.layers())
             .with_context(|| format!("{} does not fit {}", file.display(), network.name))?;
+        let mut layers = graph.layers().iter();
+        layers.try_for_each(|layer| layer.fold(&dict).map(drop))?;
         Ok((network, dict, network.trained(file)?))
     });
     let converted = converted.collect::<anyhow::Result<Vec<_>>>()?;

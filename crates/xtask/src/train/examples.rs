@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::BufWriter,
+    io::{BufWriter, Write},
 };
 
 use model::{Batch, DataType, Model, Output};
@@ -90,13 +90,15 @@ impl Examples {
     /// Writes features and labels where a benchmark looks for its inputs.
     pub(crate) fn save(&self, classes: &[String], files: &Files) -> anyhow::Result<()> {
         let shape = [self.labels.len() as u64, self.width() as u64];
+        let mut file = BufWriter::new(File::create(&files.inputs)?);
         let mut writer = npyz::WriteOptions::new()
             .default_dtype()
             .shape(&shape)
-            .writer(BufWriter::new(File::create(&files.inputs)?))
+            .writer(&mut file)
             .begin_nd()?;
         writer.extend(&self.features)?;
         writer.finish()?;
+        file.flush()?;
         let lines = self
             .labels
             .iter()
