@@ -18,7 +18,7 @@ PHOTOGRAPHS := .deps/python/skimage/data
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help: ## This list.
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 run: artifacts ## Build everything and sweep all four models on real photographs.
 	@sweep() { cargo run --release --quiet -p driver -- --num_replicas 1 2 --batch_sizes 1 4 --duration_seconds 20 "$$@"; }; \
@@ -67,6 +67,7 @@ tch: .deps/libtorch/.ready ## Fetch libtorch (500 MB), the second engine, for bu
 	@cd .deps/wheels && mv torch/lib/{libtorch.so,libtorch_cpu.so,libc10.so,libgomp.so.1} \
 	  nvidia/cu13/lib/{libcudart.so.13,libcupti.so.13} ../libtorch/lib
 	@rm -rf .deps/wheels
+	@cargo clean --quiet --release -p torch-sys 2>/dev/null || true # it may be linked with the other libtorch
 	@touch $@
 
 cuda: .deps/cuda/.ready ## Fetch both engines for NVIDIA GPUs (5 GB), in place of those for CPUs.

@@ -172,6 +172,26 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Settings, 
     settings(flags, command_line)
 }
 
+/// Refuses variables of Clipper's containers that say something the replicas would not be told: what is measured is what
+/// the command line says.
+pub fn check_environment(names: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
+    const READ: [&str; 4] = [
+        "CLIPPER_ENGINE",
+        "CLIPPER_GPU_MEM_FRAC",
+        "CLIPPER_INPUT_TYPE",
+        "CLIPPER_MODEL_PATH",
+    ];
+    let unread = |name: &String| name.starts_with("CLIPPER_") && !READ.contains(&name.as_str());
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    match names.into_iter().find(unread) {
+        None => Ok(()),
+        Some(name) => Err(Error::Usage(format!(
+            "{name} is set, and replicas would not hear of it: unset it, and say what you want with a flag, or in the \
+             metadata file beside the artifact"
+        ))),
+    }
+}
+
 /// `--num-replicas` is `--num_replicas`; values stay as they are.
 fn underscored(argument: OsString) -> OsString {
     let Some(text) = argument.to_str() else {
@@ -208,7 +228,8 @@ fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
         model,
         input_type: model.input_type(flags.input_type.as_deref())?,
         engine: model.engine(flags.engine.as_deref())?,
-        gpus: gpu_list(model, flags.model_gpus.as_deref().unwrap_or_default())?,
+        gpus: (flags.model_gpus.as_deref())
+            .map_or(Ok(Vec::new()), |pieces| gpu_list(model, pieces))?,
         cpu_beyond_gpus: flags.cpu_beyond_gpus,
         gpu_mem_frac: share("--gpu_mem_frac", &flags.gpu_mem_frac)?,
         duration,
@@ -289,7 +310,7 @@ fn time(flag: &str, text: &str, unit: f64) -> Result<Duration, Error> {
 
 /// GPUs by number, each once.
 fn gpu_list(model: &KnownModel, pieces: &[String]) -> Result<Vec<u32>, Error> {
-    if !pieces.is_empty() && model.engines.is_empty() {
+    if model.engines.is_empty() {
         return Err(Error::Usage(format!(
             "{} computes on CPU only: leave --model_gpus out",
             model.name
@@ -309,6 +330,11 @@ fn gpu_list(model: &KnownModel, pieces: &[String]) -> Result<Vec<u32>, Error> {
                 return Err(Error::Usage(text));
             }
         }
+    }
+    if gpus.is_empty() {
+        return Err(Error::Usage(
+            "--model_gpus is an empty list: name GPUs, for instance 0 1, or leave it out".into(),
+        ));
     }
     Ok(gpus)
 }
@@ -363,6 +389,14 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_replicas_would_not_hear_of_is_refused() {
+        let check = |names: &[&str]| check_environment(names.iter().map(OsString::from));
+        assert!(check(&["HOME", "CLIPPER_ENGINE", "CLIPPER_MODEL_PATH"]).is_ok());
+        let error = check(&["HOME", "CLIPPER_DEVICE"]).unwrap_err().to_string();
+        assert!(error.contains("CLIPPER_DEVICE is set"), "{error}");
+    }
+
+    #[test]
     fn dashes_and_underscores_commas_and_spaces_short_and_long_are_the_same() {
         let long = parsed("--model-name=svm --duration 5 --batch-sizes 1,2 4 --cpus-per-replica-nums 1 --model_cpus 2-3,5 --num-clients 2").unwrap();
         let short = parsed("-m svm -d 5 -b 1 2,4 -p 1 -c 2 3 5 -n 2").unwrap();
@@ -402,6 +436,7 @@ mod tests {
             ("-m vgg -c ,", "--model_cpus is an empty list"),
             ("-m vgg -p 0", "--cpus_per_replica_nums"),
             ("-m svm -g 0", "svm computes on CPU only"),
+            ("-m vgg -g ,", "--model_gpus is an empty list"),
             ("-m vgg -g 0 one", "\"one\" in --model_gpus"),
             ("-m vgg -g 0 1 0", "GPU 0 twice"),
             ("-m vgg -g 0 --gpu_mem_frac 0", "--gpu_mem_frac"),

@@ -124,6 +124,9 @@ impl Process {
             .process_group(0);
         // GPUs have the numbers that nvidia-smi shows.
         command.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
+        for variable in ["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"] {
+            command.env_remove(variable);
+        }
         // A variable of the user's shell must not change what is measured unseen: the arguments say everything.
         for (variable, _) in env::vars_os() {
             if variable.as_encoded_bytes().starts_with(b"CLIPPER_") {

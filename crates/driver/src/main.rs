@@ -77,6 +77,7 @@ fn prepare() -> Result<Sweep, Error> {
             .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
     }
     let settings = cli::parse(env::args_os())?;
+    cli::check_environment(env::vars_os().map(|(name, _)| name))?;
     let allowed = cores::allowed()?;
     let plan = Plan::new(&settings, &allowed)?;
     let inputs = Inputs::prepare(&settings)?;

@@ -88,7 +88,10 @@ impl KnownModel {
         let engine = self.engines.iter().find(|&&engine| engine == asked);
         engine.copied().map(Some).ok_or_else(|| {
             Error::Usage(match self.engines {
-                [] => format!("{} has no engine to choose: leave --engine out", self.name),
+                [] => format!(
+                    "{} has no engine to choose: leave --engine (or CLIPPER_ENGINE) out",
+                    self.name
+                ),
                 engines => format!("--engine takes {}, not {asked:?}", engines.join(" or ")),
             })
         })

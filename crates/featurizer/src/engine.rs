@@ -5,6 +5,8 @@ mod ort;
 #[cfg(feature = "tch")]
 mod tch;
 
+pub(crate) use cuda::explain as explain_gpu;
+
 use std::path::Path;
 
 use model::Device;

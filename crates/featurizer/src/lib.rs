@@ -130,8 +130,13 @@ impl Featurizer {
         while outputs.len() < good {
             let rows = &self.tensor[outputs.len() * values..][..step * values];
             let features = self.engine.run(&self.network, rows);
-            let features = features
-                .map_err(|error| PredictError(format!("{}: {error}", self.engine.version())))?;
+            let features = features.map_err(|error| {
+                let error = match self.settings.device {
+                    Device::Cpu => error,
+                    Device::Cuda(_) => engine::explain_gpu(&error),
+                };
+                PredictError(format!("{}: {error}", self.engine.version()))
+            })?;
             let width = features.len() / step;
             if width == 0 || features.len() != step * width {
                 let found = features.len();
@@ -193,8 +198,6 @@ fn close_gaps(read: &[Result<(), InputError>], values: usize, tensor: &mut [f32]
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     const TINY: Architecture = Architecture {
@@ -212,59 +215,12 @@ mod tests {
         loaded.err().expect("this does not load").to_string()
     }
 
-    fn file(content: &str) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(file.path(), content).unwrap();
-        file
-    }
-
     #[test]
     fn a_missing_artifact_is_named_with_the_command_that_makes_it() {
         let error = failure(Path::new("no/tiny.onnx"), Settings::default());
         assert!(error.contains("no/tiny.onnx is missing"), "{error}");
         assert!(error.contains("xtask -- artifacts"), "{error}");
         assert!(error.contains("CLIPPER_MODEL_PATH"), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_is_no_onnx_model_is_refused() {
-        for engine in EngineKind::in_this_build() {
-            let mut settings = Settings::default();
-            settings.flags.engine = engine;
-            let error = failure(file("not a model").path(), settings);
-            assert!(error.contains("is not an ONNX model"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_gpu_that_is_not_there_is_refused_rather_than_replaced_by_the_cpu() {
-        for engine in EngineKind::in_this_build() {
-            let mut settings = Settings {
-                device: Device::Cuda(97),
-                ..Settings::default()
-            };
-            settings.flags.engine = engine;
-            let error = failure(file("").path(), settings);
-            assert!(error.contains("cannot compute on GPU 97: "), "{error}");
-            let reasons = [
-                "no NVIDIA driver",
-                "GPUs, numbered from 0",
-                "names no such GPU",
-            ];
-            assert!(reasons.iter().any(|why| error.contains(why)), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_engine_that_is_not_in_the_build_is_named_with_what_installs_it() {
-        if cfg!(feature = "tch") {
-            assert_eq!(EngineKind::in_this_build().len(), 2);
-            return;
-        }
-        let mut settings = Settings::default();
-        settings.flags.engine = EngineKind::Tch;
-        let error = failure(file("").path(), settings);
-        assert!(error.contains("make tch"), "{error}");
     }
 
     #[test]

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+/// Pixels of a side, and pictures of a fixed batch: what memory could hold, and arithmetic too.
+const SIZES: std::ops::RangeInclusive<usize> = 1..=16_384;
+
 /// What the artifacts of a model server are, unless something says otherwise.
 #[derive(Debug)]
 pub struct Architecture {
@@ -59,16 +62,12 @@ pub enum Layout {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkOptions {
-    /// Name of the network's input, if it has several
-    #[arg(long = "input_name", env = "CLIPPER_INPUT_NAME", value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub input: Option<String>,
     /// Name of the network's output, if it has several
     #[arg(long = "output_name", env = "CLIPPER_OUTPUT_NAME", value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     /// Order of the input's dimensions [default: by where its shape says 3]
-    #[arg(long, env = "CLIPPER_LAYOUT")]
+    #[arg(long, env = "CLIPPER_LAYOUT", ignore_case = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
     /// Height and width of the input in pixels, where its shape leaves them open
@@ -127,7 +126,6 @@ impl NetworkOptions {
     /// This, and where it says nothing, what `other` says.
     pub(crate) fn or(self, other: NetworkOptions) -> NetworkOptions {
         NetworkOptions {
-            input: self.input.or(other.input),
             output: self.output.or(other.output),
             layout: self.layout.or(other.layout),
             size: self.size.or(other.size),
@@ -181,8 +179,18 @@ impl Network {
         inputs: &[Port],
         outputs: &[Port],
     ) -> Result<Network, String> {
-        let input = choose("input", inputs, said.input.as_deref())?;
-        let output = choose("output", outputs, said.output.as_deref())?;
+        let [input] = inputs else {
+            return Err(format!(
+                "only one input can be given: it has {}",
+                list("input", inputs)
+            ));
+        };
+        let output = choose(outputs, said.output.as_deref())?;
+        for (what, port) in [("input", input), ("output", output)] {
+            if port.element != "float32" {
+                return Err(format!("its {} is not float32", port.describe(what)));
+            }
+        }
         let [batch, a, b, c] = input.shape[..] else {
             return Err(format!(
                 "its {} has {} dimensions, not the four of pictures",
@@ -217,6 +225,18 @@ impl Network {
                 std: said.std.unwrap_or(architecture.scaling.std),
             },
         };
+        let sizes = [Some(height), Some(width), network.resize, network.batch];
+        if let Some(size) = sizes
+            .into_iter()
+            .flatten()
+            .find(|size| !SIZES.contains(size))
+        {
+            return Err(format!(
+                "{size} pixels or pictures cannot be: sizes go from {} to {}",
+                SIZES.start(),
+                SIZES.end()
+            ));
+        }
         let Scaling { mean, std } = network.scaling;
         if !(mean.iter().chain(&std).all(|value| value.is_finite()) && std.iter().all(|&s| s > 0.0))
         {
@@ -252,22 +272,22 @@ impl Port {
     }
 }
 
-/// The port of that name, or the only one, if it holds float32.
-fn choose<'a>(what: &str, ports: &'a [Port], name: Option<&str>) -> Result<&'a Port, String> {
-    let names: Vec<_> = ports.iter().map(|port| port.describe(what)).collect();
-    let names = names.join(", ");
-    let port = match (name, ports) {
-        (None, [only]) => only,
-        (None, _) => return Err(format!("say which with --{what}_name: it has {names}")),
-        (Some(name), _) => ports
+fn list(what: &str, ports: &[Port]) -> String {
+    let ports: Vec<_> = ports.iter().map(|port| port.describe(what)).collect();
+    ports.join(", ")
+}
+
+/// The output of that name, or the only one.
+fn choose<'a>(outputs: &'a [Port], name: Option<&str>) -> Result<&'a Port, String> {
+    let all = || list("output", outputs);
+    match (name, outputs) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(format!("say which with --output_name: it has {}", all())),
+        (Some(name), _) => outputs
             .iter()
             .find(|port| port.name == name)
-            .ok_or_else(|| format!("it has no {what} {name:?}; it has {names}"))?,
-    };
-    if port.element != "float32" {
-        return Err(format!("its {} is not float32", port.describe(what)));
+            .ok_or_else(|| format!("it has no output {name:?}; it has {}", all())),
     }
-    Ok(port)
 }
 
 /// The layout said, or that of which the input's shape has a 3 in the place of the channels.
@@ -314,181 +334,4 @@ fn numbers<T: std::str::FromStr, const N: usize>(text: &str) -> Result<[T; N], S
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ARCHITECTURE: Architecture = Architecture {
-        name: "tiny",
-        side: 224,
-        resize: 256,
-        scaling: Scaling {
-            mean: [0.5; 3],
-            std: [0.25; 3],
-        },
-    };
-
-    fn port(name: &str, shape: &[Option<usize>]) -> Port {
-        Port {
-            name: name.into(),
-            element: "float32".into(),
-            shape: shape.to_vec(),
-        }
-    }
-
-    fn resolve(shape: &[Option<usize>], said: &NetworkOptions) -> Result<Network, String> {
-        let output = port("features", &[None, Some(7)]);
-        Network::resolve(&ARCHITECTURE, said, &[port("images", shape)], &[output])
-    }
-
-    #[test]
-    fn the_shape_of_the_input_tells_layout_and_size() {
-        let nchw = resolve(
-            &[None, Some(3), Some(64), Some(96)],
-            &NetworkOptions::default(),
-        )
-        .unwrap();
-        assert_eq!(
-            (nchw.layout, nchw.height, nchw.width, nchw.batch),
-            (Layout::Nchw, 64, 96, None)
-        );
-        assert_eq!(nchw.resize, Some(109), "256 / 224 of 96");
-        let nhwc = resolve(
-            &[Some(1), Some(64), Some(96), Some(3)],
-            &NetworkOptions::default(),
-        )
-        .unwrap();
-        assert_eq!(
-            (nhwc.layout, nhwc.height, nhwc.width, nhwc.batch),
-            (Layout::Nhwc, 64, 96, Some(1))
-        );
-        assert_eq!(nhwc.shape(5), [5, 64, 96, 3]);
-    }
-
-    #[test]
-    fn what_the_file_leaves_open_is_as_said_or_else_as_the_architecture_has_it() {
-        let open = [None; 4];
-        let own = resolve(&open, &NetworkOptions::default()).unwrap();
-        assert_eq!(
-            (own.layout, own.height, own.width, own.resize),
-            (Layout::Nchw, 224, 224, Some(256))
-        );
-        assert_eq!(own.scaling, ARCHITECTURE.scaling);
-        let said = NetworkOptions {
-            layout: Some(Layout::Nhwc),
-            size: Some([32, 48]),
-            resize: Some(0),
-            mean: Some([0.0; 3]),
-            ..NetworkOptions::default()
-        };
-        let network = resolve(&open, &said).unwrap();
-        assert_eq!(network.shape(1), [1, 32, 48, 3]);
-        assert_eq!(network.resize, None);
-        assert_eq!(network.scaling.mean, [0.0; 3]);
-        assert_eq!(network.scaling.std, [0.25; 3]);
-    }
-
-    #[test]
-    fn flags_count_more_than_the_metadata_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let artifact = folder.path().join("my.onnx");
-        assert_eq!(
-            NetworkOptions::beside(&artifact).unwrap(),
-            NetworkOptions::default()
-        );
-        let json =
-            r#"{"file": "my.onnx", "network": {"layout": "NHWC", "resize": 40, "size": [32, 32]}}"#;
-        fs::write(folder.path().join("my.onnx.json"), json).unwrap();
-        let flags = NetworkOptions {
-            resize: Some(0),
-            ..NetworkOptions::default()
-        };
-        let said = flags.or(NetworkOptions::beside(&artifact).unwrap());
-        assert_eq!(said.layout, Some(Layout::Nhwc));
-        assert_eq!((said.resize, said.size), (Some(0), Some([32, 32])));
-
-        let json = r#"{"network": {"layuot": "NHWC"}}"#;
-        fs::write(folder.path().join("my.onnx.json"), json).unwrap();
-        let error = NetworkOptions::beside(&artifact).unwrap_err().to_string();
-        assert!(
-            error.contains("my.onnx.json") && error.contains("layuot"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn what_does_not_fit_is_named() {
-        let fixed = [None, Some(3), Some(64), Some(64)];
-        let said = NetworkOptions::default;
-        for (shape, said, problem) in [
-            (
-                &[None, Some(10)][..],
-                said(),
-                "input \"images\" (float32 [?, 10]) has 2 dimensions",
-            ),
-            (
-                &[None, Some(1), Some(8), Some(8)],
-                said(),
-                "not of pictures with three channels",
-            ),
-            (
-                &fixed,
-                NetworkOptions {
-                    layout: Some(Layout::Nhwc),
-                    ..said()
-                },
-                "in the order Nhwc",
-            ),
-            (
-                &fixed,
-                NetworkOptions {
-                    size: Some([64, 65]),
-                    ..said()
-                },
-                "say --size 64,64",
-            ),
-            (
-                &fixed,
-                NetworkOptions {
-                    resize: Some(60),
-                    ..said()
-                },
-                "give --resize 64 or more",
-            ),
-            (
-                &fixed,
-                NetworkOptions {
-                    std: Some([1.0, 0.0, 1.0]),
-                    ..said()
-                },
-                "deviations are above 0",
-            ),
-            (
-                &fixed,
-                NetworkOptions {
-                    input: Some("x".into()),
-                    ..said()
-                },
-                "it has no input \"x\"; it has input \"images\"",
-            ),
-        ] {
-            let error = resolve(shape, &said).unwrap_err();
-            assert!(error.contains(problem), "{error}");
-        }
-        let two = [port("a", &[None]), port("b", &[None])];
-        let images = [port("images", &fixed)];
-        let error = Network::resolve(&ARCHITECTURE, &said(), &images, &two).unwrap_err();
-        assert!(error.contains("--output_name"), "{error}");
-        let whole = Port {
-            element: "uint8".into(),
-            ..port("images", &fixed)
-        };
-        let error = Network::resolve(&ARCHITECTURE, &said(), &[whole], &two[..1]).unwrap_err();
-        assert!(error.contains("is not float32"), "{error}");
-    }
-
-    #[test]
-    fn numbers_come_with_commas() {
-        assert_eq!(numbers::<f32, 3>("0.5, 1,-2"), Ok([0.5, 1.0, -2.0]));
-        assert!(numbers::<usize, 2>("64").is_err());
-    }
-}
+mod tests;

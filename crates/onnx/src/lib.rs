@@ -72,6 +72,9 @@ pub struct NodeProto {
     /// Its constant arguments.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
+    /// Whose operation it is; empty is ONNX's own.
+    #[prost(string, tag = "7")]
+    pub domain: String,
 }
 
 /// A constant argument of an operation; `r#type` says which of the fields counts.

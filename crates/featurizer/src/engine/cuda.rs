@@ -39,6 +39,13 @@ fn total_memory(gpu: u32, visible: Option<&str>) -> Result<u64, String> {
     Ok(memory.total)
 }
 
+/// Whether what an engine says is about the GPU, and not about the file.
+pub(crate) fn is_about_gpu(reason: &str) -> bool {
+    let words = ["cuda", "cudnn", "cublas", "gpu", "memory", "cpu ep"];
+    let lower = reason.to_lowercase();
+    words.iter().any(|word| lower.contains(word))
+}
+
 /// What an engine says when it cannot use a GPU, with what to do about it.
 pub(crate) fn explain(reason: &str) -> String {
     let reason = reason.trim();
@@ -46,6 +53,8 @@ pub(crate) fn explain(reason: &str) -> String {
     let about = |words: &[&str]| words.iter().any(|words| lower.contains(words));
     let advice = if about(&["not enabled in this build", "provider is not available"]) {
         "this onnxruntime is the package for CPUs: `make cuda` fetches the one for GPUs"
+    } else if about(&["libtorch_cuda.so: cannot open"]) {
+        "this libtorch is the package for CPUs: `make cuda` fetches the one for GPUs"
     } else if about(&["libcuda.so"]) {
         "this machine has no NVIDIA driver"
     } else if about(&["cannot open shared object", "failed to preload"]) {

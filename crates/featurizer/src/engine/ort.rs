@@ -40,12 +40,17 @@ impl Onnxruntime {
             Device::Cpu => builder.commit_from_file(path).map_err(unreadable)?,
             Device::Cuda(gpu) => {
                 let memory = cuda::memory(gpu, resources.gpu_mem_frac)?;
-                on_gpu(builder, (gpu, memory), &library)
-                    .and_then(|mut builder| builder.commit_from_file(path))
-                    .map_err(|error| Error::Gpu {
-                        gpu,
-                        reason: cuda::explain(&error.to_string()),
-                    })?
+                let unusable = |error: ort::Error| Error::Gpu {
+                    gpu,
+                    reason: cuda::explain(&error.to_string()),
+                };
+                let mut builder = on_gpu(builder, (gpu, memory), &library).map_err(unusable)?;
+                builder.commit_from_file(path).map_err(|error| {
+                    match cuda::is_about_gpu(&error.to_string()) {
+                        true => unusable(error),
+                        false => unreadable(error),
+                    }
+                })?
             }
         };
         Ok(Onnxruntime { session, library })

@@ -48,9 +48,11 @@ impl Libtorch {
         let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
         let model = ModelProto::decode(Bytes::from(bytes));
         let model = model.map_err(|error| unreadable(error.to_string()))?;
-        let graph = model.graph.unwrap_or_default();
+        let graph = model
+            .graph
+            .ok_or_else(|| unreadable("it holds no network".into()))?;
         build(graph, device).map_err(|reason| match resources.device {
-            Device::Cuda(gpu) if cuda::explain(&reason) != reason => Error::Gpu {
+            Device::Cuda(gpu) if cuda::is_about_gpu(&reason) => Error::Gpu {
                 gpu,
                 reason: cuda::explain(&reason),
             },
@@ -112,13 +114,20 @@ fn build(graph: GraphProto, device: tch::Device) -> Result<Libtorch, String> {
     let inputs: Vec<_> = graph.input.iter().filter(is_weight).map(port).collect();
     let outputs: Vec<_> = graph.output.iter().map(port).collect();
     let mut numbers = HashMap::new();
+    let number = |name: &String, numbers: &mut HashMap<String, usize>| {
+        let next = numbers.len();
+        match numbers.insert(name.clone(), next) {
+            None => Ok(next),
+            Some(_) => Err(format!("the value {name:?} is made twice")),
+        }
+    };
     for input in &inputs {
-        numbers.insert(input.name.clone(), numbers.len());
+        number(&input.name, &mut numbers)?;
     }
     let mut steps = Vec::with_capacity(graph.node.len());
     for node in &graph.node {
         let (operation, taken) = Operation::read(node, &mut weights)?;
-        let number = |name: &String| {
+        let find = |name: &String| {
             numbers.get(name).copied().ok_or_else(|| {
                 format!(
                     "the node {:?} takes {name:?}, which nothing makes",
@@ -126,12 +135,11 @@ fn build(graph: GraphProto, device: tch::Device) -> Result<Libtorch, String> {
                 )
             })
         };
-        let taken = taken.iter().map(number).collect::<Result<Vec<_>, _>>()?;
-        let [output] = &node.output[..] else {
-            return Err(format!("the node {:?} has not one output", node.name));
-        };
-        let output_number = numbers.len();
-        numbers.insert(output.clone(), output_number);
+        let taken = taken.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+        // What else an operation can make, such as the mask of a Dropout, nothing takes in evaluation.
+        let output = node.output.first();
+        let output = output.ok_or_else(|| format!("the node {:?} makes nothing", node.name))?;
+        let output_number = number(output, &mut numbers)?;
         steps.push(Step {
             operation,
             inputs: taken,
@@ -219,13 +227,10 @@ fn device(resources: Resources) -> Result<tch::Device, Error> {
     cuda::memory(gpu, resources.gpu_mem_frac)?;
     let failed = |reason: &str| Error::Gpu {
         gpu,
-        reason: reason.to_owned(),
+        reason: cuda::explain(reason),
     };
-    if !tch::utils::has_cuda() {
-        return Err(failed(
-            "this libtorch is the package for CPUs: `make cuda` fetches the one for GPUs",
-        ));
-    }
+    // The linker leaves it out: no function of it is called by name.
+    ort::util::preload_dylib("libtorch_cuda.so").map_err(|error| failed(&error.to_string()))?;
     if !tch::Cuda::is_available() {
         return Err(failed(
             "libtorch finds no GPU that it can use: is the NVIDIA driver recent enough for CUDA 13?",
@@ -234,7 +239,10 @@ fn device(resources: Resources) -> Result<tch::Device, Error> {
     limit_memory(resources.gpu_mem_frac)
         .map_err(|error| failed(&format!("cannot limit its memory: {error}")))?;
     tch::Cuda::cudnn_set_benchmark(true);
-    Ok(tch::Device::Cuda(gpu as usize))
+    let device = tch::Device::Cuda(gpu as usize);
+    let first = Tensor::f_from_slice(&[0.0_f32]).and_then(|x| x.f_to_device(device));
+    drop(first.map_err(|error| failed(&error.to_string()))?);
+    Ok(device)
 }
 
 /// libtorch reads the share of the memory that it may take from the environment, once, before `main`: where it is not there
@@ -243,8 +251,13 @@ fn limit_memory(share: f32) -> std::io::Result<()> {
     const VARIABLE: &str = "PYTORCH_CUDA_ALLOC_CONF";
     const KEY: &str = "per_process_memory_fraction";
     let set = env::var(VARIABLE).unwrap_or_default();
-    if set.contains(KEY) {
+    if set.contains(&format!("{KEY}:{share}")) {
         return Ok(());
+    }
+    if set.contains(KEY) {
+        return Err(std::io::Error::other(format!(
+            "{VARIABLE} says {set}: unset it"
+        )));
     }
     let comma = if set.is_empty() { "" } else { "," };
     let error = Command::new(env::current_exe()?)

@@ -174,6 +174,14 @@ fn an_operation_that_an_engine_does_not_have_is_named() {
     let attribute = File::new([0, 3, 6, 6])
         .node("Flatten", "images", "features", &[("frob", &[1])])
         .save("features", &[0, 108]);
+    let dilated = File::new([0, 3, 6, 6])
+        .node(
+            "AveragePool",
+            "images",
+            "features",
+            &[("kernel_shape", &[2, 2]), ("dilations", &[2, 2])],
+        )
+        .save("features", &[0, 3, 4, 4]);
     let missing = File::new([0, 3, 6, 6])
         .node("Relu", "nothing", "features", &[])
         .save("features", &[0, 108]);
@@ -181,6 +189,7 @@ fn an_operation_that_an_engine_does_not_have_is_named() {
         for (file, named) in [
             (&strange, "Frobnicate"),
             (&attribute, "frob"),
+            (&dilated, "dilations"),
             (&missing, "nothing"),
         ] {
             let error = load(file, engine).err().unwrap();

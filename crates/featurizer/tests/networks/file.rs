@@ -38,6 +38,7 @@ impl File {
             input: inputs.split(' ').map(str::to_owned).collect(),
             output: vec![output.into()],
             attribute: attribute.collect(),
+            domain: String::new(),
         });
         self
     }
@@ -78,7 +79,7 @@ impl File {
 
 /// One integer, or several.
 fn attribute(name: &str, values: &[i64]) -> AttributeProto {
-    let several = ["kernel_shape", "strides", "pads", "perm"].contains(&name);
+    let several = ["kernel_shape", "strides", "pads", "perm", "dilations"].contains(&name);
     let kind = if several {
         AttributeType::Ints
     } else {

@@ -3,4 +3,5 @@
 
 mod engines;
 mod file;
+mod loading;
 mod preprocessing;

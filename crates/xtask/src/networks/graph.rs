@@ -229,6 +229,7 @@ impl Graph {
             name: name.into(),
             op_type: op_type.into(),
             attribute,
+            domain: String::new(),
         });
         let name = name.into();
         Value { name, shape }

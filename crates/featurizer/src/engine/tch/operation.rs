@@ -57,6 +57,19 @@ impl Operation {
         if node.op_type == "Dropout" {
             inputs.truncate(1);
         }
+        if let Some(constant) = inputs.iter().skip(1).find(|input| weights.has(input))
+            && !matches!(node.op_type.as_str(), "Conv" | "Gemm")
+        {
+            return Err(format!(
+                "{name} takes {constant:?}, a constant, which the tch engine does not have: leave out --engine tch"
+            ));
+        }
+        if !matches!(node.domain.as_str(), "" | "ai.onnx") {
+            return Err(format!(
+                "{name} is of the domain {:?}, not ONNX's own",
+                node.domain
+            ));
+        }
         let operation = match node.op_type.as_str() {
             "Conv" => {
                 let (weight, bias) = weights.take_two(&mut inputs)?;
@@ -89,8 +102,15 @@ impl Operation {
                 let window = attributes.window(&[]);
                 let window = window.map_err(|error| format!("{name}: {error}"))?;
                 attributes.integer("storage_order", 0);
+                let ceil = attributes.integer("ceil_mode", 0) == 1;
+                let window = Window { ceil, ..window };
                 match node.op_type.as_str() {
                     "MaxPool" => Operation::MaxPool(window),
+                    _ if window.dilation != [1, 1] => {
+                        return Err(format!(
+                            "{name} has dilations, which the tch engine does not know"
+                        ));
+                    }
                     _ => {
                         let counted = attributes.integer("count_include_pad", 0) == 1;
                         Operation::AveragePool(window, counted)
@@ -102,7 +122,12 @@ impl Operation {
             "Add" => Operation::Add,
             "Relu" => Operation::Relu,
             "Flatten" if attributes.integer("axis", 1) == 1 => Operation::Flatten,
-            "Transpose" => Operation::Transpose(attributes.integers("perm", 0)),
+            "Transpose" => match attributes.integers("perm", 0) {
+                order if order == [0, 0] => {
+                    return Err(format!("{name} says no order, which the tch engine needs"));
+                }
+                order => Operation::Transpose(order),
+            },
             "Identity" => Operation::Identity,
             "Dropout" => {
                 attributes.0.clear();
@@ -300,7 +325,7 @@ impl Attributes<'_> {
             stride: self.integers("strides", 1),
             padding,
             dilation: self.integers("dilations", 1),
-            ceil: self.integer("ceil_mode", 0) == 1,
+            ceil: false,
         };
         let two = [&window.size, &window.stride, &window.dilation];
         match two.iter().all(|values| values.len() == 2) {

@@ -1,0 +1,181 @@
+//! What a network is made of, and what does not fit.
+
+use super::*;
+
+const ARCHITECTURE: Architecture = Architecture {
+    name: "tiny",
+    side: 224,
+    resize: 256,
+    scaling: Scaling {
+        mean: [0.5; 3],
+        std: [0.25; 3],
+    },
+};
+
+fn port(name: &str, shape: &[Option<usize>]) -> Port {
+    Port {
+        name: name.into(),
+        element: "float32".into(),
+        shape: shape.to_vec(),
+    }
+}
+
+fn resolve(shape: &[Option<usize>], said: &NetworkOptions) -> Result<Network, String> {
+    let output = port("features", &[None, Some(7)]);
+    Network::resolve(&ARCHITECTURE, said, &[port("images", shape)], &[output])
+}
+
+#[test]
+fn the_shape_of_the_input_tells_layout_and_size() {
+    let nchw = resolve(
+        &[None, Some(3), Some(64), Some(96)],
+        &NetworkOptions::default(),
+    )
+    .unwrap();
+    assert_eq!(
+        (nchw.layout, nchw.height, nchw.width, nchw.batch),
+        (Layout::Nchw, 64, 96, None)
+    );
+    assert_eq!(nchw.resize, Some(109), "256 / 224 of 96");
+    let nhwc = resolve(
+        &[Some(1), Some(64), Some(96), Some(3)],
+        &NetworkOptions::default(),
+    )
+    .unwrap();
+    assert_eq!(
+        (nhwc.layout, nhwc.height, nhwc.width, nhwc.batch),
+        (Layout::Nhwc, 64, 96, Some(1))
+    );
+    assert_eq!(nhwc.shape(5), [5, 64, 96, 3]);
+}
+
+#[test]
+fn what_the_file_leaves_open_is_as_said_or_else_as_the_architecture_has_it() {
+    let open = [None; 4];
+    for size in [[0, 224], [224, 5_000_000_000]] {
+        let said = NetworkOptions {
+            size: Some(size),
+            ..NetworkOptions::default()
+        };
+        let error = resolve(&open, &said).unwrap_err();
+        assert!(error.contains("sizes go from 1"), "{error}");
+    }
+    let own = resolve(&open, &NetworkOptions::default()).unwrap();
+    assert_eq!(
+        (own.layout, own.height, own.width, own.resize),
+        (Layout::Nchw, 224, 224, Some(256))
+    );
+    assert_eq!(own.scaling, ARCHITECTURE.scaling);
+    let said = NetworkOptions {
+        layout: Some(Layout::Nhwc),
+        size: Some([32, 48]),
+        resize: Some(0),
+        mean: Some([0.0; 3]),
+        ..NetworkOptions::default()
+    };
+    let network = resolve(&open, &said).unwrap();
+    assert_eq!(network.shape(1), [1, 32, 48, 3]);
+    assert_eq!(network.resize, None);
+    assert_eq!(network.scaling.mean, [0.0; 3]);
+    assert_eq!(network.scaling.std, [0.25; 3]);
+}
+
+#[test]
+fn flags_count_more_than_the_metadata_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifact = folder.path().join("my.onnx");
+    assert_eq!(
+        NetworkOptions::beside(&artifact).unwrap(),
+        NetworkOptions::default()
+    );
+    let json =
+        r#"{"file": "my.onnx", "network": {"layout": "NHWC", "resize": 40, "size": [32, 32]}}"#;
+    fs::write(folder.path().join("my.onnx.json"), json).unwrap();
+    let flags = NetworkOptions {
+        resize: Some(0),
+        ..NetworkOptions::default()
+    };
+    let said = flags.or(NetworkOptions::beside(&artifact).unwrap());
+    assert_eq!(said.layout, Some(Layout::Nhwc));
+    assert_eq!((said.resize, said.size), (Some(0), Some([32, 32])));
+
+    let json = r#"{"network": {"layuot": "NHWC"}}"#;
+    fs::write(folder.path().join("my.onnx.json"), json).unwrap();
+    let error = NetworkOptions::beside(&artifact).unwrap_err().to_string();
+    assert!(
+        error.contains("my.onnx.json") && error.contains("layuot"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let fixed = [None, Some(3), Some(64), Some(64)];
+    let said = NetworkOptions::default;
+    for (shape, said, problem) in [
+        (
+            &[None, Some(10)][..],
+            said(),
+            "input \"images\" (float32 [?, 10]) has 2 dimensions",
+        ),
+        (
+            &[None, Some(1), Some(8), Some(8)],
+            said(),
+            "not of pictures with three channels",
+        ),
+        (
+            &fixed,
+            NetworkOptions {
+                layout: Some(Layout::Nhwc),
+                ..said()
+            },
+            "in the order Nhwc",
+        ),
+        (
+            &fixed,
+            NetworkOptions {
+                size: Some([64, 65]),
+                ..said()
+            },
+            "say --size 64,64",
+        ),
+        (
+            &fixed,
+            NetworkOptions {
+                resize: Some(60),
+                ..said()
+            },
+            "give --resize 64 or more",
+        ),
+        (
+            &fixed,
+            NetworkOptions {
+                std: Some([1.0, 0.0, 1.0]),
+                ..said()
+            },
+            "deviations are above 0",
+        ),
+    ] {
+        let error = resolve(shape, &said).unwrap_err();
+        assert!(error.contains(problem), "{error}");
+    }
+    let two = [port("a", &[None]), port("b", &[None])];
+    let images = [port("images", &fixed)];
+    let error = Network::resolve(&ARCHITECTURE, &said(), &images, &two).unwrap_err();
+    assert!(error.contains("--output_name"), "{error}");
+    let (pair, one) = ([images[0].clone(), images[0].clone()], &two[..1]);
+    let error = Network::resolve(&ARCHITECTURE, &said(), &pair, one).unwrap_err();
+    assert!(error.contains("only one input can be given"), "{error}");
+    let whole = Port {
+        element: "uint8".into(),
+        ..port("images", &fixed)
+    };
+    let error = Network::resolve(&ARCHITECTURE, &said(), &[whole], &two[..1]).unwrap_err();
+    assert!(error.contains("is not float32"), "{error}");
+}
+
+#[test]
+fn numbers_come_with_commas() {
+    assert_eq!(numbers::<f32, 3>("0.5, 1,-2"), Ok([0.5, 1.0, -2.0]));
+    assert!(numbers::<usize, 2>("64").is_err());
+}

@@ -1,0 +1,68 @@
+//! What does not load, and what is said then.
+
+use std::{fs, path::Path};
+
+use featurizer::{Architecture, EngineKind, Featurizer, Scaling, Settings};
+use model::Device;
+
+const TINY: Architecture = Architecture {
+    name: "tiny",
+    side: 2,
+    resize: 2,
+    scaling: Scaling {
+        mean: [0.0; 3],
+        std: [1.0; 3],
+    },
+};
+
+fn failure(path: &Path, settings: Settings) -> String {
+    let loaded = Featurizer::load(&TINY, path, settings);
+    loaded.err().expect("this does not load").to_string()
+}
+
+fn file(content: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), content).unwrap();
+    file
+}
+
+#[test]
+fn a_file_that_is_no_onnx_model_is_refused() {
+    for engine in EngineKind::in_this_build() {
+        let mut settings = Settings::default();
+        settings.flags.engine = engine;
+        let error = failure(file("not a model").path(), settings);
+        assert!(error.contains("is not an ONNX model"), "{error}");
+    }
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_refused_rather_than_replaced_by_the_cpu() {
+    for engine in EngineKind::in_this_build() {
+        let mut settings = Settings {
+            device: Device::Cuda(97),
+            ..Settings::default()
+        };
+        settings.flags.engine = engine;
+        let error = failure(file("").path(), settings);
+        assert!(error.contains("cannot compute on GPU 97: "), "{error}");
+        let reasons = [
+            "no NVIDIA driver",
+            "GPUs, numbered from 0",
+            "names no such GPU",
+        ];
+        assert!(reasons.iter().any(|why| error.contains(why)), "{error}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_not_in_the_build_is_named_with_what_installs_it() {
+    if cfg!(feature = "tch") {
+        assert_eq!(EngineKind::in_this_build().len(), 2);
+        return;
+    }
+    let mut settings = Settings::default();
+    settings.flags.engine = EngineKind::Tch;
+    let error = failure(file("").path(), settings);
+    assert!(error.contains("make tch"), "{error}");
+}
