@@ -92,14 +92,26 @@ fn what_the_driver_starts_sees_no_clipper_variable_of_the_users_shell() {
         .args(["-m", "noop", "--results_dir"])
         .arg(folder.path())
         .env_remove("CARGO") // nothing is built
-        .envs([("CLIPPER_THREADS", "7"), ("KEPT", "yes")])
+        .envs([("CLIPPER_GPU_MEM_FRAC", "0.5"), ("KEPT", "yes")])
         .output()
         .unwrap();
     let says = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{says}");
     assert!(says.contains("frontend exited during start-up"), "{says}");
     assert!(says.contains("KEPT=yes"), "{says}");
-    assert!(!says.contains("CLIPPER_THREADS"), "{says}");
+    assert!(!says.contains("CLIPPER_GPU"), "{says}");
+}
+
+#[test]
+fn a_clipper_variable_that_would_be_lost_is_refused() {
+    let ended = Command::new(env!("CARGO_BIN_EXE_driver"))
+        .args(["-m", "noop"])
+        .env("CLIPPER_DEVICE", "cuda:0")
+        .output()
+        .unwrap();
+    let says = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{says}");
+    assert!(says.contains("CLIPPER_DEVICE is set"), "{says}");
 }
 
 #[test]
