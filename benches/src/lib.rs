@@ -91,7 +91,7 @@ impl Bench {
         if pairs.is_empty() {
             return; // another row was asked for on the command line
         }
-        while pairs.len() < 4 {
+        while pairs.len() < 3 {
             pairs.push(pair(pairs.len()));
         }
         let seconds = |side: usize| median(pairs.iter().map(|pair| pair[side].as_secs_f64()));
@@ -130,10 +130,10 @@ pub fn bench_featurizer(architecture: &Architecture) -> Result<(), featurizer::E
             let model = Featurizer::load(architecture, &file, settings)?;
             let label = format!("{engine:?}, {threads} threads").to_lowercase();
             let model = std::cell::RefCell::new(model);
-            // Large batches on one thread take longer than anybody waits, and tell nothing new.
+            // Batches on one thread take longer than anybody waits, and tell nothing new.
             for size in [1, 8, 32]
                 .into_iter()
-                .filter(|&size| threads > 1 || size < 32)
+                .filter(|&size| threads > 1 || size == 1)
             {
                 let inputs = floats(size, 3 * architecture.side * architecture.side, 255.0);
                 let tensor = floats_of(&inputs);
