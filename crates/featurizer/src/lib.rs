@@ -200,39 +200,6 @@ fn close_gaps(read: &[Result<(), InputError>], values: usize, tensor: &mut [f32]
 mod tests {
     use super::*;
 
-    const TINY: Architecture = Architecture {
-        name: "tiny",
-        side: 2,
-        resize: 2,
-        scaling: Scaling {
-            mean: [0.0; 3],
-            std: [1.0; 3],
-        },
-    };
-
-    fn failure(path: &Path, settings: Settings) -> String {
-        let loaded = Featurizer::load(&TINY, path, settings);
-        loaded.err().expect("this does not load").to_string()
-    }
-
-    #[test]
-    fn a_missing_artifact_is_named_with_the_command_that_makes_it() {
-        let error = failure(Path::new("no/tiny.onnx"), Settings::default());
-        assert!(error.contains("no/tiny.onnx is missing"), "{error}");
-        assert!(error.contains("xtask -- artifacts"), "{error}");
-        assert!(error.contains("CLIPPER_MODEL_PATH"), "{error}");
-    }
-
-    #[test]
-    fn an_input_type_that_holds_no_picture_is_refused() {
-        let settings = Settings {
-            data_type: DataType::Ints,
-            ..Settings::default()
-        };
-        let error = failure(Path::new("x"), settings);
-        assert!(error.contains("floats or strings, not integers"), "{error}");
-    }
-
     #[test]
     fn good_rows_move_up_in_their_order() {
         let bad = || Err(InputError("bad".into()));

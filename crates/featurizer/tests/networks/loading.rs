@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use featurizer::{Architecture, EngineKind, Featurizer, Scaling, Settings};
-use model::Device;
+use model::{DataType, Device};
 
 const TINY: Architecture = Architecture {
     name: "tiny",
@@ -65,4 +65,22 @@ fn an_engine_that_is_not_in_the_build_is_named_with_what_installs_it() {
     settings.flags.engine = EngineKind::Tch;
     let error = failure(file("").path(), settings);
     assert!(error.contains("make tch"), "{error}");
+}
+
+#[test]
+fn a_missing_artifact_is_named_with_the_command_that_makes_it() {
+    let error = failure(Path::new("no/tiny.onnx"), Settings::default());
+    assert!(error.contains("no/tiny.onnx is missing"), "{error}");
+    assert!(error.contains("xtask -- artifacts"), "{error}");
+    assert!(error.contains("CLIPPER_MODEL_PATH"), "{error}");
+}
+
+#[test]
+fn an_input_type_that_holds_no_picture_is_refused() {
+    let settings = Settings {
+        data_type: DataType::Ints,
+        ..Settings::default()
+    };
+    let error = failure(Path::new("x"), settings);
+    assert!(error.contains("floats or strings, not integers"), "{error}");
 }

@@ -71,52 +71,12 @@ impl Operation {
             ));
         }
         let operation = match node.op_type.as_str() {
-            "Conv" => {
-                let (weight, bias) = weights.take_two(&mut inputs)?;
-                let window = attributes.window(weight.size().get(2..).unwrap_or_default());
-                Operation::Convolution {
-                    window: window.map_err(|error| format!("{name}: {error}"))?,
-                    groups: attributes.integer("group", 1),
-                    weight,
-                    bias,
-                    relu: false,
-                }
-            }
-            "Gemm" => {
-                let (weight, bias) = weights.take_two(&mut inputs)?;
-                let plain = attributes.float("alpha") == 1.0 && attributes.float("beta") == 1.0;
-                if !plain || attributes.integer("transA", 0) != 0 {
-                    return Err(format!("{name} scales or turns its input"));
-                }
-                let weight = match attributes.integer("transB", 0) {
-                    0 => weight.f_tr().map_err(|error| format!("{name}: {error}"))?,
-                    _ => weight,
-                };
-                Operation::Dense {
-                    weight,
-                    bias,
-                    relu: false,
-                }
-            }
-            "MaxPool" | "AveragePool" => {
-                let window = attributes.window(&[]);
-                let window = window.map_err(|error| format!("{name}: {error}"))?;
-                attributes.integer("storage_order", 0);
-                let ceil = attributes.integer("ceil_mode", 0) == 1;
-                let window = Window { ceil, ..window };
-                match node.op_type.as_str() {
-                    "MaxPool" => Operation::MaxPool(window),
-                    _ if window.dilation != [1, 1] => {
-                        return Err(format!(
-                            "{name} has dilations, which the tch engine does not know"
-                        ));
-                    }
-                    _ => {
-                        let counted = attributes.integer("count_include_pad", 0) == 1;
-                        Operation::AveragePool(window, counted)
-                    }
-                }
-            }
+            "Conv" => convolution_of(&mut attributes, weights.take_two(&mut inputs)?)
+                .map_err(|error| format!("{name}: {error}"))?,
+            "Gemm" => dense_of(&mut attributes, weights.take_two(&mut inputs)?)
+                .map_err(|error| format!("{name}: {error}"))?,
+            "MaxPool" | "AveragePool" => pool_of(&mut attributes, node.op_type == "MaxPool")
+                .map_err(|error| format!("{name}: {error}"))?,
             "GlobalAveragePool" => Operation::GlobalAveragePool,
             "Concat" => Operation::Concat(attributes.integer("axis", 1)),
             "Add" => Operation::Add,
@@ -197,6 +157,55 @@ impl Operation {
             Operation::Identity => Ok(x.shallow_clone()),
         }
     }
+}
+
+fn convolution_of(
+    attributes: &mut Attributes,
+    (weight, bias): (Tensor, Option<Tensor>),
+) -> Result<Operation, String> {
+    Ok(Operation::Convolution {
+        window: attributes.window(weight.size().get(2..).unwrap_or_default())?,
+        groups: attributes.integer("group", 1),
+        weight,
+        bias,
+        relu: false,
+    })
+}
+
+fn dense_of(
+    attributes: &mut Attributes,
+    (weight, bias): (Tensor, Option<Tensor>),
+) -> Result<Operation, String> {
+    let plain = attributes.float("alpha") == 1.0 && attributes.float("beta") == 1.0;
+    if !plain || attributes.integer("transA", 0) != 0 {
+        return Err("it scales or turns its input, which the tch engine does not".into());
+    }
+    let weight = match attributes.integer("transB", 0) {
+        0 => weight.f_tr().map_err(|error| error.to_string())?,
+        _ => weight,
+    };
+    Ok(Operation::Dense {
+        weight,
+        bias,
+        relu: false,
+    })
+}
+
+fn pool_of(attributes: &mut Attributes, largest: bool) -> Result<Operation, String> {
+    let window = Window {
+        ceil: attributes.integer("ceil_mode", 0) == 1,
+        ..attributes.window(&[])?
+    };
+    // It orders the indices of the maxima, which nothing takes.
+    attributes.integer("storage_order", 0);
+    if largest {
+        return Ok(Operation::MaxPool(window));
+    }
+    if window.dilation != [1, 1] {
+        return Err("a mean has no dilations in the tch engine".into());
+    }
+    let padding_counts = attributes.integer("count_include_pad", 0) == 1;
+    Ok(Operation::AveragePool(window, padding_counts))
 }
 
 /// In full float32: a GPU would take its 19-bit format (TF32) if it were not told.
