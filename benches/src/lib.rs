@@ -2,10 +2,12 @@
 //! is in `src/bin/bare.rs`.
 
 use std::{
+    cell::RefCell,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use comfy_table::{CellAlignment, Table, presets};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use featurizer::{Architecture, EngineKind, Featurizer, Settings};
@@ -129,29 +131,79 @@ pub fn bench_featurizer(architecture: &Architecture) -> Result<(), featurizer::E
             settings.flags.engine = engine;
             let model = Featurizer::load(architecture, &file, settings)?;
             let label = format!("{engine:?}, {threads} threads").to_lowercase();
-            let model = std::cell::RefCell::new(model);
-            // Batches on one thread take longer than anybody waits, and tell nothing new.
-            for size in [1, 8, 32]
-                .into_iter()
-                .filter(|&size| threads > 1 || size == 1)
-            {
-                let inputs = floats(size, 3 * architecture.side * architecture.side, 255.0);
-                let tensor = floats_of(&inputs);
-                bench.row(
+            let model = RefCell::new(model);
+            let values = 3 * architecture.side * architecture.side;
+            let mut row = |count| {
+                let inputs = floats(count, values, 255.0);
+                featurizer_row(
+                    &mut bench,
                     &label,
-                    size,
-                    || {
-                        let mut model = model.borrow_mut();
-                        let (engine, network) = model.engine();
-                        std::hint::black_box(engine.run(network, &tensor).expect("it computes"));
-                    },
-                    || predict(&mut *model.borrow_mut(), &inputs),
+                    &model,
+                    (DataType::Floats, &inputs),
+                    values,
                 );
+            };
+            row(1);
+            if threads > 1 {
+                // On one thread these take longer than anybody waits, and tell nothing new.
+                row(8);
+                row(32);
             }
         }
     }
+    bench_pictures(architecture, &mut bench)?;
     bench.finish();
     Ok(())
+}
+
+/// A row whose inputs are JPEG files of photographs, which the model server decodes and resizes.
+fn bench_pictures(architecture: &Architecture, bench: &mut Bench) -> Result<(), featurizer::Error> {
+    let threads = threads().pop().expect("there is one");
+    let settings = Settings {
+        threads,
+        data_type: DataType::Strings,
+        ..Settings::default()
+    };
+    let file = artifact(&format!("{}.onnx", architecture.name));
+    let model = RefCell::new(Featurizer::load(architecture, &file, settings)?);
+    let inputs: Vec<Vec<u8>> = photographs(8);
+    let values = 3 * architecture.side * architecture.side;
+    let label = format!("ort, {threads} threads, JPEG files");
+    featurizer_row(bench, &label, &model, (DataType::Strings, &inputs), values);
+    Ok(())
+}
+
+/// Predictions of one batch, beside the engine alone with a tensor of as many pictures of `values` numbers.
+fn featurizer_row(
+    bench: &mut Bench,
+    label: &str,
+    model: &RefCell<Featurizer>,
+    (data_type, inputs): (DataType, &[Vec<u8>]),
+    values: usize,
+) {
+    let tensor = floats_of(&floats(inputs.len(), values, 1.0));
+    bench.row(
+        label,
+        inputs.len(),
+        || {
+            let mut model = model.borrow_mut();
+            let (engine, network) = model.engine();
+            std::hint::black_box(engine.run(network, &tensor).expect("it computes"));
+        },
+        || predict_as(data_type, &mut *model.borrow_mut(), inputs),
+    );
+}
+
+/// `count` inputs: the JPEG photographs that `make setup` fetched, in turn, each as base64.
+fn photographs(count: usize) -> Vec<Vec<u8>> {
+    let folder = artifact("../.deps/python/skimage/data");
+    let files = ["rocket.jpg", "retina.jpg", "hubble_deep_field.jpg"].map(|file| {
+        let file = folder.join(file);
+        let bytes = std::fs::read(&file);
+        let bytes = bytes.unwrap_or_else(|error| panic!("{}: {error}: make setup", file.display()));
+        STANDARD.encode(bytes).into_bytes()
+    });
+    files.into_iter().cycle().take(count).collect()
 }
 
 /// Inputs of `length` seeded random floats from 0 to `scale`, as they come over the wire.
@@ -175,8 +227,12 @@ pub fn floats_of(inputs: &[Vec<u8>]) -> Vec<f32> {
 /// # Panics
 /// If the model fails.
 pub fn predict(model: &mut impl Model, inputs: &[Vec<u8>]) {
+    predict_as(DataType::Floats, model, inputs);
+}
+
+fn predict_as(data_type: DataType, model: &mut impl Model, inputs: &[Vec<u8>]) {
     let batch = Batch {
-        data_type: DataType::Floats,
+        data_type,
         inputs: inputs.iter().map(Vec::as_slice).collect(),
     };
     let predictions = model.predict(&batch).expect("the model predicts");
