@@ -3,10 +3,10 @@
 //! [`Frontend::start`] binds every port, then starts two threads: the engine, which owns the ZeroMQ sockets and the
 //! scheduler, and the HTTP servers. Commands go from the second to the first through one queue with one wake-up.
 
-mod admin;
 mod clients;
 mod command;
 mod engine;
+mod http;
 mod metrics;
 mod replicas;
 mod settings;
@@ -17,7 +17,7 @@ use std::{
     io::Write,
     net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs},
     os::unix::net::UnixStream,
-    sync::{Arc, Mutex, mpsc},
+    sync::mpsc,
     thread::{self, JoinHandle},
 };
 
@@ -27,9 +27,9 @@ use transport::Wake;
 
 pub use settings::{Ports, Settings};
 
-use admin::Http;
 use command::Handle;
 use engine::Engine;
+use http::{Answers, Http};
 use sockets::Sockets;
 use state::Registry;
 
@@ -86,11 +86,13 @@ impl Frontend {
         for command in registry.commands() {
             handle.send(command);
         }
-        let engine = Engine::new(sockets, to_do, wake)?;
+        let (answers, answered) = Answers::channel();
+        let engine = Engine::new(sockets, (to_do, wake), answers, settings.rules())?;
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;
-        let http = admin::start(query, admin, Arc::new(Mutex::new(registry)), handle)?;
+        let threads = settings.thread_pool_size;
+        let http = http::start((query, admin), registry, handle, answered, threads)?;
         Ok(Frontend {
             ports,
             stop,

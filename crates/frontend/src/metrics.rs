@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     predictions: Meter,
+    /// Queries whose clients were gone before they were computed.
+    abandoned: u64,
     apps: BTreeMap<String, AppMetrics>,
     models: BTreeMap<ModelVersion, ModelMetrics>,
 }
@@ -55,6 +57,11 @@ impl Metrics {
         }
     }
 
+    /// A query's client was gone before it was computed.
+    pub(crate) fn abandoned(&mut self) {
+        self.abandoned += 1;
+    }
+
     /// The report of `GET /metrics`.
     pub(crate) fn to_json(&self, now: Now) -> Value {
         let mut report = Report::default();
@@ -62,6 +69,7 @@ impl Metrics {
         report.counter(all.into(), self.predictions.count);
         let all = "internal:aggregate_model_throughput";
         report.meter(all.into(), &self.predictions, now);
+        report.counter("internal:abandoned_queries".into(), self.abandoned);
         for (name, app) in &self.apps {
             let name = format!("app:{name}");
             report.counter(format!("{name}:num_predictions"), app.answers.count);

@@ -221,6 +221,15 @@ impl Replicas {
         }
     }
 
+    /// A replica has lost its batches, because it is far behind its own pace.
+    pub(crate) fn hung(&mut self, key: ReplicaKey) {
+        if let Some(replica) = self.replicas.get_mut(&key) {
+            replica.owes = 0;
+            let (id, model) = (replica.replica_id, &replica.model);
+            tracing::warn!("replica {id} of {model} hangs: it gets no work until it answers");
+        }
+    }
+
     /// Tells a replica that it is of no use here, and why.
     pub(crate) fn refuse(&mut self, socket: &mut zmq::Socket, key: ReplicaKey, reason: &str) {
         if let Some(replica) = self.replicas.get(&key) {

@@ -1,8 +1,9 @@
 //! What the frontend is told.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
+use scheduler::{Adaptive, Rules};
 
 /// The Clipper-compatible query frontend: queues queries, forms batches, sends them to model servers.
 ///
@@ -19,9 +20,62 @@ pub struct Settings {
     /// Keep applications, models, versions and links in this file [default: in memory]
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Threads that serve HTTP
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub thread_pool_size: usize,
+    /// Queues and batches.
+    #[command(flatten)]
+    pub queues: Queues,
     /// End when standard input ends: for whoever starts a frontend and must leave none behind
     #[arg(long)]
     pub exit_with_stdin: bool,
+}
+
+/// How long queues may grow, and how large batches are.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(rename_all = "snake_case")]
+pub struct Queues {
+    /// Queries that may wait for one model version; more are refused at once
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    pub max_queue: usize,
+    /// MiB of inputs that may wait for one model version
+    #[arg(long, default_value_t = 1_024, value_name = "MIB")]
+    pub max_queue_mib: usize,
+    /// How to find the largest batch that meets the latency objective, for models with a batch size of -1
+    #[arg(long, value_enum, default_value_t = Policy::Aimd)]
+    pub batch_policy: Policy,
+    /// Microseconds that an idle replica waits for a fuller batch
+    #[arg(long, default_value_t = 0, value_name = "MICROS")]
+    pub batch_delay: u64,
+    /// Seconds before a batch can be taken to hang; later if the replica has had slower ones
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub hang_after: u64,
+}
+
+/// A way to find the largest batch that meets the latency objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Policy {
+    /// One query more after a full batch in time, a tenth fewer after one that is late
+    Aimd,
+    /// From an estimate of the 99th percentile of the latency by batch size
+    Quantile,
+}
+
+impl Settings {
+    pub(crate) fn rules(&self) -> Rules {
+        let queues = &self.queues;
+        Rules {
+            max_queries: queues.max_queue,
+            max_bytes: queues.max_queue_mib << 20,
+            adaptive: match queues.batch_policy {
+                Policy::Aimd => Adaptive::Aimd,
+                Policy::Quantile => Adaptive::Quantile,
+            },
+            batch_delay: Duration::from_micros(queues.batch_delay),
+            hang_floor: Duration::from_secs(queues.hang_after),
+            ..Rules::default()
+        }
+    }
 }
 
 /// The ports, each 0 for any that is free.

@@ -10,7 +10,8 @@
 
 use std::time::Duration;
 
-use frontend::{Frontend, Ports, Settings};
+use clap::Parser;
+use frontend::{Frontend, Settings};
 
 mod peer;
 mod reference;
@@ -23,18 +24,9 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A frontend's settings: loopback, free ports, state in memory.
 pub fn settings() -> Settings {
-    Settings {
-        bind: "127.0.0.1".into(),
-        ports: Ports {
-            query: 0,
-            admin: 0,
-            rpc_service: 0,
-            send: 0,
-            recv: 0,
-        },
-        state: None,
-        exit_with_stdin: false,
-    }
+    let ports = ["query", "admin", "rpc_service", "send", "recv"];
+    let flags = ports.map(|port| format!("--{port}_port=0"));
+    Settings::parse_from(std::iter::once("frontend".to_owned()).chain(flags))
 }
 
 /// Posts JSON to the admin API; answers status and body.

@@ -1,0 +1,73 @@
+//! What other threads ask of the engine.
+
+use scheduler::Arriving;
+use transport::Frame;
+
+use super::{Engine, TURN};
+use crate::{
+    clients::{Origin, Pending},
+    command::{Asked, Command},
+    replicas::Lost,
+};
+
+impl Engine {
+    pub(super) fn take_commands(&mut self) -> usize {
+        for taken in 0..TURN {
+            let Ok(command) = self.commands.try_recv() else {
+                return taken;
+            };
+            self.on_command(command);
+        }
+        TURN
+    }
+
+    fn on_command(&mut self, command: Command) {
+        // Whoever asked may have gone: then there is nobody to answer.
+        match command {
+            Command::Query(asked) => self.on_asked(asked),
+            Command::Forget(ticket) => self.clients.on_gone(ticket),
+            Command::RemoveApp(app) => self.scheduler.remove_app(&app),
+            Command::Unlink(app) => self.scheduler.unlink(&app),
+            Command::RemoveModel(model) => {
+                for key in self.scheduler.remove_model(&model) {
+                    self.lose(Lost::died(key, "serves a model version that was deleted"));
+                }
+            }
+            Command::SetApp(app) => self.scheduler.set_app(app),
+            Command::Link { app, model } => self.scheduler.link(&app, &model),
+            Command::SetModel(model, input_type, max) => {
+                let reason = format!("{model} takes {input_type}");
+                for key in self.scheduler.set_model(model, input_type, max) {
+                    let socket = &mut self.sockets.containers;
+                    self.replicas.refuse(socket, key, &reason);
+                    self.lose(Lost::died(key, "takes another input type than its model"));
+                }
+            }
+            Command::SetCurrentVersion(model) => self.scheduler.set_current_version(model),
+            Command::Sync(done) => drop(done.send(())),
+            Command::Metrics(answer) => {
+                drop(answer.send(self.metrics.to_json(self.clock.elapsed())));
+            }
+            Command::Replicas(answer) => drop(answer.send(self.replicas.list())),
+        }
+    }
+
+    fn on_asked(&mut self, asked: Asked) {
+        self.clients.on_asked(asked.ticket);
+        let arriving = Arriving {
+            app: &asked.app,
+            version: asked.version.as_deref(),
+            input_type: asked.input_type,
+            within: asked.within,
+            size: asked.input.len(),
+            payload: Pending {
+                origin: Origin::Http(asked.ticket),
+                input: Frame::from(asked.input),
+            },
+        };
+        let now = self.clock.elapsed();
+        if let Err((pending, refusal)) = self.scheduler.on_query(arriving, now) {
+            self.refuse(&pending, refusal);
+        }
+    }
+}

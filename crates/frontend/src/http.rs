@@ -1,0 +1,125 @@
+//! The HTTP side: queries and metrics on one port, the admin API on the other.
+
+mod admin;
+mod metrics;
+mod tickets;
+
+use std::{
+    net::TcpListener,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tokio::{
+    runtime::Runtime,
+    sync::{mpsc, oneshot},
+};
+
+use crate::{command::Handle, state::Registry};
+
+use tickets::Tickets;
+pub(crate) use tickets::{Answered, Answers};
+
+/// What every handler has.
+#[derive(Clone)]
+struct Shared {
+    registry: Arc<Mutex<Registry>>,
+    engine: Handle,
+    tickets: Arc<Tickets>,
+}
+
+impl Shared {
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        // A panic while it was held would have been before the change.
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The threads that serve both ports. Dropping it ends them, whatever connections there are.
+#[derive(Debug)]
+pub(crate) struct Http {
+    /// Dropped to stop.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in it has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Serves both ports from `threads` threads.
+pub(crate) fn start(
+    (query, admin): (TcpListener, TcpListener),
+    registry: Registry,
+    engine: Handle,
+    answers: mpsc::UnboundedReceiver<Vec<Answered>>,
+    threads: usize,
+) -> anyhow::Result<Http> {
+    let shared = Shared {
+        registry: Arc::new(Mutex::new(registry)),
+        engine,
+        tickets: Arc::default(),
+    };
+    let tickets = shared.tickets.clone();
+    let admin_routes = admin::routes().with_state(shared.clone());
+    let query_routes = metrics::routes().with_state(shared);
+    let runtime = runtime(threads)?;
+    let (query, admin) = {
+        let _inside = runtime.enter();
+        let listen = tokio::net::TcpListener::from_std;
+        (listen(query)?, listen(admin)?)
+    };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                ended = axum::serve(query, query_routes).into_future() => {
+                    tracing::error!("the query server ended: {ended:?}");
+                }
+                ended = axum::serve(admin, admin_routes).into_future() => {
+                    tracing::error!("the admin server ended: {ended:?}");
+                }
+                () = tickets.distribute(answers) => {}
+                _ = stopped => {}
+            }
+        });
+        runtime.shutdown_background();
+    };
+    let thread = thread::Builder::new().name("http".into()).spawn(serve)?;
+    Ok(Http {
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+fn runtime(threads: usize) -> std::io::Result<Runtime> {
+    let mut builder = match threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder
+        .worker_threads(threads.max(1))
+        .thread_name("http")
+        .enable_all()
+        .build()
+}
+
+/// Clipper says that its plain text is JSON.
+fn text_response(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+fn stopping() -> Response {
+    let text = "the frontend is stopping".to_owned();
+    text_response(StatusCode::SERVICE_UNAVAILABLE, text)
+}
