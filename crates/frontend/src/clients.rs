@@ -4,13 +4,13 @@ use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
     fmt,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use model::DataType;
-use scheduler::{Reason, Refusal};
+use scheduler::{Now, Reason, Refusal};
 use transport::{Frame, send};
-use wire::query::{Answer, Connected, Dialect, Status, Timing, decode_connect};
+use wire::query::{Answer, Connected, Dialect, Lineage, Status, Timing, decode_connect};
 
 use crate::http::{Answered, Answers};
 
@@ -71,16 +71,52 @@ pub(crate) struct Outcome<'a> {
     pub(crate) output_type: DataType,
     pub(crate) output: &'a [u8],
     pub(crate) timing: Timing,
+    pub(crate) passed: Passed,
+}
+
+/// When a query passed where, by the engine's clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed {
+    pub(crate) arrived: Now,
+    /// Its batch was sent, if it came into one that was answered.
+    pub(crate) sent: Option<Now>,
+    /// What a high-performance model server says when it received the batch and when it answered.
+    pub(crate) container: Option<[u64; 2]>,
+    pub(crate) answered: Now,
+}
+
+impl Passed {
+    /// A query that came into no batch that was answered.
+    pub(crate) fn unsent(arrived: Now, answered: Now) -> Passed {
+        Passed {
+            arrived,
+            sent: None,
+            container: None,
+            answered,
+        }
+    }
+
+    /// The same by a clock that showed `started` when the engine's began.
+    fn lineage(&self, started: Duration) -> Lineage {
+        let micros = |time: Now| u64::try_from((started + time).as_micros()).unwrap_or(u64::MAX);
+        Lineage {
+            arrived: micros(self.arrived),
+            sent: self.sent.map(micros),
+            container: self.container,
+            answered: micros(self.answered),
+        }
+    }
 }
 
 impl<'a> Outcome<'a> {
     /// A query that no model answered: it gets the default output, which is text.
-    pub(crate) fn without_output(ended: Ended, default: &'a [u8]) -> Self {
+    pub(crate) fn without_output(ended: Ended, default: &'a [u8], passed: Passed) -> Self {
         Outcome {
             ended,
             output_type: DataType::Strings,
             output: default,
             timing: Timing::default(),
+            passed,
         }
     }
 }
@@ -88,6 +124,10 @@ impl<'a> Outcome<'a> {
 #[derive(Debug)]
 pub(crate) struct Clients {
     session: u64,
+    /// Of clients that do not say theirs.
+    dialect: Dialect,
+    /// What time it was when the engine's clock started, since the Unix epoch. Later corrections are not followed.
+    started: Duration,
     next_id: u32,
     clients: HashMap<u32, Client>,
     out: Vec<Frame>,
@@ -106,9 +146,13 @@ struct Client {
 }
 
 impl Clients {
-    pub(crate) fn new(session: u64, http: Answers) -> Clients {
+    /// Call it when the engine's clock starts. Clients that do not say what they speak, speak `dialect`.
+    pub(crate) fn new(session: u64, dialect: Dialect, http: Answers) -> Clients {
+        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Clients {
             session,
+            dialect,
+            started: started.unwrap_or_default(),
             next_id: rand::random(),
             clients: HashMap::new(),
             out: Vec::new(),
@@ -125,7 +169,7 @@ impl Clients {
             return;
         };
         let dialect = match decode_connect(frames) {
-            Ok(dialect) => dialect,
+            Ok(asked) => asked.unwrap_or(self.dialect),
             Err(error) => return self.complain(&error),
         };
         let connected = Connected {
@@ -175,6 +219,10 @@ impl Clients {
             output_type: outcome.output_type,
             output: outcome.output,
             timing: outcome.timing,
+            lineage: match known.dialect {
+                Dialect::HighPerf => outcome.passed.lineage(self.started),
+                Dialect::V2017 | Dialect::Native => Lineage::default(),
+            },
         };
         self.out.push(known.identity.clone());
         answer.encode(known.dialect, &mut self.out);

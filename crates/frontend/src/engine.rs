@@ -17,10 +17,12 @@ use std::{
 use anyhow::Context;
 use scheduler::{Action, Finished, Now, Reason, Rules, Scheduler};
 use transport::{Frame, Timer, Wake};
+use wire::query::Dialect;
 
 use crate::{
-    clients::{Clients, Ended, Outcome, Pending},
+    clients::{Clients, Ended, Outcome, Passed, Pending},
     command::Command,
+    doors::Port,
     http::Answers,
     metrics::Metrics,
     replicas::Replicas,
@@ -52,20 +54,21 @@ impl Engine {
     pub(crate) fn new(
         sockets: Sockets,
         (commands, wake): (Receiver<Command>, Wake),
-        answers: Answers,
+        (dialect, answers): (Dialect, Answers),
         rules: Rules,
     ) -> anyhow::Result<Engine> {
         let session = rand::random();
+        let clock = Instant::now();
         Ok(Engine {
             sockets,
             scheduler: Scheduler::new(rand::random(), rules),
-            clients: Clients::new(session, answers),
+            clients: Clients::new(session, dialect, answers),
             replicas: Replicas::new(session),
             metrics: Metrics::default(),
             commands,
             wake,
             timer: Timer::new()?,
-            clock: Instant::now(),
+            clock,
             session,
             message: Vec::new(),
         })
@@ -80,7 +83,7 @@ impl Engine {
             found += self.take_containers()?;
             found += self.take_requests()?;
             let now = self.clock.elapsed();
-            for lost in self.replicas.look_after(&mut self.sockets.containers, now) {
+            for lost in self.replicas.look_after(&mut self.sockets.doors, now) {
                 self.lose(lost);
             }
             self.hand_out(now);
@@ -92,7 +95,7 @@ impl Engine {
                 }
             }
         }
-        self.replicas.say_goodbye(&mut self.sockets.containers);
+        self.replicas.say_goodbye(&mut self.sockets.doors);
         Ok(())
     }
 
@@ -108,15 +111,19 @@ impl Engine {
             self.timer.set(next.map(|next| next.saturating_sub(now)))?;
         }
         let Sockets {
-            containers,
+            doors,
             answers,
             requests,
         } = &self.sockets;
+        let [rpc, rpc_2017, rpc_send, rpc_recv] = Port::ALL.map(|port| doors.poll_item(port));
         let mut items = [
             zmq::PollItem::from_fd(stop.as_raw_fd(), zmq::POLLIN),
             zmq::PollItem::from_fd(self.wake.fd(), zmq::POLLIN),
             zmq::PollItem::from_fd(self.timer.fd(), zmq::POLLIN),
-            containers.as_poll_item(zmq::POLLIN),
+            rpc,
+            rpc_2017,
+            rpc_send,
+            rpc_recv,
             answers.as_poll_item(zmq::POLLIN),
             requests.as_poll_item(zmq::POLLIN),
         ];
@@ -124,7 +131,12 @@ impl Engine {
             Ok(_) | Err(zmq::Error::EINTR) => {}
             Err(error) => return Err(error).context("cannot wait for messages"),
         }
-        let [stopped, woken, timed, ..] = items.map(|item| item.is_readable());
+        let [stopped, woken, timed, came @ .., _, _] = items.map(|item| item.is_readable());
+        for (port, came) in Port::ALL.into_iter().zip(came) {
+            if came {
+                self.sockets.doors.wake(port);
+            }
+        }
         if woken {
             self.wake.clear();
         }
@@ -159,11 +171,19 @@ impl Engine {
     }
 
     fn answer_default(&mut self, query: &Finished<Pending>, reason: Reason, now: Now) {
-        let latency = now.saturating_sub(query.arrived);
-        self.metrics.query(&query.app.name, latency, true, now);
         let default = query.app.default_output.as_bytes();
-        let outcome = Outcome::without_output(Ended::Default(reason), default);
-        let socket = &mut self.sockets.answers;
-        self.clients.answer(socket, &query.payload, &outcome);
+        let passed = Passed::unsent(query.arrived, now);
+        let outcome = Outcome::without_output(Ended::Default(reason), default, passed);
+        self.conclude(query, &outcome);
+    }
+
+    /// Counts and answers a query that has come to its end.
+    fn conclude(&mut self, query: &Finished<Pending>, outcome: &Outcome<'_>) {
+        let now = outcome.passed.answered;
+        let latency = now.saturating_sub(query.arrived);
+        let defaulted = outcome.ended != Ended::Ok;
+        self.metrics.query(&query.app.name, latency, defaulted, now);
+        self.clients
+            .answer(&mut self.sockets.answers, &query.payload, outcome);
     }
 }

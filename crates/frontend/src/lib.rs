@@ -1,10 +1,19 @@
 //! The query frontend: clients' queries in, batches to model servers, answers back.
 //!
+//! | port, by default | flag                           | who comes there                                                    |
+//! |------------------|--------------------------------|--------------------------------------------------------------------|
+//! | 1337, 1338       | `--query_port`, `--admin_port` | HTTP: queries and metrics; administration                          |
+//! | 4455, 4456       | `--send_port`, `--recv_port`   | ZeroMQ clients of three dialects: `--client_protocol`, or they say |
+//! | 7000             | `--rpc_service_port`           | model servers of RPC version 3 and 4                               |
+//! | 7002             | `--rpc_2017_port`              | model servers of Clipper's generation of 2017                      |
+//! | 7010, 7011       | `--rpc_send_port`, `--rpc_recv_port` | model servers of Clipper's high-performance generation       |
+//!
 //! [`Frontend::start`] binds every port, then starts two threads: the engine, which owns the ZeroMQ sockets and the
 //! scheduler, and the HTTP servers. Commands go from the second to the first through one queue with one wake-up.
 
 mod clients;
 mod command;
+mod doors;
 mod engine;
 mod http;
 mod metrics;
@@ -25,7 +34,7 @@ use anyhow::Context;
 use serde::Serialize;
 use transport::Wake;
 
-pub use settings::{Ports, Settings};
+pub use settings::{ClientProtocol, Ports, Settings};
 
 use command::Handle;
 use engine::Engine;
@@ -49,8 +58,14 @@ pub struct Bound {
     pub query_port: u16,
     /// Admin REST, 1338.
     pub admin_port: u16,
-    /// Model servers, 7000.
+    /// Model servers of RPC version 3 and 4, 7000.
     pub rpc_service_port: u16,
+    /// Model servers of Clipper's generation of 2017, 7002.
+    pub rpc_2017_port: u16,
+    /// Where model servers of Clipper's high-performance generation register and get their batches, 7010.
+    pub rpc_send_port: u16,
+    /// Where they answer, 7011.
+    pub rpc_recv_port: u16,
     /// Where ZeroMQ clients connect and get their answers, 4455.
     pub send_port: u16,
     /// Where they send requests, 4456.
@@ -76,6 +91,9 @@ impl Frontend {
             query_port: query.local_addr()?.port(),
             admin_port: admin.local_addr()?.port(),
             rpc_service_port: zmq_ports.rpc_service,
+            rpc_2017_port: zmq_ports.rpc_2017,
+            rpc_send_port: zmq_ports.rpc_send,
+            rpc_recv_port: zmq_ports.rpc_recv,
             send_port: zmq_ports.send,
             recv_port: zmq_ports.recv,
         };
@@ -87,7 +105,8 @@ impl Frontend {
             handle.send(command);
         }
         let (answers, answered) = Answers::channel();
-        let engine = Engine::new(sockets, (to_do, wake), answers, settings.rules())?;
+        let clients = (settings.dialect(), answers);
+        let engine = Engine::new(sockets, (to_do, wake), clients, settings.rules())?;
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;

@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Parser;
 use scheduler::{Adaptive, Rules};
+use wire::query::Dialect;
 
 /// The Clipper-compatible query frontend: queues queries, forms batches, sends them to model servers.
 ///
@@ -23,6 +24,9 @@ pub struct Settings {
     /// Threads that serve HTTP
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub thread_pool_size: usize,
+    /// What ZeroMQ clients speak that do not say it when they connect, as Clipper's do not
+    #[arg(long, value_enum, default_value_t = ClientProtocol::Of2017)]
+    pub client_protocol: ClientProtocol,
     /// Queues and batches.
     #[command(flatten)]
     pub queues: Queues,
@@ -61,7 +65,26 @@ pub enum Policy {
     Quantile,
 }
 
+/// A generation of Clipper's ZeroMQ clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ClientProtocol {
+    /// Of 2017: an answer is its output
+    #[value(name = "2017")]
+    Of2017,
+    /// High-performance: an answer has its length and the query's time stamps
+    #[value(name = "highperf")]
+    HighPerf,
+}
+
 impl Settings {
+    /// The dialect of clients that do not say theirs.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.client_protocol {
+            ClientProtocol::Of2017 => Dialect::V2017,
+            ClientProtocol::HighPerf => Dialect::HighPerf,
+        }
+    }
+
     pub(crate) fn rules(&self) -> Rules {
         let queues = &self.queues;
         Rules {
@@ -88,9 +111,18 @@ pub struct Ports {
     /// REST: applications, models, versions, links
     #[arg(long = "admin_port", default_value_t = 1338)]
     pub admin: u16,
-    /// ZeroMQ: model servers
+    /// ZeroMQ: model servers of RPC version 3 and 4
     #[arg(long = "rpc_service_port", default_value_t = 7000)]
     pub rpc_service: u16,
+    /// ZeroMQ: model servers of Clipper's generation of 2017; they cannot be told from version 3 in time
+    #[arg(long = "rpc_2017_port", default_value_t = 7002)]
+    pub rpc_2017: u16,
+    /// ZeroMQ: model servers of Clipper's high-performance generation register and get their batches
+    #[arg(long = "rpc_send_port", default_value_t = 7010)]
+    pub rpc_send: u16,
+    /// ZeroMQ: they answer
+    #[arg(long = "rpc_recv_port", default_value_t = 7011)]
+    pub rpc_recv: u16,
     /// ZeroMQ: clients connect and get their answers
     #[arg(long = "send_port", default_value_t = 4455)]
     pub send: u16,

@@ -24,7 +24,16 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A frontend's settings: loopback, free ports, state in memory.
 pub fn settings() -> Settings {
-    let ports = ["query", "admin", "rpc_service", "send", "recv"];
+    let ports = [
+        "query",
+        "admin",
+        "rpc_service",
+        "rpc_2017",
+        "rpc_send",
+        "rpc_recv",
+        "send",
+        "recv",
+    ];
     let flags = ports.map(|port| format!("--{port}_port=0"));
     Settings::parse_from(std::iter::once("frontend".to_owned()).chain(flags))
 }

@@ -105,6 +105,23 @@ pub(crate) fn u32_frame(frame: &[u8], what: &'static str) -> Result<u32, DecodeE
     Ok(Numbers::of(frame, 4, what)?.u32())
 }
 
+/// A frame whose size in bytes stands, as a `u64`, in the one before it.
+pub(crate) fn sized_frame<'a>(
+    size: &[u8],
+    frame: &'a [u8],
+    what: &'static str,
+) -> Result<&'a [u8], DecodeError> {
+    let expected = Numbers::of(size, 8, what)?.u64();
+    if expected == frame.len() as u64 {
+        return Ok(frame);
+    }
+    Err(DecodeError::FrameSize {
+        what,
+        expected: usize::try_from(expected).unwrap_or(usize::MAX),
+        got: frame.len(),
+    })
+}
+
 /// The UTF-8 text in a frame.
 pub(crate) fn text_frame<'a>(frame: &'a [u8], what: &'static str) -> Result<&'a str, DecodeError> {
     std::str::from_utf8(frame).map_err(|_| DecodeError::BadText { what })

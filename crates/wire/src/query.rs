@@ -1,16 +1,21 @@
 //! The ZeroMQ client protocol: connect and answers on 4455, requests on 4456.
 //!
-//! A client that connects with [`NATIVE_MARK`] speaks our dialect, every other Clipper's of 2017. Frames after the
-//! empty delimiter (a number's size in bytes in brackets):
+//! A client that connects with [`NATIVE_MARK`] speaks our dialect, one with [`HIGH_PERF_MARK`] that of Clipper's
+//! high-performance generation. Clipper's own clients of both generations connect alike, so that it is for the frontend to
+//! know which they are. Frames after the empty delimiter (a number's size in bytes in brackets):
 //!
-//! | message       | Clipper's                                                         | native                                     |
-//! |---------------|-------------------------------------------------------------------|--------------------------------------------|
-//! | connect       | anything, which is ignored                                        | `CLIP4`                                    |
-//! | connect reply | client id (4)                                                     | session (8) + client id (4)                |
-//! | request       | client id (4), request id (4), app, type (4), elements (4), data  | [`Request`] header (28), app, data         |
-//! | answer        | request id (4), type (4), output                                  | [`Answer`] header (68), reason, output     |
+//! | message       | Clipper's of 2017                                                 | high-performance                                                       | native                               |
+//! |---------------|-------------------------------------------------------------------|------------------------------------------------------------------------|--------------------------------------|
+//! | connect       | anything, which is ignored                                        | the same, or `CLIPH`                                                   | `CLIP4`                              |
+//! | connect reply | client id (4)                                                     | the same                                                               | session (8) + client id (4)          |
+//! | request       | client id (4), request id (4), app, type (4), elements (4), data  | the same                                                               | [`Request`] header (28), app, data   |
+//! | answer        | request id (4), type (4), output                                  | request id (4), type (4), bytes (4), output, entries (4), [`Lineage`]: name, time (8)... | [`Answer`] header (68), reason, output |
 //!
 //! The native request is three frames instead of six because each frame costs both sides.
+
+mod lineage;
+
+pub use lineage::Lineage;
 
 use std::time::Duration;
 
@@ -24,22 +29,28 @@ use crate::{
 /// The content of the connect frame that asks for the native dialect.
 pub const NATIVE_MARK: &[u8] = b"CLIP4";
 
-/// Which of the two a client speaks.
+/// The content of the connect frame that asks for the high-performance dialect.
+pub const HIGH_PERF_MARK: &[u8] = b"CLIPH";
+
+/// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Clipper's of 2017.
-    Clipper,
+    V2017,
+    /// Clipper's high-performance generation's: answers carry times.
+    HighPerf,
     /// Ours.
     Native,
 }
 
-/// Reads a connect message, delimiter included, and answers which dialect the client asks for.
-pub fn decode_connect<F: Frame>(frames: &[F]) -> Result<Dialect, DecodeError> {
+/// Reads a connect message, delimiter included, and answers which dialect the client asks for; `None` if it does not, as
+/// Clipper's clients.
+pub fn decode_connect<F: Frame>(frames: &[F]) -> Result<Option<Dialect>, DecodeError> {
     match frames {
-        [delimiter, mark] if delimiter.as_ref().is_empty() => Ok(if mark.as_ref() == NATIVE_MARK {
-            Dialect::Native
-        } else {
-            Dialect::Clipper
+        [delimiter, mark] if delimiter.as_ref().is_empty() => Ok(match mark.as_ref() {
+            NATIVE_MARK => Some(Dialect::Native),
+            HIGH_PERF_MARK => Some(Dialect::HighPerf),
+            _ => None,
         }),
         _ => Err(DecodeError::FrameCount {
             what: "connect message",
@@ -68,7 +79,7 @@ impl Connected {
     pub fn encode<F: Frame>(&self, dialect: Dialect, out: &mut Vec<F>) {
         out.push(F::copied(&[]));
         out.push(match dialect {
-            Dialect::Clipper => F::copied(&self.client_id.to_le_bytes()),
+            Dialect::V2017 | Dialect::HighPerf => F::copied(&self.client_id.to_le_bytes()),
             Dialect::Native => Header::new().u64(self.session).u32(self.client_id).frame(),
         });
     }
@@ -110,7 +121,7 @@ pub struct Request<'a, F> {
 }
 
 impl<'a, F: Frame> Request<'a, F> {
-    /// Reads a request of either dialect, delimiter included: the number of frames tells which.
+    /// Reads a request of any dialect, delimiter included: the number of frames tells Clipper's from ours.
     pub fn decode(frames: &'a [F]) -> Result<Request<'a, F>, DecodeError> {
         let request = match frames {
             [_, header, app, input] => decode_native(header, app, input)?,
@@ -221,6 +232,8 @@ pub struct Answer<'a> {
     pub output: &'a [u8],
     /// Where the time went.
     pub timing: Timing,
+    /// When it passed where: only for the high-performance dialect.
+    pub lineage: Lineage,
 }
 
 /// Where a query's time went, in microseconds; all zero if it never reached a replica.
@@ -247,9 +260,11 @@ impl<'a> Answer<'a> {
     pub fn encode<F: Frame>(&self, dialect: Dialect, out: &mut Vec<F>) {
         out.push(F::copied(&[]));
         match dialect {
-            Dialect::Clipper => {
-                out.push(F::copied(&self.request_id.to_le_bytes()));
-                out.push(F::copied(&self.output_type.code().to_le_bytes()));
+            Dialect::V2017 => self.open(out),
+            Dialect::HighPerf => {
+                self.open(out);
+                let size = u32::try_from(self.output.len()).unwrap_or(u32::MAX);
+                out.push(F::copied(&size.to_le_bytes()));
             }
             Dialect::Native => {
                 out.push(
@@ -271,6 +286,15 @@ impl<'a> Answer<'a> {
             }
         }
         out.push(F::copied(self.output));
+        if dialect == Dialect::HighPerf {
+            self.lineage.encode(out);
+        }
+    }
+
+    /// What Clipper's answers begin with.
+    fn open<F: Frame>(&self, out: &mut Vec<F>) {
+        out.push(F::copied(&self.request_id.to_le_bytes()));
+        out.push(F::copied(&self.output_type.code().to_le_bytes()));
     }
 
     /// Reads a native answer, delimiter included.
@@ -298,6 +322,7 @@ impl<'a> Answer<'a> {
                 predicting: header.u64(),
                 replying: header.u64(),
             },
+            lineage: Lineage::default(),
         })
     }
 }

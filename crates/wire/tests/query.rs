@@ -58,9 +58,10 @@ fn answers_and_connect_replies_have_the_bytes_that_clippers_client_reads() {
         output_type: DataType::Strings,
         output: b"cat",
         timing: Timing::default(),
+        lineage: Lineage::default(),
     };
     let mut frames = Frames::new();
-    answer.encode(Dialect::Clipper, &mut frames);
+    answer.encode(Dialect::V2017, &mut frames);
     assert_eq!(frames, [vec![], u32s(&[8]), u32s(&[4]), b"cat".to_vec()]);
 
     let connected = Connected {
@@ -68,16 +69,67 @@ fn answers_and_connect_replies_have_the_bytes_that_clippers_client_reads() {
         client_id: 7,
     };
     let mut frames = Frames::new();
-    connected.encode(Dialect::Clipper, &mut frames);
+    connected.encode(Dialect::V2017, &mut frames);
     assert_eq!(frames, [vec![], u32s(&[7])]);
-    assert_eq!(decode_connect(&[vec![], vec![]]), Ok(Dialect::Clipper));
+    assert_eq!(decode_connect(&[vec![], vec![]]), Ok(None));
+}
+
+#[test]
+fn an_answer_of_the_high_performance_generation_says_its_length_and_when_the_query_passed_where() {
+    let mark = [vec![], b"CLIPH".to_vec()];
+    assert_eq!(decode_connect(&mark), Ok(Some(Dialect::HighPerf)));
+    let mut answer = Answer {
+        session: 1,
+        request_id: 8,
+        status: Status::Ok,
+        reason: "",
+        output_type: DataType::Ints,
+        output: &[7, 0, 0, 0],
+        timing: Timing::default(),
+        lineage: Lineage {
+            arrived: 10,
+            sent: Some(20),
+            container: Some([1, 2]),
+            answered: 30,
+        },
+    };
+    let entries = [
+        ("clipper::frontend_rpc_recv", 10),
+        ("clipper::task_enqueued", 10),
+        ("clipper::task_dequeued", 20),
+        ("clipper::sent_rpc", 20),
+        ("container::recv", 1),
+        ("container::send", 2),
+        ("clipper::rpc_recv", 30),
+        ("clipper::task_executor_recv", 30),
+        ("clipper::task_executor_recv_end", 30),
+        ("clipper::task_executor_msg_callback_found", 30),
+        ("clipper::zmq_frontend_response_callback", 30),
+        ("clipper::frontend_rpc_response_send", 30_u64),
+    ];
+    let frames = |answer: &Answer<'_>, entries: &[(&str, u64)]| {
+        let mut written = Frames::new();
+        answer.encode(Dialect::HighPerf, &mut written);
+        let mut expected = vec![vec![], u32s(&[8]), u32s(&[1]), u32s(&[4]), u32s(&[7])];
+        expected.push(u32s(&[entries.len() as u32]));
+        for (name, time) in entries {
+            expected.push(name.as_bytes().to_vec());
+            expected.push(time.to_le_bytes().to_vec());
+        }
+        assert_eq!(written, expected);
+    };
+    frames(&answer, &entries);
+    answer.lineage.container = None;
+    frames(&answer, &[&entries[..4], &entries[6..]].concat());
+    answer.lineage.sent = None;
+    frames(&answer, &[&entries[..2], &entries[10..]].concat());
 }
 
 #[test]
 fn the_native_dialect_reads_back_as_it_was_written() {
     let mut frames = Frames::new();
     encode_connect(&mut frames);
-    assert_eq!(decode_connect(&frames), Ok(Dialect::Native));
+    assert_eq!(decode_connect(&frames), Ok(Some(Dialect::Native)));
 
     let connected = Connected {
         session: u64::MAX,
@@ -117,6 +169,7 @@ fn the_native_dialect_reads_back_as_it_was_written() {
             predicting: 15,
             replying: 2,
         },
+        lineage: Lineage::default(),
     };
     let mut frames = Frames::new();
     answer.encode(Dialect::Native, &mut frames);

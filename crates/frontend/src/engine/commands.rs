@@ -38,8 +38,7 @@ impl Engine {
             Command::SetModel(model, input_type, max) => {
                 let reason = format!("{model} takes {input_type}");
                 for key in self.scheduler.set_model(model, input_type, max) {
-                    let socket = &mut self.sockets.containers;
-                    self.replicas.refuse(socket, key, &reason);
+                    self.replicas.refuse(&mut self.sockets.doors, key, &reason);
                     self.lose(Lost::died(key, "takes another input type than its model"));
                 }
             }
@@ -67,7 +66,7 @@ impl Engine {
         };
         let now = self.clock.elapsed();
         if let Err((pending, refusal)) = self.scheduler.on_query(arriving, now) {
-            self.refuse(&pending, refusal);
+            self.refuse(&pending, refusal, now);
         }
     }
 }

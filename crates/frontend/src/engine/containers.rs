@@ -2,42 +2,60 @@
 
 use std::time::Duration;
 
-use scheduler::{Left, Now, ReplicaKey};
-use transport::{Frame, recv, send};
+use scheduler::{Answered, Finished, Now, ReplicaKey};
+use transport::Frame;
 use wire::{
     query::Timing,
-    rpc::{FromContainer, FromFrontend, NewContainer, RequestHead, Response},
+    rpc::{FromContainer, FromFrontend, NewContainer, RequestHead, Response, Returned, Version},
 };
 
 use super::{Engine, TURN};
 use crate::{
-    clients::{Ended, Outcome},
-    replicas::Lost,
+    clients::{Ended, Outcome, Passed, Pending},
+    doors::Port,
+    replicas::{Lost, Sender},
 };
 
 impl Engine {
     pub(super) fn take_containers(&mut self) -> anyhow::Result<usize> {
+        let mut found = 0;
+        for port in Port::ALL {
+            found += self.take_from(port)?;
+        }
+        Ok(found)
+    }
+
+    fn take_from(&mut self, port: Port) -> anyhow::Result<usize> {
         for taken in 0..TURN {
-            if !recv(&mut self.sockets.containers, &mut self.message)? {
+            let registered = self.replicas.are_at(port);
+            let doors = &mut self.sockets.doors;
+            if !doors.recv(port, &mut self.message, registered)? {
                 return Ok(taken);
             }
             let message = std::mem::take(&mut self.message);
-            self.on_container(&message);
+            if let Some((identity, frames)) = message.split_first() {
+                match port {
+                    Port::RpcRecv => self.on_returned(frames),
+                    _ => self.on_container(Sender { port, identity }, frames),
+                }
+            }
             self.message = message;
         }
         Ok(TURN)
     }
 
-    fn on_container(&mut self, message: &[Frame]) {
-        let Some((identity, frames)) = message.split_first() else {
-            return;
-        };
+    fn on_container(&mut self, sender: Sender<'_>, frames: &[Frame]) {
         let now = self.clock.elapsed();
-        let (version, replica) = self.replicas.heard(identity, now);
-        let socket = &mut self.sockets.containers;
+        let (version, replica) = self.replicas.heard(sender, now);
+        let doors = &mut self.sockets.doors;
         match (FromContainer::decode(frames, version), replica) {
-            (Ok(FromContainer::Heartbeat), _) => self.replicas.beat_back(socket, identity, now),
-            (Ok(FromContainer::NewContainer(new)), None) => self.register(identity, *new, now),
+            (Ok(FromContainer::Heartbeat), _) => self.replicas.beat_back(doors, sender, now),
+            (Ok(FromContainer::NewContainer(new)), None) => self.register(sender, *new, now),
+            // It asks for another connection, as Clipper gives it: what the old one had goes to others.
+            (Ok(FromContainer::NewContainer(new)), Some(key)) if version == Version::HighPerf => {
+                self.lose(Lost::stopped(key, "registers anew"));
+                self.register(sender, *new, now);
+            }
             // Registered already: asked for twice, because two heartbeats came before the first registration.
             (Ok(FromContainer::NewContainer(_)), Some(_)) => {}
             (Ok(FromContainer::Response(response)), Some(key)) => {
@@ -54,11 +72,9 @@ impl Engine {
                     self.on_failure(key, error.message_id, &reason, now);
                 }
             }
-            (Ok(FromContainer::Goodbye), Some(key)) => self.lose(Lost {
-                key,
-                left: Left::Stopped,
-                why: "said goodbye",
-            }),
+            (Ok(FromContainer::Goodbye), Some(key)) => {
+                self.lose(Lost::stopped(key, "said goodbye"));
+            }
             (Err(error), None) => self.clients.complain(&error),
             // Of a replica that was given up, or from before a restart: it will be asked to register.
             (_, None) => {}
@@ -66,17 +82,36 @@ impl Engine {
         }
     }
 
-    fn register(&mut self, identity: &Frame, new: NewContainer, now: Now) {
-        let version = new.rpc_version();
-        let outcome = self
-            .replicas
-            .register(&mut self.scheduler, identity, new, now);
+    /// A response by the port that high-performance model servers have for them.
+    fn on_returned(&mut self, frames: &[Frame]) {
+        let now = self.clock.elapsed();
+        let returned = match Returned::decode(frames) {
+            Ok(returned) => returned,
+            Err(error) => return self.clients.complain(&error),
+        };
+        match (
+            self.replicas.connected(returned.connection),
+            returned.response,
+        ) {
+            (Some(key), Ok(response)) => self.on_response(key, &response, now),
+            (Some(key), Err(error)) => self.lose_because_of(key, &error),
+            // Of a replica that was given up, or from before a restart.
+            (None, _) => {
+                let what = "a response with a connection id that was not given out";
+                self.clients.complain(&what);
+            }
+        }
+    }
+
+    fn register(&mut self, sender: Sender<'_>, new: NewContainer, now: Now) {
+        let scheduler = &mut self.scheduler;
+        let (version, outcome) = self.replicas.register(scheduler, sender, new, now);
         let reply = match &outcome {
-            Ok(registered) => FromFrontend::Registered(*registered),
+            Ok(reply) => reply.clone(),
             Err(reason) => FromFrontend::Refused(reason),
         };
-        let socket = &mut self.sockets.containers;
-        self.replicas.say(socket, identity, version, &reply);
+        let doors = &mut self.sockets.doors;
+        self.replicas.say(doors, sender.identity, version, &reply);
     }
 
     fn on_response(&mut self, key: ReplicaKey, response: &Response<'_>, now: Now) {
@@ -84,21 +119,14 @@ impl Engine {
             return;
         };
         let size = answered.queries.len();
-        let (replica_id, model) = self.replicas.answered(key, size);
-        let away = now.saturating_sub(answered.sent);
-        let times = response.times.unwrap_or_default();
-        let waited = times.begun.saturating_sub(times.received);
-        let latency = away.saturating_sub(Duration::from_micros(waited));
-        self.metrics.batch(model, size, latency, now);
-        let timing = Timing {
-            batch_size: u32::try_from(size).unwrap_or(u32::MAX),
-            replica_id,
-            queued: 0,
-            away: micros(away),
-            waited,
-            predicting: times.ended.saturating_sub(times.begun),
-            replying: times.sent.saturating_sub(times.ended),
-        };
+        let replica = self.replicas.answered(key, size);
+        let (version, input_type) = (replica.version, replica.input_type);
+        let timing = timing(replica.replica_id, &answered, response, now);
+        let latency = Duration::from_micros(timing.away.saturating_sub(timing.waited));
+        self.metrics.batch(&replica.model, size, latency, now);
+        let times = response.times.filter(|_| version == Version::HighPerf);
+        let container = times.map(|times| [times.received, times.sent]);
+        let sent = answered.sent;
         let miscounted = (response.outputs.len() != size).then(|| {
             let outputs = response.outputs.len();
             format!("model failed: {outputs} outputs to {size} inputs")
@@ -106,33 +134,36 @@ impl Engine {
         for (index, query) in answered.queries.into_iter().enumerate() {
             let Some(query) = query else { continue };
             let output = match (&miscounted, response.outputs.get(index)) {
+                (None, Some(_)) if !version.carries(input_type, query.payload.input.as_ref()) => {
+                    Err("model failed: it is of 2017, where a string cannot hold a NUL")
+                }
                 (None, Some(output)) => *output,
                 (why, _) => Err(why.as_deref().unwrap_or_default()),
             };
             let timing = Timing {
-                queued: micros(answered.sent.saturating_sub(query.arrived)),
+                queued: micros(sent.saturating_sub(query.arrived)),
                 ..timing
             };
-            let latency = now.saturating_sub(query.arrived);
-            self.metrics
-                .query(&query.app.name, latency, output.is_err(), now);
+            let passed = Passed {
+                arrived: query.arrived,
+                sent: Some(sent),
+                container,
+                answered: now,
+            };
             let outcome = match output {
                 Ok(output) => Outcome {
                     ended: Ended::Ok,
                     output_type: response.output_type,
                     output,
                     timing,
+                    passed,
                 },
                 Err(reason) => Outcome {
                     timing,
-                    ..Outcome::without_output(
-                        Ended::Failed(reason.to_owned()),
-                        query.app.default_output.as_bytes(),
-                    )
+                    ..failed(&query, reason, passed)
                 },
             };
-            self.clients
-                .answer(&mut self.sockets.answers, &query.payload, &outcome);
+            self.conclude(&query, &outcome);
         }
     }
 
@@ -143,12 +174,11 @@ impl Engine {
         };
         self.replicas.answered(key, answered.queries.len());
         for query in answered.queries.into_iter().flatten() {
-            let latency = now.saturating_sub(query.arrived);
-            self.metrics.query(&query.app.name, latency, true, now);
-            let default = query.app.default_output.as_bytes();
-            let outcome = Outcome::without_output(Ended::Failed(reason.to_owned()), default);
-            self.clients
-                .answer(&mut self.sockets.answers, &query.payload, &outcome);
+            let passed = Passed {
+                sent: Some(answered.sent),
+                ..Passed::unsent(query.arrived, now)
+            };
+            self.conclude(&query, &failed(&query, reason, passed));
         }
     }
 
@@ -171,8 +201,8 @@ impl Engine {
         self.message.clear();
         self.message.push(replica.identity.clone());
         head.encode(replica.version, inputs.into_iter(), &mut self.message);
-        let sent = send(&mut self.sockets.containers, &mut self.message);
-        if sent.is_err() {
+        let doors = &mut self.sockets.doors;
+        if doors.send(replica.version, &mut self.message).is_err() {
             self.scheduler.on_unsent(batch.replica, batch.batch);
             self.lose(Lost::died(batch.replica, "does not take its batch"));
         }
@@ -187,6 +217,26 @@ impl Engine {
         tracing::error!("a model server sent nonsense: {error}");
         self.lose(Lost::died(key, "sends nonsense"));
     }
+}
+
+/// Where the time of a batch went; how long each query was queued is for each to say.
+fn timing(replica_id: u32, batch: &Answered<Pending>, response: &Response<'_>, now: Now) -> Timing {
+    let times = response.times.unwrap_or_default();
+    Timing {
+        batch_size: u32::try_from(batch.queries.len()).unwrap_or(u32::MAX),
+        replica_id,
+        queued: 0,
+        away: micros(now.saturating_sub(batch.sent)),
+        waited: times.begun.saturating_sub(times.received),
+        predicting: times.ended.saturating_sub(times.begun),
+        replying: times.sent.saturating_sub(times.ended),
+    }
+}
+
+/// A query that the model failed on: it gets the default output.
+fn failed<'a>(query: &'a Finished<Pending>, reason: &str, passed: Passed) -> Outcome<'a> {
+    let default = query.app.default_output.as_bytes();
+    Outcome::without_output(Ended::Failed(reason.to_owned()), default, passed)
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -1,11 +1,11 @@
 //! Clients: their connects and requests.
 
-use scheduler::{Arriving, Refusal};
+use scheduler::{Arriving, Now, Refusal};
 use transport::recv;
 use wire::query;
 
 use super::{Engine, TURN};
-use crate::clients::{Ended, Origin, Outcome, Pending};
+use crate::clients::{Ended, Origin, Outcome, Passed, Pending};
 
 impl Engine {
     pub(super) fn take_connects(&mut self) -> zmq::Result<usize> {
@@ -57,18 +57,19 @@ impl Engine {
         };
         let now = self.clock.elapsed();
         if let Err((pending, refusal)) = self.scheduler.on_query(arriving, now) {
-            self.refuse(&pending, refusal);
+            self.refuse(&pending, refusal, now);
         }
     }
 
     /// Answers a query that the scheduler does not take.
-    pub(super) fn refuse(&mut self, pending: &Pending, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, pending: &Pending, refusal: Refusal, now: Now) {
         let app = match &refusal {
             Refusal::InputType { app, .. } | Refusal::Overloaded { app, .. } => Some(app.clone()),
             Refusal::UnknownApp | Refusal::UnknownVersion(_) => None,
         };
         let default = app.as_ref().map(|app| app.default_output.as_bytes());
-        let outcome = Outcome::without_output(Ended::Refused(refusal), default.unwrap_or_default());
+        let (ended, passed) = (Ended::Refused(refusal), Passed::unsent(now, now));
+        let outcome = Outcome::without_output(ended, default.unwrap_or_default(), passed);
         let socket = &mut self.sockets.answers;
         self.clients.answer(socket, pending, &outcome);
     }
