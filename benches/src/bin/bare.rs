@@ -13,6 +13,7 @@ use std::{
 use anyhow::Context;
 use transport::{Frame, recv, send};
 use wire::{
+    Frame as _,
     query::{Answer, Connected, Dialect, Lineage, Request, Status, Timing},
     rpc::{FromContainer, FromFrontend, Registered, RequestHead, Version},
 };

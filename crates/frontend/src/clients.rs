@@ -10,6 +10,7 @@ use std::{
 use model::DataType;
 use scheduler::{Now, Reason, Refusal};
 use transport::{Frame, send};
+use wire::Frame as _;
 use wire::query::{Answer, Connected, Dialect, Lineage, Status, Timing, decode_connect};
 
 use crate::http::{Answered, Answers};

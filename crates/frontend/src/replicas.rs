@@ -13,7 +13,7 @@ use model::DataType;
 use scheduler::{Joining, Left, ModelVersion, Now, ReplicaKey, Scheduler};
 use transport::Frame;
 use wire::{
-    admin,
+    Frame as _, admin,
     rpc::{FromFrontend, Metadata, NewContainer, Registered, Version},
 };
 

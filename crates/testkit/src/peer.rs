@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use transport::{Frame, recv, send};
 use wire::{
-    query::{Connected, Request, encode_connect},
+    query::{Connected, Input, Request, encode_connect},
     rpc::{FromContainer, FromFrontend, NewContainer, Version},
 };
 
@@ -85,7 +85,7 @@ impl Peer {
             app,
             input_type: "floats".parse().unwrap(),
             deadline: None,
-            input: &input,
+            input: Input::Frame(&input),
         };
         self.say_with(|frames| request.encode(frames));
     }

@@ -31,7 +31,7 @@ fn the_request_of_clippers_client_is_read() {
     assert_eq!((request.client_id, request.request_id), (7, 8));
     assert_eq!((request.app, request.input_type), ("app", DataType::Floats));
     assert_eq!((request.session, request.deadline), (None, None));
-    assert_eq!(request.input, &[0; 8]);
+    assert_eq!(request.input.as_ref(), &[0; 8]);
 }
 
 #[test]
@@ -139,41 +139,71 @@ fn the_native_dialect_reads_back_as_it_was_written() {
     connected.encode(Dialect::Native, &mut frames);
     assert_eq!(Connected::decode(&frames), Ok(connected));
 
-    let input = vec![1, 2, 3];
+    for size in [0, 3, 4_095, 4_096, 10_000] {
+        let input = vec![7; size];
+        let separate = usize::from(size >= 4_096);
+        let request = Request {
+            session: Some(3),
+            client_id: 7,
+            request_id: 8,
+            app: "vgg",
+            input_type: DataType::Bytes,
+            deadline: Some(Duration::from_millis(20)),
+            input: Input::Frame(&input),
+        };
+        let mut frames = Frames::new();
+        request.encode(&mut frames);
+        assert_eq!(frames.len(), 2 + separate);
+        let read = Request::decode(&frames).unwrap();
+        assert_eq!(read.input.as_ref(), input);
+        let input = request.input.clone();
+        assert_eq!(Request { input, ..read }, request);
+
+        let answer = Answer {
+            session: 3,
+            request_id: 8,
+            status: Status::Default,
+            reason: "timed out in queue",
+            output_type: DataType::Strings,
+            output: &vec![9; size],
+            timing: Timing {
+                batch_size: 4,
+                replica_id: 1,
+                queued: 10,
+                away: 20,
+                waited: 1,
+                predicting: 15,
+                replying: 2,
+            },
+            lineage: Lineage::default(),
+        };
+        let mut frames = Frames::new();
+        answer.encode(Dialect::Native, &mut frames);
+        assert_eq!(frames.len(), 2 + separate);
+        assert_eq!(Answer::decode(&frames), Ok(answer));
+    }
+}
+
+#[test]
+fn a_native_message_with_its_input_twice_or_a_name_beyond_its_end_is_an_error() {
+    let input = vec![1; 5_000];
     let request = Request {
         session: Some(3),
         client_id: 7,
         request_id: 8,
         app: "vgg",
         input_type: DataType::Bytes,
-        deadline: Some(Duration::from_millis(20)),
-        input: &input,
+        deadline: None,
+        input: Input::Frame(&input),
     };
     let mut frames = Frames::new();
     request.encode(&mut frames);
-    assert_eq!(Request::decode(&frames), Ok(request));
-
-    let answer = Answer {
-        session: 3,
-        request_id: 8,
-        status: Status::Default,
-        reason: "timed out in queue",
-        output_type: DataType::Strings,
-        output: b"TIMEOUT",
-        timing: Timing {
-            batch_size: 4,
-            replica_id: 1,
-            queued: 10,
-            away: 20,
-            waited: 1,
-            predicting: 15,
-            replying: 2,
-        },
-        lineage: Lineage::default(),
-    };
-    let mut frames = Frames::new();
-    answer.encode(Dialect::Native, &mut frames);
-    assert_eq!(Answer::decode(&frames), Ok(answer));
+    let mut twice = frames.clone();
+    twice[1].push(0);
+    assert!(Request::decode(&twice).is_err());
+    let mut longer = frames;
+    longer[1][28..32].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(Request::decode(&longer).is_err());
 }
 
 #[test]
@@ -187,7 +217,7 @@ fn half_an_element_is_an_error() {
         app: "vgg",
         input_type: DataType::Floats,
         deadline: None,
-        input: &input,
+        input: Input::Frame(&input),
     }
     .encode(&mut frames);
     let error = Request::decode(&frames).unwrap_err();
@@ -196,7 +226,7 @@ fn half_an_element_is_an_error() {
 
 proptest! {
     #[test]
-    fn no_message_panics(frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..70), 0..9)) {
+    fn no_message_panics(frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), 0..9)) {
         let _ = Request::decode(&frames);
         let _ = Answer::decode(&frames);
         let _ = Connected::decode(&frames);
