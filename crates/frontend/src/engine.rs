@@ -27,6 +27,7 @@ use crate::{
     metrics::Metrics,
     replicas::Replicas,
     sockets::Sockets,
+    traces::Traces,
 };
 
 /// Messages to take from one socket before looking at the others.
@@ -41,6 +42,7 @@ pub(crate) struct Engine {
     clients: Clients,
     replicas: Replicas,
     metrics: Metrics,
+    traces: Traces,
     commands: Receiver<Command>,
     wake: Wake,
     timer: Timer,
@@ -183,6 +185,7 @@ impl Engine {
         let latency = now.saturating_sub(query.arrived);
         let defaulted = outcome.ended != Ended::Ok;
         self.metrics.query(&query.app.name, latency, defaulted, now);
+        self.traces.query(&query.app.name, outcome);
         self.clients
             .answer(&mut self.sockets.answers, &query.payload, outcome);
     }

@@ -21,6 +21,7 @@ mod replicas;
 mod settings;
 mod sockets;
 mod state;
+mod traces;
 
 use std::{
     io::Write,

@@ -27,6 +27,12 @@ pub struct Settings {
     /// What ZeroMQ clients speak that do not say it when they connect, as Clipper's do not
     #[arg(long, value_enum, default_value_t = ClientProtocol::Of2017)]
     pub client_protocol: ClientProtocol,
+    /// Write the spans of queries to this file, a line of OTLP's JSON each
+    #[arg(long, value_name = "FILE")]
+    pub trace_file: Option<PathBuf>,
+    /// Trace one query in so many
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub trace_every: u64,
     /// Queues and batches.
     #[command(flatten)]
     pub queues: Queues,
