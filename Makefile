@@ -6,8 +6,9 @@ SHELL := /bin/bash
 
 # What a Debian 12 machine needs besides Rust, gcc, Python 3 and pip.
 APT := g++ pkg-config libzmq3-dev libclang-dev
-# Wheels that hold what Debian has not, or not new enough: the engine, CMake >= 3.28, photographs.
-PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0
+# Wheels that hold what Debian has not, or not new enough: the engine, CMake >= 3.28, photographs; ZeroMQ for the peers in
+# Python that tests start.
+PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0 pyzmq==27.3.0
 DEPS := .deps/.ready-$(shell echo $(APT) $(PIP) | cksum | cut -d' ' -f1)
 # libtorch as tch wants it, and what its library for CPUs needs besides.
 TORCH := torch==2.13.0

@@ -4,7 +4,7 @@
 use std::{io::Write, os::unix::net::UnixStream, thread, time::Duration};
 
 use container::{Server, Settings, Stop, serve};
-use frontend::Frontend;
+use frontend::{Bound, Frontend};
 use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
 use noop::Noop;
 use testkit::{Peer, deploy};
@@ -19,9 +19,8 @@ const SERVER: Server = Server {
 };
 
 /// Serves no-op replicas from a thread until `work` is over.
-fn while_serving(port: u16, flags: &[&str], work: impl FnOnce()) {
-    let port = format!("--port={port}");
-    let args = ["m", &port].into_iter().chain(flags.iter().copied());
+fn while_serving(flags: &[String], work: impl FnOnce()) {
+    let args = ["m"].into_iter().chain(flags.iter().map(String::as_str));
     let (settings, ()) = Settings::from_args(&SERVER, args).unwrap();
     let (mut stop, told) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || serve(Noop, &settings, Stop::on_stream(told)));
@@ -47,27 +46,56 @@ fn ask_until_served(frontend: &Frontend) -> Vec<u8> {
     }
 }
 
-#[test]
-fn a_model_server_waits_for_its_frontend_and_registers_again_when_that_comes_back() {
+/// A frontend goes and comes back at the same ports; `flags` say how the model server finds them.
+fn serve_two_frontends(flags: impl Fn(Bound) -> Vec<String>, answer: &[u8]) {
     let first = Frontend::start(&testkit::settings()).unwrap();
     let ports = first.ports();
     let mut again = testkit::settings();
     again.ports.rpc_service = ports.rpc_service_port;
-    while_serving(ports.rpc_service_port, &[], || {
+    again.ports.rpc_2017 = ports.rpc_2017_port;
+    again.ports.rpc_send = ports.rpc_send_port;
+    again.ports.rpc_recv = ports.rpc_recv_port;
+    let flags = flags(ports);
+    while_serving(&flags, || {
         deploy(&first, 4, Duration::from_secs(60));
-        assert_eq!(ask_until_served(&first), 0_f32.to_le_bytes());
+        assert_eq!(ask_until_served(&first), answer);
         drop(first);
         let second = Frontend::start(&again).unwrap();
         deploy(&second, 4, Duration::from_secs(60));
-        assert_eq!(ask_until_served(&second), 0_f32.to_le_bytes());
+        assert_eq!(ask_until_served(&second), answer);
     });
+}
+
+#[test]
+fn a_model_server_waits_for_its_frontend_and_registers_again_when_that_comes_back() {
+    let flags = |ports: Bound| vec![format!("--port={}", ports.rpc_service_port)];
+    serve_two_frontends(flags, &0_f32.to_le_bytes());
+}
+
+#[test]
+fn a_model_server_of_2017_registers_again_when_its_frontend_comes_back() {
+    let flags = |ports: Bound| {
+        let port = format!("--port={}", ports.rpc_2017_port);
+        vec![port, "--rpc_version=2017".into()]
+    };
+    serve_two_frontends(flags, &0_f32.to_le_bytes());
+}
+
+#[test]
+fn a_high_performance_model_server_registers_again_when_its_frontend_comes_back() {
+    let flags = |ports: Bound| {
+        let port = format!("--port={}", ports.rpc_send_port);
+        let recv_port = format!("--recv_port={}", ports.rpc_recv_port);
+        vec![port, recv_port, "--rpc_version=highperf".into()]
+    };
+    serve_two_frontends(flags, &0_f32.to_le_bytes());
 }
 
 #[test]
 fn a_model_server_of_version_3_answers_in_text() {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
-    let port = frontend.ports().rpc_service_port;
-    while_serving(port, &["--rpc_version=3"], || {
+    let port = format!("--port={}", frontend.ports().rpc_service_port);
+    while_serving(&[port, "--rpc_version=3".into()], || {
         deploy(&frontend, 4, Duration::from_secs(60));
         assert_eq!(ask_until_served(&frontend), b"[0.0]");
     });

@@ -164,6 +164,11 @@ impl Clients {
         }
     }
 
+    /// What time it was when the engine's clock started, since the Unix epoch.
+    pub(crate) fn started(&self) -> Duration {
+        self.started
+    }
+
     /// A client wants an id. `message` starts with its routing identity.
     pub(crate) fn on_connect(&mut self, socket: &mut zmq::Socket, message: &mut [Frame]) {
         let [identity, frames @ ..] = message else {

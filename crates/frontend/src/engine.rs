@@ -15,9 +15,8 @@ use std::{
 };
 
 use anyhow::Context;
-use scheduler::{Action, Finished, Now, Reason, Rules, Scheduler};
+use scheduler::{Action, Finished, Now, Reason, Scheduler};
 use transport::{Frame, Timer, Wake};
-use wire::query::Dialect;
 
 use crate::{
     clients::{Clients, Ended, Outcome, Passed, Pending},
@@ -26,6 +25,7 @@ use crate::{
     http::Answers,
     metrics::Metrics,
     replicas::Replicas,
+    settings::Settings,
     sockets::Sockets,
     traces::Traces,
 };
@@ -56,17 +56,23 @@ impl Engine {
     pub(crate) fn new(
         sockets: Sockets,
         (commands, wake): (Receiver<Command>, Wake),
-        (dialect, answers): (Dialect, Answers),
-        rules: Rules,
+        answers: Answers,
+        settings: &Settings,
     ) -> anyhow::Result<Engine> {
         let session = rand::random();
+        let clients = Clients::new(session, settings.dialect(), answers);
+        let traces = match &settings.trace_file {
+            Some(file) => Traces::to(file, settings.trace_every, clients.started())?,
+            None => Traces::off(),
+        };
         let clock = Instant::now();
         Ok(Engine {
             sockets,
-            scheduler: Scheduler::new(rand::random(), rules),
-            clients: Clients::new(session, dialect, answers),
+            scheduler: Scheduler::new(rand::random(), settings.rules()),
+            clients,
             replicas: Replicas::new(session),
             metrics: Metrics::default(),
+            traces,
             commands,
             wake,
             timer: Timer::new()?,

@@ -106,8 +106,7 @@ impl Frontend {
             handle.send(command);
         }
         let (answers, answered) = Answers::channel();
-        let clients = (settings.dialect(), answers);
-        let engine = Engine::new(sockets, (to_do, wake), clients, settings.rules())?;
+        let engine = Engine::new(sockets, (to_do, wake), answers, settings)?;
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;

@@ -10,7 +10,7 @@ use std::{
     io::{BufWriter, Write},
     path::Path,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread,
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -27,6 +27,7 @@ const WAITING: usize = 65_536;
 #[derive(Debug)]
 pub(crate) struct Traces {
     writer: Option<SyncSender<Traced>>,
+    thread: Option<JoinHandle<()>>,
     /// One query in so many.
     every: u64,
     seen: u64,
@@ -46,6 +47,7 @@ impl Traces {
     pub(crate) fn off() -> Traces {
         Traces {
             writer: None,
+            thread: None,
             every: 1,
             seen: 0,
         }
@@ -57,14 +59,16 @@ impl Traces {
     /// If the file cannot be written.
     pub(crate) fn to(file: &Path, every: u64, started: Duration) -> anyhow::Result<Traces> {
         let name = file.display();
-        let out = File::create(file)
-            .with_context(|| format!("cannot write traces to {name}: choose another file with --trace_file"))?;
+        let out = File::create(file).with_context(|| {
+            format!("cannot write traces to {name}: choose another file with --trace_file")
+        })?;
         let (writer, queries) = sync_channel(WAITING);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("traces".into())
             .spawn(move || write(&queries, out, started))?;
         Ok(Traces {
             writer: Some(writer),
+            thread: Some(thread),
             every: every.max(1),
             seen: 0,
         })
@@ -84,6 +88,17 @@ impl Traces {
             passed: outcome.passed,
             timing: outcome.timing,
         });
+    }
+}
+
+/// Waits until what is waiting has been written.
+impl Drop for Traces {
+    fn drop(&mut self) {
+        drop(self.writer.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in it has been printed already.
+            let _ = thread.join();
+        }
     }
 }
 
@@ -187,23 +202,22 @@ mod tests {
             },
         };
         (0..3).for_each(|_| traces.query("a", &outcome));
-        let Traces { writer, .. } = traces;
-        drop(writer);
-        let text = loop {
-            let text = std::fs::read_to_string(&file).unwrap();
-            if text.ends_with('\n') {
-                break text;
-            }
-            thread::yield_now();
-        };
+        drop(traces);
+        let text = std::fs::read_to_string(&file).unwrap();
         assert_eq!(text.lines().count(), 1);
         let line: Value = serde_json::from_str(&text).unwrap();
-        let spans = line["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap();
+        let spans = line["resourceSpans"][0]["scopeSpans"][0]["spans"]
+            .as_array()
+            .unwrap();
         let times: Vec<(&str, &str, &str)> = spans
             .iter()
             .map(|span| {
                 let text = |key: &str| span[key].as_str().unwrap();
-                (text("name"), text("startTimeUnixNano"), text("endTimeUnixNano"))
+                (
+                    text("name"),
+                    text("startTimeUnixNano"),
+                    text("endTimeUnixNano"),
+                )
             })
             .collect();
         let expected = [
@@ -218,6 +232,10 @@ mod tests {
         assert_eq!(spans[0]["status"]["message"], "model failed: no");
         assert_eq!(spans[1]["parentSpanId"], spans[0]["spanId"]);
         assert_eq!(spans[4]["parentSpanId"], spans[2]["spanId"]);
-        assert!(spans.iter().all(|span| span["traceId"] == spans[0]["traceId"]));
+        assert!(
+            spans
+                .iter()
+                .all(|span| span["traceId"] == spans[0]["traceId"])
+        );
     }
 }

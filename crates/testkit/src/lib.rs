@@ -8,19 +8,40 @@
     reason = "only tests use it, and a panic is how a test fails"
 )]
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use frontend::{Frontend, Settings};
 
 mod peer;
+mod python;
 mod reference;
 
-pub use peer::Peer;
+pub use peer::{Peer, double, replica};
+pub use python::Script;
 pub use reference::{Answer, Reference};
 
 /// How long to wait for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same for other programs, which have to start on a machine that may be busy.
+const PATIENCE_WITH_PROGRAMS: Duration = Duration::from_secs(60);
+
+/// Waits until something is so that other programs bring about.
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        let waited = began.elapsed();
+        assert!(
+            waited < PATIENCE_WITH_PROGRAMS,
+            "in vain for {waited:?}: until {what}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// A frontend's settings: loopback, free ports, state in memory.
 pub fn settings() -> Settings {
@@ -50,7 +71,15 @@ pub fn admin(frontend: &Frontend, endpoint: &str, body: &str) -> (u16, String) {
 
 /// Gets from the query port.
 pub fn get(frontend: &Frontend, path: &str) -> String {
-    let port = frontend.ports().query_port;
+    get_from(frontend.ports().query_port, path)
+}
+
+/// The replicas that are registered, in JSON.
+pub fn replicas(frontend: &Frontend) -> String {
+    get_from(frontend.ports().admin_port, "/admin/replicas")
+}
+
+fn get_from(port: u16, path: &str) -> String {
     let url = format!("http://127.0.0.1:{port}{path}");
     let mut response = agent().get(url).call().unwrap();
     response.body_mut().read_to_string().unwrap()

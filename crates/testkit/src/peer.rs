@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use frontend::Frontend;
+use model::{DataType, Output};
 use transport::{Frame, recv, send};
 use wire::{
     query::{Connected, Input, Request, encode_connect},
-    rpc::{FromContainer, FromFrontend, NewContainer, Version},
+    rpc::{FromContainer, FromFrontend, Metadata, NewContainer, Reply, Times, Version},
 };
 
 use crate::PATIENCE;
@@ -16,10 +18,17 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Connects to a port on loopback.
+    /// Connects to a port on loopback. It is disconnected when this has been dropped.
     pub fn connect(port: u16) -> Peer {
-        let socket = zmq::Context::new().socket(zmq::DEALER).unwrap();
+        Peer::connect_in(&zmq::Context::new(), port)
+    }
+
+    /// The same where there are many, which share their threads; they are disconnected a little after they are dropped.
+    pub fn connect_in(context: &zmq::Context, port: u16) -> Peer {
+        let socket = context.socket(zmq::DEALER).unwrap();
         socket.set_linger(0).unwrap();
+        // A test says as much as it wants, as fast as it can.
+        socket.set_sndhwm(0).unwrap();
         socket.connect(&format!("tcp://127.0.0.1:{port}")).unwrap();
         Peer { socket }
     }
@@ -113,4 +122,46 @@ impl Peer {
     pub fn hear_request(&mut self) -> Vec<Vec<u8>> {
         self.hear_unless(|frames| FromFrontend::decode(frames) == Ok(FromFrontend::KeepAlive))
     }
+}
+
+/// A version-4 replica of model `m`, and the frontend's session.
+pub fn replica(frontend: &Frontend) -> (Peer, u64) {
+    let mut peer = Peer::connect(frontend.ports().rpc_service_port);
+    let session = peer.register(&NewContainer {
+        name: "m".into(),
+        version: "1".into(),
+        input_type: DataType::Floats,
+        metadata: Some(Metadata {
+            batches_in_flight: 2,
+            ..Metadata::default()
+        }),
+    });
+    (peer, session.unwrap())
+}
+
+/// As a model server: answers a request, each input with the float that it is, doubled. Answers how many there were.
+pub fn double(peer: &mut Peer, request: &[Vec<u8>]) -> usize {
+    let Ok(FromFrontend::Request(request)) = FromFrontend::decode(request) else {
+        panic!("no request");
+    };
+    let predictions = request
+        .inputs
+        .iter()
+        .map(|input| f32::from_le_bytes(input[..].try_into().unwrap()))
+        .map(|value| Ok(Output::Floats(vec![2.0 * value])))
+        .collect();
+    let reply = Reply {
+        session: request.head.session,
+        message_id: request.head.message_id,
+        output_type: DataType::Floats,
+        predictions,
+        times: Times {
+            received: 5,
+            begun: 7,
+            ended: 17,
+            sent: 20,
+        },
+    };
+    peer.say_with(|frames| reply.encode(frames));
+    request.inputs.len()
 }
