@@ -114,7 +114,7 @@ fn serve(
     counts
 }
 
-fn answer<'a>(request: &Request<'a, Frame>, status: Status) -> Answer<'a> {
+fn answer<'a>(request: &'a Request<'a, Frame>, status: Status) -> Answer<'a> {
     Answer {
         session: 77,
         request_id: request.request_id,
