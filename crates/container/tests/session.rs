@@ -119,8 +119,16 @@ impl Model for Broken {
 fn ask_broken(flags: &[&str]) -> (Option<(Status, String)>, anyhow::Result<()>) {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
     deploy(&frontend, 4, Duration::from_secs(60));
-    let port = format!("--port={}", frontend.ports().rpc_service_port);
-    let args = ["m", &port].into_iter().chain(flags.iter().copied());
+    let ports = frontend.ports();
+    let port = match flags {
+        ["--rpc_version=2017"] => ports.rpc_2017_port,
+        ["--rpc_version=highperf"] => ports.rpc_send_port,
+        _ => ports.rpc_service_port,
+    };
+    let port = format!("--port={port}");
+    let recv_port = format!("--recv_port={}", ports.rpc_recv_port);
+    let args = ["m", &port, &recv_port].into_iter();
+    let args = args.chain(flags.iter().copied());
     let (settings, ()) = Settings::from_args(&SERVER, args).unwrap();
     let (mut stop, told) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || serve(Broken, &settings, Stop::on_stream(told)));
@@ -129,7 +137,7 @@ fn ask_broken(flags: &[&str]) -> (Option<(Status, String)>, anyhow::Result<()>) 
     let connected = answers.connect_native();
     let heard = loop {
         requests.ask(connected, 7, &[1.0]);
-        if flags.contains(&"--rpc_version=3") && server.is_finished() {
+        if server.is_finished() {
             break None;
         }
         let Some(frames) = answers.hear_within(Duration::from_millis(20)) else {
@@ -156,11 +164,18 @@ fn a_failed_batch_is_an_error_with_the_models_words() {
 }
 
 #[test]
-fn a_failed_batch_of_version_3_which_has_no_errors_ends_the_server() {
-    let (heard, ended) = ask_broken(&["--rpc_version=3"]);
-    assert_eq!(heard, None);
-    let error = ended.unwrap_err().to_string();
-    assert!(error.ends_with("version 3 cannot say so: boom"), "{error}");
+fn a_failed_batch_of_a_dialect_without_errors_ends_the_server() {
+    for (flag, dialect) in [
+        ("--rpc_version=3", "version 3"),
+        ("--rpc_version=2017", "the dialect of 2017"),
+        ("--rpc_version=highperf", "the high-performance dialect"),
+    ] {
+        let (heard, ended) = ask_broken(&[flag]);
+        assert_eq!(heard, None);
+        let error = ended.unwrap_err().to_string();
+        let expected = format!("a batch failed, and {dialect} cannot say so: boom");
+        assert_eq!(error, expected);
+    }
 }
 
 #[test]

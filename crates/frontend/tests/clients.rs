@@ -105,15 +105,11 @@ fn the_queries_of_a_client_that_vanished_are_not_computed_any_more_and_others_ar
     let mut answers = Peer::connect(frontend.ports().send_port);
     let mut requests = Peer::connect(frontend.ports().recv_port);
     let connected = answers.connect_native();
-    for id in 0..WAITING {
-        requests.ask(connected, id, &[1.0]);
-        if id % 500 == 499 {
-            // Refused after all before it have been taken.
-            requests.ask_app("other", connected, id, &[1.0]);
-            let refused = answers.hear();
-            assert_eq!(Answer::decode(&refused).unwrap().status, Status::Refused);
-        }
-    }
+    (0..WAITING).for_each(|id| requests.ask(connected, id, &[1.0]));
+    // Refused after all before it have been taken.
+    requests.ask_app("other", connected, WAITING, &[1.0]);
+    let refused = answers.hear();
+    assert_eq!(Answer::decode(&refused).unwrap().status, Status::Refused);
     drop((answers, requests));
 
     let mut answers = Peer::connect(frontend.ports().send_port);

@@ -36,6 +36,9 @@ impl Peer {
     /// Says these frames in one message.
     pub fn say(&mut self, frames: &[Vec<u8>]) {
         let mut message = frames.iter().map(|frame| Frame::from(&frame[..])).collect();
+        let patience = i64::try_from(PATIENCE.as_millis()).unwrap();
+        let room = self.socket.poll(zmq::POLLOUT, patience).unwrap();
+        assert_eq!(room, 1, "nobody reads");
         send(&mut self.socket, &mut message).unwrap();
     }
 

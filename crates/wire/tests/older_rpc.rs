@@ -1,4 +1,5 @@
 //! The container RPC's two older dialects on bytes: as Clipper's containers and frontends of those generations write them.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use model::{DataType, InputError, Output, Predictions};
 use proptest::prelude::*;
