@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::Context;
-use scheduler::{Action, Finished, Now, Reason, Rules, Scheduler};
+use scheduler::{Action, Finished, Now, Rules, Scheduler};
 use transport::{Frame, Timer, Wake};
 
 use crate::{
@@ -152,18 +152,25 @@ impl Engine {
     fn carry_out(&mut self, action: Action<Pending>, now: Now) {
         match action {
             Action::Send(send) => self.send_batch(&send, now),
-            Action::Default(query, reason) => self.answer_default(&query, reason, now),
+            Action::Default(query, reason) => {
+                self.answer_default(&query, Ended::Default(reason), now);
+            }
             Action::Abandoned(_) => self.metrics.abandoned(),
             Action::Hung(key) => self.replicas.hung(key),
         }
     }
 
-    fn answer_default(&mut self, query: &Finished<Pending>, reason: Reason, now: Now) {
-        let latency = now.saturating_sub(query.arrived);
-        self.metrics.query(&query.app.name, latency, true, now);
+    /// Answers a query with its application's default output.
+    fn answer_default(&mut self, query: &Finished<Pending>, why: Ended, now: Now) {
         let default = query.app.default_output.as_bytes();
-        let outcome = Outcome::without_output(Ended::Default(reason), default);
+        self.answer(query, &Outcome::without_output(why, default), now);
+    }
+
+    fn answer(&mut self, query: &Finished<Pending>, outcome: &Outcome<'_>, now: Now) {
+        let latency = now.saturating_sub(query.arrived);
+        self.metrics
+            .query(&query.app.name, latency, &outcome.ended, now);
         let socket = &mut self.sockets.answers;
-        self.clients.answer(socket, &query.payload, &outcome);
+        self.clients.answer(socket, &query.payload, outcome);
     }
 }

@@ -1,13 +1,19 @@
 //! The HTTP side: queries and metrics on one port, the admin API on the other.
 
 mod admin;
+mod answer;
+mod json;
 mod metrics;
+mod predict;
+mod scan;
+mod server;
 mod tickets;
 
 use std::{
     net::TcpListener,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use axum::{
@@ -19,7 +25,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::{command::Handle, state::Registry};
+use crate::{command::Handle, settings, state::Registry};
 
 use tickets::Tickets;
 pub(crate) use tickets::{Answered, Answers};
@@ -30,6 +36,16 @@ struct Shared {
     registry: Arc<Mutex<Registry>>,
     engine: Handle,
     tickets: Arc<Tickets>,
+    limits: Limits,
+}
+
+/// What a request's body may cost.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// In bytes.
+    body: usize,
+    /// Until all of it has come.
+    content: Duration,
 }
 
 impl Shared {
@@ -57,37 +73,39 @@ impl Drop for Http {
     }
 }
 
-/// Serves both ports from `threads` threads.
+/// Serves both ports.
 pub(crate) fn start(
     (query, admin): (TcpListener, TcpListener),
     registry: Registry,
     engine: Handle,
     answers: mpsc::UnboundedReceiver<Vec<Answered>>,
-    threads: usize,
+    settings: &settings::Http,
 ) -> anyhow::Result<Http> {
     let shared = Shared {
         registry: Arc::new(Mutex::new(registry)),
         engine,
         tickets: Arc::default(),
+        limits: Limits {
+            body: settings.max_body_mib << 20,
+            content: Duration::from_secs(settings.timeout_content),
+        },
     };
     let tickets = shared.tickets.clone();
     let admin_routes = admin::routes().with_state(shared.clone());
-    let query_routes = metrics::routes().with_state(shared);
-    let runtime = runtime(threads)?;
-    let (query, admin) = {
-        let _inside = runtime.enter();
-        let listen = tokio::net::TcpListener::from_std;
-        (listen(query)?, listen(admin)?)
-    };
+    let query_routes = metrics::routes()
+        .fallback(predict::serve)
+        .with_state(shared);
+    let idle = Duration::from_secs(settings.timeout_request);
+    let runtime = runtime(settings.thread_pool_size)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = move || {
         runtime.block_on(async {
             tokio::select! {
-                ended = axum::serve(query, query_routes).into_future() => {
-                    tracing::error!("the query server ended: {ended:?}");
+                error = server::serve(query, query_routes, idle) => {
+                    tracing::error!("the query server ended: {error}");
                 }
-                ended = axum::serve(admin, admin_routes).into_future() => {
-                    tracing::error!("the admin server ended: {ended:?}");
+                error = server::serve(admin, admin_routes, idle) => {
+                    tracing::error!("the admin server ended: {error}");
                 }
                 () = tickets.distribute(answers) => {}
                 _ = stopped => {}

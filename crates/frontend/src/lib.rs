@@ -5,6 +5,7 @@
 
 mod clients;
 mod command;
+mod directory;
 mod engine;
 mod http;
 mod metrics;
@@ -91,8 +92,7 @@ impl Frontend {
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;
-        let threads = settings.thread_pool_size;
-        let http = http::start((query, admin), registry, handle, answered, threads)?;
+        let http = http::start((query, admin), registry, handle, answered, &settings.http)?;
         Ok(Frontend {
             ports,
             stop,

@@ -28,8 +28,8 @@ use model::DataType;
 use slab::Slab;
 
 pub use types::{
-    Action, Adaptive, Answered, App, Arriving, BatchId, Finished, Joining, Left, ModelVersion, Now,
-    QueryKey, Reason, Refusal, ReplicaKey, Rules, Send,
+    Action, Adaptive, Answered, App, Arriving, BatchId, Finished, Joining, Left, Load,
+    ModelVersion, Now, QueryKey, Reason, Refusal, ReplicaKey, Rules, Send,
 };
 
 use queue::Queue;
@@ -183,6 +183,18 @@ impl<P> Scheduler<P> {
     /// The type that replicas of this model version must take, once it is known.
     pub fn input_type(&self, model: &ModelVersion) -> Option<DataType> {
         self.versions.get(model)?.input_type
+    }
+
+    /// What waits for each model version.
+    pub fn loads(&self) -> impl Iterator<Item = (&ModelVersion, Load)> {
+        self.versions.iter().map(|(model, version)| {
+            let load = Load {
+                queries: version.queue.len(),
+                bytes: version.bytes,
+                replicas: version.replicas.len(),
+            };
+            (model, load)
+        })
     }
 
     /// A query came. Call [`Scheduler::dispatch`] when all that came has been told.

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use model::{DataType, Output, Predictions};
 use transport::{Frame, recv, send};
 use wire::{
     query::{Connected, Request, encode_connect},
-    rpc::{FromContainer, FromFrontend, NewContainer, Version},
+    rpc::{FromContainer, FromFrontend, Metadata, NewContainer, Reply, Times, Version},
 };
 
 use crate::PATIENCE;
@@ -112,5 +113,56 @@ impl Peer {
     /// As a model server: the next request, heartbeats skipped.
     pub fn hear_request(&mut self) -> Vec<Vec<u8>> {
         self.hear_unless(|frames| FromFrontend::decode(frames) == Ok(FromFrontend::KeepAlive))
+    }
+
+    /// As a version-4 model server: joins as a replica of model `m`, any version.
+    pub fn join(port: u16, version: &str, input_type: DataType) -> Peer {
+        let mut peer = Peer::connect(port);
+        peer.register(&NewContainer {
+            name: "m".into(),
+            version: version.into(),
+            input_type,
+            metadata: Some(Metadata {
+                batches_in_flight: 2,
+                ..Metadata::default()
+            }),
+        });
+        peer
+    }
+
+    /// As a version-4 model server: hears a request, and answers every input with this. Tells the inputs.
+    pub fn serve(&mut self, output: &Output) -> Vec<Vec<u8>> {
+        let request = self.hear_request();
+        let inputs = inputs(&request);
+        let predictions = inputs.iter().map(|_| Ok(output.clone())).collect();
+        self.reply(&request, output.data_type(), predictions);
+        inputs
+    }
+
+    /// As a version-4 model server: answers a request.
+    pub fn reply(&mut self, request: &[Vec<u8>], output_type: DataType, predictions: Predictions) {
+        let Ok(FromFrontend::Request(request)) = FromFrontend::decode(request) else {
+            panic!("no request");
+        };
+        let reply = Reply {
+            session: request.head.session,
+            message_id: request.head.message_id,
+            output_type,
+            predictions,
+            times: Times {
+                received: 5,
+                begun: 7,
+                ended: 17,
+                sent: 20,
+            },
+        };
+        self.say_with(|frames| reply.encode(frames));
+    }
+}
+
+fn inputs(request: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    match FromFrontend::decode(request) {
+        Ok(FromFrontend::Request(request)) => request.inputs.to_vec(),
+        other => panic!("no request but {other:?}"),
     }
 }

@@ -12,6 +12,7 @@ use wire::{
 use super::{Engine, TURN};
 use crate::{
     clients::{Ended, Outcome},
+    metrics::Batch,
     replicas::Lost,
 };
 
@@ -86,16 +87,21 @@ impl Engine {
         let size = answered.queries.len();
         let (replica_id, model) = self.replicas.answered(key, size);
         let away = now.saturating_sub(answered.sent);
+        let batch = Batch {
+            size,
+            away,
+            times: response.times,
+        };
+        let queries = answered.queries.iter().flatten();
+        let queued = queries.map(|query| answered.sent.saturating_sub(query.arrived));
+        self.metrics.batch(model, batch, queued, now);
         let times = response.times.unwrap_or_default();
-        let waited = times.begun.saturating_sub(times.received);
-        let latency = away.saturating_sub(Duration::from_micros(waited));
-        self.metrics.batch(model, size, latency, now);
         let timing = Timing {
             batch_size: u32::try_from(size).unwrap_or(u32::MAX),
             replica_id,
             queued: 0,
             away: micros(away),
-            waited,
+            waited: times.begun.saturating_sub(times.received),
             predicting: times.ended.saturating_sub(times.begun),
             replying: times.sent.saturating_sub(times.ended),
         };
@@ -113,9 +119,6 @@ impl Engine {
                 queued: micros(answered.sent.saturating_sub(query.arrived)),
                 ..timing
             };
-            let latency = now.saturating_sub(query.arrived);
-            self.metrics
-                .query(&query.app.name, latency, output.is_err(), now);
             let outcome = match output {
                 Ok(output) => Outcome {
                     ended: Ended::Ok,
@@ -131,8 +134,7 @@ impl Engine {
                     )
                 },
             };
-            self.clients
-                .answer(&mut self.sockets.answers, &query.payload, &outcome);
+            self.answer(&query, &outcome, now);
         }
     }
 
@@ -143,12 +145,7 @@ impl Engine {
         };
         self.replicas.answered(key, answered.queries.len());
         for query in answered.queries.into_iter().flatten() {
-            let latency = now.saturating_sub(query.arrived);
-            self.metrics.query(&query.app.name, latency, true, now);
-            let default = query.app.default_output.as_bytes();
-            let outcome = Outcome::without_output(Ended::Failed(reason.to_owned()), default);
-            self.clients
-                .answer(&mut self.sockets.answers, &query.payload, &outcome);
+            self.answer_default(&query, Ended::Failed(reason.to_owned()), now);
         }
     }
 

@@ -67,6 +67,7 @@ impl Engine {
             Refusal::InputType { app, .. } | Refusal::Overloaded { app, .. } => Some(app.clone()),
             Refusal::UnknownApp | Refusal::UnknownVersion(_) => None,
         };
+        self.metrics.refused(&refusal, self.clock.elapsed());
         let default = app.as_ref().map(|app| app.default_output.as_bytes());
         let outcome = Outcome::without_output(Ended::Refused(refusal), default.unwrap_or_default());
         let socket = &mut self.sockets.answers;
