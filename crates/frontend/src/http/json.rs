@@ -175,18 +175,18 @@ fn input_batch(
 fn one(scanner: &mut Scanner<'_>, input_type: DataType) -> Result<Read<Vec<u8>>, Syntax> {
     let (_, name) = words(input_type);
     let read = match input_type {
-        DataType::Ints => array(scanner, |number| match number {
+        DataType::Ints => array(scanner, Scanner::number, |number| match number {
             Number::Integer(value) => Some(i32::try_from(value).ok()?.to_le_bytes()),
             Number::Double(_) => None,
         }),
-        DataType::Floats => array(scanner, |number| match number {
+        DataType::Floats => array(scanner, Scanner::number_for_float, |number| match number {
             // Clipper's limit, a little less than the largest float.
             Number::Double(value) if value.abs() <= 3.402_823_4e38 => {
                 Some((value as f32).to_le_bytes())
             }
             _ => None,
         }),
-        DataType::Doubles => array(scanner, |number| match number {
+        DataType::Doubles => array(scanner, Scanner::number, |number| match number {
             Number::Double(value) => Some(value.to_le_bytes()),
             Number::Integer(_) => None,
         }),
@@ -200,8 +200,9 @@ fn one(scanner: &mut Scanner<'_>, input_type: DataType) -> Result<Read<Vec<u8>>,
 }
 
 /// An array of numbers that `convert` takes, as bytes; or the kind of the first element that it does not take.
-fn array<const SIZE: usize>(
-    scanner: &mut Scanner<'_>,
+fn array<'a, const SIZE: usize>(
+    scanner: &mut Scanner<'a>,
+    number: impl Fn(&mut Scanner<'a>) -> Result<Number, Syntax>,
     convert: impl Fn(Number) -> Option<[u8; SIZE]>,
 ) -> Result<Result<Vec<u8>, Kind>, Syntax> {
     let mut bytes = Vec::new();
@@ -212,7 +213,7 @@ fn array<const SIZE: usize>(
             wrong.get_or_insert(kind);
             return scanner.skip();
         }
-        match convert(scanner.number()?) {
+        match convert(number(scanner)?) {
             Some(element) => bytes.extend_from_slice(&element),
             None => {
                 wrong.get_or_insert(kind);
