@@ -2,8 +2,10 @@
 
 mod admin;
 mod answer;
+mod body;
 mod json;
 mod metrics;
+mod oip;
 mod predict;
 mod scan;
 mod server;
@@ -27,6 +29,7 @@ use tokio::{
 
 use crate::{command::Handle, settings, state::Registry};
 
+use body::Limits;
 use tickets::Tickets;
 pub(crate) use tickets::{Answered, Answers};
 
@@ -37,15 +40,6 @@ struct Shared {
     engine: Handle,
     tickets: Arc<Tickets>,
     limits: Limits,
-}
-
-/// What a request's body may cost.
-#[derive(Clone, Copy)]
-struct Limits {
-    /// In bytes.
-    body: usize,
-    /// Until all of it has come.
-    content: Duration,
 }
 
 impl Shared {
@@ -86,13 +80,14 @@ pub(crate) fn start(
         engine,
         tickets: Arc::default(),
         limits: Limits {
-            body: settings.max_body_mib << 20,
-            content: Duration::from_secs(settings.timeout_content),
+            size: settings.max_body_mib << 20,
+            time: Duration::from_secs(settings.timeout_content),
         },
     };
     let tickets = shared.tickets.clone();
     let admin_routes = admin::routes().with_state(shared.clone());
     let query_routes = metrics::routes()
+        .merge(oip::routes())
         .fallback(predict::serve)
         .with_state(shared);
     let idle = Duration::from_secs(settings.timeout_request);

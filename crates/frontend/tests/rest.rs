@@ -333,7 +333,7 @@ fn a_body_that_is_too_large_is_refused_before_it_is_read() {
     let mut client = client(&frontend);
     client.say(b"POST /app/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n");
     let response = client.hear();
-    let expected = r#"{"error":"Request too large","cause":"the body is larger than 1048576 bytes (see --max_body_mib)"}"#;
+    let expected = r#"{"error":"Payload Too Large","cause":"the body is larger than 1048576 bytes (see --max_body_mib)"}"#;
     assert_eq!((response.status, response.text()), (413, expected));
 
     let mut client = Http::connect(frontend.ports().query_port);

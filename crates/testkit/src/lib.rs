@@ -18,7 +18,7 @@ mod peer;
 mod reference;
 
 pub use http::{Http, Response};
-pub use peer::Peer;
+pub use peer::{Peer, inputs};
 pub use reference::{Answer, Reference};
 
 /// How long to wait for what must come.

@@ -160,7 +160,8 @@ impl Peer {
     }
 }
 
-fn inputs(request: &[Vec<u8>]) -> Vec<Vec<u8>> {
+/// A request's inputs.
+pub fn inputs(request: &[Vec<u8>]) -> Vec<Vec<u8>> {
     match FromFrontend::decode(request) {
         Ok(FromFrontend::Request(request)) => request.inputs.to_vec(),
         other => panic!("no request but {other:?}"),

@@ -5,7 +5,6 @@
 //! header `clipper-default-reason`.
 
 use axum::{
-    body::{Body, Bytes},
     extract::{Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -14,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use scheduler::Refusal;
 use serde_json::json;
 
-use super::{Answered, Shared, answer, json, stopping, text_response, tickets::Question};
+use super::{Answered, Shared, answer, body, json, stopping, text_response, tickets::Question};
 use crate::{clients::Ended, directory::Application};
 
 /// Says why an answer is the default output.
@@ -29,12 +28,16 @@ const UPDATE_SCHEMA: &str = "\n  {\n   \"uid\" := string,\n   \"input\" := [doub
 pub(super) async fn serve(State(shared): State<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     match endpoint(&shared, &parts) {
-        Ok((endpoint, app)) => match read(&shared, &parts, body).await {
+        Ok((endpoint, app)) => match shared.limits.read(&parts.headers, body).await {
             Ok(body) => match endpoint {
                 Endpoint::Predict => predict(&shared, &app, &body).await,
                 Endpoint::Update => update(&shared, &app, &body),
             },
-            Err(refused) => refused,
+            Err(body::Unreadable { status, cause }) => error(
+                status,
+                status.canonical_reason().unwrap_or_default(),
+                &cause,
+            ),
         },
         Err(not_found) => not_found,
     }
@@ -67,31 +70,6 @@ fn endpoint(shared: &Shared, parts: &Parts) -> Result<(Endpoint, Application), R
         None => {
             let cause = format!("there is no application '{name}'");
             Err(error(StatusCode::NOT_FOUND, "Not found", &cause))
-        }
-    }
-}
-
-/// The whole body, or what to answer if it is too large or takes too long.
-pub(super) async fn read(shared: &Shared, parts: &Parts, body: Body) -> Result<Bytes, Response> {
-    let limit = shared.limits.body;
-    let length = parts.headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    let too_large = || {
-        let cause = format!("the body is larger than {limit} bytes (see --max_body_mib)");
-        error(StatusCode::PAYLOAD_TOO_LARGE, "Request too large", &cause)
-    };
-    if length.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let within = shared.limits.content;
-    match tokio::time::timeout(within, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(_)) if length.is_none() => Err(too_large()),
-        // Nobody hears this.
-        Ok(Err(_)) => Err(error(StatusCode::BAD_REQUEST, "Request", "it ended early")),
-        Err(_) => {
-            let cause = format!("the body did not come within {within:?}");
-            Err(error(StatusCode::REQUEST_TIMEOUT, "Timed out", &cause))
         }
     }
 }
@@ -205,7 +183,7 @@ fn default_reason(answered: &Answered) -> Option<HeaderValue> {
 }
 
 /// Clipper's error body.
-pub(super) fn error(status: StatusCode, name: &str, cause: &str) -> Response {
+fn error(status: StatusCode, name: &str, cause: &str) -> Response {
     let mut body = String::from("{\"error\":");
     body += &json!(name).to_string();
     body += ",\"cause\":";
