@@ -12,13 +12,18 @@ use scheduler::{Reason, Refusal};
 use transport::{Frame, send};
 use wire::query::{Answer, Connected, Dialect, Status, Timing, decode_connect};
 
-use crate::http::{Answered, Answers};
+use crate::{
+    cache::Key,
+    http::{Answered, Answers},
+};
 
 /// What comes with a query: where the answer goes, and its input.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) origin: Origin,
     pub(crate) input: Frame,
+    /// Where the cache wants its answer.
+    pub(crate) key: Option<Key>,
 }
 
 /// Who asked.

@@ -15,15 +15,17 @@ use std::{
 };
 
 use anyhow::Context;
-use scheduler::{Action, Finished, Now, Rules, Scheduler};
+use scheduler::{Action, Finished, Now, Scheduler};
 use transport::{Frame, Timer, Wake};
 
 use crate::{
+    cache::Cache,
     clients::{Clients, Ended, Outcome, Pending},
     command::Command,
     http::Answers,
     metrics::Metrics,
     replicas::Replicas,
+    settings::Settings,
     sockets::Sockets,
 };
 
@@ -39,6 +41,7 @@ pub(crate) struct Engine {
     clients: Clients,
     replicas: Replicas,
     metrics: Metrics,
+    cache: Option<Cache>,
     commands: Receiver<Command>,
     wake: Wake,
     timer: Timer,
@@ -53,15 +56,16 @@ impl Engine {
         sockets: Sockets,
         (commands, wake): (Receiver<Command>, Wake),
         answers: Answers,
-        rules: Rules,
+        settings: &Settings,
     ) -> anyhow::Result<Engine> {
         let session = rand::random();
         Ok(Engine {
             sockets,
-            scheduler: Scheduler::new(rand::random(), rules),
+            scheduler: Scheduler::new(rand::random(), settings.rules()),
             clients: Clients::new(session, answers),
             replicas: Replicas::new(session),
             metrics: Metrics::default(),
+            cache: Cache::new(settings.prediction_cache_size),
             commands,
             wake,
             timer: Timer::new()?,

@@ -3,6 +3,7 @@
 //! [`Frontend::start`] binds every port, then starts two threads: the engine, which owns the ZeroMQ sockets and the
 //! scheduler, and the HTTP servers. Commands go from the second to the first through one queue with one wake-up.
 
+mod cache;
 mod clients;
 mod command;
 mod directory;
@@ -88,7 +89,7 @@ impl Frontend {
             handle.send(command);
         }
         let (answers, answered) = Answers::channel();
-        let engine = Engine::new(sockets, (to_do, wake), answers, settings.rules())?;
+        let engine = Engine::new(sockets, (to_do, wake), answers, settings)?;
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;

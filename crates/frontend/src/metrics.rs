@@ -134,6 +134,13 @@ impl Metrics {
         }
     }
 
+    /// A query was looked up in the cache.
+    pub(crate) fn looked_up(&mut self, model: &ModelVersion, found: bool, now: Now) {
+        let metrics = self.model(model, now);
+        metrics.cache_lookups += 1;
+        metrics.cache_hits += u64::from(found);
+    }
+
     /// A query's client was gone before it was computed.
     pub(crate) fn abandoned(&mut self) {
         self.abandoned += 1;

@@ -23,6 +23,14 @@ pub struct Settings {
     /// The HTTP servers.
     #[command(flatten)]
     pub http: Http,
+    /// Bytes of outputs to keep, so that an input that comes again is answered without the model [default: none]
+    #[arg(
+        long,
+        default_value_t = 0,
+        hide_default_value = true,
+        value_name = "BYTES"
+    )]
+    pub prediction_cache_size: usize,
     /// Queues and batches.
     #[command(flatten)]
     pub queues: Queues,

@@ -5,6 +5,7 @@ use transport::Frame;
 
 use super::{Engine, TURN};
 use crate::{
+    cache::Cache,
     clients::{Origin, Pending},
     command::{Asked, Command},
     metrics::Snapshot,
@@ -34,6 +35,7 @@ impl Engine {
             Command::Unlink(app) => self.scheduler.unlink(&app),
             Command::RemoveModel(model) => {
                 self.metrics.remove_model(&model);
+                self.cache.iter_mut().for_each(Cache::clear);
                 for key in self.scheduler.remove_model(&model) {
                     self.lose(Lost::died(key, "serves a model version that was deleted"));
                 }
@@ -78,11 +80,9 @@ impl Engine {
             payload: Pending {
                 origin: Origin::Http(asked.ticket),
                 input: Frame::from(asked.input),
+                key: None,
             },
         };
-        let now = self.clock.elapsed();
-        if let Err((pending, refusal)) = self.scheduler.on_query(arriving, now) {
-            self.refuse(&pending, refusal);
-        }
+        self.on_query(arriving);
     }
 }

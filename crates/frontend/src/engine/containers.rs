@@ -134,6 +134,7 @@ impl Engine {
                     )
                 },
             };
+            self.remember(&query.payload, &outcome);
             self.answer(&query, &outcome, now);
         }
     }

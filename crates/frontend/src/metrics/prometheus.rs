@@ -64,10 +64,10 @@ impl Snapshot {
             "Queries by how they ended, and why if not with the model's answer",
             std::iter::once((unknown, metrics.unknown)).chain(of_apps),
         )?;
-        families.counters(
+        families.counter(
             "abandoned_queries",
             "Queries whose clients were gone before they were computed",
-            std::iter::once(([("", ""); 0], metrics.abandoned)),
+            metrics.abandoned,
         )?;
         let apps = metrics.apps.iter();
         families.durations(
@@ -145,6 +145,12 @@ type About<'a> = (&'a str, &'a str, Option<&'a Unit>);
 struct Families<'a>(DescriptorEncoder<'a>);
 
 impl Families<'_> {
+    fn counter(&mut self, name: &str, help: &str, count: u64) -> fmt::Result {
+        let kind = MetricType::Counter;
+        let mut counter = self.0.encode_descriptor(name, help, None, kind)?;
+        counter.encode_counter::<NoLabelSet, _, u64>(&count, None)
+    }
+
     fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
