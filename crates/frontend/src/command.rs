@@ -1,12 +1,17 @@
 //! The queue of commands from the HTTP threads to the engine.
 
-use std::{sync::mpsc::Sender, time::Duration};
+use std::{
+    sync::{Arc, mpsc::Sender},
+    time::Duration,
+};
 
 use model::DataType;
 use scheduler::{App, ModelVersion};
 use tokio::sync::oneshot;
 use transport::Wake;
 use wire::admin;
+
+use crate::{directory::Directory, metrics::Snapshot};
 
 /// What other threads may ask of the engine.
 #[derive(Debug)]
@@ -28,7 +33,7 @@ pub(crate) enum Command {
     SetCurrentVersion(ModelVersion),
     /// Answer when all commands before this one have been carried out.
     Sync(oneshot::Sender<()>),
-    Metrics(oneshot::Sender<serde_json::Value>),
+    Metrics(oneshot::Sender<Box<Snapshot>>),
     Replicas(oneshot::Sender<Vec<admin::Replica>>),
 }
 
@@ -51,14 +56,25 @@ pub(crate) struct Asked {
 pub(crate) struct Handle {
     commands: Sender<Command>,
     wake: Wake,
+    directory: Arc<Directory>,
 }
 
 impl Handle {
     pub(crate) fn new(commands: Sender<Command>, wake: Wake) -> Handle {
-        Handle { commands, wake }
+        Handle {
+            commands,
+            wake,
+            directory: Arc::default(),
+        }
+    }
+
+    /// What the engine has been told of applications and models.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     pub(crate) fn send(&self, command: Command) {
+        self.directory.note(&command);
         // Without an engine the process is about to end.
         let _ = self.commands.send(command);
         self.wake.wake();

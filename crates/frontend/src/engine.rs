@@ -15,10 +15,11 @@ use std::{
 };
 
 use anyhow::Context;
-use scheduler::{Action, Finished, Now, Reason, Scheduler};
+use scheduler::{Action, Finished, Now, Scheduler};
 use transport::{Frame, Timer, Wake};
 
 use crate::{
+    cache::Cache,
     clients::{Clients, Ended, Outcome, Passed, Pending},
     command::Command,
     doors::Port,
@@ -43,6 +44,7 @@ pub(crate) struct Engine {
     replicas: Replicas,
     metrics: Metrics,
     traces: Traces,
+    cache: Option<Cache>,
     commands: Receiver<Command>,
     wake: Wake,
     timer: Timer,
@@ -73,6 +75,7 @@ impl Engine {
             replicas: Replicas::new(session),
             metrics: Metrics::default(),
             traces,
+            cache: Cache::new(settings.prediction_cache_size),
             commands,
             wake,
             timer: Timer::new()?,
@@ -172,27 +175,29 @@ impl Engine {
     fn carry_out(&mut self, action: Action<Pending>, now: Now) {
         match action {
             Action::Send(send) => self.send_batch(&send, now),
-            Action::Default(query, reason) => self.answer_default(&query, reason, now),
+            Action::Default(query, reason) => {
+                let passed = Passed::unsent(query.arrived, now);
+                self.conclude_without(&query, Ended::Default(reason), passed);
+            }
             Action::Abandoned(_) => self.metrics.abandoned(),
             Action::Hung(key) => self.replicas.hung(key),
         }
     }
 
-    fn answer_default(&mut self, query: &Finished<Pending>, reason: Reason, now: Now) {
+    /// A query that no model answered gets its application's default output.
+    fn conclude_without(&mut self, query: &Finished<Pending>, why: Ended, passed: Passed) {
         let default = query.app.default_output.as_bytes();
-        let passed = Passed::unsent(query.arrived, now);
-        let outcome = Outcome::without_output(Ended::Default(reason), default, passed);
-        self.conclude(query, &outcome);
+        self.conclude(query, &Outcome::without_output(why, default, passed));
     }
 
     /// Counts and answers a query that has come to its end.
     fn conclude(&mut self, query: &Finished<Pending>, outcome: &Outcome<'_>) {
         let now = outcome.passed.answered;
         let latency = now.saturating_sub(query.arrived);
-        let defaulted = outcome.ended != Ended::Ok;
-        self.metrics.query(&query.app.name, latency, defaulted, now);
+        self.metrics
+            .query(&query.app.name, latency, &outcome.ended, now);
         self.traces.query(&query.app.name, outcome);
-        self.clients
-            .answer(&mut self.sockets.answers, &query.payload, outcome);
+        let socket = &mut self.sockets.answers;
+        self.clients.answer(socket, &query.payload, outcome);
     }
 }

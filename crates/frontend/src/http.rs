@@ -1,13 +1,21 @@
 //! The HTTP side: queries and metrics on one port, the admin API on the other.
 
 mod admin;
+mod answer;
+mod body;
+mod json;
 mod metrics;
+mod oip;
+mod predict;
+mod scan;
+mod server;
 mod tickets;
 
 use std::{
     net::TcpListener,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use axum::{
@@ -19,8 +27,9 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::{command::Handle, state::Registry};
+use crate::{command::Handle, settings, state::Registry};
 
+use body::Limits;
 use tickets::Tickets;
 pub(crate) use tickets::{Answered, Answers};
 
@@ -30,6 +39,7 @@ struct Shared {
     registry: Arc<Mutex<Registry>>,
     engine: Handle,
     tickets: Arc<Tickets>,
+    limits: Limits,
 }
 
 impl Shared {
@@ -57,37 +67,40 @@ impl Drop for Http {
     }
 }
 
-/// Serves both ports from `threads` threads.
+/// Serves both ports.
 pub(crate) fn start(
     (query, admin): (TcpListener, TcpListener),
     registry: Registry,
     engine: Handle,
     answers: mpsc::UnboundedReceiver<Vec<Answered>>,
-    threads: usize,
+    settings: &settings::Http,
 ) -> anyhow::Result<Http> {
     let shared = Shared {
         registry: Arc::new(Mutex::new(registry)),
         engine,
         tickets: Arc::default(),
+        limits: Limits {
+            size: settings.max_body_mib << 20,
+            time: Duration::from_secs(settings.timeout_content),
+        },
     };
     let tickets = shared.tickets.clone();
     let admin_routes = admin::routes().with_state(shared.clone());
-    let query_routes = metrics::routes().with_state(shared);
-    let runtime = runtime(threads)?;
-    let (query, admin) = {
-        let _inside = runtime.enter();
-        let listen = tokio::net::TcpListener::from_std;
-        (listen(query)?, listen(admin)?)
-    };
+    let query_routes = metrics::routes()
+        .merge(oip::routes())
+        .fallback(predict::serve)
+        .with_state(shared);
+    let idle = Duration::from_secs(settings.timeout_request);
+    let runtime = runtime(settings.thread_pool_size)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = move || {
         runtime.block_on(async {
             tokio::select! {
-                ended = axum::serve(query, query_routes).into_future() => {
-                    tracing::error!("the query server ended: {ended:?}");
+                error = server::serve(query, query_routes, idle) => {
+                    tracing::error!("the query server ended: {error}");
                 }
-                ended = axum::serve(admin, admin_routes).into_future() => {
-                    tracing::error!("the admin server ended: {ended:?}");
+                error = server::serve(admin, admin_routes, idle) => {
+                    tracing::error!("the admin server ended: {error}");
                 }
                 () = tickets.distribute(answers) => {}
                 _ = stopped => {}

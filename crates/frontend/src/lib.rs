@@ -11,8 +11,10 @@
 //! [`Frontend::start`] binds every port, then starts two threads: the engine, which owns the ZeroMQ sockets and the
 //! scheduler, and the HTTP servers. Commands go from the second to the first through one queue with one wake-up.
 
+mod cache;
 mod clients;
 mod command;
+mod directory;
 mod doors;
 mod engine;
 mod http;
@@ -110,8 +112,7 @@ impl Frontend {
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;
-        let threads = settings.thread_pool_size;
-        let http = http::start((query, admin), registry, handle, answered, threads)?;
+        let http = http::start((query, admin), registry, handle, answered, &settings.http)?;
         Ok(Frontend {
             ports,
             stop,

@@ -21,9 +21,6 @@ pub struct Settings {
     /// Keep applications, models, versions and links in this file [default: in memory]
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// Threads that serve HTTP
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    pub thread_pool_size: usize,
     /// What ZeroMQ clients speak that do not say it when they connect, as Clipper's do not
     #[arg(long, value_enum, default_value_t = ClientProtocol::Of2017)]
     pub client_protocol: ClientProtocol,
@@ -33,12 +30,41 @@ pub struct Settings {
     /// Trace one query in so many
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub trace_every: u64,
+    /// The HTTP servers.
+    #[command(flatten)]
+    pub http: Http,
+    /// Bytes of outputs to keep, so that an input that comes again is answered without the model [default: none]
+    #[arg(
+        long,
+        default_value_t = 0,
+        hide_default_value = true,
+        value_name = "BYTES"
+    )]
+    pub prediction_cache_size: usize,
     /// Queues and batches.
     #[command(flatten)]
     pub queues: Queues,
     /// End when standard input ends: for whoever starts a frontend and must leave none behind
     #[arg(long)]
     pub exit_with_stdin: bool,
+}
+
+/// How HTTP is served. The first three flags are Clipper's, and so are their defaults.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(rename_all = "snake_case")]
+pub struct Http {
+    /// Threads that serve HTTP
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub thread_pool_size: usize,
+    /// Seconds to wait on a connection for a request's header; so long a connection may be idle
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    pub timeout_request: u64,
+    /// Seconds that a request's body may take to come
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub timeout_content: u64,
+    /// MiB that a request's body may have; larger ones are refused
+    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    pub max_body_mib: usize,
 }
 
 /// How long queues may grow, and how large batches are.

@@ -20,6 +20,7 @@ mod replica;
 mod types;
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
@@ -28,8 +29,8 @@ use model::DataType;
 use slab::Slab;
 
 pub use types::{
-    Action, Adaptive, Answered, App, Arriving, BatchId, Finished, Joining, Left, ModelVersion, Now,
-    QueryKey, Reason, Refusal, ReplicaKey, Rules, Send,
+    Action, Adaptive, Answered, App, Arriving, BatchId, Finished, Joining, Left, Load,
+    ModelVersion, Now, QueryKey, Reason, Refusal, ReplicaKey, Rules, Send,
 };
 
 use queue::Queue;
@@ -183,6 +184,36 @@ impl<P> Scheduler<P> {
     /// The type that replicas of this model version must take, once it is known.
     pub fn input_type(&self, model: &ModelVersion) -> Option<DataType> {
         self.versions.get(model)?.input_type
+    }
+
+    /// The application of this name, and the model version that its queries go to: the current one, or the one that is asked
+    /// for. `None` if there is no such application or model version.
+    pub fn destination(
+        &self,
+        app: &str,
+        version: Option<&str>,
+    ) -> Option<(&Arc<App>, Cow<'_, ModelVersion>)> {
+        let AppState { app, model } = self.apps.get(app)?;
+        let name = model.as_ref()?;
+        let current = self.current.get(name).map(Cow::Borrowed);
+        let wanted = version.map(|version| {
+            let (name, version) = (name.clone(), version.to_owned());
+            Cow::Owned(ModelVersion { name, version })
+        });
+        let model = wanted.or(current)?;
+        self.versions.contains_key(&*model).then_some((app, model))
+    }
+
+    /// What waits for each model version.
+    pub fn loads(&self) -> impl Iterator<Item = (&ModelVersion, Load)> {
+        self.versions.iter().map(|(model, version)| {
+            let load = Load {
+                queries: version.queue.len(),
+                bytes: version.bytes,
+                replicas: version.replicas.len(),
+            };
+            (model, load)
+        })
     }
 
     /// A query came. Call [`Scheduler::dispatch`] when all that came has been told.

@@ -158,6 +158,17 @@ impl Reason {
     }
 }
 
+/// What a model version has to do, and who does it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Queries that wait.
+    pub queries: usize,
+    /// Bytes of their inputs.
+    pub bytes: usize,
+    /// Replicas that have joined.
+    pub replicas: usize,
+}
+
 /// How queues and batches are run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {

@@ -16,11 +16,13 @@ use std::{
 use clap::Parser;
 use frontend::{Frontend, Settings};
 
+mod http;
 mod peer;
 mod python;
 mod reference;
 
-pub use peer::{Peer, double, replica};
+pub use http::{Http, Response};
+pub use peer::{Peer, double, inputs, replica};
 pub use python::Script;
 pub use reference::{Answer, Reference};
 
@@ -87,18 +89,23 @@ fn get_from(port: u16, path: &str) -> String {
 
 /// Adds application `app` (default output "none") and model `m` version "1" for floats, and links them.
 pub fn deploy(frontend: &Frontend, batch_size: i32, objective: Duration) {
+    deploy_for(frontend, "floats", batch_size, objective);
+}
+
+/// The same for inputs of any type.
+pub fn deploy_for(frontend: &Frontend, input_type: &str, batch_size: i32, objective: Duration) {
     let micros = objective.as_micros();
     for (endpoint, body) in [
         (
             "add_app",
             format!(
-                r#"{{"name":"app","input_type":"floats","default_output":"none","latency_slo_micros":{micros}}}"#
+                r#"{{"name":"app","input_type":"{input_type}","default_output":"none","latency_slo_micros":{micros}}}"#
             ),
         ),
         (
             "add_model",
             format!(
-                r#"{{"model_name":"m","model_version":"1","labels":[],"input_type":"floats","container_name":"","model_data_path":"","batch_size":{batch_size}}}"#
+                r#"{{"model_name":"m","model_version":"1","labels":[],"input_type":"{input_type}","container_name":"","model_data_path":"","batch_size":{batch_size}}}"#
             ),
         ),
         (

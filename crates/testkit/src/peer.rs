@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use frontend::Frontend;
-use model::{DataType, Output};
+use model::{DataType, Output, Predictions};
 use transport::{Frame, recv, send};
 use wire::{
     query::{Connected, Input, Request, encode_connect},
@@ -125,46 +125,79 @@ impl Peer {
     pub fn hear_request(&mut self) -> Vec<Vec<u8>> {
         self.hear_unless(|frames| FromFrontend::decode(frames) == Ok(FromFrontend::KeepAlive))
     }
+
+    /// As a version-4 model server: joins as a replica of model `m`, any version.
+    pub fn join(port: u16, version: &str, input_type: DataType) -> Peer {
+        let mut peer = Peer::connect(port);
+        peer.register(&registration(version, input_type));
+        peer
+    }
+
+    /// As a version-4 model server: hears a request, and answers every input with this. Tells the inputs.
+    pub fn serve(&mut self, output: &Output) -> Vec<Vec<u8>> {
+        let request = self.hear_request();
+        let inputs = inputs(&request);
+        let predictions = inputs.iter().map(|_| Ok(output.clone())).collect();
+        self.reply(&request, output.data_type(), predictions);
+        inputs
+    }
+
+    /// As a version-4 model server: answers a request.
+    pub fn reply(&mut self, request: &[Vec<u8>], output_type: DataType, predictions: Predictions) {
+        let Ok(FromFrontend::Request(request)) = FromFrontend::decode(request) else {
+            panic!("no request");
+        };
+        let reply = Reply {
+            session: request.head.session,
+            message_id: request.head.message_id,
+            output_type,
+            predictions,
+            times: Times {
+                received: 5,
+                begun: 7,
+                ended: 17,
+                sent: 20,
+            },
+        };
+        self.say_with(|frames| reply.encode(frames));
+    }
+}
+
+/// A request's inputs.
+pub fn inputs(request: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    match FromFrontend::decode(request) {
+        Ok(FromFrontend::Request(request)) => request.inputs.to_vec(),
+        other => panic!("no request but {other:?}"),
+    }
+}
+
+fn registration(version: &str, input_type: DataType) -> NewContainer {
+    NewContainer {
+        name: "m".into(),
+        version: version.into(),
+        input_type,
+        metadata: Some(Metadata {
+            batches_in_flight: 2,
+            ..Metadata::default()
+        }),
+    }
 }
 
 /// A version-4 replica of model `m`, and the frontend's session.
 pub fn replica(frontend: &Frontend) -> (Peer, u64) {
     let mut peer = Peer::connect(frontend.ports().rpc_service_port);
-    let session = peer.register(&NewContainer {
-        name: "m".into(),
-        version: "1".into(),
-        input_type: DataType::Floats,
-        metadata: Some(Metadata {
-            batches_in_flight: 2,
-            ..Metadata::default()
-        }),
-    });
+    let session = peer.register(&registration("1", DataType::Floats));
     (peer, session.unwrap())
 }
 
 /// As a model server: answers a request, each input with the float that it is, doubled. Answers how many there were.
 pub fn double(peer: &mut Peer, request: &[Vec<u8>]) -> usize {
-    let Ok(FromFrontend::Request(request)) = FromFrontend::decode(request) else {
-        panic!("no request");
-    };
-    let predictions = request
-        .inputs
+    let predictions: Predictions = inputs(request)
         .iter()
         .map(|input| f32::from_le_bytes(input[..].try_into().unwrap()))
         .map(|value| Ok(Output::Floats(vec![2.0 * value])))
         .collect();
-    let reply = Reply {
-        session: request.head.session,
-        message_id: request.head.message_id,
-        output_type: DataType::Floats,
-        predictions,
-        times: Times {
-            received: 5,
-            begun: 7,
-            ended: 17,
-            sent: 20,
-        },
-    };
-    peer.say_with(|frames| reply.encode(frames));
-    request.inputs.len()
+    let count = predictions.len();
+    peer.reply(request, DataType::Floats, predictions);
+    count
 }

@@ -5,8 +5,10 @@ use transport::Frame;
 
 use super::{Engine, TURN};
 use crate::{
+    cache::Cache,
     clients::{Origin, Pending},
     command::{Asked, Command},
+    metrics::Snapshot,
     replicas::Lost,
 };
 
@@ -26,14 +28,22 @@ impl Engine {
         match command {
             Command::Query(asked) => self.on_asked(asked),
             Command::Forget(ticket) => self.clients.on_gone(ticket),
-            Command::RemoveApp(app) => self.scheduler.remove_app(&app),
+            Command::RemoveApp(app) => {
+                self.scheduler.remove_app(&app);
+                self.metrics.remove_app(&app);
+            }
             Command::Unlink(app) => self.scheduler.unlink(&app),
             Command::RemoveModel(model) => {
+                self.metrics.remove_model(&model);
+                self.cache.iter_mut().for_each(Cache::clear);
                 for key in self.scheduler.remove_model(&model) {
                     self.lose(Lost::died(key, "serves a model version that was deleted"));
                 }
             }
-            Command::SetApp(app) => self.scheduler.set_app(app),
+            Command::SetApp(app) => {
+                self.metrics.add_app(&app.name, self.clock.elapsed());
+                self.scheduler.set_app(app);
+            }
             Command::Link { app, model } => self.scheduler.link(&app, &model),
             Command::SetModel(model, input_type, max) => {
                 let reason = format!("{model} takes {input_type}");
@@ -44,11 +54,18 @@ impl Engine {
             }
             Command::SetCurrentVersion(model) => self.scheduler.set_current_version(model),
             Command::Sync(done) => drop(done.send(())),
-            Command::Metrics(answer) => {
-                drop(answer.send(self.metrics.to_json(self.clock.elapsed())));
-            }
+            Command::Metrics(answer) => drop(answer.send(self.snapshot())),
             Command::Replicas(answer) => drop(answer.send(self.replicas.list())),
         }
+    }
+
+    fn snapshot(&self) -> Box<Snapshot> {
+        let loads = self.scheduler.loads();
+        Box::new(Snapshot {
+            metrics: self.metrics.clone(),
+            now: self.clock.elapsed(),
+            loads: loads.map(|(model, load)| (model.clone(), load)).collect(),
+        })
     }
 
     fn on_asked(&mut self, asked: Asked) {
@@ -62,11 +79,9 @@ impl Engine {
             payload: Pending {
                 origin: Origin::Http(asked.ticket),
                 input: Frame::from(asked.input),
+                key: None,
             },
         };
-        let now = self.clock.elapsed();
-        if let Err((pending, refusal)) = self.scheduler.on_query(arriving, now) {
-            self.refuse(&pending, refusal, now);
-        }
+        self.on_query(arriving);
     }
 }

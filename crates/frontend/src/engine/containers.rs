@@ -13,6 +13,7 @@ use super::{Engine, TURN};
 use crate::{
     clients::{Ended, Outcome, Passed, Pending},
     doors::Port,
+    metrics::Batch,
     replicas::{Lost, Sender},
 };
 
@@ -122,11 +123,17 @@ impl Engine {
         let replica = self.replicas.answered(key, size);
         let (version, input_type) = (replica.version, replica.input_type);
         let timing = timing(replica.replica_id, &answered, response, now);
-        let latency = Duration::from_micros(timing.away.saturating_sub(timing.waited));
-        self.metrics.batch(&replica.model, size, latency, now);
+        let sent = answered.sent;
+        let batch = Batch {
+            size,
+            away: now.saturating_sub(sent),
+            times: response.times,
+        };
+        let queries = answered.queries.iter().flatten();
+        let queued = queries.map(|query| sent.saturating_sub(query.arrived));
+        self.metrics.batch(&replica.model, batch, queued, now);
         let times = response.times.filter(|_| version == Version::HighPerf);
         let container = times.map(|times| [times.received, times.sent]);
-        let sent = answered.sent;
         let miscounted = (response.outputs.len() != size).then(|| {
             let outputs = response.outputs.len();
             format!("model failed: {outputs} outputs to {size} inputs")
@@ -163,6 +170,7 @@ impl Engine {
                     ..failed(&query, reason, passed)
                 },
             };
+            self.remember(&query.payload, &outcome);
             self.conclude(&query, &outcome);
         }
     }
@@ -178,7 +186,7 @@ impl Engine {
                 sent: Some(answered.sent),
                 ..Passed::unsent(query.arrived, now)
             };
-            self.conclude(&query, &failed(&query, reason, passed));
+            self.conclude_without(&query, Ended::Failed(reason.to_owned()), passed);
         }
     }
 

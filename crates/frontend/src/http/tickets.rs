@@ -102,6 +102,11 @@ impl Tickets {
         }
     }
 
+    /// Leaves a number out.
+    pub(super) fn skip(&self) {
+        self.next.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Gives the engine's answers to those who wait, until the engine is gone.
     pub(super) async fn distribute(&self, mut answers: mpsc::UnboundedReceiver<Vec<Answered>>) {
         while let Some(batch) = answers.recv().await {
