@@ -33,6 +33,9 @@ use body::Limits;
 use tickets::Tickets;
 pub(crate) use tickets::{Answered, Answers};
 
+/// Queries in one request; more of them would take far more memory than their text.
+const MOST_QUERIES: usize = 100_000;
+
 /// What every handler has.
 #[derive(Clone)]
 struct Shared {

@@ -259,6 +259,10 @@ fn what_makes_no_tensor_is_refused() {
     client.ask("POST /v2/models/app/infer", &headers, b"{}");
     assert_eq!(client.hear().status, 400);
     assert_eq!(client.post("/v2/models/app/infer", "{").status, 400);
+    let headers = [("Content-Encoding", "gzip")];
+    client.ask("POST /v2/models/app/infer", &headers, b"");
+    let text = "compressed bodies are not read here";
+    assert_eq!(error(&client.hear()), (415, text.into()));
 }
 
 #[test]

@@ -142,6 +142,21 @@ fn a_default_output_comes_with_clippers_explanation_and_the_precise_reason() {
 }
 
 #[test]
+fn who_asks_for_it_is_told_where_the_time_went() {
+    let frontend = start("floats", 1);
+    let mut replica = replica(&frontend, DataType::Floats);
+    let mut client = client(&frontend);
+    let headers = [("clipper-timing", "1")];
+    client.ask("POST /app/predict", &headers, br#"{"input":[1.0]}"#);
+    replica.serve(&Output::Floats(vec![1.0]));
+    let response = client.hear();
+    let timing = response.header("server-timing").unwrap();
+    assert!(timing.starts_with("queued;dur="), "{timing}");
+    let server = ", waited;dur=0.002, predicting;dur=0.01, replying;dur=0.003";
+    assert!(timing.ends_with(server), "{timing}");
+}
+
+#[test]
 fn a_model_that_fails_is_said_to() {
     let frontend = start("floats", 1);
     let mut replica = replica(&frontend, DataType::Floats);

@@ -30,6 +30,12 @@ impl Limits {
             status: StatusCode::PAYLOAD_TOO_LARGE,
             cause: format!("the body is larger than {size} bytes (see --max_body_mib)"),
         };
+        if headers.contains_key(header::CONTENT_ENCODING) {
+            return Err(Unreadable {
+                status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                cause: "compressed bodies are not read here".into(),
+            });
+        }
         let length = headers.get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
         if length.is_some_and(|length| length > size) {

@@ -6,7 +6,10 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use model::DataType;
 
-use super::scan::{Kind, Number, Scanner, Syntax};
+use super::{
+    MOST_QUERIES,
+    scan::{Kind, Number, Scanner, Syntax},
+};
 
 /// The members of a request that are known; of several with one name the first counts.
 #[derive(Debug, Default)]
@@ -152,6 +155,10 @@ fn input_batch(
         let Ok(list) = &mut inputs else {
             return scanner.skip();
         };
+        if list.len() == MOST_QUERIES {
+            inputs = Err(format!("There are more than {MOST_QUERIES} inputs"));
+            return scanner.skip();
+        }
         let kind = scanner.kind();
         let input = if kind == wanted {
             one(scanner, input_type)?
@@ -447,6 +454,9 @@ mod tests {
             let expected = format!("JSON parse error: {what} (offset {offset})\n");
             assert_eq!(wrong(DataType::Floats, text), expected, "{text}");
         }
+        let many = format!(r#"{{"input_batch":[{}[]]}}"#, "[],".repeat(MOST_QUERIES));
+        let text = "There are more than 100000 inputs";
+        assert_eq!(wrong(DataType::Floats, &many), text);
         let deep = "[".repeat(100_000);
         assert!(wrong(DataType::Floats, &deep).contains("Nested too deeply."));
     }

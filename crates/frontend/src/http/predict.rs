@@ -2,7 +2,7 @@
 //!
 //! What differs from Clipper: a path that is not there is answered with 404 (Clipper closes the connection), a request that
 //! there is no room for with 503, one that is too large with 413, and the precise reason of a default output stands in the
-//! header `clipper-default-reason`.
+//! header `clipper-default-reason`. A request with a header `clipper-timing` gets the times of its first query in `server-timing`.
 
 use axum::{
     extract::{Request, State},
@@ -12,9 +12,14 @@ use axum::{
 use percent_encoding::percent_decode_str;
 use scheduler::Refusal;
 use serde_json::json;
+use wire::query::Timing;
 
 use super::{Answered, Shared, answer, body, json, stopping, text_response, tickets::Question};
 use crate::{clients::Ended, directory::Application};
+
+/// Asks for the answer's times in a `server-timing` header.
+const TIMING: HeaderName = HeaderName::from_static("clipper-timing");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Says why an answer is the default output.
 const DEFAULT_REASON: HeaderName = HeaderName::from_static("clipper-default-reason");
@@ -24,23 +29,42 @@ const PREDICT_SCHEMA: &str =
     "\n  {\n   \"input\" := [double] | [int] | [string] | [byte] | [float],\n  }\n";
 const UPDATE_SCHEMA: &str = "\n  {\n   \"uid\" := string,\n   \"input\" := [double] | [int] | [string] | [byte] | [float],\n   \"label\" := double\n  }\n";
 
+/// A request that is not answered with outputs: Clipper's error body.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    name: &'static str,
+    cause: String,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (name, cause) = (json!(self.name), json!(self.cause));
+        let body = format!("{{\"error\":{name},\"cause\":{cause}}}");
+        text_response(self.status, body)
+    }
+}
+
 /// Every path that is nothing else: the application's name comes first in it.
 pub(super) async fn serve(State(shared): State<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    match endpoint(&shared, &parts) {
-        Ok((endpoint, app)) => match shared.limits.read(&parts.headers, body).await {
-            Ok(body) => match endpoint {
-                Endpoint::Predict => predict(&shared, &app, &body).await,
-                Endpoint::Update => update(&shared, &app, &body),
-            },
-            Err(body::Unreadable { status, cause }) => error(
-                status,
-                status.canonical_reason().unwrap_or_default(),
-                &cause,
-            ),
-        },
-        Err(not_found) => not_found,
-    }
+    let served = async {
+        let (endpoint, app) = endpoint(&shared, &parts)?;
+        let body = shared.limits.read(&parts.headers, body).await;
+        let body = body.map_err(|body::Unreadable { status, cause }| Refused {
+            status,
+            name: status.canonical_reason().unwrap_or_default(),
+            cause,
+        })?;
+        match endpoint {
+            Endpoint::Predict => {
+                let timed = parts.headers.contains_key(TIMING);
+                predict(&shared, &app, &body, timed).await
+            }
+            Endpoint::Update => Ok(update(&shared, &app, &body)),
+        }
+    };
+    served.await.unwrap_or_else(Refused::into_response)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +73,7 @@ enum Endpoint {
     Update,
 }
 
-fn endpoint(shared: &Shared, parts: &Parts) -> Result<(Endpoint, Application), Response> {
+fn endpoint(shared: &Shared, parts: &Parts) -> Result<(Endpoint, Application), Refused> {
     let path = parts.uri.path();
     let bare = path.strip_suffix('/').unwrap_or(path);
     let named = bare
@@ -61,24 +85,32 @@ fn endpoint(shared: &Shared, parts: &Parts) -> Result<(Endpoint, Application), R
         _ => None,
     });
     let (Some((endpoint, name)), &Method::POST) = (found, &parts.method) else {
-        let cause = format!("there is no {} {path} here", parts.method);
-        return Err(error(StatusCode::NOT_FOUND, "Not found", &cause));
+        return Err(not_found(format!(
+            "there is no {} {path} here",
+            parts.method
+        )));
     };
     let name = percent_decode_str(name).decode_utf8_lossy();
-    match shared.engine.directory().app(&name) {
-        Some(app) => Ok((endpoint, app)),
-        None => {
-            let cause = format!("there is no application '{name}'");
-            Err(error(StatusCode::NOT_FOUND, "Not found", &cause))
-        }
+    let app = shared.engine.directory().app(&name);
+    let app = app.ok_or_else(|| not_found(format!("there is no application '{name}'")))?;
+    Ok((endpoint, app))
+}
+
+fn not_found(cause: String) -> Refused {
+    Refused {
+        status: StatusCode::NOT_FOUND,
+        name: "Not found",
+        cause,
     }
 }
 
-async fn predict(shared: &Shared, app: &Application, body: &[u8]) -> Response {
-    let questions = match questions(shared, app, body) {
-        Ok(questions) => questions,
-        Err(refused) => return refused,
-    };
+async fn predict(
+    shared: &Shared,
+    app: &Application,
+    body: &[u8],
+    timed: bool,
+) -> Result<Response, Refused> {
+    let questions = questions(shared, app, body)?;
     // All are asked before the first answer is waited for; those left when this ends early are taken back.
     let ask = |question| shared.tickets.ask(&shared.engine, question);
     let tickets: Vec<_> = questions.into_iter().map(ask).collect();
@@ -87,16 +119,17 @@ async fn predict(shared: &Shared, app: &Application, body: &[u8]) -> Response {
     if !single {
         out.extend_from_slice(b"{\"batch_predictions\":[");
     }
-    let mut reason = None;
+    let (mut reason, mut timing) = (None, None);
     for (index, ticket) in tickets.into_iter().enumerate() {
         let query_id = ticket.number;
         let Some(answered) = ticket.answer().await else {
-            return stopping();
+            return Ok(stopping());
         };
         if let Ended::Refused(refusal) = &answered.ended {
-            return refused(refusal);
+            return Err(refused(refusal));
         }
         reason = reason.or_else(|| default_reason(&answered));
+        timing = timing.or(timed.then_some(answered.timing));
         if index > 0 {
             out.push(b',');
         }
@@ -109,15 +142,23 @@ async fn predict(shared: &Shared, app: &Application, body: &[u8]) -> Response {
     if let Some(reason) = reason {
         response.headers_mut().insert(DEFAULT_REASON, reason);
     }
-    response
+    if let Some(timing) = timing.and_then(server_timing) {
+        response.headers_mut().insert(SERVER_TIMING, timing);
+    }
+    Ok(response)
 }
 
 /// What the engine is to be asked, or what is wrong, in Clipper's order.
-fn questions(shared: &Shared, app: &Application, body: &[u8]) -> Result<Vec<Question>, Response> {
+fn questions(shared: &Shared, app: &Application, body: &[u8]) -> Result<Vec<Question>, Refused> {
     let input_type = app.app.input_type;
+    let refused = |name, cause| Refused {
+        status: StatusCode::BAD_REQUEST,
+        name,
+        cause,
+    };
     let wrong = |cause: String| {
         let cause = format!("Error parsing JSON: {cause}. Expected JSON schema: {PREDICT_SCHEMA}");
-        error(StatusCode::BAD_REQUEST, "Json error", &cause)
+        refused("Json error", cause)
     };
     let mut body = json::Body::read(body, input_type).map_err(wrong)?;
     let version = body.version().map_err(wrong)?;
@@ -125,11 +166,7 @@ fn questions(shared: &Shared, app: &Application, body: &[u8]) -> Result<Vec<Ques
         && !shared.engine.directory().has_version(model, version)
     {
         let cause = format!("Requested version: {version} does not exist for model: {model}");
-        return Err(error(
-            StatusCode::BAD_REQUEST,
-            "Query processing error",
-            &cause,
-        ));
+        return Err(refused("Query processing error", cause));
     }
     let inputs = body.inputs().map_err(wrong)?.into_iter();
     let question = |input| Question {
@@ -158,7 +195,7 @@ fn update(shared: &Shared, app: &Application, body: &[u8]) -> Response {
     }
 }
 
-fn refused(refusal: &Refusal) -> Response {
+fn refused(refusal: &Refusal) -> Refused {
     let (status, name) = match refusal {
         Refusal::UnknownApp => (StatusCode::NOT_FOUND, "Not found"),
         Refusal::InputType { .. } | Refusal::UnknownVersion(_) => {
@@ -166,7 +203,12 @@ fn refused(refusal: &Refusal) -> Response {
         }
         Refusal::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Overloaded"),
     };
-    error(status, name, &refusal.to_string())
+    let cause = refusal.to_string();
+    Refused {
+        status,
+        name,
+        cause,
+    }
 }
 
 /// As a header can hold it: in ASCII, and not too long.
@@ -182,12 +224,15 @@ fn default_reason(answered: &Answered) -> Option<HeaderValue> {
         .filter(|text| !text.is_empty())
 }
 
-/// Clipper's error body.
-fn error(status: StatusCode, name: &str, cause: &str) -> Response {
-    let mut body = String::from("{\"error\":");
-    body += &json!(name).to_string();
-    body += ",\"cause\":";
-    body += &json!(cause).to_string();
-    body.push('}');
-    text_response(status, body)
+/// Where the time of a query went, in milliseconds; of a batch, of its first.
+fn server_timing(timing: Timing) -> Option<HeaderValue> {
+    let stages = [
+        ("queued", timing.queued),
+        ("away", timing.away),
+        ("waited", timing.waited),
+        ("predicting", timing.predicting),
+        ("replying", timing.replying),
+    ];
+    let stages = stages.map(|(stage, micros)| format!("{stage};dur={}", micros as f64 / 1e3));
+    HeaderValue::try_from(stages.join(", ")).ok()
 }

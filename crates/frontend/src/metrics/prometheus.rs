@@ -181,7 +181,7 @@ impl Families<'_> {
     ) -> fmt::Result {
         let about = (name, help, Some(&Unit::Seconds));
         self.write(about, MetricType::Histogram, rows, |encoder, micros| {
-            buckets(encoder, micros, &DURATIONS, 1e-6)
+            buckets(encoder, micros, &DURATIONS, 1e6)
         })
     }
 
@@ -204,20 +204,21 @@ fn labels(model: &ModelVersion) -> [(&str, &str); 2] {
     [("model", &model.name), ("version", &model.version)]
 }
 
-/// A bucket holds what is above the bound before its own, and not above its own; bounds are in units of `scale`.
+/// A bucket holds what is above the bound before its own, and not above its own; `per` of what is recorded make
+/// one of what is told.
 fn buckets(
     mut encoder: MetricEncoder<'_>,
     histogram: &Histogram<u64>,
     bounds: &[u64],
-    scale: f64,
+    per: f64,
 ) -> fmt::Result {
-    let mut buckets: Vec<(f64, u64)> = bounds.iter().map(|b| (*b as f64 * scale, 0)).collect();
-    buckets.push((f64::MAX, 0));
+    let mut buckets: Vec<(f64, u64)> = bounds.iter().map(|b| (*b as f64 / per, 0)).collect();
+    buckets.push((f64::INFINITY, 0));
     let mut sum = 0.0;
     for recorded in histogram.iter_recorded() {
         let count = recorded.count_since_last_iteration();
         let value = recorded.value_iterated_to();
-        sum += value as f64 * count as f64 * scale;
+        sum += value as f64 * count as f64 / per;
         buckets[bounds.partition_point(|bound| *bound < value)].1 += count;
     }
     encoder.encode_histogram::<NoLabelSet>(sum, histogram.len(), &buckets, None)
