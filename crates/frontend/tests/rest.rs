@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use clap::Parser;
-use frontend::{Frontend, Settings};
+use frontend::Frontend;
 use model::{DataType, InputError, Output};
-use testkit::{Http, Peer, Response, admin, deploy, deploy_for, get, settings};
+use testkit::{Http, Peer, Response, admin, deploy, deploy_for, get, settings, settings_with};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -19,11 +18,7 @@ fn start(input_type: &str, batch_size: i32) -> Frontend {
 }
 
 fn with_flags(flags: &[&str]) -> Frontend {
-    let ports = ["query", "admin", "rpc_service", "send", "recv"];
-    let ports = ports.map(|port| format!("--{port}_port=0"));
-    let flags = flags.iter().map(|flag| (*flag).to_owned());
-    let all = std::iter::once("frontend".into()).chain(ports).chain(flags);
-    Frontend::start(&Settings::parse_from(all)).unwrap()
+    Frontend::start(&settings_with(flags)).unwrap()
 }
 
 fn client(frontend: &Frontend) -> Http {

@@ -47,6 +47,11 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// A frontend's settings: loopback, free ports, state in memory.
 pub fn settings() -> Settings {
+    settings_with(&[])
+}
+
+/// The same, with further flags.
+pub fn settings_with(flags: &[&str]) -> Settings {
     let ports = [
         "query",
         "admin",
@@ -57,8 +62,13 @@ pub fn settings() -> Settings {
         "send",
         "recv",
     ];
-    let flags = ports.map(|port| format!("--{port}_port=0"));
-    Settings::parse_from(std::iter::once("frontend".to_owned()).chain(flags))
+    let ports = ports.map(|port| format!("--{port}_port=0"));
+    let flags = flags.iter().map(|flag| (*flag).to_owned());
+    Settings::parse_from(
+        std::iter::once("frontend".to_owned())
+            .chain(ports)
+            .chain(flags),
+    )
 }
 
 /// Posts JSON to the admin API; answers status and body.
