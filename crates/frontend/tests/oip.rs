@@ -237,8 +237,12 @@ fn what_makes_no_tensor_is_refused() {
         ),
         (input(json!([]), "FP32", json!([])), "the shape is empty"),
         (
-            input(json!([1_u64 << 62, 1_u64 << 62]), "FP32", json!([])),
+            input(json!([2, 1_u64 << 62, 4]), "FP32", json!([])),
             "the shape is too large",
+        ),
+        (
+            input(json!([100_001, 1]), "FP32", json!([])),
+            "there are more than 100000 rows",
         ),
         (json!({"inputs": []}), "there must be one input"),
         (
@@ -255,6 +259,11 @@ fn what_makes_no_tensor_is_refused() {
         ask_binary(&mut client, &request, &[0; 8]);
         assert_eq!(client.hear().status, 400, "{size}");
     }
+    let request = json!({"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32",
+        "parameters": {"binary_data_size": 8}}]});
+    ask_binary(&mut client, &request, &[0; 9]);
+    let text = "binary_data_size is not the size of the data";
+    assert_eq!(error(&client.hear()), (400, text.into()));
     let headers = [("Inference-Header-Content-Length", "99")];
     client.ask("POST /v2/models/app/infer", &headers, b"{}");
     assert_eq!(client.hear().status, 400);

@@ -10,7 +10,7 @@ use serde::{
 
 use serde_json::{Value, json};
 
-use super::super::Answered;
+use super::super::{Answered, MOST_QUERIES};
 
 /// A tensor of a request. Its data stand here, or in the body behind the JSON.
 #[derive(Debug, Deserialize)]
@@ -98,6 +98,9 @@ impl Input {
         let (rows, rest) = self.shape.split_first().ok_or("the shape is empty")?;
         if self.shape.contains(&0) {
             return Err("a dimension of the shape is 0".into());
+        }
+        if *rows > MOST_QUERIES {
+            return Err(format!("there are more than {MOST_QUERIES} rows"));
         }
         let width = rest
             .iter()
