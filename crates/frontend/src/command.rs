@@ -6,7 +6,7 @@ use model::DataType;
 use scheduler::{App, ModelVersion};
 use tokio::sync::oneshot;
 use transport::Wake;
-use wire::admin;
+use wire::{admin, rpc::NewContainer};
 
 /// What other threads may ask of the engine.
 #[derive(Debug)]
@@ -26,6 +26,12 @@ pub(crate) enum Command {
     RemoveModel(ModelVersion),
     SetModel(ModelVersion, DataType, Option<usize>),
     SetCurrentVersion(ModelVersion),
+    /// A model server that wanted to join may, with this number.
+    Admit {
+        identity: Vec<u8>,
+        new: Box<NewContainer>,
+        replica_id: u32,
+    },
     /// Answer when all commands before this one have been carried out.
     Sync(oneshot::Sender<()>),
     Metrics(oneshot::Sender<serde_json::Value>),
@@ -72,5 +78,15 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         self.send(command(answer));
         answered.await.ok()
+    }
+
+    /// The same for a thread that may wait.
+    pub(crate) fn ask_and_wait<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.send(command(answer));
+        answered.blocking_recv().ok()
     }
 }

@@ -2,11 +2,12 @@
 
 mod admin;
 mod metrics;
+mod scan;
 mod tickets;
 
 use std::{
     net::TcpListener,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
@@ -19,7 +20,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::{command::Handle, state::Registry};
+use crate::{command::Handle, state};
 
 use tickets::Tickets;
 pub(crate) use tickets::{Answered, Answers};
@@ -27,16 +28,9 @@ pub(crate) use tickets::{Answered, Answers};
 /// What every handler has.
 #[derive(Clone)]
 struct Shared {
-    registry: Arc<Mutex<Registry>>,
+    state: state::Handle,
     engine: Handle,
     tickets: Arc<Tickets>,
-}
-
-impl Shared {
-    fn registry(&self) -> MutexGuard<'_, Registry> {
-        // A panic while it was held would have been before the change.
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The threads that serve both ports. Dropping it ends them, whatever connections there are.
@@ -60,13 +54,12 @@ impl Drop for Http {
 /// Serves both ports from `threads` threads.
 pub(crate) fn start(
     (query, admin): (TcpListener, TcpListener),
-    registry: Registry,
-    engine: Handle,
+    (state, engine): (state::Handle, Handle),
     answers: mpsc::UnboundedReceiver<Vec<Answered>>,
     threads: usize,
 ) -> anyhow::Result<Http> {
     let shared = Shared {
-        registry: Arc::new(Mutex::new(registry)),
+        state,
         engine,
         tickets: Arc::default(),
     };
