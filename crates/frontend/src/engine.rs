@@ -9,6 +9,7 @@ mod containers;
 mod queries;
 
 use std::{
+    collections::HashSet,
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::mpsc::Receiver,
     time::{Duration, Instant},
@@ -25,6 +26,7 @@ use crate::{
     metrics::Metrics,
     replicas::Replicas,
     sockets::Sockets,
+    state::Directory,
 };
 
 /// Messages to take from one socket before looking at the others.
@@ -45,6 +47,10 @@ pub(crate) struct Engine {
     clock: Instant,
     /// Drawn at every start: what belongs to an earlier one is dropped.
     session: u64,
+    /// Where replicas get their numbers, if not from this engine.
+    directory: Option<Directory>,
+    /// Model servers that wait for their number.
+    joining: HashSet<Vec<u8>>,
     message: Vec<Frame>,
 }
 
@@ -67,8 +73,15 @@ impl Engine {
             timer: Timer::new()?,
             clock: Instant::now(),
             session,
+            directory: None,
+            joining: HashSet::new(),
             message: Vec::new(),
         })
+    }
+
+    /// Lets replicas get their numbers from here, if it is there.
+    pub(crate) fn with_directory(self, directory: Option<Directory>) -> Engine {
+        Engine { directory, ..self }
     }
 
     /// Runs until `stop` can be read.

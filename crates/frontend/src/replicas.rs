@@ -213,12 +213,18 @@ impl Replicas {
         (!self.replicas.is_empty()).then_some(self.next_look)
     }
 
-    pub(crate) fn remove(&mut self, lost: &Lost) {
-        if let Some(replica) = self.replicas.remove(&lost.key) {
-            let (id, model) = (replica.replica_id, &replica.model);
-            tracing::warn!("replica {id} of {model} {}: gone", lost.why);
-            self.keys.remove(replica.identity.as_ref());
-        }
+    /// Forgets a replica; answers its model and number.
+    pub(crate) fn remove(&mut self, lost: &Lost) -> Option<(ModelVersion, u32)> {
+        let replica = self.replicas.remove(&lost.key)?;
+        let (id, model) = (replica.replica_id, &replica.model);
+        tracing::warn!("replica {id} of {model} {}: gone", lost.why);
+        self.keys.remove(replica.identity.as_ref());
+        Some((replica.model, id))
+    }
+
+    /// The next replica of this model version gets this number.
+    pub(crate) fn number_next(&mut self, model: ModelVersion, replica_id: u32) {
+        self.next_id.insert(model, replica_id);
     }
 
     /// A replica has lost its batches, because it is far behind its own pace.

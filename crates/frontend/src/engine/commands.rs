@@ -44,6 +44,11 @@ impl Engine {
                 }
             }
             Command::SetCurrentVersion(model) => self.scheduler.set_current_version(model),
+            Command::Admit {
+                identity,
+                new,
+                replica_id,
+            } => self.on_admitted(identity, *new, replica_id),
             Command::Sync(done) => drop(done.send(())),
             Command::Metrics(answer) => {
                 drop(answer.send(self.metrics.to_json(self.clock.elapsed())));

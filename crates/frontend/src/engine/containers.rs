@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scheduler::{Left, Now, ReplicaKey};
+use scheduler::{Left, ModelVersion, Now, ReplicaKey};
 use transport::{Frame, recv, send};
 use wire::{
     query::Timing,
@@ -66,7 +66,36 @@ impl Engine {
         }
     }
 
+    /// A replica's number comes from this engine, or from where frontends share their state; then it joins when it is there.
     fn register(&mut self, identity: &Frame, new: NewContainer, now: Now) {
+        let Some(directory) = &self.directory else {
+            self.admit(identity, new, now);
+            return;
+        };
+        let identity = identity.as_ref().to_vec();
+        // Asked for twice, because two heartbeats came before the first registration.
+        if self.joining.insert(identity.clone()) {
+            directory.join(identity, new);
+        }
+    }
+
+    /// The number of a replica that waits to join is there.
+    pub(super) fn on_admitted(&mut self, identity: Vec<u8>, new: NewContainer, replica_id: u32) {
+        self.joining.remove(&identity);
+        let model = ModelVersion {
+            name: new.name.clone(),
+            version: new.version.clone(),
+        };
+        self.replicas.number_next(model.clone(), replica_id);
+        let now = self.clock.elapsed();
+        let admitted = self.admit(&Frame::from(&identity[..]), new, now);
+        if let (false, Some(directory)) = (admitted, &self.directory) {
+            directory.left(model, replica_id);
+        }
+    }
+
+    /// Takes a registration, or tells the model server why not.
+    fn admit(&mut self, identity: &Frame, new: NewContainer, now: Now) -> bool {
         let version = new.rpc_version();
         let outcome = self
             .replicas
@@ -77,6 +106,7 @@ impl Engine {
         };
         let socket = &mut self.sockets.containers;
         self.replicas.say(socket, identity, version, &reply);
+        outcome.is_ok()
     }
 
     fn on_response(&mut self, key: ReplicaKey, response: &Response<'_>, now: Now) {
@@ -179,7 +209,10 @@ impl Engine {
     }
 
     pub(super) fn lose(&mut self, lost: Lost) {
-        self.replicas.remove(&lost);
+        let left = self.replicas.remove(&lost);
+        if let (Some((model, replica_id)), Some(directory)) = (left, &self.directory) {
+            directory.left(model, replica_id);
+        }
         self.scheduler.on_left(lost.key, lost.left);
     }
 
