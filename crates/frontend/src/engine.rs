@@ -26,7 +26,7 @@ use crate::{
     metrics::Metrics,
     replicas::Replicas,
     sockets::Sockets,
-    state::Directory,
+    state::Roster,
 };
 
 /// Messages to take from one socket before looking at the others.
@@ -48,7 +48,7 @@ pub(crate) struct Engine {
     /// Drawn at every start: what belongs to an earlier one is dropped.
     session: u64,
     /// Where replicas get their numbers, if not from this engine.
-    directory: Option<Directory>,
+    roster: Option<Roster>,
     /// Model servers that wait for their number.
     joining: HashSet<Vec<u8>>,
     message: Vec<Frame>,
@@ -73,15 +73,15 @@ impl Engine {
             timer: Timer::new()?,
             clock: Instant::now(),
             session,
-            directory: None,
+            roster: None,
             joining: HashSet::new(),
             message: Vec::new(),
         })
     }
 
     /// Lets replicas get their numbers from here, if it is there.
-    pub(crate) fn with_directory(self, directory: Option<Directory>) -> Engine {
-        Engine { directory, ..self }
+    pub(crate) fn with_roster(self, roster: Option<Roster>) -> Engine {
+        Engine { roster, ..self }
     }
 
     /// Runs until `stop` can be read.

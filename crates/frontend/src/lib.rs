@@ -82,10 +82,10 @@ impl Frontend {
         let (stop, told) = UnixStream::pair()?;
         let handle = Handle::new(commands, wake.clone());
         let (answers, answered) = Answers::channel();
-        let directory = state.directory();
+        let roster = state.roster();
         let state = state.start(handle.clone())?;
         let engine = Engine::new(sockets, (to_do, wake), answers, settings.rules())?;
-        let engine = engine.with_directory(directory);
+        let engine = engine.with_roster(roster);
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;

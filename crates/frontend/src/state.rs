@@ -64,9 +64,9 @@ impl Handle {
 
 /// The engine's end, where frontends share their state: who joins, and who left.
 #[derive(Clone, Debug)]
-pub(crate) struct Directory(Sender<Request>);
+pub(crate) struct Roster(Sender<Request>);
 
-impl Directory {
+impl Roster {
     /// Asks for a replica's number, which comes as [`Command::Admit`].
     pub(crate) fn join(&self, identity: Vec<u8>, new: NewContainer) {
         let new = Box::new(new);
@@ -121,9 +121,9 @@ pub(crate) fn open(settings: &Settings, rpc_port: u16) -> anyhow::Result<Opened>
 
 impl Opened {
     /// For the engine, if its replicas' numbers come from here.
-    pub(crate) fn directory(&self) -> Option<Directory> {
+    pub(crate) fn roster(&self) -> Option<Roster> {
         let shared = matches!(self.store, Store::Redis(_));
-        shared.then(|| Directory(self.sender.clone()))
+        shared.then(|| Roster(self.sender.clone()))
     }
 
     /// Tells the engine what is registered, and serves the state from a thread of its own.

@@ -8,15 +8,20 @@
     reason = "only tests use it, and a panic is how a test fails"
 )]
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use frontend::{Frontend, Settings};
 
 mod peer;
+mod redis;
 mod reference;
 
 pub use peer::Peer;
+pub use redis::Redis;
 pub use reference::{Answer, Reference};
 
 /// How long to wait for what must come.
@@ -31,12 +36,31 @@ pub fn settings() -> Settings {
 
 /// Posts JSON to the admin API; answers status and body.
 pub fn admin(frontend: &Frontend, endpoint: &str, body: &str) -> (u16, String) {
-    let port = frontend.ports().admin_port;
+    admin_at(frontend.ports().admin_port, endpoint, body)
+}
+
+/// The same for a frontend in a process of its own.
+pub fn admin_at(port: u16, endpoint: &str, body: &str) -> (u16, String) {
     let url = format!("http://127.0.0.1:{port}/admin/{endpoint}");
     let agent = agent();
     let mut response = agent.post(url).send(body).unwrap();
     let text = response.body_mut().read_to_string().unwrap();
     (response.status().as_u16(), text)
+}
+
+/// Waits until there is something.
+pub fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(
+            began.elapsed() < PATIENCE,
+            "not within {PATIENCE:?}: {what}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Gets from the query port.

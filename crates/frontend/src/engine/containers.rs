@@ -68,14 +68,14 @@ impl Engine {
 
     /// A replica's number comes from this engine, or from where frontends share their state; then it joins when it is there.
     fn register(&mut self, identity: &Frame, new: NewContainer, now: Now) {
-        let Some(directory) = &self.directory else {
+        let Some(roster) = &self.roster else {
             self.admit(identity, new, now);
             return;
         };
         let identity = identity.as_ref().to_vec();
         // Asked for twice, because two heartbeats came before the first registration.
         if self.joining.insert(identity.clone()) {
-            directory.join(identity, new);
+            roster.join(identity, new);
         }
     }
 
@@ -89,8 +89,8 @@ impl Engine {
         self.replicas.number_next(model.clone(), replica_id);
         let now = self.clock.elapsed();
         let admitted = self.admit(&Frame::from(&identity[..]), new, now);
-        if let (false, Some(directory)) = (admitted, &self.directory) {
-            directory.left(model, replica_id);
+        if let (false, Some(roster)) = (admitted, &self.roster) {
+            roster.left(model, replica_id);
         }
     }
 
@@ -210,8 +210,8 @@ impl Engine {
 
     pub(super) fn lose(&mut self, lost: Lost) {
         let left = self.replicas.remove(&lost);
-        if let (Some((model, replica_id)), Some(directory)) = (left, &self.directory) {
-            directory.left(model, replica_id);
+        if let (Some((model, replica_id)), Some(roster)) = (left, &self.roster) {
+            roster.left(model, replica_id);
         }
         self.scheduler.on_left(lost.key, lost.left);
     }

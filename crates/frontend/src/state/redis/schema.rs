@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use model::DataType;
-use redis::{Connection, Pipeline, RedisResult, cmd, pipe};
+use redis::{Connection, FromRedisValue, Pipeline, RedisResult, cmd, pipe};
 use scheduler::ModelVersion;
 use serde_json::json;
 use wire::{
@@ -90,11 +90,7 @@ pub(super) fn read(connection: &mut Connection) -> RedisResult<Registry> {
         }
     }
     let apps = keys(connection, LINKS, "*")?;
-    let mut sets = pipe();
-    for app in &apps {
-        sets.cmd("SMEMBERS").arg(app);
-    }
-    let sets: Vec<Vec<String>> = sets.query(connection)?;
+    let sets: Vec<Vec<String>> = of_each(connection, "SMEMBERS", &apps)?;
     for (app, models) in apps.into_iter().zip(sets) {
         // Clipper leaves an application's links behind when it deletes it.
         if let Some(model) = models.into_iter().min()
@@ -116,11 +112,7 @@ pub(super) fn read(connection: &mut Connection) -> RedisResult<Registry> {
         }
     }
     let keys = keys(connection, METADATA, &format!("{CURRENT}*"))?;
-    let mut versions = pipe();
-    for key in &keys {
-        versions.cmd("GET").arg(key);
-    }
-    let versions: Vec<Option<String>> = versions.query(connection)?;
+    let versions: Vec<Option<String>> = of_each(connection, "GET", &keys)?;
     for (key, version) in keys.iter().zip(versions) {
         if let (Some(model), Some(version)) = (key.strip_prefix(CURRENT), version) {
             registry.current.insert(model.to_owned(), version);
@@ -325,11 +317,24 @@ fn keys(connection: &mut Connection, database: u8, pattern: &str) -> RedisResult
 /// Every hash of a database with its key; one that went away meanwhile is left out.
 fn hashes(connection: &mut Connection, database: u8) -> RedisResult<Vec<(String, Fields)>> {
     let keys = keys(connection, database, "*")?;
-    let mut hashes = pipe();
-    for key in &keys {
-        hashes.cmd("HGETALL").arg(key);
-    }
-    let hashes: Vec<Fields> = hashes.query(connection)?;
+    let hashes: Vec<Fields> = of_each(connection, "HGETALL", &keys)?;
     let rows = keys.into_iter().zip(hashes);
     Ok(rows.filter(|(_, fields)| !fields.is_empty()).collect())
+}
+
+/// What a command says of each key, in the selected database.
+fn of_each<T: FromRedisValue>(
+    connection: &mut Connection,
+    command: &str,
+    keys: &[String],
+) -> RedisResult<Vec<T>> {
+    let mut asked = pipe();
+    for key in keys {
+        asked.cmd(command).arg(key);
+    }
+    match keys {
+        // Nothing cannot be asked.
+        [] => Ok(Vec::new()),
+        _ => asked.query(connection),
+    }
 }
