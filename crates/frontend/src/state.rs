@@ -91,7 +91,7 @@ pub(crate) struct Opened {
 enum Store {
     Memory,
     File(File),
-    Redis(Redis),
+    Redis(Box<Redis>),
 }
 
 /// Reads the state from where the settings say. With Redis, waits until it answers.
@@ -103,7 +103,7 @@ pub(crate) fn open(settings: &Settings, rpc_port: u16) -> anyhow::Result<Opened>
     let (store, registry) = match (&settings.state, settings.redis.address()) {
         (_, Some(address)) => {
             let (redis, registry) = Redis::open(address?, rpc_port, sender.clone())?;
-            (Store::Redis(redis), registry)
+            (Store::Redis(Box::new(redis)), registry)
         }
         (Some(file), None) => {
             let (file, registry) = File::open(file)?;

@@ -236,6 +236,8 @@ fn what_another_program_writes_takes_effect() {
         let frames = caller.answers.hear();
         (Answer::decode(&frames).unwrap().output == b"more").then_some(())
     });
+    let state = other.ask::<String>(1, &["GET", "more:0:0"]);
+    assert_eq!(state, r#"{"y_hat":"more"}"#);
 }
 
 #[test]

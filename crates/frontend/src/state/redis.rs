@@ -1,5 +1,11 @@
 //! The state in Redis, for as long as Redis is there: connecting, losing the connection, coming back.
 //!
+//! Several frontends may share one Redis: each serves every application, from the replicas that joined it. What one of them
+//! is told over its admin API, or what Clipper's own management frontend writes, the others hear of as keyspace
+//! notifications; then each reads everything again and does what is different. A replica's number is counted in Redis, so
+//! that its row has a key of its own; a frontend takes no notice of rows that it has not written, but to list them. Clipper's
+//! own query frontends do take notice, and cannot share a Redis with any other.
+//!
 //! Only [`Redis::read`] connects. So whatever a Redis that came back has forgotten is given back to it before anything else
 //! is done there.
 
@@ -94,9 +100,7 @@ impl Redis {
             asked: Arc::default(),
         };
         let registry = loop {
-            // What an earlier run of this frontend left behind is gone with it.
-            let read = redis.read(&Registry::default());
-            match read.and_then(|registry| redis.forget_mine().map(|()| registry)) {
+            match redis.read(&Registry::default()) {
                 Ok(registry) => break registry,
                 Err(_) => thread::sleep(RETRY),
             }
@@ -139,6 +143,8 @@ impl Redis {
                 self.with(|connection| schema::write(connection, &steps))?;
                 registry = known.clone();
             }
+            // Also of replicas that left while Redis was away, or of an earlier run of this frontend.
+            self.forget_mine()?;
             let rows: Vec<_> = self.joined.values().cloned().collect();
             let frontend = self.frontend.clone();
             self.with(|connection| {
@@ -147,6 +153,9 @@ impl Redis {
             })?;
             self.complete = true;
         }
+        let new = registry.apps.values();
+        let new = new.filter(|app| !known.apps.contains_key(&app.name));
+        self.with(|connection| schema::put_states(connection, new))?;
         self.delete_what_is_marked(known, &mut registry)?;
         Ok(registry)
     }
@@ -190,7 +199,7 @@ impl Redis {
     pub(super) fn left(&mut self, model: ModelVersion, replica_id: u32) {
         let key = (model, replica_id);
         self.joined.remove(&key);
-        // If that fails, it goes when this frontend starts again.
+        // If that fails, it goes when Redis is back.
         let _ = self.with(|connection| schema::remove(connection, &key.0, replica_id));
     }
 

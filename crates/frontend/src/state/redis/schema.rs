@@ -144,11 +144,7 @@ fn write_step(to: &mut Pipeline, step: &Write) {
                 ("latency_slo_micros", &app.latency_slo_micros.to_string()),
             ];
             select(to, APPS).cmd("HSET").arg(&app.name).arg(&fields);
-            let state = json!({ "y_hat": app.default_output }).to_string();
-            select(to, STATES)
-                .cmd("SET")
-                .arg(state_key(&app.name))
-                .arg(state);
+            write_state(to, app);
         }
         Write::RemoveApp(app) => {
             select(to, APPS).cmd("DEL").arg(app);
@@ -187,6 +183,25 @@ fn write_step(to: &mut Pipeline, step: &Write) {
             select(to, LINKS).cmd("SREM").arg(app).arg(model);
         }
     }
+}
+
+/// Writes the states of applications that are new to this frontend, as Clipper's query frontends do.
+pub(super) fn put_states<'a>(
+    connection: &mut Connection,
+    apps: impl Iterator<Item = &'a AddApp>,
+) -> RedisResult<()> {
+    let mut put = pipe();
+    apps.for_each(|app| write_state(&mut put, app));
+    match put.is_empty() {
+        true => Ok(()),
+        false => put.exec(connection),
+    }
+}
+
+fn write_state(to: &mut Pipeline, app: &AddApp) {
+    let state = json!({ "y_hat": app.default_output }).to_string();
+    let key = state_key(&app.name);
+    select(to, STATES).cmd("SET").arg(key).arg(state);
 }
 
 /// The number for the next replica of a model version. A Redis that lost its data counts from 0 again: what is taken is
