@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use transport::Wake;
 use wire::admin;
 
-use crate::{directory::Directory, metrics::Snapshot};
+use crate::{directory::Directory, metrics::Snapshot, replicas::Newcomer};
 
 /// What other threads may ask of the engine.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub(crate) enum Command {
     RemoveModel(ModelVersion),
     SetModel(ModelVersion, DataType, Option<usize>),
     SetCurrentVersion(ModelVersion),
+    /// A model server that wanted to join may, with this number.
+    Admit(Newcomer, u32),
     /// Answer when all commands before this one have been carried out.
     Sync(oneshot::Sender<()>),
     Metrics(oneshot::Sender<Box<Snapshot>>),
@@ -88,5 +90,15 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         self.send(command(answer));
         answered.await.ok()
+    }
+
+    /// The same for a thread that may wait.
+    pub(crate) fn ask_and_wait<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.send(command(answer));
+        answered.blocking_recv().ok()
     }
 }

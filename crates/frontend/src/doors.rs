@@ -9,7 +9,7 @@ use transport::{Frame, recv, send};
 use wire::rpc::Version;
 
 /// A port of model servers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Port {
     /// Versions 3 and 4, which say what they are.
     Rpc,

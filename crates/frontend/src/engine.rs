@@ -9,6 +9,7 @@ mod containers;
 mod queries;
 
 use std::{
+    collections::HashSet,
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::mpsc::Receiver,
     time::{Duration, Instant},
@@ -28,6 +29,7 @@ use crate::{
     replicas::Replicas,
     settings::Settings,
     sockets::Sockets,
+    state::Roster,
     traces::Traces,
 };
 
@@ -51,6 +53,10 @@ pub(crate) struct Engine {
     clock: Instant,
     /// Drawn at every start: what belongs to an earlier one is dropped.
     session: u64,
+    /// Where replicas get their numbers, if not from this engine.
+    roster: Option<Roster>,
+    /// Model servers that wait for their number.
+    joining: HashSet<(Port, Vec<u8>)>,
     message: Vec<Frame>,
 }
 
@@ -81,8 +87,15 @@ impl Engine {
             timer: Timer::new()?,
             clock,
             session,
+            roster: None,
+            joining: HashSet::new(),
             message: Vec::new(),
         })
+    }
+
+    /// Lets replicas get their numbers from here, if it is there.
+    pub(crate) fn with_roster(self, roster: Option<Roster>) -> Engine {
+        Engine { roster, ..self }
     }
 
     /// Runs until `stop` can be read.

@@ -13,7 +13,7 @@ mod tickets;
 
 use std::{
     net::TcpListener,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -27,7 +27,7 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::{command::Handle, settings, state::Registry};
+use crate::{command::Handle, settings, state};
 
 use body::Limits;
 use tickets::Tickets;
@@ -39,17 +39,10 @@ const MOST_QUERIES: usize = 100_000;
 /// What every handler has.
 #[derive(Clone)]
 struct Shared {
-    registry: Arc<Mutex<Registry>>,
+    state: state::Handle,
     engine: Handle,
     tickets: Arc<Tickets>,
     limits: Limits,
-}
-
-impl Shared {
-    fn registry(&self) -> MutexGuard<'_, Registry> {
-        // A panic while it was held would have been before the change.
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// The threads that serve both ports. Dropping it ends them, whatever connections there are.
@@ -73,13 +66,12 @@ impl Drop for Http {
 /// Serves both ports.
 pub(crate) fn start(
     (query, admin): (TcpListener, TcpListener),
-    registry: Registry,
-    engine: Handle,
+    (state, engine): (state::Handle, Handle),
     answers: mpsc::UnboundedReceiver<Vec<Answered>>,
     settings: &settings::Http,
 ) -> anyhow::Result<Http> {
     let shared = Shared {
-        registry: Arc::new(Mutex::new(registry)),
+        state,
         engine,
         tickets: Arc::default(),
         limits: Limits {

@@ -43,7 +43,7 @@ use command::Handle;
 use engine::Engine;
 use http::{Answers, Http};
 use sockets::Sockets;
-use state::Registry;
+use state::State;
 
 /// A running query frontend. Dropping it stops it.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub struct Frontend {
     stop: UnixStream,
     engine: Option<JoinHandle<anyhow::Result<()>>>,
     _http: Http,
+    _state: State,
 }
 
 /// The ports that are bound.
@@ -81,10 +82,6 @@ impl Frontend {
     /// # Errors
     /// If a port is in use or the state file cannot be read: says which, and what to do.
     pub fn start(settings: &Settings) -> anyhow::Result<Frontend> {
-        let registry = match &settings.state {
-            Some(file) => Registry::open(file)?,
-            None => Registry::default(),
-        };
         let address = address(&settings.bind)?;
         let listen = |port, flag| listen(address, port, flag);
         let query = listen(settings.ports.query, "--query_port")?;
@@ -100,24 +97,27 @@ impl Frontend {
             send_port: zmq_ports.send,
             recv_port: zmq_ports.recv,
         };
+        let state = state::open(settings, ports.rpc_service_port)?;
         let (commands, to_do) = mpsc::channel();
         let wake = Wake::new()?;
         let (stop, told) = UnixStream::pair()?;
         let handle = Handle::new(commands, wake.clone());
-        for command in registry.commands() {
-            handle.send(command);
-        }
         let (answers, answered) = Answers::channel();
+        let roster = state.roster();
+        let state = state.start(handle.clone())?;
         let engine = Engine::new(sockets, (to_do, wake), answers, settings)?;
+        let engine = engine.with_roster(roster);
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;
-        let http = http::start((query, admin), registry, handle, answered, &settings.http)?;
+        let doors = (query, admin);
+        let http = http::start(doors, (state.handle(), handle), answered, &settings.http)?;
         Ok(Frontend {
             ports,
             stop,
             engine: Some(engine),
             _http: http,
+            _state: state,
         })
     }
 

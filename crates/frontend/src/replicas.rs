@@ -96,6 +96,14 @@ pub(crate) struct Replica {
     queries: u64,
 }
 
+/// A model server that wants to be a replica.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) port: Port,
+    pub(crate) identity: Vec<u8>,
+    pub(crate) new: Box<NewContainer>,
+}
+
 impl Replicas {
     pub(crate) fn new(session: u64) -> Replicas {
         Replicas {
@@ -289,16 +297,22 @@ impl Replicas {
         (!self.replicas.is_empty()).then_some(self.next_look)
     }
 
-    pub(crate) fn remove(&mut self, lost: &Lost) {
-        if let Some(replica) = self.replicas.remove(&lost.key) {
-            let (id, model) = (replica.replica_id, &replica.model);
-            tracing::warn!("replica {id} of {model} {}: gone", lost.why);
-            let keys = &mut self.keys[Port::of(replica.version) as usize];
-            keys.remove(replica.identity.as_ref());
-            if let Some(connection) = replica.connection {
-                self.connections.remove(&connection);
-            }
+    /// Forgets a replica; answers its model and number.
+    pub(crate) fn remove(&mut self, lost: &Lost) -> Option<(ModelVersion, u32)> {
+        let replica = self.replicas.remove(&lost.key)?;
+        let (id, model) = (replica.replica_id, &replica.model);
+        tracing::warn!("replica {id} of {model} {}: gone", lost.why);
+        let keys = &mut self.keys[Port::of(replica.version) as usize];
+        keys.remove(replica.identity.as_ref());
+        if let Some(connection) = replica.connection {
+            self.connections.remove(&connection);
         }
+        Some((replica.model, id))
+    }
+
+    /// The next replica of this model version gets this number.
+    pub(crate) fn number_next(&mut self, model: ModelVersion, replica_id: u32) {
+        self.next_id.insert(model, replica_id);
     }
 
     /// A replica has lost its batches, because it is far behind its own pace.

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use anyhow::Context;
 use clap::Parser;
 use scheduler::{Adaptive, Rules};
 use wire::query::Dialect;
@@ -19,8 +20,11 @@ pub struct Settings {
     #[command(flatten)]
     pub ports: Ports,
     /// Keep applications, models, versions and links in this file [default: in memory]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "Redis")]
     pub state: Option<PathBuf>,
+    /// Redis, where frontends can share what is registered.
+    #[command(flatten)]
+    pub redis: Redis,
     /// What ZeroMQ clients speak that do not say it when they connect, as Clipper's do not
     #[arg(long, value_enum, default_value_t = ClientProtocol::Of2017)]
     pub client_protocol: ClientProtocol,
@@ -65,6 +69,38 @@ pub struct Http {
     /// MiB that a request's body may have; larger ones are refused
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub max_body_mib: usize,
+}
+
+/// Where Redis listens, if it is used.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(rename_all = "snake_case")]
+pub struct Redis {
+    /// Share applications, models, versions and links with other frontends, in this Redis
+    #[arg(long = "redis", value_name = "HOST:PORT", conflicts_with_all = ["redis_ip", "redis_port"])]
+    pub host_and_port: Option<String>,
+    /// The same in Clipper's words; localhost if only the port is given
+    #[arg(long)]
+    pub redis_ip: Option<String>,
+    /// Its port; 6379 if only the address is given
+    #[arg(long)]
+    pub redis_port: Option<u16>,
+}
+
+impl Redis {
+    /// Host and port, if Redis is used.
+    pub(crate) fn address(&self) -> Option<anyhow::Result<(String, u16)>> {
+        if let Some(text) = &self.host_and_port {
+            let parts = text.rsplit_once(':');
+            let parts = parts.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+            let what = "is no address of Redis: --redis takes HOST:PORT, such as localhost:6379";
+            return Some(parts.with_context(|| format!("{text} {what}")));
+        }
+        if self.redis_ip.is_none() && self.redis_port.is_none() {
+            return None;
+        }
+        let host = self.redis_ip.as_deref().unwrap_or("localhost");
+        Some(Ok((host.to_owned(), self.redis_port.unwrap_or(6379))))
+    }
 }
 
 /// How long queues may grow, and how large batches are.

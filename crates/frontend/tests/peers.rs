@@ -54,7 +54,7 @@ fn serve(containers: &str, client: &str, ports: impl Fn(&Frontend) -> Vec<u16>) 
     let _running: Vec<_> = DataType::ALL.iter().map(start).collect();
     let registered = || replicas(&frontend).matches("replica_id").count();
     until("the containers register", || {
-        registered() == DataType::ALL.len()
+        (registered() == DataType::ALL.len()).then_some(())
     });
     let ports = frontend.ports();
     let (send, recv) = (ports.send_port.to_string(), ports.recv_port.to_string());

@@ -19,11 +19,13 @@ use frontend::{Frontend, Settings};
 mod http;
 mod peer;
 mod python;
+mod redis;
 mod reference;
 
 pub use http::{Http, Response};
 pub use peer::{Peer, double, inputs, replica};
 pub use python::Script;
+pub use redis::Redis;
 pub use reference::{Answer, Reference};
 
 /// How long to wait for what must come.
@@ -31,19 +33,6 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The same for other programs, which have to start on a machine that may be busy.
 const PATIENCE_WITH_PROGRAMS: Duration = Duration::from_secs(60);
-
-/// Waits until something is so that other programs bring about.
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        let waited = began.elapsed();
-        assert!(
-            waited < PATIENCE_WITH_PROGRAMS,
-            "in vain for {waited:?}: until {what}"
-        );
-        thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// A frontend's settings: loopback, free ports, state in memory.
 pub fn settings() -> Settings {
@@ -73,12 +62,31 @@ pub fn settings_with(flags: &[&str]) -> Settings {
 
 /// Posts JSON to the admin API; answers status and body.
 pub fn admin(frontend: &Frontend, endpoint: &str, body: &str) -> (u16, String) {
-    let port = frontend.ports().admin_port;
+    admin_at(frontend.ports().admin_port, endpoint, body)
+}
+
+/// The same for a frontend in a process of its own.
+pub fn admin_at(port: u16, endpoint: &str, body: &str) -> (u16, String) {
     let url = format!("http://127.0.0.1:{port}/admin/{endpoint}");
     let agent = agent();
     let mut response = agent.post(url).send(body).unwrap();
     let text = response.body_mut().read_to_string().unwrap();
     (response.status().as_u16(), text)
+}
+
+/// Waits until there is something, which other programs bring about.
+pub fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(
+            began.elapsed() < PATIENCE_WITH_PROGRAMS,
+            "not within {PATIENCE_WITH_PROGRAMS:?}: {what}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Gets from the query port.

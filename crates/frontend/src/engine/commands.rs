@@ -53,6 +53,7 @@ impl Engine {
                 }
             }
             Command::SetCurrentVersion(model) => self.scheduler.set_current_version(model),
+            Command::Admit(newcomer, replica_id) => self.on_admitted(newcomer, replica_id),
             Command::Sync(done) => drop(done.send(())),
             Command::Metrics(answer) => drop(answer.send(self.snapshot())),
             Command::Replicas(answer) => drop(answer.send(self.replicas.list())),

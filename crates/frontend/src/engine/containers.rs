@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scheduler::{Answered, Finished, Now, ReplicaKey};
+use scheduler::{Answered, Finished, ModelVersion, Now, ReplicaKey};
 use transport::Frame;
 use wire::{
     query::Timing,
@@ -14,7 +14,7 @@ use crate::{
     clients::{Ended, Outcome, Passed, Pending},
     doors::Port,
     metrics::Batch,
-    replicas::{Lost, Sender},
+    replicas::{Lost, Newcomer, Sender},
 };
 
 impl Engine {
@@ -104,7 +104,49 @@ impl Engine {
         }
     }
 
+    /// A replica's number comes from this engine, or from where frontends share their state; then it joins when it is there.
     fn register(&mut self, sender: Sender<'_>, new: NewContainer, now: Now) {
+        let Some(roster) = &self.roster else {
+            self.admit(sender, new, now);
+            return;
+        };
+        let identity = sender.identity.as_ref().to_vec();
+        // Asked for twice, because two heartbeats came before the first registration.
+        if self.joining.insert((sender.port, identity.clone())) {
+            roster.join(Newcomer {
+                port: sender.port,
+                identity,
+                new: Box::new(new),
+            });
+        }
+    }
+
+    /// The number of a replica that waits to join is there.
+    pub(super) fn on_admitted(&mut self, newcomer: Newcomer, replica_id: u32) {
+        let Newcomer {
+            port,
+            identity,
+            new,
+        } = newcomer;
+        let model = ModelVersion {
+            name: new.name.clone(),
+            version: new.version.clone(),
+        };
+        self.replicas.number_next(model.clone(), replica_id);
+        let frame = Frame::from(&identity[..]);
+        self.joining.remove(&(port, identity));
+        let sender = Sender {
+            port,
+            identity: &frame,
+        };
+        let admitted = self.admit(sender, *new, self.clock.elapsed());
+        if let (false, Some(roster)) = (admitted, &self.roster) {
+            roster.left(model, replica_id);
+        }
+    }
+
+    /// Takes a registration, or tells the model server why not.
+    fn admit(&mut self, sender: Sender<'_>, new: NewContainer, now: Now) -> bool {
         let scheduler = &mut self.scheduler;
         let (version, outcome) = self.replicas.register(scheduler, sender, new, now);
         let reply = match &outcome {
@@ -113,6 +155,7 @@ impl Engine {
         };
         let doors = &mut self.sockets.doors;
         self.replicas.say(doors, sender.identity, version, &reply);
+        outcome.is_ok()
     }
 
     fn on_response(&mut self, key: ReplicaKey, response: &Response<'_>, now: Now) {
@@ -217,7 +260,10 @@ impl Engine {
     }
 
     pub(super) fn lose(&mut self, lost: Lost) {
-        self.replicas.remove(&lost);
+        let left = self.replicas.remove(&lost);
+        if let (Some((model, replica_id)), Some(roster)) = (left, &self.roster) {
+            roster.left(model, replica_id);
+        }
         self.scheduler.on_left(lost.key, lost.left);
     }
 

@@ -1,4 +1,6 @@
-//! The admin API.
+//! The admin API: Clipper's management frontend, and our `GET /admin/replicas`.
+
+mod tree;
 
 use axum::{
     Json, Router,
@@ -8,42 +10,23 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde::de::DeserializeOwned;
+use wire::admin::{ENDPOINTS, Endpoint};
 
 use super::{Shared, stopping, text_response};
-use crate::{
-    command::Command,
-    state::{Change, Registry},
-};
+use crate::command::Command;
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/admin/ping", get(async || "PONG"))
-        .route("/admin/add_app", post(add_app))
-        .route("/admin/add_model", post(add_model))
-        .route("/admin/add_model_links", post(add_model_links))
-        .route("/admin/set_model_version", post(set_model_version))
-        .route("/admin/replicas", get(replicas))
-}
-
-async fn add_app(State(shared): State<Shared>, body: Bytes) -> Response {
-    let schema = r#"{"name": string, "input_type": "integers" | "bytes" | "floats" | "doubles" | "strings", "default_output": string, "latency_slo_micros": int}"#;
-    change(&shared, &body, schema, Registry::add_app).await
-}
-
-async fn add_model(State(shared): State<Shared>, body: Bytes) -> Response {
-    let schema = r#"{"model_name": string, "model_version": string, "labels": [string], "input_type": "integers" | "bytes" | "floats" | "doubles" | "strings", "container_name": string, "model_data_path": string, "batch_size": int}"#;
-    change(&shared, &body, schema, Registry::add_model).await
-}
-
-async fn add_model_links(State(shared): State<Shared>, body: Bytes) -> Response {
-    let schema = r#"{"app_name": string, "model_names": [string]}"#;
-    change(&shared, &body, schema, Registry::add_model_links).await
-}
-
-async fn set_model_version(State(shared): State<Shared>, body: Bytes) -> Response {
-    let schema = r#"{"model_name": string, "model_version": string}"#;
-    change(&shared, &body, schema, Registry::set_model_version).await
+    let pong = async || text_response(StatusCode::OK, "PONG".to_owned());
+    let routes = Router::new()
+        .route("/admin/ping", get(pong))
+        .route("/admin/replicas", get(replicas));
+    ENDPOINTS.iter().fold(routes, |routes, endpoint| {
+        let path = format!("/admin/{}", endpoint.name);
+        let handler = async |State(shared): State<Shared>, body: Bytes| {
+            answer(&shared, endpoint, &body).await
+        };
+        routes.route(&path, post(handler))
+    })
 }
 
 async fn replicas(State(shared): State<Shared>) -> Response {
@@ -53,31 +36,17 @@ async fn replicas(State(shared): State<Shared>) -> Response {
     }
 }
 
-/// Reads the body, changes the registry, and answers when the engine knows.
-async fn change<T: DeserializeOwned>(
-    shared: &Shared,
-    body: &[u8],
-    schema: &str,
-    change: impl FnOnce(&mut Registry, T) -> Change,
-) -> Response {
-    let request = match serde_json::from_slice(body) {
+/// Reads the body, asks the state, and answers when the engine knows.
+async fn answer(shared: &Shared, endpoint: &Endpoint, body: &[u8]) -> Response {
+    let body = tree::read(body).map_err(|error| endpoint.refusal(&error.to_string()));
+    let request = match body.and_then(|body| endpoint.request(&body)) {
         Ok(request) => request,
-        Err(error) => {
-            let text = format!("Error parsing JSON: {error}. Expected JSON schema: {schema}");
-            return text_response(StatusCode::BAD_REQUEST, text);
-        }
+        Err(text) => return text_response(StatusCode::BAD_REQUEST, text),
     };
-    let outcome = {
-        let mut registry = shared.registry();
-        change(&mut registry, request).map(|(text, commands)| {
-            // Under the lock, so that the engine hears of changes in their order.
-            commands.into_iter().for_each(|c| shared.engine.send(c));
-            text
-        })
-    };
-    match outcome {
-        Err(text) => text_response(StatusCode::BAD_REQUEST, text),
-        Ok(text) => match shared.engine.ask(Command::Sync).await {
+    match shared.state.ask(request).await {
+        None => stopping(),
+        Some(Err(text)) => text_response(StatusCode::BAD_REQUEST, text),
+        Some(Ok(text)) => match shared.engine.ask(Command::Sync).await {
             Some(()) => text_response(StatusCode::OK, text),
             None => stopping(),
         },
