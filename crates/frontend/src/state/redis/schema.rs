@@ -152,19 +152,9 @@ fn write_step(to: &mut Pipeline, step: &Write) {
             select(to, STATES).cmd("DEL").arg(state_key(app));
         }
         Write::SetModel(model) => {
-            let fields = [
-                ("model_name", model.model_name.as_str()),
-                ("model_version", &model.model_version),
-                ("load", "0.000000"),
-                ("input_type", model.input_type.name()),
-                ("labels", &model.labels.join(",")),
-                ("container_name", &model.container_name),
-                ("model_data_path", &model.model_data_path),
-                ("batch_size", &model.batch_size.to_string()),
-                ("valid", ""),
-            ];
             let key = id(model).to_string();
-            select(to, MODELS).cmd("HSET").arg(key).arg(&fields);
+            select(to, MODELS).cmd("HSET").arg(key);
+            to.arg(&model_fields(model));
         }
         Write::RemoveModel(model) => {
             // Clipper's query frontends take the first for the sign to delete a model.
@@ -183,6 +173,20 @@ fn write_step(to: &mut Pipeline, step: &Write) {
             select(to, LINKS).cmd("SREM").arg(app).arg(model);
         }
     }
+}
+
+fn model_fields(model: &AddModel) -> [(&'static str, String); 9] {
+    [
+        ("model_name", model.model_name.clone()),
+        ("model_version", model.model_version.clone()),
+        ("load", "0.000000".to_owned()),
+        ("input_type", model.input_type.to_string()),
+        ("labels", model.labels.join(",")),
+        ("container_name", model.container_name.clone()),
+        ("model_data_path", model.model_data_path.clone()),
+        ("batch_size", model.batch_size.to_string()),
+        ("valid", String::new()),
+    ]
 }
 
 /// Writes the states of applications that are new to this frontend, as Clipper's query frontends do.
