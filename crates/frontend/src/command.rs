@@ -1,7 +1,11 @@
 //! The queue of commands from the HTTP threads to the engine.
 
 use std::{
-    sync::{Arc, mpsc::Sender},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::Sender,
+    },
     time::Duration,
 };
 
@@ -53,11 +57,16 @@ pub(crate) struct Asked {
     pub(crate) input: Vec<u8>,
 }
 
+/// So many queries wake the engine, whatever the thread that sends them has to do besides.
+const AT_ONCE: usize = 16;
+
 /// The other threads' end of the command queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     commands: Sender<Command>,
     wake: Wake,
+    /// Queries of which the engine may not know.
+    held: Arc<AtomicUsize>,
     directory: Arc<Directory>,
 }
 
@@ -66,6 +75,7 @@ impl Handle {
         Handle {
             commands,
             wake,
+            held: Arc::default(),
             directory: Arc::default(),
         }
     }
@@ -80,6 +90,21 @@ impl Handle {
         // Without an engine the process is about to end.
         let _ = self.commands.send(command);
         self.wake.wake();
+    }
+
+    /// Sends a query; the engine is woken for several together, by [`Handle::flush`] at the latest.
+    pub(crate) fn send_query(&self, asked: Asked) {
+        let _ = self.commands.send(Command::Query(asked));
+        if self.held.fetch_add(1, Ordering::AcqRel) + 1 >= AT_ONCE {
+            self.flush();
+        }
+    }
+
+    /// Wakes the engine for the queries that it may not know of: to be called before a thread waits.
+    pub(crate) fn flush(&self) {
+        if self.held.swap(0, Ordering::AcqRel) > 0 {
+            self.wake.wake();
+        }
     }
 
     /// Asks for something that the engine answers; `None` once it has stopped.

@@ -79,6 +79,7 @@ pub(crate) fn start(
             time: Duration::from_secs(settings.timeout_content),
         },
     };
+    let runtime = runtime(settings.thread_pool_size, shared.engine.clone())?;
     let tickets = shared.tickets.clone();
     let admin_routes = admin::routes().with_state(shared.clone());
     let query_routes = metrics::routes()
@@ -86,7 +87,6 @@ pub(crate) fn start(
         .fallback(predict::serve)
         .with_state(shared);
     let idle = Duration::from_secs(settings.timeout_request);
-    let runtime = runtime(settings.thread_pool_size)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = move || {
         runtime.block_on(async {
@@ -110,7 +110,8 @@ pub(crate) fn start(
     })
 }
 
-fn runtime(threads: usize) -> std::io::Result<Runtime> {
+/// Before a thread waits for something to come it wakes the engine for what it has sent.
+fn runtime(threads: usize, engine: Handle) -> std::io::Result<Runtime> {
     let mut builder = match threads {
         0 | 1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
@@ -118,6 +119,7 @@ fn runtime(threads: usize) -> std::io::Result<Runtime> {
     builder
         .worker_threads(threads.max(1))
         .thread_name("http")
+        .on_thread_park(move || engine.flush())
         .enable_all()
         .build()
 }

@@ -86,14 +86,14 @@ impl Tickets {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.waiting().insert(number, answer);
-        engine.send(Command::Query(Asked {
+        engine.send_query(Asked {
             ticket: number,
             app: question.app,
             version: question.version,
             input_type: question.input_type,
             within: question.within,
             input: question.input,
-        }));
+        });
         Ticket {
             number,
             answered,
