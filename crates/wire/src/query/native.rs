@@ -156,7 +156,7 @@ fn cut<'a>(
 const LONGEST_TEXT: usize = 1 << 16;
 
 fn shortened(text: &str) -> &[u8] {
-    text[..text.floor_char_boundary(LONGEST_TEXT)].as_bytes()
+    &text.as_bytes()[..text.floor_char_boundary(LONGEST_TEXT)]
 }
 
 fn status(code: u32) -> Result<Status, DecodeError> {
