@@ -5,15 +5,22 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
 # What a Debian 12 machine needs besides Rust, gcc, Python 3 and pip.
-APT := g++ pkg-config libzmq3-dev libclang-dev
-# Wheels that hold what Debian has not, or not new enough: the engine, CMake >= 3.28, photographs.
-PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0
+APT := g++ pkg-config libzmq3-dev libclang-dev redis-server
+# Wheels that hold what Debian has not, or not new enough: the engine, CMake >= 3.28, photographs; ZeroMQ for the peers in
+# Python that tests start.
+PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0 pyzmq==27.3.0
 DEPS := .deps/.ready-$(shell echo $(APT) $(PIP) | cksum | cut -d' ' -f1)
 # libtorch as tch wants it, and what its library for CPUs needs besides.
 TORCH := torch==2.13.0
 TORCH_NEEDS := nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
 ORT_CUDA := onnxruntime-gpu==1.31.1
 INSTALL := python3 -m pip install --quiet --root-user-action ignore --only-binary :all: --target
+# Clipper's own client of the admin API, as it was released, and what it imports.
+CLIPPER_ADMIN := clipper-admin==0.4.1 annotated-types==0.8.0 certifi==2026.10.18 cloudpickle==3.1.2 docker==7.2.0 \
+  durationpy==0.11 idna==3.20 jinja2==3.1.6 kubernetes==37.0.2 markupsafe==3.0.4 numpy==2.4.6 oauthlib==4.0.1 \
+  pydantic==2.14.3 pydantic-core==2.50.4 python-dateutil==4.0.0 pyyaml==6.0.3 requests==2.34.2 \
+  requests-oauthlib==2.0.0 typing-extensions==4.16.0 typing-inspection==0.4.5 urllib3==2.8.0 websocket-client==1.9.2
+CLIPPER_ADMIN_READY := .deps/clipper_admin/.ready-$(shell echo $(CLIPPER_ADMIN) | cksum | cut -d' ' -f1)
 PHOTOGRAPHS := .deps/python/skimage/data
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -27,7 +34,7 @@ run: artifacts ## Build everything and sweep all four models on real photographs
 	sweep --model_name svm --input_dir artifacts/svm.npy; \
 	sweep --model_name lgbm --input_dir artifacts/lgbm.npy
 
-test: artifacts ## Every test.
+test: artifacts $(CLIPPER_ADMIN_READY) ## Every test.
 	cargo test --release --workspace
 
 test-tch: artifacts tch ## The featurizers' tests again, on both engines.
@@ -55,6 +62,12 @@ $(DEPS):
 	@$(INSTALL) .deps/python --no-deps $(PIP)
 	@ln -s ../python/cmake/data/bin/cmake .deps/bin/cmake
 	@ln -s ../python/onnxruntime/capi/libonnxruntime.so.1.31.1 .deps/lib/libonnxruntime.so
+	@touch $@
+
+$(CLIPPER_ADMIN_READY): $(DEPS)
+	@echo "test: fetching clipper-admin and what it imports"
+	@rm -rf .deps/clipper_admin
+	@$(INSTALL) .deps/clipper_admin --no-deps --no-compile $(CLIPPER_ADMIN)
 	@touch $@
 
 tch: .deps/libtorch/.ready ## Fetch libtorch (500 MB), the second engine, for builds with --features featurizer/tch.

@@ -65,7 +65,16 @@ impl Served {
     fn start(program: &str, batch: usize) -> anyhow::Result<Served> {
         let mut command = Command::new(beside(program)?);
         if program == "frontend" {
-            let ports = ["query", "admin", "rpc_service", "send", "recv"];
+            let ports = [
+                "query",
+                "admin",
+                "rpc_service",
+                "rpc_2017",
+                "rpc_send",
+                "rpc_recv",
+                "send",
+                "recv",
+            ];
             command.args(ports.map(|port| format!("--{port}_port=0")));
             command.arg("--exit_with_stdin");
         } else {

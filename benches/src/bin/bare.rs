@@ -13,7 +13,8 @@ use std::{
 use anyhow::Context;
 use transport::{Frame, recv, send};
 use wire::{
-    query::{Answer, Connected, Dialect, Request, Status, Timing},
+    Frame as _,
+    query::{Answer, Connected, Dialect, Lineage, Request, Status, Timing},
     rpc::{FromContainer, FromFrontend, Registered, RequestHead, Version},
 };
 
@@ -157,6 +158,7 @@ impl Bare {
                                 batch_size: u32::try_from(queries.len())?,
                                 ..Timing::default()
                             },
+                            lineage: Lineage::default(),
                         };
                         self.out.push(self.clients[&query.client].clone());
                         answer.encode(Dialect::Native, &mut self.out);

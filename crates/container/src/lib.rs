@@ -2,8 +2,19 @@
 //!
 //! [`main`] is all that a model server's `main.rs` calls. The model runs on the main thread, where it was loaded; a second
 //! thread keeps the socket, so heartbeats go on while a long batch computes, and the next batch is here already.
+//!
+//! | `--rpc_version` | runs under                          | a batch that fails | an input that fails             | the frontend is gone   |
+//! |-----------------|-------------------------------------|--------------------|---------------------------------|------------------------|
+//! | 4               | ours                                | is an error        | is an error                     | after 5 s of silence   |
+//! | 3               | ours, Clipper's final release       | ends the server    | is answered with the reason     | after 30 s             |
+//! | 2017            | ours (its port 7002), Clipper of 2017 | ends the server  | the reason, or an empty output  | after 30 s             |
+//! | highperf        | ours, Clipper's high-performance one | ends the server   | the reason, or an empty output  | when it disconnects    |
+//!
+//! The two older dialects have typed outputs, but no doubles, which go as text. A reason takes the output's place where
+//! outputs are text; where they are numbers, nothing can be said but that there are none.
 
 mod artifact;
+mod high_perf;
 mod job;
 mod serve;
 mod session;

@@ -1,6 +1,7 @@
 //! The socket's loop: registration, heartbeats, batches to the model and predictions back.
 
 use std::{
+    borrow::Cow,
     sync::mpsc::{Receiver, Sender},
     time::{Duration, Instant},
 };
@@ -11,6 +12,7 @@ use transport::{Frame, Wake, recv, send};
 use wire::rpc::{BatchError, FromContainer, FromFrontend, Metadata, NewContainer, Reply, Version};
 
 use crate::{
+    high_perf::HighPerf,
     job::{Done, Job, micros},
     settings::Settings,
     stop::Stop,
@@ -19,7 +21,7 @@ use crate::{
 /// How often to say that we live until the frontend states a period; Clipper's containers take 5 s.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// A version-3 frontend answers nothing but heartbeats: this long without any and it is gone, as Clipper's containers see it.
+/// A frontend of version 3 or 2017 answers nothing but heartbeats: this long without any and it is gone, as Clipper's containers see it.
 const V3_SILENCE: Duration = Duration::from_secs(30);
 
 /// Periods without a word after which a frontend of version 4 is gone.
@@ -31,7 +33,11 @@ const LINGER_MS: i32 = 200;
 pub(crate) struct Session {
     context: zmq::Context,
     socket: zmq::Socket,
+    /// Only in the high-performance dialect.
+    high_perf: Option<HighPerf>,
     frontend: String,
+    responses: String,
+    version: Version,
     registration: NewContainer,
     output_type: DataType,
     jobs: Sender<Job>,
@@ -52,7 +58,6 @@ impl Session {
         jobs: Sender<Job>,
     ) -> anyhow::Result<Session> {
         let context = zmq::Context::new();
-        let socket = connect(&context, &settings.frontend)?;
         let output_type = info.output_type;
         let metadata = Metadata {
             server: settings.server.name.to_owned(),
@@ -62,9 +67,12 @@ impl Session {
             model: info,
         };
         Ok(Session {
+            socket: dealer(&context)?,
             context,
-            socket,
+            high_perf: None,
             frontend: settings.frontend.clone(),
+            responses: settings.responses.clone(),
+            version: settings.rpc_version,
             registration: NewContainer {
                 name: settings.model_name.clone(),
                 version: settings.model_version.clone(),
@@ -90,7 +98,7 @@ impl Session {
         finished: &Receiver<Done>,
     ) -> anyhow::Result<()> {
         tracing::info!("connecting to the frontend at {}", self.frontend);
-        self.beat()?;
+        self.open()?;
         loop {
             let mut items = [
                 self.socket.as_poll_item(zmq::POLLIN),
@@ -118,7 +126,7 @@ impl Session {
                 self.on_message()?;
             }
             if self.frontend_is_gone() {
-                tracing::warn!("nothing heard of the frontend for a while, connecting anew");
+                tracing::warn!("the frontend is gone, or says nothing: connecting anew");
                 self.reconnect()?;
             } else if self.until_next_beat().is_zero() {
                 self.beat()?;
@@ -127,10 +135,16 @@ impl Session {
     }
 
     fn on_message(&mut self) -> anyhow::Result<()> {
-        match FromFrontend::decode(&self.message) {
+        match FromFrontend::decode_as(&self.message, self.version) {
             Ok(FromFrontend::Request(request)) => {
-                let (head, count) = (request.head, request.inputs.len());
-                let inputs = self.message.split_off(self.message.len() - count);
+                let head = request.head;
+                let inputs = match request.inputs {
+                    Cow::Owned(inputs) => inputs,
+                    Cow::Borrowed(inputs) => {
+                        let others = self.message.len() - inputs.len();
+                        self.message.split_off(others)
+                    }
+                };
                 let job = Job {
                     connection: self.connection,
                     head,
@@ -140,10 +154,14 @@ impl Session {
                 // The model's loop ends only after this one.
                 let _ = self.jobs.send(job);
             }
+            Ok(FromFrontend::Connection(id)) => {
+                tracing::info!("registered as connection {id}");
+                if let Some(high_perf) = &mut self.high_perf {
+                    high_perf.registered(id);
+                }
+            }
             Ok(FromFrontend::MetadataWanted) => {
-                let mut message = Vec::new();
-                self.registration.encode(&mut message);
-                self.send(message)?;
+                self.register()?;
             }
             Ok(FromFrontend::Registered(registered)) => {
                 self.heartbeat = registered.heartbeat.max(Duration::from_millis(10));
@@ -184,7 +202,11 @@ impl Session {
                     predictions,
                     times,
                 };
-                reply.encode(&mut message);
+                match (self.version, &mut self.high_perf) {
+                    (_, Some(high_perf)) => return sent(high_perf.reply(reply, self.clock)),
+                    (Version::V2017, None) => reply.encode_2017(&mut message),
+                    _ => reply.encode(&mut message),
+                }
             }
             (Err(failure), Some(session)) => {
                 tracing::error!("a batch failed: {}", failure.text);
@@ -198,17 +220,41 @@ impl Session {
             }
             (Err(failure), None) => {
                 // As Clipper's containers do: then the frontend tries its queries elsewhere.
-                anyhow::bail!(
-                    "a batch failed, and version 3 cannot say so: {}",
-                    failure.text
-                )
+                let (version, text) = (self.version, failure.text);
+                anyhow::bail!("a batch failed, and {version} cannot say so: {text}")
             }
         }
         self.send(message)
     }
 
+    /// Connects, and says the first word.
+    fn open(&mut self) -> anyhow::Result<()> {
+        if self.version == Version::HighPerf {
+            let (context, number) = (&self.context, self.connection);
+            let high_perf = HighPerf::open(context, &self.socket, &self.responses, number)?;
+            self.high_perf = Some(high_perf);
+        }
+        self.socket
+            .connect(&self.frontend)
+            .with_context(|| format!("{} is no address of a frontend", self.frontend))?;
+        if self.version == Version::HighPerf {
+            self.register()?;
+        }
+        self.beat()
+    }
+
+    fn register(&mut self) -> anyhow::Result<()> {
+        let mut message = Vec::new();
+        self.registration.encode_as(self.version, &mut message);
+        self.send(message)
+    }
+
+    /// Says that we live, where a frontend wants to hear it.
     fn beat(&mut self) -> anyhow::Result<()> {
         self.last_beat = Instant::now();
+        if self.version == Version::HighPerf {
+            return Ok(());
+        }
         let mut message = Vec::new();
         FromContainer::encode_heartbeat(&mut message);
         self.send(message)
@@ -217,7 +263,7 @@ impl Session {
     /// Says goodbye, if the frontend understands it.
     fn leave(&mut self) -> anyhow::Result<()> {
         tracing::info!("stopping");
-        if self.registration.rpc_version() == Version::V4 {
+        if self.version == Version::V4 {
             let mut message = Vec::new();
             FromContainer::encode_goodbye(&mut message);
             self.send(message)?;
@@ -227,16 +273,17 @@ impl Session {
 
     /// A new socket is a new identity: the frontend sees a new replica.
     fn reconnect(&mut self) -> anyhow::Result<()> {
-        self.socket = connect(&self.context, &self.frontend)?;
+        self.socket = dealer(&self.context)?;
         self.connection += 1;
         self.last_heard = None;
         self.heartbeat = HEARTBEAT;
-        self.beat()
+        self.open()
     }
 
-    fn frontend_is_gone(&self) -> bool {
-        let silence = match self.registration.rpc_version() {
-            Version::V3 => V3_SILENCE,
+    fn frontend_is_gone(&mut self) -> bool {
+        let silence = match self.version {
+            Version::HighPerf => return self.high_perf.as_mut().is_some_and(HighPerf::lost),
+            Version::V3 | Version::V2017 => V3_SILENCE,
             Version::V4 => self.heartbeat * V4_SILENCE,
         };
         self.last_heard
@@ -248,19 +295,20 @@ impl Session {
     }
 
     fn send(&mut self, mut message: Vec<Frame>) -> anyhow::Result<()> {
-        match send(&mut self.socket, &mut message) {
-            // Nobody reads: the frontend is gone, and it will be noticed by its silence.
-            Ok(()) | Err(zmq::Error::EAGAIN) => Ok(()),
-            Err(error) => Err(error).context("cannot send to the frontend"),
-        }
+        sent(send(&mut self.socket, &mut message))
     }
 }
 
-fn connect(context: &zmq::Context, frontend: &str) -> anyhow::Result<zmq::Socket> {
+fn sent(outcome: zmq::Result<()>) -> anyhow::Result<()> {
+    match outcome {
+        // Nobody reads: the frontend is gone, and it will be noticed.
+        Ok(()) | Err(zmq::Error::EAGAIN) => Ok(()),
+        Err(error) => Err(error).context("cannot send to the frontend"),
+    }
+}
+
+fn dealer(context: &zmq::Context) -> zmq::Result<zmq::Socket> {
     let socket = context.socket(zmq::DEALER)?;
     socket.set_linger(LINGER_MS)?;
-    socket
-        .connect(frontend)
-        .with_context(|| format!("{frontend} is no address of a frontend"))?;
     Ok(socket)
 }

@@ -37,6 +37,8 @@ pub struct Settings {
     pub model_path: PathBuf,
     /// The frontend's ZeroMQ address.
     pub frontend: String,
+    /// Where it awaits responses in the high-performance dialect; unused in all others.
+    pub responses: String,
     /// The type of the inputs.
     pub input_type: DataType,
     /// Where to compute.
@@ -69,9 +71,12 @@ struct Flags<Own: Args> {
     /// Host name or address of the query frontend
     #[arg(long, env = "CLIPPER_IP", default_value = "127.0.0.1")]
     ip: String,
-    /// Port on which the frontend awaits model servers
-    #[arg(long, env = "CLIPPER_PORT", default_value_t = 7000)]
-    port: u16,
+    /// Port on which the frontend awaits model servers [default: 7000, with --rpc_version highperf 7010]
+    #[arg(long, env = "CLIPPER_PORT")]
+    port: Option<u16>,
+    /// Port on which it awaits their responses; only with --rpc_version highperf
+    #[arg(long, env = "CLIPPER_RECV_PORT", default_value_t = 7011)]
+    recv_port: u16,
     /// bytes, ints, floats, doubles or strings [default: the model's own]
     #[arg(long, env = "CLIPPER_INPUT_TYPE")]
     input_type: Option<DataType>,
@@ -84,9 +89,9 @@ struct Flags<Own: Args> {
     /// Threads for one batch [default: the CPUs that the process may use]
     #[arg(long, env = "CLIPPER_THREADS")]
     threads: Option<usize>,
-    /// Container RPC: 4 (typed outputs, errors, times) or 3 (Clipper's final release)
-    #[arg(long, env = "CLIPPER_RPC_VERSION", default_value = "4", value_parser = ["3", "4"])]
-    rpc_version: String,
+    /// Container RPC
+    #[arg(long, env = "CLIPPER_RPC_VERSION", value_enum, default_value_t = RpcVersion::V4)]
+    rpc_version: RpcVersion,
     /// Batches to have in flight: 2 is one computing and one waiting
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     batches_in_flight: u32,
@@ -95,6 +100,34 @@ struct Flags<Own: Args> {
     exit_with_stdin: bool,
     #[command(flatten)]
     own: Own,
+}
+
+/// A dialect of the container RPC, by the name of its flag.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum RpcVersion {
+    /// Clipper's of 2017: typed outputs, no doubles
+    #[value(name = "2017")]
+    V2017,
+    /// Clipper's high-performance branch: two ports, no heartbeats
+    #[value(name = "highperf")]
+    HighPerf,
+    /// Clipper's final release: outputs are text
+    #[value(name = "3")]
+    V3,
+    /// Typed outputs, errors, times
+    #[value(name = "4")]
+    V4,
+}
+
+impl RpcVersion {
+    fn version(self) -> Version {
+        match self {
+            RpcVersion::V2017 => Version::V2017,
+            RpcVersion::HighPerf => Version::HighPerf,
+            RpcVersion::V3 => Version::V3,
+            RpcVersion::V4 => Version::V4,
+        }
+    }
 }
 
 impl Settings {
@@ -122,22 +155,24 @@ impl Settings {
             "--threads 0 computes nothing: give 1 or more"
         );
         let cpus = available_parallelism().context("cannot tell how many CPUs there are")?;
+        let rpc_version = flags.rpc_version.version();
+        let port = match rpc_version {
+            Version::HighPerf => 7010,
+            Version::V2017 | Version::V3 | Version::V4 => 7000,
+        };
         let artifact = || server.artifact.map(default_path).unwrap_or_default();
         let settings = Settings {
             server: *server,
             model_name: flags.model_name.unwrap_or_else(|| server.name.to_owned()),
             model_version: flags.model_version,
             model_path: flags.model_path.unwrap_or_else(artifact),
-            frontend: format!("tcp://{}:{}", flags.ip, flags.port),
+            frontend: format!("tcp://{}:{}", flags.ip, flags.port.unwrap_or(port)),
+            responses: format!("tcp://{}:{}", flags.ip, flags.recv_port),
             input_type: flags.input_type.unwrap_or(server.input_type),
             device: flags.device,
             gpu_mem_frac: flags.gpu_mem_frac,
             threads: flags.threads.unwrap_or(cpus.get()),
-            rpc_version: if flags.rpc_version == "3" {
-                Version::V3
-            } else {
-                Version::V4
-            },
+            rpc_version,
             batches_in_flight: flags.batches_in_flight,
             exit_with_stdin: flags.exit_with_stdin,
         };

@@ -4,7 +4,7 @@
 use std::{io::Write, os::unix::net::UnixStream, thread, time::Duration};
 
 use container::{Server, Settings, Stop, serve};
-use frontend::Frontend;
+use frontend::{Bound, Frontend};
 use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
 use noop::Noop;
 use testkit::{Peer, deploy};
@@ -19,9 +19,8 @@ const SERVER: Server = Server {
 };
 
 /// Serves no-op replicas from a thread until `work` is over.
-fn while_serving(port: u16, flags: &[&str], work: impl FnOnce()) {
-    let port = format!("--port={port}");
-    let args = ["m", &port].into_iter().chain(flags.iter().copied());
+fn while_serving(flags: &[String], work: impl FnOnce()) {
+    let args = ["m"].into_iter().chain(flags.iter().map(String::as_str));
     let (settings, ()) = Settings::from_args(&SERVER, args).unwrap();
     let (mut stop, told) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || serve(Noop, &settings, Stop::on_stream(told)));
@@ -47,27 +46,56 @@ fn ask_until_served(frontend: &Frontend) -> Vec<u8> {
     }
 }
 
-#[test]
-fn a_model_server_waits_for_its_frontend_and_registers_again_when_that_comes_back() {
+/// A frontend goes and comes back at the same ports; `flags` say how the model server finds them.
+fn serve_two_frontends(flags: impl Fn(Bound) -> Vec<String>, answer: &[u8]) {
     let first = Frontend::start(&testkit::settings()).unwrap();
     let ports = first.ports();
     let mut again = testkit::settings();
     again.ports.rpc_service = ports.rpc_service_port;
-    while_serving(ports.rpc_service_port, &[], || {
+    again.ports.rpc_2017 = ports.rpc_2017_port;
+    again.ports.rpc_send = ports.rpc_send_port;
+    again.ports.rpc_recv = ports.rpc_recv_port;
+    let flags = flags(ports);
+    while_serving(&flags, || {
         deploy(&first, 4, Duration::from_secs(60));
-        assert_eq!(ask_until_served(&first), 0_f32.to_le_bytes());
+        assert_eq!(ask_until_served(&first), answer);
         drop(first);
         let second = Frontend::start(&again).unwrap();
         deploy(&second, 4, Duration::from_secs(60));
-        assert_eq!(ask_until_served(&second), 0_f32.to_le_bytes());
+        assert_eq!(ask_until_served(&second), answer);
     });
+}
+
+#[test]
+fn a_model_server_waits_for_its_frontend_and_registers_again_when_that_comes_back() {
+    let flags = |ports: Bound| vec![format!("--port={}", ports.rpc_service_port)];
+    serve_two_frontends(flags, &0_f32.to_le_bytes());
+}
+
+#[test]
+fn a_model_server_of_2017_registers_again_when_its_frontend_comes_back() {
+    let flags = |ports: Bound| {
+        let port = format!("--port={}", ports.rpc_2017_port);
+        vec![port, "--rpc_version=2017".into()]
+    };
+    serve_two_frontends(flags, &0_f32.to_le_bytes());
+}
+
+#[test]
+fn a_high_performance_model_server_registers_again_when_its_frontend_comes_back() {
+    let flags = |ports: Bound| {
+        let port = format!("--port={}", ports.rpc_send_port);
+        let recv_port = format!("--recv_port={}", ports.rpc_recv_port);
+        vec![port, recv_port, "--rpc_version=highperf".into()]
+    };
+    serve_two_frontends(flags, &0_f32.to_le_bytes());
 }
 
 #[test]
 fn a_model_server_of_version_3_answers_in_text() {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
-    let port = frontend.ports().rpc_service_port;
-    while_serving(port, &["--rpc_version=3"], || {
+    let port = format!("--port={}", frontend.ports().rpc_service_port);
+    while_serving(&[port, "--rpc_version=3".into()], || {
         deploy(&frontend, 4, Duration::from_secs(60));
         assert_eq!(ask_until_served(&frontend), b"[0.0]");
     });
@@ -91,8 +119,16 @@ impl Model for Broken {
 fn ask_broken(flags: &[&str]) -> (Option<(Status, String)>, anyhow::Result<()>) {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
     deploy(&frontend, 4, Duration::from_secs(60));
-    let port = format!("--port={}", frontend.ports().rpc_service_port);
-    let args = ["m", &port].into_iter().chain(flags.iter().copied());
+    let ports = frontend.ports();
+    let port = match flags {
+        ["--rpc_version=2017"] => ports.rpc_2017_port,
+        ["--rpc_version=highperf"] => ports.rpc_send_port,
+        _ => ports.rpc_service_port,
+    };
+    let port = format!("--port={port}");
+    let recv_port = format!("--recv_port={}", ports.rpc_recv_port);
+    let args = ["m", &port, &recv_port].into_iter();
+    let args = args.chain(flags.iter().copied());
     let (settings, ()) = Settings::from_args(&SERVER, args).unwrap();
     let (mut stop, told) = UnixStream::pair().unwrap();
     let server = thread::spawn(move || serve(Broken, &settings, Stop::on_stream(told)));
@@ -101,7 +137,7 @@ fn ask_broken(flags: &[&str]) -> (Option<(Status, String)>, anyhow::Result<()>) 
     let connected = answers.connect_native();
     let heard = loop {
         requests.ask(connected, 7, &[1.0]);
-        if flags.contains(&"--rpc_version=3") && server.is_finished() {
+        if server.is_finished() {
             break None;
         }
         let Some(frames) = answers.hear_within(Duration::from_millis(20)) else {
@@ -128,11 +164,18 @@ fn a_failed_batch_is_an_error_with_the_models_words() {
 }
 
 #[test]
-fn a_failed_batch_of_version_3_which_has_no_errors_ends_the_server() {
-    let (heard, ended) = ask_broken(&["--rpc_version=3"]);
-    assert_eq!(heard, None);
-    let error = ended.unwrap_err().to_string();
-    assert!(error.ends_with("version 3 cannot say so: boom"), "{error}");
+fn a_failed_batch_of_a_dialect_without_errors_ends_the_server() {
+    for (flag, dialect) in [
+        ("--rpc_version=3", "version 3"),
+        ("--rpc_version=2017", "the dialect of 2017"),
+        ("--rpc_version=highperf", "the high-performance dialect"),
+    ] {
+        let (heard, ended) = ask_broken(&[flag]);
+        assert_eq!(heard, None);
+        let error = ended.unwrap_err().to_string();
+        let expected = format!("a batch failed, and {dialect} cannot say so: boom");
+        assert_eq!(error, expected);
+    }
 }
 
 #[test]

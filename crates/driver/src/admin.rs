@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 use ureq::{Agent, Body, http::Response};
-use wire::admin::{AddApp, AddModel, AddModelLinks, Replica};
+use wire::admin::{AddApp, AddModel, ModelLinks, Replica};
 
 use crate::{Error, launch::Ports};
 
@@ -36,7 +36,7 @@ impl Admin {
     pub fn deploy(&self, app: &AddApp, model: &AddModel) -> Result<(), Error> {
         self.post("add_app", app)?;
         self.post("add_model", model)?;
-        let links = AddModelLinks {
+        let links = ModelLinks {
             app_name: app.name.clone(),
             model_names: vec![model.model_name.clone()],
         };

@@ -254,7 +254,8 @@ impl Frontend {
         logs: &Path,
         interrupted: &dyn Fn() -> Result<(), Error>,
     ) -> Result<Frontend, Error> {
-        let arguments = "--bind 127.0.0.1 --query_port 0 --admin_port 0 --rpc_service_port 0 --send_port 0 --recv_port 0";
+        let arguments = "--bind 127.0.0.1 --query_port 0 --admin_port 0 --rpc_service_port 0 --rpc_2017_port 0 \
+                         --rpc_send_port 0 --rpc_recv_port 0 --send_port 0 --recv_port 0";
         let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
         let named = ("frontend".to_owned(), program);
         let mut process = Process::start(named, &arguments, cores, logs, Some(Stdio::piped()))?;

@@ -308,9 +308,9 @@ fn lost(registered: &[u32], listed: &[ReplicaResult]) -> usize {
 fn app(settings: &Settings) -> AddApp {
     AddApp {
         name: settings.model.name.to_owned(),
-        input_type: settings.input_type.to_string(),
+        input_type: settings.input_type,
         default_output: "TIMEOUT".to_owned(),
-        latency_slo_micros: u64::try_from(settings.slo.as_micros()).unwrap_or(u64::MAX),
+        latency_slo_micros: i64::try_from(settings.slo.as_micros()).unwrap_or(i64::MAX),
     }
 }
 
@@ -319,7 +319,7 @@ fn model(settings: &Settings, point: &Point) -> AddModel {
         model_name: settings.model.name.to_owned(),
         model_version: MODEL_VERSION.to_owned(),
         labels: Vec::new(),
-        input_type: settings.input_type.to_string(),
+        input_type: settings.input_type,
         container_name: settings.model.name.to_owned(),
         model_data_path: settings.model_path.clone().unwrap_or_default(),
         batch_size: i32::try_from(point.batch_size).unwrap_or(i32::MAX),

@@ -290,6 +290,7 @@ mod tests {
                 predicting: 7,
                 ..Timing::default()
             },
+            lineage: wire::query::Lineage::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 use driver::load::{self, Load, Verdict};
 use model::{DataType, Output};
 use transport::Frame;
-use wire::query::{Answer, Connected, Dialect, Request, Status, Timing, decode_connect};
+use wire::query::{Answer, Connected, Dialect, Lineage, Request, Status, Timing, decode_connect};
 
 /// What the frontend does with query number n, counted from zero over all clients.
 type Fate = fn(u64) -> Option<Status>;
@@ -89,7 +89,7 @@ fn serve(
         ];
         zmq::poll(&mut items, 10).unwrap();
         while transport::recv(&mut answers, &mut message).unwrap() {
-            assert_eq!(decode_connect(&message[1..]), Ok(Dialect::Native));
+            assert_eq!(decode_connect(&message[1..]), Ok(Some(Dialect::Native)));
             let connected = Connected {
                 session: 77,
                 client_id: clients.len() as u32,
@@ -114,7 +114,7 @@ fn serve(
     counts
 }
 
-fn answer<'a>(request: &Request<'a, Frame>, status: Status) -> Answer<'a> {
+fn answer<'a>(request: &'a Request<'a, Frame>, status: Status) -> Answer<'a> {
     Answer {
         session: 77,
         request_id: request.request_id,
@@ -131,6 +131,7 @@ fn answer<'a>(request: &Request<'a, Frame>, status: Status) -> Answer<'a> {
             predicting: 50,
             ..Timing::default()
         },
+        lineage: Lineage::default(),
     }
 }
 

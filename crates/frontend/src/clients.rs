@@ -1,42 +1,128 @@
-//! ZeroMQ clients: who they are, and their answers.
+//! Clients: who they are, and their answers.
 
 use std::{
-    collections::HashMap,
+    borrow::Cow,
+    collections::{HashMap, HashSet},
     fmt,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use model::DataType;
+use scheduler::{Now, Reason, Refusal};
 use transport::{Frame, send};
-use wire::query::{Answer, Connected, Dialect, Status, Timing, decode_connect};
+use wire::Frame as _;
+use wire::query::{Answer, Connected, Dialect, Lineage, Status, Timing, decode_connect};
 
-/// What comes with a query: its input, and where the answer goes.
+use crate::{
+    cache::Key,
+    http::{Answered, Answers},
+};
+
+/// What comes with a query: where the answer goes, and its input.
 #[derive(Debug)]
 pub(crate) struct Pending {
-    pub(crate) client: u32,
-    pub(crate) request: u32,
+    pub(crate) origin: Origin,
     pub(crate) input: Frame,
+    /// Where the cache wants its answer.
+    pub(crate) key: Option<Key>,
+}
+
+/// Who asked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Origin {
+    /// A ZeroMQ client.
+    Zmq { client: u32, request: u32 },
+    /// A request over HTTP, by its ticket.
+    Http(u64),
 }
 
 /// How a query ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ended {
+    /// With the model's answer.
+    Ok,
+    /// With the default output, because no model answered it in time.
+    Default(Reason),
+    /// The model failed on it, and why.
+    Failed(String),
+    /// It was not taken.
+    Refused(Refusal),
+}
+
+impl Ended {
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Ended::Ok => Status::Ok,
+            Ended::Default(_) => Status::Default,
+            Ended::Failed(_) => Status::Error,
+            Ended::Refused(_) => Status::Refused,
+        }
+    }
+
+    /// Why there is no answer of the model; empty if there is one.
+    pub(crate) fn reason(&self) -> Cow<'_, str> {
+        match self {
+            Ended::Ok => "".into(),
+            Ended::Default(reason) => reason.as_str().into(),
+            Ended::Failed(reason) => reason.into(),
+            Ended::Refused(refusal) => refusal.to_string().into(),
+        }
+    }
+}
+
+/// What a query's client is told.
+#[derive(Clone, Debug)]
 pub(crate) struct Outcome<'a> {
-    pub(crate) status: Status,
-    pub(crate) reason: &'a str,
+    pub(crate) ended: Ended,
     pub(crate) output_type: DataType,
     pub(crate) output: &'a [u8],
     pub(crate) timing: Timing,
+    pub(crate) passed: Passed,
+}
+
+/// When a query passed where, by the engine's clock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed {
+    pub(crate) arrived: Now,
+    /// Its batch was sent, if it came into one that was answered.
+    pub(crate) sent: Option<Now>,
+    /// What a high-performance model server says when it received the batch and when it answered.
+    pub(crate) container: Option<[u64; 2]>,
+    pub(crate) answered: Now,
+}
+
+impl Passed {
+    /// A query that came into no batch that was answered.
+    pub(crate) fn unsent(arrived: Now, answered: Now) -> Passed {
+        Passed {
+            arrived,
+            sent: None,
+            container: None,
+            answered,
+        }
+    }
+
+    /// The same by a clock that showed `started` when the engine's began.
+    fn lineage(&self, started: Duration) -> Lineage {
+        let micros = |time: Now| u64::try_from((started + time).as_micros()).unwrap_or(u64::MAX);
+        Lineage {
+            arrived: micros(self.arrived),
+            sent: self.sent.map(micros),
+            container: self.container,
+            answered: micros(self.answered),
+        }
+    }
 }
 
 impl<'a> Outcome<'a> {
     /// A query that no model answered: it gets the default output, which is text.
-    pub(crate) fn without_output(status: Status, reason: &'a str, default: &'a [u8]) -> Self {
+    pub(crate) fn without_output(ended: Ended, default: &'a [u8], passed: Passed) -> Self {
         Outcome {
-            status,
-            reason,
+            ended,
             output_type: DataType::Strings,
             output: default,
             timing: Timing::default(),
+            passed,
         }
     }
 }
@@ -44,9 +130,18 @@ impl<'a> Outcome<'a> {
 #[derive(Debug)]
 pub(crate) struct Clients {
     session: u64,
+    /// Of clients that do not say theirs.
+    dialect: Dialect,
+    /// What time it was when the engine's clock started, since the Unix epoch. Later corrections are not followed.
+    started: Duration,
     next_id: u32,
     clients: HashMap<u32, Client>,
     out: Vec<Frame>,
+    http: Answers,
+    /// Answers for the HTTP threads, handed over together.
+    answered: Vec<Answered>,
+    /// Tickets of queries over HTTP whose asker waits.
+    asked: HashSet<u64>,
     complaints: Complaints,
 }
 
@@ -57,14 +152,26 @@ struct Client {
 }
 
 impl Clients {
-    pub(crate) fn new(session: u64) -> Clients {
+    /// Call it when the engine's clock starts. Clients that do not say what they speak, speak `dialect`.
+    pub(crate) fn new(session: u64, dialect: Dialect, http: Answers) -> Clients {
+        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Clients {
             session,
+            dialect,
+            started: started.unwrap_or_default(),
             next_id: rand::random(),
             clients: HashMap::new(),
             out: Vec::new(),
+            http,
+            answered: Vec::new(),
+            asked: HashSet::new(),
             complaints: Complaints::default(),
         }
+    }
+
+    /// What time it was when the engine's clock started, since the Unix epoch.
+    pub(crate) fn started(&self) -> Duration {
+        self.started
     }
 
     /// A client wants an id. `message` starts with its routing identity.
@@ -73,7 +180,7 @@ impl Clients {
             return;
         };
         let dialect = match decode_connect(frames) {
-            Ok(dialect) => dialect,
+            Ok(asked) => asked.unwrap_or(self.dialect),
             Err(error) => return self.complain(&error),
         };
         let connected = Connected {
@@ -90,49 +197,77 @@ impl Clients {
         }
     }
 
-    /// Sends the answer. A client that is gone, or does not read, loses it: nobody else waits for it.
+    /// Answers a query. A client that is gone, or does not read, loses its answer: nobody else waits for it.
     pub(crate) fn answer(
         &mut self,
         socket: &mut zmq::Socket,
         pending: &Pending,
         outcome: &Outcome<'_>,
     ) {
-        let Some(client) = self.clients.get(&pending.client) else {
+        let (client, request) = match pending.origin {
+            Origin::Zmq { client, request } => (client, request),
+            Origin::Http(ticket) => {
+                if self.asked.remove(&ticket) {
+                    self.answered.push(Answered::new(ticket, outcome));
+                }
+                return;
+            }
+        };
+        let Some(known) = self.clients.get(&client) else {
             return self.complain(&"an answer to a client that is gone");
         };
+        let unanswerable = matches!(outcome.ended, Ended::Refused(Refusal::UnknownApp));
+        if unanswerable && known.dialect != Dialect::Native {
+            // There is no application, so no default output: Clipper's clients get nothing, as from Clipper.
+            return self.complain(&outcome.ended.reason());
+        }
+        let reason = outcome.ended.reason();
         let answer = Answer {
             session: self.session,
-            request_id: pending.request,
-            status: outcome.status,
-            reason: outcome.reason,
+            request_id: request,
+            status: outcome.ended.status(),
+            reason: &reason,
             output_type: outcome.output_type,
             output: outcome.output,
             timing: outcome.timing,
+            lineage: match known.dialect {
+                Dialect::HighPerf => outcome.passed.lineage(self.started),
+                Dialect::V2017 | Dialect::Native => Lineage::default(),
+            },
         };
-        self.out.push(client.identity.clone());
-        answer.encode(client.dialect, &mut self.out);
+        self.out.push(known.identity.clone());
+        answer.encode(known.dialect, &mut self.out);
         if let Err(error) = send(socket, &mut self.out) {
             if error == zmq::Error::EHOSTUNREACH {
-                self.clients.remove(&pending.client);
+                self.clients.remove(&client);
             }
             self.complain(&"an answer to a client that is gone or does not read");
         }
     }
 
-    /// There is no application, so no default output: Clipper's clients get nothing, as from Clipper.
-    pub(crate) fn refuse_unknown_app(
-        &mut self,
-        socket: &mut zmq::Socket,
-        pending: &Pending,
-        reason: &str,
-    ) {
-        let native = |client: &Client| client.dialect == Dialect::Native;
-        if self.clients.get(&pending.client).is_some_and(native) {
-            let outcome = Outcome::without_output(Status::Refused, reason, &[]);
-            self.answer(socket, pending, &outcome);
-        } else {
-            self.complain(&reason);
+    /// Hands the answers to queries over HTTP over: one wake-up for all of them.
+    pub(crate) fn flush(&mut self) {
+        if !self.answered.is_empty() {
+            self.http.hand_over(std::mem::take(&mut self.answered));
         }
+    }
+
+    /// Whether anybody waits for the answer.
+    pub(crate) fn waits(&self, pending: &Pending) -> bool {
+        match pending.origin {
+            Origin::Zmq { client, .. } => self.clients.contains_key(&client),
+            Origin::Http(ticket) => self.asked.contains(&ticket),
+        }
+    }
+
+    /// A query came over HTTP.
+    pub(crate) fn on_asked(&mut self, ticket: u64) {
+        self.asked.insert(ticket);
+    }
+
+    /// Whoever asked the query with this ticket is gone.
+    pub(crate) fn on_gone(&mut self, ticket: u64) {
+        self.asked.remove(&ticket);
     }
 
     /// Logs what was dropped, at most once a second.

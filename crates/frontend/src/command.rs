@@ -1,6 +1,13 @@
 //! The queue of commands from the HTTP threads to the engine.
 
-use std::sync::mpsc::Sender;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::Sender,
+    },
+    time::Duration,
+};
 
 use model::DataType;
 use scheduler::{App, ModelVersion};
@@ -8,38 +15,96 @@ use tokio::sync::oneshot;
 use transport::Wake;
 use wire::admin;
 
+use crate::{directory::Directory, metrics::Snapshot, replicas::Newcomer};
+
 /// What other threads may ask of the engine.
 #[derive(Debug)]
 pub(crate) enum Command {
+    Query(Asked),
+    /// Whoever asked the query with this ticket is gone.
+    Forget(u64),
     SetApp(App),
+    RemoveApp(String),
     Link {
         app: String,
         model: String,
     },
+    /// Takes an application's link back.
+    Unlink(String),
+    /// Forgets a model version; its replicas leave.
+    RemoveModel(ModelVersion),
     SetModel(ModelVersion, DataType, Option<usize>),
     SetCurrentVersion(ModelVersion),
+    /// A model server that wanted to join may, with this number.
+    Admit(Newcomer, u32),
     /// Answer when all commands before this one have been carried out.
     Sync(oneshot::Sender<()>),
-    Metrics(oneshot::Sender<serde_json::Value>),
+    Metrics(oneshot::Sender<Box<Snapshot>>),
     Replicas(oneshot::Sender<Vec<admin::Replica>>),
 }
+
+/// A query that came over HTTP.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// Names it in its answer.
+    pub(crate) ticket: u64,
+    pub(crate) app: String,
+    /// The model version that it wants, if that is not the current one.
+    pub(crate) version: Option<String>,
+    pub(crate) input_type: DataType,
+    /// How long it may take, if that is not the application's objective.
+    pub(crate) within: Option<Duration>,
+    pub(crate) input: Vec<u8>,
+}
+
+/// So many queries wake the engine, whatever the thread that sends them has to do besides.
+const AT_ONCE: usize = 16;
 
 /// The other threads' end of the command queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     commands: Sender<Command>,
     wake: Wake,
+    /// Queries of which the engine may not know.
+    held: Arc<AtomicUsize>,
+    directory: Arc<Directory>,
 }
 
 impl Handle {
     pub(crate) fn new(commands: Sender<Command>, wake: Wake) -> Handle {
-        Handle { commands, wake }
+        Handle {
+            commands,
+            wake,
+            held: Arc::default(),
+            directory: Arc::default(),
+        }
+    }
+
+    /// What the engine has been told of applications and models.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.directory
     }
 
     pub(crate) fn send(&self, command: Command) {
+        self.directory.note(&command);
         // Without an engine the process is about to end.
         let _ = self.commands.send(command);
         self.wake.wake();
+    }
+
+    /// Sends a query; the engine is woken for several together, by [`Handle::flush`] at the latest.
+    pub(crate) fn send_query(&self, asked: Asked) {
+        let _ = self.commands.send(Command::Query(asked));
+        if self.held.fetch_add(1, Ordering::AcqRel) + 1 >= AT_ONCE {
+            self.flush();
+        }
+    }
+
+    /// Wakes the engine for the queries that it may not know of: to be called before a thread waits.
+    pub(crate) fn flush(&self) {
+        if self.held.swap(0, Ordering::AcqRel) > 0 {
+            self.wake.wake();
+        }
     }
 
     /// Asks for something that the engine answers; `None` once it has stopped.
@@ -50,5 +115,15 @@ impl Handle {
         let (answer, answered) = oneshot::channel();
         self.send(command(answer));
         answered.await.ok()
+    }
+
+    /// The same for a thread that may wait.
+    pub(crate) fn ask_and_wait<T>(
+        &self,
+        command: impl FnOnce(oneshot::Sender<T>) -> Command,
+    ) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.send(command(answer));
+        answered.blocking_recv().ok()
     }
 }

@@ -1,23 +1,35 @@
 //! The query frontend: clients' queries in, batches to model servers, answers back.
 //!
+//! | port, by default | flag                           | who comes there                                                    |
+//! |------------------|--------------------------------|--------------------------------------------------------------------|
+//! | 1337, 1338       | `--query_port`, `--admin_port` | HTTP: queries and metrics; administration                          |
+//! | 4455, 4456       | `--send_port`, `--recv_port`   | ZeroMQ clients of three dialects: `--client_protocol`, or they say |
+//! | 7000             | `--rpc_service_port`           | model servers of RPC version 3 and 4                               |
+//! | 7002             | `--rpc_2017_port`              | model servers of Clipper's generation of 2017                      |
+//! | 7010, 7011       | `--rpc_send_port`, `--rpc_recv_port` | model servers of Clipper's high-performance generation       |
+//!
 //! [`Frontend::start`] binds every port, then starts two threads: the engine, which owns the ZeroMQ sockets and the
 //! scheduler, and the HTTP servers. Commands go from the second to the first through one queue with one wake-up.
 
-mod admin;
+mod cache;
 mod clients;
 mod command;
+mod directory;
+mod doors;
 mod engine;
+mod http;
 mod metrics;
 mod replicas;
 mod settings;
 mod sockets;
 mod state;
+mod traces;
 
 use std::{
     io::Write,
     net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs},
     os::unix::net::UnixStream,
-    sync::{Arc, Mutex, mpsc},
+    sync::mpsc,
     thread::{self, JoinHandle},
 };
 
@@ -25,13 +37,13 @@ use anyhow::Context;
 use serde::Serialize;
 use transport::Wake;
 
-pub use settings::{Ports, Settings};
+pub use settings::{ClientProtocol, Ports, Settings};
 
-use admin::Http;
 use command::Handle;
 use engine::Engine;
+use http::{Answers, Http};
 use sockets::Sockets;
-use state::Registry;
+use state::State;
 
 /// A running query frontend. Dropping it stops it.
 #[derive(Debug)]
@@ -40,6 +52,7 @@ pub struct Frontend {
     stop: UnixStream,
     engine: Option<JoinHandle<anyhow::Result<()>>>,
     _http: Http,
+    _state: State,
 }
 
 /// The ports that are bound.
@@ -49,8 +62,14 @@ pub struct Bound {
     pub query_port: u16,
     /// Admin REST, 1338.
     pub admin_port: u16,
-    /// Model servers, 7000.
+    /// Model servers of RPC version 3 and 4, 7000.
     pub rpc_service_port: u16,
+    /// Model servers of Clipper's generation of 2017, 7002.
+    pub rpc_2017_port: u16,
+    /// Where model servers of Clipper's high-performance generation register and get their batches, 7010.
+    pub rpc_send_port: u16,
+    /// Where they answer, 7011.
+    pub rpc_recv_port: u16,
     /// Where ZeroMQ clients connect and get their answers, 4455.
     pub send_port: u16,
     /// Where they send requests, 4456.
@@ -63,10 +82,6 @@ impl Frontend {
     /// # Errors
     /// If a port is in use or the state file cannot be read: says which, and what to do.
     pub fn start(settings: &Settings) -> anyhow::Result<Frontend> {
-        let registry = match &settings.state {
-            Some(file) => Registry::open(file)?,
-            None => Registry::default(),
-        };
         let address = address(&settings.bind)?;
         let listen = |port, flag| listen(address, port, flag);
         let query = listen(settings.ports.query, "--query_port")?;
@@ -76,26 +91,33 @@ impl Frontend {
             query_port: query.local_addr()?.port(),
             admin_port: admin.local_addr()?.port(),
             rpc_service_port: zmq_ports.rpc_service,
+            rpc_2017_port: zmq_ports.rpc_2017,
+            rpc_send_port: zmq_ports.rpc_send,
+            rpc_recv_port: zmq_ports.rpc_recv,
             send_port: zmq_ports.send,
             recv_port: zmq_ports.recv,
         };
+        let state = state::open(settings, ports.rpc_service_port)?;
         let (commands, to_do) = mpsc::channel();
         let wake = Wake::new()?;
         let (stop, told) = UnixStream::pair()?;
         let handle = Handle::new(commands, wake.clone());
-        for command in registry.commands() {
-            handle.send(command);
-        }
-        let engine = Engine::new(sockets, to_do, wake)?;
+        let (answers, answered) = Answers::channel();
+        let roster = state.roster();
+        let state = state.start(handle.clone())?;
+        let engine = Engine::new(sockets, (to_do, wake), answers, settings)?;
+        let engine = engine.with_roster(roster);
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;
-        let http = admin::start(query, admin, Arc::new(Mutex::new(registry)), handle)?;
+        let doors = (query, admin);
+        let http = http::start(doors, (state.handle(), handle), answered, &settings.http)?;
         Ok(Frontend {
             ports,
             stop,
             engine: Some(engine),
             _http: http,
+            _state: state,
         })
     }
 

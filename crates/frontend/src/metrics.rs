@@ -1,93 +1,176 @@
-//! What the engine counts, and Clipper's JSON of it: every leaf is a string.
+//! What the engine counts, without locks and atomics; the HTTP threads get a copy of it to tell.
+
+mod clipper;
+mod meter;
+mod prometheus;
 
 use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::Histogram;
-use scheduler::{ModelVersion, Now};
-use serde_json::{Map, Value, json};
+use scheduler::{Load, ModelVersion, Now, Refusal};
+use wire::rpc::Times;
 
-/// The engine's own: no locks, no atomics.
-#[derive(Debug, Default)]
+use crate::clients::Ended;
+use meter::Meter;
+
+/// Where a query's time goes: in the queue, from there until its batch's response, and in the model server before, during
+/// and after the prediction.
+const STAGES: [&str; 5] = ["queued", "away", "waited", "predicting", "replying"];
+
+/// The engine's own.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
     predictions: Meter,
+    /// Queries whose clients were gone before they were computed.
+    abandoned: u64,
+    /// Queries for no application, or no version of its model.
+    unknown: u64,
     apps: BTreeMap<String, AppMetrics>,
     models: BTreeMap<ModelVersion, ModelMetrics>,
 }
 
+/// The metrics at a moment, and what waits then.
 #[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) metrics: Metrics,
+    pub(crate) now: Now,
+    pub(crate) loads: Vec<(ModelVersion, Load)>,
+}
+
+/// A batch that was answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Batch {
+    /// In queries.
+    pub(crate) size: usize,
+    /// From when it was sent until its response.
+    pub(crate) away: Duration,
+    /// What the replica did when, if it told.
+    pub(crate) times: Option<Times>,
+}
+
+#[derive(Clone, Debug)]
 struct AppMetrics {
     latency: Histogram<u64>,
     answers: Meter,
-    defaults: u64,
+    /// By status, and reason if that is not the model's answer.
+    ended: BTreeMap<(&'static str, &'static str), u64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ModelMetrics {
     latency: Histogram<u64>,
     batch_size: Histogram<u64>,
     predictions: Meter,
+    queued: Histogram<u64>,
+    /// The stages after the queue.
+    away: [Histogram<u64>; 4],
+    cache_lookups: u64,
+    cache_hits: u64,
+}
+
+impl Snapshot {
+    /// Clipper's JSON.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        clipper::report(self)
+    }
+
+    /// The text that Prometheus reads (OpenMetrics 1.0).
+    pub(crate) fn into_text(self) -> String {
+        prometheus::text(self)
+    }
 }
 
 impl Metrics {
-    /// A batch was answered after `latency`, not counting the time that it lay ready at the replica.
-    pub(crate) fn batch(&mut self, model: &ModelVersion, size: usize, latency: Duration, now: Now) {
-        if !self.models.contains_key(model) {
-            self.models.insert(model.clone(), ModelMetrics::new(now));
+    /// A batch was answered; its queries had been `queued` so long.
+    pub(crate) fn batch(
+        &mut self,
+        model: &ModelVersion,
+        batch: Batch,
+        queued: impl Iterator<Item = Duration>,
+        now: Now,
+    ) {
+        let Batch { size, away, times } = batch;
+        let size = size as u64;
+        self.predictions.mark(size, now);
+        let metrics = self.model(model, now);
+        metrics.predictions.mark(size, now);
+        record(&mut metrics.batch_size, size, 1);
+        for queued in queued {
+            record(&mut metrics.queued, micros(queued), 1);
         }
-        if let Some(metrics) = self.models.get_mut(model) {
-            let size = size as u64;
-            record(&mut metrics.latency, micros(latency), size);
-            record(&mut metrics.batch_size, size, 1);
-            metrics.predictions.mark(size, now);
-            self.predictions.mark(size, now);
+        let away = micros(away);
+        let times = times.map(|times| {
+            [
+                times.begun.saturating_sub(times.received),
+                times.ended.saturating_sub(times.begun),
+                times.sent.saturating_sub(times.ended),
+            ]
+        });
+        // Not counting the time that it lay ready at the replica.
+        let lay = times.map_or(0, |[waited, ..]| waited);
+        record(&mut metrics.latency, away.saturating_sub(lay), size);
+        let stages = std::iter::once(away).chain(times.into_iter().flatten());
+        for (histogram, micros) in metrics.away.iter_mut().zip(stages) {
+            record(histogram, micros, size);
         }
     }
 
     /// A query was answered after `latency`.
-    pub(crate) fn query(&mut self, app: &str, latency: Duration, default: bool, now: Now) {
-        if !self.apps.contains_key(app) {
-            self.apps.insert(app.to_owned(), AppMetrics::new(now));
-        }
-        if let Some(metrics) = self.apps.get_mut(app) {
-            record(&mut metrics.latency, micros(latency), 1);
-            metrics.answers.mark(1, now);
-            metrics.defaults += u64::from(default);
+    pub(crate) fn query(&mut self, app: &str, latency: Duration, ended: &Ended, now: Now) {
+        let metrics = self.app(app, now);
+        record(&mut metrics.latency, micros(latency), 1);
+        metrics.answers.mark(1, now);
+        *metrics.ended.entry(labels(ended)).or_default() += 1;
+    }
+
+    /// A query was not taken.
+    pub(crate) fn refused(&mut self, refusal: &Refusal, now: Now) {
+        match refusal {
+            Refusal::InputType { app, .. } | Refusal::Overloaded { app, .. } => {
+                let labels = refusal_labels(refusal);
+                *self.app(&app.name, now).ended.entry(labels).or_default() += 1;
+            }
+            Refusal::UnknownApp | Refusal::UnknownVersion(_) => self.unknown += 1,
         }
     }
 
-    /// The report of `GET /metrics`.
-    pub(crate) fn to_json(&self, now: Now) -> Value {
-        let mut report = Report::default();
-        let all = "internal:aggregate_num_predictions";
-        report.counter(all.into(), self.predictions.count);
-        let all = "internal:aggregate_model_throughput";
-        report.meter(all.into(), &self.predictions, now);
-        for (name, app) in &self.apps {
-            let name = format!("app:{name}");
-            report.counter(format!("{name}:num_predictions"), app.answers.count);
-            let ratio = app.defaults as f64 / app.answers.count as f64;
-            report.ratio(format!("{name}:default_prediction_ratio"), ratio);
-            report.meter(format!("{name}:prediction_throughput"), &app.answers, now);
-            report.histogram(
-                format!("{name}:prediction_latency"),
-                "microseconds",
-                &app.latency,
-            );
+    /// A query was looked up in the cache.
+    pub(crate) fn looked_up(&mut self, model: &ModelVersion, found: bool, now: Now) {
+        let metrics = self.model(model, now);
+        metrics.cache_lookups += 1;
+        metrics.cache_hits += u64::from(found);
+    }
+
+    /// A query's client was gone before it was computed.
+    pub(crate) fn abandoned(&mut self) {
+        self.abandoned += 1;
+    }
+
+    /// There is such an application, whether it is asked or not.
+    pub(crate) fn add_app(&mut self, app: &str, now: Now) {
+        self.app(app, now);
+    }
+
+    pub(crate) fn remove_app(&mut self, app: &str) {
+        self.apps.remove(app);
+    }
+
+    pub(crate) fn remove_model(&mut self, model: &ModelVersion) {
+        self.models.remove(model);
+    }
+
+    fn app(&mut self, app: &str, now: Now) -> &mut AppMetrics {
+        if !self.apps.contains_key(app) {
+            self.apps.insert(app.to_owned(), AppMetrics::new(now));
         }
-        for (model, metrics) in &self.models {
-            let name = format!("model:{model}");
-            let predictions = &metrics.predictions;
-            report.counter(format!("{name}:num_predictions"), predictions.count);
-            report.meter(format!("{name}:prediction_throughput"), predictions, now);
-            let latency = &metrics.latency;
-            report.histogram(
-                format!("{name}:prediction_latency"),
-                "microseconds",
-                latency,
-            );
-            report.histogram(format!("{name}:batch_size"), "queries", &metrics.batch_size);
+        self.apps.get_mut(app).expect("it has just been added")
+    }
+
+    fn model(&mut self, model: &ModelVersion, now: Now) -> &mut ModelMetrics {
+        if !self.models.contains_key(model) {
+            self.models.insert(model.clone(), ModelMetrics::new(now));
         }
-        report.into_json()
+        self.models.get_mut(model).expect("it has just been added")
     }
 }
 
@@ -96,8 +179,15 @@ impl AppMetrics {
         AppMetrics {
             latency: histogram(),
             answers: Meter::new(now),
-            defaults: 0,
+            ended: BTreeMap::new(),
         }
+    }
+
+    /// Queries that got the default output.
+    fn defaults(&self) -> u64 {
+        let counts = self.ended.iter();
+        let defaults = counts.filter(|((status, _), _)| matches!(*status, "default" | "error"));
+        defaults.map(|(_, count)| count).sum()
     }
 }
 
@@ -107,8 +197,37 @@ impl ModelMetrics {
             latency: histogram(),
             batch_size: histogram(),
             predictions: Meter::new(now),
+            queued: histogram(),
+            away: std::array::from_fn(|_| histogram()),
+            cache_lookups: 0,
+            cache_hits: 0,
         }
     }
+
+    /// In the order of [`STAGES`].
+    fn stages(&self) -> impl Iterator<Item = &Histogram<u64>> {
+        std::iter::once(&self.queued).chain(&self.away)
+    }
+}
+
+/// Status and reason, of which there are few: what a model says when it fails is no label.
+fn labels(ended: &Ended) -> (&'static str, &'static str) {
+    match ended {
+        Ended::Ok => ("ok", ""),
+        Ended::Default(reason) => ("default", reason.as_str()),
+        Ended::Failed(_) => ("error", "model failed"),
+        Ended::Refused(refusal) => refusal_labels(refusal),
+    }
+}
+
+fn refusal_labels(refusal: &Refusal) -> (&'static str, &'static str) {
+    let reason = match refusal {
+        Refusal::UnknownApp => "unknown application",
+        Refusal::InputType { .. } => "input type",
+        Refusal::UnknownVersion(_) => "unknown version",
+        Refusal::Overloaded { .. } => "overloaded",
+    };
+    ("refused", reason)
 }
 
 /// To three digits, growing with what is recorded.
@@ -124,171 +243,4 @@ fn record(histogram: &mut Histogram<u64>, value: u64, count: u64) {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Counts events, and averages their rate over the last 1, 5 and 15 minutes with decaying weight, in steps of 5 s.
-#[derive(Clone, Copy, Debug, Default)]
-struct Meter {
-    started: Now,
-    count: u64,
-    ticked: Now,
-    count_at_tick: u64,
-    /// Events per second; `None` before the first tick.
-    rates: Option<[f64; 3]>,
-}
-
-impl Meter {
-    const TICK: Duration = Duration::from_secs(5);
-    const MINUTES: [f64; 3] = [1.0, 5.0, 15.0];
-
-    fn new(now: Now) -> Meter {
-        Meter {
-            started: now,
-            ticked: now,
-            ..Meter::default()
-        }
-    }
-
-    fn mark(&mut self, count: u64, now: Now) {
-        self.tick(now);
-        self.count += count;
-    }
-
-    /// Catches up with the time: the first step holds what was counted, those after it nothing.
-    fn tick(&mut self, now: Now) {
-        let since = now.saturating_sub(self.ticked);
-        let steps = u32::try_from(since.as_secs() / Meter::TICK.as_secs()).unwrap_or(u32::MAX);
-        if steps == 0 {
-            return;
-        }
-        let new = (self.count - self.count_at_tick) as f64 / Meter::TICK.as_secs_f64();
-        let old = self.rates;
-        self.rates = Some(std::array::from_fn(|index| {
-            let step = -Meter::TICK.as_secs_f64() / 60.0 / Meter::MINUTES[index];
-            let first = old.map_or(new, |old| new + (old[index] - new) * step.exp());
-            first * (step * f64::from(steps - 1)).exp()
-        }));
-        self.count_at_tick = self.count;
-        self.ticked = self.ticked.saturating_add(Meter::TICK * steps);
-    }
-
-    /// Events per second since it was started.
-    fn mean(&self, now: Now) -> f64 {
-        self.count as f64 / now.saturating_sub(self.started).as_secs_f64()
-    }
-}
-
-/// Clipper's report: one list per kind, each element an object with one key.
-#[derive(Default)]
-struct Report {
-    counters: Vec<Value>,
-    ratios: Vec<Value>,
-    meters: Vec<Value>,
-    histograms: Vec<Value>,
-}
-
-impl Report {
-    fn counter(&mut self, name: String, count: u64) {
-        self.counters
-            .push(json!({ name: { "count": count.to_string() } }));
-    }
-
-    fn ratio(&mut self, name: String, ratio: f64) {
-        self.ratios
-            .push(json!({ name: { "ratio": ratio.to_string() } }));
-    }
-
-    fn meter(&mut self, name: String, meter: &Meter, now: Now) {
-        let mut caught_up = *meter;
-        caught_up.tick(now);
-        let [one, five, fifteen] = caught_up.rates.unwrap_or([-1.0; 3]).map(|r| r.to_string());
-        self.meters.push(json!({ name: {
-            "unit": "events per second",
-            "rate": meter.mean(now).to_string(),
-            "rate_1min": one,
-            "rate_5min": five,
-            "rate_15min": fifteen,
-        } }));
-    }
-
-    fn histogram(&mut self, name: String, unit: &str, histogram: &Histogram<u64>) {
-        self.histograms.push(json!({ name: {
-            "unit": unit,
-            "size": histogram.len().to_string(),
-            "min": histogram.min().to_string(),
-            "max": histogram.max().to_string(),
-            "mean": histogram.mean().to_string(),
-            "std_dev": histogram.stdev().to_string(),
-            "p50": histogram.value_at_quantile(0.50).to_string(),
-            "p95": histogram.value_at_quantile(0.95).to_string(),
-            "p99": histogram.value_at_quantile(0.99).to_string(),
-        } }));
-    }
-
-    /// A kind without a metric is absent.
-    fn into_json(self) -> Value {
-        let kinds = [
-            ("counters", self.counters),
-            ("ratio_counters", self.ratios),
-            ("meters", self.meters),
-            ("histograms", self.histograms),
-        ];
-        let kinds = kinds.into_iter().filter(|(_, metrics)| !metrics.is_empty());
-        let report: Map<String, Value> = kinds
-            .map(|(kind, metrics)| (kind.to_owned(), Value::Array(metrics)))
-            .collect();
-        Value::Object(report)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_report_has_clippers_shape_with_strings_for_numbers() {
-        let model = ModelVersion {
-            name: "noop".into(),
-            version: "1".into(),
-        };
-        let mut metrics = Metrics::default();
-        let at = Duration::from_secs(1);
-        metrics.batch(&model, 3, Duration::from_micros(50), at);
-        for default in [false, false, true] {
-            metrics.query("a", Duration::from_micros(70), default, at);
-        }
-        let report = metrics.to_json(Duration::from_secs(2));
-        let find = |kind: &str, name: &str, leaf: &str| {
-            let list = report[kind].as_array().unwrap();
-            let found = list.iter().find_map(|entry| entry.get(name)).unwrap();
-            found[leaf].as_str().unwrap().to_owned()
-        };
-        assert_eq!(find("counters", "app:a:num_predictions", "count"), "3");
-        assert_eq!(find("histograms", "model:noop:1:batch_size", "p99"), "3");
-        assert_eq!(find("histograms", "app:a:prediction_latency", "p50"), "70");
-        assert_eq!(find("meters", "app:a:prediction_throughput", "rate"), "3");
-        assert_eq!(
-            find("meters", "app:a:prediction_throughput", "rate_1min"),
-            "-1"
-        );
-        let ratio = find("ratio_counters", "app:a:default_prediction_ratio", "ratio");
-        assert!(ratio.starts_with("0.333"), "{ratio}");
-    }
-
-    #[test]
-    fn a_meter_starts_with_the_first_rate_and_decays_without_events() {
-        let mut meter = Meter::default();
-        meter.mark(50, Duration::from_secs(1));
-        meter.tick(Duration::from_secs(5));
-        assert_eq!(meter.rates, Some([10.0; 3]));
-        meter.tick(Duration::from_secs(65));
-        let [one, five, fifteen] = meter.rates.unwrap();
-        let mut stepwise = Meter::default();
-        stepwise.mark(50, Duration::from_secs(1));
-        (1..=13).for_each(|step| stepwise.tick(Meter::TICK * step));
-        let [slow, ..] = stepwise.rates.unwrap();
-        assert!((one - slow).abs() < 1e-9, "{one} {slow}");
-        assert!((one - 10.0 * (-1.0_f64).exp()).abs() < 1e-9, "{one}");
-        assert!(one < five && five < fifteen && fifteen < 10.0);
-    }
 }

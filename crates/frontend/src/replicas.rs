@@ -1,14 +1,23 @@
-//! Model servers: registration, heartbeats, and who is gone.
+//! Model servers of every dialect: registration, heartbeats, and who is gone.
+//!
+//! How it is learnt that one is gone:
+//!
+//! - version 4: a probe every 100 ms finds no connection, or nothing is heard for 5 s;
+//! - version 3 and 2017: a probe every 8 s finds no connection, or nothing is heard for 30 s and no batch is owed;
+//! - high-performance: there are no heartbeats, so silence means nothing, and whatever is sent is a batch. It is learnt
+//!   when the next batch finds no connection; the batch that it had at its end is given up as one that hangs.
 
 use std::{collections::HashMap, time::Duration};
 
 use model::DataType;
 use scheduler::{Joining, Left, ModelVersion, Now, ReplicaKey, Scheduler};
-use transport::{Frame, send};
+use transport::Frame;
 use wire::{
-    admin,
+    Frame as _, admin,
     rpc::{FromFrontend, Metadata, NewContainer, Registered, Version},
 };
+
+use crate::doors::{Doors, Port};
 
 /// How often a version-4 model server must say that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -16,14 +25,14 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// How often to try whether a model server is still connected: sending is the only way to learn it.
 const PROBE: Duration = Duration::from_millis(100);
 
-/// The same for version 3. Clipper's containers send a heartbeat after 5 s without a message: probing any sooner would keep
+/// The same for version 3 and 2017. Clipper's containers send a heartbeat after 5 s without a message: probing any sooner would keep
 /// them from it, and they would seem dead.
 const PROBE_V3: Duration = Duration::from_secs(8);
 
 /// A model server that has said nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(5);
 
-/// The same for version 3, as long as in Clipper's frontend; but one that owes a batch is silent because it predicts.
+/// The same for version 3 and 2017, as long as in Clipper's frontend; but one that owes a batch is silent because it predicts.
 const SILENCE_V3: Duration = Duration::from_secs(30);
 
 /// A look that comes so late says that this process was stopped, not that its replicas were silent.
@@ -42,13 +51,29 @@ impl Lost {
         let left = Left::Died;
         Lost { key, left, why }
     }
+
+    pub(crate) fn stopped(key: ReplicaKey, why: &'static str) -> Lost {
+        let left = Left::Stopped;
+        Lost { key, left, why }
+    }
+}
+
+/// Who sends a message. A routing identity means something only at its own port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sender<'a> {
+    pub(crate) port: Port,
+    pub(crate) identity: &'a Frame,
 }
 
 #[derive(Debug)]
 pub(crate) struct Replicas {
     session: u64,
     replicas: HashMap<ReplicaKey, Replica>,
-    keys: HashMap<Box<[u8]>, ReplicaKey>,
+    /// By the routing identity, for each port.
+    keys: [HashMap<Box<[u8]>, ReplicaKey>; Port::ALL.len()],
+    /// By the connection, in the high-performance dialect.
+    connections: HashMap<u32, ReplicaKey>,
+    next_connection: u32,
     next_id: HashMap<ModelVersion, u32>,
     next_look: Now,
     out: Vec<Frame>,
@@ -59,8 +84,10 @@ pub(crate) struct Replica {
     pub(crate) identity: Frame,
     pub(crate) version: Version,
     pub(crate) input_type: DataType,
-    model: ModelVersion,
-    replica_id: u32,
+    pub(crate) model: ModelVersion,
+    pub(crate) replica_id: u32,
+    /// Its responses name it; only in the high-performance dialect.
+    connection: Option<u32>,
     metadata: Option<Metadata>,
     last_heard: Now,
     last_probe: Now,
@@ -69,12 +96,22 @@ pub(crate) struct Replica {
     queries: u64,
 }
 
+/// A model server that wants to be a replica.
+#[derive(Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) port: Port,
+    pub(crate) identity: Vec<u8>,
+    pub(crate) new: Box<NewContainer>,
+}
+
 impl Replicas {
     pub(crate) fn new(session: u64) -> Replicas {
         Replicas {
             session,
             replicas: HashMap::new(),
-            keys: HashMap::new(),
+            keys: Default::default(),
+            connections: HashMap::new(),
+            next_connection: rand::random(),
             next_id: HashMap::new(),
             next_look: Now::ZERO,
             out: Vec::new(),
@@ -88,10 +125,23 @@ impl Replicas {
         Some(replica)
     }
 
-    /// Something came from this identity. Answers the version to read it by, and the replica if it has registered.
-    pub(crate) fn heard(&mut self, identity: &Frame, now: Now) -> (Version, Option<ReplicaKey>) {
-        let Some(key) = self.keys.get(identity.as_ref()).copied() else {
-            return (Version::V4, None);
+    /// Whether anybody is registered at a port.
+    pub(crate) fn are_at(&self, port: Port) -> bool {
+        match port {
+            Port::RpcRecv => !self.connections.is_empty(),
+            _ => !self.keys[port as usize].is_empty(),
+        }
+    }
+
+    fn key(&self, sender: Sender<'_>) -> Option<ReplicaKey> {
+        let keys = &self.keys[sender.port as usize];
+        keys.get(sender.identity.as_ref()).copied()
+    }
+
+    /// Something came. Answers the version to read it by, and the replica if it has registered.
+    pub(crate) fn heard(&mut self, sender: Sender<'_>, now: Now) -> (Version, Option<ReplicaKey>) {
+        let Some(key) = self.key(sender) else {
+            return (sender.port.version(), None);
         };
         let replica = self.replicas.get_mut(&key);
         let replica = replica.expect("every identity has its replica");
@@ -99,30 +149,51 @@ impl Replicas {
         (replica.version, Some(key))
     }
 
+    /// The high-performance replica with this connection.
+    pub(crate) fn connected(&self, connection: u32) -> Option<ReplicaKey> {
+        self.connections.get(&connection).copied()
+    }
+
     /// Answers a heartbeat: lives, or asks an unknown model server to register.
-    pub(crate) fn beat_back(&mut self, socket: &mut zmq::Socket, identity: &Frame, now: Now) {
-        let replica = self.keys.get(identity.as_ref());
-        let replica = replica.and_then(|key| self.replicas.get_mut(key));
+    pub(crate) fn beat_back(&mut self, doors: &mut Doors, sender: Sender<'_>, now: Now) {
+        let replica = self.key(sender);
+        let replica = replica.and_then(|key| self.replicas.get_mut(&key));
         let (message, version) = match replica {
             Some(replica) => {
                 replica.last_probe = now;
                 (FromFrontend::KeepAlive, replica.version)
             }
-            // Either version understands version 3's.
-            None => (FromFrontend::MetadataWanted, Version::V3),
+            // Version 4 understands version 3's.
+            None if sender.port == Port::Rpc => (FromFrontend::MetadataWanted, Version::V3),
+            None => (FromFrontend::MetadataWanted, sender.port.version()),
         };
-        self.say(socket, identity, version, &message);
+        self.say(doors, sender.identity, version, &message);
     }
 
-    /// Takes a registration, or says why not.
+    /// Takes a registration, and answers the version that is spoken and the reply to it.
     pub(crate) fn register<P>(
         &mut self,
         scheduler: &mut Scheduler<P>,
-        identity: &Frame,
+        sender: Sender<'_>,
         new: NewContainer,
         now: Now,
-    ) -> Result<Registered, String> {
-        let version = new.rpc_version();
+    ) -> (Version, Result<FromFrontend<'static, Frame>, String>) {
+        let version = match sender.port {
+            Port::Rpc => new.rpc_version(),
+            other => other.version(),
+        };
+        let reply = self.admit(scheduler, sender.identity, (version, new), now);
+        (version, reply)
+    }
+
+    /// Makes a model server a replica, or says why not.
+    fn admit<P>(
+        &mut self,
+        scheduler: &mut Scheduler<P>,
+        identity: &Frame,
+        (version, new): (Version, NewContainer),
+        now: Now,
+    ) -> Result<FromFrontend<'static, Frame>, String> {
         let model = ModelVersion {
             name: new.name,
             version: new.version,
@@ -144,14 +215,16 @@ impl Replicas {
         let next_id = self.next_id.entry(model.clone()).or_default();
         let replica_id = *next_id;
         *next_id += 1;
-        tracing::info!("replica {replica_id} of {model} joined");
-        self.keys.insert(identity.as_ref().into(), key);
+        tracing::info!("replica {replica_id} of {model} joined in {version}");
+        self.keys[Port::of(version) as usize].insert(identity.as_ref().into(), key);
+        let connection = (version == Version::HighPerf).then(|| self.next_connection(key));
         let replica = Replica {
             identity: identity.keep(),
             version,
             input_type: new.input_type,
             model,
             replica_id,
+            connection,
             metadata,
             last_heard: now,
             last_probe: now,
@@ -160,25 +233,35 @@ impl Replicas {
             queries: 0,
         };
         self.replicas.insert(key, replica);
-        Ok(Registered {
-            session: self.session,
-            replica_id,
-            heartbeat: HEARTBEAT,
+        Ok(match connection {
+            Some(connection) => FromFrontend::Connection(connection),
+            None => FromFrontend::Registered(Registered {
+                session: self.session,
+                replica_id,
+                heartbeat: HEARTBEAT,
+            }),
         })
     }
 
-    /// Counts an answered batch; answers the replica's number and model.
-    pub(crate) fn answered(&mut self, key: ReplicaKey, queries: usize) -> (u32, &ModelVersion) {
+    fn next_connection(&mut self, key: ReplicaKey) -> u32 {
+        let connection = self.next_connection;
+        self.next_connection = connection.wrapping_add(1);
+        self.connections.insert(connection, key);
+        connection
+    }
+
+    /// Counts an answered batch; answers the replica.
+    pub(crate) fn answered(&mut self, key: ReplicaKey, queries: usize) -> &Replica {
         let replica = self.replicas.get_mut(&key);
         let replica = replica.expect("who is heard has registered");
         replica.owes = replica.owes.saturating_sub(1);
         replica.batches += 1;
         replica.queries += queries as u64;
-        (replica.replica_id, &replica.model)
+        replica
     }
 
     /// Probes and looks for silence, when it is time to. Lists who is gone.
-    pub(crate) fn look_after(&mut self, socket: &mut zmq::Socket, now: Now) -> Vec<Lost> {
+    pub(crate) fn look_after(&mut self, doors: &mut Doors, now: Now) -> Vec<Lost> {
         let mut lost = Vec::new();
         if now < self.next_look {
             return lost;
@@ -191,8 +274,9 @@ impl Replicas {
             }
             let (probe, silence) = match replica.version {
                 Version::V4 => (PROBE, SILENCE),
-                Version::V3 if replica.owes > 0 => (PROBE_V3, Duration::MAX),
-                Version::V3 => (PROBE_V3, SILENCE_V3),
+                Version::HighPerf => (Duration::MAX, Duration::MAX),
+                Version::V3 | Version::V2017 if replica.owes > 0 => (PROBE_V3, Duration::MAX),
+                Version::V3 | Version::V2017 => (PROBE_V3, SILENCE_V3),
             };
             if now.saturating_sub(replica.last_heard) > silence {
                 lost.push(Lost::died(*key, "says nothing"));
@@ -200,7 +284,7 @@ impl Replicas {
                 replica.last_probe = now;
                 self.out.push(replica.identity.clone());
                 FromFrontend::KeepAlive.encode(replica.version, &mut self.out);
-                if send(socket, &mut self.out).is_err() {
+                if doors.send(replica.version, &mut self.out).is_err() {
                     lost.push(Lost::died(*key, "is not connected any more"));
                 }
             }
@@ -213,30 +297,49 @@ impl Replicas {
         (!self.replicas.is_empty()).then_some(self.next_look)
     }
 
-    pub(crate) fn remove(&mut self, lost: &Lost) {
-        if let Some(replica) = self.replicas.remove(&lost.key) {
+    /// Forgets a replica; answers its model and number.
+    pub(crate) fn remove(&mut self, lost: &Lost) -> Option<(ModelVersion, u32)> {
+        let replica = self.replicas.remove(&lost.key)?;
+        let (id, model) = (replica.replica_id, &replica.model);
+        tracing::warn!("replica {id} of {model} {}: gone", lost.why);
+        let keys = &mut self.keys[Port::of(replica.version) as usize];
+        keys.remove(replica.identity.as_ref());
+        if let Some(connection) = replica.connection {
+            self.connections.remove(&connection);
+        }
+        Some((replica.model, id))
+    }
+
+    /// The next replica of this model version gets this number.
+    pub(crate) fn number_next(&mut self, model: ModelVersion, replica_id: u32) {
+        self.next_id.insert(model, replica_id);
+    }
+
+    /// A replica has lost its batches, because it is far behind its own pace.
+    pub(crate) fn hung(&mut self, key: ReplicaKey) {
+        if let Some(replica) = self.replicas.get_mut(&key) {
+            replica.owes = 0;
             let (id, model) = (replica.replica_id, &replica.model);
-            tracing::warn!("replica {id} of {model} {}: gone", lost.why);
-            self.keys.remove(replica.identity.as_ref());
+            tracing::warn!("replica {id} of {model} hangs: it gets no work until it answers");
         }
     }
 
     /// Tells a replica that it is of no use here, and why.
-    pub(crate) fn refuse(&mut self, socket: &mut zmq::Socket, key: ReplicaKey, reason: &str) {
+    pub(crate) fn refuse(&mut self, doors: &mut Doors, key: ReplicaKey, reason: &str) {
         if let Some(replica) = self.replicas.get(&key) {
             let (identity, version) = (replica.identity.clone(), replica.version);
-            self.say(socket, &identity, version, &FromFrontend::Refused(reason));
+            self.say(doors, &identity, version, &FromFrontend::Refused(reason));
         }
     }
 
     /// Tells the model servers that the frontend stops, so that they look for the next one at once.
-    pub(crate) fn say_goodbye(&mut self, socket: &mut zmq::Socket) {
+    pub(crate) fn say_goodbye(&mut self, doors: &mut Doors) {
         for replica in self.replicas.values() {
             if replica.version == Version::V4 {
                 self.out.push(replica.identity.clone());
                 FromFrontend::Goodbye.encode(replica.version, &mut self.out);
                 // Whoever is gone needs no goodbye.
-                let _ = send(socket, &mut self.out);
+                let _ = doors.send(replica.version, &mut self.out);
             }
         }
     }
@@ -262,16 +365,16 @@ impl Replicas {
     /// Sends a message. If that fails, the model server is gone, which `look_after` finds out.
     pub(crate) fn say(
         &mut self,
-        socket: &mut zmq::Socket,
+        doors: &mut Doors,
         identity: &Frame,
         version: Version,
         message: &FromFrontend<'_, Frame>,
     ) {
         self.out.push(identity.clone());
         message.encode(version, &mut self.out);
-        // Version 3 has fewer messages: then nothing stands behind the identity.
+        // Clipper's dialects have fewer messages: then nothing stands behind the identity.
         if self.out.len() > 1 {
-            let _ = send(socket, &mut self.out);
+            let _ = doors.send(version, &mut self.out);
         }
         self.out.clear();
     }

@@ -1,8 +1,11 @@
 //! What the frontend is told.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
+use anyhow::Context;
 use clap::Parser;
+use scheduler::{Adaptive, Rules};
+use wire::query::Dialect;
 
 /// The Clipper-compatible query frontend: queues queries, forms batches, sends them to model servers.
 ///
@@ -17,11 +20,153 @@ pub struct Settings {
     #[command(flatten)]
     pub ports: Ports,
     /// Keep applications, models, versions and links in this file [default: in memory]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "Redis")]
     pub state: Option<PathBuf>,
+    /// Redis, where frontends can share what is registered.
+    #[command(flatten)]
+    pub redis: Redis,
+    /// What ZeroMQ clients speak that do not say it when they connect, as Clipper's do not
+    #[arg(long, value_enum, default_value_t = ClientProtocol::Of2017)]
+    pub client_protocol: ClientProtocol,
+    /// Write the spans of queries to this file, a line of OTLP's JSON each
+    #[arg(long, value_name = "FILE")]
+    pub trace_file: Option<PathBuf>,
+    /// Trace one query in so many
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub trace_every: u64,
+    /// The HTTP servers.
+    #[command(flatten)]
+    pub http: Http,
+    /// Bytes of outputs to keep, so that an input that comes again is answered without the model [default: none]
+    #[arg(
+        long,
+        default_value_t = 0,
+        hide_default_value = true,
+        value_name = "BYTES"
+    )]
+    pub prediction_cache_size: usize,
+    /// Queues and batches.
+    #[command(flatten)]
+    pub queues: Queues,
     /// End when standard input ends: for whoever starts a frontend and must leave none behind
     #[arg(long)]
     pub exit_with_stdin: bool,
+}
+
+/// How HTTP is served. The first three flags are Clipper's, and so are their defaults.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(rename_all = "snake_case")]
+pub struct Http {
+    /// Threads that serve HTTP
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub thread_pool_size: usize,
+    /// Seconds to wait on a connection for a request's header; so long a connection may be idle
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    pub timeout_request: u64,
+    /// Seconds that a request's body may take to come
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub timeout_content: u64,
+    /// MiB that a request's body may have; larger ones are refused
+    #[arg(long, default_value_t = 64, value_name = "MIB")]
+    pub max_body_mib: usize,
+}
+
+/// Where Redis listens, if it is used.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(rename_all = "snake_case")]
+pub struct Redis {
+    /// Share applications, models, versions and links with other frontends, in this Redis
+    #[arg(long = "redis", value_name = "HOST:PORT", conflicts_with_all = ["redis_ip", "redis_port"])]
+    pub host_and_port: Option<String>,
+    /// The same in Clipper's words; localhost if only the port is given
+    #[arg(long)]
+    pub redis_ip: Option<String>,
+    /// Its port; 6379 if only the address is given
+    #[arg(long)]
+    pub redis_port: Option<u16>,
+}
+
+impl Redis {
+    /// Host and port, if Redis is used.
+    pub(crate) fn address(&self) -> Option<anyhow::Result<(String, u16)>> {
+        if let Some(text) = &self.host_and_port {
+            let parts = text.rsplit_once(':');
+            let parts = parts.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+            let what = "is no address of Redis: --redis takes HOST:PORT, such as localhost:6379";
+            return Some(parts.with_context(|| format!("{text} {what}")));
+        }
+        if self.redis_ip.is_none() && self.redis_port.is_none() {
+            return None;
+        }
+        let host = self.redis_ip.as_deref().unwrap_or("localhost");
+        Some(Ok((host.to_owned(), self.redis_port.unwrap_or(6379))))
+    }
+}
+
+/// How long queues may grow, and how large batches are.
+#[derive(Clone, Copy, Debug, clap::Args)]
+#[command(rename_all = "snake_case")]
+pub struct Queues {
+    /// Queries that may wait for one model version; more are refused at once
+    #[arg(long, default_value_t = 100_000, value_name = "N")]
+    pub max_queue: usize,
+    /// MiB of inputs that may wait for one model version
+    #[arg(long, default_value_t = 1_024, value_name = "MIB")]
+    pub max_queue_mib: usize,
+    /// How to find the largest batch that meets the latency objective, for models with a batch size of -1
+    #[arg(long, value_enum, default_value_t = Policy::Aimd)]
+    pub batch_policy: Policy,
+    /// Microseconds that an idle replica waits for a fuller batch
+    #[arg(long, default_value_t = 0, value_name = "MICROS")]
+    pub batch_delay: u64,
+    /// Seconds before a batch can be taken to hang; later if the replica has had slower ones
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub hang_after: u64,
+}
+
+/// A way to find the largest batch that meets the latency objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Policy {
+    /// One query more after a full batch in time, a tenth fewer after one that is late
+    Aimd,
+    /// From an estimate of the 99th percentile of the latency by batch size
+    Quantile,
+}
+
+/// A generation of Clipper's ZeroMQ clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum ClientProtocol {
+    /// Of 2017: an answer is its output
+    #[value(name = "2017")]
+    Of2017,
+    /// High-performance: an answer has its length and the query's time stamps
+    #[value(name = "highperf")]
+    HighPerf,
+}
+
+impl Settings {
+    /// The dialect of clients that do not say theirs.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.client_protocol {
+            ClientProtocol::Of2017 => Dialect::V2017,
+            ClientProtocol::HighPerf => Dialect::HighPerf,
+        }
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        let queues = &self.queues;
+        Rules {
+            max_queries: queues.max_queue,
+            max_bytes: queues.max_queue_mib << 20,
+            adaptive: match queues.batch_policy {
+                Policy::Aimd => Adaptive::Aimd,
+                Policy::Quantile => Adaptive::Quantile,
+            },
+            batch_delay: Duration::from_micros(queues.batch_delay),
+            hang_floor: Duration::from_secs(queues.hang_after),
+            ..Rules::default()
+        }
+    }
 }
 
 /// The ports, each 0 for any that is free.
@@ -34,9 +179,18 @@ pub struct Ports {
     /// REST: applications, models, versions, links
     #[arg(long = "admin_port", default_value_t = 1338)]
     pub admin: u16,
-    /// ZeroMQ: model servers
+    /// ZeroMQ: model servers of RPC version 3 and 4
     #[arg(long = "rpc_service_port", default_value_t = 7000)]
     pub rpc_service: u16,
+    /// ZeroMQ: model servers of Clipper's generation of 2017; they cannot be told from version 3 in time
+    #[arg(long = "rpc_2017_port", default_value_t = 7002)]
+    pub rpc_2017: u16,
+    /// ZeroMQ: model servers of Clipper's high-performance generation register and get their batches
+    #[arg(long = "rpc_send_port", default_value_t = 7010)]
+    pub rpc_send: u16,
+    /// ZeroMQ: they answer
+    #[arg(long = "rpc_recv_port", default_value_t = 7011)]
+    pub rpc_recv: u16,
     /// ZeroMQ: clients connect and get their answers
     #[arg(long = "send_port", default_value_t = 4455)]
     pub send: u16,

@@ -1,15 +1,15 @@
-//! The engine's ZeroMQ sockets: three ROUTERs.
+//! The engine's ZeroMQ sockets: ROUTERs all.
 
 use std::net::Ipv4Addr;
 
 use anyhow::Context;
 
-use crate::{cannot_listen, settings::Ports};
+use crate::{cannot_listen, doors::Doors, settings::Ports};
 
 /// The engine's sockets.
 pub(crate) struct Sockets {
     /// Model servers.
-    pub(crate) containers: zmq::Socket,
+    pub(crate) doors: Doors,
     /// Clients: connects in, answers out.
     pub(crate) answers: zmq::Socket,
     /// Clients: requests in.
@@ -21,16 +21,22 @@ impl Sockets {
     pub(crate) fn bind(address: Ipv4Addr, ports: Ports) -> anyhow::Result<(Sockets, Ports)> {
         let context = zmq::Context::new();
         let bind = |port, flag| router(&context, address, port, flag);
-        let (containers, rpc_service) = bind(ports.rpc_service, "--rpc_service_port")?;
+        let (rpc, rpc_service) = bind(ports.rpc_service, "--rpc_service_port")?;
+        let (of_2017, rpc_2017) = bind(ports.rpc_2017, "--rpc_2017_port")?;
+        let (high_perf, rpc_send) = bind(ports.rpc_send, "--rpc_send_port")?;
+        let (returns, rpc_recv) = bind(ports.rpc_recv, "--rpc_recv_port")?;
         let (answers, send) = bind(ports.send, "--send_port")?;
         let (requests, recv) = bind(ports.recv, "--recv_port")?;
         let sockets = Sockets {
-            containers,
+            doors: Doors::new([rpc, of_2017, high_perf, returns])?,
             answers,
             requests,
         };
         let ports = Ports {
             rpc_service,
+            rpc_2017,
+            rpc_send,
+            rpc_recv,
             send,
             recv,
             ..ports

@@ -1,297 +1,280 @@
-//! Applications, models, versions and links: what they must satisfy, and where they are kept.
+//! What is registered, and where that is kept: in memory, in a file, or in a Redis that several frontends share.
+//!
+//! One thread owns it, so that neither the engine nor HTTP ever waits for a disk or a network. A change is written first and
+//! then told to the engine; what another frontend writes to Redis takes the second step only.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+mod changes;
+mod file;
+mod listings;
+mod redis;
+mod registry;
 
-use anyhow::Context;
-use model::DataType;
-use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use scheduler::{App, ModelVersion};
-use wire::admin::{AddApp, AddModel, AddModelLinks, SetModelVersion};
+use std::{
+    sync::mpsc::{self, Receiver, Sender},
+    thread::{self, JoinHandle},
+};
 
-use crate::command::Command;
+use scheduler::ModelVersion;
+use tokio::sync::oneshot;
+use wire::admin::{self, Change, Container};
 
-/// Application name -> JSON of [`AddApp`].
-const APPS: TableDefinition<&str, &str> = TableDefinition::new("applications");
-/// `name:version` -> JSON of [`AddModel`].
-const MODELS: TableDefinition<&str, &str> = TableDefinition::new("models");
-/// Model name -> current version.
-const CURRENT: TableDefinition<&str, &str> = TableDefinition::new("current_versions");
-/// Application name -> model name.
-const LINKS: TableDefinition<&str, &str> = TableDefinition::new("links");
+use crate::{
+    command::{self, Command},
+    replicas::Newcomer,
+    settings::Settings,
+};
 
-/// What has been registered over the admin API.
-#[derive(Debug, Default)]
-pub(crate) struct Registry {
-    apps: BTreeMap<String, AddApp>,
-    models: BTreeMap<(String, String), AddModel>,
-    current: BTreeMap<String, String>,
-    links: BTreeMap<String, String>,
-    file: Option<Database>,
+use file::File;
+use redis::{Joined, Redis};
+use registry::Registry;
+
+/// What a client of the admin API is told: that it is done, or why not.
+pub(crate) type Answer = Result<String, String>;
+
+/// What the state's thread is asked.
+#[derive(Debug)]
+enum Request {
+    Admin(admin::Request, oneshot::Sender<Option<Answer>>),
+    /// A model server wants to be a replica, and needs a number that no other frontend gives.
+    Join(Newcomer),
+    Left(ModelVersion, u32),
+    /// Redis may say something else than before, or nothing any more.
+    Look,
+    Stop,
 }
 
-/// What an admin request comes to: what the client is told, and what the engine is.
-pub(crate) type Change = Result<(String, Vec<Command>), String>;
+/// The HTTP threads' end.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle(Sender<Request>);
 
-impl Registry {
-    /// Opens or creates the state file.
-    ///
-    /// # Errors
-    /// If it is no state file, or another frontend has it open.
-    pub(crate) fn open(file: &Path) -> anyhow::Result<Registry> {
-        let name = file.display();
-        let database = Database::create(file).with_context(|| {
-            format!(
-                "cannot open the state file {name}: is it one, and is no other frontend using it?"
-            )
-        })?;
-        Registry::load(database).with_context(|| format!("cannot read the state file {name}"))
-    }
-
-    fn load(database: Database) -> anyhow::Result<Registry> {
-        let mut registry = Registry::default();
-        let begun = database.begin_write()?;
-        for table in [APPS, MODELS, CURRENT, LINKS] {
-            begun.open_table(table)?;
-        }
-        begun.commit()?;
-        let read = database.begin_read()?;
-        for row in read.open_table(APPS)?.iter()? {
-            let app: AddApp = serde_json::from_str(row?.1.value())?;
-            registry.apps.insert(app.name.clone(), app);
-        }
-        for row in read.open_table(MODELS)?.iter()? {
-            let model: AddModel = serde_json::from_str(row?.1.value())?;
-            let key = (model.model_name.clone(), model.model_version.clone());
-            registry.models.insert(key, model);
-        }
-        for (table, map) in [
-            (CURRENT, &mut registry.current),
-            (LINKS, &mut registry.links),
-        ] {
-            for row in read.open_table(table)?.iter()? {
-                let (key, value) = row?;
-                map.insert(key.value().to_owned(), value.value().to_owned());
-            }
-        }
-        drop(read);
-        registry.file = Some(database);
-        Ok(registry)
-    }
-
-    /// Everything, for an engine that starts.
-    pub(crate) fn commands(&self) -> Vec<Command> {
-        let apps = self.apps.values().filter_map(|app| set_app(app).ok());
-        let models = self
-            .models
-            .values()
-            .filter_map(|model| set_model(model).ok());
-        let current = self.current.iter().map(|(name, version)| {
-            Command::SetCurrentVersion(ModelVersion {
-                name: name.clone(),
-                version: version.clone(),
-            })
-        });
-        let links = self.links.iter().map(|(app, model)| Command::Link {
-            app: app.clone(),
-            model: model.clone(),
-        });
-        apps.chain(models).chain(current).chain(links).collect()
-    }
-
-    pub(crate) fn add_app(&mut self, app: AddApp) -> Change {
-        if self.apps.contains_key(&app.name) {
-            return Err(format!("application '{}' already exists", app.name));
-        }
-        let command = set_app(&app)?;
-        self.write(&[(APPS, &app.name, &json(&app))])
-            .map_err(|_| format!("Error adding application '{}' to the state file", app.name))?;
-        let text = format!("Successfully added application with name '{}'", app.name);
-        self.apps.insert(app.name.clone(), app);
-        Ok((text, vec![command]))
-    }
-
-    pub(crate) fn add_model(&mut self, model: AddModel) -> Change {
-        let (name, version) = (&model.model_name, &model.model_version);
-        if model.batch_size < 1 && model.batch_size != -1 {
-            let text = "The batch size must be positive or DEFAULT_BATCH_SIZE, which is -1";
-            return Err(text.into());
-        }
-        let labels = model.labels.iter().map(|label| ("label", label));
-        let texts = [("model name", name), ("model version", version)];
-        for (what, text) in texts.into_iter().chain(labels) {
-            if text.contains([',', ':']) {
-                let rule = "Contains one of: ',', ':'";
-                return Err(format!("Invalid {what} supplied: {text}. {rule}"));
-            }
-        }
-        let key = (name.clone(), version.clone());
-        if self.models.contains_key(&key) {
-            let text = format!("model with name '{name}' and version '{version}' already exists");
-            return Err(text);
-        }
-        self.check_links(name, &model.input_type)?;
-        let command = set_model(&model)?;
-        let input_type = parse(&model.input_type)?;
-        let id = format!("{name}:{version}");
-        self.write(&[(MODELS, &id, &json(&model)), (CURRENT, name, version)])
-            .map_err(|_| format!("Error adding model {id} to the state file"))?;
-        let text =
-            format!("Successfully added model with name '{name}' and input type '{input_type}'");
-        let current = Command::SetCurrentVersion(ModelVersion {
-            name: name.clone(),
-            version: version.clone(),
-        });
-        self.current.insert(name.clone(), version.clone());
-        self.models.insert(key, model);
-        Ok((text, vec![command, current]))
-    }
-
-    pub(crate) fn set_model_version(&mut self, set: SetModelVersion) -> Change {
-        let SetModelVersion {
-            model_name: name,
-            model_version: version,
-        } = set;
-        if !self.models.keys().any(|(model, _)| *model == name) {
-            return Err(format!("Cannot set version for nonexistent model '{name}'"));
-        }
-        let Some(model) = self.models.get(&(name.clone(), version.clone())) else {
-            return Err(format!(
-                "Cannot set non-existent version '{version}' for model with name '{name}'"
-            ));
-        };
-        self.check_links(&name, &model.input_type)?;
-        self.write(&[(CURRENT, &name, &version)]).map_err(|_| {
-            format!("Error setting the version of model '{name}' in the state file")
-        })?;
-        self.current.insert(name.clone(), version.clone());
-        let text = format!("Successfully set model with name '{name}' to version '{version}'");
-        let current = Command::SetCurrentVersion(ModelVersion { name, version });
-        Ok((text, vec![current]))
-    }
-
-    pub(crate) fn add_model_links(&mut self, links: AddModelLinks) -> Change {
-        let app = &links.app_name;
-        let Some(application) = self.apps.get(app) else {
-            return Err(format!("No app with name '{app}' exists."));
-        };
-        let wanted = &application.input_type;
-        for model in &links.model_names {
-            let Some(input_type) = self.current_input_type(model) else {
-                return Err(format!("No model with name '{model}' exists."));
-            };
-            if parse(input_type)? != parse(wanted)? {
-                return Err(format!(
-                    "Model with name '{model}' has incompatible input_type '{input_type}'. \
-                     Requested app to link to has input_type '{wanted}'."
-                ));
-            }
-        }
-        let model = match &links.model_names[..] {
-            [] => {
-                return Err(format!(
-                    "Please provide the name of the model that you want to link to the application '{app}'"
-                ));
-            }
-            [model] => model,
-            several => {
-                return Err(format!(
-                    "Applications must be linked with at most one model. Attempted to add links to {} models.",
-                    several.len()
-                ));
-            }
-        };
-        match self.links.get(app) {
-            Some(old) if old == model => {
-                let text = format!("The model with name '{model}' is already linked to '{app}'");
-                return Err(text);
-            }
-            Some(old) => {
-                return Err(format!(
-                    "A model with name {old} is already linked to '{app}'."
-                ));
-            }
-            None => {}
-        }
-        self.write(&[(LINKS, app, model)])
-            .map_err(|_| format!("Error linking models to '{app}' in the state file"))?;
-        self.links.insert(app.clone(), model.clone());
-        let text = format!("Successfully linked model with name '{model}' to application '{app}'");
-        let link = Command::Link {
-            app: app.clone(),
-            model: model.clone(),
-        };
-        Ok((text, vec![link]))
-    }
-
-    /// A version of a linked model must take what its applications take.
-    fn check_links(&self, model: &str, input_type: &str) -> Result<(), String> {
-        for (app, _) in self.links.iter().filter(|(_, linked)| *linked == model) {
-            let wanted = self.apps.get(app).map_or(input_type, |app| &app.input_type);
-            if parse(wanted)? != parse(input_type)? {
-                return Err(format!(
-                    "Model with name '{model}' is already linked to app '{app}' using input type \
-                     '{wanted}'. The input type you provided for a new version of the model, \
-                     '{input_type}', is not compatible."
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn current_input_type(&self, model: &str) -> Option<&String> {
-        let version = self.current.get(model)?;
-        let key = (model.to_owned(), version.clone());
-        Some(&self.models.get(&key)?.input_type)
-    }
-
-    /// Writes rows in one transaction, which is on disk when this returns. Why it failed goes to the log.
-    fn write(&self, rows: &[Row<'_>]) -> Result<(), redb::Error> {
-        let written = self.file.as_ref().map_or(Ok(()), |file| write(file, rows));
-        written.inspect_err(|error| tracing::error!("cannot write the state file: {error}"))
+impl Handle {
+    /// Asks, and waits for the answer; `None` if the frontend is stopping.
+    pub(crate) async fn ask(&self, request: admin::Request) -> Option<Answer> {
+        let (answer, answered) = oneshot::channel();
+        // Without its thread the process is about to end, and nothing comes.
+        let _ = self.0.send(Request::Admin(request, answer));
+        answered.await.ok().flatten()
     }
 }
 
-/// A table, a key and a value.
-type Row<'a> = (
-    TableDefinition<'static, &'static str, &'static str>,
-    &'a str,
-    &'a str,
-);
+/// The engine's end, where frontends share their state: who joins, and who left.
+#[derive(Clone, Debug)]
+pub(crate) struct Roster(Sender<Request>);
 
-fn write(file: &Database, rows: &[Row<'_>]) -> Result<(), redb::Error> {
-    let transaction = file.begin_write()?;
-    for (table, key, value) in rows {
-        transaction.open_table(*table)?.insert(*key, *value)?;
+impl Roster {
+    /// Asks for a replica's number, which comes as [`Command::Admit`].
+    pub(crate) fn join(&self, newcomer: Newcomer) {
+        let _ = self.0.send(Request::Join(newcomer));
     }
-    transaction.commit()?;
-    Ok(())
+
+    pub(crate) fn left(&self, model: ModelVersion, replica_id: u32) {
+        let _ = self.0.send(Request::Left(model, replica_id));
+    }
 }
 
-fn set_app(app: &AddApp) -> Result<Command, String> {
-    Ok(Command::SetApp(App {
-        name: app.name.clone(),
-        input_type: parse(&app.input_type)?,
-        default_output: app.default_output.clone(),
-        objective: Duration::from_micros(app.latency_slo_micros),
-    }))
+/// A state that was read, and is not served yet.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    registry: Registry,
+    store: Store,
+    requests: Receiver<Request>,
+    sender: Sender<Request>,
 }
 
-/// A batch size of -1 leaves it to the frontend, which then batches nothing.
-fn set_model(model: &AddModel) -> Result<Command, String> {
-    let id = ModelVersion {
-        name: model.model_name.clone(),
-        version: model.model_version.clone(),
+#[derive(Debug)]
+enum Store {
+    Memory,
+    File(File),
+    Redis(Box<Redis>),
+}
+
+/// Reads the state from where the settings say. With Redis, waits until it answers.
+///
+/// # Errors
+/// If the state file cannot be read.
+pub(crate) fn open(settings: &Settings, rpc_port: u16) -> anyhow::Result<Opened> {
+    let (sender, requests) = mpsc::channel();
+    let (store, registry) = match (&settings.state, settings.redis.address()) {
+        (_, Some(address)) => {
+            let (redis, registry) = Redis::open(address?, rpc_port, sender.clone())?;
+            (Store::Redis(Box::new(redis)), registry)
+        }
+        (Some(file), None) => {
+            let (file, registry) = File::open(file)?;
+            (Store::File(file), registry)
+        }
+        (None, None) => (Store::Memory, Registry::default()),
     };
-    let max = usize::try_from(model.batch_size).ok();
-    Ok(Command::SetModel(id, parse(&model.input_type)?, max))
+    Ok(Opened {
+        registry,
+        store,
+        requests,
+        sender,
+    })
 }
 
-fn parse(input_type: &str) -> Result<DataType, String> {
-    input_type
-        .parse()
-        .map_err(|error: model::UnknownDataType| error.to_string())
+impl Opened {
+    /// For the engine, if its replicas' numbers come from here.
+    pub(crate) fn roster(&self) -> Option<Roster> {
+        let shared = matches!(self.store, Store::Redis(_));
+        shared.then(|| Roster(self.sender.clone()))
+    }
+
+    /// Tells the engine what is registered, and serves the state from a thread of its own.
+    pub(crate) fn start(self, engine: command::Handle) -> std::io::Result<State> {
+        let mut keeper = Keeper {
+            known: Registry::default(),
+            store: self.store,
+            engine,
+        };
+        keeper.go_to(self.registry);
+        let requests = self.requests;
+        let thread = thread::Builder::new().name("state".into());
+        let thread = thread.spawn(move || keeper.run(&requests))?;
+        Ok(State {
+            sender: self.sender,
+            thread: Some(thread),
+        })
+    }
 }
 
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("names and numbers can always be written")
+/// The thread that owns the state. Dropping it ends it, after what it has been asked.
+#[derive(Debug)]
+pub(crate) struct State {
+    sender: Sender<Request>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl State {
+    pub(crate) fn handle(&self) -> Handle {
+        Handle(self.sender.clone())
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let _ = self.sender.send(Request::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic in it has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the thread has.
+#[derive(Debug)]
+struct Keeper {
+    known: Registry,
+    store: Store,
+    engine: command::Handle,
+}
+
+impl Keeper {
+    fn run(mut self, requests: &Receiver<Request>) {
+        while let Ok(request) = requests.recv() {
+            match request {
+                Request::Admin(request, answer) => {
+                    self.look();
+                    // Whoever asked may be gone.
+                    let _ = answer.send(self.answer(request));
+                }
+                Request::Join(newcomer) => self.join(newcomer),
+                Request::Left(model, replica_id) => {
+                    if let Store::Redis(redis) = &mut self.store {
+                        redis.left(model, replica_id);
+                    }
+                }
+                Request::Look => self.look(),
+                Request::Stop => break,
+            }
+        }
+        if let Store::Redis(redis) = &mut self.store {
+            redis.leave();
+        }
+    }
+
+    fn answer(&mut self, request: admin::Request) -> Option<Answer> {
+        match request {
+            admin::Request::Change(change) => Some(self.change(change)),
+            admin::Request::Look(question) => Some(self.known.look(&question)),
+            admin::Request::Containers(question) => {
+                let containers = self.containers()?;
+                Some(Ok(listings::look_at_containers(&question, containers)))
+            }
+        }
+    }
+
+    /// Writes a change, then carries it out.
+    fn change(&mut self, change: Change) -> Answer {
+        let plan = self.known.plan(change, self.store.place())?;
+        if let Err(error) = self.store.write(&plan.steps) {
+            tracing::error!("{}: {error:#}", plan.failed);
+            return Err(plan.failed);
+        }
+        for step in plan.steps {
+            self.engine.send(self.known.apply(step));
+        }
+        Ok(plan.done)
+    }
+
+    /// Takes over what others wrote to Redis.
+    fn look(&mut self) {
+        if let Store::Redis(redis) = &mut self.store {
+            // If it does not answer, that is in the log, and what is known is served.
+            if let Ok(there) = redis.read(&self.known) {
+                self.go_to(there);
+            }
+        }
+    }
+
+    fn go_to(&mut self, there: Registry) {
+        for step in self.known.difference(&there) {
+            self.engine.send(self.known.apply(step));
+        }
+        self.known = there;
+    }
+
+    fn join(&mut self, newcomer: Newcomer) {
+        // If Redis was away and is back, it learns of the replicas that there are before it numbers new ones.
+        self.look();
+        if let Store::Redis(redis) = &mut self.store {
+            let replica_id = redis.join(&Joined::new(&newcomer.identity, &newcomer.new));
+            self.engine.send(Command::Admit(newcomer, replica_id));
+        }
+    }
+
+    /// Every replica that is known of; `None` if the frontend is stopping.
+    fn containers(&mut self) -> Option<Vec<Container>> {
+        if let Store::Redis(redis) = &mut self.store
+            && let Ok(containers) = redis.containers()
+        {
+            return Some(containers);
+        }
+        let replicas = self.engine.ask_and_wait(Command::Replicas)?;
+        let container = |replica: admin::Replica| Container {
+            model_id: format!("{}:{}", replica.model_name, replica.model_version),
+            model_name: replica.model_name,
+            model_version: replica.model_version,
+            model_replica_id: replica.replica_id,
+            input_type: replica.input_type,
+        };
+        Some(replicas.into_iter().map(container).collect())
+    }
+}
+
+impl Store {
+    fn place(&self) -> changes::Place {
+        match self {
+            Store::Memory | Store::File(_) => changes::Place::File,
+            Store::Redis(_) => changes::Place::Redis,
+        }
+    }
+
+    fn write(&mut self, steps: &[registry::Write]) -> anyhow::Result<()> {
+        match self {
+            Store::Memory => Ok(()),
+            Store::File(file) => Ok(file.write(steps)?),
+            Store::Redis(redis) => Ok(redis.write(steps)?),
+        }
+    }
 }

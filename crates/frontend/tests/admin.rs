@@ -1,107 +1,326 @@
-//! The admin API over HTTP, and the state file.
+//! The admin API over HTTP: what is asked, and every byte of the answer.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::time::Duration;
-
 use frontend::Frontend;
-use testkit::{admin, deploy, settings};
+use model::DataType;
+use testkit::{Peer, admin, settings};
+use wire::rpc::{Metadata, NewContainer};
 
 const APP: &str =
-    r#"{"name":"app","input_type":"floats","default_output":"none","latency_slo_micros":1000}"#;
+    r#"{"name":"app","input_type":"f","default_output":"-1.0","latency_slo_micros":500000}"#;
 
-fn model(name: &str, version: &str, input_type: &str) -> String {
-    format!(
-        r#"{{"model_name":"{name}","model_version":"{version}","labels":[],"input_type":"{input_type}","container_name":"","model_data_path":"","batch_size":-1}}"#
-    )
+const MODEL: &str = r#"{"model_name":"m","model_version":"1","labels":[],"input_type":"f","container_name":"x","model_data_path":"/x","batch_size":-1}"#;
+
+/// Has a conversation: a line with endpoint and body, a line with status and answer, and so on. `ADD key=value ..` stands
+/// for the body of an application (`name`) or a model with these values.
+fn talk(frontend: &Frontend, conversation: &str) {
+    let lines: Vec<&str> = conversation.trim().lines().map(str::trim).collect();
+    for pair in lines.chunks(2) {
+        let (endpoint, body) = pair[0].split_once(' ').unwrap();
+        let (status, answer) = pair[1].split_once(' ').unwrap_or((pair[1], ""));
+        let asked = admin(frontend, endpoint, &written_out(body));
+        let expected = (status.parse().unwrap(), answer.to_owned());
+        assert_eq!(asked, expected, "{}", pair[0]);
+    }
+}
+
+fn written_out(body: &str) -> String {
+    let Some(changes) = body.strip_prefix("ADD") else {
+        return body.to_owned();
+    };
+    let whole = if changes.contains(" name=") {
+        APP
+    } else {
+        MODEL
+    };
+    let mut body: serde_json::Value = serde_json::from_str(whole).unwrap();
+    for change in changes.split_whitespace() {
+        let (key, value) = change.split_once('=').unwrap();
+        body[key] = serde_json::from_str(value).unwrap_or_else(|_| value.into());
+    }
+    body.to_string()
+}
+
+fn register(frontend: &Frontend, version: &str) -> Peer {
+    let mut peer = Peer::connect(frontend.ports().rpc_service_port);
+    peer.register(&NewContainer {
+        name: "m".into(),
+        version: version.into(),
+        input_type: DataType::Floats,
+        metadata: Some(Metadata::default()),
+    });
+    peer
 }
 
 #[test]
-fn what_is_added_is_answered_in_clippers_words() {
+fn changes_are_answered_in_clippers_words() {
     let frontend = Frontend::start(&settings()).unwrap();
-    let ask = |endpoint: &str, body: &str| admin(&frontend, endpoint, body);
-    let ok = |text: &str| (200, text.to_owned());
-    let bad = |text: &str| (400, text.to_owned());
-    let link = r#"{"app_name":"app","model_names":["m"]}"#;
-    assert_eq!(
-        ask("add_model_links", link),
-        bad("No app with name 'app' exists.")
+    talk(
+        &frontend,
+        r#"
+        add_model_links {"app_name":"app","model_names":["m"]}
+        400 No app with name 'app' exists.
+        delete_model_links {"app_name":"app","model_names":["m"]}
+        400 No app with name app exists.
+        add_app ADD name=app
+        200 Successfully added application with name 'app'
+        add_app ADD name=app input_type=i
+        400 application 'app' already exists
+        add_model_links {"app_name":"app","model_names":["m"]}
+        400 No model with name 'm' exists.
+        set_model_version {"model_name":"m","model_version":"1"}
+        400 Cannot set version for nonexistent model 'm'
+        add_model ADD batch_size=0 model_name=m:n
+        400 The batch size must be positive or DEFAULT_BATCH_SIZE, which is -1
+        add_model ADD model_name=m:n model_version="1,2"
+        400 Invalid model name supplied: m:n. Contains one of: ',', ':'
+        add_model ADD model_version="1,2" labels=["a","b,c"]
+        400 Invalid model version supplied: 1,2. Contains one of: ',', ':'
+        add_model ADD labels=["a","b,c"]
+        400 Invalid label supplied: b,c. Contains one of: ',', ':'
+        add_model ADD input_type=float
+        200 Successfully added model with name 'm' and input type 'floats'
+        add_model ADD input_type=i
+        400 model with name 'm' and version '1' already exists
+        add_model ADD model_name=n input_type=ints
+        200 Successfully added model with name 'n' and input type 'integers'
+        add_model_links {"app_name":"app","model_names":[]}
+        400 Please provide the name of the model that you want to link to the application 'app'
+        add_model_links {"app_name":"app","model_names":["m","m"]}
+        400 Applications must be linked with at most one model. Attempted to add links to 2 models.
+        add_model_links {"app_name":"app","model_names":["n"]}
+        400 Model with name 'n' has incompatible input_type 'integers'. Requested app to link to has input_type 'floats'.
+        delete_model_links {"app_name":"app","model_names":["m"]}
+        400 Cannot remove nonexistent link between app app and model m
+        add_model_links {"app_name":"app","model_names":["m"]}
+        200 Successfully linked model with name 'm' to application 'app'
+        add_model_links {"app_name":"app","model_names":["m"]}
+        400 The model with name 'm' is already linked to 'app'
+        add_model ADD model_name=o
+        200 Successfully added model with name 'o' and input type 'floats'
+        add_model_links {"app_name":"app","model_names":["o"]}
+        400 A model with name m is already linked to 'app'.
+        add_model ADD model_version="2" input_type=i
+        400 Model with name 'm' is already linked to app 'app' using input type 'floats'. The input type you provided for a new version of the model, 'integers', is not compatible.
+        "#,
     );
-    assert_eq!(
-        ask("add_app", APP),
-        ok("Successfully added application with name 'app'")
-    );
-    assert_eq!(ask("add_app", APP), bad("application 'app' already exists"));
-    assert_eq!(
-        ask("add_model_links", link),
-        bad("No model with name 'm' exists.")
-    );
-    assert_eq!(
-        ask("add_model", &model("m", "1", "f")),
-        ok("Successfully added model with name 'm' and input type 'floats'")
-    );
-    assert_eq!(
-        ask("add_model", &model("m", "1", "f")),
-        bad("model with name 'm' and version '1' already exists")
-    );
-    assert_eq!(
-        ask("add_model_links", link),
-        ok("Successfully linked model with name 'm' to application 'app'")
-    );
-    assert_eq!(
-        ask("add_model_links", link),
-        bad("The model with name 'm' is already linked to 'app'")
-    );
-    assert_eq!(
-        ask("add_model", &model("m", "2", "ints")),
-        bad(
-            "Model with name 'm' is already linked to app 'app' using input type 'floats'. The input type you provided for a new version of the model, 'ints', is not compatible."
-        )
-    );
-    assert_eq!(
-        ask("add_model", &model("m:n", "1", "f")),
-        bad("Invalid model name supplied: m:n. Contains one of: ',', ':'")
-    );
-    assert_eq!(
-        ask(
-            "set_model_version",
-            r#"{"model_name":"m","model_version":"9"}"#
-        ),
-        bad("Cannot set non-existent version '9' for model with name 'm'")
-    );
-    assert_eq!(
-        ask(
-            "set_model_version",
-            r#"{"model_name":"m","model_version":"1"}"#
-        ),
-        ok("Successfully set model with name 'm' to version '1'")
-    );
-    assert_eq!(
-        ask("add_model", &model("n", "1", "xx")),
-        bad("xx is not a valid input string")
-    );
-    let (status, text) = ask("add_app", "{");
-    assert_eq!(status, 400);
-    assert!(text.starts_with("Error parsing JSON: "), "{text}");
-    assert!(text.contains("Expected JSON schema: "), "{text}");
 }
 
 #[test]
-fn a_state_file_outlives_the_frontend_and_belongs_to_one_at_a_time() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut settings = settings();
-    settings.state = Some(folder.path().join("state"));
-    let first = Frontend::start(&settings).unwrap();
-    deploy(&first, 4, Duration::from_secs(1));
-    let error = Frontend::start(&settings).unwrap_err();
-    assert!(
-        format!("{error:#}").contains("no other frontend using it"),
-        "{error:#}"
+fn versions_are_changed_and_what_was_added_is_deleted_in_clippers_words() {
+    let frontend = Frontend::start(&settings()).unwrap();
+    talk(
+        &frontend,
+        r#"
+        add_app ADD name=app
+        200 Successfully added application with name 'app'
+        add_model ADD
+        200 Successfully added model with name 'm' and input type 'floats'
+        add_model ADD model_version="2"
+        200 Successfully added model with name 'm' and input type 'floats'
+        add_model_links {"app_name":"app","model_names":["m"]}
+        200 Successfully linked model with name 'm' to application 'app'
+        set_model_version {"model_name":"m","model_version":"9"}
+        400 Cannot set non-existent version '9' for model with name 'm'
+        set_model_version {"model_name":"m","model_version":"1"}
+        200 Successfully set model with name 'm' to version '1'
+        delete_model_links {"app_name":"app","model_names":["m"]}
+        200 Success!
+        delete_model_links {"app_name":"app","model_names":[]}
+        200 Success!
+        delete_versioned_model {"model_name":"m","model_version":"1"}
+        200 Successfully deleted model with name 'm' and version '1'
+        delete_versioned_model {"model_name":"m","model_version":"1"}
+        400 model with name 'm' and version '1' does not exist
+        add_model_links {"app_name":"app","model_names":["m"]}
+        400 Model with name 'm' has incompatible input_type ''. Requested app to link to has input_type 'floats'.
+        set_model_version {"model_name":"m","model_version":"2"}
+        200 Successfully set model with name 'm' to version '2'
+        add_model_links {"app_name":"app","model_names":["m"]}
+        200 Successfully linked model with name 'm' to application 'app'
+        delete_app {"name":"app"}
+        200 Successfully deleted application with name 'app'
+        delete_app {"name":"app"}
+        400 Application 'app' does not exist
+        add_app ADD name=app input_type=i
+        200 Successfully added application with name 'app'
+        get_linked_models {"app_name":"app"}
+        200 []
+        "#,
     );
-    drop(first);
-    let second = Frontend::start(&settings).unwrap();
-    let link = r#"{"app_name":"app","model_names":["m"]}"#;
-    let (_, text) = admin(&second, "add_model_links", link);
-    assert_eq!(text, "The model with name 'm' is already linked to 'app'");
+}
+
+#[test]
+fn what_is_registered_is_told_in_clippers_objects() {
+    let frontend = Frontend::start(&settings()).unwrap();
+    talk(
+        &frontend,
+        r#"
+        get_all_applications {"verbose":true}
+        200 []
+        get_all_models {"verbose":false}
+        200 []
+        get_all_containers {"verbose":true}
+        200 []
+        add_app ADD name=app
+        200 Successfully added application with name 'app'
+        add_model ADD
+        200 Successfully added model with name 'm' and input type 'floats'
+        add_model ADD model_version="2" labels=["a","b"]
+        200 Successfully added model with name 'm' and input type 'floats'
+        add_model_links {"app_name":"app","model_names":["m"]}
+        200 Successfully linked model with name 'm' to application 'app'
+        get_all_applications {"verbose":false}
+        200 ["app"]
+        get_all_applications {"verbose":true}
+        200 [{"input_type":"floats","default_output":"-1.0","latency_slo_micros":500000,"name":"app","linked_models":["m"]}]
+        get_application {"name":"app"}
+        200 {"input_type":"floats","default_output":"-1.0","latency_slo_micros":500000,"name":"app","linked_models":["m"]}
+        get_application {"name":"none"}
+        200 {}
+        get_linked_models {"app_name":"app"}
+        200 ["m"]
+        get_linked_models {"app_name":"none"}
+        400 No application with name 'none' exists.
+        get_all_models {"verbose":false}
+        200 ["m:1","m:2"]
+        get_all_models {"verbose":true}
+        200 [{"model_name":"m","model_version":"1","input_type":"floats","labels":[""],"container_name":"x","model_data_path":"/x","is_current_version":false},{"model_name":"m","model_version":"2","input_type":"floats","labels":["a","b"],"container_name":"x","model_data_path":"/x","is_current_version":true}]
+        get_model {"model_name":"m","model_version":"2"}
+        200 {"model_name":"m","model_version":"2","input_type":"floats","labels":["a","b"],"container_name":"x","model_data_path":"/x","is_current_version":true}
+        get_model {"model_name":"m","model_version":"3"}
+        200 {}
+        get_state {"app_name":"app","uid":7}
+        200 -1.0
+        get_state {"app_name":"none","uid":0}
+        200
+        "#,
+    );
+}
+
+#[test]
+fn replicas_are_told_whether_they_joined_before_or_after_their_model_was_added() {
+    let frontend = Frontend::start(&settings()).unwrap();
+    let _early = register(&frontend, "1");
+    talk(
+        &frontend,
+        "
+        add_model ADD
+        200 Successfully added model with name 'm' and input type 'floats'
+        ",
+    );
+    let _late = register(&frontend, "1");
+    talk(
+        &frontend,
+        r#"
+        get_all_containers {"verbose":false}
+        200 ["m:1:0","m:1:1"]
+        get_all_containers {"verbose":true}
+        200 [{"model_id":"m:1","model_name":"m","model_version":"1","model_replica_id":0,"input_type":"floats"},{"model_id":"m:1","model_name":"m","model_version":"1","model_replica_id":1,"input_type":"floats"}]
+        get_container {"model_name":"m","model_version":"1","replica_id":1}
+        200 {"model_id":"m:1","model_name":"m","model_version":"1","model_replica_id":1,"input_type":"floats"}
+        get_container {"model_name":"m","model_version":"1","replica_id":2}
+        200 {}
+        get_container {"model_name":"m","model_version":"1","replica_id":-1}
+        200 {}
+        delete_versioned_model {"model_name":"m","model_version":"1"}
+        200 Successfully deleted model with name 'm' and version '1'
+        get_all_containers {"verbose":false}
+        200 []
+        "#,
+    );
+}
+
+const APP_SCHEMA: &str = r#"
+  {
+   "name" := string,
+   "input_type" := "integers" | "bytes" | "floats" | "doubles" | "strings",
+   "default_output" := string,
+   "latency_slo_micros" := int
+  }
+"#;
+
+const VERSION_SCHEMA: &str = r#"
+  {
+   "model_name" := string,
+   "model_version" := string,
+  }
+"#;
+
+const LINKS_SCHEMA: &str = r#"
+  {
+    "app_name" := string,
+    "model_names" := [string]
+  }
+"#;
+
+const VERBOSE_SCHEMA: &str = r#"
+  {
+    "verbose" := bool
+  }
+"#;
+
+const CONTAINER_SCHEMA: &str = r#"
+  {
+    "model_name" := string,
+    "model_version" := string,
+    "replica_id" := int
+  }
+"#;
+
+#[test]
+fn what_is_wrong_with_a_body_is_told_with_the_endpoints_schema() {
+    let frontend = Frontend::start(&settings()).unwrap();
+    let cases = r#"
+        delete_app []
+        Can only get key-value pair from an object
+        delete_app {}
+        JSON object does not have required key: name
+        add_app {"name":1}
+        Type mismatch! JSON key name expected type Stringbut found type Number
+        add_app ADD name=app latency_slo_micros=0.5
+        PredictionData of type Number is not of type int
+        set_model_version {"model_name":"m"}
+        JSON object does not have required key: model_version
+        get_all_models {"verbose":1}
+        Type mismatch! JSON key verbose expected type bool but found type Number
+        add_model_links {"app_name":"a","model_names":"m"}
+        Type mismatch! JSON key model_names expected type Arraybut found type String
+        add_model_links {"app_name":"a","model_names":[null]}
+        Array input of type Null is not of type string
+        get_container {"model_name":"m","model_version":"1","replica_id":4294967296}
+        PredictionData of type Number is not of type int
+    "#;
+    let check = |endpoint: &str, body: &str, why: &str| {
+        let schema = match endpoint {
+            "add_app" | "delete_app" => APP_SCHEMA,
+            "set_model_version" => VERSION_SCHEMA,
+            "get_all_models" => VERBOSE_SCHEMA,
+            "add_model_links" => LINKS_SCHEMA,
+            _ => CONTAINER_SCHEMA,
+        };
+        let text = format!("Error parsing JSON: {why}. Expected JSON schema: {schema}");
+        assert_eq!(admin(&frontend, endpoint, body), (400, text), "{body}");
+    };
+    let lines: Vec<&str> = cases.trim().lines().map(str::trim).collect();
+    for pair in lines.chunks(2) {
+        let (endpoint, body) = pair[0].split_once(' ').unwrap();
+        check(endpoint, &written_out(body), pair[1]);
+    }
+    let empty = "JSON parse error: The document is empty. (offset 0)\n";
+    check("add_app", "", empty);
+    let open = "JSON parse error: Missing a name for object member. (offset 1)\n";
+    check("set_model_version", "{", open);
+    // Checked before what comes after it in Clipper's order.
+    talk(
+        &frontend,
+        r#"
+        add_app {"name":"app","input_type":"xx"}
+        400 xx is not a valid input string
+        add_model ADD input_type=xx batch_size=0
+        400 xx is not a valid input string
+        "#,
+    );
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use frontend::Frontend;
-use model::{DataType, Output};
-use testkit::{Peer, deploy, get, settings};
+use model::DataType;
+use testkit::{Peer, deploy, double, get, replica, settings};
 use wire::{
     query::{Answer, Status},
     rpc::{FromFrontend, Metadata, NewContainer, Reply, Times},
@@ -25,48 +25,6 @@ fn start(batch_size: i32, objective: Duration) -> Frontend {
     let frontend = Frontend::start(&settings()).unwrap();
     deploy(&frontend, batch_size, objective);
     frontend
-}
-
-/// A version-4 replica of model `m`, and the frontend's session.
-fn replica(frontend: &Frontend) -> (Peer, u64) {
-    let mut peer = Peer::connect(frontend.ports().rpc_service_port);
-    let session = peer.register(&NewContainer {
-        name: "m".into(),
-        version: "1".into(),
-        input_type: DataType::Floats,
-        metadata: Some(Metadata {
-            batches_in_flight: 2,
-            ..Metadata::default()
-        }),
-    });
-    (peer, session.unwrap())
-}
-
-/// Answers a request: each input with the float that it is, doubled.
-fn double(peer: &mut Peer, request: &[Vec<u8>]) -> usize {
-    let Ok(FromFrontend::Request(request)) = FromFrontend::decode(request) else {
-        panic!("no request");
-    };
-    let predictions = request
-        .inputs
-        .iter()
-        .map(|input| f32::from_le_bytes(input[..].try_into().unwrap()))
-        .map(|value| Ok(Output::Floats(vec![2.0 * value])))
-        .collect();
-    let reply = Reply {
-        session: request.head.session,
-        message_id: request.head.message_id,
-        output_type: DataType::Floats,
-        predictions,
-        times: Times {
-            received: 5,
-            begun: 7,
-            ended: 17,
-            sent: 20,
-        },
-    };
-    peer.say_with(|frames| reply.encode(frames));
-    request.inputs.len()
 }
 
 #[test]

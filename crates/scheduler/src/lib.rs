@@ -4,18 +4,23 @@
 //! that it answers. Every method is told the time, as what has passed since any fixed moment.
 //!
 //! - One queue per model version, earliest deadline first; several replicas pull from it.
-//! - A batch takes what is waiting, up to the model version's maximum. Idle replicas come first. A busy one gets its next
+//! - A batch takes what is waiting, up to the model version's maximum, or what a policy finds to be in time; an idle replica
+//!   may wait a little for a fuller batch. Idle replicas come first. A busy one gets its next
 //!   batch ahead when that is full, or when the running one is expected to end soon: a few queries sent ahead early would
 //!   freeze a small batch, and could not move to a replica that falls idle.
 //! - A query is answered with the default output when its deadline passes, wherever it is.
 //! - A replica that dies hands its queries back. The batch that it was computing may have killed it: each of its queries
-//!   is tried once more, in a batch of its own.
+//!   is tried once more, in a batch of its own. The same goes for one that hangs; it gets no more until it answers.
+//! - A query for which there is no room is refused at once; one whose client is gone is not computed.
 
+mod dispatch;
+mod policy;
 mod queue;
 mod replica;
 mod types;
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, VecDeque},
     sync::Arc,
 };
@@ -24,8 +29,8 @@ use model::DataType;
 use slab::Slab;
 
 pub use types::{
-    Action, Answered, App, Arriving, BatchId, Finished, Joining, Left, ModelVersion, Now, QueryKey,
-    Reason, Refusal, ReplicaKey, Send,
+    Action, Adaptive, Answered, App, Arriving, BatchId, Finished, Joining, Left, Load,
+    ModelVersion, Now, QueryKey, Reason, Refusal, ReplicaKey, Rules, Send,
 };
 
 use queue::Queue;
@@ -34,6 +39,7 @@ use replica::{Batch, Replica};
 /// The state machine. `P` is what comes with a query: its input, and where the answer goes.
 #[derive(Debug)]
 pub struct Scheduler<P> {
+    rules: Rules,
     apps: HashMap<String, AppState>,
     current: HashMap<String, ModelVersion>,
     versions: HashMap<ModelVersion, Version>,
@@ -56,6 +62,8 @@ struct Version {
     max_batch: Option<usize>,
     input_type: Option<DataType>,
     queue: Queue,
+    /// Of the inputs in the queue.
+    bytes: usize,
     replicas: Vec<ReplicaKey>,
 }
 
@@ -64,6 +72,7 @@ struct Query<P> {
     /// `None` once the default output has been given for it while a replica has it.
     payload: Option<P>,
     app: Arc<App>,
+    size: usize,
     arrived: Now,
     deadline: Now,
     /// Its place among the queries of one deadline.
@@ -85,8 +94,9 @@ impl<P> Query<P> {
 
 impl<P> Scheduler<P> {
     /// An empty scheduler. Batches are numbered from `first_batch`, wrapping around.
-    pub fn new(first_batch: BatchId) -> Scheduler<P> {
+    pub fn new(first_batch: BatchId, rules: Rules) -> Scheduler<P> {
         Scheduler {
+            rules,
             apps: HashMap::new(),
             current: HashMap::new(),
             versions: HashMap::new(),
@@ -106,6 +116,11 @@ impl<P> Scheduler<P> {
         self.apps.insert(name, AppState { app, model });
     }
 
+    /// Forgets an application; queries that are under way end as they would have.
+    pub fn remove_app(&mut self, app: &str) {
+        self.apps.remove(app);
+    }
+
     /// Links an application to a model.
     pub fn link(&mut self, app: &str, model: &str) {
         if let Some(app) = self.apps.get_mut(app) {
@@ -113,7 +128,14 @@ impl<P> Scheduler<P> {
         }
     }
 
-    /// Says what a model version takes. Without a maximum, batches are of one. Answers the replicas that take another type:
+    /// Takes an application's link back.
+    pub fn unlink(&mut self, app: &str) {
+        if let Some(app) = self.apps.get_mut(app) {
+            app.model = None;
+        }
+    }
+
+    /// Says what a model version takes. Without a maximum, a policy finds it. Answers the replicas that take another type:
     /// they are of no use, and the caller must make them leave.
     pub fn set_model(
         &mut self,
@@ -130,6 +152,22 @@ impl<P> Scheduler<P> {
             .collect()
     }
 
+    /// Forgets a model version: its queries are given the default output. Answers its replicas, which the caller must
+    /// make leave.
+    pub fn remove_model(&mut self, model: &ModelVersion) -> Vec<ReplicaKey> {
+        if self.current.get(&model.name) == Some(model) {
+            self.current.remove(&model.name);
+        }
+        let Some(mut version) = self.versions.remove(model) else {
+            return Vec::new();
+        };
+        while let Some(key) = version.queue.pop() {
+            let query = self.queries.remove(key.0);
+            default(&mut self.actions, query, Reason::NoReplica);
+        }
+        version.replicas
+    }
+
     /// From now on, queries for the model go to this version; older ones finish their own.
     pub fn set_current_version(&mut self, model: ModelVersion) {
         self.current.insert(model.name.clone(), model);
@@ -138,7 +176,7 @@ impl<P> Scheduler<P> {
     /// A replica is ready for work.
     pub fn on_joined(&mut self, joining: Joining) -> ReplicaKey {
         let version = self.versions.entry(joining.model.clone()).or_default();
-        let key = ReplicaKey(self.replicas.insert(Replica::new(joining)));
+        let key = ReplicaKey(self.replicas.insert(Replica::new(joining, &self.rules)));
         version.replicas.push(key);
         key
     }
@@ -148,12 +186,44 @@ impl<P> Scheduler<P> {
         self.versions.get(model)?.input_type
     }
 
+    /// The application of this name, and the model version that its queries go to: the current one, or the one that is asked
+    /// for. `None` if there is no such application or model version.
+    pub fn destination(
+        &self,
+        app: &str,
+        version: Option<&str>,
+    ) -> Option<(&Arc<App>, Cow<'_, ModelVersion>)> {
+        let AppState { app, model } = self.apps.get(app)?;
+        let name = model.as_ref()?;
+        let current = self.current.get(name).map(Cow::Borrowed);
+        let wanted = version.map(|version| {
+            let (name, version) = (name.clone(), version.to_owned());
+            Cow::Owned(ModelVersion { name, version })
+        });
+        let model = wanted.or(current)?;
+        self.versions.contains_key(&*model).then_some((app, model))
+    }
+
+    /// What waits for each model version.
+    pub fn loads(&self) -> impl Iterator<Item = (&ModelVersion, Load)> {
+        self.versions.iter().map(|(model, version)| {
+            let load = Load {
+                queries: version.queue.len(),
+                bytes: version.bytes,
+                replicas: version.replicas.len(),
+            };
+            (model, load)
+        })
+    }
+
     /// A query came. Call [`Scheduler::dispatch`] when all that came has been told.
     pub fn on_query(&mut self, arriving: Arriving<'_, P>, now: Now) -> Result<(), (P, Refusal)> {
         let Arriving {
             app,
+            version,
             input_type,
             within,
+            size,
             payload,
         } = arriving;
         let Some(AppState { app, model }) = self.apps.get(app) else {
@@ -164,24 +234,50 @@ impl<P> Scheduler<P> {
             let got = input_type;
             return Err((payload, Refusal::InputType { app, got }));
         }
+        let wanted = match (model, version) {
+            (Some(name), Some(version)) => {
+                let (name, version) = (name.clone(), version.to_owned());
+                let model = ModelVersion { name, version };
+                let known = self.versions.get(&model);
+                if known.is_none_or(|version| version.input_type.is_none()) {
+                    return Err((payload, Refusal::UnknownVersion(model)));
+                }
+                Some(model)
+            }
+            _ => None,
+        };
+        let current = || self.current.get(model.as_ref()?);
+        let model = wanted.as_ref().or_else(current);
+        let found = model.and_then(|model| Some((model, self.versions.get_mut(model)?)));
+        let found = found.filter(|(_, version)| !version.replicas.is_empty());
+        if let Some((model, version)) = &found {
+            let (queries, bytes) = (version.queue.len(), version.bytes);
+            let rules = &self.rules;
+            if queries >= rules.max_queries || bytes.saturating_add(size) > rules.max_bytes {
+                let refusal = Refusal::Overloaded {
+                    app: app.clone(),
+                    model: (*model).clone(),
+                    queries,
+                    bytes,
+                };
+                return Err((payload, refusal));
+            }
+        }
         let query = Query {
             payload: Some(payload),
             app: app.clone(),
+            size,
             arrived: now,
             deadline: now.saturating_add(within.unwrap_or(app.objective)),
             sequence: self.next_sequence,
             suspect: false,
         };
         self.next_sequence += 1;
-        let version = model
-            .as_ref()
-            .and_then(|model| self.current.get(model))
-            .and_then(|current| self.versions.get_mut(current))
-            .filter(|version| !version.replicas.is_empty());
-        match version {
-            Some(version) => {
+        match found {
+            Some((_, version)) => {
                 let (deadline, sequence) = (query.deadline, query.sequence);
                 let key = QueryKey(self.queries.insert(query));
+                version.bytes += size;
                 version.queue.push(deadline, sequence, key);
             }
             None => default(&mut self.actions, query, Reason::NoReplica),
@@ -189,14 +285,17 @@ impl<P> Scheduler<P> {
         Ok(())
     }
 
-    /// A replica answered a batch, or failed it: its queries leave. `None` if it has no such batch.
+    /// A replica answered a batch, or failed it: its queries leave. `None` if it has no such batch, any more at least: one
+    /// that hung answers a batch that it has lost, and is ready for work again.
     pub fn on_answered(
         &mut self,
         replica: ReplicaKey,
         batch: BatchId,
         now: Now,
     ) -> Option<Answered<P>> {
-        let batch = self.replicas.get_mut(replica.0)?.take(batch, now)?;
+        let replica = self.replicas.get_mut(replica.0)?;
+        replica.hung = false;
+        let batch = replica.take(batch, now)?;
         let queries = batch
             .queries
             .iter()
@@ -228,7 +327,9 @@ impl<P> Scheduler<P> {
             let computing = position == 0;
             self.hand_back(&gone.model, batch, computing && left == Left::Died);
         }
-        let version = self.versions.entry(gone.model.clone()).or_default();
+        let Some(version) = self.versions.get_mut(&gone.model) else {
+            return;
+        };
         version.replicas.retain(|key| *key != replica);
         let unknown = version.input_type.is_none();
         if unknown && version.replicas.is_empty() && version.queue.len() == 0 {
@@ -238,69 +339,26 @@ impl<P> Scheduler<P> {
 
     /// Puts a batch's queries back into the queue; those that a replica died computing for the second time are given up.
     fn hand_back(&mut self, model: &ModelVersion, batch: Batch, suspect: bool) {
-        let version = self.versions.entry(model.clone()).or_default();
+        let mut version = self.versions.get_mut(model);
         for key in batch.queries {
             let query = &mut self.queries[key.0];
-            if query.payload.is_none() || (suspect && query.suspect) {
-                let query = self.queries.remove(key.0);
-                default(&mut self.actions, query, Reason::ReplicaDied);
-            } else {
-                query.suspect |= suspect;
-                version.queue.push(query.deadline, query.sequence, key);
+            let given_up = query.payload.is_none() || (suspect && query.suspect);
+            match &mut version {
+                Some(version) if !given_up => {
+                    query.suspect |= suspect;
+                    version.bytes += query.size;
+                    version.queue.push(query.deadline, query.sequence, key);
+                }
+                known => {
+                    let reason = match known {
+                        Some(_) => Reason::ReplicaDied,
+                        None => Reason::NoReplica,
+                    };
+                    let query = self.queries.remove(key.0);
+                    default(&mut self.actions, query, reason);
+                }
             }
         }
-    }
-
-    /// Gives the default output to every query whose deadline has passed, then hands out work.
-    pub fn dispatch(&mut self, now: Now) {
-        self.expire(now);
-        for version in self.versions.values_mut() {
-            while let Some(key) = next_replica(version, &self.replicas, now) {
-                let replica = &mut self.replicas[key.0];
-                let max = max_batch(version.max_batch, replica);
-                let queries = version
-                    .queue
-                    .take_batch(max, |key| self.queries[key.0].suspect);
-                let deadline = queries
-                    .iter()
-                    .map(|key| self.queries[key.0].deadline)
-                    .min()
-                    .expect("a batch is never empty");
-                let batch = self.next_batch;
-                self.next_batch = batch.wrapping_add(1);
-                replica.in_flight.push_back(Batch {
-                    id: batch,
-                    queries: queries.clone(),
-                    sent: now,
-                    deadline,
-                });
-                replica.sent(now);
-                self.actions.push_back(Action::Send(Send {
-                    replica: key,
-                    batch,
-                    queries,
-                    deadline,
-                }));
-            }
-        }
-    }
-
-    /// When [`Scheduler::dispatch`] has something to do though nothing else happens.
-    pub fn next_wake(&self) -> Option<Now> {
-        let queued = self.versions.values().filter_map(|v| v.queue.earliest());
-        let ahead = self
-            .versions
-            .values()
-            .filter(|version| version.queue.earliest().is_some())
-            .flat_map(|version| &version.replicas)
-            .filter_map(|key| self.replicas[key.0].ahead_at());
-        let away = self
-            .replicas
-            .iter()
-            .flat_map(|(_, replica)| &replica.in_flight)
-            .map(|batch| batch.deadline)
-            .filter(|deadline| *deadline != Now::MAX);
-        queued.chain(ahead).chain(away).min()
     }
 
     /// What is to be done next.
@@ -312,67 +370,8 @@ impl<P> Scheduler<P> {
     pub fn payload(&self, query: QueryKey) -> Option<&P> {
         self.queries.get(query.0)?.payload.as_ref()
     }
-
-    fn expire(&mut self, now: Now) {
-        for version in self.versions.values_mut() {
-            while let Some(key) = version.queue.pop_expired(now) {
-                let query = self.queries.remove(key.0);
-                default(&mut self.actions, query, Reason::TimedOutInQueue);
-            }
-        }
-        for (_, replica) in &mut self.replicas {
-            for batch in &mut replica.in_flight {
-                if batch.deadline > now {
-                    continue;
-                }
-                let mut next = Now::MAX;
-                for key in &batch.queries {
-                    let query = &mut self.queries[key.0];
-                    if query.deadline > now {
-                        next = next.min(query.deadline);
-                    } else if let Some(payload) = query.payload.take() {
-                        let finished = Finished {
-                            payload,
-                            app: query.app.clone(),
-                            arrived: query.arrived,
-                        };
-                        let action = Action::Default(finished, Reason::TimedOutAtReplica);
-                        self.actions.push_back(action);
-                    }
-                }
-                batch.deadline = next;
-            }
-        }
-    }
 }
 
 fn default<P>(actions: &mut VecDeque<Action<P>>, query: Query<P>, reason: Reason) {
     actions.extend(query.finish().map(|query| Action::Default(query, reason)));
-}
-
-/// The replica that the next batch goes to: an idle one, else a busy one whose next batch may go ahead; among equals the
-/// one that has waited longest.
-fn next_replica(version: &Version, replicas: &Slab<Replica>, now: Now) -> Option<ReplicaKey> {
-    let waiting = version.queue.len();
-    if waiting == 0 {
-        return None;
-    }
-    let may_have = |replica: &Replica| {
-        replica.in_flight.is_empty()
-            || waiting >= max_batch(version.max_batch, replica)
-            || replica.ahead_at().is_some_and(|at| at <= now)
-    };
-    version
-        .replicas
-        .iter()
-        .map(|key| (*key, &replicas[key.0]))
-        .filter(|(_, replica)| replica.has_room())
-        .filter(|(_, replica)| may_have(replica))
-        .min_by_key(|(_, replica)| (replica.in_flight.len(), replica.last_sent))
-        .map(|(key, _)| key)
-}
-
-fn max_batch(of_version: Option<usize>, replica: &Replica) -> usize {
-    let max = of_version.unwrap_or(1);
-    max.min(replica.max_batch.unwrap_or(max)).max(1)
 }

@@ -17,41 +17,19 @@ impl Queue {
         self.0.len()
     }
 
+    /// The query that is taken next, and its deadline.
+    pub(crate) fn first(&self) -> Option<(QueryKey, Now)> {
+        let (deadline, _, key) = self.0.first()?;
+        Some((QueryKey(*key), *deadline))
+    }
+
     /// The earliest deadline.
     pub(crate) fn earliest(&self) -> Option<Now> {
-        self.0.first().map(|(deadline, _, _)| *deadline)
+        Some(self.first()?.1)
     }
 
-    /// Takes a query whose deadline has passed.
-    pub(crate) fn pop_expired(&mut self, now: Now) -> Option<QueryKey> {
-        if self.earliest()? > now {
-            return None;
-        }
+    /// Takes the first query.
+    pub(crate) fn pop(&mut self) -> Option<QueryKey> {
         self.0.pop_first().map(|(_, _, key)| QueryKey(key))
-    }
-
-    /// Takes the first queries, at most `max`. One that must go alone is a batch of its own.
-    pub(crate) fn take_batch(
-        &mut self,
-        max: usize,
-        alone: impl Fn(QueryKey) -> bool,
-    ) -> Vec<QueryKey> {
-        let mut batch = Vec::with_capacity(max.min(self.len()));
-        while batch.len() < max {
-            let Some((_, _, key)) = self.0.first() else {
-                break;
-            };
-            let key = QueryKey(*key);
-            let goes_alone = alone(key);
-            if goes_alone && !batch.is_empty() {
-                break;
-            }
-            self.0.pop_first();
-            batch.push(key);
-            if goes_alone {
-                break;
-            }
-        }
-        batch
     }
 }

@@ -4,11 +4,17 @@ use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
 
 use model::DataType;
 
-use crate::{BatchId, Joining, ModelVersion, Now, QueryKey};
+use crate::{
+    BatchId, Joining, ModelVersion, Now, QueryKey, Rules,
+    policy::{Policy, Sample},
+};
 
 /// How long before the expected end of the running batch the next one goes ahead, although it is not full. It covers
 /// the way to the replica; it is cut to a quarter of the batch's time, so that fast models fill their batches.
 const LEAD: Duration = Duration::from_millis(1);
+
+/// A batch that takes so many times the longest one so far is not late any more, but hangs.
+const HANGS: u32 = 10;
 
 #[derive(Debug)]
 pub(crate) struct Replica {
@@ -19,6 +25,11 @@ pub(crate) struct Replica {
     pub(crate) in_flight: VecDeque<Batch>,
     pub(crate) last_sent: Now,
     room: usize,
+    /// It hangs: no more batches until it answers.
+    pub(crate) hung: bool,
+    policy: Policy,
+    /// The longest batch so far.
+    longest: Option<Duration>,
     /// When the first batch in flight began, as far as can be told from here.
     began: Now,
     pace: Pace,
@@ -32,10 +43,12 @@ pub(crate) struct Batch {
     pub(crate) sent: Now,
     /// The earliest deadline among the queries that have not been given the default output.
     pub(crate) deadline: Now,
+    /// The shortest latency objective of its queries.
+    pub(crate) objective: Duration,
 }
 
 impl Replica {
-    pub(crate) fn new(joining: Joining) -> Replica {
+    pub(crate) fn new(joining: Joining, rules: &Rules) -> Replica {
         Replica {
             model: joining.model,
             input_type: joining.input_type,
@@ -43,13 +56,23 @@ impl Replica {
             in_flight: VecDeque::new(),
             last_sent: Now::ZERO,
             room: joining.batches_in_flight.max(1),
+            hung: false,
+            policy: Policy::new(rules.adaptive),
+            longest: None,
             began: Now::ZERO,
             pace: Pace::default(),
         }
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.in_flight.len() < self.room
+        !self.hung && self.in_flight.len() < self.room
+    }
+
+    /// The largest batch that it may get now; `of_version` is what the model's owner says, `left` the time until the
+    /// first query's deadline.
+    pub(crate) fn max_batch(&self, of_version: Option<usize>, left: Duration) -> usize {
+        let max = of_version.unwrap_or_else(|| self.policy.max(left));
+        max.min(self.max_batch.unwrap_or(max)).max(1)
     }
 
     /// Call it after a batch has been put in flight.
@@ -64,9 +87,16 @@ impl Replica {
     pub(crate) fn take(&mut self, id: BatchId, now: Now) -> Option<Batch> {
         let position = self.in_flight.iter().position(|batch| batch.id == id)?;
         let batch = self.in_flight.remove(position)?;
+        self.hung = false;
         if position == 0 {
-            self.pace
-                .learn(batch.queries.len(), now.saturating_sub(self.began));
+            let (size, took) = (batch.queries.len(), now.saturating_sub(self.began));
+            self.pace.learn(size, took);
+            self.longest = self.longest.max(Some(took));
+            self.policy.learn(Sample {
+                size,
+                took,
+                objective: batch.objective,
+            });
             self.began = now;
         }
         Some(batch)
@@ -76,6 +106,15 @@ impl Replica {
     pub(crate) fn take_back(&mut self, id: BatchId) -> Option<Batch> {
         let position = self.in_flight.iter().position(|batch| batch.id == id)?;
         self.in_flight.remove(position)
+    }
+
+    /// When its running batch can no longer be taken for a slow one; `None` if it has none.
+    pub(crate) fn hangs_at(&self, rules: &Rules) -> Option<Now> {
+        self.in_flight.front()?;
+        let patience = self.longest.map_or(rules.first_batch, |longest| {
+            rules.hang_floor.max(longest.saturating_mul(HANGS))
+        });
+        Some(self.began.saturating_add(patience))
     }
 
     /// When a further batch may go ahead that is not full; `None` if it may not, or not yet known.

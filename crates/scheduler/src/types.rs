@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use model::DataType;
 
+pub use crate::policy::Adaptive;
+
 /// Time since a moment that all calls share.
 pub type Now = Duration;
 
@@ -53,10 +55,14 @@ pub struct Joining {
 pub struct Arriving<'a, P> {
     /// The application that it names.
     pub app: &'a str,
+    /// The model version that it wants, if that is not the current one.
+    pub version: Option<&'a str>,
     /// The type of its input.
     pub input_type: DataType,
     /// How long it may take, if that is not the application's objective.
     pub within: Option<Duration>,
+    /// Bytes of its input.
+    pub size: usize,
     /// What comes with it.
     pub payload: P,
 }
@@ -79,6 +85,10 @@ pub enum Action<P> {
     Send(Send),
     /// Answer a query with its application's default output.
     Default(Finished<P>, Reason),
+    /// Nobody waits for this query's answer any more, and it was not computed.
+    Abandoned(Finished<P>),
+    /// A replica is far behind its own pace: it has lost its batches, and gets no more until it answers again.
+    Hung(ReplicaKey),
 }
 
 /// A batch to send.
@@ -132,18 +142,60 @@ pub enum Reason {
     TimedOutInQueue,
     /// Its deadline passed while a replica had it.
     TimedOutAtReplica,
-    /// Two replicas died while computing it.
+    /// Two replicas died, or stopped answering, while computing it.
     ReplicaDied,
 }
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Reason {
+    /// In words, for clients.
+    pub fn as_str(self) -> &'static str {
+        match self {
             Reason::NoReplica => "no replica connected",
             Reason::TimedOutInQueue => "timed out in queue",
             Reason::TimedOutAtReplica => "timed out at the replica",
             Reason::ReplicaDied => "replica died",
-        })
+        }
+    }
+}
+
+/// What a model version has to do, and who does it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Queries that wait.
+    pub queries: usize,
+    /// Bytes of their inputs.
+    pub bytes: usize,
+    /// Replicas that have joined.
+    pub replicas: usize,
+}
+
+/// How queues and batches are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// Queries that may wait for one model version.
+    pub max_queries: usize,
+    /// Bytes of inputs that may wait for one model version.
+    pub max_bytes: usize,
+    /// How large batches are where a model has no maximum of its own.
+    pub adaptive: Adaptive,
+    /// How long an idle replica waits for a fuller batch, from the arrival of the first query.
+    pub batch_delay: Duration,
+    /// A batch is not late before so long, however fast the replica is otherwise.
+    pub hang_floor: Duration,
+    /// The same for a replica that has answered nothing yet.
+    pub first_batch: Duration,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            max_queries: 100_000,
+            max_bytes: 1 << 30,
+            adaptive: Adaptive::Aimd,
+            batch_delay: Duration::ZERO,
+            hang_floor: Duration::from_secs(10),
+            first_batch: Duration::from_secs(120),
+        }
     }
 }
 
@@ -160,5 +212,20 @@ pub enum Refusal {
         app: Arc<App>,
         /// The type of the input.
         got: DataType,
+    },
+    /// The model has no such version.
+    #[error("Requested version: {} does not exist for model: {}", .0.version, .0.name)]
+    UnknownVersion(ModelVersion),
+    /// As many queries or bytes wait as may.
+    #[error("overloaded: {queries} queries ({bytes} bytes) wait for {model}")]
+    Overloaded {
+        /// The application.
+        app: Arc<App>,
+        /// The model version whose queue is full.
+        model: ModelVersion,
+        /// Queries that wait.
+        queries: usize,
+        /// Bytes of their inputs.
+        bytes: usize,
     },
 }

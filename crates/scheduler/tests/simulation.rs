@@ -1,7 +1,10 @@
 //! Thousands of random schedules: whatever replicas do, every query ends exactly once, and no limit is passed.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::{collections::BTreeMap, collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::Duration,
+};
 
 use model::DataType;
 use proptest::prelude::*;
@@ -13,7 +16,9 @@ enum Step {
     Query { within_ms: u64 },
     Join,
     Answer(usize, usize),
+    AnswerLate(usize),
     Die(usize),
+    ClientLeaves(u32),
     Wait(u64),
 }
 
@@ -22,7 +27,9 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (1_u64..50).prop_map(|within_ms| Step::Query { within_ms }),
         1 => Just(Step::Join),
         5 => (any::<usize>(), any::<usize>()).prop_map(|(r, b)| Step::Answer(r, b)),
+        1 => any::<usize>().prop_map(Step::AnswerLate),
         1 => any::<usize>().prop_map(Step::Die),
+        1 => (0_u32..200).prop_map(Step::ClientLeaves),
         3 => (0_u64..20).prop_map(Step::Wait),
     ]
 }
@@ -32,14 +39,18 @@ struct World {
     scheduler: Scheduler<u32>,
     now: Now,
     flying: BTreeMap<ReplicaKey, Vec<(BatchId, Vec<u32>)>>,
+    /// Batches that were taken from replicas that hang.
+    taken: Vec<(ReplicaKey, BatchId)>,
+    hung: HashSet<ReplicaKey>,
+    gone: HashSet<u32>,
     ended: HashMap<u32, usize>,
     deaths: HashMap<u32, usize>,
     max: usize,
 }
 
 impl World {
-    fn new(max: usize) -> World {
-        let mut scheduler = Scheduler::new(0);
+    fn new(max: usize, rules: Rules) -> World {
+        let mut scheduler = Scheduler::new(0, rules);
         let model = ModelVersion {
             name: "m".into(),
             version: "1".into(),
@@ -57,6 +68,9 @@ impl World {
             scheduler,
             now: Now::ZERO,
             flying: BTreeMap::new(),
+            taken: Vec::new(),
+            hung: HashSet::new(),
+            gone: HashSet::new(),
             ended: HashMap::new(),
             deaths: HashMap::new(),
             max,
@@ -68,12 +82,26 @@ impl World {
             Step::Query { within_ms } => {
                 let arriving = Arriving {
                     app: "a",
+                    version: None,
                     input_type: DataType::Bytes,
                     within: Some(Duration::from_millis(within_ms)),
+                    size: 1,
                     payload,
                 };
-                self.scheduler.on_query(arriving, self.now).unwrap();
-                self.ended.insert(payload, 0);
+                let taken = self.scheduler.on_query(arriving, self.now);
+                // Queries that come back from a replica may be beyond the limit.
+                let refused = matches!(
+                    taken,
+                    Err((
+                        _,
+                        Refusal::Overloaded {
+                            queries: LIMIT..,
+                            ..
+                        }
+                    ))
+                );
+                assert!(taken.is_ok() || refused);
+                self.ended.insert(payload, usize::from(refused));
             }
             Step::Join => {
                 let key = self.scheduler.on_joined(Joining {
@@ -88,6 +116,14 @@ impl World {
                 self.flying.insert(key, Vec::new());
             }
             Step::Answer(replica, batch) => self.answer(replica, batch),
+            Step::AnswerLate(index) => {
+                if let Some(index) = index.checked_rem(self.taken.len()) {
+                    let (replica, batch) = self.taken.remove(index);
+                    assert_eq!(self.scheduler.on_answered(replica, batch, self.now), None);
+                    self.hung.remove(&replica);
+                }
+            }
+            Step::ClientLeaves(payload) => drop(self.gone.insert(payload)),
             Step::Die(replica) => {
                 if let Some(key) = self.pick(replica) {
                     let computing = self.flying.remove(&key).unwrap().into_iter().next();
@@ -95,6 +131,8 @@ impl World {
                         *self.deaths.entry(query).or_default() += 1;
                     }
                     self.scheduler.on_left(key, Left::Died);
+                    self.taken.retain(|(replica, _)| *replica != key);
+                    self.hung.remove(&key);
                 }
             }
             Step::Wait(ms) => self.now += Duration::from_millis(ms),
@@ -123,32 +161,63 @@ impl World {
     }
 
     fn dispatch(&mut self) {
-        self.scheduler.dispatch(self.now);
+        let gone = &self.gone;
+        self.scheduler
+            .dispatch(self.now, |payload| !gone.contains(payload));
         while let Some(action) = self.scheduler.next_action() {
             match action {
                 Action::Default(query, _) => *self.ended.get_mut(&query.payload).unwrap() += 1,
-                Action::Send(send) => {
-                    let queries: Vec<u32> = send
-                        .queries
-                        .iter()
-                        .map(|key| *self.scheduler.payload(*key).unwrap())
-                        .collect();
-                    assert!((1..=self.max).contains(&queries.len()));
-                    let suspect = |query| self.deaths.get(query).copied().unwrap_or(0);
-                    assert!(queries.iter().all(|query| suspect(query) < 2));
-                    assert!(queries.len() == 1 || queries.iter().all(|query| suspect(query) == 0));
-                    let batches = self.flying.get_mut(&send.replica).unwrap();
-                    batches.push((send.batch, queries));
-                    assert!(batches.len() <= 2);
+                Action::Abandoned(query) => {
+                    assert!(self.gone.contains(&query.payload));
+                    *self.ended.get_mut(&query.payload).unwrap() += 1;
                 }
+                Action::Hung(key) => {
+                    let batches = std::mem::take(self.flying.get_mut(&key).unwrap());
+                    for query in &batches[0].1 {
+                        *self.deaths.entry(*query).or_default() += 1;
+                    }
+                    self.taken
+                        .extend(batches.iter().map(|(batch, _)| (key, *batch)));
+                    self.hung.insert(key);
+                }
+                Action::Send(send) => self.on_sent(send),
             }
         }
-        assert!(
-            self.scheduler
-                .next_wake()
-                .is_none_or(|wake| wake > self.now)
-        );
+        let wake = self.scheduler.next_wake();
+        assert!(wake.is_none_or(|wake| wake > self.now));
     }
+
+    fn on_sent(&mut self, send: Send) {
+        let queries: Vec<u32> = send
+            .queries
+            .iter()
+            .map(|key| *self.scheduler.payload(*key).unwrap())
+            .collect();
+        assert!((1..=self.max).contains(&queries.len()));
+        assert!(!self.hung.contains(&send.replica));
+        assert!(queries.iter().all(|query| !self.gone.contains(query)));
+        let deaths = |query| self.deaths.get(query).copied().unwrap_or(0);
+        assert!(queries.iter().all(|query| deaths(query) < 2));
+        assert!(queries.len() == 1 || queries.iter().all(|query| deaths(query) == 0));
+        let batches = self.flying.get_mut(&send.replica).unwrap();
+        batches.push((send.batch, queries));
+        assert!(batches.len() <= 2);
+    }
+}
+
+/// Queries that may wait.
+const LIMIT: usize = 12;
+
+fn rules() -> impl Strategy<Value = Rules> {
+    let adaptive = prop_oneof![Just(Adaptive::Aimd), Just(Adaptive::Quantile)];
+    (adaptive, 0_u64..10).prop_map(|(adaptive, delay)| Rules {
+        max_queries: LIMIT,
+        adaptive,
+        batch_delay: Duration::from_millis(delay),
+        hang_floor: Duration::from_millis(30),
+        first_batch: Duration::from_millis(60),
+        ..Rules::default()
+    })
 }
 
 proptest! {
@@ -157,9 +226,10 @@ proptest! {
     #[test]
     fn every_query_ends_exactly_once(
         max in 1_usize..6,
+        rules in rules(),
         steps in proptest::collection::vec(step(), 0..200),
     ) {
-        let mut world = World::new(max);
+        let mut world = World::new(max, rules);
         for (payload, step) in steps.into_iter().enumerate() {
             world.take(step, payload as u32);
             prop_assert!(world.ended.values().all(|times| *times <= 1));

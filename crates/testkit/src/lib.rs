@@ -8,38 +8,65 @@
     reason = "only tests use it, and a panic is how a test fails"
 )]
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
-use frontend::{Frontend, Ports, Settings};
+use clap::Parser;
+use frontend::{Frontend, Settings};
 
+mod http;
 mod peer;
+mod python;
+mod redis;
 mod reference;
 
-pub use peer::Peer;
+pub use http::{Http, Response};
+pub use peer::{Peer, double, inputs, replica};
+pub use python::Script;
+pub use redis::Redis;
 pub use reference::{Answer, Reference};
 
 /// How long to wait for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same for other programs, which have to start on a machine that may be busy.
+const PATIENCE_WITH_PROGRAMS: Duration = Duration::from_secs(60);
+
 /// A frontend's settings: loopback, free ports, state in memory.
 pub fn settings() -> Settings {
-    Settings {
-        bind: "127.0.0.1".into(),
-        ports: Ports {
-            query: 0,
-            admin: 0,
-            rpc_service: 0,
-            send: 0,
-            recv: 0,
-        },
-        state: None,
-        exit_with_stdin: false,
-    }
+    settings_with(&[])
+}
+
+/// The same, with further flags.
+pub fn settings_with(flags: &[&str]) -> Settings {
+    let ports = [
+        "query",
+        "admin",
+        "rpc_service",
+        "rpc_2017",
+        "rpc_send",
+        "rpc_recv",
+        "send",
+        "recv",
+    ];
+    let ports = ports.map(|port| format!("--{port}_port=0"));
+    let flags = flags.iter().map(|flag| (*flag).to_owned());
+    Settings::parse_from(
+        std::iter::once("frontend".to_owned())
+            .chain(ports)
+            .chain(flags),
+    )
 }
 
 /// Posts JSON to the admin API; answers status and body.
 pub fn admin(frontend: &Frontend, endpoint: &str, body: &str) -> (u16, String) {
-    let port = frontend.ports().admin_port;
+    admin_at(frontend.ports().admin_port, endpoint, body)
+}
+
+/// The same for a frontend in a process of its own.
+pub fn admin_at(port: u16, endpoint: &str, body: &str) -> (u16, String) {
     let url = format!("http://127.0.0.1:{port}/admin/{endpoint}");
     let agent = agent();
     let mut response = agent.post(url).send(body).unwrap();
@@ -47,9 +74,32 @@ pub fn admin(frontend: &Frontend, endpoint: &str, body: &str) -> (u16, String) {
     (response.status().as_u16(), text)
 }
 
+/// Waits until there is something, which other programs bring about.
+pub fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(
+            began.elapsed() < PATIENCE_WITH_PROGRAMS,
+            "not within {PATIENCE_WITH_PROGRAMS:?}: {what}"
+        );
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Gets from the query port.
 pub fn get(frontend: &Frontend, path: &str) -> String {
-    let port = frontend.ports().query_port;
+    get_from(frontend.ports().query_port, path)
+}
+
+/// The replicas that are registered, in JSON.
+pub fn replicas(frontend: &Frontend) -> String {
+    get_from(frontend.ports().admin_port, "/admin/replicas")
+}
+
+fn get_from(port: u16, path: &str) -> String {
     let url = format!("http://127.0.0.1:{port}{path}");
     let mut response = agent().get(url).call().unwrap();
     response.body_mut().read_to_string().unwrap()
@@ -57,18 +107,23 @@ pub fn get(frontend: &Frontend, path: &str) -> String {
 
 /// Adds application `app` (default output "none") and model `m` version "1" for floats, and links them.
 pub fn deploy(frontend: &Frontend, batch_size: i32, objective: Duration) {
+    deploy_for(frontend, "floats", batch_size, objective);
+}
+
+/// The same for inputs of any type.
+pub fn deploy_for(frontend: &Frontend, input_type: &str, batch_size: i32, objective: Duration) {
     let micros = objective.as_micros();
     for (endpoint, body) in [
         (
             "add_app",
             format!(
-                r#"{{"name":"app","input_type":"floats","default_output":"none","latency_slo_micros":{micros}}}"#
+                r#"{{"name":"app","input_type":"{input_type}","default_output":"none","latency_slo_micros":{micros}}}"#
             ),
         ),
         (
             "add_model",
             format!(
-                r#"{{"model_name":"m","model_version":"1","labels":[],"input_type":"floats","container_name":"","model_data_path":"","batch_size":{batch_size}}}"#
+                r#"{{"model_name":"m","model_version":"1","labels":[],"input_type":"{input_type}","container_name":"","model_data_path":"","batch_size":{batch_size}}}"#
             ),
         ),
         (

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use frontend::Frontend;
+use model::{DataType, Output, Predictions};
 use transport::{Frame, recv, send};
 use wire::{
-    query::{Connected, Request, encode_connect},
-    rpc::{FromContainer, FromFrontend, NewContainer, Version},
+    query::{Connected, Input, Request, encode_connect},
+    rpc::{FromContainer, FromFrontend, Metadata, NewContainer, Reply, Times, Version},
 };
 
 use crate::PATIENCE;
@@ -16,10 +18,17 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Connects to a port on loopback.
+    /// Connects to a port on loopback. It is disconnected when this has been dropped.
     pub fn connect(port: u16) -> Peer {
-        let socket = zmq::Context::new().socket(zmq::DEALER).unwrap();
+        Peer::connect_in(&zmq::Context::new(), port)
+    }
+
+    /// The same where there are many, which share their threads; they are disconnected a little after they are dropped.
+    pub fn connect_in(context: &zmq::Context, port: u16) -> Peer {
+        let socket = context.socket(zmq::DEALER).unwrap();
         socket.set_linger(0).unwrap();
+        // A test says as much as it wants, as fast as it can.
+        socket.set_sndhwm(0).unwrap();
         socket.connect(&format!("tcp://127.0.0.1:{port}")).unwrap();
         Peer { socket }
     }
@@ -27,6 +36,9 @@ impl Peer {
     /// Says these frames in one message.
     pub fn say(&mut self, frames: &[Vec<u8>]) {
         let mut message = frames.iter().map(|frame| Frame::from(&frame[..])).collect();
+        let patience = i64::try_from(PATIENCE.as_millis()).unwrap();
+        let room = self.socket.poll(zmq::POLLOUT, patience).unwrap();
+        assert_eq!(room, 1, "nobody reads");
         send(&mut self.socket, &mut message).unwrap();
     }
 
@@ -85,7 +97,7 @@ impl Peer {
             app,
             input_type: "floats".parse().unwrap(),
             deadline: None,
-            input: &input,
+            input: Input::Frame(&input),
         };
         self.say_with(|frames| request.encode(frames));
     }
@@ -113,4 +125,79 @@ impl Peer {
     pub fn hear_request(&mut self) -> Vec<Vec<u8>> {
         self.hear_unless(|frames| FromFrontend::decode(frames) == Ok(FromFrontend::KeepAlive))
     }
+
+    /// As a version-4 model server: joins as a replica of model `m`, any version.
+    pub fn join(port: u16, version: &str, input_type: DataType) -> Peer {
+        let mut peer = Peer::connect(port);
+        peer.register(&registration(version, input_type));
+        peer
+    }
+
+    /// As a version-4 model server: hears a request, and answers every input with this. Tells the inputs.
+    pub fn serve(&mut self, output: &Output) -> Vec<Vec<u8>> {
+        let request = self.hear_request();
+        let inputs = inputs(&request);
+        let predictions = inputs.iter().map(|_| Ok(output.clone())).collect();
+        self.reply(&request, output.data_type(), predictions);
+        inputs
+    }
+
+    /// As a version-4 model server: answers a request.
+    pub fn reply(&mut self, request: &[Vec<u8>], output_type: DataType, predictions: Predictions) {
+        let Ok(FromFrontend::Request(request)) = FromFrontend::decode(request) else {
+            panic!("no request");
+        };
+        let reply = Reply {
+            session: request.head.session,
+            message_id: request.head.message_id,
+            output_type,
+            predictions,
+            times: Times {
+                received: 5,
+                begun: 7,
+                ended: 17,
+                sent: 20,
+            },
+        };
+        self.say_with(|frames| reply.encode(frames));
+    }
+}
+
+/// A request's inputs.
+pub fn inputs(request: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    match FromFrontend::decode(request) {
+        Ok(FromFrontend::Request(request)) => request.inputs.to_vec(),
+        other => panic!("no request but {other:?}"),
+    }
+}
+
+fn registration(version: &str, input_type: DataType) -> NewContainer {
+    NewContainer {
+        name: "m".into(),
+        version: version.into(),
+        input_type,
+        metadata: Some(Metadata {
+            batches_in_flight: 2,
+            ..Metadata::default()
+        }),
+    }
+}
+
+/// A version-4 replica of model `m`, and the frontend's session.
+pub fn replica(frontend: &Frontend) -> (Peer, u64) {
+    let mut peer = Peer::connect(frontend.ports().rpc_service_port);
+    let session = peer.register(&registration("1", DataType::Floats));
+    (peer, session.unwrap())
+}
+
+/// As a model server: answers a request, each input with the float that it is, doubled. Answers how many there were.
+pub fn double(peer: &mut Peer, request: &[Vec<u8>]) -> usize {
+    let predictions: Predictions = inputs(request)
+        .iter()
+        .map(|input| f32::from_le_bytes(input[..].try_into().unwrap()))
+        .map(|value| Ok(Output::Floats(vec![2.0 * value])))
+        .collect();
+    let count = predictions.len();
+    peer.reply(request, DataType::Floats, predictions);
+    count
 }

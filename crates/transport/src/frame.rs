@@ -17,15 +17,6 @@ impl Frame {
     /// libzmq's receive buffer of 8 KiB, which lives as long as the frame.
     const SHARED_FROM: usize = 4096;
 
-    /// The frame to keep after its message has been handled: shared if it is large, a copy if it is small.
-    pub fn keep(&self) -> Frame {
-        if self.as_ref().len() >= Frame::SHARED_FROM {
-            self.clone()
-        } else {
-            Frame::from(self.as_ref())
-        }
-    }
-
     fn empty() -> Frame {
         let frame = Frame(UnsafeCell::new(zmq_msg_t::default()));
         // SAFETY: the pointer is to a zmq_msg_t that is ours; initialising an empty one cannot fail.
@@ -36,15 +27,7 @@ impl Frame {
 
 impl From<&[u8]> for Frame {
     fn from(bytes: &[u8]) -> Frame {
-        let frame = Frame(UnsafeCell::new(zmq_msg_t::default()));
-        // SAFETY: after success the message has room for `bytes.len()` bytes at zmq_msg_data, and nobody else knows it.
-        unsafe {
-            let failed = zmq_sys::zmq_msg_init_size(frame.0.get(), bytes.len());
-            assert_eq!(failed, 0, "out of memory for a frame of {}", bytes.len());
-            let data = zmq_sys::zmq_msg_data(frame.0.get());
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), data.cast(), bytes.len());
-        }
-        frame
+        wire::Frame::joined(&[bytes])
     }
 }
 
@@ -121,6 +104,32 @@ impl wire::Frame for Frame {
     fn owned(bytes: Vec<u8>) -> Frame {
         Frame::from(bytes)
     }
+
+    fn joined(parts: &[&[u8]]) -> Frame {
+        let frame = Frame(UnsafeCell::new(zmq_msg_t::default()));
+        let length = parts.iter().map(|part| part.len()).sum();
+        // SAFETY: after success the message has room for `length` bytes at zmq_msg_data, and nobody else knows it; the parts
+        // fill it exactly.
+        unsafe {
+            let failed = zmq_sys::zmq_msg_init_size(frame.0.get(), length);
+            assert_eq!(failed, 0, "out of memory for a frame of {length}");
+            let mut data: *mut u8 = zmq_sys::zmq_msg_data(frame.0.get()).cast();
+            for part in parts {
+                std::ptr::copy_nonoverlapping(part.as_ptr(), data, part.len());
+                data = data.add(part.len());
+            }
+        }
+        frame
+    }
+
+    /// Shared if it is large, a copy if it is small.
+    fn keep(&self) -> Frame {
+        if self.as_ref().len() >= Frame::SHARED_FROM {
+            self.clone()
+        } else {
+            Frame::from(self.as_ref())
+        }
+    }
 }
 
 /// Takes one multipart message from the socket into `message`, whose old content is dropped. False if there is none.
@@ -176,6 +185,8 @@ fn last_error() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use wire::Frame as _;
+
     use super::*;
 
     fn pair() -> (Socket, Socket) {

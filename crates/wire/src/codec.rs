@@ -8,6 +8,10 @@ pub trait Frame: AsRef<[u8]> + Clone {
     fn copied(bytes: &[u8]) -> Self;
     /// A frame that takes `bytes` over without a copy.
     fn owned(bytes: Vec<u8>) -> Self;
+    /// A frame that holds copies of `parts`, one after the other: for what is small.
+    fn joined(parts: &[&[u8]]) -> Self;
+    /// The frame to keep after its message has been handled, without a copy if it is large.
+    fn keep(&self) -> Self;
 }
 
 impl Frame for Vec<u8> {
@@ -16,6 +20,12 @@ impl Frame for Vec<u8> {
     }
     fn owned(bytes: Vec<u8>) -> Self {
         bytes
+    }
+    fn joined(parts: &[&[u8]]) -> Self {
+        parts.concat()
+    }
+    fn keep(&self) -> Self {
+        self.clone()
     }
 }
 
@@ -82,6 +92,20 @@ impl<'a> Numbers<'a> {
         Ok(Numbers(frame))
     }
 
+    /// A reader of the front of a frame, which must be at least `size` bytes long, and what follows.
+    pub(crate) fn before(
+        frame: &'a [u8],
+        size: usize,
+        what: &'static str,
+    ) -> Result<(Numbers<'a>, &'a [u8]), DecodeError> {
+        let (head, rest) = frame.split_at_checked(size).ok_or(DecodeError::FrameSize {
+            what,
+            expected: size,
+            got: frame.len(),
+        })?;
+        Ok((Numbers(head), rest))
+    }
+
     pub(crate) fn u32(&mut self) -> u32 {
         u32::from_le_bytes(self.take())
     }
@@ -103,6 +127,23 @@ impl<'a> Numbers<'a> {
 /// The number in a frame of four bytes.
 pub(crate) fn u32_frame(frame: &[u8], what: &'static str) -> Result<u32, DecodeError> {
     Ok(Numbers::of(frame, 4, what)?.u32())
+}
+
+/// A frame whose size in bytes stands, as a `u64`, in the one before it.
+pub(crate) fn sized_frame<'a>(
+    size: &[u8],
+    frame: &'a [u8],
+    what: &'static str,
+) -> Result<&'a [u8], DecodeError> {
+    let expected = Numbers::of(size, 8, what)?.u64();
+    if expected == frame.len() as u64 {
+        return Ok(frame);
+    }
+    Err(DecodeError::FrameSize {
+        what,
+        expected: usize::try_from(expected).unwrap_or(usize::MAX),
+        got: frame.len(),
+    })
 }
 
 /// The UTF-8 text in a frame.
@@ -139,7 +180,7 @@ pub(crate) struct Header {
 
 impl Header {
     /// The longest header of all messages: that of an answer.
-    const MAX: usize = 68;
+    const MAX: usize = 72;
 
     pub(crate) fn new() -> Header {
         Header {
@@ -157,7 +198,11 @@ impl Header {
     }
 
     pub(crate) fn frame<F: Frame>(&self) -> F {
-        F::copied(&self.bytes[..self.length])
+        F::copied(self.bytes())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
     }
 
     fn append(mut self, number: &[u8]) -> Header {

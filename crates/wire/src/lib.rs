@@ -4,8 +4,8 @@
 //! its empty delimiter first. All numbers are little-endian. Decoding reads the whole message: a frame too many, too
 //! few or of the wrong size is a [`DecodeError`], never a panic.
 //!
-//! - [`rpc`]: model servers and frontend, Clipper's version 3 and our version 4.
-//! - [`query`]: clients and frontend over ZeroMQ, Clipper's protocol and our native one.
+//! - [`rpc`]: model servers and frontend, the three generations of Clipper and our version 4.
+//! - [`query`]: clients and frontend over ZeroMQ, Clipper's two generations and our native one.
 //! - [`admin`]: the bodies of the admin REST API.
 
 pub mod admin;

@@ -1,16 +1,23 @@
 //! The ZeroMQ client protocol: connect and answers on 4455, requests on 4456.
 //!
-//! A client that connects with [`NATIVE_MARK`] speaks our dialect, every other Clipper's of 2017. Frames after the
-//! empty delimiter (a number's size in bytes in brackets):
+//! A client that connects with [`NATIVE_MARK`] speaks our dialect, one with [`HIGH_PERF_MARK`] that of Clipper's
+//! high-performance generation. Clipper's own clients of both generations connect alike, so that it is for the frontend to
+//! know which they are. Frames after the empty delimiter (a number's size in bytes in brackets):
 //!
-//! | message       | Clipper's                                                         | native                                     |
-//! |---------------|-------------------------------------------------------------------|--------------------------------------------|
-//! | connect       | anything, which is ignored                                        | `CLIP4`                                    |
-//! | connect reply | client id (4)                                                     | session (8) + client id (4)                |
-//! | request       | client id (4), request id (4), app, type (4), elements (4), data  | [`Request`] header (28), app, data         |
-//! | answer        | request id (4), type (4), output                                  | [`Answer`] header (68), reason, output     |
+//! | message       | Clipper's of 2017                                                 | high-performance                                                       | native                               |
+//! |---------------|-------------------------------------------------------------------|------------------------------------------------------------------------|--------------------------------------|
+//! | connect       | anything, which is ignored                                        | the same, or `CLIPH`                                                   | `CLIP4`                              |
+//! | connect reply | client id (4)                                                     | the same                                                               | session (8) + client id (4)          |
+//! | request       | client id (4), request id (4), app, type (4), elements (4), data  | the same                                                               | [`Request`] header (32) + app + data |
+//! | answer        | request id (4), type (4), output                                  | request id (4), type (4), bytes (4), output, entries (4), [`Lineage`]: name, time (8)... | [`Answer`] header (72) + reason + output |
 //!
-//! The native request is three frames instead of six because each frame costs both sides.
+//! A native request or answer is one frame, because each frame costs both sides more than the copy of a small input; data or an
+//! output of [`Input::SEPARATE_FROM`] bytes and more is a frame of its own.
+
+mod lineage;
+mod native;
+
+pub use lineage::Lineage;
 
 use std::time::Duration;
 
@@ -18,28 +25,34 @@ use model::{DataType, element_count};
 
 use crate::{
     DecodeError, Frame,
-    codec::{Header, Numbers, data_type, micros, text_frame, u32_frame},
+    codec::{Header, Numbers, data_type, text_frame, u32_frame},
 };
 
 /// The content of the connect frame that asks for the native dialect.
 pub const NATIVE_MARK: &[u8] = b"CLIP4";
 
-/// Which of the two a client speaks.
+/// The content of the connect frame that asks for the high-performance dialect.
+pub const HIGH_PERF_MARK: &[u8] = b"CLIPH";
+
+/// What a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Clipper's of 2017.
-    Clipper,
+    V2017,
+    /// Clipper's high-performance generation's: answers carry times.
+    HighPerf,
     /// Ours.
     Native,
 }
 
-/// Reads a connect message, delimiter included, and answers which dialect the client asks for.
-pub fn decode_connect<F: Frame>(frames: &[F]) -> Result<Dialect, DecodeError> {
+/// Reads a connect message, delimiter included, and answers which dialect the client asks for; `None` if it does not, as
+/// Clipper's clients.
+pub fn decode_connect<F: Frame>(frames: &[F]) -> Result<Option<Dialect>, DecodeError> {
     match frames {
-        [delimiter, mark] if delimiter.as_ref().is_empty() => Ok(if mark.as_ref() == NATIVE_MARK {
-            Dialect::Native
-        } else {
-            Dialect::Clipper
+        [delimiter, mark] if delimiter.as_ref().is_empty() => Ok(match mark.as_ref() {
+            NATIVE_MARK => Some(Dialect::Native),
+            HIGH_PERF_MARK => Some(Dialect::HighPerf),
+            _ => None,
         }),
         _ => Err(DecodeError::FrameCount {
             what: "connect message",
@@ -68,7 +81,7 @@ impl Connected {
     pub fn encode<F: Frame>(&self, dialect: Dialect, out: &mut Vec<F>) {
         out.push(F::copied(&[]));
         out.push(match dialect {
-            Dialect::Clipper => F::copied(&self.client_id.to_le_bytes()),
+            Dialect::V2017 | Dialect::HighPerf => F::copied(&self.client_id.to_le_bytes()),
             Dialect::Native => Header::new().u64(self.session).u32(self.client_id).frame(),
         });
     }
@@ -90,7 +103,7 @@ impl Connected {
 }
 
 /// A query. On the wire, native: session (8), client id (4), request id (4), input type (4), microseconds until the
-/// deadline (8, 0 = the application's latency objective).
+/// deadline (8, 0 = the application's latency objective), bytes of the application's name (4).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Request<'a, F> {
     /// The frontend's session; `None` in Clipper's protocol.
@@ -106,14 +119,46 @@ pub struct Request<'a, F> {
     /// Time until the query is of no use any more, if it is not the application's.
     pub deadline: Option<Duration>,
     /// The input.
-    pub input: &'a F,
+    pub input: Input<'a, F>,
+}
+
+/// An input: a frame of its own, or a part of one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Input<'a, F> {
+    /// A frame of its own.
+    Frame(&'a F),
+    /// A part of the request's frame.
+    Part(&'a [u8]),
+}
+
+impl<F: Frame> Input<'_, F> {
+    /// Bytes from which sending on without a copy is worth a frame.
+    pub const SEPARATE_FROM: usize = 4_096;
+
+    /// The input as a frame to keep; only a small one is copied.
+    pub fn keep(&self) -> F {
+        match self {
+            Input::Frame(frame) => frame.keep(),
+            Input::Part(bytes) => F::copied(bytes),
+        }
+    }
+}
+
+impl<F: AsRef<[u8]>> AsRef<[u8]> for Input<'_, F> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Input::Frame(frame) => frame.as_ref(),
+            Input::Part(bytes) => bytes,
+        }
+    }
 }
 
 impl<'a, F: Frame> Request<'a, F> {
-    /// Reads a request of either dialect, delimiter included: the number of frames tells which.
+    /// Reads a request of any dialect, delimiter included: the number of frames tells Clipper's from ours.
     pub fn decode(frames: &'a [F]) -> Result<Request<'a, F>, DecodeError> {
         let request = match frames {
-            [_, header, app, input] => decode_native(header, app, input)?,
+            [_, head] => native::decode_request(head, None)?,
+            [_, head, input] => native::decode_request(head, Some(input))?,
             [_, client, request, app, code, count, input] => {
                 let request = Request {
                     session: None,
@@ -122,7 +167,7 @@ impl<'a, F: Frame> Request<'a, F> {
                     app: text_frame(app.as_ref(), "application name")?,
                     input_type: data_type(u32_frame(code.as_ref(), "input type")?)?,
                     deadline: None,
-                    input,
+                    input: Input::Frame(input),
                 };
                 let count = u32_frame(count.as_ref(), "number of elements")?;
                 let size = u64::from(count) * request.input_type.element_size() as u64;
@@ -147,45 +192,6 @@ impl<'a, F: Frame> Request<'a, F> {
         })?;
         Ok(request)
     }
-
-    /// Appends the frames of a native request.
-    pub fn encode(&self, out: &mut Vec<F>) {
-        let deadline = self.deadline.map_or(0, micros);
-        out.push(F::copied(&[]));
-        out.push(
-            Header::new()
-                .u64(self.session.unwrap_or_default())
-                .u32(self.client_id)
-                .u32(self.request_id)
-                .u32(self.input_type.code())
-                .u64(deadline)
-                .frame(),
-        );
-        out.push(F::copied(self.app.as_bytes()));
-        out.push(self.input.clone());
-    }
-}
-
-fn decode_native<'a, F: Frame>(
-    header: &F,
-    app: &'a F,
-    input: &'a F,
-) -> Result<Request<'a, F>, DecodeError> {
-    let mut header = Numbers::of(header.as_ref(), 28, "header of a request")?;
-    let session = Some(header.u64());
-    let client_id = header.u32();
-    let request_id = header.u32();
-    let input_type = data_type(header.u32())?;
-    let deadline = header.u64();
-    Ok(Request {
-        session,
-        client_id,
-        request_id,
-        app: text_frame(app.as_ref(), "application name")?,
-        input_type,
-        deadline: (deadline != 0).then(|| Duration::from_micros(deadline)),
-        input,
-    })
 }
 
 /// How a query ended.
@@ -203,8 +209,8 @@ pub enum Status {
 
 /// The answer to a query.
 ///
-/// On the wire, native: session (8), request id (4), status (4), output type (4), batch size (4), replica id (4), then
-/// [`Timing`] in microseconds (5 x 8).
+/// On the wire, native: session (8), request id (4), status (4), output type (4), batch size (4), replica id (4),
+/// [`Timing`] in microseconds (5 x 8), bytes of the reason (4).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answer<'a> {
     /// The frontend's session.
@@ -221,6 +227,8 @@ pub struct Answer<'a> {
     pub output: &'a [u8],
     /// Where the time went.
     pub timing: Timing,
+    /// When it passed where: only for the high-performance dialect.
+    pub lineage: Lineage,
 }
 
 /// Where a query's time went, in microseconds; all zero if it never reached a replica.
@@ -246,71 +254,18 @@ impl<'a> Answer<'a> {
     /// Appends the frames of the answer.
     pub fn encode<F: Frame>(&self, dialect: Dialect, out: &mut Vec<F>) {
         out.push(F::copied(&[]));
-        match dialect {
-            Dialect::Clipper => {
-                out.push(F::copied(&self.request_id.to_le_bytes()));
-                out.push(F::copied(&self.output_type.code().to_le_bytes()));
-            }
-            Dialect::Native => {
-                out.push(
-                    Header::new()
-                        .u64(self.session)
-                        .u32(self.request_id)
-                        .u32(self.status as u32)
-                        .u32(self.output_type.code())
-                        .u32(self.timing.batch_size)
-                        .u32(self.timing.replica_id)
-                        .u64(self.timing.queued)
-                        .u64(self.timing.away)
-                        .u64(self.timing.waited)
-                        .u64(self.timing.predicting)
-                        .u64(self.timing.replying)
-                        .frame(),
-                );
-                out.push(F::copied(self.reason.as_bytes()));
-            }
+        if dialect == Dialect::Native {
+            return native::encode_answer(self, out);
+        }
+        out.push(F::copied(&self.request_id.to_le_bytes()));
+        out.push(F::copied(&self.output_type.code().to_le_bytes()));
+        if dialect == Dialect::HighPerf {
+            let size = u32::try_from(self.output.len()).unwrap_or(u32::MAX);
+            out.push(F::copied(&size.to_le_bytes()));
         }
         out.push(F::copied(self.output));
-    }
-
-    /// Reads a native answer, delimiter included.
-    pub fn decode<F: Frame>(frames: &'a [F]) -> Result<Answer<'a>, DecodeError> {
-        let [_, header, reason, output] = frames else {
-            return Err(DecodeError::FrameCount {
-                what: "answer",
-                got: frames.len(),
-            });
-        };
-        let mut header = Numbers::of(header.as_ref(), 68, "header of an answer")?;
-        Ok(Answer {
-            session: header.u64(),
-            request_id: header.u32(),
-            status: status(header.u32())?,
-            reason: text_frame(reason.as_ref(), "reason of an answer")?,
-            output_type: data_type(header.u32())?,
-            output: output.as_ref(),
-            timing: Timing {
-                batch_size: header.u32(),
-                replica_id: header.u32(),
-                queued: header.u64(),
-                away: header.u64(),
-                waited: header.u64(),
-                predicting: header.u64(),
-                replying: header.u64(),
-            },
-        })
-    }
-}
-
-fn status(code: u32) -> Result<Status, DecodeError> {
-    match code {
-        0 => Ok(Status::Ok),
-        1 => Ok(Status::Default),
-        2 => Ok(Status::Refused),
-        3 => Ok(Status::Error),
-        other => Err(DecodeError::UnknownCode {
-            what: "status of an answer",
-            code: other.into(),
-        }),
+        if dialect == Dialect::HighPerf {
+            self.lineage.encode(out);
+        }
     }
 }

@@ -1,45 +1,61 @@
-//! The container RPC: what the frontend and a model server say to each other on port 7000.
+//! The container RPC: what the frontend and a model server say to each other, in four dialects ([`Version`]).
 //!
-//! Version 3 is Clipper's final one, version 4 our native dialect; a model server's registration says which it speaks.
 //! Frames after the empty delimiter, from the model server (a number's size in bytes in brackets):
 //!
-//! | message      | version 3                                          | version 4                                           |
-//! |--------------|----------------------------------------------------|-----------------------------------------------------|
-//! | NewContainer | 0 (4), name, version, type as decimal text, 3 (4)  | ..., 4 (4), JSON [`Metadata`]                       |
-//! | response     | 1 (4), message id (4), size (8), sizes, outputs... | 1 (4), [`Response`] header (48), sizes, all outputs |
-//! | heartbeat    | 2 (4)                                              | 2 (4)                                               |
-//! | error        | -                                                  | 3 (4), session (8) + message id (4) + code (4), text |
-//! | goodbye      | -                                                  | 4 (4)                                               |
+//! | message      | 2017                                                    | high-performance                             | version 3                                          | version 4                                            |
+//! |--------------|---------------------------------------------------------|----------------------------------------------|----------------------------------------------------|------------------------------------------------------|
+//! | NewContainer | 0 (4), name, version, type as decimal text              | the same, to 7010                            | ..., 3 (4)                                         | ..., 4 (4), JSON [`Metadata`]                        |
+//! | response     | 1 (4), message id (4), output type (4), size (4), block | to 7011: connection (4), the same, 2 times (8) | 1 (4), message id (4), size (8), sizes, outputs... | 1 (4), [`Response`] header (48), sizes, all outputs  |
+//! | heartbeat    | 2 (4)                                                   | -                                            | 2 (4)                                              | 2 (4)                                                |
+//! | error        | -                                                       | -                                            | -                                                  | 3 (4), session (8) + message id (4) + code (4), text |
+//! | goodbye      | -                                                       | -                                            | -                                                  | 4 (4)                                                |
 //!
-//! and from the frontend, where every message opens with the version (4) and the message type (4):
+//! and from the frontend, where every message opens with the version (4; not in the two older dialects) and the message
+//! type (4; not in the high-performance registration reply):
 //!
-//! | message    | version 3                                                     | version 4                                          |
-//! |------------|---------------------------------------------------------------|----------------------------------------------------|
-//! | registered | -                                                             | 0, session (8) + replica (4) + heartbeat in ms (4) |
-//! | request    | 1, message id (4), 0 (4), header size (8), header, inputs...  | 1, [`RequestHead`] (24), header, inputs...      |
-//! | heartbeat  | 2, 0 keep-alive or 1 metadata wanted (4)                      | the same                                           |
-//! | goodbye    | -                                                             | 4                                                  |
-//! | refused    | -                                                             | 5, text                                            |
+//! | message    | 2017                                                               | high-performance                                             | version 3                       | version 4                                          |
+//! |------------|--------------------------------------------------------------------|--------------------------------------------------------------|---------------------------------|----------------------------------------------------|
+//! | registered | -                                                                  | connection (4)                                               | -                               | 0, session (8) + replica (4) + heartbeat in ms (4) |
+//! | request    | 1, message id (4), 0 (4), size (8), header, size (8), all inputs   | 1, message id (4), 0 (4), size (8), header, inputs...        | the same                        | 1, [`RequestHead`] (24), header, inputs...         |
+//! | heartbeat  | 2, 0 keep-alive or 1 metadata wanted (4)                           | -                                                            | 2, 0 or 1 (4)                   | the same                                           |
+//! | goodbye    | -                                                                  | -                                                            | -                               | 4                                                  |
+//! | refused    | -                                                                  | -                                                            | -                               | 5, text                                            |
 //!
-//! A request's header is `u64[n + 2]`: input type, n, then the n sizes in bytes. A response's sizes are `u64[n + 1]`: n,
-//! then the sizes; in version 4 the top bit of a size marks an input that failed, and its bytes are the reason. Version 4
+//! A request's header is `u64[n + 2]`: input type, n, then the n sizes in bytes; `u32[n + 2]` in the high-performance
+//! dialect. That of 2017 is `u32[n + 1]`: input type, n, then how many elements lie before the second input, the third and
+//! so on; there a string is one element, with one NUL behind it. A response's sizes are `u64[n + 1]`: n,
+//! then the sizes; in version 4 the top bit of a size marks an input that failed, and its bytes are the reason. The block
+//! of the older dialects is n and the n sizes, each (4), then all outputs. Version 4
 //! puts all outputs into one frame: 32 small frames cost the sender and the receiver more than one copy of each output.
+//!
+//! The two times are `f64`s, microseconds since the epoch on the model server's own clock (Clipper's take it in local time).
 
 mod from_container;
 mod from_frontend;
+mod high_perf;
+mod reply;
+mod v2017;
+mod v3;
+mod v4;
 
-pub use from_container::Reply;
+pub use high_perf::Returned;
+pub use reply::Reply;
 
-use std::time::Duration;
+use std::{borrow::Cow, fmt, time::Duration};
 
 use model::{DataType, ModelInfo};
 use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 
-/// A version of the container RPC.
+/// A dialect of the container RPC. Each but the last is a generation of Clipper's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
+    /// The one of 2017: typed outputs, a batch in one frame. It opens with the same bytes as version 3 and wants another
+    /// reply, so it has a port of its own.
+    V2017,
+    /// The high-performance one: two ports, times, and no heartbeats.
+    HighPerf,
     /// Clipper's final one: outputs are text, no acknowledgement, no errors.
     V3,
     /// Our native dialect.
@@ -47,11 +63,12 @@ pub enum Version {
 }
 
 impl Version {
-    /// The number on the wire.
-    pub fn number(self) -> u32 {
+    /// The number on the wire; the two older dialects have none.
+    pub fn number(self) -> Option<u32> {
         match self {
-            Version::V3 => 3,
-            Version::V4 => 4,
+            Version::V2017 | Version::HighPerf => None,
+            Version::V3 => Some(3),
+            Version::V4 => Some(4),
         }
     }
 
@@ -65,6 +82,23 @@ impl Version {
                 code: other.into(),
             }),
         }
+    }
+
+    /// Whether a request can hold this input: in 2017 a string ends at its first NUL. What it cannot hold is sent empty, and
+    /// the output that comes back for it means nothing.
+    pub fn carries(self, input_type: DataType, input: &[u8]) -> bool {
+        self != Version::V2017 || input_type != DataType::Strings || !input.contains(&0)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Version::V2017 => "the dialect of 2017",
+            Version::HighPerf => "the high-performance dialect",
+            Version::V3 => "version 3",
+            Version::V4 => "version 4",
+        })
     }
 }
 
@@ -85,9 +119,11 @@ pub enum FromContainer<'a> {
 
 /// What the frontend says to a model server. `F` is the transport's frame.
 #[derive(Clone, Debug, PartialEq)]
-pub enum FromFrontend<'a, F> {
+pub enum FromFrontend<'a, F: Clone> {
     /// Registration is acknowledged.
     Registered(Registered),
+    /// Registration is acknowledged in the high-performance dialect, by the connection that responses must name.
+    Connection(u32),
     /// Registration is refused, and why; trying again is useless.
     Refused(&'a str),
     /// A batch to predict.
@@ -109,12 +145,12 @@ pub struct NewContainer {
     pub version: String,
     /// The type of its inputs.
     pub input_type: DataType,
-    /// `None` in version 3, which has none.
+    /// Only version 4 has it.
     pub metadata: Option<Metadata>,
 }
 
 impl NewContainer {
-    /// The RPC version that registers like this.
+    /// The RPC version, of the two that have a number, that registers like this.
     pub fn rpc_version(&self) -> Version {
         match self.metadata {
             None => Version::V3,
@@ -152,21 +188,21 @@ pub struct Registered {
 
 /// A batch to predict.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request<'a, F> {
+pub struct Request<'a, F: Clone> {
     /// What stands before the inputs.
     pub head: RequestHead,
-    /// The inputs, one frame each.
-    pub inputs: &'a [F],
+    /// The inputs, one frame each: the last frames of the message, but in the dialect of 2017, which has them in one.
+    pub inputs: Cow<'a, [F]>,
 }
 
 /// What a request says of its inputs. On the wire, version 4: session (8), message id (4), 0 (4), microseconds left (8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHead {
-    /// The frontend's session; `None` in version 3.
+    /// The frontend's session; only in version 4.
     pub session: Option<u64>,
     /// Names the batch in its response.
     pub message_id: u32,
-    /// Time left until the earliest deadline in the batch; `None` if there is none, and in version 3.
+    /// Time left until the earliest deadline in the batch; `None` if there is none, and in all other versions.
     pub time_left: Option<Duration>,
     /// The type of every input.
     pub input_type: DataType,
@@ -175,7 +211,7 @@ pub struct RequestHead {
 /// The outputs of a batch. On the wire, version 4: session (8), message id (4), output type (4), [`Times`] (4 x 8).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response<'a> {
-    /// The frontend's session, from the request; `None` in version 3.
+    /// The frontend's session, from the request; only in version 4.
     pub session: Option<u64>,
     /// The request's.
     pub message_id: u32,
@@ -183,11 +219,13 @@ pub struct Response<'a> {
     pub output_type: DataType,
     /// One output, or the reason why there is none, per input.
     pub outputs: Vec<Result<&'a [u8], &'a str>>,
-    /// When the model server did what; `None` in version 3.
+    /// When the model server did what; `None` in version 3 and 2017.
     pub times: Option<Times>,
 }
 
 /// Points in time in microseconds on the model server's own clock: only their differences mean anything.
+///
+/// The high-performance dialect has the first and the last: then all between counts as the model's time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
     /// The request arrived.

@@ -31,7 +31,7 @@ fn the_request_of_clippers_client_is_read() {
     assert_eq!((request.client_id, request.request_id), (7, 8));
     assert_eq!((request.app, request.input_type), ("app", DataType::Floats));
     assert_eq!((request.session, request.deadline), (None, None));
-    assert_eq!(request.input, &[0; 8]);
+    assert_eq!(request.input.as_ref(), &[0; 8]);
 }
 
 #[test]
@@ -58,9 +58,10 @@ fn answers_and_connect_replies_have_the_bytes_that_clippers_client_reads() {
         output_type: DataType::Strings,
         output: b"cat",
         timing: Timing::default(),
+        lineage: Lineage::default(),
     };
     let mut frames = Frames::new();
-    answer.encode(Dialect::Clipper, &mut frames);
+    answer.encode(Dialect::V2017, &mut frames);
     assert_eq!(frames, [vec![], u32s(&[8]), u32s(&[4]), b"cat".to_vec()]);
 
     let connected = Connected {
@@ -68,16 +69,67 @@ fn answers_and_connect_replies_have_the_bytes_that_clippers_client_reads() {
         client_id: 7,
     };
     let mut frames = Frames::new();
-    connected.encode(Dialect::Clipper, &mut frames);
+    connected.encode(Dialect::V2017, &mut frames);
     assert_eq!(frames, [vec![], u32s(&[7])]);
-    assert_eq!(decode_connect(&[vec![], vec![]]), Ok(Dialect::Clipper));
+    assert_eq!(decode_connect(&[vec![], vec![]]), Ok(None));
+}
+
+#[test]
+fn an_answer_of_the_high_performance_generation_says_its_length_and_when_the_query_passed_where() {
+    let mark = [vec![], b"CLIPH".to_vec()];
+    assert_eq!(decode_connect(&mark), Ok(Some(Dialect::HighPerf)));
+    let mut answer = Answer {
+        session: 1,
+        request_id: 8,
+        status: Status::Ok,
+        reason: "",
+        output_type: DataType::Ints,
+        output: &[7, 0, 0, 0],
+        timing: Timing::default(),
+        lineage: Lineage {
+            arrived: 10,
+            sent: Some(20),
+            container: Some([1, 2]),
+            answered: 30,
+        },
+    };
+    let entries = [
+        ("clipper::frontend_rpc_recv", 10),
+        ("clipper::task_enqueued", 10),
+        ("clipper::task_dequeued", 20),
+        ("clipper::sent_rpc", 20),
+        ("container::recv", 1),
+        ("container::send", 2),
+        ("clipper::rpc_recv", 30),
+        ("clipper::task_executor_recv", 30),
+        ("clipper::task_executor_recv_end", 30),
+        ("clipper::task_executor_msg_callback_found", 30),
+        ("clipper::zmq_frontend_response_callback", 30),
+        ("clipper::frontend_rpc_response_send", 30_u64),
+    ];
+    let frames = |answer: &Answer<'_>, entries: &[(&str, u64)]| {
+        let mut written = Frames::new();
+        answer.encode(Dialect::HighPerf, &mut written);
+        let mut expected = vec![vec![], u32s(&[8]), u32s(&[1]), u32s(&[4]), u32s(&[7])];
+        expected.push(u32s(&[entries.len() as u32]));
+        for (name, time) in entries {
+            expected.push(name.as_bytes().to_vec());
+            expected.push(time.to_le_bytes().to_vec());
+        }
+        assert_eq!(written, expected);
+    };
+    frames(&answer, &entries);
+    answer.lineage.container = None;
+    frames(&answer, &[&entries[..4], &entries[6..]].concat());
+    answer.lineage.sent = None;
+    frames(&answer, &[&entries[..2], &entries[10..]].concat());
 }
 
 #[test]
 fn the_native_dialect_reads_back_as_it_was_written() {
     let mut frames = Frames::new();
     encode_connect(&mut frames);
-    assert_eq!(decode_connect(&frames), Ok(Dialect::Native));
+    assert_eq!(decode_connect(&frames), Ok(Some(Dialect::Native)));
 
     let connected = Connected {
         session: u64::MAX,
@@ -87,40 +139,71 @@ fn the_native_dialect_reads_back_as_it_was_written() {
     connected.encode(Dialect::Native, &mut frames);
     assert_eq!(Connected::decode(&frames), Ok(connected));
 
-    let input = vec![1, 2, 3];
+    for size in [0, 3, 4_095, 4_096, 10_000] {
+        let input = vec![7; size];
+        let separate = usize::from(size >= 4_096);
+        let request = Request {
+            session: Some(3),
+            client_id: 7,
+            request_id: 8,
+            app: "vgg",
+            input_type: DataType::Bytes,
+            deadline: Some(Duration::from_millis(20)),
+            input: Input::Frame(&input),
+        };
+        let mut frames = Frames::new();
+        request.encode(&mut frames);
+        assert_eq!(frames.len(), 2 + separate);
+        let read = Request::decode(&frames).unwrap();
+        assert_eq!(read.input.as_ref(), input);
+        let input = request.input.clone();
+        assert_eq!(Request { input, ..read }, request);
+
+        let answer = Answer {
+            session: 3,
+            request_id: 8,
+            status: Status::Default,
+            reason: "timed out in queue",
+            output_type: DataType::Strings,
+            output: &vec![9; size],
+            timing: Timing {
+                batch_size: 4,
+                replica_id: 1,
+                queued: 10,
+                away: 20,
+                waited: 1,
+                predicting: 15,
+                replying: 2,
+            },
+            lineage: Lineage::default(),
+        };
+        let mut frames = Frames::new();
+        answer.encode(Dialect::Native, &mut frames);
+        assert_eq!(frames.len(), 2 + separate);
+        assert_eq!(Answer::decode(&frames), Ok(answer));
+    }
+}
+
+#[test]
+fn a_native_message_with_its_input_twice_or_a_name_beyond_its_end_is_an_error() {
+    let input = vec![1; 5_000];
     let request = Request {
         session: Some(3),
         client_id: 7,
         request_id: 8,
         app: "vgg",
         input_type: DataType::Bytes,
-        deadline: Some(Duration::from_millis(20)),
-        input: &input,
+        deadline: None,
+        input: Input::Frame(&input),
     };
     let mut frames = Frames::new();
     request.encode(&mut frames);
-    assert_eq!(Request::decode(&frames), Ok(request));
-
-    let answer = Answer {
-        session: 3,
-        request_id: 8,
-        status: Status::Default,
-        reason: "timed out in queue",
-        output_type: DataType::Strings,
-        output: b"TIMEOUT",
-        timing: Timing {
-            batch_size: 4,
-            replica_id: 1,
-            queued: 10,
-            away: 20,
-            waited: 1,
-            predicting: 15,
-            replying: 2,
-        },
-    };
-    let mut frames = Frames::new();
-    answer.encode(Dialect::Native, &mut frames);
-    assert_eq!(Answer::decode(&frames), Ok(answer));
+    let mut twice = frames.clone();
+    twice[1].push(0);
+    assert!(Request::decode(&twice).is_err());
+    let mut longer = frames;
+    longer[1][28..32].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(Request::decode(&longer).is_err());
 }
 
 #[test]
@@ -134,7 +217,7 @@ fn half_an_element_is_an_error() {
         app: "vgg",
         input_type: DataType::Floats,
         deadline: None,
-        input: &input,
+        input: Input::Frame(&input),
     }
     .encode(&mut frames);
     let error = Request::decode(&frames).unwrap_err();
@@ -143,7 +226,7 @@ fn half_an_element_is_an_error() {
 
 proptest! {
     #[test]
-    fn no_message_panics(frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..70), 0..9)) {
+    fn no_message_panics(frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), 0..9)) {
         let _ = Request::decode(&frames);
         let _ = Answer::decode(&frames);
         let _ = Connected::decode(&frames);

@@ -9,7 +9,7 @@ use std::{
 
 use model::{DataType, Output};
 use transport::Frame;
-use wire::query::{Answer, Connected, Request, Status, encode_connect};
+use wire::query::{Answer, Connected, Input, Request, Status, encode_connect};
 
 use super::{Load, Shared};
 use crate::{
@@ -121,7 +121,7 @@ impl Client {
             app: &self.app,
             input_type: self.input_type,
             deadline: None,
-            input: &self.inputs[id as usize % self.inputs.len()],
+            input: Input::Frame(&self.inputs[id as usize % self.inputs.len()]),
         }
         .encode(&mut self.message);
         self.pending

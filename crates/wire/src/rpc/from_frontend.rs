@@ -3,11 +3,23 @@
 use super::{from_container::none, *};
 use crate::{
     DecodeError, Frame,
-    codec::{Header, Numbers, micros, text_frame, u32_frame},
+    codec::{Header, Numbers, text_frame, u32_frame},
 };
 
 impl<'a, F: Frame> FromFrontend<'a, F> {
-    /// Reads a message of the frontend, the empty delimiter included.
+    /// Reads a message of the frontend to a model server that has registered in `version`, the empty delimiter included.
+    pub fn decode_as(
+        frames: &'a [F],
+        version: Version,
+    ) -> Result<FromFrontend<'a, F>, DecodeError> {
+        match version {
+            Version::V2017 => v2017::decode(frames),
+            Version::HighPerf => high_perf::decode(frames),
+            Version::V3 | Version::V4 => FromFrontend::decode(frames),
+        }
+    }
+
+    /// Reads a message of version 3 or 4, as it says itself, the empty delimiter included.
     pub fn decode(frames: &'a [F]) -> Result<FromFrontend<'a, F>, DecodeError> {
         let [delimiter, version, kind, rest @ ..] = frames else {
             return Err(DecodeError::FrameCount {
@@ -18,8 +30,8 @@ impl<'a, F: Frame> FromFrontend<'a, F> {
         Numbers::of(delimiter.as_ref(), 0, "delimiter")?;
         let version = Version::from_number(u32_frame(version.as_ref(), "RPC version")?)?;
         match (u32_frame(kind.as_ref(), "message type")?, version) {
-            (CONTENT, Version::V3) => decode_v3(rest).map(FromFrontend::Request),
-            (CONTENT, Version::V4) => decode_v4(rest).map(FromFrontend::Request),
+            (CONTENT, Version::V3) => v3::decode_request(rest).map(FromFrontend::Request),
+            (CONTENT, Version::V4) => v4::decode_request(rest).map(FromFrontend::Request),
             (HEARTBEAT, _) => decode_heartbeat(rest),
             (NEW_CONTAINER, Version::V4) => decode_registered(rest),
             (GOODBYE, Version::V4) => none(rest, "goodbye").map(|()| FromFrontend::Goodbye),
@@ -40,17 +52,20 @@ impl<'a, F: Frame> FromFrontend<'a, F> {
         }
     }
 
-    /// Appends the frames of the message, as `version` writes it.
-    ///
-    /// Version 3 has no registration reply, refusal or goodbye: for it, these append nothing.
+    /// Appends the frames of the message, as `version` writes it; nothing where it has no such message.
     pub fn encode(&self, version: Version, out: &mut Vec<F>) {
         match (self, version) {
             (FromFrontend::Request(request), _) => {
                 request.head.encode(version, request.inputs.iter(), out);
             }
+            (FromFrontend::Connection(id), Version::HighPerf) => {
+                out.push(F::copied(&[]));
+                out.push(F::copied(&id.to_le_bytes()));
+            }
+            (_, Version::HighPerf) => {}
             (FromFrontend::KeepAlive, _) => encode_heartbeat(0, version, out),
             (FromFrontend::MetadataWanted, _) => encode_heartbeat(1, version, out),
-            (_, Version::V3) => {}
+            (FromFrontend::Connection(_), _) | (_, Version::V2017 | Version::V3) => {}
             (FromFrontend::Registered(registered), Version::V4) => {
                 open(out, version, NEW_CONTAINER);
                 let period = u32::try_from(registered.heartbeat.as_millis()).unwrap_or(u32::MAX);
@@ -72,38 +87,36 @@ impl<'a, F: Frame> FromFrontend<'a, F> {
 }
 
 impl RequestHead {
-    /// Appends the frames of a request with these inputs, which are cloned, that is, counted and not copied.
+    /// Appends the frames of a request with these inputs, which are cloned, that is, counted and not copied; but in the
+    /// dialect of 2017 they are copied into one frame.
     pub fn encode<'a, F: Frame + 'a>(
         &self,
         version: Version,
         inputs: impl ExactSizeIterator<Item = &'a F> + Clone,
         out: &mut Vec<F>,
     ) {
-        let mut header = Vec::with_capacity(8 * (inputs.len() + 2));
-        header.extend(u64::from(self.input_type.code()).to_le_bytes());
-        header.extend((inputs.len() as u64).to_le_bytes());
-        for input in inputs.clone() {
-            header.extend((input.as_ref().len() as u64).to_le_bytes());
-        }
         open(out, version, CONTENT);
         match version {
-            Version::V3 => {
-                out.push(F::copied(&self.message_id.to_le_bytes()));
-                out.push(F::copied(&PREDICT.to_le_bytes()));
-                out.push(F::copied(&(header.len() as u64).to_le_bytes()));
-            }
-            Version::V4 => out.push(
-                Header::new()
-                    .u64(self.session.unwrap_or_default())
-                    .u32(self.message_id)
-                    .u32(PREDICT)
-                    .u64(self.time_left.map_or(NO_DEADLINE, micros))
-                    .frame(),
-            ),
+            Version::V2017 => v2017::encode_request(self, inputs, out),
+            Version::HighPerf => high_perf::encode_request(self, inputs, out),
+            Version::V3 => v3::encode_request(self, inputs, out),
+            Version::V4 => v4::encode_request(self, inputs, out),
         }
-        out.push(F::owned(header));
-        out.extend(inputs.cloned());
     }
+}
+
+/// The input header of versions 3 and 4.
+pub(super) fn header<'a, F: Frame + 'a>(
+    input_type: DataType,
+    inputs: impl ExactSizeIterator<Item = &'a F>,
+) -> Vec<u8> {
+    let mut header = Vec::with_capacity(8 * (inputs.len() + 2));
+    header.extend(u64::from(input_type.code()).to_le_bytes());
+    header.extend((inputs.len() as u64).to_le_bytes());
+    for input in inputs {
+        header.extend((input.as_ref().len() as u64).to_le_bytes());
+    }
+    header
 }
 
 fn encode_heartbeat<F: Frame>(kind: u32, version: Version, out: &mut Vec<F>) {
@@ -111,7 +124,9 @@ fn encode_heartbeat<F: Frame>(kind: u32, version: Version, out: &mut Vec<F>) {
     out.push(F::copied(&kind.to_le_bytes()));
 }
 
-fn decode_heartbeat<'a, F: Frame>(frames: &[F]) -> Result<FromFrontend<'a, F>, DecodeError> {
+pub(super) fn decode_heartbeat<'a, F: Frame>(
+    frames: &[F],
+) -> Result<FromFrontend<'a, F>, DecodeError> {
     let [kind] = frames else {
         return Err(DecodeError::FrameCount {
             what: "heartbeat of a frontend",
@@ -143,52 +158,29 @@ fn decode_registered<'a, F: Frame>(frames: &[F]) -> Result<FromFrontend<'a, F>, 
     }))
 }
 
-fn decode_v3<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, DecodeError> {
-    let [message_id, request_type, _size, header, inputs @ ..] = frames else {
-        return Err(DecodeError::FrameCount {
-            what: "request of version 3",
-            got: frames.len() + 3,
+/// Compares the inputs with the header, whose numbers have `word` bytes, that states their type, number and sizes; answers
+/// their type.
+pub(super) fn check_inputs<F: Frame>(
+    header: &[u8],
+    word: usize,
+    inputs: &[F],
+) -> Result<DataType, DecodeError> {
+    let expected = word * (inputs.len() + 2);
+    if header.len() != expected {
+        return Err(DecodeError::FrameSize {
+            what: "input header of a request",
+            expected,
+            got: header.len(),
         });
-    };
-    predict_only(u32_frame(request_type.as_ref(), "request type")?)?;
-    let head = RequestHead {
-        session: None,
-        message_id: u32_frame(message_id.as_ref(), "message id")?,
-        time_left: None,
-        input_type: check_inputs(header.as_ref(), inputs)?,
-    };
-    Ok(Request { head, inputs })
-}
-
-fn decode_v4<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, DecodeError> {
-    let [head, header, inputs @ ..] = frames else {
-        return Err(DecodeError::FrameCount {
-            what: "request of version 4",
-            got: frames.len() + 3,
-        });
-    };
-    let mut numbers = Numbers::of(head.as_ref(), 24, "header of a request")?;
-    let session = Some(numbers.u64());
-    let message_id = numbers.u32();
-    predict_only(numbers.u32())?;
-    let left = numbers.u64();
-    let head = RequestHead {
-        session,
-        message_id,
-        time_left: (left != NO_DEADLINE).then(|| Duration::from_micros(left)),
-        input_type: check_inputs(header.as_ref(), inputs)?,
-    };
-    Ok(Request { head, inputs })
-}
-
-/// Compares the inputs with the header that states their type, number and sizes; answers their type.
-fn check_inputs<F: Frame>(header: &[u8], inputs: &[F]) -> Result<DataType, DecodeError> {
-    let mut numbers = Numbers::of(header, 8 * (inputs.len() + 2), "input header of a request")?;
-    let code = numbers.u64();
-    let mut right = numbers.u64() == inputs.len() as u64;
-    for input in inputs {
-        right &= numbers.u64() == input.as_ref().len() as u64;
     }
+    let mut numbers = header.chunks_exact(word).map(|bytes| {
+        let mut number = [0; 8];
+        number[..word].copy_from_slice(bytes);
+        u64::from_le_bytes(number)
+    });
+    let code = numbers.next().unwrap_or(u64::MAX);
+    let sizes = inputs.iter().map(|input| input.as_ref().len() as u64);
+    let right = numbers.eq(std::iter::once(inputs.len() as u64).chain(sizes));
     if !right {
         return Err(DecodeError::Inconsistent {
             what: "a request's inputs are not of the number and sizes that its header states",
@@ -203,7 +195,7 @@ fn check_inputs<F: Frame>(header: &[u8], inputs: &[F]) -> Result<DataType, Decod
         })
 }
 
-fn predict_only(request_type: u32) -> Result<(), DecodeError> {
+pub(super) fn predict_only(request_type: u32) -> Result<(), DecodeError> {
     if request_type == PREDICT {
         return Ok(());
     }
@@ -216,6 +208,8 @@ fn predict_only(request_type: u32) -> Result<(), DecodeError> {
 /// The frames that every message of the frontend opens with.
 fn open<F: Frame>(out: &mut Vec<F>, version: Version, kind: u32) {
     out.push(F::copied(&[]));
-    out.push(F::copied(&version.number().to_le_bytes()));
+    if let Some(number) = version.number() {
+        out.push(F::copied(&number.to_le_bytes()));
+    }
     out.push(F::copied(&kind.to_le_bytes()));
 }

@@ -1,0 +1,298 @@
+//! Model servers: their registrations and answers, and batches to them.
+
+use std::time::Duration;
+
+use scheduler::{Answered, Finished, ModelVersion, Now, ReplicaKey};
+use transport::Frame;
+use wire::{
+    query::Timing,
+    rpc::{FromContainer, FromFrontend, NewContainer, RequestHead, Response, Returned, Version},
+};
+
+use super::{Engine, TURN};
+use crate::{
+    clients::{Ended, Outcome, Passed, Pending},
+    doors::Port,
+    metrics::Batch,
+    replicas::{Lost, Newcomer, Sender},
+};
+
+impl Engine {
+    pub(super) fn take_containers(&mut self) -> anyhow::Result<usize> {
+        let mut found = 0;
+        for port in Port::ALL {
+            found += self.take_from(port)?;
+        }
+        Ok(found)
+    }
+
+    fn take_from(&mut self, port: Port) -> anyhow::Result<usize> {
+        for taken in 0..TURN {
+            let registered = self.replicas.are_at(port);
+            let doors = &mut self.sockets.doors;
+            if !doors.recv(port, &mut self.message, registered)? {
+                return Ok(taken);
+            }
+            let message = std::mem::take(&mut self.message);
+            if let Some((identity, frames)) = message.split_first() {
+                match port {
+                    Port::RpcRecv => self.on_returned(frames),
+                    _ => self.on_container(Sender { port, identity }, frames),
+                }
+            }
+            self.message = message;
+        }
+        Ok(TURN)
+    }
+
+    fn on_container(&mut self, sender: Sender<'_>, frames: &[Frame]) {
+        let now = self.clock.elapsed();
+        let (version, replica) = self.replicas.heard(sender, now);
+        let doors = &mut self.sockets.doors;
+        match (FromContainer::decode(frames, version), replica) {
+            (Ok(FromContainer::Heartbeat), _) => self.replicas.beat_back(doors, sender, now),
+            (Ok(FromContainer::NewContainer(new)), None) => self.register(sender, *new, now),
+            // It asks for another connection, as Clipper gives it: what the old one had goes to others.
+            (Ok(FromContainer::NewContainer(new)), Some(key)) if version == Version::HighPerf => {
+                self.lose(Lost::stopped(key, "registers anew"));
+                self.register(sender, *new, now);
+            }
+            // Registered already: asked for twice, because two heartbeats came before the first registration.
+            (Ok(FromContainer::NewContainer(_)), Some(_)) => {}
+            (Ok(FromContainer::Response(response)), Some(key)) => {
+                if response
+                    .session
+                    .is_none_or(|session| session == self.session)
+                {
+                    self.on_response(key, &response, now);
+                }
+            }
+            (Ok(FromContainer::Error(error)), Some(key)) => {
+                if error.session == self.session {
+                    let reason = format!("model failed: {}", error.text);
+                    self.on_failure(key, error.message_id, &reason, now);
+                }
+            }
+            (Ok(FromContainer::Goodbye), Some(key)) => {
+                self.lose(Lost::stopped(key, "said goodbye"));
+            }
+            (Err(error), None) => self.clients.complain(&error),
+            // Of a replica that was given up, or from before a restart: it will be asked to register.
+            (_, None) => {}
+            (Err(error), Some(key)) => self.lose_because_of(key, &error),
+        }
+    }
+
+    /// A response by the port that high-performance model servers have for them.
+    fn on_returned(&mut self, frames: &[Frame]) {
+        let now = self.clock.elapsed();
+        let returned = match Returned::decode(frames) {
+            Ok(returned) => returned,
+            Err(error) => return self.clients.complain(&error),
+        };
+        match (
+            self.replicas.connected(returned.connection),
+            returned.response,
+        ) {
+            (Some(key), Ok(response)) => self.on_response(key, &response, now),
+            (Some(key), Err(error)) => self.lose_because_of(key, &error),
+            // Of a replica that was given up, or from before a restart.
+            (None, _) => {
+                let what = "a response with a connection id that was not given out";
+                self.clients.complain(&what);
+            }
+        }
+    }
+
+    /// A replica's number comes from this engine, or from where frontends share their state; then it joins when it is there.
+    fn register(&mut self, sender: Sender<'_>, new: NewContainer, now: Now) {
+        let Some(roster) = &self.roster else {
+            self.admit(sender, new, now);
+            return;
+        };
+        let identity = sender.identity.as_ref().to_vec();
+        // Asked for twice, because two heartbeats came before the first registration.
+        if self.joining.insert((sender.port, identity.clone())) {
+            roster.join(Newcomer {
+                port: sender.port,
+                identity,
+                new: Box::new(new),
+            });
+        }
+    }
+
+    /// The number of a replica that waits to join is there.
+    pub(super) fn on_admitted(&mut self, newcomer: Newcomer, replica_id: u32) {
+        let Newcomer {
+            port,
+            identity,
+            new,
+        } = newcomer;
+        let model = ModelVersion {
+            name: new.name.clone(),
+            version: new.version.clone(),
+        };
+        self.replicas.number_next(model.clone(), replica_id);
+        let frame = Frame::from(&identity[..]);
+        self.joining.remove(&(port, identity));
+        let sender = Sender {
+            port,
+            identity: &frame,
+        };
+        let admitted = self.admit(sender, *new, self.clock.elapsed());
+        if let (false, Some(roster)) = (admitted, &self.roster) {
+            roster.left(model, replica_id);
+        }
+    }
+
+    /// Takes a registration, or tells the model server why not.
+    fn admit(&mut self, sender: Sender<'_>, new: NewContainer, now: Now) -> bool {
+        let scheduler = &mut self.scheduler;
+        let (version, outcome) = self.replicas.register(scheduler, sender, new, now);
+        let reply = match &outcome {
+            Ok(reply) => reply.clone(),
+            Err(reason) => FromFrontend::Refused(reason),
+        };
+        let doors = &mut self.sockets.doors;
+        self.replicas.say(doors, sender.identity, version, &reply);
+        outcome.is_ok()
+    }
+
+    fn on_response(&mut self, key: ReplicaKey, response: &Response<'_>, now: Now) {
+        let Some(answered) = self.scheduler.on_answered(key, response.message_id, now) else {
+            return;
+        };
+        let size = answered.queries.len();
+        let replica = self.replicas.answered(key, size);
+        let (version, input_type) = (replica.version, replica.input_type);
+        let timing = timing(replica.replica_id, &answered, response, now);
+        let sent = answered.sent;
+        let batch = Batch {
+            size,
+            away: now.saturating_sub(sent),
+            times: response.times,
+        };
+        let queries = answered.queries.iter().flatten();
+        let queued = queries.map(|query| sent.saturating_sub(query.arrived));
+        self.metrics.batch(&replica.model, batch, queued, now);
+        let times = response.times.filter(|_| version == Version::HighPerf);
+        let container = times.map(|times| [times.received, times.sent]);
+        let miscounted = (response.outputs.len() != size).then(|| {
+            let outputs = response.outputs.len();
+            format!("model failed: {outputs} outputs to {size} inputs")
+        });
+        for (index, query) in answered.queries.into_iter().enumerate() {
+            let Some(query) = query else { continue };
+            let output = match (&miscounted, response.outputs.get(index)) {
+                (None, Some(_)) if !version.carries(input_type, query.payload.input.as_ref()) => {
+                    Err("model failed: it is of 2017, where a string cannot hold a NUL")
+                }
+                (None, Some(output)) => *output,
+                (why, _) => Err(why.as_deref().unwrap_or_default()),
+            };
+            let timing = Timing {
+                queued: micros(sent.saturating_sub(query.arrived)),
+                ..timing
+            };
+            let passed = Passed {
+                arrived: query.arrived,
+                sent: Some(sent),
+                container,
+                answered: now,
+            };
+            let outcome = match output {
+                Ok(output) => Outcome {
+                    ended: Ended::Ok,
+                    output_type: response.output_type,
+                    output,
+                    timing,
+                    passed,
+                },
+                Err(reason) => Outcome {
+                    timing,
+                    ..failed(&query, reason, passed)
+                },
+            };
+            self.remember(&query.payload, &outcome);
+            self.conclude(&query, &outcome);
+        }
+    }
+
+    /// A batch failed as a whole: its queries get the default output, and the reason.
+    fn on_failure(&mut self, key: ReplicaKey, batch: u32, reason: &str, now: Now) {
+        let Some(answered) = self.scheduler.on_answered(key, batch, now) else {
+            return;
+        };
+        self.replicas.answered(key, answered.queries.len());
+        for query in answered.queries.into_iter().flatten() {
+            let passed = Passed {
+                sent: Some(answered.sent),
+                ..Passed::unsent(query.arrived, now)
+            };
+            self.conclude_without(&query, Ended::Failed(reason.to_owned()), passed);
+        }
+    }
+
+    pub(super) fn send_batch(&mut self, batch: &scheduler::Send, now: Now) {
+        let Some(replica) = self.replicas.owing(batch.replica) else {
+            return;
+        };
+        let inputs: Vec<&Frame> = batch
+            .queries
+            .iter()
+            .filter_map(|query| self.scheduler.payload(*query))
+            .map(|pending| &pending.input)
+            .collect();
+        let head = RequestHead {
+            session: Some(self.session),
+            message_id: batch.batch,
+            time_left: Some(batch.deadline.saturating_sub(now)),
+            input_type: replica.input_type,
+        };
+        self.message.clear();
+        self.message.push(replica.identity.clone());
+        head.encode(replica.version, inputs.into_iter(), &mut self.message);
+        let doors = &mut self.sockets.doors;
+        if doors.send(replica.version, &mut self.message).is_err() {
+            self.scheduler.on_unsent(batch.replica, batch.batch);
+            self.lose(Lost::died(batch.replica, "does not take its batch"));
+        }
+    }
+
+    pub(super) fn lose(&mut self, lost: Lost) {
+        let left = self.replicas.remove(&lost);
+        if let (Some((model, replica_id)), Some(roster)) = (left, &self.roster) {
+            roster.left(model, replica_id);
+        }
+        self.scheduler.on_left(lost.key, lost.left);
+    }
+
+    fn lose_because_of(&mut self, key: ReplicaKey, error: &wire::DecodeError) {
+        tracing::error!("a model server sent nonsense: {error}");
+        self.lose(Lost::died(key, "sends nonsense"));
+    }
+}
+
+/// Where the time of a batch went; how long each query was queued is for each to say.
+fn timing(replica_id: u32, batch: &Answered<Pending>, response: &Response<'_>, now: Now) -> Timing {
+    let times = response.times.unwrap_or_default();
+    Timing {
+        batch_size: u32::try_from(batch.queries.len()).unwrap_or(u32::MAX),
+        replica_id,
+        queued: 0,
+        away: micros(now.saturating_sub(batch.sent)),
+        waited: times.begun.saturating_sub(times.received),
+        predicting: times.ended.saturating_sub(times.begun),
+        replying: times.sent.saturating_sub(times.ended),
+    }
+}
+
+/// A query that the model failed on: it gets the default output.
+fn failed<'a>(query: &'a Finished<Pending>, reason: &str, passed: Passed) -> Outcome<'a> {
+    let default = query.app.default_output.as_bytes();
+    Outcome::without_output(Ended::Failed(reason.to_owned()), default, passed)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,131 @@
+//! Clients: their connects and requests.
+
+use std::time::Duration;
+
+use scheduler::{Arriving, Now, Refusal};
+use transport::{Frame, recv};
+use wire::query::{self, Timing};
+
+use super::{Engine, TURN};
+use crate::clients::{Ended, Origin, Outcome, Passed, Pending};
+
+impl Engine {
+    pub(super) fn take_connects(&mut self) -> zmq::Result<usize> {
+        for taken in 0..TURN {
+            if !recv(&mut self.sockets.answers, &mut self.message)? {
+                return Ok(taken);
+            }
+            self.clients
+                .on_connect(&mut self.sockets.answers, &mut self.message);
+        }
+        Ok(TURN)
+    }
+
+    pub(super) fn take_requests(&mut self) -> zmq::Result<usize> {
+        for taken in 0..TURN {
+            if !recv(&mut self.sockets.requests, &mut self.message)? {
+                return Ok(taken);
+            }
+            let message = std::mem::take(&mut self.message);
+            self.on_request(&message);
+            self.message = message;
+        }
+        Ok(TURN)
+    }
+
+    fn on_request(&mut self, message: &[Frame]) {
+        let request = match query::Request::decode(message.get(1..).unwrap_or_default()) {
+            Ok(request) => request,
+            Err(error) => return self.clients.complain(&error),
+        };
+        if request
+            .session
+            .is_some_and(|session| session != self.session)
+        {
+            return self.clients.complain(&"a request of an earlier session");
+        }
+        let origin = Origin::Zmq {
+            client: request.client_id,
+            request: request.request_id,
+        };
+        let arriving = Arriving {
+            app: request.app,
+            version: None,
+            input_type: request.input_type,
+            within: request.deadline,
+            size: request.input.as_ref().len(),
+            payload: Pending {
+                origin,
+                input: request.input.keep(),
+                key: None,
+            },
+        };
+        self.on_query(arriving);
+    }
+
+    /// Takes a query, wherever it comes from.
+    pub(super) fn on_query(&mut self, mut arriving: Arriving<'_, Pending>) {
+        let now = self.clock.elapsed();
+        if self.answer_from_cache(&mut arriving, now) {
+            return;
+        }
+        if let Err((pending, refusal)) = self.scheduler.on_query(arriving, now) {
+            self.refuse(&pending, refusal, now);
+        }
+    }
+
+    /// False if the cache has no answer: then the query knows where to put it when there is one.
+    fn answer_from_cache(&mut self, arriving: &mut Arriving<'_, Pending>, now: Now) -> bool {
+        let Some(cache) = &self.cache else {
+            return false;
+        };
+        let destination = self.scheduler.destination(arriving.app, arriving.version);
+        let Some((app, model)) = destination else {
+            return false;
+        };
+        if app.input_type != arriving.input_type {
+            return false;
+        }
+        let key = cache.key(&model, app.input_type, arriving.payload.input.as_ref());
+        let cached = cache.get(key);
+        self.metrics.looked_up(&model, cached.is_some(), now);
+        let Some(cached) = cached else {
+            arriving.payload.key = Some(key);
+            return false;
+        };
+        let outcome = Outcome {
+            ended: Ended::Ok,
+            output_type: cached.output_type,
+            output: &cached.output,
+            timing: Timing::default(),
+            passed: Passed::unsent(now, now),
+        };
+        let nothing = Duration::ZERO;
+        self.metrics.query(&app.name, nothing, &outcome.ended, now);
+        let socket = &mut self.sockets.answers;
+        self.clients.answer(socket, &arriving.payload, &outcome);
+        true
+    }
+
+    /// Keeps a model's answer for the next time.
+    pub(super) fn remember(&mut self, pending: &Pending, outcome: &Outcome<'_>) {
+        if let (Some(cache), Some(key), Ended::Ok) = (&mut self.cache, pending.key, &outcome.ended)
+        {
+            cache.insert(key, outcome.output_type, outcome.output);
+        }
+    }
+
+    /// Answers a query that the scheduler does not take.
+    pub(super) fn refuse(&mut self, pending: &Pending, refusal: Refusal, now: Now) {
+        let app = match &refusal {
+            Refusal::InputType { app, .. } | Refusal::Overloaded { app, .. } => Some(app.clone()),
+            Refusal::UnknownApp | Refusal::UnknownVersion(_) => None,
+        };
+        self.metrics.refused(&refusal, self.clock.elapsed());
+        let default = app.as_ref().map(|app| app.default_output.as_bytes());
+        let (ended, passed) = (Ended::Refused(refusal), Passed::unsent(now, now));
+        let outcome = Outcome::without_output(ended, default.unwrap_or_default(), passed);
+        let socket = &mut self.sockets.answers;
+        self.clients.answer(socket, pending, &outcome);
+    }
+}

@@ -1,0 +1,135 @@
+//! The HTTP side: queries and metrics on one port, the admin API on the other.
+
+mod admin;
+mod answer;
+mod body;
+mod json;
+mod metrics;
+mod oip;
+mod predict;
+mod scan;
+mod server;
+mod tickets;
+
+use std::{
+    net::TcpListener,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use tokio::{
+    runtime::Runtime,
+    sync::{mpsc, oneshot},
+};
+
+use crate::{command::Handle, settings, state};
+
+use body::Limits;
+use tickets::Tickets;
+pub(crate) use tickets::{Answered, Answers};
+
+/// Queries in one request; more of them would take far more memory than their text.
+const MOST_QUERIES: usize = 100_000;
+
+/// What every handler has.
+#[derive(Clone)]
+struct Shared {
+    state: state::Handle,
+    engine: Handle,
+    tickets: Arc<Tickets>,
+    limits: Limits,
+}
+
+/// The threads that serve both ports. Dropping it ends them, whatever connections there are.
+#[derive(Debug)]
+pub(crate) struct Http {
+    /// Dropped to stop.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Http {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in it has been printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Serves both ports.
+pub(crate) fn start(
+    (query, admin): (TcpListener, TcpListener),
+    (state, engine): (state::Handle, Handle),
+    answers: mpsc::UnboundedReceiver<Vec<Answered>>,
+    settings: &settings::Http,
+) -> anyhow::Result<Http> {
+    let shared = Shared {
+        state,
+        engine,
+        tickets: Arc::default(),
+        limits: Limits {
+            size: settings.max_body_mib << 20,
+            time: Duration::from_secs(settings.timeout_content),
+        },
+    };
+    let runtime = runtime(settings.thread_pool_size, shared.engine.clone())?;
+    let tickets = shared.tickets.clone();
+    let admin_routes = admin::routes().with_state(shared.clone());
+    let query_routes = metrics::routes()
+        .merge(oip::routes())
+        .fallback(predict::serve)
+        .with_state(shared);
+    let idle = Duration::from_secs(settings.timeout_request);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                error = server::serve(query, query_routes, idle) => {
+                    tracing::error!("the query server ended: {error}");
+                }
+                error = server::serve(admin, admin_routes, idle) => {
+                    tracing::error!("the admin server ended: {error}");
+                }
+                () = tickets.distribute(answers) => {}
+                _ = stopped => {}
+            }
+        });
+        runtime.shutdown_background();
+    };
+    let thread = thread::Builder::new().name("http".into()).spawn(serve)?;
+    Ok(Http {
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+/// Before a thread waits for something to come it wakes the engine for what it has sent.
+fn runtime(threads: usize, engine: Handle) -> std::io::Result<Runtime> {
+    let mut builder = match threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder
+        .worker_threads(threads.max(1))
+        .thread_name("http")
+        .on_thread_park(move || engine.flush())
+        .enable_all()
+        .build()
+}
+
+/// Clipper says that its plain text is JSON.
+fn text_response(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+fn stopping() -> Response {
+    let text = "the frontend is stopping".to_owned();
+    text_response(StatusCode::SERVICE_UNAVAILABLE, text)
+}

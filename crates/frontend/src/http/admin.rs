@@ -1,0 +1,54 @@
+//! The admin API: Clipper's management frontend, and our `GET /admin/replicas`.
+
+mod tree;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use wire::admin::{ENDPOINTS, Endpoint};
+
+use super::{Shared, stopping, text_response};
+use crate::command::Command;
+
+pub(super) fn routes() -> Router<Shared> {
+    let pong = async || text_response(StatusCode::OK, "PONG".to_owned());
+    let routes = Router::new()
+        .route("/admin/ping", get(pong))
+        .route("/admin/replicas", get(replicas));
+    ENDPOINTS.iter().fold(routes, |routes, endpoint| {
+        let path = format!("/admin/{}", endpoint.name);
+        let handler = async |State(shared): State<Shared>, body: Bytes| {
+            answer(&shared, endpoint, &body).await
+        };
+        routes.route(&path, post(handler))
+    })
+}
+
+async fn replicas(State(shared): State<Shared>) -> Response {
+    match shared.engine.ask(Command::Replicas).await {
+        Some(replicas) => Json(replicas).into_response(),
+        None => stopping(),
+    }
+}
+
+/// Reads the body, asks the state, and answers when the engine knows.
+async fn answer(shared: &Shared, endpoint: &Endpoint, body: &[u8]) -> Response {
+    let body = tree::read(body).map_err(|error| endpoint.refusal(&error.to_string()));
+    let request = match body.and_then(|body| endpoint.request(&body)) {
+        Ok(request) => request,
+        Err(text) => return text_response(StatusCode::BAD_REQUEST, text),
+    };
+    match shared.state.ask(request).await {
+        None => stopping(),
+        Some(Err(text)) => text_response(StatusCode::BAD_REQUEST, text),
+        Some(Ok(text)) => match shared.engine.ask(Command::Sync).await {
+            Some(()) => text_response(StatusCode::OK, text),
+            None => stopping(),
+        },
+    }
+}

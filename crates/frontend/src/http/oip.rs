@@ -1,0 +1,356 @@
+//! The Open Inference Protocol (KServe v2) over HTTP, with its extension for binary tensors.
+//!
+//! A model is an application, or the first application that is linked to a model of this name. A row of its one input
+//! tensor (whatever that is called) is a query; the rows of the tensor `output` are the answers. Whoever asks here wants the
+//! model's answer: where there is none, the whole request is an error, and the default output is not told.
+
+mod tensor;
+
+use axum::{
+    Json, Router,
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use model::DataType;
+use scheduler::{Reason, Refusal};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use wire::admin::Replica;
+
+use super::{Answered, Shared, body, tickets::Question};
+use crate::{clients::Ended, command::Command, directory::Application};
+use tensor::{Input, Output, Parameters, datatype};
+
+/// Where the JSON ends in a body with binary tensors.
+const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+
+/// Rows that a client may think of as one batch: the frontend forms its own.
+const MAX_BATCH_SIZE: usize = 1_024;
+
+pub(super) fn routes() -> Router<Shared> {
+    let live = || get(async || Json(json!({ "live": true })));
+    let mut routes = Router::new()
+        .route("/v2", get(server))
+        .route("/v2/health/live", live())
+        .route("/v2/health/ready", get(server_ready));
+    for model in [
+        "/v2/models/{model}",
+        "/v2/models/{model}/versions/{version}",
+    ] {
+        routes = routes
+            .route(model, get(metadata))
+            .route(&format!("{model}/ready"), get(ready))
+            .route(&format!("{model}/config"), get(config))
+            .route(&format!("{model}/infer"), post(infer));
+    }
+    routes
+}
+
+/// Which model a path names.
+#[derive(Clone, Debug, Deserialize)]
+struct Named {
+    model: String,
+    version: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct InferRequest {
+    id: Option<String>,
+    #[serde(default)]
+    parameters: Parameters,
+    inputs: Vec<Input>,
+    #[serde(default)]
+    outputs: Vec<Wanted>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Wanted {
+    name: String,
+    #[serde(default)]
+    parameters: Parameters,
+}
+
+/// A status, and what is wrong.
+struct Failure(StatusCode, String);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({ "error": self.1 }))).into_response()
+    }
+}
+
+fn bad_request(text: impl ToString) -> Failure {
+    Failure(StatusCode::BAD_REQUEST, text.to_string())
+}
+
+fn stopping() -> Failure {
+    let text = "the frontend is stopping".to_owned();
+    Failure(StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+async fn server() -> Json<Value> {
+    Json(json!({
+        "name": "clipper",
+        "version": env!("CARGO_PKG_VERSION"),
+        "extensions": ["binary_tensor_data", "model_configuration"],
+    }))
+}
+
+async fn server_ready(State(shared): State<Shared>) -> Result<Json<Value>, Failure> {
+    shared
+        .engine
+        .ask(Command::Sync)
+        .await
+        .ok_or_else(stopping)?;
+    Ok(Json(json!({ "ready": true })))
+}
+
+async fn ready(
+    State(shared): State<Shared>,
+    Path(named): Path<Named>,
+) -> Result<Json<Value>, Failure> {
+    let model = Deployed::find(&shared, &named)?;
+    match model.replica(&shared).await? {
+        Some(_) => Ok(Json(json!({ "name": named.model, "ready": true }))),
+        None => Err(Failure(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Reason::NoReplica.as_str().into(),
+        )),
+    }
+}
+
+async fn metadata(
+    State(shared): State<Shared>,
+    Path(named): Path<Named>,
+) -> Result<Json<Value>, Failure> {
+    let model = Deployed::find(&shared, &named)?;
+    let tensors = model.tensors(&shared).await?;
+    let tensors = tensors.map(|(name, data_type, shape)| {
+        let shape: Vec<i64> = std::iter::once(-1).chain(shape).collect();
+        json!([{ "name": name, "datatype": datatype(data_type), "shape": shape }])
+    });
+    let [inputs, outputs] = tensors;
+    Ok(Json(json!({
+        "name": named.model,
+        "versions": model.versions(&shared),
+        "platform": "clipper",
+        "inputs": inputs,
+        "outputs": outputs,
+    })))
+}
+
+/// As Triton tells it: some clients want nothing else.
+async fn config(
+    State(shared): State<Shared>,
+    Path(named): Path<Named>,
+) -> Result<Json<Value>, Failure> {
+    let model = Deployed::find(&shared, &named)?;
+    let tensors = model.tensors(&shared).await?;
+    let [input, output] = tensors.map(|(name, data_type, shape)| {
+        let data_type = match data_type {
+            DataType::Strings => "TYPE_STRING".to_owned(),
+            other => format!("TYPE_{}", datatype(other)),
+        };
+        json!([{ "name": name, "data_type": data_type, "dims": shape }])
+    });
+    Ok(Json(json!({
+        "name": named.model,
+        "platform": "clipper",
+        "backend": "clipper",
+        "max_batch_size": MAX_BATCH_SIZE,
+        "input": input,
+        "output": output,
+    })))
+}
+
+async fn infer(
+    State(shared): State<Shared>,
+    Path(named): Path<Named>,
+    request: Request,
+) -> Result<Response, Failure> {
+    let (parts, body) = request.into_parts();
+    let model = Deployed::find(&shared, &named)?;
+    let body = shared.limits.read(&parts.headers, body).await;
+    let body = body.map_err(|body::Unreadable { status, cause }| Failure(status, cause))?;
+    let (json, behind) = split(&parts.headers, &body)?;
+    let request: InferRequest = serde_json::from_slice(json).map_err(bad_request)?;
+    if let Some(other) = request
+        .outputs
+        .iter()
+        .find(|wanted| wanted.name != "output")
+    {
+        let text = format!("there is no output '{}', only 'output'", other.name);
+        return Err(bad_request(text));
+    }
+    let Ok([input]) = <[Input; 1]>::try_from(request.inputs) else {
+        return Err(bad_request("there must be one input"));
+    };
+    let input_type = model.app.app.input_type;
+    let rows = input.rows(input_type, behind).map_err(bad_request)?;
+    let tickets: Vec<_> = rows
+        .into_iter()
+        .map(|input| {
+            let question = Question {
+                app: model.app.app.name.clone(),
+                version: named.version.clone(),
+                input_type,
+                within: None,
+                input,
+            };
+            shared.tickets.ask(&shared.engine, question)
+        })
+        .collect();
+    let mut answers = Vec::with_capacity(tickets.len());
+    for ticket in tickets {
+        let answered = ticket.answer().await.ok_or_else(stopping)?;
+        answers.push(predicted(answered)?);
+    }
+    let failed = |text| Failure(StatusCode::INTERNAL_SERVER_ERROR, text);
+    let output = Output::of(&answers).map_err(failed)?;
+    let wanted = request
+        .outputs
+        .first()
+        .and_then(|wanted| wanted.parameters.binary_data);
+    let binary = wanted.or(request.parameters.binary_data_output);
+    let head = json!({
+        "model_name": named.model,
+        "model_version": model.version.unwrap_or_default(),
+        "id": request.id.unwrap_or_default(),
+    });
+    if binary.unwrap_or(false) {
+        Ok(binary_response(head, output))
+    } else {
+        json_response(head, &output).map_err(failed)
+    }
+}
+
+/// The JSON, and what stands behind it.
+fn split<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Failure> {
+    let Some(length) = headers.get(JSON_LENGTH) else {
+        return Ok((body, &[]));
+    };
+    let length = length.to_str().ok().and_then(|length| length.parse().ok());
+    let parts = length.and_then(|length| body.split_at_checked(length));
+    parts.ok_or_else(|| bad_request("Inference-Header-Content-Length is not within the body"))
+}
+
+/// The model's answer, or why there is none.
+fn predicted(answered: Answered) -> Result<Answered, Failure> {
+    let status = match &answered.ended {
+        Ended::Ok => return Ok(answered),
+        Ended::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        Ended::Default(Reason::TimedOutInQueue | Reason::TimedOutAtReplica) => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
+        Ended::Default(Reason::NoReplica | Reason::ReplicaDied)
+        | Ended::Refused(Refusal::Overloaded { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+        Ended::Refused(Refusal::InputType { .. }) => StatusCode::BAD_REQUEST,
+        Ended::Refused(Refusal::UnknownApp | Refusal::UnknownVersion(_)) => StatusCode::NOT_FOUND,
+    };
+    Err(Failure(status, answered.ended.reason().into_owned()))
+}
+
+fn binary_response(mut head: Value, output: Output) -> Response {
+    head["outputs"] = json!([{
+        "name": "output",
+        "datatype": datatype(output.data_type),
+        "shape": output.shape,
+        "parameters": { "binary_data_size": output.bytes.len() },
+    }]);
+    let mut body = head.to_string().into_bytes();
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (JSON_LENGTH, body.len().to_string()),
+    ];
+    body.extend(output.bytes);
+    (headers, body).into_response()
+}
+
+fn json_response(mut head: Value, output: &Output) -> Result<Response, String> {
+    head["outputs"] = json!([{
+        "name": "output",
+        "datatype": datatype(output.data_type),
+        "shape": output.shape,
+        "data": output.to_json()?,
+    }]);
+    Ok(Json(head).into_response())
+}
+
+/// What a name stands for.
+struct Deployed {
+    app: Application,
+    version: Option<String>,
+}
+
+impl Deployed {
+    fn find(shared: &Shared, named: &Named) -> Result<Deployed, Failure> {
+        let directory = shared.engine.directory();
+        let name = &named.model;
+        let found = directory.app(name).or_else(|| directory.app_of(name));
+        let not_found = |text| Failure(StatusCode::NOT_FOUND, text);
+        let app = found.ok_or_else(|| {
+            not_found(format!(
+                "there is no application, and no linked model, '{name}'"
+            ))
+        })?;
+        let Some(model) = app.model.clone() else {
+            let text = format!("no model is linked to the application '{name}'");
+            return Err(not_found(text));
+        };
+        let version = match &named.version {
+            Some(version) if !directory.has_version(&model, version) => {
+                return Err(not_found(format!(
+                    "model '{model}' has no version '{version}'"
+                )));
+            }
+            Some(version) => Some(version.clone()),
+            None => directory.current(&model),
+        };
+        Ok(Deployed { app, version })
+    }
+
+    fn versions(&self, shared: &Shared) -> Vec<String> {
+        let model = self.app.model.as_deref();
+        model.map_or_else(Vec::new, |model| shared.engine.directory().versions(model))
+    }
+
+    /// One of those that serve it.
+    async fn replica(&self, shared: &Shared) -> Result<Option<Replica>, Failure> {
+        let replicas = shared.engine.ask(Command::Replicas).await;
+        let (model, version) = (self.app.model.as_deref(), self.version.as_deref());
+        Ok(replicas.ok_or_else(stopping)?.into_iter().find(|replica| {
+            Some(replica.model_name.as_str()) == model
+                && Some(replica.model_version.as_str()) == version
+        }))
+    }
+
+    /// Names, types and shapes of a row of its input and output, as far as they are known: -1 is any length.
+    async fn tensors(&self, shared: &Shared) -> Result<[(&str, DataType, Vec<i64>); 2], Failure> {
+        let replica = self.replica(shared).await?;
+        let model = replica
+            .and_then(|replica| replica.metadata)
+            .map(|metadata| metadata.model);
+        let shape = model.iter().flat_map(|model| &model.input_shape);
+        let shape: Vec<i64> = shape.map(|d| i64::try_from(*d).unwrap_or(-1)).collect();
+        // A replica of an older version answers text.
+        let output_type = model.map_or(DataType::Strings, |model| model.output_type);
+        let length = |data_type| {
+            if data_type == DataType::Strings {
+                1
+            } else {
+                -1
+            }
+        };
+        let input_type = self.app.app.input_type;
+        let shape = match &shape[..] {
+            [] => vec![length(input_type)],
+            _ => shape,
+        };
+        Ok([
+            ("input", input_type, shape),
+            ("output", output_type, vec![length(output_type)]),
+        ])
+    }
+}

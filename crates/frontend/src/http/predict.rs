@@ -1,0 +1,238 @@
+//! Clipper's query API: `POST /<application>/predict` and `/update`, with or without a slash at the end.
+//!
+//! What differs from Clipper: a path that is not there is answered with 404 (Clipper closes the connection), a request that
+//! there is no room for with 503, one that is too large with 413, and the precise reason of a default output stands in the
+//! header `clipper-default-reason`. A request with a header `clipper-timing` gets the times of its first query in `server-timing`.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use percent_encoding::percent_decode_str;
+use scheduler::Refusal;
+use serde_json::json;
+use wire::query::Timing;
+
+use super::{Answered, Shared, answer, body, json, stopping, text_response, tickets::Question};
+use crate::{clients::Ended, directory::Application};
+
+/// Asks for the answer's times in a `server-timing` header.
+const TIMING: HeaderName = HeaderName::from_static("clipper-timing");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Says why an answer is the default output.
+const DEFAULT_REASON: HeaderName = HeaderName::from_static("clipper-default-reason");
+
+/// Clipper's, as its error messages show it.
+const PREDICT_SCHEMA: &str =
+    "\n  {\n   \"input\" := [double] | [int] | [string] | [byte] | [float],\n  }\n";
+const UPDATE_SCHEMA: &str = "\n  {\n   \"uid\" := string,\n   \"input\" := [double] | [int] | [string] | [byte] | [float],\n   \"label\" := double\n  }\n";
+
+/// A request that is not answered with outputs: Clipper's error body.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    name: &'static str,
+    cause: String,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let (name, cause) = (json!(self.name), json!(self.cause));
+        let body = format!("{{\"error\":{name},\"cause\":{cause}}}");
+        text_response(self.status, body)
+    }
+}
+
+/// Every path that is nothing else: the application's name comes first in it.
+pub(super) async fn serve(State(shared): State<Shared>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let served = async {
+        let (endpoint, app) = endpoint(&shared, &parts)?;
+        let body = shared.limits.read(&parts.headers, body).await;
+        let body = body.map_err(|body::Unreadable { status, cause }| Refused {
+            status,
+            name: status.canonical_reason().unwrap_or_default(),
+            cause,
+        })?;
+        match endpoint {
+            Endpoint::Predict => {
+                let timed = parts.headers.contains_key(TIMING);
+                predict(&shared, &app, &body, timed).await
+            }
+            Endpoint::Update => Ok(update(&shared, &app, &body)),
+        }
+    };
+    served.await.unwrap_or_else(Refused::into_response)
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Endpoint {
+    Predict,
+    Update,
+}
+
+fn endpoint(shared: &Shared, parts: &Parts) -> Result<(Endpoint, Application), Refused> {
+    let path = parts.uri.path();
+    let bare = path.strip_suffix('/').unwrap_or(path);
+    let named = bare
+        .strip_prefix('/')
+        .and_then(|path| path.rsplit_once('/'));
+    let found = named.and_then(|(name, endpoint)| match endpoint {
+        "predict" => Some((Endpoint::Predict, name)),
+        "update" => Some((Endpoint::Update, name)),
+        _ => None,
+    });
+    let (Some((endpoint, name)), &Method::POST) = (found, &parts.method) else {
+        return Err(not_found(format!(
+            "there is no {} {path} here",
+            parts.method
+        )));
+    };
+    let name = percent_decode_str(name).decode_utf8_lossy();
+    let app = shared.engine.directory().app(&name);
+    let app = app.ok_or_else(|| not_found(format!("there is no application '{name}'")))?;
+    Ok((endpoint, app))
+}
+
+fn not_found(cause: String) -> Refused {
+    Refused {
+        status: StatusCode::NOT_FOUND,
+        name: "Not found",
+        cause,
+    }
+}
+
+async fn predict(
+    shared: &Shared,
+    app: &Application,
+    body: &[u8],
+    timed: bool,
+) -> Result<Response, Refused> {
+    let questions = questions(shared, app, body)?;
+    // All are asked before the first answer is waited for; those left when this ends early are taken back.
+    let ask = |question| shared.tickets.ask(&shared.engine, question);
+    let tickets: Vec<_> = questions.into_iter().map(ask).collect();
+    let single = tickets.len() == 1;
+    let mut out = Vec::with_capacity(64);
+    if !single {
+        out.extend_from_slice(b"{\"batch_predictions\":[");
+    }
+    let (mut reason, mut timing) = (None, None);
+    for (index, ticket) in tickets.into_iter().enumerate() {
+        let query_id = ticket.number;
+        let Some(answered) = ticket.answer().await else {
+            return Ok(stopping());
+        };
+        if let Ended::Refused(refusal) = &answered.ended {
+            return Err(refused(refusal));
+        }
+        reason = reason.or_else(|| default_reason(&answered));
+        timing = timing.or(timed.then_some(answered.timing));
+        if index > 0 {
+            out.push(b',');
+        }
+        answer::write(query_id, &answered, &mut out);
+    }
+    if !single {
+        out.extend_from_slice(b"]}");
+    }
+    let mut response = ([(header::CONTENT_TYPE, "application/json")], out).into_response();
+    if let Some(reason) = reason {
+        response.headers_mut().insert(DEFAULT_REASON, reason);
+    }
+    if let Some(timing) = timing.and_then(server_timing) {
+        response.headers_mut().insert(SERVER_TIMING, timing);
+    }
+    Ok(response)
+}
+
+/// What the engine is to be asked, or what is wrong, in Clipper's order.
+fn questions(shared: &Shared, app: &Application, body: &[u8]) -> Result<Vec<Question>, Refused> {
+    let input_type = app.app.input_type;
+    let refused = |name, cause| Refused {
+        status: StatusCode::BAD_REQUEST,
+        name,
+        cause,
+    };
+    let wrong = |cause: String| {
+        let cause = format!("Error parsing JSON: {cause}. Expected JSON schema: {PREDICT_SCHEMA}");
+        refused("Json error", cause)
+    };
+    let mut body = json::Body::read(body, input_type).map_err(wrong)?;
+    let version = body.version().map_err(wrong)?;
+    if let (Some(version), Some(model)) = (&version, &app.model)
+        && !shared.engine.directory().has_version(model, version)
+    {
+        let cause = format!("Requested version: {version} does not exist for model: {model}");
+        return Err(refused("Query processing error", cause));
+    }
+    let inputs = body.inputs().map_err(wrong)?.into_iter();
+    let question = |input| Question {
+        app: app.app.name.clone(),
+        version: version.clone(),
+        input_type,
+        within: None,
+        input,
+    };
+    Ok(inputs.map(question).collect())
+}
+
+/// Feedback is taken and, by Clipper's only policy, not used. It has a query id like any other query.
+fn update(shared: &Shared, app: &Application, body: &[u8]) -> Response {
+    let feedback = json::Body::read(body, app.app.input_type);
+    match feedback.and_then(json::Body::check_feedback) {
+        Ok(()) => {
+            shared.tickets.skip();
+            text_response(StatusCode::OK, "Feedback received? 1".into())
+        }
+        Err(cause) => {
+            let text =
+                format!("Error parsing JSON: {cause}. Expected JSON schema: {UPDATE_SCHEMA}");
+            text_response(StatusCode::BAD_REQUEST, text)
+        }
+    }
+}
+
+fn refused(refusal: &Refusal) -> Refused {
+    let (status, name) = match refusal {
+        Refusal::UnknownApp => (StatusCode::NOT_FOUND, "Not found"),
+        Refusal::InputType { .. } | Refusal::UnknownVersion(_) => {
+            (StatusCode::BAD_REQUEST, "Query processing error")
+        }
+        Refusal::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Overloaded"),
+    };
+    let cause = refusal.to_string();
+    Refused {
+        status,
+        name,
+        cause,
+    }
+}
+
+/// As a header can hold it: in ASCII, and not too long.
+fn default_reason(answered: &Answered) -> Option<HeaderValue> {
+    let reason = answered.ended.reason();
+    let printable = |letter| match letter {
+        ' '..='~' => letter,
+        _ => '?',
+    };
+    let text: String = reason.chars().take(200).map(printable).collect();
+    HeaderValue::try_from(text)
+        .ok()
+        .filter(|text| !text.is_empty())
+}
+
+/// Where the time of a query went, in milliseconds; of a batch, of its first.
+fn server_timing(timing: Timing) -> Option<HeaderValue> {
+    let stages = [
+        ("queued", timing.queued),
+        ("away", timing.away),
+        ("waited", timing.waited),
+        ("predicting", timing.predicting),
+        ("replying", timing.replying),
+    ];
+    let stages = stages.map(|(stage, micros)| format!("{stage};dur={}", micros as f64 / 1e3));
+    HeaderValue::try_from(stages.join(", ")).ok()
+}

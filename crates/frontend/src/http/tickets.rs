@@ -1,0 +1,151 @@
+//! Queries over HTTP on their way to the engine, and their answers on the way back.
+//!
+//! The engine hands answers over as they come out of one turn of its loop, with one wake-up for all of them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use model::DataType;
+use tokio::sync::{mpsc, oneshot};
+use wire::query::Timing;
+
+use crate::{
+    clients::{Ended, Outcome},
+    command::{Asked, Command, Handle},
+};
+
+/// A query to ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) app: String,
+    /// The model version that it wants, if that is not the current one.
+    pub(crate) version: Option<String>,
+    pub(crate) input_type: DataType,
+    /// How long it may take, if that is not the application's objective.
+    pub(crate) within: Option<Duration>,
+    /// Elements as on the wire.
+    pub(crate) input: Vec<u8>,
+}
+
+/// The engine's answer to a query.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    ticket: u64,
+    pub(crate) ended: Ended,
+    pub(crate) output_type: DataType,
+    /// Elements as on the wire: the model's, or the application's default output as text.
+    pub(crate) output: Vec<u8>,
+    pub(crate) timing: Timing,
+}
+
+impl Answered {
+    pub(crate) fn new(ticket: u64, outcome: &Outcome<'_>) -> Answered {
+        Answered {
+            ticket,
+            ended: outcome.ended.clone(),
+            output_type: outcome.output_type,
+            output: outcome.output.to_vec(),
+            timing: outcome.timing,
+        }
+    }
+}
+
+/// The engine's end: where it puts answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers(mpsc::UnboundedSender<Vec<Answered>>);
+
+impl Answers {
+    /// Both ends of the way back.
+    pub(crate) fn channel() -> (Answers, mpsc::UnboundedReceiver<Vec<Answered>>) {
+        let (answers, answered) = mpsc::unbounded_channel();
+        (Answers(answers), answered)
+    }
+
+    /// With nobody at the other end the process is about to end.
+    pub(crate) fn hand_over(&self, answered: Vec<Answered>) {
+        let _ = self.0.send(answered);
+    }
+}
+
+/// Who waits for which answer.
+#[derive(Debug, Default)]
+pub(super) struct Tickets {
+    next: AtomicU64,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<Answered>>>,
+}
+
+impl Tickets {
+    /// Asks the engine. The ticket counts queries from 0; dropping what is returned takes the query back.
+    pub(super) fn ask(&self, engine: &Handle, question: Question) -> Ticket<'_> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, answered) = oneshot::channel();
+        self.waiting().insert(number, answer);
+        engine.send_query(Asked {
+            ticket: number,
+            app: question.app,
+            version: question.version,
+            input_type: question.input_type,
+            within: question.within,
+            input: question.input,
+        });
+        Ticket {
+            number,
+            answered,
+            tickets: self,
+            engine: engine.clone(),
+        }
+    }
+
+    /// Leaves a number out.
+    pub(super) fn skip(&self) {
+        self.next.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Gives the engine's answers to those who wait, until the engine is gone.
+    pub(super) async fn distribute(&self, mut answers: mpsc::UnboundedReceiver<Vec<Answered>>) {
+        while let Some(batch) = answers.recv().await {
+            let mut waiting = self.waiting();
+            for answered in batch {
+                if let Some(answer) = waiting.remove(&answered.ticket) {
+                    // Whoever asked may just have gone.
+                    let _ = answer.send(answered);
+                }
+            }
+        }
+        self.waiting().clear();
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Answered>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A query that was asked.
+#[derive(Debug)]
+pub(super) struct Ticket<'a> {
+    pub(super) number: u64,
+    answered: oneshot::Receiver<Answered>,
+    tickets: &'a Tickets,
+    engine: Handle,
+}
+
+impl Ticket<'_> {
+    /// The answer; `None` if the frontend is stopping.
+    pub(super) async fn answer(mut self) -> Option<Answered> {
+        (&mut self.answered).await.ok()
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if self.tickets.waiting().remove(&self.number).is_some() {
+            self.engine.send(Command::Forget(self.number));
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Clipper's databases, keys and fields in Redis.
+//!
+//! Two things are ours: the counters of replicas, `NEXT_REPLICA_ID:<model>:<version>` in database 6, and the field `frontend`
+//! of a container's row, which says whose it is.
+
+use std::collections::HashMap;
+
+use model::DataType;
+use redis::{Connection, FromRedisValue, Pipeline, RedisResult, cmd, pipe};
+use scheduler::ModelVersion;
+use serde_json::json;
+use wire::{
+    admin::{AddApp, AddModel, Container},
+    rpc::NewContainer,
+};
+
+use crate::state::registry::{Registry, Write, id};
+
+/// `<app>:0:0` -> the state of its selection policy, which is its default output.
+const STATES: u8 = 1;
+/// `<model>:<version>` -> a hash.
+const MODELS: u8 = 2;
+/// `<model>,<version>,<replica>` -> a hash.
+const CONTAINERS: u8 = 3;
+/// `<app>` -> a hash.
+const APPS: u8 = 5;
+/// `CURRENT_MODEL_VERSION:<model>` -> a version.
+const METADATA: u8 = 6;
+/// `<app>` -> a set of models.
+const LINKS: u8 = 7;
+
+const CURRENT: &str = "CURRENT_MODEL_VERSION:";
+
+/// A hash.
+type Fields = HashMap<String, String>;
+
+/// A row of database 3 that is this frontend's.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::state) struct Joined {
+    pub(super) model: ModelVersion,
+    pub(super) replica_id: u32,
+    connection_id: u32,
+    input_type: DataType,
+}
+
+impl Joined {
+    /// Of a model server that has no number yet. Clipper's connection ids are numbers: the last four bytes of ours are one.
+    pub(in crate::state) fn new(identity: &[u8], new: &NewContainer) -> Joined {
+        let number = identity.last_chunk().copied().map(u32::from_be_bytes);
+        Joined {
+            model: ModelVersion {
+                name: new.name.clone(),
+                version: new.version.clone(),
+            },
+            replica_id: 0,
+            // It is read as a signed number.
+            connection_id: number.unwrap_or(0) & 0x7fff_ffff,
+            input_type: new.input_type,
+        }
+    }
+
+    pub(super) fn numbered(&self, replica_id: u32) -> Joined {
+        let row = self.clone();
+        Joined { replica_id, ..row }
+    }
+}
+
+/// Lets Redis announce changes.
+pub(super) fn announce_changes(connection: &mut Connection) -> RedisResult<()> {
+    let mut config = cmd("CONFIG");
+    let config = config.arg("SET").arg("notify-keyspace-events").arg("AKE");
+    config.exec(connection)
+}
+
+/// What to subscribe to for every change that matters: containers are each frontend's own business.
+pub(super) fn patterns() -> impl Iterator<Item = String> {
+    let databases = [APPS, LINKS, MODELS, METADATA];
+    databases
+        .map(|db| format!("__keyspace@{db}__:*"))
+        .into_iter()
+}
+
+/// Reads everything but the containers. Of several linked models only the first counts, as in Clipper.
+pub(super) fn read(connection: &mut Connection) -> RedisResult<Registry> {
+    let mut registry = Registry::default();
+    for (name, fields) in hashes(connection, APPS)? {
+        match app(&name, &fields) {
+            Some(app) => drop(registry.apply(Write::SetApp(app))),
+            None => tracing::warn!("Redis holds an application that cannot be read: {name}"),
+        }
+    }
+    let apps = keys(connection, LINKS, "*")?;
+    let sets: Vec<Vec<String>> = of_each(connection, "SMEMBERS", &apps)?;
+    for (app, models) in apps.into_iter().zip(sets) {
+        // Clipper leaves an application's links behind when it deletes it.
+        if let Some(model) = models.into_iter().min()
+            && registry.apps.contains_key(&app)
+        {
+            registry.links.insert(app, model);
+        }
+    }
+    for (key, fields) in hashes(connection, MODELS)? {
+        match model(&fields) {
+            Some(model) => {
+                let id = id(&model);
+                registry.apply(Write::SetModel(model));
+                if !fields.contains_key("valid") {
+                    registry.invalid.insert(id);
+                }
+            }
+            None => tracing::warn!("Redis holds a model that cannot be read: {key}"),
+        }
+    }
+    let keys = keys(connection, METADATA, &format!("{CURRENT}*"))?;
+    let versions: Vec<Option<String>> = of_each(connection, "GET", &keys)?;
+    for (key, version) in keys.iter().zip(versions) {
+        if let (Some(model), Some(version)) = (key.strip_prefix(CURRENT), version) {
+            registry.current.insert(model.to_owned(), version);
+        }
+    }
+    Ok(registry)
+}
+
+/// Writes steps in one transaction.
+pub(super) fn write(connection: &mut Connection, steps: &[Write]) -> RedisResult<()> {
+    let mut transaction = pipe();
+    transaction.atomic();
+    for step in steps {
+        write_step(&mut transaction, step);
+    }
+    match steps {
+        [] => Ok(()),
+        _ => transaction.exec(connection),
+    }
+}
+
+fn write_step(to: &mut Pipeline, step: &Write) {
+    match step {
+        Write::SetApp(app) => {
+            let fields = [
+                ("input_type", app.input_type.name()),
+                ("policy", "DefaultOutputSelectionPolicy"),
+                ("default_output", &app.default_output),
+                ("latency_slo_micros", &app.latency_slo_micros.to_string()),
+            ];
+            select(to, APPS).cmd("HSET").arg(&app.name).arg(&fields);
+            write_state(to, app);
+        }
+        Write::RemoveApp(app) => {
+            select(to, APPS).cmd("DEL").arg(app);
+            select(to, LINKS).cmd("DEL").arg(app);
+            select(to, STATES).cmd("DEL").arg(state_key(app));
+        }
+        Write::SetModel(model) => {
+            let key = id(model).to_string();
+            select(to, MODELS).cmd("HSET").arg(key);
+            to.arg(&model_fields(model));
+        }
+        Write::RemoveModel(model) => {
+            // Clipper's query frontends take the first for the sign to delete a model.
+            let key = model.to_string();
+            select(to, MODELS).cmd("HDEL").arg(&key).arg("valid");
+            to.cmd("DEL").arg(&key);
+        }
+        Write::SetCurrent(model) => {
+            let key = format!("{CURRENT}{}", model.name);
+            select(to, METADATA).cmd("SET").arg(key).arg(&model.version);
+        }
+        Write::Link { app, model } => {
+            select(to, LINKS).cmd("SADD").arg(app).arg(model);
+        }
+        Write::Unlink { app, model } => {
+            select(to, LINKS).cmd("SREM").arg(app).arg(model);
+        }
+    }
+}
+
+fn model_fields(model: &AddModel) -> [(&'static str, String); 9] {
+    [
+        ("model_name", model.model_name.clone()),
+        ("model_version", model.model_version.clone()),
+        ("load", "0.000000".to_owned()),
+        ("input_type", model.input_type.to_string()),
+        ("labels", model.labels.join(",")),
+        ("container_name", model.container_name.clone()),
+        ("model_data_path", model.model_data_path.clone()),
+        ("batch_size", model.batch_size.to_string()),
+        ("valid", String::new()),
+    ]
+}
+
+/// Writes the states of applications that are new to this frontend, as Clipper's query frontends do.
+pub(super) fn put_states<'a>(
+    connection: &mut Connection,
+    apps: impl Iterator<Item = &'a AddApp>,
+) -> RedisResult<()> {
+    let mut put = pipe();
+    apps.for_each(|app| write_state(&mut put, app));
+    match put.is_empty() {
+        true => Ok(()),
+        false => put.exec(connection),
+    }
+}
+
+fn write_state(to: &mut Pipeline, app: &AddApp) {
+    let state = json!({ "y_hat": app.default_output }).to_string();
+    let key = state_key(&app.name);
+    select(to, STATES).cmd("SET").arg(key).arg(state);
+}
+
+/// The number for the next replica of a model version. A Redis that lost its data counts from 0 again: what is taken is
+/// left out.
+pub(super) fn next_id(connection: &mut Connection, model: &ModelVersion) -> RedisResult<u32> {
+    loop {
+        let mut count = pipe();
+        let counter = format!("NEXT_REPLICA_ID:{model}");
+        select(&mut count, METADATA).cmd("INCR").arg(counter);
+        let (count,): (u32,) = count.query(connection)?;
+        let replica_id = count.saturating_sub(1);
+        let mut taken = pipe();
+        let taken = select(&mut taken, CONTAINERS);
+        taken.cmd("EXISTS").arg(container_key(model, replica_id));
+        let (taken,): (bool,) = taken.query(connection)?;
+        if !taken {
+            return Ok(replica_id);
+        }
+    }
+}
+
+/// Writes a row of database 3.
+pub(super) fn put(connection: &mut Connection, row: &Joined, frontend: &str) -> RedisResult<()> {
+    let fields = [
+        ("model_id", row.model.to_string()),
+        ("model_name", row.model.name.clone()),
+        ("model_version", row.model.version.clone()),
+        ("model_replica_id", row.replica_id.to_string()),
+        ("zmq_connection_id", row.connection_id.to_string()),
+        ("batch_size", "1".to_owned()),
+        ("input_type", row.input_type.to_string()),
+        ("frontend", frontend.to_owned()),
+    ];
+    let key = container_key(&row.model, row.replica_id);
+    let mut put = pipe();
+    select(&mut put, CONTAINERS)
+        .cmd("HSET")
+        .arg(key)
+        .arg(&fields);
+    put.exec(connection)
+}
+
+/// Removes a row of database 3.
+pub(super) fn remove(
+    connection: &mut Connection,
+    model: &ModelVersion,
+    replica_id: u32,
+) -> RedisResult<()> {
+    let key = container_key(model, replica_id);
+    let mut remove = pipe();
+    select(&mut remove, CONTAINERS).cmd("DEL").arg(key);
+    remove.exec(connection)
+}
+
+/// Removes all rows of database 3 that are this frontend's.
+pub(super) fn remove_all(connection: &mut Connection, frontend: &str) -> RedisResult<()> {
+    let rows = hashes(connection, CONTAINERS)?.into_iter();
+    let mine = rows.filter(|(_, fields)| fields.get("frontend").is_some_and(|f| f == frontend));
+    let mut remove = pipe();
+    select(&mut remove, CONTAINERS);
+    for (key, _) in mine {
+        remove.cmd("DEL").arg(key);
+    }
+    remove.exec(connection)
+}
+
+/// The rows of database 3, whoever wrote them.
+pub(super) fn containers(connection: &mut Connection) -> RedisResult<Vec<Container>> {
+    let rows = hashes(connection, CONTAINERS)?;
+    let container = |fields: Fields| {
+        Some(Container {
+            model_id: fields.get("model_id")?.clone(),
+            model_name: fields.get("model_name")?.clone(),
+            model_version: fields.get("model_version")?.clone(),
+            model_replica_id: fields.get("model_replica_id")?.parse().ok()?,
+            input_type: fields.get("input_type")?.parse().ok()?,
+        })
+    };
+    let rows = rows.into_iter();
+    Ok(rows.filter_map(|(_, fields)| container(fields)).collect())
+}
+
+fn app(name: &str, fields: &Fields) -> Option<AddApp> {
+    Some(AddApp {
+        name: name.to_owned(),
+        input_type: fields.get("input_type")?.parse().ok()?,
+        default_output: fields.get("default_output")?.clone(),
+        latency_slo_micros: fields.get("latency_slo_micros")?.parse().ok()?,
+    })
+}
+
+/// The oldest frontends wrote no batch size.
+fn model(fields: &Fields) -> Option<AddModel> {
+    let text = |field: &str| fields.get(field).cloned().unwrap_or_default();
+    let labels = text("labels");
+    let labels = labels.split(',').filter(|label| !label.is_empty());
+    let batch_size = fields.get("batch_size");
+    Some(AddModel {
+        model_name: fields.get("model_name")?.clone(),
+        model_version: fields.get("model_version")?.clone(),
+        labels: labels.map(str::to_owned).collect(),
+        input_type: fields.get("input_type")?.parse().ok()?,
+        container_name: text("container_name"),
+        model_data_path: text("model_data_path"),
+        batch_size: batch_size.map_or(Some(-1), |size| size.parse().ok())?,
+    })
+}
+
+fn container_key(model: &ModelVersion, replica_id: u32) -> String {
+    format!("{},{},{replica_id}", model.name, model.version)
+}
+
+fn state_key(app: &str) -> String {
+    format!("{app}:0:0")
+}
+
+fn select(pipeline: &mut Pipeline, database: u8) -> &mut Pipeline {
+    pipeline.cmd("SELECT").arg(database).ignore()
+}
+
+fn keys(connection: &mut Connection, database: u8, pattern: &str) -> RedisResult<Vec<String>> {
+    let mut keys = pipe();
+    select(&mut keys, database).cmd("KEYS").arg(pattern);
+    let (keys,) = keys.query(connection)?;
+    Ok(keys)
+}
+
+/// Every hash of a database with its key; one that went away meanwhile is left out.
+fn hashes(connection: &mut Connection, database: u8) -> RedisResult<Vec<(String, Fields)>> {
+    let keys = keys(connection, database, "*")?;
+    let hashes: Vec<Fields> = of_each(connection, "HGETALL", &keys)?;
+    let rows = keys.into_iter().zip(hashes);
+    Ok(rows.filter(|(_, fields)| !fields.is_empty()).collect())
+}
+
+/// What a command says of each key, in the selected database.
+fn of_each<T: FromRedisValue>(
+    connection: &mut Connection,
+    command: &str,
+    keys: &[String],
+) -> RedisResult<Vec<T>> {
+    let mut asked = pipe();
+    for key in keys {
+        asked.cmd(command).arg(key);
+    }
+    match keys {
+        // Nothing cannot be asked.
+        [] => Ok(Vec::new()),
+        _ => asked.query(connection),
+    }
+}

@@ -1,0 +1,210 @@
+//! What the frontend counts, over real HTTP; and the prediction cache, which is seen best there.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::time::Duration;
+
+use frontend::Frontend;
+use model::{DataType, InputError, Output};
+use serde_json::Value;
+use testkit::{Http, Peer, admin, deploy, get, settings};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn client(frontend: &Frontend) -> Http {
+    Http::connect(frontend.ports().query_port)
+}
+
+/// One query that the model answers, one that it fails on, one that is refused.
+fn three_queries(frontend: &Frontend) -> Peer {
+    let port = frontend.ports().rpc_service_port;
+    let mut replica = Peer::join(port, "1", DataType::Floats);
+    let mut client = client(frontend);
+    client.ask("POST /app/predict", &[], br#"{"input":[1.0]}"#);
+    replica.serve(&Output::Floats(vec![1.0]));
+    assert_eq!(client.hear().status, 200);
+    client.ask("POST /app/predict", &[], br#"{"input":[2.0]}"#);
+    let request = replica.hear_request();
+    let failed = vec![Err(InputError("no picture".into()))];
+    replica.reply(&request, DataType::Floats, failed);
+    assert_eq!(client.hear().status, 200);
+    replica
+}
+
+/// A leaf of Clipper's report.
+fn leaf(frontend: &Frontend, kind: &str, name: &str, leaf: &str) -> String {
+    let report: Value = serde_json::from_str(&get(frontend, "/metrics")).unwrap();
+    let list = report[kind].as_array().unwrap();
+    let found = list.iter().find_map(|entry| entry.get(name));
+    let found = found.unwrap_or_else(|| panic!("no {name} in {report:#}"));
+    found[leaf].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn clippers_report_has_clippers_names() {
+    let frontend = Frontend::start(&settings()).unwrap();
+    deploy(&frontend, 1, HOUR);
+    let unused = leaf(
+        &frontend,
+        "ratio_counters",
+        "app:app:default_prediction_ratio",
+        "ratio",
+    );
+    assert_eq!(unused, "nan");
+    let _replica = three_queries(&frontend);
+    for (kind, name, field, value) in [
+        (
+            "counters",
+            "internal:prediction_cache_lookups",
+            "count",
+            "0",
+        ),
+        (
+            "ratio_counters",
+            "internal:prediction_cache_hit_ratio",
+            "ratio",
+            "nan",
+        ),
+        (
+            "counters",
+            "internal:aggregate_num_predictions",
+            "count",
+            "2",
+        ),
+        (
+            "meters",
+            "internal:aggregate_model_throughput",
+            "unit",
+            "events per second",
+        ),
+        (
+            "histograms",
+            "internal:rpc_request_queueing_delay",
+            "size",
+            "2",
+        ),
+        ("histograms", "app:app:prediction_latency", "size", "2"),
+        ("meters", "app:app:prediction_throughput", "rate_1min", "-1"),
+        ("counters", "app:app:num_predictions", "count", "2"),
+        (
+            "ratio_counters",
+            "app:app:default_prediction_ratio",
+            "ratio",
+            "0.5",
+        ),
+        (
+            "histograms",
+            "model:m:1:prediction_latency",
+            "unit",
+            "microseconds",
+        ),
+        (
+            "meters",
+            "model:m:1:prediction_throughput",
+            "rate_15min",
+            "-1",
+        ),
+        ("counters", "model:m:1:num_predictions", "count", "2"),
+        (
+            "ratio_counters",
+            "model:m:1:cache_hit_ratio",
+            "ratio",
+            "nan",
+        ),
+        ("histograms", "model:m:1:batch_size", "max", "1"),
+        ("histograms", "model:m:1:predicting", "p50", "10"),
+    ] {
+        assert_eq!(leaf(&frontend, kind, name, field), value, "{name}");
+    }
+}
+
+#[test]
+fn who_asks_for_text_gets_what_prometheus_reads() {
+    let frontend = Frontend::start(&settings()).unwrap();
+    deploy(&frontend, 1, HOUR);
+    let _replica = three_queries(&frontend);
+    let mut client = client(&frontend);
+    client.ask(
+        "POST /app/predict",
+        &[],
+        br#"{"input":[1.0],"version":"9"}"#,
+    );
+    assert_eq!(client.hear().status, 400);
+    let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let plain = "text/plain; version=0.0.4; charset=utf-8";
+    for (path, accept, content_type) in [
+        (
+            "/metrics",
+            "application/openmetrics-text;version=1.0.0,*/*;q=0.1",
+            open,
+        ),
+        (
+            "/metrics",
+            "text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+            plain,
+        ),
+        ("/metrics/prometheus", "*/*", open),
+        ("/metrics", "*/*", "application/json"),
+    ] {
+        client.ask(&format!("GET {path}"), &[("Accept", accept)], b"");
+        let response = client.hear();
+        assert_eq!(response.status, 200);
+        assert_eq!(response.header("content-type"), Some(content_type));
+        let is_text = response.text().contains("# TYPE clipper_answers counter\n");
+        assert_eq!(is_text, content_type != "application/json");
+    }
+    let text = get(&frontend, "/metrics/prometheus");
+    for line in [
+        r#"clipper_answers_total{app="app",status="ok",reason=""} 1"#,
+        r#"clipper_answers_total{app="app",status="error",reason="model failed"} 1"#,
+        "clipper_abandoned_queries_total 0",
+        r#"clipper_query_duration_seconds_count{app="app"} 2"#,
+        r#"clipper_predictions_total{model="m",version="1"} 2"#,
+        r#"clipper_batch_size_bucket{le="1.0",model="m",version="1"} 2"#,
+        r#"clipper_batch_size_bucket{le="+Inf",model="m",version="1"} 2"#,
+        r#"clipper_batch_size_sum{model="m",version="1"} 2.0"#,
+        r#"clipper_stage_duration_seconds_bucket{le="0.0001",model="m",version="1",stage="predicting"} 2"#,
+        r#"clipper_stage_duration_seconds_count{model="m",version="1",stage="queued"} 2"#,
+        r#"clipper_queue_queries{model="m",version="1"} 0"#,
+        r#"clipper_queue_bytes{model="m",version="1"} 0"#,
+        r#"clipper_replicas{model="m",version="1"} 1"#,
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+}
+
+#[test]
+fn an_input_that_comes_again_is_answered_from_the_cache() {
+    let mut settings = settings();
+    settings.prediction_cache_size = 1 << 20;
+    let frontend = Frontend::start(&settings).unwrap();
+    deploy(&frontend, 1, HOUR);
+    // The failure on 2.0 is not kept.
+    let mut replica = three_queries(&frontend);
+    let mut client = client(&frontend);
+    let again = client.post("/app/predict", r#"{"input":[1.0]}"#);
+    let expected = r#"{"query_id":2,"output":[1.0],"default":false}"#;
+    assert_eq!(again.text(), expected);
+    client.ask("POST /app/predict", &[], br#"{"input":[2.0]}"#);
+    replica.serve(&Output::Text("2".into()));
+    assert!(client.hear().text().contains(r#""output":2,"#));
+    let hits = r#"clipper_cache_hits_total{model="m",version="1"} 1"#;
+    assert!(get(&frontend, "/metrics/prometheus").contains(hits));
+    let count = leaf(
+        &frontend,
+        "counters",
+        "internal:prediction_cache_lookups",
+        "count",
+    );
+    assert_eq!(count, "4");
+
+    // Another version is another model.
+    let second = r#"{"model_name":"m","model_version":"2","labels":[],"input_type":"floats","container_name":"","model_data_path":"","batch_size":1}"#;
+    assert_eq!(admin(&frontend, "add_model", second).0, 200);
+    let mut second = Peer::join(frontend.ports().rpc_service_port, "2", DataType::Floats);
+    client.ask("POST /app/predict", &[], br#"{"input":[1.0]}"#);
+    second.serve(&Output::Text("new".into()));
+    assert!(client.hear().text().contains(r#""output":"new""#));
+    let old = client.post("/app/predict", r#"{"input":[1.0],"version":"1"}"#);
+    assert!(old.text().contains(r#""output":[1.0]"#), "{}", old.text());
+}

@@ -1,0 +1,209 @@
+//! What is to be done at a moment: whose time is up, who hangs, who gets the next batch.
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use crate::{
+    Action, Finished, Now, Query, QueryKey, Reason, ReplicaKey, Rules, Scheduler, Send, Version,
+    default,
+    replica::{Batch, Replica},
+};
+
+impl<P> Scheduler<P> {
+    /// Gives the default output to every query whose deadline has passed, takes batches from replicas that hang, then hands
+    /// out work: of it, queries whose payload is not `wanted` any more are left out.
+    pub fn dispatch(&mut self, now: Now, wanted: impl Fn(&P) -> bool) {
+        self.expire(now);
+        self.give_up_hung(now);
+        for version in self.versions.values_mut() {
+            while let Some((key, max)) =
+                next_replica(version, &self.replicas, &self.queries, &self.rules, now)
+            {
+                let batch = take_batch(version, &mut self.queries, max, &wanted, &mut self.actions);
+                if batch.is_empty() {
+                    continue;
+                }
+                let of_batch = || batch.iter().map(|key| &self.queries[key.0]);
+                let deadline = of_batch().map(|query| query.deadline).min();
+                let objective =
+                    of_batch().map(|query| query.deadline.saturating_sub(query.arrived));
+                let deadline = deadline.expect("it is not empty");
+                let objective = objective.min().expect("it is not empty");
+                let id = self.next_batch;
+                self.next_batch = id.wrapping_add(1);
+                let replica = &mut self.replicas[key.0];
+                replica.in_flight.push_back(Batch {
+                    id,
+                    queries: batch.clone(),
+                    sent: now,
+                    deadline,
+                    objective,
+                });
+                replica.sent(now);
+                self.actions.push_back(Action::Send(Send {
+                    replica: key,
+                    batch: id,
+                    queries: batch,
+                    deadline,
+                }));
+            }
+        }
+    }
+
+    fn give_up_hung(&mut self, now: Now) {
+        let hangs = |replica: &Replica| replica.hangs_at(&self.rules).is_some_and(|at| at <= now);
+        let hung = self.replicas.iter().filter(|(_, replica)| hangs(replica));
+        let hung: Vec<usize> = hung.map(|(key, _)| key).collect();
+        for key in hung {
+            let replica = &mut self.replicas[key];
+            replica.hung = true;
+            let (model, batches) = (
+                replica.model.clone(),
+                std::mem::take(&mut replica.in_flight),
+            );
+            for (position, batch) in batches.into_iter().enumerate() {
+                self.hand_back(&model, batch, position == 0);
+            }
+            self.actions.push_back(Action::Hung(ReplicaKey(key)));
+        }
+    }
+
+    /// When [`Scheduler::dispatch`] has something to do though nothing else happens.
+    pub fn next_wake(&self) -> Option<Now> {
+        let waiting = || {
+            self.versions
+                .values()
+                .filter(|version| version.queue.len() > 0)
+        };
+        let queued = waiting().filter_map(|version| version.queue.earliest());
+        let with_replicas = waiting().flat_map(|version| {
+            let delay_ends = delay_ends(version, &self.queries, &self.rules);
+            let replicas = version.replicas.iter();
+            replicas.filter_map(move |key| Some((&self.replicas[key.0], delay_ends?)))
+        });
+        let ready = with_replicas.filter_map(|(replica, delay_ends)| {
+            let idle = replica.has_room() && replica.in_flight.is_empty();
+            let ready = if idle {
+                Some(Now::ZERO)
+            } else {
+                replica.ahead_at()
+            };
+            Some(ready?.max(delay_ends))
+        });
+        let hung = self
+            .replicas
+            .iter()
+            .filter_map(|(_, replica)| replica.hangs_at(&self.rules));
+        let away = self
+            .replicas
+            .iter()
+            .flat_map(|(_, replica)| &replica.in_flight)
+            .map(|batch| batch.deadline)
+            .filter(|deadline| *deadline != Now::MAX);
+        queued.chain(ready).chain(away).chain(hung).min()
+    }
+
+    fn expire(&mut self, now: Now) {
+        for version in self.versions.values_mut() {
+            while version
+                .queue
+                .earliest()
+                .is_some_and(|deadline| deadline <= now)
+                && let Some(key) = version.queue.pop()
+            {
+                let query = self.queries.remove(key.0);
+                version.bytes -= query.size;
+                default(&mut self.actions, query, Reason::TimedOutInQueue);
+            }
+        }
+        for (_, replica) in &mut self.replicas {
+            for batch in &mut replica.in_flight {
+                if batch.deadline > now {
+                    continue;
+                }
+                let mut next = Now::MAX;
+                for key in &batch.queries {
+                    let query = &mut self.queries[key.0];
+                    if query.deadline > now {
+                        next = next.min(query.deadline);
+                    } else if let Some(payload) = query.payload.take() {
+                        let finished = Finished {
+                            payload,
+                            app: query.app.clone(),
+                            arrived: query.arrived,
+                        };
+                        let action = Action::Default(finished, Reason::TimedOutAtReplica);
+                        self.actions.push_back(action);
+                    }
+                }
+                batch.deadline = next;
+            }
+        }
+    }
+}
+
+/// Takes the first queries of the queue, at most `max`. One that a replica died computing is a batch of its own.
+fn take_batch<P>(
+    version: &mut Version,
+    queries: &mut Slab<Query<P>>,
+    max: usize,
+    wanted: &impl Fn(&P) -> bool,
+    actions: &mut VecDeque<Action<P>>,
+) -> Vec<QueryKey> {
+    let mut batch = Vec::with_capacity(max.min(version.queue.len()));
+    while batch.len() < max
+        && let Some((key, _)) = version.queue.first()
+    {
+        let query = &queries[key.0];
+        if query.suspect && !batch.is_empty() {
+            break;
+        }
+        let alone = query.suspect;
+        let abandoned = !query.payload.as_ref().is_some_and(wanted);
+        version.bytes -= query.size;
+        version.queue.pop();
+        if abandoned {
+            actions.extend(queries.remove(key.0).finish().map(Action::Abandoned));
+            continue;
+        }
+        batch.push(key);
+        if alone {
+            break;
+        }
+    }
+    batch
+}
+
+/// The replica that the next batch goes to, and how large it may be: an idle one, else a busy one whose next batch may go
+/// ahead; among equals the one that has waited longest.
+fn next_replica<P>(
+    version: &Version,
+    replicas: &Slab<Replica>,
+    queries: &Slab<Query<P>>,
+    rules: &Rules,
+    now: Now,
+) -> Option<(ReplicaKey, usize)> {
+    let waiting = version.queue.len();
+    let left = version.queue.earliest()?.saturating_sub(now);
+    let delayed = delay_ends(version, queries, rules).is_some_and(|at| at > now);
+    let may_have = |replica: &Replica| {
+        let full = waiting >= replica.max_batch(version.max_batch, left);
+        let ahead = || replica.ahead_at().is_some_and(|at| at <= now);
+        full || !delayed && (replica.in_flight.is_empty() || ahead())
+    };
+    version
+        .replicas
+        .iter()
+        .map(|key| (*key, &replicas[key.0]))
+        .filter(|(_, replica)| replica.has_room())
+        .filter(|(_, replica)| may_have(replica))
+        .min_by_key(|(_, replica)| (replica.in_flight.len(), replica.last_sent))
+        .map(|(key, replica)| (key, replica.max_batch(version.max_batch, left)))
+}
+
+/// When the queue's first query has waited long enough for others.
+fn delay_ends<P>(version: &Version, queries: &Slab<Query<P>>, rules: &Rules) -> Option<Now> {
+    let (first, _) = version.queue.first()?;
+    Some(queries[first.0].arrived.saturating_add(rules.batch_delay))
+}

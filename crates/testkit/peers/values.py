@@ -1,0 +1,55 @@
+"""What the containers and the clients here agree on: element types, inputs, and the model's answer to each."""
+
+import os
+import struct
+import sys
+import threading
+
+BYTES, INTS, FLOATS, DOUBLES, STRINGS = range(5)
+CODES = {"bytes": BYTES, "integers": INTS, "floats": FLOATS, "doubles": DOUBLES, "strings": STRINGS}
+ELEMENTS = {BYTES: "B", INTS: "i", FLOATS: "f", DOUBLES: "d"}
+
+
+def pack(code, value):
+    """The bytes of a list of numbers, or of a text."""
+    if code == STRINGS:
+        return value.encode("utf-8")
+    return struct.pack("<%d%s" % (len(value), ELEMENTS[code]), *value)
+
+
+def unpack(code, data):
+    """The list of numbers, or the text, that has these bytes."""
+    if code == STRINGS:
+        return data.decode("utf-8")
+    size = struct.calcsize(ELEMENTS[code])
+    return list(struct.unpack("<%d%s" % (len(data) // size, ELEMENTS[code]), data))
+
+
+def question(code, number):
+    """The input of the query with this number: between one and five elements."""
+    length = number % 5 + 1
+    if code == STRINGS:
+        return "q\u00fcery %d " % number + "x" * length
+    if code in (FLOATS, DOUBLES):
+        return [number + index / 2 for index in range(length)]
+    return [(number + index) % 256 for index in range(length)]
+
+
+def answer(value):
+    """The model: everything the other way round."""
+    return value[::-1]
+
+
+def output_code(code):
+    """The type that containers of the older generations answer with: they know no doubles."""
+    return FLOATS if code == DOUBLES else code
+
+
+def end_with_stdin():
+    """Ends this process when whoever started it is gone."""
+
+    def wait():
+        sys.stdin.read()
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,46 @@
+//! Predictions on their way to the frontend.
+
+use model::Predictions;
+
+use super::{from_container::open, *};
+use crate::Frame;
+
+/// Predictions on their way to the frontend.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The frontend's session, from the request; only in version 4.
+    pub session: Option<u64>,
+    /// The request's.
+    pub message_id: u32,
+    /// The model's output type, which holds where every input failed.
+    pub output_type: DataType,
+    /// One per input.
+    pub predictions: Predictions,
+    /// When the model server did what.
+    pub times: Times,
+}
+
+impl Reply {
+    /// Appends the frames of the response: version 4 where there is a session, else version 3, where every output
+    /// is text and an input that failed is answered with the reason as text.
+    pub fn encode<F: Frame>(&self, out: &mut Vec<F>) {
+        open(out, CONTENT);
+        match self.session {
+            Some(session) => v4::encode_response(self, session, out),
+            None => v3::encode_response(self, out),
+        }
+    }
+
+    /// Appends the frames of the response in the dialect of 2017. Doubles go as text, as in version 3. An input that failed
+    /// is answered with the reason where the outputs are text, else with an output without elements.
+    pub fn encode_2017<F: Frame>(&self, out: &mut Vec<F>) {
+        open(out, CONTENT);
+        v2017::encode_response(self, out);
+    }
+
+    /// Appends the frames of the response in the high-performance dialect, with outputs as in 2017, for the port for
+    /// responses. The times must count from the Unix epoch.
+    pub fn encode_high_perf<F: Frame>(&self, connection: u32, out: &mut Vec<F>) {
+        high_perf::encode_response(self, connection, out);
+    }
+}
