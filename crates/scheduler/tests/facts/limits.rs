@@ -1,0 +1,191 @@
+//! Delay, limits, replicas that hang, and what is left of queries whose client or model is gone.
+
+use super::*;
+
+fn actions(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<Action<u32>> {
+    scheduler.dispatch(now, |_| true);
+    std::iter::from_fn(|| scheduler.next_action()).collect()
+}
+
+#[test]
+fn an_idle_replica_waits_for_a_fuller_batch_as_long_as_it_is_told_and_not_for_a_full_one() {
+    let batch_delay = ms(5);
+    let rules = Rules {
+        batch_delay,
+        ..Rules::default()
+    };
+    let mut scheduler = serving_by(rules, Some(3));
+    join(&mut scheduler, "1");
+    query(&mut scheduler, 1, ms(0));
+    assert_eq!(sent(&mut scheduler, ms(0)), []);
+    assert_eq!(scheduler.next_wake(), Some(ms(5)));
+    query(&mut scheduler, 2, ms(4));
+    let batches = sent(&mut scheduler, ms(5));
+    assert_eq!(batches[0].2, [1, 2]);
+
+    join(&mut scheduler, "1");
+    (3..6).for_each(|n| query(&mut scheduler, n, ms(6)));
+    assert_eq!(sent(&mut scheduler, ms(6))[0].2, [3, 4, 5]);
+}
+
+#[test]
+fn a_replica_that_hangs_loses_its_batches_to_another_and_gets_work_again_when_it_answers() {
+    let mut scheduler = serving(1);
+    let hanging = join(&mut scheduler, "1");
+    let mut now = ms(0);
+    query(&mut scheduler, 0, now);
+    let batch = sent(&mut scheduler, now)[0].1;
+    now = ms(900);
+    answer(&mut scheduler, hanging, batch, now);
+    let arriving = Arriving {
+        app: "a",
+        version: None,
+        input_type: DataType::Floats,
+        within: Some(Now::MAX),
+        size: 1,
+        payload: 1,
+    };
+    scheduler.on_query(arriving, now).unwrap();
+    let stuck = sent(&mut scheduler, now)[0].1;
+    // Its longest batch took 0.9 s: ten seconds are more than ten times that.
+    let hangs_at = scheduler.next_wake().unwrap();
+    assert_eq!(hangs_at, now + 10 * SECOND);
+    let other = join(&mut scheduler, "1");
+    let done = actions(&mut scheduler, hangs_at);
+    assert_eq!(done[0], Action::Hung(hanging));
+    let [_, Action::Send(retry)] = &done[..] else {
+        panic!("{done:?}");
+    };
+    assert_eq!(retry.replica, other);
+    assert_eq!(answer(&mut scheduler, other, retry.batch, hangs_at), [1]);
+    // Both are idle, but only one may work.
+    (2..4).for_each(|n| query(&mut scheduler, n, hangs_at));
+    let to: Vec<_> = sent(&mut scheduler, hangs_at)
+        .into_iter()
+        .map(|s| s.0)
+        .collect();
+    assert_eq!(to, [other, other]);
+    // The late answer goes nowhere, and says that the replica lives.
+    assert_eq!(scheduler.on_answered(hanging, stuck, hangs_at), None);
+    query(&mut scheduler, 4, hangs_at);
+    assert_eq!(sent(&mut scheduler, hangs_at)[0].0, hanging);
+}
+
+#[test]
+fn a_query_beyond_the_limits_is_refused_at_once_with_the_queues_length() {
+    let rules = Rules {
+        max_queries: 2,
+        max_bytes: 100,
+        ..Rules::default()
+    };
+    let mut scheduler = serving_by(rules, Some(1));
+    let ask = |scheduler: &mut Scheduler<u32>, size| {
+        let arriving = Arriving {
+            app: "a",
+            version: None,
+            input_type: DataType::Floats,
+            within: None,
+            size,
+            payload: 0,
+        };
+        let refused = scheduler.on_query(arriving, ms(0)).err();
+        refused.map(|(_, refusal)| refusal.to_string())
+    };
+    join(&mut scheduler, "1");
+    assert_eq!(ask(&mut scheduler, 60), None);
+    let full = "overloaded: 1 queries (60 bytes) wait for m:1";
+    assert_eq!(ask(&mut scheduler, 60).as_deref(), Some(full));
+    assert_eq!(ask(&mut scheduler, 40), None);
+    let full = "overloaded: 2 queries (100 bytes) wait for m:1";
+    assert_eq!(ask(&mut scheduler, 0).as_deref(), Some(full));
+    // Work that goes to a replica makes room.
+    sent(&mut scheduler, ms(0));
+    assert_eq!(ask(&mut scheduler, 60), None);
+}
+
+#[test]
+fn a_query_whose_client_is_gone_is_not_computed() {
+    let mut scheduler = serving(4);
+    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
+    assert_eq!(defaults(&mut scheduler, ms(0)).len(), 4);
+    join(&mut scheduler, "1");
+    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
+    scheduler.dispatch(ms(0), |payload| payload % 2 == 0);
+    let done: Vec<_> = std::iter::from_fn(|| scheduler.next_action()).collect();
+    let abandoned: Vec<u32> = done
+        .iter()
+        .filter_map(|action| match action {
+            Action::Abandoned(query) => Some(query.payload),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(abandoned, [1, 3]);
+    let Some(Action::Send(send)) = done.last() else {
+        panic!("{done:?}");
+    };
+    let payloads: Vec<u32> = send
+        .queries
+        .iter()
+        .map(|key| *scheduler.payload(*key).unwrap())
+        .collect();
+    assert_eq!(payloads, [0, 2]);
+}
+
+#[test]
+fn a_query_may_name_a_version_that_there_is() {
+    let mut scheduler = serving(1);
+    scheduler.set_model(version("2"), DataType::Floats, Some(1));
+    join(&mut scheduler, "1");
+    let other = join(&mut scheduler, "2");
+    let asking = |version| Arriving {
+        app: "a",
+        version: Some(version),
+        input_type: DataType::Floats,
+        within: None,
+        size: 1,
+        payload: 7,
+    };
+    scheduler.on_query(asking("2"), ms(0)).unwrap();
+    assert_eq!(sent(&mut scheduler, ms(0))[0].0, other);
+    let (_, refusal) = scheduler.on_query(asking("3"), ms(0)).unwrap_err();
+    let text = "Requested version: 3 does not exist for model: m";
+    assert_eq!(refusal.to_string(), text);
+}
+
+#[test]
+fn the_queries_of_a_model_version_that_is_deleted_get_the_default() {
+    let mut scheduler = serving(1);
+    let replica = join(&mut scheduler, "1");
+    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
+    sent(&mut scheduler, ms(0));
+    assert_eq!(scheduler.remove_model(&version("1")), [replica]);
+    let queued = defaults(&mut scheduler, ms(0));
+    assert_eq!(queued, [(2, Reason::NoReplica), (3, Reason::NoReplica)]);
+    scheduler.on_left(replica, Left::Died);
+    let away = defaults(&mut scheduler, ms(0));
+    assert_eq!(away, [(0, Reason::NoReplica), (1, Reason::NoReplica)]);
+}
+
+#[test]
+fn without_a_maximum_of_its_own_a_model_gets_batches_as_large_as_are_in_time() {
+    let mut scheduler = serving_by(Rules::default(), None);
+    let replica = join(&mut scheduler, "1");
+    let mut now = ms(0);
+    let mut sizes = Vec::new();
+    for _ in 0..300 {
+        (0..64).for_each(|n| query(&mut scheduler, n, now));
+        for (_, batch, payloads) in sent(&mut scheduler, now) {
+            sizes.push(payloads.len());
+            now += ms(50 * payloads.len() as u64);
+            answer(&mut scheduler, replica, batch, now);
+        }
+        defaults(&mut scheduler, now + SECOND);
+        now += SECOND;
+    }
+    // Twenty take the second that the application allows.
+    let settled = &sizes[sizes.len() - 100..];
+    assert!(
+        settled.iter().all(|size| (10..=21).contains(size)),
+        "{settled:?}"
+    );
+}
