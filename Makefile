@@ -1,11 +1,11 @@
 # Two commands do it all on a fresh machine: `make run` and `make test`. Each sets up what it needs, once.
 
-.PHONY: help run test test-tch check bench setup tch cuda build artifacts clean
+.PHONY: help run test test-tch check bench bench-frontend setup tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
 # What a Debian 12 machine needs besides Rust, gcc, Python 3 and pip.
-APT := g++ pkg-config libzmq3-dev libclang-dev redis-server
+APT := g++ pkg-config libzmq3-dev libclang-dev redis-server wrk
 # Wheels that hold what Debian has not, or not new enough: the engine, CMake >= 3.28, photographs; ZeroMQ for the peers in
 # Python that tests start.
 PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0 pyzmq==27.3.0
@@ -48,6 +48,9 @@ check: setup tch ## Formatting, and clippy with warnings as errors, with one eng
 bench: artifacts tch ## The benches: the frontend against a bare loop, and each model against its engine alone.
 	cargo bench --workspace --features featurizer/tch --bench vgg --bench inception --bench svm --bench lgbm -- --quick
 	cargo bench --workspace --features featurizer/tch --bench frontend
+
+bench-frontend: artifacts ## The frontend alone, over ZeroMQ and REST, against bare programs.
+	cargo bench --workspace --bench frontend
 
 setup: $(DEPS) ## Install what the build needs (apt, pip); does nothing the second time.
 

@@ -1,7 +1,7 @@
 //! The floor under the frontend: three ROUTERs and one queue, nothing else.
 //!
 //! No applications, deadlines, retries, metrics or REST; a batch of up to `BATCH` (the first argument) goes to the first
-//! replica that has room. It speaks the same protocols, so the same model servers and the same load run against it.
+//! replica that has room; with a batch of 0 every query is answered at once, which shows what the load generator can do. It speaks the same protocols, so the same model servers and the same load run against it.
 //! It prints its ports like the frontend does, and ends with its standard input.
 
 use std::{
@@ -80,7 +80,10 @@ fn main() -> anyhow::Result<()> {
                 input: request.input.keep(),
             });
         }
-        bare.hand_out()?;
+        match bare.batch {
+            0 => bare.answer_at_once()?,
+            _ => bare.hand_out()?,
+        }
         if found == 0 {
             let sockets = [&requests, &bare.answers, &bare.containers];
             let mut items = sockets.map(|socket| socket.as_poll_item(zmq::POLLIN));
@@ -173,6 +176,28 @@ impl Bare {
             send(&mut self.containers, &mut self.out)?;
         }
         Ok(found)
+    }
+
+    fn answer_at_once(&mut self) -> anyhow::Result<()> {
+        for query in self.queue.drain(..) {
+            let answer = Answer {
+                session: 0,
+                request_id: query.request,
+                status: Status::Ok,
+                reason: "",
+                output_type: model::DataType::Floats,
+                output: &[0; 4],
+                timing: Timing {
+                    batch_size: 1,
+                    ..Timing::default()
+                },
+                lineage: Lineage::default(),
+            };
+            self.out.push(self.clients[&query.client].clone());
+            answer.encode(Dialect::Native, &mut self.out);
+            send(&mut self.answers, &mut self.out)?;
+        }
+        Ok(())
     }
 
     fn hand_out(&mut self) -> anyhow::Result<()> {

@@ -52,7 +52,7 @@ impl FakeFrontend {
             once: false,
             duration: Duration::from_millis(1200),
             warm_up: Duration::from_millis(100),
-            patience: Duration::from_millis(300),
+            patience: Duration::from_secs(1),
         }
     }
 

@@ -34,7 +34,7 @@ use std::{
 };
 
 use anyhow::Context;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use transport::Wake;
 
 pub use settings::{ClientProtocol, Ports, Settings};
@@ -56,7 +56,7 @@ pub struct Frontend {
 }
 
 /// The ports that are bound.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Bound {
     /// REST queries and metrics, 1337 by default.
     pub query_port: u16,

@@ -1,55 +1,21 @@
 //! The state file, and a frontend that is killed.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use frontend::Frontend;
-use testkit::{admin, admin_at, deploy, settings};
+use testkit::{Program, admin, deploy, settings};
 
-/// A frontend in a process of its own. Dropping it kills it.
-struct Killed {
-    process: Child,
-    admin_port: u16,
+/// A frontend in a process of its own, which is killed when it is dropped.
+fn start(state: &Path) -> Program {
+    let program = env!("CARGO_BIN_EXE_frontend");
+    Program::start(program, &["--state", state.to_str().unwrap()])
 }
 
-impl Killed {
-    fn start(state: &Path) -> Killed {
-        let ports = ["query", "admin", "rpc_service", "send", "recv"];
-        let mut process = Command::new(env!("CARGO_BIN_EXE_frontend"))
-            .args(ports.map(|port| format!("--{port}_port=0")))
-            .arg("--state")
-            .arg(state)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let output = process.stdout.as_mut().unwrap();
-        BufReader::new(output).read_line(&mut line).unwrap();
-        let ports: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let admin_port = ports["admin_port"].as_u64().unwrap();
-        Killed {
-            process,
-            admin_port: admin_port.try_into().unwrap(),
-        }
-    }
-
-    fn ask(&self, endpoint: &str, body: &str) -> String {
-        let (status, text) = admin_at(self.admin_port, endpoint, body);
-        assert_eq!(status, 200, "{text}");
-        text
-    }
-}
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
+fn ask(frontend: &Program, endpoint: &str, body: &str) -> String {
+    let (status, text) = admin(frontend, endpoint, body);
+    assert_eq!(status, 200, "{text}");
+    text
 }
 
 #[test]
@@ -62,42 +28,46 @@ fn what_a_client_was_told_is_done_outlives_sigkill() {
             r#"{{"model_name":"m","model_version":"{version}","labels":["x","y"],"input_type":"floats","container_name":"c","model_data_path":"/d","batch_size":4}}"#
         )
     };
-    let listings = |frontend: &Killed| {
+    let listings = |frontend: &Program| {
         ["get_all_applications", "get_all_models"]
-            .map(|endpoint| frontend.ask(endpoint, r#"{"verbose":true}"#))
+            .map(|endpoint| ask(frontend, endpoint, r#"{"verbose":true}"#))
     };
 
-    let first = Killed::start(&state);
-    first.ask("add_app", app);
-    first.ask("add_app", &app.replace(r#""a""#, r#""b""#));
-    (1..=3).for_each(|version| drop(first.ask("add_model", &model(version))));
+    let first = start(&state);
+    ask(&first, "add_app", app);
+    ask(&first, "add_app", &app.replace(r#""a""#, r#""b""#));
+    (1..=3).for_each(|version| drop(ask(&first, "add_model", &model(version))));
     let link = r#"{"app_name":"a","model_names":["m"]}"#;
-    first.ask("add_model_links", link);
-    first.ask("add_model_links", &link.replace(r#""a""#, r#""b""#));
-    first.ask(
+    ask(&first, "add_model_links", link);
+    ask(&first, "add_model_links", &link.replace(r#""a""#, r#""b""#));
+    ask(
+        &first,
         "set_model_version",
         r#"{"model_name":"m","model_version":"1"}"#,
     );
     let old = r#"{"model_name":"m","model_version":"2"}"#;
-    first.ask("delete_versioned_model", old);
-    first.ask("delete_app", r#"{"name":"b"}"#);
+    ask(&first, "delete_versioned_model", old);
+    ask(&first, "delete_app", r#"{"name":"b"}"#);
     let before = listings(&first);
     drop(first);
 
-    let second = Killed::start(&state);
+    let second = start(&state);
     assert_eq!(listings(&second), before);
     assert_eq!(
         before[0],
         r#"[{"input_type":"floats","default_output":"none","latency_slo_micros":1000,"name":"a","linked_models":["m"]}]"#
     );
     assert_eq!(
-        second.ask("get_all_models", r#"{"verbose":false}"#),
+        ask(&second, "get_all_models", r#"{"verbose":false}"#),
         r#"["m:1","m:3"]"#
     );
-    second.ask("delete_model_links", link);
+    ask(&second, "delete_model_links", link);
     drop(second);
-    let third = Killed::start(&state);
-    assert_eq!(third.ask("get_linked_models", r#"{"app_name":"a"}"#), "[]");
+    let third = start(&state);
+    assert_eq!(
+        ask(&third, "get_linked_models", r#"{"app_name":"a"}"#),
+        "[]"
+    );
 }
 
 #[test]

@@ -14,16 +14,18 @@ use std::{
 };
 
 use clap::Parser;
-use frontend::{Frontend, Settings};
+use frontend::Settings;
 
 mod http;
 mod peer;
+mod program;
 mod python;
 mod redis;
 mod reference;
 
 pub use http::{Http, Response};
 pub use peer::{Peer, double, inputs, replica};
+pub use program::{Program, Serves};
 pub use python::Script;
 pub use redis::Redis;
 pub use reference::{Answer, Reference};
@@ -41,6 +43,15 @@ pub fn settings() -> Settings {
 
 /// The same, with further flags.
 pub fn settings_with(flags: &[&str]) -> Settings {
+    let flags = flags.iter().map(|flag| (*flag).to_owned());
+    Settings::parse_from(
+        std::iter::once("frontend".to_owned())
+            .chain(free_ports())
+            .chain(flags),
+    )
+}
+
+fn free_ports() -> impl Iterator<Item = String> {
     let ports = [
         "query",
         "admin",
@@ -51,22 +62,16 @@ pub fn settings_with(flags: &[&str]) -> Settings {
         "send",
         "recv",
     ];
-    let ports = ports.map(|port| format!("--{port}_port=0"));
-    let flags = flags.iter().map(|flag| (*flag).to_owned());
-    Settings::parse_from(
-        std::iter::once("frontend".to_owned())
-            .chain(ports)
-            .chain(flags),
-    )
+    ports.into_iter().map(|port| format!("--{port}_port=0"))
 }
 
 /// Posts JSON to the admin API; answers status and body.
-pub fn admin(frontend: &Frontend, endpoint: &str, body: &str) -> (u16, String) {
+pub fn admin(frontend: &impl Serves, endpoint: &str, body: &str) -> (u16, String) {
     admin_at(frontend.ports().admin_port, endpoint, body)
 }
 
-/// The same for a frontend in a process of its own.
-pub fn admin_at(port: u16, endpoint: &str, body: &str) -> (u16, String) {
+/// The same, by the port.
+fn admin_at(port: u16, endpoint: &str, body: &str) -> (u16, String) {
     let url = format!("http://127.0.0.1:{port}/admin/{endpoint}");
     let agent = agent();
     let mut response = agent.post(url).send(body).unwrap();
@@ -90,12 +95,12 @@ pub fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Gets from the query port.
-pub fn get(frontend: &Frontend, path: &str) -> String {
+pub fn get(frontend: &impl Serves, path: &str) -> String {
     get_from(frontend.ports().query_port, path)
 }
 
 /// The replicas that are registered, in JSON.
-pub fn replicas(frontend: &Frontend) -> String {
+pub fn replicas(frontend: &impl Serves) -> String {
     get_from(frontend.ports().admin_port, "/admin/replicas")
 }
 
@@ -106,12 +111,12 @@ fn get_from(port: u16, path: &str) -> String {
 }
 
 /// Adds application `app` (default output "none") and model `m` version "1" for floats, and links them.
-pub fn deploy(frontend: &Frontend, batch_size: i32, objective: Duration) {
+pub fn deploy(frontend: &impl Serves, batch_size: i32, objective: Duration) {
     deploy_for(frontend, "floats", batch_size, objective);
 }
 
 /// The same for inputs of any type.
-pub fn deploy_for(frontend: &Frontend, input_type: &str, batch_size: i32, objective: Duration) {
+pub fn deploy_for(frontend: &impl Serves, input_type: &str, batch_size: i32, objective: Duration) {
     let micros = objective.as_micros();
     for (endpoint, body) in [
         (

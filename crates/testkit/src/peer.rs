@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use frontend::Frontend;
 use model::{DataType, Output, Predictions};
 use transport::{Frame, recv, send};
 use wire::{
@@ -10,7 +9,7 @@ use wire::{
     rpc::{FromContainer, FromFrontend, Metadata, NewContainer, Reply, Times, Version},
 };
 
-use crate::PATIENCE;
+use crate::{PATIENCE, Serves};
 
 /// One end of a conversation with a frontend: a client's socket or a model server's.
 pub struct Peer {
@@ -184,7 +183,7 @@ fn registration(version: &str, input_type: DataType) -> NewContainer {
 }
 
 /// A version-4 replica of model `m`, and the frontend's session.
-pub fn replica(frontend: &Frontend) -> (Peer, u64) {
+pub fn replica(frontend: &impl Serves) -> (Peer, u64) {
     let mut peer = Peer::connect(frontend.ports().rpc_service_port);
     let session = peer.register(&registration("1", DataType::Floats));
     (peer, session.unwrap())

@@ -1,6 +1,4 @@
-//! The frontend against a bare loop: the same load, the same no-op model server, in turns, medians of several rounds.
-//!
-//! `cargo bench -p benches --bench frontend [-- --rounds N --seconds S]`
+//! What is measured: a program and its replica, in processes of their own.
 
 use std::{
     env,
@@ -16,53 +14,26 @@ use model::DataType;
 use serde_json::{Value, json};
 use transport::Frame;
 
-/// What is sent: floats per input, maximum batch, queries in flight.
-const POINTS: [(usize, usize, usize); 5] = [
-    (10, 32, 64),
-    (10, 32, 512),
-    (10, 1, 1),
-    (2_048, 32, 64),
-    (150_528, 8, 32),
-];
-
-fn main() -> anyhow::Result<()> {
-    let rounds = argument("--rounds", 5)?;
-    let seconds = argument("--seconds", 2)?;
-    build()?;
-    println!("answers per second, medians of {rounds} rounds of {seconds} s, in turns");
-    println!("  floats  batch  in flight      frontend     bare loop  ratio   mean batch");
-    for (floats, batch, in_flight) in POINTS {
-        let mut rates = [Vec::new(), Vec::new()];
-        let mut mean_batch = Vec::new();
-        for _ in 0..rounds {
-            for (rates, program) in rates.iter_mut().zip(["frontend", "bare"]) {
-                let served = Served::start(program, batch)?;
-                let (rate, mean) = served.measure(floats, in_flight, seconds)?;
-                rates.push(rate);
-                if program == "frontend" {
-                    mean_batch.push(mean);
-                }
-            }
-        }
-        let [frontend, bare] = rates.map(median);
-        let ratio = frontend / bare;
-        let mean = median(mean_batch);
-        println!(
-            "{floats:>8} {batch:>6} {in_flight:>10} {frontend:>13.0} {bare:>13.0} {ratio:>6.2} {mean:>12.1}"
-        );
-    }
-    Ok(())
+/// What a load came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    pub(crate) per_second: f64,
+    /// Not a number over HTTP, where nobody says it.
+    pub(crate) mean_batch: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
 }
 
-/// A frontend or bare loop, with one no-op replica; both end with this.
-struct Served {
+/// A frontend or bare loop, with one no-op replica (none for a batch of 0, which a bare loop answers itself); both end with
+/// this.
+pub(crate) struct Served {
     server: Child,
-    replica: Child,
+    replica: Option<Child>,
     ports: Value,
 }
 
 impl Served {
-    fn start(program: &str, batch: usize) -> anyhow::Result<Served> {
+    pub(crate) fn start(program: &str, batch: usize) -> anyhow::Result<Served> {
         let mut command = Command::new(beside(program)?);
         if program == "frontend" {
             let ports = [
@@ -89,12 +60,16 @@ impl Served {
         let stdout = server.stdout.take().context("standard output is piped")?;
         BufReader::new(stdout).read_line(&mut line)?;
         let ports: Value = serde_json::from_str(&line)?;
-        let replica = Command::new(beside("noop")?)
-            .arg(format!("--port={}", ports["rpc_service_port"]))
-            .arg("--exit_with_stdin")
-            .stdin(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let replica = || {
+            Command::new(beside("noop")?)
+                .arg(format!("--port={}", ports["rpc_service_port"]))
+                .arg("--exit_with_stdin")
+                .stdin(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()
+                .context("noop does not start")
+        };
+        let replica = if batch > 0 { Some(replica()?) } else { None };
         let served = Served {
             server,
             replica,
@@ -130,8 +105,13 @@ impl Served {
         Ok(response.body_mut().read_to_string()?)
     }
 
-    /// Answers per second, and the mean batch.
-    fn measure(&self, floats: usize, in_flight: usize, seconds: u64) -> anyhow::Result<(f64, f64)> {
+    /// What came of a load over ZeroMQ.
+    pub(crate) fn measure(
+        &self,
+        floats: usize,
+        in_flight: usize,
+        seconds: u64,
+    ) -> anyhow::Result<Rate> {
         let load = Load {
             answers: format!("tcp://127.0.0.1:{}", self.ports["send_port"]),
             requests: format!("tcp://127.0.0.1:{}", self.ports["recv_port"]),
@@ -152,38 +132,28 @@ impl Served {
             "not every query was answered: {:?}",
             tally.totals
         );
-        let rate = tally.arrived.ok as f64 / span.length().as_secs_f64();
-        Ok((rate, tally.arrived.ok as f64 / tally.arrived.batches))
+        let millis = |quantile| tally.latency.value_at_quantile(quantile) as f64 / 1e3;
+        Ok(Rate {
+            per_second: tally.arrived.ok as f64 / span.length().as_secs_f64(),
+            mean_batch: tally.arrived.ok as f64 / tally.arrived.batches,
+            p50_ms: millis(0.5),
+            p99_ms: millis(0.99),
+        })
+    }
+
+    /// Where it takes queries over HTTP.
+    pub(crate) fn http(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports["query_port"])
     }
 }
 
 impl Drop for Served {
     fn drop(&mut self) {
-        for process in [&mut self.replica, &mut self.server] {
+        for process in self.replica.iter_mut().chain([&mut self.server]) {
             let _ = process.kill();
             let _ = process.wait();
         }
     }
-}
-
-fn build() -> anyhow::Result<()> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--release",
-        "--quiet",
-        "-p",
-        "frontend",
-        "-p",
-        "noop",
-        "-p",
-        "benches",
-    ]);
-    anyhow::ensure!(
-        cargo.status()?.success(),
-        "the programs to measure do not build"
-    );
-    Ok(())
 }
 
 /// A program in the folder above this one's, which is `target/release/deps`.
@@ -194,17 +164,4 @@ fn beside(program: &str) -> anyhow::Result<PathBuf> {
         .nth(2)
         .context("a bench lies in target/release/deps")?;
     Ok(folder.join(program))
-}
-
-fn argument(flag: &str, default: u64) -> anyhow::Result<u64> {
-    let mut arguments = env::args().skip_while(|argument| argument != flag).skip(1);
-    match arguments.next() {
-        Some(value) => value.parse().with_context(|| format!("{flag} {value}")),
-        None => Ok(default),
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

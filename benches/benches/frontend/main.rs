@@ -1,0 +1,139 @@
+//! The frontend against bare programs that do as little as can be done: the same load, the same no-op model server, in
+//! turns, medians of several rounds. Beside them what the load generator gets from a server that answers at once.
+//!
+//! `cargo bench -p benches --bench frontend [-- --rounds N --seconds S]`
+
+mod rest;
+mod served;
+
+use std::{env, process::Command};
+
+use anyhow::Context;
+use comfy_table::{CellAlignment, Table, presets};
+
+use served::{Rate, Served};
+
+/// Over ZeroMQ: floats per input, maximum batch, queries in flight.
+const ZMQ: [(usize, usize, usize); 6] = [
+    (10, 32, 64),
+    (10, 32, 512),
+    (10, 1, 64),
+    (10, 1, 1),
+    (2_048, 32, 64),
+    (150_528, 8, 32),
+];
+
+/// Over REST, as JSON: floats per input, connections. The maximum batch is 32.
+const REST: [(usize, usize); 3] = [(10, 64), (2_048, 64), (10, 1)];
+
+fn main() -> anyhow::Result<()> {
+    let rounds = argument("--rounds", 5)?;
+    let seconds = argument("--seconds", 2)?;
+    build()?;
+    println!("medians of {rounds} rounds of {seconds} s, in turns");
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "",
+        "floats",
+        "batch",
+        "in flight",
+        "answers/s",
+        "bare",
+        "ratio",
+        "generator",
+        "mean batch",
+        "p50, ms",
+        "p99, ms",
+    ]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for (floats, batch, in_flight) in ZMQ {
+        let sides = [("frontend", batch), ("bare", batch), ("bare", 0)];
+        let rates = measure(rounds, sides, |served| {
+            served.measure(floats, in_flight, seconds)
+        })?;
+        table.add_row(row("ZeroMQ", [floats, batch, in_flight], rates));
+    }
+    for (floats, connections) in REST {
+        let sides = [("frontend", 32), ("bare_http", 0), ("bare_http", 0)];
+        let mut turn = 0;
+        let rates = measure(rounds, sides, |served| {
+            turn += 1;
+            rest::measure(&served.http(), floats, connections, seconds, turn % 3 == 0)
+        })?;
+        table.add_row(row("REST", [floats, 32, connections], rates));
+    }
+    println!("{table}");
+    Ok(())
+}
+
+/// The medians of three programs that are measured in turns.
+fn measure(
+    rounds: u64,
+    sides: [(&str, usize); 3],
+    mut one: impl FnMut(&Served) -> anyhow::Result<Rate>,
+) -> anyhow::Result<[Rate; 3]> {
+    let mut rates = [const { Vec::new() }; 3];
+    for _ in 0..rounds {
+        for (rates, (program, batch)) in rates.iter_mut().zip(sides) {
+            rates.push(one(&Served::start(program, batch)?)?);
+        }
+    }
+    Ok(rates.map(|rates| Rate {
+        per_second: median(&rates, |rate| rate.per_second),
+        mean_batch: median(&rates, |rate| rate.mean_batch),
+        p50_ms: median(&rates, |rate| rate.p50_ms),
+        p99_ms: median(&rates, |rate| rate.p99_ms),
+    }))
+}
+
+fn row(protocol: &str, sizes: [usize; 3], [frontend, bare, generator]: [Rate; 3]) -> Vec<String> {
+    let mut row = vec![protocol.to_owned()];
+    row.extend(sizes.map(|size| size.to_string()));
+    row.extend([
+        format!("{:.0}", frontend.per_second),
+        format!("{:.0}", bare.per_second),
+        format!("{:.2}", frontend.per_second / bare.per_second),
+        format!("{:.0}", generator.per_second),
+        format!("{:.1}", frontend.mean_batch),
+        format!("{:.2}", frontend.p50_ms),
+        format!("{:.2}", frontend.p99_ms),
+    ]);
+    row
+}
+
+fn build() -> anyhow::Result<()> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "build",
+        "--release",
+        "--quiet",
+        "-p",
+        "frontend",
+        "-p",
+        "noop",
+        "-p",
+        "benches",
+    ]);
+    anyhow::ensure!(
+        cargo.status()?.success(),
+        "the programs to measure do not build"
+    );
+    Ok(())
+}
+
+fn argument(flag: &str, default: u64) -> anyhow::Result<u64> {
+    let mut arguments = env::args().skip_while(|argument| argument != flag).skip(1);
+    match arguments.next() {
+        Some(value) => value.parse().with_context(|| format!("{flag} {value}")),
+        None => Ok(default),
+    }
+}
+
+fn median(rates: &[Rate], of: impl Fn(&Rate) -> f64) -> f64 {
+    let mut values: Vec<f64> = rates.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

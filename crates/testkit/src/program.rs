@@ -1,0 +1,61 @@
+//! A frontend in a process of its own.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+};
+
+use frontend::{Bound, Frontend};
+
+/// A frontend, wherever it runs.
+pub trait Serves {
+    /// Its ports.
+    fn ports(&self) -> Bound;
+}
+
+impl Serves for Frontend {
+    fn ports(&self) -> Bound {
+        Frontend::ports(self)
+    }
+}
+
+/// A frontend in a process of its own. Dropping it kills it.
+pub struct Program {
+    process: Child,
+    ports: Bound,
+}
+
+impl Program {
+    /// Starts `program` with free ports and these flags, and waits until it is ready.
+    pub fn start(program: &str, flags: &[&str]) -> Program {
+        let mut process = Command::new(program)
+            .args(super::free_ports())
+            .args(flags)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let output = process.stdout.as_mut().unwrap();
+        BufReader::new(output).read_line(&mut line).unwrap();
+        let ports = serde_json::from_str(&line).unwrap();
+        Program { process, ports }
+    }
+
+    /// The process's number.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+impl Serves for Program {
+    fn ports(&self) -> Bound {
+        self.ports
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
