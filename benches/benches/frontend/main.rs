@@ -49,14 +49,19 @@ fn main() -> anyhow::Result<()> {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    for (floats, batch, in_flight) in ZMQ {
+    let rows = ZMQ.len() + REST.len();
+    let started =
+        |row: usize| eprintln!("row {row} of {rows}, {} s each", 3 * rounds * (seconds + 1));
+    for (index, (floats, batch, in_flight)) in ZMQ.into_iter().enumerate() {
+        started(index + 1);
         let sides = [("frontend", batch), ("bare", batch), ("bare", 0)];
         let rates = measure(rounds, sides, |served| {
             served.measure(floats, in_flight, seconds)
         })?;
         table.add_row(row("ZeroMQ", [floats, batch, in_flight], rates));
     }
-    for (floats, connections) in REST {
+    for (index, (floats, connections)) in REST.into_iter().enumerate() {
+        started(ZMQ.len() + index + 1);
         let sides = [("frontend", 32), ("bare_http", 0), ("bare_http", 0)];
         let mut turn = 0;
         let rates = measure(rounds, sides, |served| {

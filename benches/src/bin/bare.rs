@@ -1,7 +1,8 @@
 //! The floor under the frontend: three ROUTERs and one queue, nothing else.
 //!
 //! No applications, deadlines, retries, metrics or REST; a batch of up to `BATCH` (the first argument) goes to the first
-//! replica that has room; with a batch of 0 every query is answered at once, which shows what the load generator can do. It speaks the same protocols, so the same model servers and the same load run against it.
+//! replica that has room; with a batch of 0 every query is answered at once, which shows what the load generator can do.
+//! It speaks the same protocols, so the same model servers and the same load run against it.
 //! It prints its ports like the frontend does, and ends with its standard input.
 
 use std::{
