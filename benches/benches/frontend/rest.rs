@@ -38,10 +38,9 @@ pub(crate) fn measure(
         "not every request was answered:\n{text}"
     );
     let after = |name: &str| {
-        let words = text.split_whitespace().skip_while(|word| *word != name);
+        let mut words = text.split_whitespace().skip_while(|word| *word != name);
         words
-            .skip(1)
-            .next()
+            .nth(1)
             .with_context(|| format!("wrk said nothing of {name}:\n{text}"))
     };
     Ok(Rate {

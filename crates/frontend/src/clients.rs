@@ -127,6 +127,9 @@ impl<'a> Outcome<'a> {
     }
 }
 
+/// ZeroMQ clients that are remembered, some 150 bytes each.
+const MOST_CLIENTS: u32 = 1 << 18;
+
 #[derive(Debug)]
 pub(crate) struct Clients {
     session: u64,
@@ -194,6 +197,9 @@ impl Clients {
             let identity = identity.keep();
             let client = Client { identity, dialect };
             self.clients.insert(connected.client_id, client);
+            // Who has its answers and goes is never heard of again: the oldest makes room.
+            let oldest = connected.client_id.wrapping_sub(MOST_CLIENTS);
+            self.clients.remove(&oldest);
         }
     }
 
@@ -250,6 +256,11 @@ impl Clients {
         if !self.answered.is_empty() {
             self.http.hand_over(std::mem::take(&mut self.answered));
         }
+    }
+
+    /// Whether this ZeroMQ client has connected, and is not known to be gone.
+    pub(crate) fn knows(&self, client: u32) -> bool {
+        self.clients.contains_key(&client)
     }
 
     /// Whether anybody waits for the answer.

@@ -126,7 +126,9 @@ impl Metrics {
     /// A query was not taken.
     pub(crate) fn refused(&mut self, refusal: &Refusal, now: Now) {
         match refusal {
-            Refusal::InputType { app, .. } | Refusal::Overloaded { app, .. } => {
+            Refusal::InputType { app, .. }
+            | Refusal::ModelInputType { app, .. }
+            | Refusal::Overloaded { app, .. } => {
                 let labels = refusal_labels(refusal);
                 *self.app(&app.name, now).ended.entry(labels).or_default() += 1;
             }
@@ -223,7 +225,7 @@ fn labels(ended: &Ended) -> (&'static str, &'static str) {
 fn refusal_labels(refusal: &Refusal) -> (&'static str, &'static str) {
     let reason = match refusal {
         Refusal::UnknownApp => "unknown application",
-        Refusal::InputType { .. } => "input type",
+        Refusal::InputType { .. } | Refusal::ModelInputType { .. } => "input type",
         Refusal::UnknownVersion(_) => "unknown version",
         Refusal::Overloaded { .. } => "overloaded",
     };

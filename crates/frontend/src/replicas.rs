@@ -35,6 +35,10 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// The same for version 3 and 2017, as long as in Clipper's frontend; but one that owes a batch is silent because it predicts.
 const SILENCE_V3: Duration = Duration::from_secs(30);
 
+/// A high-performance model server that hangs and has said nothing for so long is given up: it has no heartbeats, and nothing
+/// more is sent to it that could fail.
+const HUNG: Duration = Duration::from_secs(600);
+
 /// A look that comes so late says that this process was stopped, not that its replicas were silent.
 const LATE: Duration = Duration::from_secs(1);
 
@@ -92,6 +96,8 @@ pub(crate) struct Replica {
     last_heard: Now,
     last_probe: Now,
     owes: usize,
+    /// It has lost its batches; only the high-performance dialect asks.
+    hung: bool,
     batches: u64,
     queries: u64,
 }
@@ -149,9 +155,13 @@ impl Replicas {
         (replica.version, Some(key))
     }
 
-    /// The high-performance replica with this connection.
-    pub(crate) fn connected(&self, connection: u32) -> Option<ReplicaKey> {
-        self.connections.get(&connection).copied()
+    /// Something came from the high-performance replica with this connection.
+    pub(crate) fn connected(&mut self, connection: u32, now: Now) -> Option<ReplicaKey> {
+        let key = *self.connections.get(&connection)?;
+        let replica = self.replicas.get_mut(&key)?;
+        replica.last_heard = now;
+        replica.hung = false;
+        Some(key)
     }
 
     /// Answers a heartbeat: lives, or asks an unknown model server to register.
@@ -229,6 +239,7 @@ impl Replicas {
             last_heard: now,
             last_probe: now,
             owes: 0,
+            hung: false,
             batches: 0,
             queries: 0,
         };
@@ -274,6 +285,7 @@ impl Replicas {
             }
             let (probe, silence) = match replica.version {
                 Version::V4 => (PROBE, SILENCE),
+                Version::HighPerf if replica.hung => (Duration::MAX, HUNG),
                 Version::HighPerf => (Duration::MAX, Duration::MAX),
                 Version::V3 | Version::V2017 if replica.owes > 0 => (PROBE_V3, Duration::MAX),
                 Version::V3 | Version::V2017 => (PROBE_V3, SILENCE_V3),
@@ -319,6 +331,7 @@ impl Replicas {
     pub(crate) fn hung(&mut self, key: ReplicaKey) {
         if let Some(replica) = self.replicas.get_mut(&key) {
             replica.owes = 0;
+            replica.hung = true;
             let (id, model) = (replica.replica_id, &replica.model);
             tracing::warn!("replica {id} of {model} hangs: it gets no work until it answers");
         }

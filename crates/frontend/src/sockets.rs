@@ -6,6 +6,9 @@ use anyhow::Context;
 
 use crate::{cannot_listen, doors::Doors, settings::Ports};
 
+/// Bytes of the largest frame that is received; a peer that sends more is disconnected.
+const LARGEST_FRAME: i64 = 1 << 30;
+
 /// The engine's sockets.
 pub(crate) struct Sockets {
     /// Model servers.
@@ -57,6 +60,7 @@ fn router(
     // Long enough for a goodbye.
     socket.set_linger(200)?;
     socket.set_sndhwm(100_000)?;
+    socket.set_maxmsgsize(LARGEST_FRAME)?;
     let port_or_any = if port == 0 {
         "*".into()
     } else {

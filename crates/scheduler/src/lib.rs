@@ -251,6 +251,24 @@ impl<P> Scheduler<P> {
         let found = model.and_then(|model| Some((model, self.versions.get_mut(model)?)));
         let found = found.filter(|(_, version)| !version.replicas.is_empty());
         if let Some((model, version)) = &found {
+            // Of a version that is registered, replicas take what it takes.
+            let unknown = version.input_type.is_none();
+            let replicas = version.replicas.iter().filter(|_| unknown);
+            let replicas = replicas.map(|key| self.replicas[key.0].input_type);
+            let mut takes = version.input_type.into_iter().chain(replicas);
+            if let Some(takes) = takes.find(|takes| *takes != input_type) {
+                let (model, got) = ((*model).clone(), input_type);
+                let app = app.clone();
+                let refusal = Refusal::ModelInputType {
+                    app,
+                    model,
+                    takes,
+                    got,
+                };
+                return Err((payload, refusal));
+            }
+        }
+        if let Some((model, version)) = &found {
             let (queries, bytes) = (version.queue.len(), version.bytes);
             let rules = &self.rules;
             if queries >= rules.max_queries || bytes.saturating_add(size) > rules.max_bytes {

@@ -213,6 +213,18 @@ pub enum Refusal {
         /// The type of the input.
         got: DataType,
     },
+    /// The input is not of the type that the model version takes.
+    #[error("{model} takes {takes}, not {got}")]
+    ModelInputType {
+        /// The application.
+        app: Arc<App>,
+        /// The model version.
+        model: ModelVersion,
+        /// The type that it takes.
+        takes: DataType,
+        /// The type of the input.
+        got: DataType,
+    },
     /// The model has no such version.
     #[error("Requested version: {} does not exist for model: {}", .0.version, .0.name)]
     UnknownVersion(ModelVersion),

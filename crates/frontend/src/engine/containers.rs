@@ -91,7 +91,7 @@ impl Engine {
             Err(error) => return self.clients.complain(&error),
         };
         match (
-            self.replicas.connected(returned.connection),
+            self.replicas.connected(returned.connection, now),
             returned.response,
         ) {
             (Some(key), Ok(response)) => self.on_response(key, &response, now),

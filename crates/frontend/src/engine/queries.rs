@@ -48,6 +48,9 @@ impl Engine {
             client: request.client_id,
             request: request.request_id,
         };
+        if !self.clients.knows(request.client_id) {
+            return self.clients.complain(&"a request of a client that is gone");
+        }
         let arriving = Arriving {
             app: request.app,
             version: None,
@@ -118,7 +121,9 @@ impl Engine {
     /// Answers a query that the scheduler does not take.
     pub(super) fn refuse(&mut self, pending: &Pending, refusal: Refusal, now: Now) {
         let app = match &refusal {
-            Refusal::InputType { app, .. } | Refusal::Overloaded { app, .. } => Some(app.clone()),
+            Refusal::InputType { app, .. }
+            | Refusal::ModelInputType { app, .. }
+            | Refusal::Overloaded { app, .. } => Some(app.clone()),
             Refusal::UnknownApp | Refusal::UnknownVersion(_) => None,
         };
         self.metrics.refused(&refusal, self.clock.elapsed());

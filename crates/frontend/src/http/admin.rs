@@ -4,8 +4,7 @@ mod tree;
 
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::State,
+    extract::{Request, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -22,8 +21,12 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/admin/replicas", get(replicas));
     ENDPOINTS.iter().fold(routes, |routes, endpoint| {
         let path = format!("/admin/{}", endpoint.name);
-        let handler = async |State(shared): State<Shared>, body: Bytes| {
-            answer(&shared, endpoint, &body).await
+        let handler = async |State(shared): State<Shared>, request: Request| {
+            let (parts, body) = request.into_parts();
+            match shared.limits.read(&parts.headers, body).await {
+                Ok(body) => answer(&shared, endpoint, &body).await,
+                Err(unreadable) => text_response(unreadable.status, unreadable.cause),
+            }
         };
         routes.route(&path, post(handler))
     })

@@ -189,6 +189,8 @@ async fn infer(
     };
     let input_type = model.app.app.input_type;
     let rows = input.rows(input_type, behind).map_err(bad_request)?;
+    // It is longer than its rows, and answers may take their time.
+    drop(body);
     let tickets: Vec<_> = rows
         .into_iter()
         .map(|input| {
@@ -246,7 +248,9 @@ fn predicted(answered: Answered) -> Result<Answered, Failure> {
         }
         Ended::Default(Reason::NoReplica | Reason::ReplicaDied)
         | Ended::Refused(Refusal::Overloaded { .. }) => StatusCode::SERVICE_UNAVAILABLE,
-        Ended::Refused(Refusal::InputType { .. }) => StatusCode::BAD_REQUEST,
+        Ended::Refused(Refusal::InputType { .. } | Refusal::ModelInputType { .. }) => {
+            StatusCode::BAD_REQUEST
+        }
         Ended::Refused(Refusal::UnknownApp | Refusal::UnknownVersion(_)) => StatusCode::NOT_FOUND,
     };
     Err(Failure(status, answered.ended.reason().into_owned()))

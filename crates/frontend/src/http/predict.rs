@@ -5,6 +5,7 @@
 //! header `clipper-default-reason`. A request with a header `clipper-timing` gets the times of its first query in `server-timing`.
 
 use axum::{
+    body::Bytes,
     extract::{Request, State},
     http::{HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -59,7 +60,7 @@ pub(super) async fn serve(State(shared): State<Shared>, request: Request) -> Res
         match endpoint {
             Endpoint::Predict => {
                 let timed = parts.headers.contains_key(TIMING);
-                predict(&shared, &app, &body, timed).await
+                predict(&shared, &app, body, timed).await
             }
             Endpoint::Update => Ok(update(&shared, &app, &body)),
         }
@@ -107,10 +108,12 @@ fn not_found(cause: String) -> Refused {
 async fn predict(
     shared: &Shared,
     app: &Application,
-    body: &[u8],
+    body: Bytes,
     timed: bool,
 ) -> Result<Response, Refused> {
-    let questions = questions(shared, app, body)?;
+    let questions = questions(shared, app, &body)?;
+    // It is far longer than its inputs, and answers may take their time.
+    drop(body);
     // All are asked before the first answer is waited for; those left when this ends early are taken back.
     let ask = |question| shared.tickets.ask(&shared.engine, question);
     let tickets: Vec<_> = questions.into_iter().map(ask).collect();
@@ -198,7 +201,7 @@ fn update(shared: &Shared, app: &Application, body: &[u8]) -> Response {
 fn refused(refusal: &Refusal) -> Refused {
     let (status, name) = match refusal {
         Refusal::UnknownApp => (StatusCode::NOT_FOUND, "Not found"),
-        Refusal::InputType { .. } | Refusal::UnknownVersion(_) => {
+        Refusal::InputType { .. } | Refusal::ModelInputType { .. } | Refusal::UnknownVersion(_) => {
             (StatusCode::BAD_REQUEST, "Query processing error")
         }
         Refusal::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Overloaded"),

@@ -115,8 +115,9 @@ impl Registry {
         steps.extend(new.map(|(_, model)| Write::SetModel(model.clone())));
         for (name, version) in &there.current {
             let id = version_of(name, version);
-            let came = !self.models.contains_key(&id) && there.models.contains_key(&id);
-            if came || self.current.get(name) != Some(version) {
+            let came = !self.models.contains_key(&id);
+            let exists = there.models.contains_key(&id);
+            if exists && (came || self.current.get(name) != Some(version)) {
                 steps.push(Write::SetCurrent(id));
             }
         }

@@ -189,3 +189,25 @@ fn without_a_maximum_of_its_own_a_model_gets_batches_as_large_as_are_in_time() {
         "{settled:?}"
     );
 }
+
+#[test]
+fn a_version_of_another_type_than_the_applications_gets_none_of_its_queries() {
+    let mut scheduler = serving(1);
+    scheduler.set_model(version("2"), DataType::Ints, Some(1));
+    scheduler.on_joined(Joining {
+        model: version("2"),
+        input_type: DataType::Ints,
+        batches_in_flight: 1,
+        max_batch: None,
+    });
+    let asking = Arriving {
+        app: "a",
+        version: Some("2"),
+        input_type: DataType::Floats,
+        within: None,
+        size: 1,
+        payload: 7,
+    };
+    let (_, refusal) = scheduler.on_query(asking, ms(0)).unwrap_err();
+    assert_eq!(refusal.to_string(), "m:2 takes integers, not floats");
+}
