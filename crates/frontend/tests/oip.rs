@@ -213,6 +213,15 @@ fn binary_tensors_of_every_type_go_in_and_out() {
 }
 
 #[test]
+fn texts_are_elements_of_bytes_tensors_only() {
+    let frontend = start("bytes");
+    let request = json!({"inputs": [{"name": "x", "shape": [2, 3], "datatype": "UINT8",
+        "data": ["a", "b", "c", "d", "e", "f"]}]});
+    let response = client(&frontend).post("/v2/models/app/infer", &request.to_string());
+    assert_eq!(response.status, 400);
+}
+
+#[test]
 fn what_makes_no_tensor_is_refused() {
     let frontend = start("floats");
     let mut client = client(&frontend);

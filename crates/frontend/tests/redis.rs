@@ -218,6 +218,9 @@ fn what_another_program_writes_takes_effect() {
     until("the row is gone", || {
         (other.keys(2) == ["m:2"] && other.keys(3) == ["m,2,0"]).then_some(())
     });
+    // Rows that are no text, as Clipper writes them if it is given such, hide no others.
+    let raw = r"return redis.call('HSET', 'raw\255', 'default_output', '\255')";
+    other.ask::<()>(5, &["EVAL", raw, "0"]);
     let app = [
         "HSET",
         "more",

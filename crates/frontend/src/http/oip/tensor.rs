@@ -134,7 +134,7 @@ impl Data {
         }
         if !texts.is_empty() {
             let are_texts = matches!(wanted, DataType::Strings | DataType::Bytes);
-            if !are_texts || !numbers.is_empty() {
+            if !are_texts || !numbers.is_empty() || width != 1 {
                 return Err(format!("data must be {}", datatype(wanted)));
             }
             return Ok(texts.into_iter().map(String::into_bytes).collect());

@@ -329,16 +329,26 @@ fn select(pipeline: &mut Pipeline, database: u8) -> &mut Pipeline {
 fn keys(connection: &mut Connection, database: u8, pattern: &str) -> RedisResult<Vec<String>> {
     let mut keys = pipe();
     select(&mut keys, database).cmd("KEYS").arg(pattern);
-    let (keys,) = keys.query(connection)?;
-    Ok(keys)
+    let (keys,): (Vec<Vec<u8>>,) = keys.query(connection)?;
+    // A key that is no text is none that Clipper wrote: nothing is found under what is left of it.
+    Ok(keys.iter().map(|key| text(key)).collect())
 }
 
 /// Every hash of a database with its key; one that went away meanwhile is left out.
 fn hashes(connection: &mut Connection, database: u8) -> RedisResult<Vec<(String, Fields)>> {
     let keys = keys(connection, database, "*")?;
-    let hashes: Vec<Fields> = of_each(connection, "HGETALL", &keys)?;
+    let hashes: Vec<HashMap<Vec<u8>, Vec<u8>>> = of_each(connection, "HGETALL", &keys)?;
+    let hashes = hashes.into_iter().map(|hash| {
+        let fields = hash.iter().map(|(name, value)| (text(name), text(value)));
+        fields.collect::<Fields>()
+    });
     let rows = keys.into_iter().zip(hashes);
     Ok(rows.filter(|(_, fields)| !fields.is_empty()).collect())
+}
+
+/// Clipper writes whatever bytes it was given.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// What a command says of each key, in the selected database.

@@ -8,7 +8,7 @@ use std::{
         mpsc::Sender,
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use redis::{Client, RedisResult};
@@ -17,6 +17,9 @@ use super::{RETRY, Request, TO_CONNECT, schema};
 
 /// How often to look whether anybody still wants to hear.
 const LOOK_UP: Duration = Duration::from_secs(1);
+
+/// How long to go without a look where nothing is announced.
+const UNASKED: Duration = Duration::from_secs(30);
 
 /// Watches from a thread of its own until `asked` is dropped. It is true while a [`Request::Look`] is on its way.
 pub(super) fn start(
@@ -71,9 +74,15 @@ impl Watch {
         messages.set_read_timeout(Some(LOOK_UP))?;
         // For what was changed before this.
         self.ask();
+        let mut asked = Instant::now();
         while self.is_wanted() {
             match messages.get_message() {
                 Ok(_) => self.ask(),
+                // A connection that is cut without a word says nothing, too.
+                Err(error) if error.is_timeout() && asked.elapsed() >= UNASKED => {
+                    asked = Instant::now();
+                    self.ask();
+                }
                 Err(error) if error.is_timeout() => {}
                 Err(error) => return Err(error),
             }
