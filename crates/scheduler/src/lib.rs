@@ -67,6 +67,23 @@ struct Version {
     replicas: Vec<ReplicaKey>,
 }
 
+impl Version {
+    /// The type that it takes, if that is not this one.
+    fn takes_other(&self, input_type: DataType, replicas: &Slab<Replica>) -> Option<DataType> {
+        if let Some(takes) = self.input_type {
+            // Its replicas take the same: others are not let in.
+            return (takes != input_type).then_some(takes);
+        }
+        let mut takes = self.replicas.iter().map(|key| replicas[key.0].input_type);
+        takes.find(|takes| *takes != input_type)
+    }
+
+    /// Whether an input of this size finds no room.
+    fn is_full(&self, size: usize, rules: &Rules) -> bool {
+        self.queue.len() >= rules.max_queries || self.bytes.saturating_add(size) > rules.max_bytes
+    }
+}
+
 #[derive(Debug)]
 struct Query<P> {
     /// `None` once the default output has been given for it while a replica has it.
@@ -196,10 +213,7 @@ impl<P> Scheduler<P> {
         let AppState { app, model } = self.apps.get(app)?;
         let name = model.as_ref()?;
         let current = self.current.get(name).map(Cow::Borrowed);
-        let wanted = version.map(|version| {
-            let (name, version) = (name.clone(), version.to_owned());
-            Cow::Owned(ModelVersion { name, version })
-        });
+        let wanted = named(model.as_ref(), version).map(Cow::Owned);
         let model = wanted.or(current)?;
         self.versions.contains_key(&*model).then_some((app, model))
     }
@@ -234,52 +248,39 @@ impl<P> Scheduler<P> {
             let got = input_type;
             return Err((payload, Refusal::InputType { app, got }));
         }
-        let wanted = match (model, version) {
-            (Some(name), Some(version)) => {
-                let (name, version) = (name.clone(), version.to_owned());
-                let model = ModelVersion { name, version };
-                let known = self.versions.get(&model);
-                if known.is_none_or(|version| version.input_type.is_none()) {
-                    return Err((payload, Refusal::UnknownVersion(model)));
-                }
-                Some(model)
+        let wanted = named(model.as_ref(), version);
+        if let Some(wanted) = &wanted {
+            let known = self.versions.get(wanted);
+            if known.is_none_or(|version| version.input_type.is_none()) {
+                return Err((payload, Refusal::UnknownVersion(wanted.clone())));
             }
-            _ => None,
-        };
+        }
         let current = || self.current.get(model.as_ref()?);
         let model = wanted.as_ref().or_else(current);
         let found = model.and_then(|model| Some((model, self.versions.get_mut(model)?)));
         let found = found.filter(|(_, version)| !version.replicas.is_empty());
-        if let Some((model, version)) = &found {
-            // Of a version that is registered, replicas take what it takes.
-            let unknown = version.input_type.is_none();
-            let replicas = version.replicas.iter().filter(|_| unknown);
-            let replicas = replicas.map(|key| self.replicas[key.0].input_type);
-            let mut takes = version.input_type.into_iter().chain(replicas);
-            if let Some(takes) = takes.find(|takes| *takes != input_type) {
-                let (model, got) = ((*model).clone(), input_type);
-                let app = app.clone();
-                let refusal = Refusal::ModelInputType {
-                    app,
-                    model,
-                    takes,
-                    got,
-                };
-                return Err((payload, refusal));
-            }
-        }
-        if let Some((model, version)) = &found {
-            let (queries, bytes) = (version.queue.len(), version.bytes);
-            let rules = &self.rules;
-            if queries >= rules.max_queries || bytes.saturating_add(size) > rules.max_bytes {
-                let refusal = Refusal::Overloaded {
-                    app: app.clone(),
-                    model: (*model).clone(),
-                    queries,
-                    bytes,
-                };
-                return Err((payload, refusal));
-            }
+        let refusal = found.as_ref().and_then(|(model, version)| {
+            let of_another_type = version.takes_other(input_type, &self.replicas);
+            let takes_other = of_another_type.map(|takes| Refusal::ModelInputType {
+                app: app.clone(),
+                model: (*model).clone(),
+                takes,
+                got: input_type,
+            });
+            let overloaded = || {
+                version
+                    .is_full(size, &self.rules)
+                    .then(|| Refusal::Overloaded {
+                        app: app.clone(),
+                        model: (*model).clone(),
+                        queries: version.queue.len(),
+                        bytes: version.bytes,
+                    })
+            };
+            takes_other.or_else(overloaded)
+        });
+        if let Some(refusal) = refusal {
+            return Err((payload, refusal));
         }
         let query = Query {
             payload: Some(payload),
@@ -388,6 +389,14 @@ impl<P> Scheduler<P> {
     pub fn payload(&self, query: QueryKey) -> Option<&P> {
         self.queries.get(query.0)?.payload.as_ref()
     }
+}
+
+/// The version of a model that a query names, if it names one.
+fn named(model: Option<&String>, version: Option<&str>) -> Option<ModelVersion> {
+    Some(ModelVersion {
+        name: model?.clone(),
+        version: version?.to_owned(),
+    })
 }
 
 fn default<P>(actions: &mut VecDeque<Action<P>>, query: Query<P>, reason: Reason) {

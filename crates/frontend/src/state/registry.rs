@@ -165,6 +165,13 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_version_that_was_deleted_is_not_current_for_an_engine_that_starts() {
+        let mut there = Registry::default();
+        there.current.insert("m".into(), "1".into());
+        assert_eq!(Registry::default().difference(&there), []);
+    }
+
     fn registry() -> impl Strategy<Value = Registry> {
         let app = (0..3_u8, 0..3_i64);
         let apps = proptest::collection::vec(app, 0..4);
