@@ -2,10 +2,11 @@
 //!
 //! It measures from outside, over the protocol that every client speaks. In the order in which a sweep uses them:
 //!
-//! - [`cli`], [`models`], [`cores`], [`plan`], [`inputs`], [`labels`]: what is asked for, checked before anything starts.
+//! - [`cli`], [`settings`], [`models`], [`cores`], [`plan`], [`inputs`], [`labels`]: what is asked for, checked before
+//!   anything starts.
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each.
-//! - [`measure`]: one iteration from start to tear-down.
+//! - [`measure`], [`phases`]: one point from start to tear-down.
 //! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
 
 pub mod admin;
@@ -19,9 +20,11 @@ pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod models;
+pub mod phases;
 pub mod plan;
 pub mod report;
 pub mod results;
+pub mod settings;
 pub mod stats;
 
 pub use error::Error;

@@ -11,7 +11,9 @@ use std::{
 };
 
 use driver::{
-    Error, cli, cores,
+    Error,
+    cli::{self, Command},
+    cores,
     inputs::Inputs,
     launch::Programs,
     machine::{Machine, Versions},
@@ -76,7 +78,12 @@ fn prepare() -> Result<Sweep, Error> {
             .and_then(|_| flag::register(signal, interrupted.clone()))
             .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
     }
-    let settings = cli::parse(env::args_os())?;
+    let settings = match cli::parse(env::args_os())? {
+        Command::Sweep(settings) => *settings,
+        Command::Other(other) => {
+            return Err(Error::Failed(format!("{other:?} is not there yet")));
+        }
+    };
     cli::check_environment(env::vars_os().map(|(name, _)| name))?;
     let allowed = cores::allowed()?;
     let plan = Plan::new(&settings, &allowed)?;

@@ -17,7 +17,6 @@ use wire::admin::{AddApp, AddModel, Replica};
 use crate::{
     Error,
     admin::{Admin, MODEL_VERSION},
-    cli::Settings,
     cores::{self, Cores},
     inputs::Inputs,
     launch::{self, Frontend, Process, Programs},
@@ -25,8 +24,10 @@ use crate::{
     machine::{Machine, Versions},
     plan::{Pinning, Plan, Point},
     results::{
-        AccuracyRun, DriverConfig, NodeConfig, Outcome, PointResult, ReplicaResult, Slot, Speed,
+        AccuracyRun, Arrivals, DriverConfig, FORMAT, NodeConfig, Outcome, Phase, PhaseKind,
+        PointResult, ReplicaResult, Slot, Speed, Verdict as Judgement,
     },
+    settings::Settings,
 };
 
 /// What all iterations of a sweep have in common.
@@ -120,7 +121,20 @@ impl Sweep {
     ) -> Result<PointResult, Error> {
         let replicas = deployment.replica_results()?;
         let outcome = match self.settings.labels {
-            None => Outcome::Speed(Box::new(Speed::new(&mut measured))),
+            None => {
+                let in_flight = point.in_flight;
+                let arrivals = Arrivals::Closed { in_flight };
+                let phase = Phase::read(PhaseKind::Throughput, arrivals, &mut measured);
+                Outcome::Speed(Box::new(Speed {
+                    mode: self.settings.mode.name().to_owned(),
+                    client_metrics: phase.client_metrics(),
+                    throughput_qps: phase.throughput.value,
+                    phases: vec![phase],
+                    search: None,
+                    zero: None,
+                    generator: None,
+                }))
+            }
             Some(_) => Outcome::Accuracy {
                 accuracy_run: AccuracyRun::count(
                     &measured.tally.outputs,
@@ -130,6 +144,10 @@ impl Sweep {
             },
         };
         Ok(PointResult {
+            format: FORMAT,
+            round: 1,
+            verdict: Judgement::of(Vec::new()),
+            resources: None,
             node_configs: vec![self.node_config(point)],
             clipper_metrics: deployment.admin.metrics()?,
             outcome,
@@ -155,7 +173,7 @@ impl Sweep {
             model_image: self.settings.model.name.to_owned(),
             allocated_cpus: allocated,
             cpus_per_replica: point.cpus_per_replica(),
-            slo: u64::try_from(self.settings.slo.as_micros()).unwrap_or(u64::MAX),
+            slo: u64::try_from(self.settings.told_objective().as_micros()).unwrap_or(u64::MAX),
             num_replicas: point.replicas(),
             gpus: point.gpus(),
             batch_size: point.batch_size,
@@ -174,6 +192,7 @@ impl Sweep {
             cores: BTreeMap::from(cores),
             num_clients: self.settings.num_clients,
             in_flight: point.in_flight,
+            objective_ms: self.settings.objective.map(|o| o.as_secs_f64() * 1e3),
             seed: self.settings.seed,
             inputs: self.inputs.description.clone(),
             duration_seconds: self.settings.duration.as_secs_f64(),
@@ -310,7 +329,8 @@ fn app(settings: &Settings) -> AddApp {
         name: settings.model.name.to_owned(),
         input_type: settings.input_type,
         default_output: "TIMEOUT".to_owned(),
-        latency_slo_micros: i64::try_from(settings.slo.as_micros()).unwrap_or(i64::MAX),
+        latency_slo_micros: i64::try_from(settings.told_objective().as_micros())
+            .unwrap_or(i64::MAX),
     }
 }
 

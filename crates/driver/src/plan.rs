@@ -6,8 +6,8 @@ use model::Device;
 
 use crate::{
     Error,
-    cli::Settings,
     cores::{self, Cores},
+    settings::Settings,
 };
 
 /// The iterations of a sweep, in the order in which they run.
@@ -203,7 +203,7 @@ mod tests {
     fn plan(line: &str, allowed: &[usize]) -> Result<Plan, Error> {
         let folder = tempfile::tempdir().unwrap();
         let line = format!("driver {line} --results_dir {}", folder.path().display());
-        Plan::new(&cli::parse(line.split(' ').map(Into::into))?, allowed)
+        Plan::new(&cli::tests::sweep(&line)?, allowed)
     }
 
     #[test]

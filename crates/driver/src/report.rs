@@ -14,12 +14,12 @@ use std::{
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::{
-    cli::{NO_OBJECTIVE, Settings},
     cores,
     inputs::Inputs,
     load,
     plan::{Pinning, Plan, Point},
     results::{Outcome, PointResult},
+    settings::Settings,
 };
 
 /// Start-up, drain and tear-down of an iteration, for the plan only; then what they really took counts.
@@ -35,9 +35,9 @@ pub fn plan(settings: &Settings, plan: &Plan, inputs: &Inputs) {
         Some(path) => path.as_str(),
         None => "the model server's own (--model_path names another)",
     };
-    let objective = match settings.slo {
-        NO_OBJECTIVE => "one hour, which no queue here reaches (--slo_ms sets one)".to_owned(),
-        slo => format!("{} ms", slo.as_secs_f64() * 1e3),
+    let objective = match settings.objective {
+        None => "none (--slo_ms sets one)".to_owned(),
+        Some(objective) => format!("{} ms", objective.as_secs_f64() * 1e3),
     };
     let in_flight = match settings.in_flight {
         Some(number) => number.to_string(),
@@ -179,9 +179,10 @@ impl ProgressLine {
             Outcome::Speed(speed) => format!(
                 "{:.1} queries/s, mean batch {:.2}",
                 speed.throughput_qps,
-                speed.mean_batch.unwrap_or(0.0)
+                speed.phases[0].mean_batch.unwrap_or(0.0)
             ),
             Outcome::Accuracy { accuracy_run } => accuracy_run.to_string(),
+            Outcome::NotRun { not_run } => not_run.clone(),
         };
         let line = format!(
             "{}/{} {found}, {} of {} answered, {} left: {}",

@@ -1,10 +1,17 @@
 //! The result file of an iteration: the original's keys, and what is missing there.
 
 mod accuracy;
+mod resources;
 mod speed;
+mod verdict;
 
 pub use accuracy::AccuracyRun;
-pub use speed::{ClientMetrics, Latency, Speed, TimeBreakdown};
+pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
+pub use speed::{
+    Arrivals, ClientMetrics, Estimate, Generator, Lag, Latency, Percentile, Phase, PhaseKind,
+    Search, Speed, TimeBreakdown, Window, Zero,
+};
+pub use verdict::{Reason, Status, Verdict};
 
 use std::{
     collections::BTreeMap,
@@ -21,14 +28,23 @@ use wire::admin::Replica;
 
 use crate::{
     Error,
-    cli::NO_OBJECTIVE,
     machine::{Machine, Versions},
+    settings::UNENFORCED,
     stats::Totals,
 };
 
-/// Everything about one iteration.
+/// The version of the result files' format. A file of another one is not read.
+pub const FORMAT: u32 = 2;
+
+/// Everything about one point of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PointResult {
+    /// The version of this file's format: [`FORMAT`].
+    pub format: u32,
+    /// The round in which it was measured, from 1.
+    pub round: usize,
+    /// Whether the numbers may be acted on.
+    pub verdict: Verdict,
     /// What was deployed; one entry, as the original has for a single model.
     pub node_configs: Vec<NodeConfig>,
     /// The frontend's own metrics at the end, as it reports them.
@@ -36,8 +52,10 @@ pub struct PointResult {
     /// What was found: a speed or an accuracy.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// What became of the queries that were sent inside the measured window; of all, in an accuracy run.
+    /// What became of the queries that were sent inside the measured windows of all phases; of all, in an accuracy run.
     pub totals: Totals,
+    /// What it used of the machine; absent in an accuracy run.
+    pub resources: Option<Resources>,
     /// Every replica that was registered at the end.
     pub replicas: Vec<ReplicaResult>,
     /// Replicas whose process ended before the iteration did.
@@ -68,6 +86,11 @@ pub enum Outcome {
         /// What was counted.
         accuracy_run: AccuracyRun,
     },
+    /// Nothing: it could not run, and this is why.
+    NotRun {
+        /// What is missing, or what went wrong.
+        not_run: String,
+    },
 }
 
 /// A deployed model, in the original's words.
@@ -83,7 +106,7 @@ pub struct NodeConfig {
     pub allocated_cpus: Vec<usize>,
     /// Cores that each replica may use.
     pub cpus_per_replica: usize,
-    /// The application's latency objective in microseconds. One hour, the default, is none: no queue here reaches it.
+    /// The latency objective that the frontend was told, in microseconds. One hour is none: no queue here reaches it.
     pub slo: u64,
     /// Replicas.
     pub num_replicas: usize,
@@ -112,9 +135,11 @@ pub struct DriverConfig {
     pub cores: BTreeMap<String, String>,
     /// Client threads.
     pub num_clients: usize,
-    /// Queries in flight, over all clients.
+    /// Queries in flight in a closed loop, over all clients.
     pub in_flight: usize,
-    /// The seed of random inputs.
+    /// The latency objective in milliseconds, whether the frontend was told or not; absent without one.
+    pub objective_ms: Option<f64>,
+    /// The seed of random inputs and arrivals.
     pub seed: u64,
     /// What the inputs are, in words.
     pub inputs: String,
@@ -147,11 +172,15 @@ impl PointResult {
                         let defaults = if objective { totals.default } else { 0 };
                         totals.sent == totals.ok + defaults
                     };
-                    (objective || speed.batches > 0.0)
-                        && self.totals.sent > 0
-                        && answered(&self.totals)
-                        && answered(&speed.warm_up)
+                    let whole = |phase: &Phase| {
+                        (objective || phase.batches > 0.0)
+                            && phase.totals.sent > 0
+                            && answered(&phase.totals)
+                            && answered(&phase.warm_up)
+                    };
+                    speed.phases.iter().all(whole)
                 }
+                Outcome::NotRun { .. } => false,
             }
     }
 
@@ -159,7 +188,7 @@ impl PointResult {
     pub fn speed(&self) -> Option<&Speed> {
         match &self.outcome {
             Outcome::Speed(speed) => Some(speed),
-            Outcome::Accuracy { .. } => None,
+            Outcome::Accuracy { .. } | Outcome::NotRun { .. } => None,
         }
     }
 
@@ -167,7 +196,7 @@ impl PointResult {
     pub fn accuracy(&self) -> Option<&AccuracyRun> {
         match &self.outcome {
             Outcome::Accuracy { accuracy_run } => Some(accuracy_run),
-            Outcome::Speed(_) => None,
+            Outcome::Speed(_) | Outcome::NotRun { .. } => None,
         }
     }
 
@@ -177,7 +206,7 @@ impl PointResult {
     }
 
     fn has_objective(&self) -> bool {
-        let none = NO_OBJECTIVE.as_micros();
+        let none = UNENFORCED.as_micros();
         let mut nodes = self.node_configs.iter();
         nodes.any(|node| u128::from(node.slo) != none)
     }
@@ -237,11 +266,17 @@ pub(crate) mod tests {
             "name": "noop", "input_type": "floats", "model_image": "noop", "allocated_cpus": [0], "cpus_per_replica": 1,
             "slo": 3_600_000_000_u64, "num_replicas": 2, "gpus": [], "batch_size": 4
         });
+        let phase = json!({
+            "kind": "throughput", "arrivals": {"closed": {"in_flight": 24}}, "opened_seconds": 1.0, "warm_up": totals,
+            "totals": totals, "steady": true, "throughput": {"value": 20.0, "low": 19.0, "high": 21.0},
+            "mean_in_flight": 24.0, "mean_batch": 4.0, "batches": 25.0, "windows": []
+        });
         let result = json!({
-            "node_configs": [node], "clipper_metrics": {},
+            "format": FORMAT, "round": 1, "verdict": {"status": "VALID", "reasons": []},
+            "node_configs": [node], "clipper_metrics": {}, "mode": "saturate",
             "client_metrics": {"thrus": [20.0], "p99_lats": [0.1], "mean_lats": [0.1]},
-            "warm": true, "totals": totals, "warm_up": totals, "throughput_qps": 20.0, "mean_batch": 4.0,
-            "batches": 25.0, "replicas": [], "replicas_died": 0, "replicas_lost": 0, "pinning": "shared",
+            "throughput_qps": 20.0, "phases": [phase], "totals": totals,
+            "replicas": [], "replicas_died": 0, "replicas_lost": 0, "pinning": "shared",
             "driver": {
                 "cores": {}, "num_clients": 1, "in_flight": 24, "seed": 1, "inputs": "", "duration_seconds": 10.0,
                 "command_line": "driver"
@@ -262,9 +297,10 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn speed(result: &mut PointResult) -> &mut Speed {
+    /// Its only phase.
+    pub(crate) fn phase(result: &mut PointResult) -> &mut Phase {
         match &mut result.outcome {
-            Outcome::Speed(speed) => speed,
+            Outcome::Speed(speed) => &mut speed.phases[0],
             other => panic!("no speed but {other:?}"),
         }
     }
@@ -278,10 +314,12 @@ pub(crate) mod tests {
     #[test]
     fn a_query_that_the_model_did_not_answer_makes_the_iteration_incomplete_even_in_warm_up() {
         assert!(is_complete(|_| ()));
-        assert!(!is_complete(|result| result.totals.ok -= 1));
-        assert!(!is_complete(|result| speed(result).warm_up.ok -= 1));
-        assert!(!is_complete(|result| result.totals = Totals::default()));
-        assert!(!is_complete(|result| speed(result).batches = 0.0));
+        assert!(!is_complete(|result| phase(result).totals.ok -= 1));
+        assert!(!is_complete(|result| phase(result).warm_up.ok -= 1));
+        assert!(!is_complete(
+            |result| phase(result).totals = Totals::default()
+        ));
+        assert!(!is_complete(|result| phase(result).batches = 0.0));
     }
 
     #[test]
@@ -293,10 +331,10 @@ pub(crate) mod tests {
     #[test]
     fn with_an_objective_the_default_output_is_an_answer() {
         let late = |result: &mut PointResult| {
-            (result.totals.ok, result.totals.default) = (0, 100);
-            let speed = speed(result);
-            (speed.warm_up.ok, speed.warm_up.default) = (99, 1);
-            speed.batches = 0.0;
+            let phase = phase(result);
+            (phase.totals.ok, phase.totals.default) = (0, 100);
+            (phase.warm_up.ok, phase.warm_up.default) = (99, 1);
+            phase.batches = 0.0;
         };
         assert!(!is_complete(late));
         assert!(is_complete(|result| {
@@ -335,7 +373,7 @@ pub(crate) mod tests {
     #[test]
     fn the_file_of_an_accuracy_run_has_no_speed_and_is_read_back() {
         let json = serde_json::to_value(accurate()).unwrap();
-        for key in ["throughput_qps", "client_metrics", "latency", "mean_batch"] {
+        for key in ["throughput_qps", "client_metrics", "phases", "zero"] {
             assert_eq!(json.get(key), None);
             let speed = serde_json::to_value(whole()).unwrap();
             assert!(speed.get(key).is_some(), "{key}");

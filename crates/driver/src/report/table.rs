@@ -5,7 +5,7 @@ use std::io::{Write, stdout};
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::DEBUG_BUILD;
-use crate::results::{AccuracyRun, Latency, Outcome, PointResult, ReplicaResult, Speed};
+use crate::results::{AccuracyRun, Latency, Outcome, Phase, PointResult, ReplicaResult, Speed};
 
 /// In fewer batches than these, where the window cuts them makes a difference of several per cent.
 const FEW_BATCHES: f64 = 20.0;
@@ -78,6 +78,7 @@ fn row(result: &PointResult) -> Vec<String> {
     row.extend(match &result.outcome {
         Outcome::Speed(speed) => speed_cells(speed).to_vec(),
         Outcome::Accuracy { accuracy_run } => accuracy_cells(accuracy_run).to_vec(),
+        Outcome::NotRun { .. } => vec!["-".to_owned(); 5],
     });
     let totals = &result.totals;
     let counts = [totals.ok, totals.default, totals.timeout, totals.error];
@@ -86,16 +87,17 @@ fn row(result: &PointResult) -> Vec<String> {
 }
 
 fn speed_cells(speed: &Speed) -> [String; 5] {
-    let latency = |read: fn(&Latency) -> f64| {
-        let latency = speed.latency.as_ref();
-        latency.map_or("-".to_owned(), |l| format!("{:.2}", read(l)))
+    let phase = &speed.phases[0];
+    let latency = |read: fn(&Latency) -> Option<f64>| {
+        let latency = phase.latency.as_ref().and_then(read);
+        latency.map_or("-".to_owned(), |ms| format!("{ms:.2}"))
     };
-    let mean_batch = speed.mean_batch.map(|mean| format!("{mean:.2}"));
+    let mean_batch = phase.mean_batch.map(|mean| format!("{mean:.2}"));
     [
         format!("{:.1}", speed.throughput_qps),
-        latency(|l| l.mean),
-        latency(|l| l.p50),
-        latency(|l| l.p99),
+        latency(|l| Some(l.mean)),
+        latency(|l| Some(l.percentile(0.5)?.ms.value)),
+        latency(|l| Some(l.percentile(0.99)?.ms.value)),
         mean_batch.unwrap_or("-".to_owned()),
     ]
 }
@@ -138,14 +140,14 @@ fn notes(first: &PointResult, results: &[PointResult]) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let speeds: Vec<_> = results.iter().filter_map(PointResult::speed).collect();
-    if speeds.iter().any(|speed| !speed.warm) {
+    let phases: Vec<_> = phases(results).collect();
+    if phases.iter().any(|phase| !phase.steady) {
         notes.push(
             "some points began before every replica had worked: take a longer --duration_seconds"
                 .to_owned(),
         );
     }
-    notes.extend(few_batches(&speeds));
+    notes.extend(few_batches(&phases));
     notes.extend(offline(results));
     notes.extend(unanswered(results));
     notes
@@ -166,8 +168,13 @@ fn offline(results: &[PointResult]) -> Option<String> {
     })
 }
 
-fn few_batches(speeds: &[&Speed]) -> Option<String> {
-    let fewest = speeds.iter().map(|speed| speed.batches);
+fn phases(results: &[PointResult]) -> impl Iterator<Item = &Phase> {
+    let speeds = results.iter().filter_map(PointResult::speed);
+    speeds.flat_map(|speed| &speed.phases)
+}
+
+fn few_batches(phases: &[&Phase]) -> Option<String> {
+    let fewest = phases.iter().map(|phase| phase.batches);
     let fewest = fewest.fold(f64::INFINITY, f64::min);
     match fewest {
         0.0 => Some(
@@ -191,20 +198,14 @@ fn unanswered(results: &[PointResult]) -> Vec<String> {
             "not every answer is the model's; the first reason: {reason}"
         ));
     }
-    let sum = |read: fn(&PointResult) -> u64| results.iter().map(read).sum::<u64>();
-    let warm_up = sum(|result| {
-        result
-            .speed()
-            .map_or(0, |speed| speed.warm_up.sent - speed.warm_up.ok)
-    });
+    let sum = |read: fn(&Phase) -> u64| phases(results).map(read).sum::<u64>();
+    let warm_up = sum(|phase| phase.warm_up.sent - phase.warm_up.ok);
     if warm_up > 0 {
         notes.push(format!(
             "{warm_up} queries of the warm-up, which the table leaves out, were not answered by the model"
         ));
     }
-    let timeouts = sum(|result| {
-        result.totals.timeout + result.speed().map_or(0, |speed| speed.warm_up.timeout)
-    });
+    let timeouts = sum(|phase| phase.totals.timeout + phase.warm_up.timeout);
     if timeouts > 0 {
         notes.push(format!(
             "{timeouts} queries got no answer at all: see the frontend's logs"
@@ -216,7 +217,7 @@ fn unanswered(results: &[PointResult]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::{accurate, speed, whole};
+    use crate::results::tests::{accurate, phase, whole};
 
     fn rendered(change: impl Fn(&mut PointResult)) -> String {
         let mut result = whole();
@@ -240,11 +241,11 @@ mod tests {
         says("2 (1 died)", |r| r.replicas_died = 1);
         says("2 (1 lost)", |r| r.replicas_lost = 1);
         says("* some replicas died or lost", |r| r.replicas_lost = 1);
-        says("* only 12.5 batches", |r| speed(r).batches = 12.5);
-        says("the model answered nothing", |r| speed(r).batches = 0.0);
-        says("* 3 queries of the warm-up", |r| speed(r).warm_up.ok -= 3);
+        says("* only 12.5 batches", |r| phase(r).batches = 12.5);
+        says("the model answered nothing", |r| phase(r).batches = 0.0);
+        says("* 3 queries of the warm-up", |r| phase(r).warm_up.ok -= 3);
         says("* 2 queries got no answer", |r| {
-            speed(r).warm_up.timeout = 2
+            phase(r).warm_up.timeout = 2
         });
         says("debug build", |r| r.versions.profile = "debug".to_owned());
     }
