@@ -6,7 +6,7 @@
 //!   anything starts.
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each.
-//! - [`measure`], [`phases`]: one point from start to tear-down.
+//! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
 //! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
 
 pub mod admin;
@@ -24,6 +24,7 @@ pub mod phases;
 pub mod plan;
 pub mod report;
 pub mod results;
+pub mod search;
 pub mod settings;
 pub mod stats;
 
