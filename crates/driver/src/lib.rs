@@ -7,6 +7,7 @@
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each.
 //! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
+//! - [`verdict`]: what speaks against a point's numbers.
 //! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
 
 pub mod admin;
@@ -27,5 +28,6 @@ pub mod results;
 pub mod search;
 pub mod settings;
 pub mod stats;
+pub mod verdict;
 
 pub use error::Error;
