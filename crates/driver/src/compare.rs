@@ -225,3 +225,178 @@ fn unfair(a: &[PointResult], b: &[PointResult]) -> Vec<String> {
     };
     COMMON.into_iter().filter_map(differs).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{
+        Reason, Verdict,
+        fixture::{phase, whole},
+    };
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_distr::StandardNormal;
+    use rand_xoshiro::Xoshiro256PlusPlus;
+
+    /// A point with this throughput, good to 3 %.
+    fn point(qps: f64) -> PointResult {
+        let mut result = whole();
+        phase(&mut result).throughput = figure(qps);
+        result
+    }
+
+    fn figure(value: f64) -> Estimate {
+        Estimate {
+            value,
+            low: Some(0.97 * value),
+            high: Some(1.03 * value),
+        }
+    }
+
+    fn throughput(a: &[f64], b: &[f64]) -> Change {
+        let [a, b] = [a, b].map(|side| side.iter().map(|qps| point(*qps)).collect::<Vec<_>>());
+        compare(&a, &b).points[0].throughput.unwrap()
+    }
+
+    #[test]
+    fn one_round_each_is_compared_by_the_intervals_of_its_figures() {
+        let change = throughput(&[200.0], &[220.0]);
+        assert!((change.ratio.value - 1.1).abs() < 1e-9, "{change:?}");
+        assert!((change.a - 200.0).abs() < 1e-9 && (change.b - 220.0).abs() < 1e-9);
+        // Two intervals of 3 % are one of 4.3 %.
+        assert!(
+            (change.ratio.low.unwrap() - 1.1 * 0.958).abs() < 1e-3,
+            "{change:?}"
+        );
+        assert!(
+            (change.ratio.high.unwrap() - 1.1 * 1.044).abs() < 1e-3,
+            "{change:?}"
+        );
+        assert!(change.is_significant());
+        assert!(throughput(&[220.0], &[200.0]).is_significant());
+        assert!(!throughput(&[200.0], &[206.0]).is_significant());
+    }
+
+    #[test]
+    fn several_rounds_each_are_compared_by_how_they_differ_and_not_by_their_own_intervals() {
+        let apart = throughput(&[200.0, 201.0, 199.0], &[204.0, 205.0, 206.0]);
+        assert_eq!(apart.rounds, [3, 3]);
+        assert!(apart.is_significant(), "{apart:?}");
+        let mixed = throughput(&[200.0, 240.0, 170.0], &[260.0, 200.0, 230.0]);
+        assert!(!mixed.is_significant(), "{mixed:?}");
+    }
+
+    #[test]
+    fn welchs_interval_is_that_of_a_numeric_integration() {
+        // Variances of the means 2 and 0.833, 6.52 degrees of freedom, of which the factor is 2.4005.
+        let half = welch(&[1.0, 3.0, 5.0, 7.0, 9.0], &[1.0, 2.0, 4.0, 5.0]);
+        assert!((half - 4.0406).abs() < 1e-3, "{half}");
+        assert_eq!(welch(&[1.0, 1.0], &[2.0, 2.0]), 0.0);
+    }
+
+    #[test]
+    fn without_a_change_one_comparison_in_twenty_finds_one() {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
+        let mut found = 0;
+        for _ in 0..2000 {
+            let mut rounds = |count, spread: f64| -> Vec<Estimate> {
+                let noise = |_| (spread * random.sample::<f64, _>(StandardNormal)).exp();
+                (0..count).map(noise).map(figure).collect()
+            };
+            let (a, b) = (rounds(5, 0.02), rounds(4, 0.06));
+            found += usize::from(Change::between(&a, &b).unwrap().is_significant());
+        }
+        // 100 are expected, give or take 20.
+        assert!((70..130).contains(&found), "{found}");
+    }
+
+    #[test]
+    fn a_round_that_is_invalid_is_no_figure_but_the_verdict_is_said() {
+        let mut invalid = point(1e6);
+        invalid.verdict = Verdict::of(vec![Reason {
+            status: Status::Invalid,
+            check: String::new(),
+            text: String::new(),
+        }]);
+        let comparison = compare(&[point(200.0)], &[point(200.0), invalid.clone()]);
+        let pair = &comparison.points[0];
+        assert_eq!(pair.status, [Status::Valid, Status::Invalid]);
+        let change = pair.throughput.unwrap();
+        assert!((change.ratio.value - 1.0).abs() < 1e-9 && change.rounds == [1, 1]);
+        let pair = &compare(&[point(200.0)], &[invalid]).points[0];
+        assert_eq!((pair.throughput, pair.p99), (None, None));
+    }
+
+    #[test]
+    fn what_has_no_interval_has_a_ratio_without_bounds_that_is_not_significant() {
+        let mut short = point(400.0);
+        phase(&mut short).throughput.low = None;
+        let change = compare(&[point(200.0)], &[short]).points[0]
+            .throughput
+            .unwrap();
+        assert_eq!((change.ratio.low, change.ratio.high), (None, None));
+        assert!((change.ratio.value - 2.0).abs() < 1e-9 && !change.is_significant());
+    }
+
+    #[test]
+    fn a_p99_that_one_side_cannot_state_is_not_compared() {
+        let mut short = whole();
+        phase(&mut short)
+            .latency
+            .as_mut()
+            .unwrap()
+            .percentiles
+            .pop();
+        assert!(compare(&[whole()], &[whole()]).points[0].p99.is_some());
+        assert_eq!(compare(&[whole()], &[short]).points[0].p99, None);
+    }
+
+    #[test]
+    fn points_meet_by_what_was_asked_for_and_the_others_are_listed() {
+        let with_batch = |size| {
+            let mut result = whole();
+            result.node_configs[0].batch_size = size;
+            result
+        };
+        let comparison = compare(
+            &[with_batch(1), with_batch(2)],
+            &[with_batch(2), with_batch(4)],
+        );
+        let batches = |shapes: &[Shape]| shapes.iter().map(|s| s.batch_size).collect::<Vec<_>>();
+        assert_eq!(comparison.points.len(), 1);
+        assert_eq!(comparison.points[0].shape.batch_size, 2);
+        assert_eq!(batches(&comparison.only_a), [1]);
+        assert_eq!(batches(&comparison.only_b), [4]);
+    }
+
+    #[test]
+    fn another_machine_or_setting_is_named_and_another_commit_is_not() {
+        let mut other = whole();
+        other.versions.commit = Some("abc".to_owned());
+        assert_eq!(compare(&[whole()], &[other.clone()]).unfair, [""; 0]);
+        other.machine.cores = 8;
+        other.driver.objective_ms = Some(50.0);
+        assert_eq!(
+            compare(&[whole()], &[other]).unfair,
+            [
+                "cores of the machine: 4 in A, 8 in B",
+                "objective: none in A, 50 ms in B"
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_way_back_is_the_inverse(
+            a in prop::collection::vec(1.0..1e5_f64, 1..5),
+            b in prop::collection::vec(1.0..1e5_f64, 1..5),
+        ) {
+            let (there, back) = (throughput(&a, &b), throughput(&b, &a));
+            let inverse = |one: f64, other: f64| (one * other - 1.0).abs() < 1e-9;
+            prop_assert!(inverse(there.ratio.value, back.ratio.value));
+            prop_assert!(inverse(there.ratio.low.unwrap(), back.ratio.high.unwrap()));
+            prop_assert!(there.ratio.low <= Some(there.ratio.value) && Some(there.ratio.value) <= there.ratio.high);
+            prop_assert_eq!(there.is_significant(), back.is_significant());
+        }
+    }
+}

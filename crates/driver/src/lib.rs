@@ -8,10 +8,11 @@
 //! - [`load`], [`stats`]: queries in flight, and what became of each.
 //! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
 //! - [`verdict`]: what speaks against a point's numbers.
-//! - [`compare`]: two sweeps against each other.
+//! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
 //! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
 
 pub mod admin;
+pub mod choice;
 pub mod cli;
 pub mod compare;
 pub mod cores;

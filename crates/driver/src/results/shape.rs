@@ -86,3 +86,25 @@ impl fmt::Display for Shape {
         write!(f, ", batch {}, {}", self.batch_size, self.mode)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::fixture::{accurate, phase, whole};
+
+    #[test]
+    fn a_shape_reads_as_what_was_asked_for() {
+        let mut result = whole();
+        assert_eq!(
+            result.shape().to_string(),
+            "noop, 2 replicas x 1 CPU, batch 4, saturate"
+        );
+        result.node_configs[0].gpus = vec![0];
+        phase(&mut result).arrivals = Arrivals::Constant { rate: 80.0 };
+        assert_eq!(
+            result.shape().to_string(),
+            "noop, 2 replicas x 1 CPU, 1 GPU, batch 4, saturate 80/s"
+        );
+        assert_eq!(accurate().shape().mode, "accuracy");
+    }
+}
