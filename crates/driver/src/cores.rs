@@ -1,6 +1,14 @@
-//! CPU cores: lists as a user writes them, which a process may use, and processes that start on some of them.
+//! CPU cores: lists as a user writes them, who gets which, and threads and processes that stay on theirs.
 
-use std::{collections::BTreeSet, fs, io, thread};
+mod allocation;
+mod sharing;
+mod topology;
+
+pub use allocation::{Allocation, Allocator};
+pub use sharing::Sharing;
+pub use topology::Topology;
+
+use std::{collections::BTreeSet, fs, io};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -72,16 +80,14 @@ pub fn confine(cores: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// Does `work` on a thread of its own that is confined to `cores`: a process started there inherits them.
-pub fn on<T: Send>(cores: &[usize], work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    let confined = || {
-        confine(cores)?;
-        work()
-    };
-    thread::scope(|scope| match scope.spawn(confined).join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+/// Does `work` with the calling thread confined to `cores`, if they are given: threads and processes that it starts
+/// inherit them. Then the thread is where it was before.
+pub fn on<T>(cores: Option<&[usize]>, work: impl FnOnce() -> T) -> io::Result<T> {
+    let before = sched_getaffinity(None)?;
+    cores.map_or(Ok(()), confine)?;
+    let done = work();
+    sched_setaffinity(None, &before)?;
+    Ok(done)
 }
 
 #[cfg(test)]
@@ -124,12 +130,11 @@ mod tests {
     fn a_process_started_on_a_core_stays_there_and_the_caller_stays_free() {
         let before = allowed().unwrap();
         let last = vec![*before.last().unwrap()];
-        let mut child = on(&last, || {
-            std::process::Command::new("cat")
-                .stdin(std::process::Stdio::piped())
-                .spawn()
-        })
-        .unwrap();
+        let start = || {
+            let mut cat = std::process::Command::new("cat");
+            cat.stdin(std::process::Stdio::piped()).spawn()
+        };
+        let mut child = on(Some(&last), start).flatten().unwrap();
         assert_eq!(of_process(child.id()).unwrap(), last);
         assert_eq!(allowed().unwrap(), before);
         drop(child.stdin.take());
