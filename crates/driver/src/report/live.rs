@@ -71,7 +71,6 @@ impl Live {
             terminal,
             drawn: None,
         };
-        live.terminal.clear()?;
         live.draw();
         Ok(live)
     }

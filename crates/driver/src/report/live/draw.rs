@@ -153,15 +153,44 @@ fn load(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(lines), below);
 }
 
-/// Bars of processes, cores and GPUs.
+/// Bars of processes, GPUs and cores; cores that have no room for a line each have a character each.
 fn machine(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
     let used = &scene.resources;
-    let all = used.cores.len();
-    let block = Block::bordered().title(" CPU: cores in use ");
+    let stolen = match last(&used.stolen) {
+        0.01.. => format!("({} stolen) ", percent(last(&used.stolen))),
+        _ => String::new(),
+    };
+    let block = Block::bordered().title(format!(" CPU: cores in use {stolen}"));
     let inner = block.inner(area);
-    let mut rows: Vec<Row> = used.processes.iter().map(|p| process_row(p, all)).collect();
-    rows.extend(used.cores.iter().map(core_row));
+    let processes = used.processes.iter();
+    let mut rows: Vec<Row> = processes
+        .map(|p| process_row(p, used.cores.len()))
+        .collect();
     rows.extend(used.gpus.iter().map(gpu_row));
+    let room = usize::from(inner.height).saturating_sub(rows.len());
+    let mut strips = Vec::new();
+    if used.cores.len() <= room {
+        rows.extend(used.cores.iter().map(core_row));
+    } else {
+        let levels: Vec<char> = used
+            .cores
+            .iter()
+            .map(|core| level(last(&core.busy)))
+            .collect();
+        let width = usize::from(inner.width).max(1);
+        strips.extend(
+            levels
+                .chunks(width)
+                .map(|row| Line::raw(row.iter().collect::<String>())),
+        );
+    }
+    let mut lines = bars(&rows, pen, inner.width);
+    lines.extend(strips);
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+/// A line for each row, all of one width, with names and texts in columns.
+fn bars(rows: &[Row], pen: Pen, width: u16) -> Vec<Line<'static>> {
     let names = rows
         .iter()
         .map(|(name, ..)| name.chars().count())
@@ -172,18 +201,17 @@ fn machine(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
         .map(|(.., text)| text.chars().count())
         .max()
         .unwrap_or(0);
-    let width = usize::from(inner.width).saturating_sub(names + texts + 2);
-    let line = |(name, share, text): Row| {
-        let (full, empty) = bar(share, width as u16);
+    let width = width.saturating_sub((names + texts + 2) as u16);
+    let line = |(name, share, text): &Row| {
+        let (full, empty) = bar(*share, width);
         Line::from(vec![
             Span::raw(format!("{name:names$} ")),
-            Span::styled(full, pen.share(share)),
+            Span::styled(full, pen.share(*share)),
             Span::styled(empty, Style::new().add_modifier(Modifier::DIM)),
             Span::raw(format!(" {text:>texts$}")),
         ])
     };
-    let lines: Vec<_> = rows.into_iter().map(line).collect();
-    frame.render_widget(Paragraph::new(lines).block(block), area);
+    rows.iter().map(line).collect()
 }
 
 /// A name, a share of what there is, and a text.
@@ -271,14 +299,20 @@ fn mark(state: State, pen: Pen) -> (&'static str, Style) {
     }
 }
 
+/// The latest messages, in full.
 fn messages(scene: &Scene, frame: &mut Frame<'_>, area: Rect) {
     let block = Block::bordered().title(" done ");
-    let room = usize::from(block.inner(area).height);
-    let first = scene.messages.len().saturating_sub(room);
-    let lines: Vec<_> = scene.messages[first..]
-        .iter()
-        .map(|text| Line::raw(text.as_str()))
-        .collect();
+    let inner = block.inner(area);
+    let width = usize::from(inner.width).max(1);
+    let lines = scene.messages.iter().flat_map(|message| {
+        let letters: Vec<char> = message.chars().collect();
+        let lines = letters
+            .chunks(width)
+            .map(|line| Line::raw(line.iter().collect::<String>()));
+        lines.collect::<Vec<_>>()
+    });
+    let mut lines: Vec<_> = lines.collect();
+    lines.drain(..lines.len().saturating_sub(usize::from(inner.height)));
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
@@ -307,6 +341,12 @@ fn bar(share: f64, width: u16) -> (String, String) {
     let width = usize::from(width);
     let full = ((share * width as f64).round() as usize).min(width);
     ("█".repeat(full), "░".repeat(width - full))
+}
+
+/// A share as one character.
+fn level(share: f64) -> char {
+    const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    LEVELS[((share * 8.0).round() as usize).min(8)]
 }
 
 fn last(values: &[f64]) -> f64 {
@@ -469,6 +509,28 @@ mod tests {
         scene.cells[30].state = State::Running;
         let screen = screen(&scene, 80, 24);
         assert!(screen.contains(" 31 x 2   >"), "{screen}");
+    }
+
+    #[test]
+    fn cores_that_have_no_room_for_a_bar_have_a_character_each() {
+        let mut scene = scene();
+        let core = |core| CoreUse {
+            core,
+            busy: vec![if core == 63 { 1.0 } else { 0.5 }],
+        };
+        scene.resources.cores = (0..64).map(core).collect();
+        scene.resources.stolen = vec![0.125];
+        let screen = screen(&scene, 120, 30);
+        let halves: usize = screen.matches('▄').count();
+        assert!(halves >= 63 && !screen.contains("core 0"), "{screen}");
+        assert!(screen.contains("(12 % stolen)"), "{screen}");
+    }
+
+    #[test]
+    fn of_long_messages_the_end_is_there() {
+        let mut scene = scene();
+        scene.messages = vec![format!("{} the end", "x".repeat(100))];
+        assert!(screen(&scene, 80, 24).contains("the end"));
     }
 
     #[test]
