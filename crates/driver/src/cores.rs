@@ -10,7 +10,7 @@ pub use topology::Topology;
 
 use std::{collections::BTreeSet, fs, io};
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 
 use crate::Error;
 
@@ -71,23 +71,30 @@ pub fn of_process(pid: u32) -> io::Result<Cores> {
     parse(&[list.to_owned()]).map_err(io::Error::other)
 }
 
-/// Confines the calling thread, and what it starts from now on, to `cores`.
-pub fn confine(cores: &[usize]) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    for &core in cores {
-        set.set(core);
+/// Confines all threads of this process, and what they start from now on, to `cores`.
+pub fn confine_process(cores: &[usize]) -> io::Result<()> {
+    for thread in fs::read_dir("/proc/self/task")? {
+        let thread = thread?.file_name().into_string().ok();
+        let thread = thread.and_then(|id| Pid::from_raw(id.parse().ok()?));
+        sched_setaffinity(thread, &set(cores))?;
     }
-    Ok(sched_setaffinity(None, &set)?)
+    Ok(())
 }
 
 /// Does `work` with the calling thread confined to `cores`, if they are given: threads and processes that it starts
 /// inherit them. Then the thread is where it was before.
 pub fn on<T>(cores: Option<&[usize]>, work: impl FnOnce() -> T) -> io::Result<T> {
     let before = sched_getaffinity(None)?;
-    cores.map_or(Ok(()), confine)?;
+    sched_setaffinity(None, &cores.map_or(before, set))?;
     let done = work();
     sched_setaffinity(None, &before)?;
     Ok(done)
+}
+
+fn set(cores: &[usize]) -> CpuSet {
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|&core| set.set(core));
+    set
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 //!   checked before anything starts.
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each; [`resources`]: what that took of the machine.
-//! - [`measure`], [`phases`]: one point from start to tear-down.
+//! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
+//! - [`verdict`]: what speaks against a point's numbers.
 //! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
 
 pub mod admin;
@@ -26,7 +27,9 @@ pub mod plan;
 pub mod report;
 pub mod resources;
 pub mod results;
+pub mod search;
 pub mod settings;
 pub mod stats;
+pub mod verdict;
 
 pub use error::Error;

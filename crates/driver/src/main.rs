@@ -120,7 +120,7 @@ fn listen(interrupted: Arc<AtomicBool>) -> io::Result<()> {
 /// One iteration after the other, each on disk before the next.
 fn run(sweep: &Sweep, results: &mut Vec<PointResult>) -> Result<(), Error> {
     if sweep.plan.others.pinned {
-        cores::confine(&sweep.plan.others.watcher)
+        cores::confine_process(&sweep.plan.others.watcher)
             .map_err(|error| Error::Failed(format!("cannot pin the driver: {error}")))?;
     }
     let mut progress = ProgressLine::new(&sweep.settings, &sweep.plan, &sweep.inputs);

@@ -28,6 +28,7 @@ use crate::{
         PointResult, ReplicaResult, Resources, Slot, Speed, Verdict as Judgement,
     },
     settings::Settings,
+    verdict,
 };
 
 /// What all iterations of a sweep have in common.
@@ -152,7 +153,7 @@ impl Sweep {
                 )?,
             },
         };
-        Ok(PointResult {
+        let mut result = PointResult {
             format: FORMAT,
             round: 1,
             verdict: Judgement::of(Vec::new()),
@@ -169,7 +170,9 @@ impl Sweep {
             pinning: self.plan.sharing(point).to_string(),
             machine: self.machine.clone(),
             versions: self.versions.clone(),
-        })
+        };
+        result.verdict = verdict::judge(&result);
+        Ok(result)
     }
 
     fn node_config(&self, point: &Point) -> NodeConfig {

@@ -4,6 +4,7 @@ mod counters;
 mod gpus;
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     time::{Duration, Instant},
 };
@@ -13,7 +14,7 @@ use crate::{
     cores::{self, Cores},
     results::{CoreUse, GpuUse, ProcessUse, Resources},
 };
-use counters::{Counters, Source};
+use counters::{Counters, ProcessCounters, Source};
 use gpus::Gpus;
 
 /// The shortest time between two samples: the kernel counts time in ticks, of which it has a hundred a second.
@@ -39,6 +40,8 @@ pub struct Sampler {
     groups: ControlGroups,
     throttled: Option<Duration>,
     last: (Instant, Counters),
+    /// The cores that each process was seen on.
+    held: Vec<BTreeSet<usize>>,
     resources: Resources,
 }
 
@@ -46,12 +49,13 @@ impl Sampler {
     /// Begins at `now`. `gpus` are numbers as the model servers have them: they count those that CUDA may see.
     pub fn new(watched: &[Watched], cores: &[usize], gpus: &[u32], now: Instant) -> Sampler {
         let groups = ControlGroups::read(Path::new("/"));
-        let mut source = Source::open(watched, cores);
+        let source = Source::open(watched, cores);
         let gpus = Gpus::open(gpus);
         Sampler {
             began: now,
             throttled: groups.throttled(),
             last: (now, source.read()),
+            held: vec![BTreeSet::new(); watched.len()],
             resources: Resources {
                 processes: watched.iter().map(process).collect(),
                 cores: cores.iter().map(|&core| core_use(core)).collect(),
@@ -76,14 +80,15 @@ impl Sampler {
         &self.resources
     }
 
-    /// Takes the last sample, and reads the cores back that the kernel lets each process run on.
+    /// Takes the last sample, and says which cores each process was seen on in all of them.
     pub fn finish(mut self, now: Instant) -> Resources {
         // What is much shorter says nothing.
         if now.saturating_duration_since(self.last.0) >= PERIOD / 2 {
             self.take(now);
         }
-        for (process, held) in self.resources.processes.iter_mut().zip(self.source.held()) {
-            process.held = held.map(|cores| cores::show(&cores));
+        for (process, held) in self.resources.processes.iter_mut().zip(&self.held) {
+            let held: Cores = held.iter().copied().collect();
+            process.held = (!held.is_empty()).then(|| cores::show(&held));
         }
         let throttled = self.groups.throttled();
         let since = |now: Duration| now.saturating_sub(self.throttled.unwrap_or_default());
@@ -93,6 +98,9 @@ impl Sampler {
 
     fn take(&mut self, now: Instant) {
         let counters = self.source.read();
+        for (held, process) in self.held.iter_mut().zip(&counters.processes) {
+            held.extend(process.iter().flat_map(|process| &process.held));
+        }
         let (then, before) = std::mem::replace(&mut self.last, (now, counters));
         let seconds = (now - then).as_secs_f64();
         self.resources
@@ -124,9 +132,10 @@ fn add(resources: &mut Resources, before: &Counters, after: &Counters, seconds: 
     let rate = |before: u64, after: u64| after.saturating_sub(before) as f64 / seconds;
     let readings = before.processes.iter().zip(&after.processes);
     for (process, readings) in resources.processes.iter_mut().zip(readings) {
+        let nothing = ProcessCounters::default();
         let (before, after) = match readings {
-            (Some(before), Some(after)) => (*before, *after),
-            _ => Default::default(),
+            (Some(before), Some(after)) => (before, after),
+            _ => (&nothing, &nothing),
         };
         process
             .cpu
@@ -175,10 +184,7 @@ impl GpuUse {
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        counters::{CoreCounters, ProcessCounters},
-        *,
-    };
+    use super::{counters::CoreCounters, *};
     use std::process::{Child, Command, Stdio};
 
     fn counters(processes: &[Option<ProcessCounters>], cores: &[CoreCounters]) -> Counters {
@@ -206,12 +212,14 @@ mod tests {
             rss_bytes: 1,
             voluntary_switches: 100,
             involuntary_switches: 7,
+            held: BTreeSet::new(),
         };
         let after = ProcessCounters {
             cpu_micros: 4_000_000,
             rss_bytes: 3 << 20,
             voluntary_switches: 300,
             involuntary_switches: 8,
+            held: BTreeSet::new(),
         };
         let resources = added(
             &counters(&[Some(before)], &[]),
@@ -230,12 +238,13 @@ mod tests {
             rss_bytes: 1 << 20,
             voluntary_switches: 100,
             involuntary_switches: 7,
+            held: BTreeSet::new(),
         };
         let fewer = ProcessCounters {
             voluntary_switches: 90,
-            ..some
+            ..some.clone()
         };
-        let before = counters(&[Some(some), Some(some), None], &[]);
+        let before = counters(&[Some(some.clone()), Some(some.clone()), None], &[]);
         let after = counters(&[None, Some(fewer), Some(some)], &[]);
         let processes = added(&before, &after).processes;
         assert_eq!(processes.iter().map(|p| p.cpu[0]).sum::<f64>(), 0.0);

@@ -18,14 +18,16 @@ pub(super) struct Counters {
     pub(super) cores: Vec<CoreCounters>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ProcessCounters {
     pub(super) cpu_micros: u64,
-    /// Not a counter: what it has now.
+    /// No counter: what it has now.
     pub(super) rss_bytes: u64,
     /// Of all threads that there are.
     pub(super) voluntary_switches: u64,
     pub(super) involuntary_switches: u64,
+    /// No counter either: the cores that the kernel lets its threads run on, all together.
+    pub(super) held: BTreeSet<usize>,
 }
 
 /// In ticks, all the same.
@@ -53,24 +55,12 @@ impl Source {
         }
     }
 
-    pub(super) fn read(&mut self) -> Counters {
+    pub(super) fn read(&self) -> Counters {
         let processes = self.processes.iter();
         Counters {
             processes: processes.map(|process| read(process.as_ref()?)).collect(),
             cores: self.read_cores(),
         }
-    }
-
-    /// The cores that the kernel lets the threads of each process run on, all together.
-    pub(super) fn held(&self) -> Vec<Option<Cores>> {
-        let held = |process: &Option<Process>| {
-            let allowed = threads(process.as_ref()?).filter_map(|thread| thread.cpus_allowed_list);
-            let ranges = allowed.flatten();
-            let cores: BTreeSet<_> = ranges.flat_map(|(first, last)| first..=last).collect();
-            let cores: Cores = cores.into_iter().map(|core| core as usize).collect();
-            (!cores.is_empty()).then_some(cores)
-        };
-        self.processes.iter().map(held).collect()
     }
 
     fn read_cores(&self) -> Vec<CoreCounters> {
@@ -98,6 +88,9 @@ fn read(process: &Process) -> Option<ProcessCounters> {
     for thread in threads(process) {
         counters.voluntary_switches += thread.voluntary_ctxt_switches.unwrap_or(0);
         counters.involuntary_switches += thread.nonvoluntary_ctxt_switches.unwrap_or(0);
+        let ranges = thread.cpus_allowed_list.into_iter().flatten();
+        let cores = ranges.flat_map(|(first, last)| first as usize..=last as usize);
+        counters.held.extend(cores);
     }
     Some(counters)
 }

@@ -36,7 +36,7 @@ pub struct ProcessUse {
     pub involuntary_switches: Vec<f64>,
     /// The cores that it was to run on, as a list; absent if it was not pinned.
     pub pinned: Option<String>,
-    /// The cores that the kernel let all of its threads run on at the end, as a list.
+    /// The cores that the kernel let its threads run on, all together, as a list.
     pub held: Option<String>,
 }
 
@@ -62,4 +62,11 @@ pub struct GpuUse {
     pub memory_mib: Vec<f64>,
     /// Watts.
     pub power_watts: Vec<f64>,
+}
+
+impl Resources {
+    /// The process of this name.
+    pub fn process(&self, name: &str) -> Option<&ProcessUse> {
+        self.processes.iter().find(|process| process.name == name)
+    }
 }
