@@ -2,29 +2,31 @@
 
 use std::{
     env,
-    io::{Write, stderr},
-    process::ExitCode,
+    io::{self, Write, stderr},
+    path::Path,
+    process::{self, ExitCode},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    thread,
 };
 
 use driver::{
     Error,
     cli::{self, Command},
-    cores,
+    cores::{self, Topology},
     inputs::Inputs,
     launch::Programs,
     machine::{Machine, Versions},
     measure::Sweep,
-    plan::{Pinning, Plan},
-    report::{self, ProgressLine},
+    plan::Plan,
+    report::{self, ProgressLine, live},
     results::{PointResult, Slot},
 };
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
-    flag,
+    iterator::Signals,
 };
 
 fn main() -> ExitCode {
@@ -72,12 +74,8 @@ fn verdict(results: &[PointResult]) -> ExitCode {
 /// Everything that can be found wrong before a process is started. Prints the plan once it is sound.
 fn prepare() -> Result<Sweep, Error> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // The second one ends the driver at once, and with it its children, which hang on a pipe.
-        flag::register_conditional_shutdown(signal, 130, interrupted.clone())
-            .and_then(|_| flag::register(signal, interrupted.clone()))
-            .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
-    }
+    listen(interrupted.clone())
+        .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
     let settings = match cli::parse(env::args_os())? {
         Command::Sweep(settings) => *settings,
         Command::Other(other) => {
@@ -86,9 +84,10 @@ fn prepare() -> Result<Sweep, Error> {
     };
     cli::check_environment(env::vars_os().map(|(name, _)| name))?;
     let allowed = cores::allowed()?;
-    let plan = Plan::new(&settings, &allowed)?;
+    let plan = Plan::new(&settings, &allowed, &Topology::read(Path::new("/")))?;
     let inputs = Inputs::prepare(&settings)?;
-    report::plan(&settings, &plan, &inputs);
+    let machine = Machine::read(&allowed);
+    report::plan(&settings, &plan, &inputs, &machine);
     let programs = Programs::find(settings.model.name, settings.engine);
     if interrupted.load(Relaxed) {
         return Err(Error::Interrupted);
@@ -98,28 +97,40 @@ fn prepare() -> Result<Sweep, Error> {
         plan,
         inputs,
         programs: programs?,
-        machine: Machine::read(&allowed),
+        machine,
         versions: Versions::read(),
         interrupted,
     })
 }
 
+/// The first signal sets the flag. The second one ends the driver at once, and with it its children, which hang on a pipe.
+fn listen(interrupted: Arc<AtomicBool>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            if interrupted.swap(true, Relaxed) {
+                live::restore();
+                process::exit(130);
+            }
+        }
+    });
+    Ok(())
+}
+
 /// One iteration after the other, each on disk before the next.
 fn run(sweep: &Sweep, results: &mut Vec<PointResult>) -> Result<(), Error> {
-    if sweep.plan.pinning != Pinning::Shared {
-        cores::confine(&sweep.plan.other_cores)
+    if sweep.plan.others.pinned {
+        cores::confine_process(&sweep.plan.others.watcher)
             .map_err(|error| Error::Failed(format!("cannot pin the driver: {error}")))?;
     }
     let mut progress = ProgressLine::new(&sweep.settings, &sweep.plan, &sweep.inputs);
     for point in &sweep.plan.points {
         progress.begin(point);
         let slot = Slot::take(&sweep.settings.results_dir)?;
-        let measured = sweep.measure(point, &slot, |at| progress.look(point, at));
-        let result = measured.inspect_err(|_| progress.finish())?;
+        let result = sweep.measure(point, &slot, |at, used| progress.look(at, used))?;
         slot.write(&result)?;
         progress.end(&result, &slot.file);
         results.push(result);
     }
-    progress.finish();
     Ok(())
 }

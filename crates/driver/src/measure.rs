@@ -1,8 +1,7 @@
 //! One iteration: deploy, wait for the replicas, load, look, tear down.
 
 use std::{
-    collections::BTreeMap,
-    slice,
+    process, slice,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -22,10 +21,11 @@ use crate::{
     launch::{self, Frontend, Process, Programs},
     load::{self, Load, Measured, Progress, Verdict},
     machine::{Machine, Versions},
-    plan::{Pinning, Plan, Point},
+    plan::{Plan, Point},
+    resources::{Sampler, Watched},
     results::{
         AccuracyRun, Arrivals, DriverConfig, FORMAT, NodeConfig, Outcome, Phase, PhaseKind,
-        PointResult, ReplicaResult, Slot, Speed, Verdict as Judgement,
+        PointResult, ReplicaResult, Resources, Slot, Speed, Verdict as Judgement,
     },
     settings::Settings,
     verdict,
@@ -56,12 +56,14 @@ impl Sweep {
         &self,
         point: &Point,
         slot: &Slot,
-        mut look: impl FnMut(&Progress),
+        mut look: impl FnMut(&Progress, &Resources),
     ) -> Result<PointResult, Error> {
         let mut deployment = Deployment::start(self, point, slot)?;
+        let mut sampler = self.sampler(point, &deployment);
         let mut failure = None;
         let measured = load::run(&self.load(point, &deployment), &self.inputs.frames, |at| {
-            look(at);
+            sampler.sample(Instant::now());
+            look(at, sampler.seen());
             match self.watch(&mut deployment, at.measuring) {
                 Ok(verdict) => verdict,
                 Err(error) => {
@@ -73,7 +75,12 @@ impl Sweep {
         if let Some(error) = failure {
             return Err(error);
         }
-        self.result(point, &mut deployment, measured)
+        self.result(
+            point,
+            &mut deployment,
+            measured,
+            sampler.finish(Instant::now()),
+        )
     }
 
     fn load(&self, point: &Point, deployment: &Deployment) -> Load<'_> {
@@ -83,6 +90,7 @@ impl Sweep {
             requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
             app: self.settings.model.name,
             input_type: self.settings.input_type,
+            cores: self.plan.others.pinned.then_some(&self.plan.others.clients),
             clients: self.settings.num_clients,
             in_flight: point.in_flight,
             once: self.settings.labels.is_some(),
@@ -119,6 +127,7 @@ impl Sweep {
         point: &Point,
         deployment: &mut Deployment,
         mut measured: Measured,
+        resources: Resources,
     ) -> Result<PointResult, Error> {
         let replicas = deployment.replica_results()?;
         let outcome = match self.settings.labels {
@@ -148,7 +157,8 @@ impl Sweep {
             format: FORMAT,
             round: 1,
             verdict: Judgement::of(Vec::new()),
-            resources: None,
+            driver: self.driver_config(point, &resources),
+            resources: self.settings.labels.is_none().then_some(resources),
             node_configs: vec![self.node_config(point)],
             clipper_metrics: deployment.admin.metrics()?,
             outcome,
@@ -157,8 +167,7 @@ impl Sweep {
             replicas,
             replicas_died: deployment.died(),
             first_reason: measured.tally.first_reason,
-            pinning: self.plan.pinning.in_words().to_owned(),
-            driver: self.driver_config(point, deployment)?,
+            pinning: self.plan.sharing(point).to_string(),
             machine: self.machine.clone(),
             versions: self.versions.clone(),
         };
@@ -183,16 +192,11 @@ impl Sweep {
         }
     }
 
-    fn driver_config(&self, point: &Point, deployment: &Deployment) -> Result<DriverConfig, Error> {
-        let cores = [
-            ("driver".to_owned(), cores::show(&cores::allowed()?)),
-            (
-                "frontend".to_owned(),
-                cores::show(&deployment.frontend.process.cores()?),
-            ),
-        ];
-        Ok(DriverConfig {
-            cores: BTreeMap::from(cores),
+    fn driver_config(&self, point: &Point, resources: &Resources) -> DriverConfig {
+        let ours = resources.processes.iter().take(2);
+        let cores = ours.filter_map(|process| Some((process.name.clone(), process.held.clone()?)));
+        DriverConfig {
+            cores: cores.collect(),
             num_clients: self.settings.num_clients,
             in_flight: point.in_flight,
             objective_ms: self.settings.objective.map(|o| o.as_secs_f64() * 1e3),
@@ -200,7 +204,30 @@ impl Sweep {
             inputs: self.inputs.description.clone(),
             duration_seconds: self.settings.duration.as_secs_f64(),
             command_line: self.settings.command_line.clone(),
-        })
+        }
+    }
+
+    /// Watches the driver, the frontend and each replica.
+    fn sampler(&self, point: &Point, deployment: &Deployment) -> Sampler {
+        let others = &self.plan.others;
+        let watched = |name: &str, pid, cores: &[usize]| Watched {
+            name: name.to_owned(),
+            pid,
+            pinned: others.pinned.then(|| cores.to_vec()),
+        };
+        let mut all = vec![
+            watched("driver", process::id(), &others.driver()),
+            watched(
+                "frontend",
+                deployment.frontend.process.pid(),
+                &others.frontend,
+            ),
+        ];
+        for (replica, cores) in deployment.replicas.iter().zip(&point.replica_cores) {
+            all.push(watched(&replica.name, replica.pid(), cores));
+        }
+        let gpus = &self.settings.gpus[..point.gpus().len()];
+        Sampler::new(&all, &others.allowed, gpus, Instant::now())
     }
 }
 
@@ -216,10 +243,10 @@ struct Deployment {
 impl Deployment {
     /// Starts everything and waits until every replica is registered.
     fn start(sweep: &Sweep, point: &Point, slot: &Slot) -> Result<Deployment, Error> {
-        let pinned = sweep.plan.pinning != Pinning::Shared;
-        let others = pinned.then_some(&sweep.plan.other_cores[..]);
+        let pinned = sweep.plan.others.pinned;
+        let cores = pinned.then_some(&sweep.plan.others.frontend[..]);
         let program = &sweep.programs.frontend;
-        let frontend = Frontend::start(program, others, &slot.logs, &|| sweep.interrupted())?;
+        let frontend = Frontend::start(program, cores, &slot.logs, &|| sweep.interrupted())?;
         let admin = Admin::new(frontend.ports);
         let (app, model) = (app(&sweep.settings), model(&sweep.settings, point));
         admin.deploy(&app, &model)?;

@@ -1,12 +1,12 @@
 //! Which iterations a sweep has, and which cores each process gets.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use model::Device;
 
 use crate::{
     Error,
-    cores::{self, Cores},
+    cores::{Allocation, Allocator, Cores, Sharing, Topology},
     settings::Settings,
 };
 
@@ -16,9 +16,7 @@ pub struct Plan {
     /// One per combination: replicas, then cores per replica, then batch sizes, as the original loops.
     pub points: Vec<Point>,
     /// The cores of frontend and driver, the same in all iterations: those that no replica gets in any.
-    pub other_cores: Cores,
-    /// Who shares cores with whom.
-    pub pinning: Pinning,
+    pub others: Allocation,
     /// The shortest warm-up; it goes on until every replica has answered some batches, for half the duration at most.
     pub warm_up: Duration,
 }
@@ -36,65 +34,26 @@ pub struct Point {
     pub in_flight: usize,
 }
 
-/// Who shares cores with whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pinning {
-    /// Nothing is pinned: replicas, frontend and driver share all cores.
-    Shared,
-    /// Each replica has its own cores; frontend and driver run on all, because none is left for them.
-    OwnButOthersShared,
-    /// Each replica has its own cores, frontend and driver have those that are left.
-    Own,
-}
-
 impl Plan {
     /// Lays the sweep out on the `allowed` cores, or says which combination does not fit.
-    pub fn new(settings: &Settings, allowed: &[usize]) -> Result<Plan, Error> {
-        let pinned = settings.model_cpus.is_some() || !settings.cpus_per_replica.is_empty();
-        let model_cores = settings.model_cpus.as_deref().unwrap_or(allowed);
-        if let Some(core) = model_cores.iter().find(|core| !allowed.contains(core)) {
-            return Err(Error::Usage(format!(
-                "--model_cpus names core {core}, but this process may use cores {} only",
-                cores::show(allowed)
-            )));
-        }
-        let points = points(settings, pinned.then_some(model_cores), allowed)?;
-        let taken = |core: &usize| {
-            let mut replicas = points.iter().flat_map(|point| &point.replica_cores);
-            replicas.any(|cores| cores.contains(core))
-        };
-        let rest: Cores = allowed
-            .iter()
-            .copied()
-            .filter(|core| !taken(core))
-            .collect();
-        let (pinning, other_cores) = match (pinned, rest.is_empty()) {
-            (false, _) => (Pinning::Shared, allowed.to_vec()),
-            (true, true) => (Pinning::OwnButOthersShared, allowed.to_vec()),
-            (true, false) => (Pinning::Own, rest),
-        };
+    pub fn new(settings: &Settings, allowed: &[usize], topology: &Topology) -> Result<Plan, Error> {
+        let allocator = Allocator::new(settings, allowed, topology)?;
+        let points = points(settings, &allocator)?;
+        let taken = points.iter().flat_map(|point| &point.replica_cores);
+        let taken: BTreeSet<usize> = taken.flatten().copied().collect();
         let second = Duration::from_secs(1);
         Ok(Plan {
             points,
-            other_cores,
-            pinning,
+            others: allocator.others(&taken),
             warm_up: (settings.duration / 10)
                 .max(second)
                 .min(settings.duration / 2),
         })
     }
-}
 
-impl Pinning {
-    /// For the plan, the results and the reader.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Pinning::Shared => "shared by replicas, frontend and driver",
-            Pinning::OwnButOthersShared => {
-                "each replica has its own, but frontend and driver share them: none was left"
-            }
-            Pinning::Own => "each replica has its own, frontend and driver have the others",
-        }
+    /// Who shares cores with whom at a point.
+    pub fn sharing(&self, point: &Point) -> Sharing {
+        self.others.sharing(&point.replica_cores)
     }
 }
 
@@ -119,24 +78,17 @@ impl Point {
     }
 }
 
-fn points(
-    settings: &Settings,
-    own: Option<&[usize]>,
-    allowed: &[usize],
-) -> Result<Vec<Point>, Error> {
+fn points(settings: &Settings, allocator: &Allocator<'_>) -> Result<Vec<Point>, Error> {
     let mut points = Vec::new();
     for &replicas in &settings.num_replicas {
-        let even = [own.unwrap_or(allowed).len() / replicas];
+        let even = [allocator.even_share(replicas)];
         let shares = match &settings.cpus_per_replica[..] {
             [] => &even,
             asked => asked,
         };
         let devices = devices(settings, replicas)?;
         for &share in shares {
-            let replica_cores = match own {
-                None => vec![allowed.to_vec(); replicas],
-                Some(cores) => split(cores, replicas, share)?,
-            };
+            let replica_cores = allocator.replicas(replicas, share)?;
             for &batch_size in &settings.batch_sizes {
                 points.push(Point {
                     batch_size,
@@ -167,22 +119,6 @@ fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, Error> {
     Ok((0..replicas).map(device).collect())
 }
 
-/// The first `share` cores for the first replica, the next for the next one.
-fn split(cores: &[usize], replicas: usize, share: usize) -> Result<Vec<Cores>, Error> {
-    if share == 0 || replicas * share > cores.len() {
-        return Err(Error::Usage(format!(
-            "{replicas} replicas x {} CPUs per replica need {} cores, but there are {} for them ({}): take fewer \
-             replicas, a smaller --cpus_per_replica_nums or a longer --model_cpus",
-            share.max(1),
-            replicas * share.max(1),
-            cores.len(),
-            cores::show(cores)
-        )));
-    }
-    let shares = cores.chunks_exact(share).take(replicas);
-    Ok(shares.map(<[usize]>::to_vec).collect())
-}
-
 fn in_flight(settings: &Settings, batch_size: usize, replicas: usize) -> Result<usize, Error> {
     match settings.in_flight {
         // A batch that computes, one that was sent ahead, one in the queue.
@@ -203,7 +139,7 @@ mod tests {
     fn plan(line: &str, allowed: &[usize]) -> Result<Plan, Error> {
         let folder = tempfile::tempdir().unwrap();
         let line = format!("driver {line} --results_dir {}", folder.path().display());
-        Plan::new(&cli::tests::sweep(&line)?, allowed)
+        Plan::new(&cli::tests::sweep(&line)?, allowed, &Topology::default())
     }
 
     #[test]
@@ -223,8 +159,10 @@ mod tests {
     fn replicas_get_disjoint_cores_and_the_others_what_is_left() {
         let plan = plan("-m noop -r 2 -c 3-6 -p 2", &[0, 1, 3, 4, 5, 6]).unwrap();
         assert_eq!(plan.points[0].replica_cores, [vec![3, 4], vec![5, 6]]);
-        assert_eq!(plan.other_cores, [0, 1]);
-        assert_eq!(plan.pinning, Pinning::Own);
+        assert_eq!(
+            (plan.others.driver(), plan.others.frontend),
+            (vec![0], vec![1])
+        );
     }
 
     #[test]
@@ -234,30 +172,35 @@ mod tests {
     }
 
     #[test]
-    fn cores_that_no_replica_gets_are_the_frontends_and_drivers() {
+    fn cores_that_no_replica_gets_at_any_point_are_the_frontends_and_drivers() {
         for (line, others) in [
             ("-m noop -r 2 -c 0-4", &[4][..]),
             ("-m noop -p 1", &[1, 2, 3, 4]),
             ("-m noop -r 1 2 -p 2", &[4]),
+            ("-m noop -r 1 2 -p 1 2", &[4]),
         ] {
-            let plan = plan(line, &[0, 1, 2, 3, 4]).unwrap();
-            assert_eq!(plan.other_cores, others, "{line}");
-            assert_eq!(plan.pinning, Pinning::Own, "{line}");
+            let others_of = plan(line, &[0, 1, 2, 3, 4]).unwrap().others;
+            let mut got = [others_of.driver(), others_of.frontend].concat();
+            got.sort_unstable();
+            got.dedup();
+            assert_eq!(got, others, "{line}");
         }
     }
 
     #[test]
     fn frontend_and_driver_share_the_replicas_cores_when_none_is_left() {
         let plan = plan("-m noop -r 1 2 -p 2", &[0, 1, 2, 3]).unwrap();
-        assert_eq!(plan.other_cores, [0, 1, 2, 3]);
-        assert_eq!(plan.pinning, Pinning::OwnButOthersShared);
+        assert!(plan.others.pinned);
+        assert_eq!(plan.others.frontend, [0, 1, 2, 3]);
+        assert_eq!(plan.others.driver(), [0, 1, 2, 3]);
     }
 
     #[test]
     fn without_core_flags_everything_shares_all_cores() {
         let plan = plan("-m noop -r 3", &[0, 7]).unwrap();
         assert_eq!(plan.points[0].replica_cores, vec![vec![0, 7]; 3]);
-        assert_eq!(plan.pinning, Pinning::Shared);
+        assert!(!plan.others.pinned);
+        assert_eq!(plan.others.frontend, [0, 7]);
     }
 
     #[test]

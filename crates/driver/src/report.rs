@@ -1,26 +1,29 @@
 //! What a person sees: the plan, how far it is, and the table. The table goes to standard output, the rest to standard
 //! error.
 
+pub mod live;
 mod table;
 
 pub use table::table;
 
 use std::{
-    io::{IsTerminal, Write, stderr},
+    io::{Write, stderr},
     path::Path,
     time::{Duration, Instant},
 };
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use jiff::SignedDuration;
 
 use crate::{
     cores,
     inputs::Inputs,
     load,
-    plan::{Pinning, Plan, Point},
-    results::{Outcome, PointResult},
+    machine::Machine,
+    plan::{Plan, Point},
+    results::{Outcome, PointResult, Resources},
     settings::Settings,
 };
+use live::{Cell, Live, Now, Scene, State};
 
 /// Start-up, drain and tear-down of an iteration, for the plan only; then what they really took counts.
 const OVERHEAD: Duration = Duration::from_secs(3);
@@ -29,7 +32,7 @@ const DEBUG_BUILD: &str =
     "this driver is a debug build, which may limit what it measures: use --release for a number";
 
 /// Prints what is going to happen.
-pub fn plan(settings: &Settings, plan: &Plan, inputs: &Inputs) {
+pub fn plan(settings: &Settings, plan: &Plan, inputs: &Inputs, machine: &Machine) {
     let list = |numbers: &[usize]| numbers.iter().map(|n| format!(" {n}")).collect::<String>();
     let artifact = match &settings.model_path {
         Some(path) => path.as_str(),
@@ -47,7 +50,7 @@ pub fn plan(settings: &Settings, plan: &Plan, inputs: &Inputs) {
     for (name, value) in [
         ("replicas", list(&settings.num_replicas).trim().to_owned()),
         ("batch sizes", list(&settings.batch_sizes).trim().to_owned()),
-        ("cores", core_plan(plan)),
+        ("cores", core_plan(plan, machine)),
         ("inputs", inputs.description.clone()),
         ("artifact", artifact.to_owned()),
         ("objective", objective),
@@ -78,61 +81,73 @@ fn headline(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
         "plan: {model} in {count} iterations, each {} s under load (the first {:.1} s or more warm-up), about {} in all",
         settings.duration.as_secs_f64(),
         plan.warm_up.as_secs_f64(),
-        HumanDuration(total)
+        in_words(total)
     )
 }
 
-fn core_plan(plan: &Plan) -> String {
+fn core_plan(plan: &Plan, machine: &Machine) -> String {
+    let others = &plan.others;
+    let limit = machine.cpu_limit.map_or(String::new(), |limit| {
+        format!(" (the control group stops all after {limit:.2} cores' worth of time)")
+    });
+    if !others.pinned {
+        return format!(
+            "{}, shared by replicas, frontend and driver (--model_cpus separates them){limit}",
+            cores::show(&others.frontend)
+        );
+    }
     let mut shares: Vec<_> = plan.points.iter().map(Point::cpus_per_replica).collect();
     shares.sort_unstable();
     shares.dedup();
     let shares: Vec<_> = shares.iter().map(usize::to_string).collect();
-    let others = cores::show(&plan.other_cores);
-    match plan.pinning {
-        Pinning::Shared => format!(
-            "{others}, shared by replicas, frontend and driver (--model_cpus separates them)"
-        ),
-        pinning => format!(
-            "{} per replica; frontend and driver on {others}; {}",
-            shares.join(" or "),
-            pinning.in_words()
-        ),
-    }
+    let mut sharing: Vec<_> = plan
+        .points
+        .iter()
+        .map(|point| plan.sharing(point).to_string())
+        .collect();
+    sharing.dedup();
+    format!(
+        "{} per replica, frontend on {}, driver on {}; {}{limit}",
+        shares.join(" or "),
+        cores::show(&others.frontend),
+        cores::show(&others.driver()),
+        sharing.join("; or ")
+    )
 }
 
-/// How far the sweep is: one line that moves on a terminal, one line per iteration elsewhere.
+/// How far the sweep is: the live view on a terminal, one line per iteration elsewhere.
 #[derive(Debug)]
 pub struct ProgressLine {
-    bar: Option<ProgressBar>,
+    live: Option<Live>,
     count: usize,
     done: usize,
     began: Instant,
     /// The time of an iteration, or zero: then it has so many queries.
     each: Duration,
     queries: usize,
+    /// When answers were counted for the view, and how many.
+    counted: (Duration, u64),
 }
 
 impl ProgressLine {
     /// Nothing done of the iterations of the plan.
     pub fn new(settings: &Settings, plan: &Plan, inputs: &Inputs) -> ProgressLine {
-        let count = plan.points.len();
-        let bar = stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{wide_bar} {msg}")
-                .expect("the template is well formed");
-            ProgressBar::new(1000 * count as u64).with_style(style)
-        });
+        let live = !settings.plain && live::is_possible();
         ProgressLine {
-            bar,
-            count,
+            live: live
+                .then(|| Live::start(scene(settings, plan)).ok())
+                .flatten(),
+            count: plan.points.len(),
             done: 0,
             began: Instant::now(),
             each: settings.duration,
             queries: inputs.labels.len(),
+            counted: (Duration::ZERO, 0),
         }
     }
 
     /// An iteration begins.
-    pub fn begin(&self, point: &Point) {
+    pub fn begin(&mut self, point: &Point) {
         let text = format!(
             "{}/{} replicas {}, CPUs {}, batch {}",
             self.done + 1,
@@ -141,35 +156,58 @@ impl ProgressLine {
             point.cpus_per_replica(),
             point.batch_size
         );
-        match &self.bar {
-            Some(bar) => bar.set_message(format!("{text}: starting")),
-            None => note(&text),
-        }
+        self.counted = (Duration::ZERO, 0);
+        let left = self.left(Duration::ZERO, 0.0);
+        let Some(live) = &mut self.live else {
+            return note(&text);
+        };
+        live.scene.mark(
+            point.replicas(),
+            point.cpus_per_replica(),
+            point.batch_size,
+            State::Running,
+        );
+        live.scene.now = Now {
+            point: text,
+            phase: "starting".to_owned(),
+            left: self.each,
+            batch_size: point.batch_size,
+            ..Now::default()
+        };
+        live.scene.left = left;
+        live.show(Instant::now(), |_| ());
     }
 
-    /// It goes on.
-    pub fn look(&self, point: &Point, at: &load::Progress) {
-        let Some(bar) = &self.bar else { return };
+    /// It goes on, and has used `used` until now.
+    pub fn look(&mut self, at: &load::Progress, used: &Resources) {
         let share = match self.queries {
             0 => (at.elapsed.as_secs_f64() / self.each.as_secs_f64()).min(1.0),
             queries => at.answered as f64 / queries as f64,
         };
-        bar.set_position(((self.done as f64 + share) * 1e3) as u64);
+        let left = self.left(at.elapsed, share);
+        let Some(live) = &mut self.live else { return };
+        let seconds = at.elapsed.saturating_sub(self.counted.0).as_secs_f64();
+        if seconds >= 1.0 {
+            let answers = at.answered - self.counted.1;
+            live.scene
+                .now
+                .add_second(answers as f64 / seconds, None, None);
+            self.counted = (at.elapsed, at.answered);
+        }
         let phase = match (at.measuring, share < 1.0) {
             (false, _) => "warming up",
             (true, true) if self.queries > 0 => "asking once",
             (true, true) => "measuring",
             (true, false) => "waiting for the last answers",
         };
-        bar.set_message(format!(
-            "{}/{} replicas {} batch {}: {phase}, {} answers, {} left",
-            self.done + 1,
-            self.count,
-            point.replicas(),
-            point.batch_size,
-            at.answered,
-            HumanDuration(self.left(at.elapsed, share))
-        ));
+        live.show(Instant::now(), |scene| {
+            scene.now.phase = phase.to_owned();
+            scene.now.done = share;
+            scene.now.left = self.each.saturating_sub(at.elapsed);
+            scene.now.answered = at.answered;
+            scene.left = left;
+            scene.resources = used.clone();
+        });
     }
 
     /// It has ended, and its result is in `file`.
@@ -190,20 +228,24 @@ impl ProgressLine {
             self.count,
             result.totals.ok,
             result.totals.sent,
-            HumanDuration(self.left(Duration::ZERO, 1.0)),
+            in_words(self.left(Duration::ZERO, 1.0)),
             file.display()
         );
-        match &self.bar {
-            Some(bar) => bar.println(line),
-            None => note(&line),
-        }
-    }
-
-    /// Takes the moving line away.
-    pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        let Some(live) = &mut self.live else {
+            return note(&line);
+        };
+        let node = &result.node_configs[0];
+        let state = match &result.outcome {
+            Outcome::NotRun { .. } => State::NotRun,
+            _ => State::Done(result.verdict.status),
+        };
+        live.scene.mark(
+            node.num_replicas,
+            node.cpus_per_replica,
+            node.batch_size,
+            state,
+        );
+        live.scene.messages.push(line);
     }
 
     /// Time left, when the current iteration has been under load for `elapsed` and that share of it is done.
@@ -216,6 +258,27 @@ impl ProgressLine {
         let iterations = u32::try_from(self.count - self.done).unwrap_or(u32::MAX);
         (each.max(self.each) * iterations).saturating_sub(elapsed)
     }
+}
+
+/// The view before anything has begun.
+fn scene(settings: &Settings, plan: &Plan) -> Scene {
+    let cell = |point: &Point| Cell {
+        replicas: point.replicas(),
+        cpus_per_replica: point.cpus_per_replica(),
+        batch_size: point.batch_size,
+        state: State::ToCome,
+    };
+    Scene {
+        title: format!("{}, {}", settings.model.name, settings.mode.name()),
+        cells: plan.points.iter().map(cell).collect(),
+        ..Scene::default()
+    }
+}
+
+/// Whole seconds, as a person writes them: `1m 20s`.
+fn in_words(time: Duration) -> String {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    format!("{:#}", SignedDuration::from_secs(seconds))
 }
 
 /// A line on standard error; nothing can be done if that is closed.
