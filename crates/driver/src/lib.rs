@@ -8,11 +8,14 @@
 //! - [`load`], [`stats`]: queries in flight, and what became of each; [`resources`]: what that took of the machine.
 //! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
 //! - [`verdict`]: what speaks against a point's numbers.
+//! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
 //! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
 
 pub mod admin;
 pub mod cgroup;
+pub mod choice;
 pub mod cli;
+pub mod compare;
 pub mod cores;
 mod error;
 pub mod inputs;

@@ -4,11 +4,13 @@ mod accuracy;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod resources;
+mod shape;
 mod speed;
 mod verdict;
 
 pub use accuracy::AccuracyRun;
 pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
+pub use shape::Shape;
 pub use speed::{
     Arrivals, ClientMetrics, Estimate, Generator, Lag, Latency, Percentile, Phase, PhaseKind,
     Search, Speed, TimeBreakdown, Window, Zero,
