@@ -26,5 +26,6 @@ pub mod report;
 pub mod results;
 pub mod settings;
 pub mod stats;
+pub mod sweep;
 
 pub use error::Error;

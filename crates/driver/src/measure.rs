@@ -11,7 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::Device;
+use model::{Device, ModelInfo};
+use serde_json::Value;
 use wire::admin::{AddApp, AddModel, Replica};
 
 use crate::{
@@ -22,12 +23,13 @@ use crate::{
     launch::{self, Frontend, Process, Programs},
     load::{self, Load, Measured, Progress, Verdict},
     machine::{Machine, Versions},
-    plan::{Pinning, Plan, Point},
+    plan::{Pinning, Plan, Point, Shape},
     results::{
-        AccuracyRun, Arrivals, DriverConfig, FORMAT, NodeConfig, Outcome, Phase, PhaseKind,
-        PointResult, ReplicaResult, Slot, Speed, Verdict as Judgement,
+        AccuracyRun, Arrivals, DriverConfig, FORMAT, NOT_RUN, NodeConfig, Outcome, Phase,
+        PhaseKind, PointResult, Reason, ReplicaResult, Slot, Speed, Status, Verdict as Judgement,
     },
     settings::Settings,
+    stats::Totals,
 };
 
 /// What all iterations of a sweep have in common.
@@ -148,7 +150,7 @@ impl Sweep {
             round: 1,
             verdict: Judgement::of(Vec::new()),
             resources: None,
-            node_configs: vec![self.node_config(point)],
+            node_configs: vec![self.deployed(point)],
             clipper_metrics: deployment.admin.metrics()?,
             outcome,
             totals: measured.tally.totals,
@@ -157,41 +159,80 @@ impl Sweep {
             replicas_died: deployment.died(),
             first_reason: measured.tally.first_reason,
             pinning: self.plan.pinning.in_words().to_owned(),
-            driver: self.driver_config(point, deployment)?,
+            driver: self.driver_config(point.in_flight, Some(&deployment.frontend.process))?,
             machine: self.machine.clone(),
             versions: self.versions.clone(),
         })
     }
 
-    fn node_config(&self, point: &Point) -> NodeConfig {
+    /// The result of a point that could not be measured, and why.
+    pub fn not_run(&self, shape: Shape, why: String) -> Result<PointResult, Error> {
+        let reason = Reason {
+            status: Status::Invalid,
+            check: NOT_RUN.to_owned(),
+            text: why.clone(),
+        };
+        Ok(PointResult {
+            format: FORMAT,
+            round: 1,
+            verdict: Judgement::of(vec![reason]),
+            resources: None,
+            node_configs: vec![self.node_config(shape)],
+            clipper_metrics: Value::Null,
+            outcome: Outcome::NotRun { not_run: why },
+            totals: Totals::default(),
+            replicas_lost: 0,
+            replicas: Vec::new(),
+            replicas_died: 0,
+            first_reason: None,
+            pinning: self.plan.pinning.in_words().to_owned(),
+            driver: self.driver_config(0, None)?,
+            machine: self.machine.clone(),
+            versions: self.versions.clone(),
+        })
+    }
+
+    fn deployed(&self, point: &Point) -> NodeConfig {
         let mut allocated: Cores = point.replica_cores.concat();
         allocated.sort_unstable();
         allocated.dedup();
         NodeConfig {
-            name: self.settings.model.name.to_owned(),
-            input_type: self.settings.input_type.to_string(),
-            model_image: self.settings.model.name.to_owned(),
             allocated_cpus: allocated,
-            cpus_per_replica: point.cpus_per_replica(),
-            slo: u64::try_from(self.settings.told_objective().as_micros()).unwrap_or(u64::MAX),
-            num_replicas: point.replicas(),
             gpus: point.gpus(),
-            batch_size: point.batch_size,
+            ..self.node_config(point.shape())
         }
     }
 
-    fn driver_config(&self, point: &Point, deployment: &Deployment) -> Result<DriverConfig, Error> {
-        let cores = [
-            ("driver".to_owned(), cores::show(&cores::allowed()?)),
-            (
-                "frontend".to_owned(),
-                cores::show(&deployment.frontend.process.cores()?),
-            ),
-        ];
+    /// What is deployed at this shape, on no cores yet.
+    fn node_config(&self, shape: Shape) -> NodeConfig {
+        NodeConfig {
+            name: self.settings.model.name.to_owned(),
+            input_type: self.settings.input_type.to_string(),
+            model_image: self.settings.model.name.to_owned(),
+            allocated_cpus: Vec::new(),
+            cpus_per_replica: shape.cpus_per_replica,
+            slo: u64::try_from(self.settings.told_objective().as_micros()).unwrap_or(u64::MAX),
+            num_replicas: shape.replicas,
+            gpus: Vec::new(),
+            batch_size: shape.batch_size,
+        }
+    }
+
+    /// How the queries are sent: so many in flight, to a frontend if one runs.
+    fn driver_config(
+        &self,
+        in_flight: usize,
+        frontend: Option<&Process>,
+    ) -> Result<DriverConfig, Error> {
+        let own = cores::show(&cores::allowed()?);
+        let mut cores = BTreeMap::from([("driver".to_owned(), own)]);
+        if let Some(frontend) = frontend {
+            cores.insert("frontend".to_owned(), cores::show(&frontend.cores()?));
+        }
         Ok(DriverConfig {
-            cores: BTreeMap::from(cores),
+            cores,
             num_clients: self.settings.num_clients,
-            in_flight: point.in_flight,
+            in_flight,
             objective_ms: self.settings.objective.map(|o| o.as_secs_f64() * 1e3),
             seed: self.settings.seed,
             inputs: self.inputs.description.clone(),
@@ -235,7 +276,7 @@ impl Deployment {
             let replica = Process::start(named, &arguments, cores, &slot.logs, None)?;
             deployment.replicas.push(replica);
         }
-        deployment.wait(sweep)?;
+        deployment.wait(sweep, point.batch_size)?;
         Ok(deployment)
     }
 
@@ -263,7 +304,7 @@ impl Deployment {
             .collect()
     }
 
-    fn wait(&mut self, sweep: &Sweep) -> Result<(), Error> {
+    fn wait(&mut self, sweep: &Sweep, batch_size: usize) -> Result<(), Error> {
         const LIMIT: Duration = Duration::from_secs(300);
         let began = Instant::now();
         loop {
@@ -277,7 +318,10 @@ impl Deployment {
             if registered == self.replicas.len() {
                 self.registered = replicas.iter().map(|r| r.replica_id).collect();
                 let mut models = replicas.iter().filter_map(|r| r.metadata.as_ref());
-                return models.try_for_each(|metadata| sweep.inputs.check(&metadata.model));
+                return models.try_for_each(|metadata| {
+                    fits(&metadata.model, batch_size)?;
+                    sweep.inputs.check(&metadata.model)
+                });
             }
             if began.elapsed() > LIMIT {
                 return Err(Error::Failed(format!(
@@ -315,6 +359,16 @@ impl Drop for Deployment {
     fn drop(&mut self) {
         launch::stop(&mut self.replicas);
         launch::stop(slice::from_mut(&mut self.frontend.process));
+    }
+}
+
+/// An error if the model takes smaller batches only: none would fill.
+fn fits(model: &ModelInfo, batch_size: usize) -> Result<(), Error> {
+    match model.max_batch {
+        Some(most) if most < batch_size => Err(Error::Failed(format!(
+            "the model takes batches of {most} at most: leave greater --batch_sizes out, or take another artifact"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -1,43 +1,90 @@
-//! Which iterations a sweep has, and which cores each process gets.
+//! Which points a sweep has, in which order they are measured, and which cores each process gets.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use model::Device;
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::{Serialize, Serializer};
 
 use crate::{
     Error,
     cores::{self, Cores},
-    settings::Settings,
+    settings::{Mode, Settings, in_seconds},
 };
 
-/// The iterations of a sweep, in the order in which they run.
-#[derive(Clone, Debug)]
+/// How long the no-op model is under load at each shape, at most: it needs no warm-up to speak of.
+pub(crate) const ZERO: Duration = Duration::from_secs(4);
+
+/// What a sweep measures.
+#[derive(Clone, Debug, Serialize)]
 pub struct Plan {
-    /// One per combination: replicas, then cores per replica, then batch sizes, as the original loops.
+    /// One per combination that can run: replicas, then cores per replica, then batch sizes, as the original loops.
     pub points: Vec<Point>,
-    /// The cores of frontend and driver, the same in all iterations: those that no replica gets in any.
+    /// The combinations that cannot.
+    pub impossible: Vec<Impossible>,
+    /// The order of measuring: round by round, each in an order of its own, so that drift spreads over all points.
+    pub runs: Vec<Run>,
+    /// The points of the no-op model, which come first: one per shape, or none at all.
+    pub zero: Vec<Point>,
+    /// How long each of those is under load.
+    #[serde(serialize_with = "in_seconds")]
+    pub zero_duration: Duration,
+    /// The cores of frontend and driver, the same at all points: those that no replica gets at any.
     pub other_cores: Cores,
     /// Who shares cores with whom.
     pub pinning: Pinning,
     /// The shortest warm-up; it goes on until every replica has answered some batches, for half the duration at most.
+    #[serde(serialize_with = "in_seconds")]
     pub warm_up: Duration,
 }
 
-/// One iteration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What tells a point from the others of its sweep. The order is that of the grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Shape {
+    /// Replicas.
+    pub replicas: usize,
+    /// Cores that each may use.
+    pub cpus_per_replica: usize,
+    /// Maximum batch size.
+    pub batch_size: usize,
+}
+
+/// A combination that can be measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Point {
     /// Maximum batch size.
     pub batch_size: usize,
     /// The cores of each replica.
     pub replica_cores: Vec<Cores>,
     /// Where each replica computes: on a GPU of its own, or on its cores.
+    #[serde(serialize_with = "in_words")]
     pub devices: Vec<Device>,
     /// Queries in flight, over all clients.
     pub in_flight: usize,
 }
 
+/// A combination that this machine, or the flags, leave no room for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Impossible {
+    /// What was asked for.
+    pub shape: Shape,
+    /// What is missing, and what to do.
+    pub reason: String,
+}
+
+/// One measurement of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// In which round, from 1.
+    pub round: usize,
+    /// Of which of [`Plan::points`].
+    pub point: usize,
+}
+
 /// Who shares cores with whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Pinning {
     /// Nothing is pinned: replicas, frontend and driver share all cores.
     Shared,
@@ -48,7 +95,7 @@ pub enum Pinning {
 }
 
 impl Plan {
-    /// Lays the sweep out on the `allowed` cores, or says which combination does not fit.
+    /// Lays the sweep out on the `allowed` cores. It is an error if no combination fits.
     pub fn new(settings: &Settings, allowed: &[usize]) -> Result<Plan, Error> {
         let pinned = settings.model_cpus.is_some() || !settings.cpus_per_replica.is_empty();
         let model_cores = settings.model_cpus.as_deref().unwrap_or(allowed);
@@ -58,7 +105,7 @@ impl Plan {
                 cores::show(allowed)
             )));
         }
-        let points = points(settings, pinned.then_some(model_cores), allowed)?;
+        let (points, impossible) = grid(settings, pinned.then_some(model_cores), allowed)?;
         let taken = |core: &usize| {
             let mut replicas = points.iter().flat_map(|point| &point.replica_cores);
             replicas.any(|cores| cores.contains(core))
@@ -73,15 +120,28 @@ impl Plan {
             (true, true) => (Pinning::OwnButOthersShared, allowed.to_vec()),
             (true, false) => (Pinning::Own, rest),
         };
-        let second = Duration::from_secs(1);
         Ok(Plan {
+            runs: order(points.len(), settings.repeats, settings.seed),
+            zero: zero(settings, &points),
+            zero_duration: ZERO.min(settings.duration),
             points,
+            impossible,
             other_cores,
             pinning,
-            warm_up: (settings.duration / 10)
-                .max(second)
-                .min(settings.duration / 2),
+            warm_up: warm_up(settings.duration),
         })
+    }
+
+    /// The same plan for the no-op model: its points, once each.
+    pub fn of_zero(&self) -> Plan {
+        Plan {
+            points: self.zero.clone(),
+            impossible: Vec::new(),
+            runs: order(self.zero.len(), 1, 0),
+            zero: Vec::new(),
+            warm_up: warm_up(self.zero_duration),
+            ..self.clone()
+        }
     }
 }
 
@@ -99,6 +159,15 @@ impl Pinning {
 }
 
 impl Point {
+    /// What tells it from the others.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            replicas: self.replicas(),
+            cpus_per_replica: self.cpus_per_replica(),
+            batch_size: self.batch_size,
+        }
+    }
+
     /// Number of replicas.
     pub fn replicas(&self) -> usize {
         self.replica_cores.len()
@@ -119,46 +188,108 @@ impl Point {
     }
 }
 
-fn points(
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shape {
+            replicas,
+            cpus_per_replica,
+            batch_size,
+        } = self;
+        write!(
+            f,
+            "replicas {replicas}, CPUs {cpus_per_replica}, batch {batch_size}"
+        )
+    }
+}
+
+/// The points that can run, and the combinations that cannot, each once.
+fn grid(
     settings: &Settings,
     own: Option<&[usize]>,
     allowed: &[usize],
-) -> Result<Vec<Point>, Error> {
-    let mut points = Vec::new();
-    for &replicas in &settings.num_replicas {
-        let even = [own.unwrap_or(allowed).len() / replicas];
-        let shares = match &settings.cpus_per_replica[..] {
-            [] => &even,
-            asked => asked,
-        };
-        let devices = devices(settings, replicas)?;
-        for &share in shares {
-            let replica_cores = match own {
-                None => vec![allowed.to_vec(); replicas],
-                Some(cores) => split(cores, replicas, share)?,
-            };
-            for &batch_size in &settings.batch_sizes {
-                points.push(Point {
+) -> Result<(Vec<Point>, Vec<Impossible>), Error> {
+    let (mut points, mut impossible) = (Vec::<Point>::new(), Vec::<Impossible>::new());
+    for (replicas, share) in deployments(settings, own.unwrap_or(allowed).len()) {
+        let placed = devices(settings, replicas).and_then(|devices| match own {
+            None => Ok((devices, vec![allowed.to_vec(); replicas])),
+            Some(cores) => Ok((devices, split(cores, replicas, share)?)),
+        });
+        for &batch_size in &settings.batch_sizes {
+            match &placed {
+                Ok((devices, replica_cores)) => points.push(Point {
                     batch_size,
                     replica_cores: replica_cores.clone(),
                     devices: devices.clone(),
                     in_flight: in_flight(settings, batch_size, replicas)?,
-                });
+                }),
+                Err(reason) => impossible.push(Impossible {
+                    shape: Shape {
+                        replicas,
+                        cpus_per_replica: share.max(1),
+                        batch_size,
+                    },
+                    reason: reason.clone(),
+                }),
             }
         }
     }
-    Ok(points)
+    match impossible.first() {
+        Some(first) if points.is_empty() => Err(Error::Usage(first.reason.clone())),
+        _ => Ok((points, impossible)),
+    }
 }
 
-/// A GPU for each replica, in the order given; none at all if no GPU is asked for.
-fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, Error> {
+/// Each number of replicas with each number of cores for one of them, out of so many `cores`.
+fn deployments(settings: &Settings, cores: usize) -> Vec<(usize, usize)> {
+    let mut deployments = Vec::new();
+    for &replicas in &settings.num_replicas {
+        let shares = match &settings.cpus_per_replica[..] {
+            [] => &[cores / replicas],
+            asked => asked,
+        };
+        deployments.extend(shares.iter().map(|&share| (replicas, share)));
+    }
+    deployments
+}
+
+/// Every point once per round; each round is shuffled anew. The same seed gives the same order.
+fn order(points: usize, rounds: usize, seed: u64) -> Vec<Run> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let round = |round| {
+        let mut runs: Vec<_> = (0..points).map(|point| Run { round, point }).collect();
+        runs.shuffle(&mut random);
+        runs
+    };
+    (1..=rounds).flat_map(round).collect()
+}
+
+/// The points as the no-op model has them, on CPU cores; none where nobody would hold a number against them.
+fn zero(settings: &Settings, points: &[Point]) -> Vec<Point> {
+    let speed = settings.labels.is_none() && !matches!(settings.mode, Mode::Flood(_));
+    if !(settings.zero && speed) {
+        return Vec::new();
+    }
+    let on_cpu = |point: &Point| Point {
+        devices: vec![Device::Cpu; point.replicas()],
+        ..point.clone()
+    };
+    points.iter().map(on_cpu).collect()
+}
+
+fn warm_up(duration: Duration) -> Duration {
+    let second = Duration::from_secs(1);
+    (duration / 10).max(second).min(duration / 2)
+}
+
+/// A GPU for each replica, in the order given; none at all if no GPU is asked for. Or what is missing.
+fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, String> {
     let gpus = &settings.gpus;
     if !gpus.is_empty() && replicas > gpus.len() && !settings.cpu_beyond_gpus {
-        return Err(Error::Usage(format!(
+        return Err(format!(
             "{replicas} replicas need a GPU each, and --model_gpus names {}: name more, take fewer replicas, or let \
              the others compute on CPU cores with --cpu_beyond_gpus",
             gpus.len()
-        )));
+        ));
     }
     let device = |index| {
         gpus.get(index)
@@ -167,17 +298,17 @@ fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, Error> {
     Ok((0..replicas).map(device).collect())
 }
 
-/// The first `share` cores for the first replica, the next for the next one.
-fn split(cores: &[usize], replicas: usize, share: usize) -> Result<Vec<Cores>, Error> {
+/// The first `share` cores for the first replica, the next for the next one. Or what is missing.
+fn split(cores: &[usize], replicas: usize, share: usize) -> Result<Vec<Cores>, String> {
     if share == 0 || replicas * share > cores.len() {
-        return Err(Error::Usage(format!(
+        return Err(format!(
             "{replicas} replicas x {} CPUs per replica need {} cores, but there are {} for them ({}): take fewer \
              replicas, a smaller --cpus_per_replica_nums or a longer --model_cpus",
             share.max(1),
             replicas * share.max(1),
             cores.len(),
             cores::show(cores)
-        )));
+        ));
     }
     let shares = cores.chunks_exact(share).take(replicas);
     Ok(shares.map(<[usize]>::to_vec).collect())
@@ -193,6 +324,11 @@ fn in_flight(settings: &Settings, batch_size: usize, replicas: usize) -> Result<
             settings.num_clients
         ))),
     }
+}
+
+/// For the record of a sweep.
+fn in_words<S: Serializer>(devices: &[Device], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(devices.iter().map(Device::to_string))
 }
 
 #[cfg(test)]

@@ -1,0 +1,142 @@
+//! The plan in words: what is going to be measured, on which cores, and how long that takes.
+
+use std::fmt::Write;
+
+use super::{DEBUG_BUILD, rounded};
+use crate::{
+    cores,
+    inputs::Inputs,
+    plan::{Impossible, Pinning, Plan, Point},
+    settings::{Mode, Settings},
+    sweep::TimeLeft,
+};
+
+/// What is going to happen, in lines.
+pub fn plan(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
+    let list = |numbers: &[usize]| numbers.iter().map(|n| format!(" {n}")).collect::<String>();
+    let mut text = headline(settings, plan, inputs);
+    let mut row = |name: &str, value: String| {
+        // It cannot fail: it is a string.
+        let _ = write!(text, "\n  {name:12} {}", value.trim());
+    };
+    row("replicas", list(&settings.num_replicas));
+    row("batch sizes", list(&settings.batch_sizes));
+    row("cores", core_plan(plan));
+    if !plan.zero.is_empty() {
+        let (count, each) = (plan.zero.len(), plan.zero_duration.as_secs_f64());
+        row(
+            "zero",
+            format!(
+                "the no-op model first, {each} s at each of {count} shapes (--no_zero leaves it out)"
+            ),
+        );
+    }
+    for (reason, combinations) in impossible(&plan.impossible) {
+        row("cannot run", format!("{combinations}: {reason}"));
+    }
+    if settings.labels.is_none() {
+        row("load", load(settings));
+    }
+    row("inputs", inputs.description.clone());
+    row("artifact", artifact(settings));
+    row("objective", objective(settings));
+    row(
+        "results",
+        match &settings.resume {
+            Some(folder) => folder.display().to_string(),
+            None => format!("a new folder in {}", settings.results_dir.display()),
+        },
+    );
+    if cfg!(debug_assertions) {
+        row("but", DEBUG_BUILD.to_owned());
+    }
+    text
+}
+
+/// What is measured or counted, how often, and how long that takes.
+fn headline(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
+    let model = settings.model.name;
+    let points = match (plan.points.len(), settings.repeats) {
+        (1, 1) => "1 point".to_owned(),
+        (count, 1) => format!("{count} points"),
+        (count, rounds) => format!("{count} points in each of {rounds} rounds"),
+    };
+    if settings.labels.is_some() {
+        return format!(
+            "plan: {model} in accuracy runs at {points}, each of {} labelled inputs sent once; no measurement of speed",
+            inputs.labels.len()
+        );
+    }
+    let total = TimeLeft::new(settings, plan.zero.len(), plan.runs.len()).left();
+    format!(
+        "plan: {model} at {points}, each {} s under load, about {} in all",
+        settings.duration.as_secs_f64(),
+        rounded(total.unwrap_or_default())
+    )
+}
+
+/// Each reason with the combinations that it keeps from running.
+fn impossible(impossible: &[Impossible]) -> Vec<(&str, String)> {
+    let mut reasons: Vec<(&str, String)> = Vec::new();
+    for Impossible { shape, reason } in impossible {
+        let shape = shape.to_string();
+        match reasons.iter_mut().find(|(known, _)| known == reason) {
+            Some((_, shapes)) => {
+                shapes.push_str("; ");
+                shapes.push_str(&shape);
+            }
+            None => reasons.push((reason, shape)),
+        }
+    }
+    reasons
+}
+
+fn core_plan(plan: &Plan) -> String {
+    let mut shares: Vec<_> = plan.points.iter().map(Point::cpus_per_replica).collect();
+    shares.sort_unstable();
+    shares.dedup();
+    let shares: Vec<_> = shares.iter().map(usize::to_string).collect();
+    let others = cores::show(&plan.other_cores);
+    match plan.pinning {
+        Pinning::Shared => format!(
+            "{others}, shared by replicas, frontend and driver (--model_cpus separates them)"
+        ),
+        pinning => format!(
+            "{} per replica; frontend and driver on {others}; {}",
+            shares.join(" or "),
+            pinning.in_words()
+        ),
+    }
+}
+
+fn load(settings: &Settings) -> String {
+    let mode = match &settings.mode {
+        Mode::Poisson(rate) | Mode::Constant(rate) | Mode::Flood(rate) => {
+            format!("{} at {rate} queries/s", settings.mode.name())
+        }
+        Mode::Trace(file) => format!("trace {}", file.display()),
+        Mode::Profile | Mode::Saturate | Mode::SingleStream => settings.mode.name().to_owned(),
+    };
+    let in_flight = match settings.in_flight {
+        Some(number) => number.to_string(),
+        None => "3 x batch size x replicas".to_owned(),
+    };
+    format!(
+        "{mode}; in a closed loop {in_flight} in flight, from {} client threads",
+        settings.num_clients
+    )
+}
+
+fn artifact(settings: &Settings) -> String {
+    match &settings.model_path {
+        Some(path) => path.clone(),
+        None => "the model server's own (--model_path names another)".to_owned(),
+    }
+}
+
+fn objective(settings: &Settings) -> String {
+    match settings.objective {
+        None => "none (--slo_ms sets one)".to_owned(),
+        Some(objective) => format!("{} ms", objective.as_secs_f64() * 1e3),
+    }
+}
