@@ -410,10 +410,10 @@ mod tests {
     }
 
     #[test]
-    fn a_combination_that_does_not_fit_is_named() {
+    fn nothing_that_fits_is_an_error_that_names_what_is_missing() {
         for (line, named) in [
-            ("-m vgg -r 1 2 -g 0", "2 replicas need a GPU each"),
-            ("-m noop -r 1 3 -p 1 2", "3 replicas x 1 CPUs"),
+            ("-m vgg -r 2 3 -g 0", "2 replicas need a GPU each"),
+            ("-m noop -r 3 -p 1 2", "3 replicas x 1 CPUs"),
             ("-m noop -r 3 -c 0-1", "3 replicas x 1 CPUs"),
             ("-m noop -p 4", "1 replicas x 4 CPUs"),
             ("-m noop -c 1-2", "core 2"),
@@ -423,6 +423,63 @@ mod tests {
                 Err(Error::Usage(message)) => assert!(message.contains(named), "{line}: {message}"),
                 other => panic!("{line}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_combination_that_does_not_fit_is_marked_and_the_others_are_measured() {
+        let plan = plan("-m noop -r 1 3 -p 1 2 -b 4 8", &[0, 1, 2]).unwrap();
+        let run: Vec<_> = plan.points.iter().map(Point::shape).collect();
+        let shape = |replicas, cpus_per_replica, batch_size| Shape {
+            replicas,
+            cpus_per_replica,
+            batch_size,
+        };
+        let fits = [(1, 1), (1, 2), (3, 1)].map(|(r, p)| [shape(r, p, 4), shape(r, p, 8)]);
+        assert_eq!(run, fits.concat());
+        let not: Vec<_> = plan.impossible.iter().map(|i| i.shape).collect();
+        assert_eq!(not, [shape(3, 2, 4), shape(3, 2, 8)]);
+        assert!(plan.impossible[0].reason.contains("need 6 cores"));
+    }
+
+    #[test]
+    fn every_round_has_all_points_in_an_order_of_its_own_which_the_seed_repeats() {
+        let order = |seed| {
+            let line = format!("-m noop -r 1 2 -b 1 2 4 8 --repeats 3 --seed {seed}");
+            plan(&line, &[0]).unwrap().runs
+        };
+        let runs = order(1);
+        let round = |number| {
+            let runs = runs.iter().filter(move |run| run.round == number);
+            runs.map(|run| run.point).collect::<Vec<_>>()
+        };
+        for number in 1..=3 {
+            let mut points = round(number);
+            points.sort_unstable();
+            assert_eq!(points, [0, 1, 2, 3, 4, 5, 6, 7]);
+        }
+        assert!(runs.is_sorted_by_key(|run| run.round));
+        assert_ne!(round(1), round(2));
+        assert_ne!(round(2), round(3));
+        assert_eq!(runs, order(1));
+        assert_ne!(runs, order(2));
+    }
+
+    #[test]
+    fn the_zero_is_measured_once_per_shape_on_cpu_cores_however_many_rounds_there_are() {
+        let plan = plan("-m vgg -r 1 2 -b 1 2 -g 0 1 --repeats 3", &[0, 1]).unwrap();
+        let shapes = |points: &[Point]| points.iter().map(Point::shape).collect::<Vec<_>>();
+        let zero = plan.of_zero();
+        assert_eq!(shapes(&zero.points), shapes(&plan.points));
+        assert_eq!(zero.runs.len(), 4);
+        assert!(zero.points.iter().all(|point| point.gpus().is_empty()));
+        assert!(zero.zero.is_empty());
+    }
+
+    #[test]
+    fn there_is_no_zero_where_nobody_would_hold_a_number_against_it() {
+        for line in ["-m noop", "-m vgg --no_zero", "-m vgg --mode flood"] {
+            assert!(plan(line, &[0]).unwrap().zero.is_empty(), "{line}");
         }
     }
 }

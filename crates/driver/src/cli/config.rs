@@ -90,3 +90,88 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Error, cli::tests::sweep, settings::Settings};
+    use std::fs;
+
+    /// What a file, and then the flags, ask for.
+    fn with_file(text: &str, flags: &str) -> Result<Settings, Error> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sweep.toml");
+        fs::write(&file, text).unwrap();
+        sweep(&format!("driver --config {}{flags}", file.display()))
+    }
+
+    const FILE: &str = "model-name = \"lgbm\"\nbatch_sizes = [1, 8]\nmodel_cpus = \"2-3\"\nno_zero = true\n\
+                        duration = 1.5\ndry_run = false\nload_shares = 0.5\n";
+
+    #[test]
+    fn a_file_says_what_flags_say() {
+        let settings = with_file(FILE, "").unwrap();
+        assert_eq!(settings.model.name, "lgbm");
+        assert_eq!(settings.batch_sizes, [1, 8]);
+        assert_eq!(settings.model_cpus, Some(vec![2, 3]));
+        assert_eq!(settings.duration.as_secs_f64(), 1.5);
+        assert_eq!(settings.load_shares, [0.5]);
+        assert!(!settings.zero && !settings.dry_run);
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_a_default() {
+        let settings = with_file(FILE, " -b 4 -m svm").unwrap();
+        assert_eq!(settings.model.name, "svm");
+        assert_eq!(settings.batch_sizes, [4]);
+        assert_eq!(settings.duration.as_secs_f64(), 1.5);
+    }
+
+    #[test]
+    fn what_makes_no_sense_in_a_file_is_named_with_its_line() {
+        for (text, says) in [
+            (
+                "seed = 1\nbatchsizes = 2",
+                "line 2: there is no flag \"batchsizes\"",
+            ),
+            (
+                "\nconfig = \"x\"",
+                "line 2: config belongs on the command line",
+            ),
+            (
+                "resume = \"x\"",
+                "line 1: resume belongs on the command line",
+            ),
+            ("seed = [1]", "line 1: seed takes a number or a text"),
+            ("seed = true", "line 1: seed takes a number or a text"),
+            ("no_zero = 1", "line 1: no_zero takes true or false"),
+            (
+                "batch_sizes = []",
+                "line 1: batch_sizes takes a number, a text, or a list",
+            ),
+            (
+                "batch_sizes = [1, [2]]",
+                "line 1: batch_sizes takes a number, a text, or a list",
+            ),
+            ("[compare]\na = 1", "line 1: there is no flag \"compare\""),
+            ("seed = 1\nseed = 2", "line 2: duplicate key"),
+            ("seed =", "line 1:"),
+        ] {
+            match with_file(text, " -m noop") {
+                Err(Error::Usage(message)) => {
+                    assert!(message.contains(says), "{text}: {message}");
+                    assert!(message.contains("sweep.toml, line"), "{message}");
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let error = sweep("driver --config /nowhere.toml").unwrap_err();
+        assert!(
+            error.to_string().contains("--config /nowhere.toml"),
+            "{error}"
+        );
+    }
+}

@@ -92,3 +92,30 @@ impl Given {
 pub(super) fn is_switch(flag: &Arg) -> bool {
     matches!(flag.get_action(), ArgAction::SetTrue)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::tests::sweep;
+
+    #[test]
+    fn what_was_given_can_be_said_again_without_what_is_of_this_run_alone() {
+        let line =
+            "driver -m vgg -b 1 2,4 --no-zero --plain --dry_run --results_dir /tmp -c 0-1 --seed 7";
+        let settings = sweep(line).unwrap();
+        assert_eq!(
+            settings.arguments,
+            [
+                "--model_name=vgg",
+                "--batch_sizes=1",
+                "--batch_sizes=2,4",
+                "--no_zero",
+                "--model_cpus=0-1",
+                "--seed=7"
+            ]
+        );
+        let again = sweep(&format!("driver {}", settings.arguments.join(" "))).unwrap();
+        assert_eq!(again.batch_sizes, [1, 2, 4]);
+        assert_eq!(again.arguments, settings.arguments);
+        assert!(!again.dry_run && !again.zero);
+    }
+}

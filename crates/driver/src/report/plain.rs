@@ -101,7 +101,7 @@ mod tests {
                 batch_size: 8,
             },
             round: Some(3),
-            left: Some(Duration::from_millis(64_900)),
+            left: Some(Duration::from_millis(65_400)),
         };
         assert_eq!(
             beginning(&step),

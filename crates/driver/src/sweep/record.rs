@@ -97,3 +97,65 @@ fn differences(what: &str, then: &impl Serialize, now: &impl Serialize) -> Vec<S
         .map(|key| format!("{what}: {key} was {}, and is {}", then[key], now[key]))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> Record {
+        Record {
+            format: FORMAT,
+            command_line: "driver -m noop".to_owned(),
+            arguments: vec!["--model_name=noop".to_owned()],
+            started_in: "/tmp".into(),
+            settings: Value::Null,
+            plan: Value::Null,
+            machine: Machine::read(&[0, 1]),
+            versions: Versions::read(),
+        }
+    }
+
+    #[test]
+    fn what_has_changed_since_a_sweep_began_is_said_and_nothing_else() {
+        let record = record();
+        let (machine, versions) = (record.machine.clone(), record.versions.clone());
+        assert!(record.changes(&machine, &versions).is_empty());
+        let machine = Machine {
+            allowed_cores: "0".to_owned(),
+            ..machine
+        };
+        let versions = Versions {
+            commit: Some("abc".to_owned()),
+            ..versions
+        };
+        let changes = record.changes(&machine, &versions);
+        assert_eq!(changes.len(), 2, "{changes:?}");
+        assert_eq!(
+            changes[0],
+            "machine: allowed_cores was \"0-1\", and is \"0\""
+        );
+        assert!(changes[1].ends_with("and is \"abc\""), "{changes:?}");
+    }
+
+    #[test]
+    fn a_record_is_read_back_and_a_folder_without_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Record::read(folder.path()).unwrap_err();
+        assert!(matches!(error, Error::Usage(_)));
+        assert!(
+            error.to_string().contains("not the folder of a sweep"),
+            "{error}"
+        );
+        record().write(folder.path()).unwrap();
+        assert_eq!(
+            Record::read(folder.path()).unwrap().arguments,
+            record().arguments
+        );
+        let other = Record {
+            format: FORMAT + 1,
+            ..record()
+        };
+        other.write(folder.path()).unwrap();
+        assert!(Record::read(folder.path()).is_err());
+    }
+}

@@ -71,3 +71,42 @@ impl Pace {
         Some(each?.saturating_mul(self.left))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::sweep;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_zero_counts_and_what_is_done_shows_what_the_rest_takes() {
+        let settings = sweep("driver -m vgg -d 10").unwrap();
+        let mut time = TimeLeft::new(&settings, 2, 3);
+        assert_eq!(
+            time.left(),
+            Some(2 * (ZERO + OVERHEAD) + 3 * (10 * SECOND + OVERHEAD))
+        );
+        time.spend(5 * SECOND);
+        assert_eq!(time.left(), Some(5 * SECOND + 3 * (10 * SECOND + OVERHEAD)));
+        time.spend(5 * SECOND);
+        time.spend(11 * SECOND);
+        assert_eq!(time.left(), Some(22 * SECOND));
+        time.spend(13 * SECOND);
+        assert_eq!(time.left(), Some(12 * SECOND));
+        time.spend(12 * SECOND);
+        assert_eq!(time.left(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn nobody_knows_how_long_an_accuracy_run_takes_before_the_first_is_done() {
+        let settings = Settings {
+            labels: Some("labels".into()),
+            ..sweep("driver -m svm").unwrap()
+        };
+        let mut time = TimeLeft::new(&settings, 0, 3);
+        assert_eq!(time.left(), None);
+        time.spend(2 * SECOND);
+        assert_eq!(time.left(), Some(4 * SECOND));
+    }
+}
