@@ -6,8 +6,9 @@
 //!   anything starts.
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each.
-//! - [`measure`], [`phases`]: one point from start to tear-down.
-//! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
+//! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
+//! - [`sweep`]: all points, one after the other, in a folder of their own.
+//! - [`results`], [`machine`], [`report`]: the file of each point, the plan, the progress and the table.
 
 pub mod admin;
 pub mod cli;
@@ -24,6 +25,7 @@ pub mod phases;
 pub mod plan;
 pub mod report;
 pub mod results;
+pub mod search;
 pub mod settings;
 pub mod stats;
 pub mod sweep;

@@ -19,7 +19,7 @@ use driver::{
     machine::{Machine, Versions},
     measure::Sweep,
     plan::Plan,
-    report,
+    report::{self, Plain, View},
     results::{PointResult, Status},
     settings::Settings,
     sweep::{self, SweepFolder},
@@ -76,8 +76,8 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
             "driver: since the sweep began, something has changed: {change}"
         ));
     }
-    let (mut results, mut view) = (Vec::new(), report::view(&sweep.settings));
-    let ended = sweep::run(&sweep, &folder, &mut *view, &mut results);
+    let (mut results, mut view) = (Vec::new(), Plain::default());
+    let ended = sweep::run(&sweep, &folder, &mut view, &mut results);
     view.finish();
     report::table(&results);
     say(&format!("results: {}", folder.path.display()));

@@ -13,7 +13,7 @@ use std::{path::Path, time::Duration};
 
 use jiff::{SignedDuration, fmt::friendly::SpanPrinter};
 
-use crate::{load::Progress, plan::Shape, results::PointResult, settings::Settings};
+use crate::{load::Progress, plan::Shape, results::PointResult};
 
 const DEBUG_BUILD: &str =
     "this driver is a debug build, which may limit what it measures: use --release for a number";
@@ -45,11 +45,6 @@ pub struct Step {
     pub round: Option<usize>,
     /// How long this one and all after it take, as far as anybody knows.
     pub left: Option<Duration>,
-}
-
-/// The view that the settings ask for.
-pub fn view(_settings: &Settings) -> Box<dyn View> {
-    Box::new(Plain::default())
 }
 
 /// To the second, or to the minute from an hour up: `1m 5s`.

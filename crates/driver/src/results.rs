@@ -1,6 +1,8 @@
 //! The result file of an iteration: the original's keys, and what is missing there.
 
 mod accuracy;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod resources;
 mod speed;
 mod verdict;
@@ -307,56 +309,12 @@ pub fn read(folder: &Path) -> Result<Vec<(PathBuf, PointResult)>, Error> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use serde_json::json;
+mod tests {
+    use super::{
+        fixture::{accurate, phase, whole},
+        *,
+    };
     use std::collections::BTreeSet;
-
-    /// 100 queries to two replicas, all answered, in batches of four.
-    pub(crate) fn whole() -> PointResult {
-        let totals = json!({"sent": 100, "ok": 100, "default": 0, "timeout": 0, "error": 0, "cancelled": 0, "seconds": 5.0});
-        let node = json!({
-            "name": "noop", "input_type": "floats", "model_image": "noop", "allocated_cpus": [0], "cpus_per_replica": 1,
-            "slo": 3_600_000_000_u64, "num_replicas": 2, "gpus": [], "batch_size": 4
-        });
-        let phase = json!({
-            "kind": "throughput", "arrivals": {"closed": {"in_flight": 24}}, "opened_seconds": 1.0, "warm_up": totals,
-            "totals": totals, "steady": true, "throughput": {"value": 20.0, "low": 19.0, "high": 21.0},
-            "mean_in_flight": 24.0, "mean_batch": 4.0, "batches": 25.0, "windows": []
-        });
-        let result = json!({
-            "format": FORMAT, "round": 1, "verdict": {"status": "VALID", "reasons": []},
-            "node_configs": [node], "clipper_metrics": {}, "mode": "saturate",
-            "client_metrics": {"thrus": [20.0], "p99_lats": [0.1], "mean_lats": [0.1]},
-            "throughput_qps": 20.0, "phases": [phase], "totals": totals,
-            "replicas": [], "replicas_died": 0, "replicas_lost": 0, "pinning": "shared",
-            "driver": {
-                "cores": {}, "num_clients": 1, "in_flight": 24, "seed": 1, "inputs": "", "duration_seconds": 10.0,
-                "command_line": "driver"
-            },
-            "machine": {"cpu": "", "cores": 1, "allowed_cores": "0", "memory_mib": 1, "kernel": ""},
-            "versions": {"driver": "0", "profile": "release"}
-        });
-        serde_json::from_value(result).unwrap()
-    }
-
-    /// The same number of queries, as an accuracy run of an artifact that offline named as many rightly.
-    pub(crate) fn accurate() -> PointResult {
-        let offline = model::Accuracy { right: 97, of: 100 };
-        let accuracy_run = AccuracyRun::new(offline, Some(offline));
-        PointResult {
-            outcome: Outcome::Accuracy { accuracy_run },
-            ..whole()
-        }
-    }
-
-    /// Its only phase.
-    pub(crate) fn phase(result: &mut PointResult) -> &mut Phase {
-        match &mut result.outcome {
-            Outcome::Speed(speed) => &mut speed.phases[0],
-            other => panic!("no speed but {other:?}"),
-        }
-    }
 
     fn is_complete(change: impl Fn(&mut PointResult)) -> bool {
         let mut result = whole();
@@ -385,8 +343,8 @@ pub(crate) mod tests {
     fn with_an_objective_the_default_output_is_an_answer() {
         let late = |result: &mut PointResult| {
             let phase = phase(result);
-            (phase.totals.ok, phase.totals.default) = (0, 100);
-            (phase.warm_up.ok, phase.warm_up.default) = (99, 1);
+            (phase.totals.ok, phase.totals.default) = (0, 1000);
+            (phase.warm_up.ok, phase.warm_up.default) = (999, 1);
             phase.batches = 0.0;
         };
         assert!(!is_complete(late));

@@ -81,8 +81,10 @@ pub struct Settings {
     /// Plain lines instead of the live view.
     pub plain: bool,
     /// The arguments as typed.
+    #[serde(skip)]
     pub command_line: String,
     /// Everything that was given, by flag, file or environment, as arguments that say it again.
+    #[serde(skip)]
     pub arguments: Vec<String>,
 }
 

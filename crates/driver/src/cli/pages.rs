@@ -1,8 +1,13 @@
 //! What a reader of `--help`, of the man page or of a shell's completions gets besides the flags' own texts.
 
-use clap::CommandFactory;
+use std::io;
+
+use clap::{Command, CommandFactory};
 use clap_complete::{Shell, generate};
-use clap_mangen::Man;
+use clap_mangen::{
+    Man,
+    roff::{Roff, roman},
+};
 
 use super::Line;
 
@@ -93,12 +98,39 @@ pub fn completions(shell: Shell) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The man page, in roff.
+/// The man page, in roff: what the helps say, those of the subcommands too.
 pub fn man() -> String {
-    let mut text = Vec::new();
-    let rendered = Man::new(Line::command()).render(&mut text);
-    rendered.expect("writing to memory does not fail");
-    String::from_utf8_lossy(&text).into_owned()
+    // It leaves out the text of a flag that the short help hides.
+    let mut line = Line::command().mut_args(|flag| flag.hide_short_help(false));
+    line.build();
+    let verbatim = |page: &mut Roff, text: &str| {
+        page.control("nf", []).text([roman(text)]).control("fi", []);
+    };
+    let mut page = Roff::new();
+    page.control("SH", ["SUBCOMMANDS"]);
+    let commands = line.get_subcommands_mut();
+    for command in commands.filter(|command| command.get_name() != "help") {
+        let help = command.render_long_help().to_string();
+        page.control("SS", [command.get_name()]);
+        verbatim(&mut page, &help);
+    }
+    page.control("SH", ["EXAMPLES"]);
+    verbatim(&mut page, SWEEPS);
+    let written = written(line, &page).expect("writing to memory does not fail");
+    String::from_utf8_lossy(&written).into_owned()
+}
+
+/// What clap knows of the command, then the rest of the page.
+fn written(line: Command, rest: &Roff) -> io::Result<Vec<u8>> {
+    let (man, mut text) = (Man::new(line), Vec::new());
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    man.render_synopsis_section(&mut text)?;
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    rest.to_writer(&mut text)?;
+    man.render_version_section(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -148,8 +180,13 @@ mod tests {
             ".SH DESCRIPTION",
             ".SH OPTIONS",
             ".SH SUBCOMMANDS",
+            ".SS compare",
+            "driver compare results/before",
+            ".SH EXAMPLES",
             "driver \\-\\-resume results/vgg",
             "Exit status:",
+            // A flag that the short help leaves out.
+            "Share of its GPU\\*(Aqs memory",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -86,7 +86,7 @@ fn note(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plan::Shape, results::tests::whole};
+    use crate::{plan::Shape, results::fixture::whole};
     use std::time::Duration;
 
     #[test]
@@ -123,7 +123,7 @@ mod tests {
         let file = Path::new("results.json");
         assert_eq!(
             ending(&whole(), file),
-            "20.0 queries/s, VALID, 100 of 100 answered: results.json"
+            "200.0 queries/s, p99 138.00 ms, VALID, 1000 of 1000 answered: results.json"
         );
         let result = PointResult {
             outcome: Outcome::NotRun {

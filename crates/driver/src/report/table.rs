@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::results::{
         AccuracyRun, NOT_RUN, Outcome, Reason, Speed, Status, Zero,
-        tests::{accurate, phase, whole},
+        fixture::{accurate, phase, whole},
     };
 
     /// A point of this shape and round, as fast as it says.

@@ -78,7 +78,7 @@ impl SweepFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Outcome, tests::whole};
+    use crate::results::{Outcome, fixture::whole};
 
     #[test]
     fn two_sweeps_of_one_second_have_folders_of_their_own() {
