@@ -7,11 +7,15 @@
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each.
 //! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
+//! - [`verdict`]: what speaks against a point's numbers.
 //! - [`sweep`]: all points, one after the other, in a folder of their own.
+//! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
 //! - [`results`], [`machine`], [`report`]: the file of each point, the plan, the progress and the table.
 
 pub mod admin;
+pub mod choice;
 pub mod cli;
+pub mod compare;
 pub mod cores;
 mod error;
 pub mod inputs;
@@ -29,5 +33,6 @@ pub mod search;
 pub mod settings;
 pub mod stats;
 pub mod sweep;
+pub mod verdict;
 
 pub use error::Error;

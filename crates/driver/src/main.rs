@@ -20,7 +20,7 @@ use driver::{
     measure::Sweep,
     plan::Plan,
     report::{self, Plain, View},
-    results::{PointResult, Status},
+    results::PointResult,
     settings::Settings,
     sweep::{self, SweepFolder},
 };
@@ -79,7 +79,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let (mut results, mut view) = (Vec::new(), Plain::default());
     let ended = sweep::run(&sweep, &folder, &mut view, &mut results);
     view.finish();
-    report::table(&results);
+    report::table(&results, sweep.settings.target_qps);
     say(&format!("results: {}", folder.path.display()));
     ended.map(|()| verdict(&results))
 }
@@ -95,22 +95,10 @@ fn listen() -> Result<Arc<AtomicBool>, Error> {
     Ok(interrupted)
 }
 
-/// What has to be said at the end, and the exit status: success if every point is of what was asked for.
+/// Success if every number is of what was asked for.
 fn verdict(results: &[PointResult]) -> ExitCode {
-    // An unanswered query is a fault of its own.
-    let mut answered = results
-        .iter()
-        .filter(|result| result.totals.ok == result.totals.sent);
-    let differing = answered.find_map(|result| result.accuracy().filter(|run| run.differs()));
-    if let Some(run) = differing {
-        say(&format!(
-            "driver: the served answers are not as right as the artifact's offline evaluation says: {run}; either these are \
-             other inputs than that was made with, or serving changes answers"
-        ));
-    }
-    let failed =
-        |result: &&PointResult| !result.is_complete() || result.verdict.status == Status::Invalid;
-    match results.iter().filter(failed).count() {
+    let failed = results.iter().filter(|result| !result.is_complete());
+    match failed.count() {
         0 => ExitCode::SUCCESS,
         failed => {
             say(&format!(

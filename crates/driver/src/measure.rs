@@ -23,10 +23,10 @@ use crate::{
     launch::{self, Frontend, Process, Programs},
     load::{self, Load, Measured, Progress, Verdict},
     machine::{Machine, Versions},
-    plan::{Pinning, Plan, Point, Shape},
+    plan::{Cell, Pinning, Plan, Point},
     results::{
-        AccuracyRun, Arrivals, DriverConfig, FORMAT, NOT_RUN, NodeConfig, Outcome, Phase,
-        PhaseKind, PointResult, Reason, ReplicaResult, Slot, Speed, Status, Verdict as Judgement,
+        AccuracyRun, Arrivals, DriverConfig, FORMAT, NodeConfig, Outcome, Phase, PhaseKind,
+        PointResult, ReplicaResult, Slot, Speed, Verdict as Judgement,
     },
     settings::Settings,
     stats::Totals,
@@ -52,7 +52,7 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Measures one point. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
+    /// Measures one point; its result is not yet judged. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
     pub fn measure(
         &self,
         point: &Point,
@@ -165,19 +165,14 @@ impl Sweep {
         })
     }
 
-    /// The result of a point that could not be measured, and why.
-    pub fn not_run(&self, shape: Shape, why: String) -> Result<PointResult, Error> {
-        let reason = Reason {
-            status: Status::Invalid,
-            check: NOT_RUN.to_owned(),
-            text: why.clone(),
-        };
+    /// The result of a point that could not be measured, and why; not yet judged.
+    pub fn not_run(&self, cell: Cell, why: String) -> Result<PointResult, Error> {
         Ok(PointResult {
             format: FORMAT,
             round: 1,
-            verdict: Judgement::of(vec![reason]),
+            verdict: Judgement::of(Vec::new()),
             resources: None,
-            node_configs: vec![self.node_config(shape)],
+            node_configs: vec![self.node_config(cell)],
             clipper_metrics: Value::Null,
             outcome: Outcome::NotRun { not_run: why },
             totals: Totals::default(),
@@ -199,22 +194,22 @@ impl Sweep {
         NodeConfig {
             allocated_cpus: allocated,
             gpus: point.gpus(),
-            ..self.node_config(point.shape())
+            ..self.node_config(point.cell())
         }
     }
 
-    /// What is deployed at this shape, on no cores yet.
-    fn node_config(&self, shape: Shape) -> NodeConfig {
+    /// What is deployed at this cell, on no cores yet.
+    fn node_config(&self, cell: Cell) -> NodeConfig {
         NodeConfig {
             name: self.settings.model.name.to_owned(),
             input_type: self.settings.input_type.to_string(),
             model_image: self.settings.model.name.to_owned(),
             allocated_cpus: Vec::new(),
-            cpus_per_replica: shape.cpus_per_replica,
+            cpus_per_replica: cell.cpus_per_replica,
             slo: u64::try_from(self.settings.told_objective().as_micros()).unwrap_or(u64::MAX),
-            num_replicas: shape.replicas,
+            num_replicas: cell.replicas,
             gpus: Vec::new(),
-            batch_size: shape.batch_size,
+            batch_size: cell.batch_size,
         }
     }
 

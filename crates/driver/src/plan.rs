@@ -13,7 +13,7 @@ use crate::{
     settings::{Mode, Settings, in_seconds},
 };
 
-/// How long the no-op model is under load at each shape, at most: it needs no warm-up to speak of.
+/// How long the no-op model is under load at each cell, at most: it needs no warm-up to speak of.
 pub(crate) const ZERO: Duration = Duration::from_secs(4);
 
 /// What a sweep measures.
@@ -25,7 +25,7 @@ pub struct Plan {
     pub impossible: Vec<Impossible>,
     /// The order of measuring: round by round, each in an order of its own, so that drift spreads over all points.
     pub runs: Vec<Run>,
-    /// The points of the no-op model, which come first: one per shape, or none at all.
+    /// The points of the no-op model, which come first: one per cell, or none at all.
     pub zero: Vec<Point>,
     /// How long each of those is under load.
     #[serde(serialize_with = "in_seconds")]
@@ -41,7 +41,7 @@ pub struct Plan {
 
 /// What tells a point from the others of its sweep. The order is that of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Shape {
+pub struct Cell {
     /// Replicas.
     pub replicas: usize,
     /// Cores that each may use.
@@ -68,7 +68,7 @@ pub struct Point {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Impossible {
     /// What was asked for.
-    pub shape: Shape,
+    pub cell: Cell,
     /// What is missing, and what to do.
     pub reason: String,
 }
@@ -160,8 +160,8 @@ impl Pinning {
 
 impl Point {
     /// What tells it from the others.
-    pub fn shape(&self) -> Shape {
-        Shape {
+    pub fn cell(&self) -> Cell {
+        Cell {
             replicas: self.replicas(),
             cpus_per_replica: self.cpus_per_replica(),
             batch_size: self.batch_size,
@@ -188,9 +188,9 @@ impl Point {
     }
 }
 
-impl fmt::Display for Shape {
+impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shape {
+        let Cell {
             replicas,
             cpus_per_replica,
             batch_size,
@@ -223,7 +223,7 @@ fn grid(
                     in_flight: in_flight(settings, batch_size, replicas)?,
                 }),
                 Err(reason) => impossible.push(Impossible {
-                    shape: Shape {
+                    cell: Cell {
                         replicas,
                         cpus_per_replica: share.max(1),
                         batch_size,
@@ -429,16 +429,16 @@ mod tests {
     #[test]
     fn a_combination_that_does_not_fit_is_marked_and_the_others_are_measured() {
         let plan = plan("-m noop -r 1 3 -p 1 2 -b 4 8", &[0, 1, 2]).unwrap();
-        let run: Vec<_> = plan.points.iter().map(Point::shape).collect();
-        let shape = |replicas, cpus_per_replica, batch_size| Shape {
+        let run: Vec<_> = plan.points.iter().map(Point::cell).collect();
+        let cell = |replicas, cpus_per_replica, batch_size| Cell {
             replicas,
             cpus_per_replica,
             batch_size,
         };
-        let fits = [(1, 1), (1, 2), (3, 1)].map(|(r, p)| [shape(r, p, 4), shape(r, p, 8)]);
+        let fits = [(1, 1), (1, 2), (3, 1)].map(|(r, p)| [cell(r, p, 4), cell(r, p, 8)]);
         assert_eq!(run, fits.concat());
-        let not: Vec<_> = plan.impossible.iter().map(|i| i.shape).collect();
-        assert_eq!(not, [shape(3, 2, 4), shape(3, 2, 8)]);
+        let not: Vec<_> = plan.impossible.iter().map(|i| i.cell).collect();
+        assert_eq!(not, [cell(3, 2, 4), cell(3, 2, 8)]);
         assert!(plan.impossible[0].reason.contains("need 6 cores"));
     }
 
@@ -468,7 +468,7 @@ mod tests {
     #[test]
     fn the_zero_is_measured_once_per_shape_on_cpu_cores_however_many_rounds_there_are() {
         let plan = plan("-m vgg -r 1 2 -b 1 2 -g 0 1 --repeats 3", &[0, 1]).unwrap();
-        let shapes = |points: &[Point]| points.iter().map(Point::shape).collect::<Vec<_>>();
+        let shapes = |points: &[Point]| points.iter().map(Point::cell).collect::<Vec<_>>();
         let zero = plan.of_zero();
         assert_eq!(shapes(&zero.points), shapes(&plan.points));
         assert_eq!(zero.runs.len(), 4);

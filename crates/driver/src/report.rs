@@ -13,7 +13,7 @@ use std::{path::Path, time::Duration};
 
 use jiff::{SignedDuration, fmt::friendly::SpanPrinter};
 
-use crate::{load::Progress, plan::Shape, results::PointResult};
+use crate::{load::Progress, plan::Cell, results::PointResult};
 
 const DEBUG_BUILD: &str =
     "this driver is a debug build, which may limit what it measures: use --release for a number";
@@ -40,7 +40,7 @@ pub struct Step {
     /// The model: the one that the sweep is of, or the no-op model before it.
     pub model: &'static str,
     /// What is deployed.
-    pub shape: Shape,
+    pub cell: Cell,
     /// In which round, if there are several.
     pub round: Option<usize>,
     /// How long this one and all after it take, as far as anybody knows.

@@ -4,16 +4,18 @@ mod accuracy;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod resources;
+mod shape;
 mod speed;
 mod verdict;
 
 pub use accuracy::AccuracyRun;
 pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
+pub use shape::Shape;
 pub use speed::{
     Arrivals, ClientMetrics, Estimate, Generator, Lag, Latency, Percentile, Phase, PhaseKind,
     Search, Speed, TimeBreakdown, Window, Zero,
 };
-pub use verdict::{NOT_RUN, Reason, Status, Verdict};
+pub use verdict::{Reason, Status, Verdict};
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +23,7 @@ use std::{
     io::{self, Write},
     iter,
     path::{Path, PathBuf},
+    slice,
 };
 
 use jiff::Zoned;
@@ -31,8 +34,9 @@ use wire::admin::Replica;
 
 use crate::{
     Error,
+    cores::{self, Cores},
     machine::{Machine, Versions},
-    plan::Shape,
+    plan::Cell,
     settings::UNENFORCED,
     stats::Totals,
 };
@@ -153,6 +157,13 @@ pub struct DriverConfig {
     pub command_line: String,
 }
 
+impl DriverConfig {
+    /// The cores of `driver` or `frontend`; `None` if they were not read back.
+    pub fn cores_of(&self, process: &str) -> Option<Cores> {
+        cores::parse(slice::from_ref(self.cores.get(process)?)).ok()
+    }
+}
+
 impl ReplicaResult {
     /// What its artifact is, as far as its model server told.
     pub fn artifact(&self) -> Option<&Artifact> {
@@ -161,37 +172,15 @@ impl ReplicaResult {
 }
 
 impl PointResult {
-    /// True if the number is of what was asked for: no replica was lost, and the model answered every query, those of the
-    /// warm-up too. A speed needs answers inside the window; with a latency objective, the default output is an answer as
-    /// well. An accuracy must not differ from the artifact's offline evaluation.
+    /// True if the number is of what was asked for.
     pub fn is_complete(&self) -> bool {
-        !self.lost_replicas()
-            && match &self.outcome {
-                Outcome::Accuracy { accuracy_run } => {
-                    self.totals.ok == accuracy_run.served.of && !accuracy_run.differs()
-                }
-                Outcome::Speed(speed) => {
-                    let objective = self.has_objective();
-                    let answered = |totals: &Totals| {
-                        let defaults = if objective { totals.default } else { 0 };
-                        totals.sent == totals.ok + defaults
-                    };
-                    let whole = |phase: &Phase| {
-                        (objective || phase.batches > 0.0)
-                            && phase.totals.sent > 0
-                            && answered(&phase.totals)
-                            && answered(&phase.warm_up)
-                    };
-                    speed.phases.iter().all(whole)
-                }
-                Outcome::NotRun { .. } => false,
-            }
+        self.verdict.status != Status::Invalid
     }
 
     /// What tells it from the other points of its sweep.
-    pub fn shape(&self) -> Shape {
+    pub fn cell(&self) -> Cell {
         let node = &self.node_configs[0];
-        Shape {
+        Cell {
             replicas: node.num_replicas,
             cpus_per_replica: node.cpus_per_replica,
             batch_size: node.batch_size,
@@ -227,7 +216,8 @@ impl PointResult {
         self.replicas_died.max(self.replicas_lost) > 0
     }
 
-    fn has_objective(&self) -> bool {
+    /// True if the frontend was told of the objective, so that it answers with the default output what misses it.
+    pub fn has_objective(&self) -> bool {
         let none = UNENFORCED.as_micros();
         let mut nodes = self.node_configs.iter();
         nodes.any(|node| u128::from(node.slo) != none)
@@ -311,75 +301,10 @@ pub fn read(folder: &Path) -> Result<Vec<(PathBuf, PointResult)>, Error> {
 #[cfg(test)]
 mod tests {
     use super::{
-        fixture::{accurate, phase, whole},
+        fixture::{accurate, whole},
         *,
     };
     use std::collections::BTreeSet;
-
-    fn is_complete(change: impl Fn(&mut PointResult)) -> bool {
-        let mut result = whole();
-        change(&mut result);
-        result.is_complete()
-    }
-
-    #[test]
-    fn a_query_that_the_model_did_not_answer_makes_the_iteration_incomplete_even_in_warm_up() {
-        assert!(is_complete(|_| ()));
-        assert!(!is_complete(|result| phase(result).totals.ok -= 1));
-        assert!(!is_complete(|result| phase(result).warm_up.ok -= 1));
-        assert!(!is_complete(
-            |result| phase(result).totals = Totals::default()
-        ));
-        assert!(!is_complete(|result| phase(result).batches = 0.0));
-    }
-
-    #[test]
-    fn a_replica_that_died_or_came_back_as_another_makes_the_iteration_incomplete() {
-        assert!(!is_complete(|result| result.replicas_died = 1));
-        assert!(!is_complete(|result| result.replicas_lost = 1));
-    }
-
-    #[test]
-    fn with_an_objective_the_default_output_is_an_answer() {
-        let late = |result: &mut PointResult| {
-            let phase = phase(result);
-            (phase.totals.ok, phase.totals.default) = (0, 1000);
-            (phase.warm_up.ok, phase.warm_up.default) = (999, 1);
-            phase.batches = 0.0;
-        };
-        assert!(!is_complete(late));
-        assert!(is_complete(|result| {
-            late(result);
-            result.node_configs[0].slo = 20_000;
-        }));
-    }
-
-    #[test]
-    fn an_accuracy_run_is_complete_if_every_query_was_answered_and_offline_was_as_right() {
-        let is_complete = |change: fn(&mut PointResult)| {
-            let mut result = accurate();
-            change(&mut result);
-            result.is_complete()
-        };
-        assert!(is_complete(|_| ()));
-        assert!(!is_complete(|result| result.replicas_lost = 1));
-        // A default output is no answer, whatever the objective.
-        assert!(!is_complete(|result| {
-            result.node_configs[0].slo = 20_000;
-            (result.totals.ok, result.totals.default) = (99, 1);
-        }));
-        let against = |offline| {
-            let mut result = accurate();
-            let served = model::Accuracy { right: 97, of: 100 };
-            let accuracy_run = AccuracyRun::new(served, offline);
-            result.outcome = Outcome::Accuracy { accuracy_run };
-            result.is_complete()
-        };
-        assert!(!against(Some(model::Accuracy { right: 98, of: 100 })));
-        // Of other inputs, or of none.
-        assert!(against(Some(model::Accuracy { right: 98, of: 120 })));
-        assert!(against(None));
-    }
 
     #[test]
     fn the_file_of_an_accuracy_run_has_no_speed_and_is_read_back() {

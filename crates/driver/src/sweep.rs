@@ -14,9 +14,10 @@ use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 use crate::{
     Error, cores,
     measure::Sweep,
-    plan::{Pinning, Run, Shape},
+    plan::{Cell, Pinning, Run},
     report::{Step, View},
     results::{Outcome, PointResult, Zero},
+    verdict,
 };
 use zeros::Zeros;
 
@@ -52,13 +53,13 @@ pub fn run(
     let there = folder.results()?;
     results.extend(there.into_iter().map(|(_, result)| result));
     for impossible in &sweep.plan.impossible {
-        let result = sweep.not_run(impossible.shape, impossible.reason.clone())?;
+        let result = sweep.not_run(impossible.cell, impossible.reason.clone())?;
         folder.slot()?.write(&result)?;
         results.push(result);
     }
     let runs = missing(sweep, results);
-    let shapes: Vec<_> = runs.iter().map(|run| shape(sweep, run)).collect();
-    let zeros = Zeros::of(sweep, folder, &shapes)?;
+    let cells: Vec<_> = runs.iter().map(|run| cell(sweep, run)).collect();
+    let zeros = Zeros::of(sweep, folder, &cells)?;
     let zero_count = zeros.as_ref().map_or(0, Zeros::missing);
     let mut steps = Steps {
         view,
@@ -70,23 +71,23 @@ pub fn run(
         Some(zeros) => zeros.measure(&mut steps)?,
         None => BTreeMap::new(),
     };
-    for (run, shape) in runs.into_iter().zip(shapes) {
-        let zero = zeros.get(&shape).cloned();
+    for (run, cell) in runs.into_iter().zip(cells) {
+        let zero = zeros.get(&cell).cloned();
         results.push(steps.take((sweep, folder), run, zero)?.1);
     }
     Ok(())
 }
 
-fn shape(sweep: &Sweep, run: &Run) -> Shape {
-    sweep.plan.points[run.point].shape()
+fn cell(sweep: &Sweep, run: &Run) -> Cell {
+    sweep.plan.points[run.point].cell()
 }
 
 /// The runs of the plan that are not among the results.
 fn missing(sweep: &Sweep, results: &[PointResult]) -> Vec<Run> {
     let is_missing = |run: &&Run| {
-        let shape = shape(sweep, run);
+        let cell = cell(sweep, run);
         let mut results = results.iter();
-        !results.any(|result| result.round == run.round && result.shape() == shape)
+        !results.any(|result| result.round == run.round && result.cell() == cell)
     };
     sweep.plan.runs.iter().filter(is_missing).copied().collect()
 }
@@ -115,7 +116,7 @@ impl Steps<'_> {
             number: self.begun,
             count: self.count,
             model: sweep.settings.model.name,
-            shape: point.shape(),
+            cell: point.cell(),
             round: (sweep.settings.repeats > 1).then_some(run.round),
             left: self.time.left(),
         });
@@ -124,12 +125,13 @@ impl Steps<'_> {
         let mut result = match sweep.measure(point, &slot, |at| view.look(at)) {
             Ok(result) => result,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(why) => sweep.not_run(point.shape(), why.to_string())?,
+            Err(why) => sweep.not_run(point.cell(), why.to_string())?,
         };
         result.round = run.round;
         if let Outcome::Speed(speed) = &mut result.outcome {
             speed.zero = zero;
         }
+        result.verdict = verdict::judge(&result);
         slot.write(&result)?;
         self.time.spend(began.elapsed());
         self.view.end(&result, &slot.file);

@@ -39,7 +39,7 @@ fn beginning(step: &Step) -> String {
         number,
         count,
         model,
-        shape,
+        cell,
         ..
     } = step;
     let round = step.round.map(|round| format!(", round {round}"));
@@ -48,7 +48,7 @@ fn beginning(step: &Step) -> String {
         None => "time left unknown".to_owned(),
     };
     format!(
-        "{number}/{count} {model}: {shape}{}; {left}",
+        "{number}/{count} {model}: {cell}{}; {left}",
         round.unwrap_or_default()
     )
 }
@@ -86,7 +86,7 @@ fn note(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plan::Shape, results::fixture::whole};
+    use crate::{plan::Cell, results::fixture::whole};
     use std::time::Duration;
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
             number: 2,
             count: 24,
             model: "vgg",
-            shape: Shape {
+            cell: Cell {
                 replicas: 2,
                 cpus_per_replica: 1,
                 batch_size: 8,

@@ -78,14 +78,14 @@ fn headline(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
 /// Each reason with the combinations that it keeps from running.
 fn impossible(impossible: &[Impossible]) -> Vec<(&str, String)> {
     let mut reasons: Vec<(&str, String)> = Vec::new();
-    for Impossible { shape, reason } in impossible {
-        let shape = shape.to_string();
+    for Impossible { cell, reason } in impossible {
+        let cell = cell.to_string();
         match reasons.iter_mut().find(|(known, _)| known == reason) {
-            Some((_, shapes)) => {
-                shapes.push_str("; ");
-                shapes.push_str(&shape);
+            Some((_, cells)) => {
+                cells.push_str("; ");
+                cells.push_str(&cell);
             }
-            None => reasons.push((reason, shape)),
+            None => reasons.push((reason, cell)),
         }
     }
     reasons

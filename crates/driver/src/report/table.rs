@@ -13,14 +13,19 @@ use std::{
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    plan::Shape,
+    choice::Choice,
+    plan::Cell,
     results::{PointResult, Verdict},
 };
 
-/// Prints the table, and what must be known to read it. Verdicts have colours on a terminal, unless `NO_COLOR` is set.
-pub fn table(results: &[PointResult]) {
+/// Prints the table, what must be known to read it, and what it recommends for `target_qps` queries a second. Verdicts have colours on a terminal, unless `NO_COLOR` is set.
+pub fn table(results: &[PointResult], target_qps: Option<f64>) {
     let colours = stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let text = render(results, colours);
+    let mut text = render(results, colours);
+    for line in Choice::of(results, target_qps).lines() {
+        text.push_str("\n* ");
+        text.push_str(&line);
+    }
     if !text.is_empty() {
         // Nothing is left to do if standard output is closed: the results are on disk.
         let _ = writeln!(stdout(), "{text}");
@@ -57,7 +62,7 @@ fn render(results: &[PointResult], colours: bool) -> String {
 struct Row<'a> {
     /// How it is called in the notes, from 1.
     number: usize,
-    shape: Shape,
+    cell: Cell,
     rounds: Vec<&'a PointResult>,
 }
 
@@ -79,13 +84,13 @@ impl Row<'_> {
 
 /// In the order of the grid, whatever the order of measuring was.
 fn rows(results: &[PointResult]) -> Vec<Row<'_>> {
-    let mut points: BTreeMap<Shape, Vec<&PointResult>> = BTreeMap::new();
+    let mut points: BTreeMap<Cell, Vec<&PointResult>> = BTreeMap::new();
     for result in results {
-        points.entry(result.shape()).or_default().push(result);
+        points.entry(result.cell()).or_default().push(result);
     }
-    let row = |(index, (shape, rounds))| Row {
+    let row = |(index, (cell, rounds))| Row {
         number: index + 1,
-        shape,
+        cell,
         rounds,
     };
     points.into_iter().enumerate().map(row).collect()
@@ -95,7 +100,7 @@ fn rows(results: &[PointResult]) -> Vec<Row<'_>> {
 mod tests {
     use super::*;
     use crate::results::{
-        AccuracyRun, NOT_RUN, Outcome, Reason, Speed, Status, Zero,
+        AccuracyRun, Outcome, Reason, Speed, Status, Zero,
         fixture::{accurate, phase, whole},
     };
 
@@ -131,12 +136,7 @@ mod tests {
         let outcome = Outcome::NotRun {
             not_run: text.to_owned(),
         };
-        held(
-            PointResult { outcome, ..result },
-            Status::Invalid,
-            NOT_RUN,
-            text,
-        )
+        PointResult { outcome, ..result }
     }
 
     /// The line of the table's row with this number.

@@ -36,9 +36,6 @@ pub struct Reason {
     pub text: String,
 }
 
-/// The check of a point that could not run.
-pub const NOT_RUN: &str = "not_run";
-
 impl Verdict {
     /// The verdict that these reasons make.
     pub fn of(reasons: Vec<Reason>) -> Verdict {

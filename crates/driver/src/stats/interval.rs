@@ -183,12 +183,13 @@ fn correlation(parts: &[f64]) -> f64 {
 }
 
 /// The sum of squared distances from the mean.
-fn squares(parts: &[f64]) -> f64 {
+pub(crate) fn squares(parts: &[f64]) -> f64 {
     let mean = mean(parts);
     parts.iter().map(|part| (part - mean).powi(2)).sum()
 }
 
-fn mean(parts: &[f64]) -> f64 {
+/// The mean; of nothing, no number.
+pub(crate) fn mean(parts: &[f64]) -> f64 {
     parts.iter().sum::<f64>() / parts.len() as f64
 }
 

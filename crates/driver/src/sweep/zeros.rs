@@ -1,4 +1,4 @@
-//! The zero: the no-op model at each shape, with the same inputs. What is left of a number beside it is the model's.
+//! The zero: the no-op model at each cell, with the same inputs. What is left of a number beside it is the model's.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -7,7 +7,7 @@ use crate::{
     Error,
     measure::Sweep,
     models,
-    plan::{Run, Shape},
+    plan::{Cell, Run},
     results::{PhaseKind, PointResult, Zero},
     settings::{Mode, Settings},
 };
@@ -16,16 +16,16 @@ use crate::{
 pub(super) struct Zeros {
     sweep: Sweep,
     folder: SweepFolder,
-    found: BTreeMap<Shape, Zero>,
+    found: BTreeMap<Cell, Zero>,
     missing: Vec<Run>,
 }
 
 impl Zeros {
-    /// What `folder` has of it, and what is missing for these shapes; `None` for a sweep without it.
+    /// What `folder` has of it, and what is missing for these cells of the grid; `None` for a sweep without it.
     pub(super) fn of(
         sweep: &Sweep,
         folder: &SweepFolder,
-        shapes: &[Shape],
+        cells: &[Cell],
     ) -> Result<Option<Zeros>, Error> {
         if sweep.plan.zero.is_empty() {
             return Ok(None);
@@ -37,7 +37,7 @@ impl Zeros {
             found.extend(zero(&file, &result));
             results.push(result);
         }
-        let is_needed = |run: &Run| shapes.contains(&sweep.plan.points[run.point].shape());
+        let is_needed = |run: &Run| cells.contains(&sweep.plan.points[run.point].cell());
         let missing = missing(&sweep, &results);
         Ok(Some(Zeros {
             missing: missing.into_iter().filter(is_needed).collect(),
@@ -53,7 +53,7 @@ impl Zeros {
     }
 
     /// Measures what is missing. A shape that the no-op model could not run at has no zero.
-    pub(super) fn measure(mut self, steps: &mut Steps<'_>) -> Result<BTreeMap<Shape, Zero>, Error> {
+    pub(super) fn measure(mut self, steps: &mut Steps<'_>) -> Result<BTreeMap<Cell, Zero>, Error> {
         for run in self.missing {
             let (file, result) = steps.take((&self.sweep, &self.folder), run, None)?;
             self.found.extend(zero(&file, &result));
@@ -89,14 +89,14 @@ fn with_noop(sweep: &Sweep) -> Result<Sweep, Error> {
     })
 }
 
-fn zero(file: &Path, result: &PointResult) -> Option<(Shape, Zero)> {
+fn zero(file: &Path, result: &PointResult) -> Option<(Cell, Zero)> {
     let speed = result.speed()?;
     let mut phases = speed.phases.iter();
     let single = phases.find(|phase| phase.kind == PhaseKind::SingleStream);
     let single = single.and_then(|phase| phase.latency.as_ref());
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     Some((
-        result.shape(),
+        result.cell(),
         Zero {
             throughput_qps: speed.throughput_qps,
             mean_batch: speed.phases.first().and_then(|phase| phase.mean_batch),

@@ -1,10 +1,11 @@
 //! What must be known to read the table: what all points have in common, and each reason of a verdict once.
 
+use std::cmp::Reverse;
+
 use super::Row;
 use crate::{
     cores,
-    report::DEBUG_BUILD,
-    results::{NOT_RUN, PointResult, Reason, ReplicaResult},
+    results::{PointResult, ReplicaResult, Status},
 };
 
 pub(super) fn notes(results: &[PointResult], rows: &[Row<'_>]) -> Vec<String> {
@@ -18,9 +19,6 @@ pub(super) fn notes(results: &[PointResult], rows: &[Row<'_>]) -> Vec<String> {
     }
     notes.push(format!("cores: {}", results[0].pinning));
     notes.extend(untrained(results));
-    if results.iter().any(|r| r.versions.profile == "debug") {
-        notes.push(DEBUG_BUILD.to_owned());
-    }
     notes.extend(differing(results));
     notes.extend(offline(results));
     notes.extend(reasons(rows));
@@ -75,27 +73,30 @@ fn offline(results: &[PointResult]) -> Option<String> {
     })
 }
 
-/// A reason, and the points that it is held against.
+/// Something that is held against points.
 struct Held<'a> {
-    reason: &'a Reason,
+    /// `None` where nothing was measured.
+    status: Option<Status>,
+    check: &'a str,
+    text: &'a str,
     points: Vec<usize>,
     /// True if each has figures of its own in the text.
     differs: bool,
 }
 
-/// Each reason once, the worst first.
+/// Each reason once, what could not run first, then the worst.
 fn reasons(rows: &[Row<'_>]) -> Vec<String> {
     let mut all: Vec<Held<'_>> = Vec::new();
     for row in rows {
-        for reason in row.rounds.iter().flat_map(|r| &r.verdict.reasons) {
-            match all.iter_mut().find(|held| same(held.reason, reason)) {
-                None => all.push(Held {
-                    reason,
-                    points: vec![row.number],
-                    differs: false,
-                }),
+        for new in row
+            .rounds
+            .iter()
+            .flat_map(|result| held(result, row.number))
+        {
+            match all.iter_mut().find(|held| held.same(&new)) {
+                None => all.push(new),
                 Some(held) => {
-                    held.differs |= held.reason.text != reason.text;
+                    held.differs |= held.text != new.text;
                     if held.points.last() != Some(&row.number) {
                         held.points.push(row.number);
                     }
@@ -103,37 +104,49 @@ fn reasons(rows: &[Row<'_>]) -> Vec<String> {
             }
         }
     }
-    all.sort_by_key(|held| std::cmp::Reverse(held.reason.status));
-    let said = all.iter().map(|held| said(held, rows.len()));
-    said.collect()
+    all.sort_by_key(|held| (held.status.is_some(), Reverse(held.status)));
+    all.iter().map(|held| held.said(rows.len())).collect()
 }
 
-/// True if one line can say both: of what could not run, the first line tells what is behind it.
-fn same(a: &Reason, b: &Reason) -> bool {
-    let line = |reason: &Reason| reason.text.lines().next().map(str::to_owned);
-    (a.status, &a.check) == (b.status, &b.check) && (a.check != NOT_RUN || line(a) == line(b))
-}
-
-fn said(held: &Held<'_>, rows: usize) -> String {
-    let Reason {
+fn held(result: &PointResult, point: usize) -> Vec<Held<'_>> {
+    let held = |(status, check, text)| Held {
         status,
         check,
         text,
-    } = held.reason;
-    let points = match &held.points[..] {
-        points if points.len() == rows && rows > 1 => format!("all {rows} points"),
-        [point] => format!("point {point}"),
-        points => format!("points {}", cores::show(points)),
+        points: vec![point],
+        differs: false,
     };
-    let status = match check.as_str() {
-        NOT_RUN => "NOT RUN".to_owned(),
-        _ => status.to_string(),
-    };
-    match held.differs {
-        true => format!(
-            "{status}, {points}: {text} (the figures are of point {})",
-            held.points[0]
-        ),
-        false => format!("{status}, {points}: {text}"),
+    match result.not_run() {
+        Some(why) => vec![held((None, "", why))],
+        None => {
+            let reasons = result.verdict.reasons.iter();
+            let reasons = reasons.map(|r| (Some(r.status), r.check.as_str(), r.text.as_str()));
+            reasons.map(held).collect()
+        }
+    }
+}
+
+impl Held<'_> {
+    /// True if one line can say both: where nothing was measured, the first line tells what is behind it.
+    fn same(&self, other: &Held<'_>) -> bool {
+        let alike = (self.status, self.check) == (other.status, other.check);
+        alike && (self.status.is_some() || self.text.lines().next() == other.text.lines().next())
+    }
+
+    fn said(&self, rows: usize) -> String {
+        let points = match &self.points[..] {
+            points if points.len() == rows && rows > 1 => format!("all {rows} points"),
+            [point] => format!("point {point}"),
+            points => format!("points {}", cores::show(points)),
+        };
+        let text = self.text;
+        match self.status {
+            None => format!("NOT RUN, {points}: {text}"),
+            Some(status) if self.differs => format!(
+                "{status}, {points}: {text} (the figures are of point {})",
+                self.points[0]
+            ),
+            Some(status) => format!("{status}, {points}: {text}"),
+        }
     }
 }

@@ -30,9 +30,9 @@ fn columns(rows: &[Row<'_>]) -> Vec<Column> {
     let repeated = rows.iter().any(|row| row.rounds.len() > 1);
     let mut columns: Vec<Column> = vec![
         ("#", |row| row.number.to_string()),
-        ("replicas", |row| row.shape.replicas.to_string()),
-        ("CPUs", |row| row.shape.cpus_per_replica.to_string()),
-        ("batch", |row| row.shape.batch_size.to_string()),
+        ("replicas", |row| row.cell.replicas.to_string()),
+        ("CPUs", |row| row.cell.cpus_per_replica.to_string()),
+        ("batch", |row| row.cell.batch_size.to_string()),
         ("queries/s", |row| median(row, |s| Some(s.throughput_qps))),
     ];
     columns.push(match repeated {
@@ -161,7 +161,7 @@ fn goodput(speed: &Speed) -> Option<f64> {
 fn fill_of_batches(row: &Row<'_>) -> String {
     let means = sorted(row, |speed| speed.phases.first()?.mean_batch);
     middle(&means).map_or("-".to_owned(), |mean| {
-        percent(mean / row.shape.batch_size as f64)
+        percent(mean / row.cell.batch_size as f64)
     })
 }
 
