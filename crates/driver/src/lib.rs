@@ -8,8 +8,9 @@
 //! - [`load`], [`stats`]: queries in flight, and what became of each; [`resources`]: what that took of the machine.
 //! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
 //! - [`verdict`]: what speaks against a point's numbers.
+//! - [`sweep`]: all points, one after the other, in a folder of their own.
 //! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
-//! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
+//! - [`results`], [`machine`], [`report`]: the file of each point, the plan, the progress and the table.
 
 pub mod admin;
 pub mod cgroup;
@@ -33,6 +34,7 @@ pub mod results;
 pub mod search;
 pub mod settings;
 pub mod stats;
+pub mod sweep;
 pub mod verdict;
 
 pub use error::Error;

@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::Device;
+use model::{Device, ModelInfo};
+use serde_json::Value;
 use wire::admin::{AddApp, AddModel, Replica};
 
 use crate::{
@@ -21,14 +22,14 @@ use crate::{
     launch::{self, Frontend, Process, Programs},
     load::{self, Load, Measured, Progress, Verdict},
     machine::{Machine, Versions},
-    plan::{Plan, Point},
+    plan::{Cell, Plan, Point},
     resources::{Sampler, Watched},
     results::{
         AccuracyRun, Arrivals, DriverConfig, FORMAT, NodeConfig, Outcome, Phase, PhaseKind,
         PointResult, ReplicaResult, Resources, Slot, Speed, Verdict as Judgement,
     },
     settings::Settings,
-    verdict,
+    stats::Totals,
 };
 
 /// What all iterations of a sweep have in common.
@@ -51,7 +52,7 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Measures one point. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
+    /// Measures one point; its result is not yet judged. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
     pub fn measure(
         &self,
         point: &Point,
@@ -153,13 +154,13 @@ impl Sweep {
                 )?,
             },
         };
-        let mut result = PointResult {
+        Ok(PointResult {
             format: FORMAT,
             round: 1,
             verdict: Judgement::of(Vec::new()),
-            driver: self.driver_config(point, &resources),
+            driver: self.driver_config(point.in_flight, &resources),
             resources: self.settings.labels.is_none().then_some(resources),
-            node_configs: vec![self.node_config(point)],
+            node_configs: vec![self.deployed(point)],
             clipper_metrics: deployment.admin.metrics()?,
             outcome,
             totals: measured.tally.totals,
@@ -167,38 +168,71 @@ impl Sweep {
             replicas,
             replicas_died: deployment.died(),
             first_reason: measured.tally.first_reason,
-            pinning: self.plan.sharing(point).to_string(),
+            pinning: self.plan.others.sharing(&point.replica_cores).to_string(),
             machine: self.machine.clone(),
             versions: self.versions.clone(),
-        };
-        result.verdict = verdict::judge(&result);
-        Ok(result)
+        })
     }
 
-    fn node_config(&self, point: &Point) -> NodeConfig {
+    /// The result of a point that could not be measured, and why; not yet judged.
+    pub fn not_run(&self, cell: Cell, why: String) -> Result<PointResult, Error> {
+        Ok(PointResult {
+            format: FORMAT,
+            round: 1,
+            verdict: Judgement::of(Vec::new()),
+            resources: None,
+            node_configs: vec![self.node_config(cell)],
+            clipper_metrics: Value::Null,
+            outcome: Outcome::NotRun { not_run: why },
+            totals: Totals::default(),
+            replicas_lost: 0,
+            replicas: Vec::new(),
+            replicas_died: 0,
+            first_reason: None,
+            pinning: self.plan.others.sharing(&[]).to_string(),
+            driver: self.driver_config(0, &Resources::default()),
+            machine: self.machine.clone(),
+            versions: self.versions.clone(),
+        })
+    }
+
+    fn deployed(&self, point: &Point) -> NodeConfig {
         let mut allocated: Cores = point.replica_cores.concat();
         allocated.sort_unstable();
         allocated.dedup();
         NodeConfig {
-            name: self.settings.model.name.to_owned(),
-            input_type: self.settings.input_type.to_string(),
-            model_image: self.settings.model.name.to_owned(),
             allocated_cpus: allocated,
-            cpus_per_replica: point.cpus_per_replica(),
-            slo: u64::try_from(self.settings.told_objective().as_micros()).unwrap_or(u64::MAX),
-            num_replicas: point.replicas(),
             gpus: point.gpus(),
-            batch_size: point.batch_size,
+            ..self.node_config(point.cell())
         }
     }
 
-    fn driver_config(&self, point: &Point, resources: &Resources) -> DriverConfig {
-        let ours = resources.processes.iter().take(2);
-        let cores = ours.filter_map(|process| Some((process.name.clone(), process.held.clone()?)));
+    /// What is deployed at this cell, on no cores yet.
+    fn node_config(&self, cell: Cell) -> NodeConfig {
+        NodeConfig {
+            name: self.settings.model.name.to_owned(),
+            input_type: self.settings.input_type.to_string(),
+            model_image: self.settings.model.name.to_owned(),
+            allocated_cpus: Vec::new(),
+            cpus_per_replica: cell.cpus_per_replica,
+            slo: u64::try_from(self.settings.told_objective().as_micros()).unwrap_or(u64::MAX),
+            num_replicas: cell.replicas,
+            gpus: Vec::new(),
+            batch_size: cell.batch_size,
+        }
+    }
+
+    /// How the queries are sent: so many in flight, by the driver and to the frontend that have been watched.
+    fn driver_config(&self, in_flight: usize, watched: &Resources) -> DriverConfig {
+        let ours = ["driver", "frontend"].into_iter();
+        let cores = ours.filter_map(|name| {
+            let held = watched.process(name)?.held.clone()?;
+            Some((name.to_owned(), held))
+        });
         DriverConfig {
             cores: cores.collect(),
             num_clients: self.settings.num_clients,
-            in_flight: point.in_flight,
+            in_flight,
             objective_ms: self.settings.objective.map(|o| o.as_secs_f64() * 1e3),
             seed: self.settings.seed,
             inputs: self.inputs.description.clone(),
@@ -215,13 +249,10 @@ impl Sweep {
             pid,
             pinned: others.pinned.then(|| cores.to_vec()),
         };
+        let frontend = deployment.frontend.process.pid();
         let mut all = vec![
             watched("driver", process::id(), &others.driver()),
-            watched(
-                "frontend",
-                deployment.frontend.process.pid(),
-                &others.frontend,
-            ),
+            watched("frontend", frontend, &others.frontend),
         ];
         for (replica, cores) in deployment.replicas.iter().zip(&point.replica_cores) {
             all.push(watched(&replica.name, replica.pid(), cores));
@@ -265,7 +296,7 @@ impl Deployment {
             let replica = Process::start(named, &arguments, cores, &slot.logs, None)?;
             deployment.replicas.push(replica);
         }
-        deployment.wait(sweep)?;
+        deployment.wait(sweep, point.batch_size)?;
         Ok(deployment)
     }
 
@@ -293,7 +324,7 @@ impl Deployment {
             .collect()
     }
 
-    fn wait(&mut self, sweep: &Sweep) -> Result<(), Error> {
+    fn wait(&mut self, sweep: &Sweep, batch_size: usize) -> Result<(), Error> {
         const LIMIT: Duration = Duration::from_secs(300);
         let began = Instant::now();
         loop {
@@ -307,7 +338,10 @@ impl Deployment {
             if registered == self.replicas.len() {
                 self.registered = replicas.iter().map(|r| r.replica_id).collect();
                 let mut models = replicas.iter().filter_map(|r| r.metadata.as_ref());
-                return models.try_for_each(|metadata| sweep.inputs.check(&metadata.model));
+                return models.try_for_each(|metadata| {
+                    fits(&metadata.model, batch_size)?;
+                    sweep.inputs.check(&metadata.model)
+                });
             }
             if began.elapsed() > LIMIT {
                 return Err(Error::Failed(format!(
@@ -345,6 +379,16 @@ impl Drop for Deployment {
     fn drop(&mut self) {
         launch::stop(&mut self.replicas);
         launch::stop(slice::from_mut(&mut self.frontend.process));
+    }
+}
+
+/// An error if the model takes smaller batches only: none would fill.
+fn fits(model: &ModelInfo, batch_size: usize) -> Result<(), Error> {
+    match model.max_batch {
+        Some(most) if most < batch_size => Err(Error::Failed(format!(
+            "the model takes batches of {most} at most: leave greater --batch_sizes out, or take another artifact"
+        ))),
+        _ => Ok(()),
     }
 }
 

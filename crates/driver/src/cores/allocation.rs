@@ -6,6 +6,8 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
 use super::{Cores, Sharing, Topology, sharing::Role, show};
 use crate::{Error, settings::Settings};
 
@@ -21,7 +23,7 @@ pub struct Allocator<'a> {
 }
 
 /// The cores of everything but the replicas, the same at all points of a sweep.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Allocation {
     /// False if no flag asks for cores: then nothing is pinned, and all share all.
     pub pinned: bool,
@@ -33,6 +35,7 @@ pub struct Allocation {
     pub clients: Cores,
     /// Those of the driver's main thread, which watches: of its own where there is room, else the clients'.
     pub watcher: Cores,
+    #[serde(skip)]
     topology: Topology,
 }
 
@@ -69,21 +72,21 @@ impl<'a> Allocator<'a> {
     }
 
     /// The cores of each of `replicas` replicas: `share` of its own for each or, where no flag gives them any, the same for
-    /// all. An error if there are too few.
-    pub fn replicas(&self, replicas: usize, share: usize) -> Result<Vec<Cores>, Error> {
+    /// all. Or what is missing, if there are too few.
+    pub fn replicas(&self, replicas: usize, share: usize) -> Result<Vec<Cores>, String> {
         let pool = self.pool();
         if !self.replicas_have_their_own() {
             return Ok(vec![pool; replicas]);
         }
         if share == 0 || replicas * share > pool.len() {
-            return Err(Error::Usage(format!(
+            return Err(format!(
                 "{replicas} replicas x {} CPUs per replica need {} cores, but there are {} for them ({}): take fewer \
                  replicas, a smaller --cpus_per_replica_nums or a longer --model_cpus",
                 share.max(1),
                 replicas * share.max(1),
                 pool.len(),
                 show(&pool)
-            )));
+            ));
         }
         let mut free = Free::new(&pool, self.topology);
         Ok((0..replicas).map(|_| free.take(share)).collect())
@@ -452,7 +455,7 @@ mod tests {
         let topology = Topology::default();
         let allocator = Allocator::new(&settings, &[0, 1, 2, 3], &topology).unwrap();
         assert!(allocator.replicas(1, 2).is_ok());
-        let refused = allocator.replicas(2, 2).unwrap_err().to_string();
+        let refused = allocator.replicas(2, 2).unwrap_err();
         assert!(
             refused.contains("need 4 cores, but there are 3 for them (0-2)"),
             "{refused}"

@@ -1,99 +1,165 @@
-//! The live view of a sweep: it takes the terminal while points are measured, and gives it back whatever happens.
+//! The live view of a sweep: it takes the terminal while points are measured, and leaves the lines of the plain one behind.
 //!
-//! It is drawn four times a second at most, by the thread that watches.
+//! The thread that watches draws it.
 
 mod draw;
 mod scene;
+mod screen;
 
-pub use scene::{Cell, Now, Scene, State};
+pub use screen::{is_possible, restore};
 
 use std::{
-    env,
-    io::{self, BufWriter, IsTerminal, Stderr, stderr},
-    panic,
-    sync::{Mutex, PoisonError},
+    env, io,
+    path::Path,
     time::{Duration, Instant},
 };
 
-use ratatui::{
-    Terminal,
-    backend::CrosstermBackend,
-    crossterm::{
-        cursor::Show,
-        execute,
-        terminal::{EnterAlternateScreen, LeaveAlternateScreen},
-    },
+use super::{Step, View, plain};
+use crate::{
+    load::Progress,
+    plan::Plan,
+    results::{Outcome, PointResult, Resources},
+    settings::Settings,
 };
-use rustix::{
-    process::getpgrp,
-    termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr},
-};
+use scene::{Now, Scene, State, Tile};
+use screen::Screen;
 
-/// The shortest time between two pictures.
-const PERIOD: Duration = Duration::from_millis(250);
-
-/// How the terminal was before a view took it; `None` while none has it.
-static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
-
-/// A view that has the terminal. Dropping it gives the terminal back and prints its messages.
+/// A view that has the terminal. Dropping it gives the terminal back and prints what has been said.
 pub struct Live {
-    /// What is on the screen, or will be when it is drawn again.
-    pub scene: Scene,
-    terminal: Terminal<CrosstermBackend<BufWriter<Stderr>>>,
-    drawn: Option<Instant>,
+    screen: Screen,
+    scene: Scene,
+    model: &'static str,
+    /// How long a point is under load, and one of the no-op model before them.
+    durations: [Duration; 2],
+    step: Option<Began>,
 }
 
-/// True if standard error is a terminal that a view may take: not that of a job in the background.
-pub fn is_possible() -> bool {
-    let stderr = stderr();
-    let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-    stderr.is_terminal() && !dumb && tcgetpgrp(&stderr).is_ok_and(|group| group == getpgrp())
-}
-
-/// Gives the terminal back, if a view has it. What ends the process without unwinding must call it.
-pub fn restore() {
-    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(before) = before {
-        // If the terminal is gone there is nothing to give back.
-        let _ = execute!(stderr(), LeaveAlternateScreen, Show);
-        let _ = tcsetattr(stderr(), OptionalActions::Flush, &before);
-    }
+/// The measurement that runs.
+#[derive(Clone, Copy, Debug)]
+struct Began {
+    step: Step,
+    at: Instant,
+    /// When answers were counted the last time, since the beginning of its load, and how many.
+    counted: (Duration, u64),
 }
 
 impl Live {
-    /// Takes the terminal. Without NO_COLOR in the environment the scene may use colours.
-    pub fn start(mut scene: Scene) -> io::Result<Live> {
-        scene.colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        let terminal = Terminal::new(CrosstermBackend::new(BufWriter::new(stderr())))?;
-        take().inspect_err(|_| restore())?;
-        let mut live = Live {
-            scene,
-            terminal,
-            drawn: None,
-        };
-        live.draw();
-        Ok(live)
-    }
-
-    /// Changes the scene and draws it, if the last picture is a quarter of a second old.
-    pub fn show(&mut self, now: Instant, change: impl FnOnce(&mut Scene)) {
-        if self
-            .drawn
-            .is_none_or(|then| now.saturating_duration_since(then) >= PERIOD)
-        {
-            change(&mut self.scene);
-            self.draw();
-            self.drawn = Some(now);
-        }
+    /// Takes the terminal. Without NO_COLOR in the environment the view has colours.
+    pub fn start(settings: &Settings, plan: &Plan) -> io::Result<Live> {
+        let tiles = plan
+            .points
+            .iter()
+            .map(|point| (point.cell(), State::ToCome));
+        let never = plan
+            .impossible
+            .iter()
+            .map(|point| (point.cell, State::NotRun));
+        let tiles = tiles.chain(never).map(|(cell, state)| Tile { cell, state });
+        Ok(Live {
+            screen: Screen::take()?,
+            scene: Scene {
+                title: format!("{}, {}", settings.model.name, settings.mode.name()),
+                tiles: tiles.collect(),
+                colour: env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+                ..Scene::default()
+            },
+            model: settings.model.name,
+            durations: [settings.duration, plan.zero_duration],
+            step: None,
+        })
     }
 
     fn draw(&mut self) {
-        // After a panic in another thread the terminal has been given back already.
-        if BEFORE.lock().is_ok_and(|before| before.is_some()) {
-            let scene = &self.scene;
-            // A picture that cannot be drawn is no reason to stop measuring.
-            let _ = self.terminal.draw(|frame| draw::draw(scene, frame));
+        let now = Instant::now();
+        let left = self.step.and_then(|began| {
+            let left = began.step.left?;
+            Some(left.saturating_sub(now.saturating_duration_since(began.at)))
+        });
+        self.scene.left = left;
+        self.screen
+            .draw(now, |frame| draw::draw(&self.scene, frame));
+    }
+}
+
+impl View for Live {
+    fn begin(&mut self, step: &Step) {
+        if step.model == self.model {
+            self.scene.mark(step.cell, State::Running);
         }
+        let round = step
+            .round
+            .map_or(String::new(), |round| format!(", round {round}"));
+        let Step {
+            number,
+            count,
+            model,
+            cell,
+            ..
+        } = step;
+        self.scene.now = Now {
+            point: format!("{number}/{count} {model}: {cell}{round}"),
+            phase: "starting".to_owned(),
+            batch_size: step.cell.batch_size,
+            ..Now::default()
+        };
+        self.step = Some(Began {
+            step: *step,
+            at: Instant::now(),
+            counted: (Duration::ZERO, 0),
+        });
+        self.draw();
+    }
+
+    fn look(&mut self, at: &Progress, used: &Resources) {
+        let Some(began) = &mut self.step else { return };
+        let now = &mut self.scene.now;
+        let (since, before) = began.counted;
+        let seconds = at.elapsed.saturating_sub(since).as_secs_f64();
+        if seconds >= 1.0 {
+            now.add_second(at.answered.saturating_sub(before) as f64 / seconds, None);
+            began.counted = (at.elapsed, at.answered);
+        }
+        if !self.screen.is_due(Instant::now()) {
+            return;
+        }
+        let [model, zero] = self.durations;
+        let planned = if began.step.model == self.model {
+            model
+        } else {
+            zero
+        };
+        let left = planned.saturating_sub(at.elapsed);
+        now.phase = match (at.measuring, left.is_zero()) {
+            (false, _) => "warming up",
+            (true, false) => "measuring",
+            (true, true) => "waiting for the last answers",
+        }
+        .to_owned();
+        now.done = at.elapsed.as_secs_f64() / planned.as_secs_f64().max(f64::MIN_POSITIVE);
+        now.left = (!planned.is_zero()).then_some(left);
+        now.answered = at.answered;
+        self.scene.resources = used.clone();
+        self.draw();
+    }
+
+    fn end(&mut self, result: &PointResult, file: &Path) {
+        let Some(Began { step, .. }) = self.step else {
+            return;
+        };
+        if step.model == self.model {
+            let state = match result.outcome {
+                Outcome::NotRun { .. } => State::NotRun,
+                _ => State::Done(result.verdict.status),
+            };
+            self.scene.mark(step.cell, state);
+        }
+        let line = format!(
+            "{}/{} {}",
+            step.number,
+            step.count,
+            plain::ending(result, file)
+        );
+        self.scene.messages.push(line);
     }
 }
 
@@ -103,31 +169,6 @@ impl Drop for Live {
         self.scene
             .messages
             .iter()
-            .for_each(|line| super::note(line));
-    }
-}
-
-/// Another screen, on which what is typed does not show; Ctrl-C is a signal as before.
-fn take() -> io::Result<()> {
-    let before = tcgetattr(stderr())?;
-    let mut quiet = before.clone();
-    quiet
-        .local_modes
-        .remove(LocalModes::ECHO | LocalModes::ICANON);
-    *BEFORE.lock().unwrap_or_else(PoisonError::into_inner) = Some(before);
-    let print = panic::take_hook();
-    panic::set_hook(Box::new(move |panic| {
-        restore();
-        print(panic);
-    }));
-    tcsetattr(stderr(), OptionalActions::Now, &quiet)?;
-    execute!(stderr(), EnterAlternateScreen)
-}
-
-impl std::fmt::Debug for Live {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Live")
-            .field("scene", &self.scene)
-            .finish_non_exhaustive()
+            .for_each(|line| plain::note(line));
     }
 }

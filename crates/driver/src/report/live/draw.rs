@@ -1,6 +1,6 @@
 //! A scene on a screen of any size: nothing but a function of the two.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use ratatui::{
     Frame,
@@ -14,11 +14,12 @@ use ratatui::{
 };
 
 use super::{
-    super::in_words,
-    scene::{Cell, Scene, State},
+    super::rounded,
+    scene::{Scene, State, Tile},
 };
 use crate::{
     cores,
+    plan::Cell,
     results::{CoreUse, GpuUse, ProcessUse, Status},
 };
 
@@ -90,8 +91,8 @@ fn short(scene: &Scene, pen: Pen) -> Vec<Line<'static>> {
         Line::raw(latency(scene)),
         Line::raw(format!(
             "{} left, sweep {}",
-            in_words(now.left),
-            in_words(scene.left)
+            left(now.left),
+            left(scene.left)
         )),
         Line::raw(format!("CPU: {}", used.join(", "))),
     ]
@@ -104,11 +105,11 @@ fn header(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
             usize::from(area.width).saturating_sub(left.chars().count() + right.chars().count());
         Line::raw(format!("{left}{}{right}", " ".repeat(gap.max(1))))
     };
-    let of_sweep = format!("sweep: {} left", in_words(scene.left));
-    let of_point = format!("{} left", in_words(now.left));
+    let of_sweep = format!("sweep: {} left", left(scene.left));
+    let of_point = format!("{} left", left(now.left));
     let lines = vec![
         line(format!("driver: {}", scene.title), of_sweep),
-        line(format!("{}: {}", now.point, now.phase), of_point).style(pen.bold()),
+        line(format!("{}, {}", now.point, now.phase), of_point).style(pen.bold()),
     ];
     frame.render_widget(Paragraph::new(lines), area);
 }
@@ -249,13 +250,18 @@ fn gpu_row(gpu: &GpuUse) -> Row {
 
 /// A row for each number of replicas and cores, a column for each batch size.
 fn grid(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
-    let columns: BTreeSet<usize> = scene.cells.iter().map(|cell| cell.batch_size).collect();
+    let columns: BTreeSet<usize> = scene
+        .tiles
+        .iter()
+        .map(|tile| tile.cell.batch_size)
+        .collect();
     let rows = rows(scene);
     let block = Block::bordered().title(" points: replicas x CPUs, batch ");
     let room = usize::from(block.inner(area).height).saturating_sub(1);
     // As many rows as there is room for, the running one among them.
-    let running = scene.cells.iter().find(|cell| cell.state == State::Running);
-    let row_of = |cell: &Cell| rows.iter().position(|&row| row == row_key(cell));
+    let mut tiles = scene.tiles.iter();
+    let running = tiles.find(|tile| tile.state == State::Running);
+    let row_of = |tile: &Tile| rows.iter().position(|&row| row == row_key(tile));
     let last_shown = running
         .and_then(row_of)
         .unwrap_or(0)
@@ -264,15 +270,19 @@ fn grid(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
     let mut lines = vec![Line::raw(
         columns
             .iter()
-            .fold(" ".repeat(7), |line, batch| format!("{line}{batch:>4}")),
+            .fold(" ".repeat(7), |line, batch| format!("{line}{batch:>5}")),
     )];
     for &(replicas, cpus) in rows.iter().skip(first).take(room) {
         let mut spans = vec![Span::raw(format!("{:>7}", format!("{replicas} x {cpus}")))];
         for &batch in &columns {
-            let mut cells = scene.cells.iter();
-            let cell = cells.find(|c| row_key(c) == (replicas, cpus) && c.batch_size == batch);
-            let (symbol, style) = cell.map_or((" ", Style::new()), |cell| mark(cell.state, pen));
-            spans.push(Span::styled(format!("{symbol:>4}"), style));
+            let cell = Cell {
+                replicas,
+                cpus_per_replica: cpus,
+                batch_size: batch,
+            };
+            let tile = scene.tiles.iter().find(|tile| tile.cell == cell);
+            let (symbol, style) = tile.map_or((" ", Style::new()), |tile| mark(tile.state, pen));
+            spans.push(Span::styled(format!("{symbol:>5}"), style));
         }
         lines.push(Line::from(spans));
     }
@@ -280,12 +290,12 @@ fn grid(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
 }
 
 fn rows(scene: &Scene) -> Vec<(usize, usize)> {
-    let rows: BTreeSet<_> = scene.cells.iter().map(row_key).collect();
+    let rows: BTreeSet<_> = scene.tiles.iter().map(row_key).collect();
     rows.into_iter().collect()
 }
 
-fn row_key(cell: &Cell) -> (usize, usize) {
-    (cell.replicas, cell.cpus_per_replica)
+fn row_key(tile: &Tile) -> (usize, usize) {
+    (tile.cell.replicas, tile.cell.cpus_per_replica)
 }
 
 fn mark(state: State, pen: Pen) -> (&'static str, Style) {
@@ -314,6 +324,10 @@ fn messages(scene: &Scene, frame: &mut Frame<'_>, area: Rect) {
     let mut lines: Vec<_> = lines.collect();
     lines.drain(..lines.len().saturating_sub(usize::from(inner.height)));
     frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+fn left(time: Option<Duration>) -> String {
+    time.map_or("?".to_owned(), rounded)
 }
 
 fn rate(scene: &Scene) -> String {
@@ -372,8 +386,6 @@ fn grouped(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
     use super::*;
@@ -395,13 +407,13 @@ mod tests {
         (0..height).map(row).collect::<Vec<_>>().join("\n")
     }
 
-    fn cell(replicas: usize, batch_size: usize, state: State) -> Cell {
-        Cell {
+    fn tile(replicas: usize, batch_size: usize, state: State) -> Tile {
+        let cell = Cell {
             replicas,
             cpus_per_replica: 2,
             batch_size,
-            state,
-        }
+        };
+        Tile { cell, state }
     }
 
     fn process(name: &str, used: f64, pinned: Option<&str>) -> ProcessUse {
@@ -421,17 +433,17 @@ mod tests {
         };
         Scene {
             title: "noop, saturate".to_owned(),
-            cells: vec![
-                cell(1, 1, State::Done(Status::Valid)),
-                cell(1, 8, State::Done(Status::Invalid)),
-                cell(2, 1, State::Running),
-                cell(2, 8, State::ToCome),
+            tiles: vec![
+                tile(1, 1, State::Done(Status::Valid)),
+                tile(1, 8, State::Done(Status::Invalid)),
+                tile(2, 1, State::Running),
+                tile(2, 8, State::ToCome),
             ],
             now: Now {
-                point: "3/4 replicas 2, CPUs 2, batch 1".to_owned(),
+                point: "3/4 noop: replicas 2, CPUs 2, batch 1".to_owned(),
                 phase: "measuring".to_owned(),
                 done: 0.25,
-                left: Duration::from_secs(90),
+                left: Some(Duration::from_secs(90)),
                 answered: 1_234_567,
                 in_flight: Some(48),
                 queued: Some(16.2),
@@ -457,7 +469,7 @@ mod tests {
                 }],
                 ..Resources::default()
             },
-            left: Duration::from_secs(3_725),
+            left: Some(Duration::from_secs(125)),
             messages: vec!["1/4 done".to_owned(), "2/4 done".to_owned()],
             colour: true,
         }
@@ -469,8 +481,8 @@ mod tests {
             let screen = screen(&scene(), width, height);
             for part in [
                 "driver: noop, saturate",
-                "sweep: 1h 2m 5s left",
-                "3/4 replicas 2, CPUs 2, batch 1: measuring",
+                "sweep: 2m 5s left",
+                "3/4 noop: replicas 2, CPUs 2, batch 1, measuring",
                 "1m 30s left",
                 "45,210 queries/s",
                 "latency p50 0.25 ms, p99 1.50 ms",
@@ -495,7 +507,11 @@ mod tests {
     #[test]
     fn the_grid_shows_what_is_done_runs_and_is_to_come() {
         let screen = screen(&scene(), 80, 24);
-        for row in ["          1   8", "  1 x 2  ok   x", "  2 x 2   >   ."] {
+        for row in [
+            "           1    8",
+            "  1 x 2   ok    x",
+            "  2 x 2    >    .",
+        ] {
             assert!(screen.contains(row), "{row}:\n{screen}");
         }
     }
@@ -503,12 +519,12 @@ mod tests {
     #[test]
     fn of_more_rows_than_there_is_room_for_the_running_one_is_shown() {
         let mut scene = scene();
-        scene.cells = (1..=40)
-            .map(|replicas| cell(replicas, 1, State::ToCome))
+        scene.tiles = (1..=40)
+            .map(|replicas| tile(replicas, 1, State::ToCome))
             .collect();
-        scene.cells[30].state = State::Running;
+        scene.tiles[30].state = State::Running;
         let screen = screen(&scene, 80, 24);
-        assert!(screen.contains(" 31 x 2   >"), "{screen}");
+        assert!(screen.contains(" 31 x 2    >"), "{screen}");
     }
 
     #[test]
@@ -537,9 +553,9 @@ mod tests {
     fn a_tiny_window_shows_the_lines_that_matter() {
         let screen = screen(&scene(), 40, 10);
         for part in [
-            "3/4 replicas 2, CPUs 2, batch 1",
+            "3/4 noop: replicas 2, CPUs 2, batch 1",
             "45,210 queries/s",
-            "1m 30s left, sweep 1h 2m 5s",
+            "1m 30s left, sweep 2m 5s",
             "CPU: driver 0.50, frontend 1.25",
         ] {
             assert!(screen.contains(part), "{part}:\n{screen}");

@@ -2,46 +2,43 @@
 
 use std::time::Duration;
 
-use crate::results::{Resources, Status};
+use crate::{
+    plan::Cell,
+    results::{Resources, Status},
+};
 
 /// How many values a sparkline has at most.
 const KEPT: usize = 240;
 
 /// Everything that is on the screen.
 #[derive(Clone, Debug, Default)]
-pub struct Scene {
+pub(super) struct Scene {
     /// What is measured: the model and the mode, for instance.
-    pub title: String,
+    pub(super) title: String,
     /// All combinations, in any order.
-    pub cells: Vec<Cell>,
+    pub(super) tiles: Vec<Tile>,
     /// The measurement that runs.
-    pub now: Now,
+    pub(super) now: Now,
     /// What it has used until now.
-    pub resources: Resources,
-    /// Time left of the sweep.
-    pub left: Duration,
+    pub(super) resources: Resources,
+    /// Time left of the sweep, if anybody knows.
+    pub(super) left: Option<Duration>,
     /// What has been said, the latest last.
-    pub messages: Vec<String>,
+    pub(super) messages: Vec<String>,
     /// Colours may be used.
-    pub colour: bool,
+    pub(super) colour: bool,
 }
 
 /// One combination in the grid of points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell {
-    /// Replicas.
-    pub replicas: usize,
-    /// Cores that each may use.
-    pub cpus_per_replica: usize,
-    /// Maximum batch size.
-    pub batch_size: usize,
-    /// How far it is.
-    pub state: State,
+pub(super) struct Tile {
+    pub(super) cell: Cell,
+    pub(super) state: State,
 }
 
 /// How far a combination is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(super) enum State {
     /// To come.
     ToCome,
     /// Being measured.
@@ -54,51 +51,49 @@ pub enum State {
 
 /// The measurement that runs.
 #[derive(Clone, Debug, Default)]
-pub struct Now {
-    /// Which of how many, and what: `3/24 replicas 1, CPUs 2, batch 8`.
-    pub point: String,
+pub(super) struct Now {
+    /// Which of how many, and what: `3/24 vgg: replicas 1, CPUs 2, batch 8`.
+    pub(super) point: String,
     /// What is being done, for instance `throughput: warming up`.
-    pub phase: String,
+    pub(super) phase: String,
     /// The share of it that is done: 0 to 1.
-    pub done: f64,
-    /// Time left of it.
-    pub left: Duration,
+    pub(super) done: f64,
+    /// Time left of its load, if it has a length.
+    pub(super) left: Option<Duration>,
     /// Answers until now.
-    pub answered: u64,
+    pub(super) answered: u64,
     /// Queries in flight.
-    pub in_flight: Option<usize>,
+    pub(super) in_flight: Option<usize>,
     /// Queries that wait in the frontend.
-    pub queued: Option<f64>,
+    pub(super) queued: Option<f64>,
     /// The mean size of the latest batches.
-    pub mean_batch: Option<f64>,
+    pub(super) mean_batch: Option<f64>,
     /// The largest that a batch may be.
-    pub batch_size: usize,
+    pub(super) batch_size: usize,
     /// Answers a second, one value for each second or so, the latest last; so are the next two.
-    pub rates: Vec<f64>,
+    pub(super) rates: Vec<f64>,
     /// Median latency in milliseconds.
-    pub p50s: Vec<f64>,
+    pub(super) p50s: Vec<f64>,
     /// The 99th percentile in milliseconds.
-    pub p99s: Vec<f64>,
+    pub(super) p99s: Vec<f64>,
 }
 
 impl Scene {
     /// Changes the state of one combination.
-    pub fn mark(&mut self, replicas: usize, cpus_per_replica: usize, batch_size: usize, to: State) {
-        let asked = (replicas, cpus_per_replica, batch_size);
-        for cell in &mut self.cells {
-            if (cell.replicas, cell.cpus_per_replica, cell.batch_size) == asked {
-                cell.state = to;
-            }
+    pub(super) fn mark(&mut self, cell: Cell, state: State) {
+        let mut tiles = self.tiles.iter_mut();
+        if let Some(tile) = tiles.find(|tile| tile.cell == cell) {
+            tile.state = state;
         }
     }
 }
 
 impl Now {
-    /// Adds a second's rate, and its latencies where they are known.
-    pub fn add_second(&mut self, rate: f64, p50_ms: Option<f64>, p99_ms: Option<f64>) {
+    /// Adds a second's rate, and its median and 99th percentile in milliseconds, where they are known.
+    pub(super) fn add_second(&mut self, rate: f64, latency_ms: Option<[f64; 2]>) {
         self.rates.push(rate);
-        self.p50s.extend(p50_ms);
-        self.p99s.extend(p99_ms);
+        self.p50s.extend(latency_ms.map(|[p50, _]| p50));
+        self.p99s.extend(latency_ms.map(|[_, p99]| p99));
         for values in [&mut self.rates, &mut self.p50s, &mut self.p99s] {
             values.drain(..values.len().saturating_sub(KEPT));
         }
