@@ -16,7 +16,7 @@ use crate::{
     measure::Sweep,
     plan::{Cell, Run},
     report::{Step, View},
-    results::{Outcome, PointResult, Zero},
+    results::{Outcome, PointResult, Slot, Zero},
     verdict,
 };
 use zeros::Zeros;
@@ -54,8 +54,7 @@ pub fn run(
     results.extend(there.into_iter().map(|(_, result)| result));
     for impossible in &sweep.plan.impossible {
         let result = sweep.not_run(impossible.cell, impossible.reason.clone())?;
-        folder.slot()?.write(&result)?;
-        results.push(result);
+        results.push(judged(result, &folder.slot()?)?);
     }
     let runs = missing(sweep, results);
     let cells: Vec<_> = runs.iter().map(|run| cell(sweep, run)).collect();
@@ -80,6 +79,14 @@ pub fn run(
 
 fn cell(sweep: &Sweep, run: &Run) -> Cell {
     sweep.plan.points[run.point].cell()
+}
+
+/// The result with its verdict, on disk.
+fn judged(result: PointResult, slot: &Slot) -> Result<PointResult, Error> {
+    let verdict = verdict::judge(&result);
+    let result = PointResult { verdict, ..result };
+    slot.write(&result)?;
+    Ok(result)
 }
 
 /// The runs of the plan that are not among the results.
@@ -131,9 +138,9 @@ impl Steps<'_> {
         if let Outcome::Speed(speed) = &mut result.outcome {
             speed.zero = zero;
         }
-        result.verdict = verdict::judge(&result);
-        slot.write(&result)?;
-        self.time.spend(began.elapsed());
+        let result = judged(result, &slot)?;
+        let worked = result.not_run().is_none();
+        self.time.done(worked.then(|| began.elapsed()));
         self.view.end(&result, &slot.file);
         Ok((slot.file, result))
     }

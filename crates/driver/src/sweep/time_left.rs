@@ -40,15 +40,17 @@ impl TimeLeft {
         Some(self.zero.left()? + self.model.left()?)
     }
 
-    /// One is done, and took so long with all that belongs to it.
-    pub fn spend(&mut self, took: Duration) {
+    /// One is done, and took so long with all that belongs to it; `None` if it failed, which tells nothing of the others.
+    pub fn done(&mut self, took: Option<Duration>) {
         let pace = match self.zero.left {
             0 => &mut self.model,
             _ => &mut self.zero,
         };
         pace.left = pace.left.saturating_sub(1);
-        pace.done += 1;
-        pace.spent += took;
+        if let Some(took) = took {
+            pace.done += 1;
+            pace.spent += took;
+        }
     }
 }
 
@@ -87,14 +89,17 @@ mod tests {
             time.left(),
             Some(2 * (ZERO + OVERHEAD) + 3 * (10 * SECOND + OVERHEAD))
         );
-        time.spend(5 * SECOND);
+        time.done(Some(5 * SECOND));
         assert_eq!(time.left(), Some(5 * SECOND + 3 * (10 * SECOND + OVERHEAD)));
-        time.spend(5 * SECOND);
-        time.spend(11 * SECOND);
+        time.done(Some(5 * SECOND));
+        time.done(Some(11 * SECOND));
         assert_eq!(time.left(), Some(22 * SECOND));
-        time.spend(13 * SECOND);
+        let mut failed = time;
+        failed.done(None);
+        assert_eq!(failed.left(), Some(11 * SECOND));
+        time.done(Some(13 * SECOND));
         assert_eq!(time.left(), Some(12 * SECOND));
-        time.spend(12 * SECOND);
+        time.done(Some(12 * SECOND));
         assert_eq!(time.left(), Some(Duration::ZERO));
     }
 
@@ -106,7 +111,7 @@ mod tests {
         };
         let mut time = TimeLeft::new(&settings, 0, 3);
         assert_eq!(time.left(), None);
-        time.spend(2 * SECOND);
+        time.done(Some(2 * SECOND));
         assert_eq!(time.left(), Some(4 * SECOND));
     }
 }
