@@ -10,7 +10,7 @@ mod verdict;
 
 pub use accuracy::AccuracyRun;
 pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
-pub use shape::Shape;
+pub use shape::{Points, Shape, by_shape};
 pub use speed::{
     Arrivals, ClientMetrics, Estimate, Generator, Lag, Latency, Percentile, Phase, PhaseKind,
     Search, Speed, TimeBreakdown, Window, Zero,
