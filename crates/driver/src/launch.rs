@@ -146,10 +146,7 @@ impl Process {
                 command.env_remove(variable);
             }
         }
-        let child = match cores {
-            None => command.spawn(),
-            Some(cores) => cores::on(cores, || command.spawn()),
-        };
+        let child = cores::on(cores, || command.spawn()).flatten();
         let process = Process {
             name,
             log,

@@ -3,30 +3,32 @@
 use std::{
     env,
     io::{Write, stderr, stdout},
-    process::ExitCode,
+    path::Path,
+    process::{self, ExitCode},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    thread,
 };
 
 use driver::{
     Error,
     cli::{self, Command, Other},
-    cores,
+    cores::{self, Topology},
     inputs::Inputs,
     launch::Programs,
     machine::{Machine, Versions},
     measure::Sweep,
     plan::Plan,
-    report::{self, Plain, View},
+    report::{self, live},
     results::PointResult,
     settings::Settings,
     sweep::{self, SweepFolder},
 };
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
-    flag,
+    iterator::Signals,
 };
 
 fn main() -> ExitCode {
@@ -47,9 +49,10 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let interrupted = listen()?;
     cli::check_environment(env::vars_os().map(|(name, _)| name))?;
     let allowed = cores::allowed()?;
-    let plan = Plan::new(&settings, &allowed)?;
+    let plan = Plan::new(&settings, &allowed, &Topology::read(Path::new("/")))?;
     let inputs = Inputs::prepare(&settings)?;
-    let planned = report::plan(&settings, &plan, &inputs);
+    let machine = Machine::read(&allowed);
+    let planned = report::plan(&settings, &plan, &inputs, &machine);
     if settings.dry_run {
         return Ok(print(&format!("{planned}\n")));
     }
@@ -66,7 +69,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
         plan,
         inputs,
         programs: programs?,
-        machine: Machine::read(&allowed),
+        machine,
         versions: Versions::read(),
         interrupted,
     };
@@ -76,8 +79,8 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
             "driver: since the sweep began, something has changed: {change}"
         ));
     }
-    let (mut results, mut view) = (Vec::new(), Plain::default());
-    let ended = sweep::run(&sweep, &folder, &mut view, &mut results);
+    let (mut results, mut view) = (Vec::new(), report::view(&sweep.settings, &sweep.plan));
+    let ended = sweep::run(&sweep, &folder, &mut *view, &mut results);
     view.finish();
     report::table(&results, sweep.settings.target_qps);
     say(&format!("results: {}", folder.path.display()));
@@ -87,11 +90,17 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
 /// What Ctrl-C and SIGTERM set. The second one ends the driver at once, and with it its children, which hang on a pipe.
 fn listen() -> Result<Arc<AtomicBool>, Error> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, 130, interrupted.clone())
-            .and_then(|_| flag::register(signal, interrupted.clone()))
-            .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
-    }
+    let mut signals = Signals::new([SIGINT, SIGTERM])
+        .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
+    let flag = interrupted.clone();
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            if flag.swap(true, Relaxed) {
+                live::restore();
+                process::exit(130);
+            }
+        }
+    });
     Ok(interrupted)
 }
 

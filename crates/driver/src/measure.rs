@@ -1,8 +1,7 @@
 //! One iteration: deploy, wait for the replicas, load, look, tear down.
 
 use std::{
-    collections::BTreeMap,
-    slice,
+    process, slice,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -23,10 +22,11 @@ use crate::{
     launch::{self, Frontend, Process, Programs},
     load::{self, Load, Measured, Progress, Verdict},
     machine::{Machine, Versions},
-    plan::{Cell, Pinning, Plan, Point},
+    plan::{Cell, Plan, Point},
+    resources::{Sampler, Watched},
     results::{
         AccuracyRun, Arrivals, DriverConfig, FORMAT, NodeConfig, Outcome, Phase, PhaseKind,
-        PointResult, ReplicaResult, Slot, Speed, Verdict as Judgement,
+        PointResult, ReplicaResult, Resources, Slot, Speed, Verdict as Judgement,
     },
     settings::Settings,
     stats::Totals,
@@ -57,12 +57,14 @@ impl Sweep {
         &self,
         point: &Point,
         slot: &Slot,
-        mut look: impl FnMut(&Progress),
+        mut look: impl FnMut(&Progress, &Resources),
     ) -> Result<PointResult, Error> {
         let mut deployment = Deployment::start(self, point, slot)?;
+        let mut sampler = self.sampler(point, &deployment);
         let mut failure = None;
         let measured = load::run(&self.load(point, &deployment), &self.inputs.frames, |at| {
-            look(at);
+            sampler.sample(Instant::now());
+            look(at, sampler.seen());
             match self.watch(&mut deployment, at.measuring) {
                 Ok(verdict) => verdict,
                 Err(error) => {
@@ -74,7 +76,12 @@ impl Sweep {
         if let Some(error) = failure {
             return Err(error);
         }
-        self.result(point, &mut deployment, measured)
+        self.result(
+            point,
+            &mut deployment,
+            measured,
+            sampler.finish(Instant::now()),
+        )
     }
 
     fn load(&self, point: &Point, deployment: &Deployment) -> Load<'_> {
@@ -84,6 +91,7 @@ impl Sweep {
             requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
             app: self.settings.model.name,
             input_type: self.settings.input_type,
+            cores: self.plan.others.pinned.then_some(&self.plan.others.clients),
             clients: self.settings.num_clients,
             in_flight: point.in_flight,
             once: self.settings.labels.is_some(),
@@ -120,6 +128,7 @@ impl Sweep {
         point: &Point,
         deployment: &mut Deployment,
         mut measured: Measured,
+        resources: Resources,
     ) -> Result<PointResult, Error> {
         let replicas = deployment.replica_results()?;
         let outcome = match self.settings.labels {
@@ -149,7 +158,8 @@ impl Sweep {
             format: FORMAT,
             round: 1,
             verdict: Judgement::of(Vec::new()),
-            resources: None,
+            driver: self.driver_config(point.in_flight, &resources),
+            resources: self.settings.labels.is_none().then_some(resources),
             node_configs: vec![self.deployed(point)],
             clipper_metrics: deployment.admin.metrics()?,
             outcome,
@@ -158,16 +168,15 @@ impl Sweep {
             replicas,
             replicas_died: deployment.died(),
             first_reason: measured.tally.first_reason,
-            pinning: self.plan.pinning.in_words().to_owned(),
-            driver: self.driver_config(point.in_flight, Some(&deployment.frontend.process))?,
+            pinning: self.plan.sharing(point).to_string(),
             machine: self.machine.clone(),
             versions: self.versions.clone(),
         })
     }
 
     /// The result of a point that could not be measured, and why; not yet judged.
-    pub fn not_run(&self, cell: Cell, why: String) -> Result<PointResult, Error> {
-        Ok(PointResult {
+    pub fn not_run(&self, cell: Cell, why: String) -> PointResult {
+        PointResult {
             format: FORMAT,
             round: 1,
             verdict: Judgement::of(Vec::new()),
@@ -180,11 +189,11 @@ impl Sweep {
             replicas: Vec::new(),
             replicas_died: 0,
             first_reason: None,
-            pinning: self.plan.pinning.in_words().to_owned(),
-            driver: self.driver_config(0, None)?,
+            pinning: "nothing ran".to_owned(),
+            driver: self.driver_config(0, &Resources::default()),
             machine: self.machine.clone(),
             versions: self.versions.clone(),
-        })
+        }
     }
 
     fn deployed(&self, point: &Point) -> NodeConfig {
@@ -213,19 +222,12 @@ impl Sweep {
         }
     }
 
-    /// How the queries are sent: so many in flight, to a frontend if one runs.
-    fn driver_config(
-        &self,
-        in_flight: usize,
-        frontend: Option<&Process>,
-    ) -> Result<DriverConfig, Error> {
-        let own = cores::show(&cores::allowed()?);
-        let mut cores = BTreeMap::from([("driver".to_owned(), own)]);
-        if let Some(frontend) = frontend {
-            cores.insert("frontend".to_owned(), cores::show(&frontend.cores()?));
-        }
-        Ok(DriverConfig {
-            cores,
+    /// How the queries are sent: so many in flight, from and to processes that were seen to use these resources.
+    fn driver_config(&self, in_flight: usize, resources: &Resources) -> DriverConfig {
+        let ours = resources.processes.iter().take(2);
+        let cores = ours.filter_map(|process| Some((process.name.clone(), process.held.clone()?)));
+        DriverConfig {
+            cores: cores.collect(),
             num_clients: self.settings.num_clients,
             in_flight,
             objective_ms: self.settings.objective.map(|o| o.as_secs_f64() * 1e3),
@@ -233,7 +235,30 @@ impl Sweep {
             inputs: self.inputs.description.clone(),
             duration_seconds: self.settings.duration.as_secs_f64(),
             command_line: self.settings.command_line.clone(),
-        })
+        }
+    }
+
+    /// Watches the driver, the frontend and each replica.
+    fn sampler(&self, point: &Point, deployment: &Deployment) -> Sampler {
+        let others = &self.plan.others;
+        let watched = |name: &str, pid, cores: &[usize]| Watched {
+            name: name.to_owned(),
+            pid,
+            pinned: others.pinned.then(|| cores.to_vec()),
+        };
+        let mut all = vec![
+            watched("driver", process::id(), &others.driver()),
+            watched(
+                "frontend",
+                deployment.frontend.process.pid(),
+                &others.frontend,
+            ),
+        ];
+        for (replica, cores) in deployment.replicas.iter().zip(&point.replica_cores) {
+            all.push(watched(&replica.name, replica.pid(), cores));
+        }
+        let gpus = &self.settings.gpus[..point.gpus().len()];
+        Sampler::new(&all, &others.allowed, gpus, Instant::now())
     }
 }
 
@@ -249,10 +274,10 @@ struct Deployment {
 impl Deployment {
     /// Starts everything and waits until every replica is registered.
     fn start(sweep: &Sweep, point: &Point, slot: &Slot) -> Result<Deployment, Error> {
-        let pinned = sweep.plan.pinning != Pinning::Shared;
-        let others = pinned.then_some(&sweep.plan.other_cores[..]);
+        let pinned = sweep.plan.others.pinned;
+        let cores = pinned.then_some(&sweep.plan.others.frontend[..]);
         let program = &sweep.programs.frontend;
-        let frontend = Frontend::start(program, others, &slot.logs, &|| sweep.interrupted())?;
+        let frontend = Frontend::start(program, cores, &slot.logs, &|| sweep.interrupted())?;
         let admin = Admin::new(frontend.ports);
         let (app, model) = (app(&sweep.settings), model(&sweep.settings, point));
         admin.deploy(&app, &model)?;

@@ -1,6 +1,6 @@
 //! Which points a sweep has, in which order they are measured, and which cores each process gets.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use model::Device;
 use rand::{SeedableRng, seq::SliceRandom};
@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     Error,
-    cores::{self, Cores},
+    cores::{Allocation, Allocator, Cores, Sharing, Topology},
     settings::{Mode, Settings, in_seconds},
 };
 
@@ -31,9 +31,7 @@ pub struct Plan {
     #[serde(serialize_with = "in_seconds")]
     pub zero_duration: Duration,
     /// The cores of frontend and driver, the same at all points: those that no replica gets at any.
-    pub other_cores: Cores,
-    /// Who shares cores with whom.
-    pub pinning: Pinning,
+    pub others: Allocation,
     /// The shortest warm-up; it goes on until every replica has answered some batches, for half the duration at most.
     #[serde(serialize_with = "in_seconds")]
     pub warm_up: Duration,
@@ -82,54 +80,27 @@ pub struct Run {
     pub point: usize,
 }
 
-/// Who shares cores with whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Pinning {
-    /// Nothing is pinned: replicas, frontend and driver share all cores.
-    Shared,
-    /// Each replica has its own cores; frontend and driver run on all, because none is left for them.
-    OwnButOthersShared,
-    /// Each replica has its own cores, frontend and driver have those that are left.
-    Own,
-}
-
 impl Plan {
     /// Lays the sweep out on the `allowed` cores. It is an error if no combination fits.
-    pub fn new(settings: &Settings, allowed: &[usize]) -> Result<Plan, Error> {
-        let pinned = settings.model_cpus.is_some() || !settings.cpus_per_replica.is_empty();
-        let model_cores = settings.model_cpus.as_deref().unwrap_or(allowed);
-        if let Some(core) = model_cores.iter().find(|core| !allowed.contains(core)) {
-            return Err(Error::Usage(format!(
-                "--model_cpus names core {core}, but this process may use cores {} only",
-                cores::show(allowed)
-            )));
-        }
-        let (points, impossible) = grid(settings, pinned.then_some(model_cores), allowed)?;
-        let taken = |core: &usize| {
-            let mut replicas = points.iter().flat_map(|point| &point.replica_cores);
-            replicas.any(|cores| cores.contains(core))
-        };
-        let rest: Cores = allowed
-            .iter()
-            .copied()
-            .filter(|core| !taken(core))
-            .collect();
-        let (pinning, other_cores) = match (pinned, rest.is_empty()) {
-            (false, _) => (Pinning::Shared, allowed.to_vec()),
-            (true, true) => (Pinning::OwnButOthersShared, allowed.to_vec()),
-            (true, false) => (Pinning::Own, rest),
-        };
+    pub fn new(settings: &Settings, allowed: &[usize], topology: &Topology) -> Result<Plan, Error> {
+        let allocator = Allocator::new(settings, allowed, topology)?;
+        let (points, impossible) = grid(settings, &allocator)?;
+        let taken = points.iter().flat_map(|point| &point.replica_cores);
+        let taken: BTreeSet<usize> = taken.flatten().copied().collect();
         Ok(Plan {
             runs: order(points.len(), settings.repeats, settings.seed),
             zero: zero(settings, &points),
             zero_duration: ZERO.min(settings.duration),
             points,
             impossible,
-            other_cores,
-            pinning,
+            others: allocator.others(&taken),
             warm_up: warm_up(settings.duration),
         })
+    }
+
+    /// Who shares cores with whom at a point.
+    pub fn sharing(&self, point: &Point) -> Sharing {
+        self.others.sharing(&point.replica_cores)
     }
 
     /// The same plan for the no-op model: its points, once each.
@@ -141,19 +112,6 @@ impl Plan {
             zero: Vec::new(),
             warm_up: warm_up(self.zero_duration),
             ..self.clone()
-        }
-    }
-}
-
-impl Pinning {
-    /// For the plan, the results and the reader.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Pinning::Shared => "shared by replicas, frontend and driver",
-            Pinning::OwnButOthersShared => {
-                "each replica has its own, but frontend and driver share them: none was left"
-            }
-            Pinning::Own => "each replica has its own, frontend and driver have the others",
         }
     }
 }
@@ -205,15 +163,12 @@ impl fmt::Display for Cell {
 /// The points that can run, and the combinations that cannot, each once.
 fn grid(
     settings: &Settings,
-    own: Option<&[usize]>,
-    allowed: &[usize],
+    allocator: &Allocator<'_>,
 ) -> Result<(Vec<Point>, Vec<Impossible>), Error> {
     let (mut points, mut impossible) = (Vec::<Point>::new(), Vec::<Impossible>::new());
-    for (replicas, share) in deployments(settings, own.unwrap_or(allowed).len()) {
-        let placed = devices(settings, replicas).and_then(|devices| match own {
-            None => Ok((devices, vec![allowed.to_vec(); replicas])),
-            Some(cores) => Ok((devices, split(cores, replicas, share)?)),
-        });
+    for (replicas, share) in deployments(settings, allocator) {
+        let placed = devices(settings, replicas)
+            .and_then(|devices| Ok((devices, allocator.replicas(replicas, share)?)));
         for &batch_size in &settings.batch_sizes {
             match &placed {
                 Ok((devices, replica_cores)) => points.push(Point {
@@ -228,7 +183,7 @@ fn grid(
                         cpus_per_replica: share.max(1),
                         batch_size,
                     },
-                    reason: reason.clone(),
+                    reason: reason.to_string(),
                 }),
             }
         }
@@ -239,12 +194,12 @@ fn grid(
     }
 }
 
-/// Each number of replicas with each number of cores for one of them, out of so many `cores`.
-fn deployments(settings: &Settings, cores: usize) -> Vec<(usize, usize)> {
+/// Each number of replicas with each number of cores for one of them.
+fn deployments(settings: &Settings, allocator: &Allocator<'_>) -> Vec<(usize, usize)> {
     let mut deployments = Vec::new();
     for &replicas in &settings.num_replicas {
         let shares = match &settings.cpus_per_replica[..] {
-            [] => &[cores / replicas],
+            [] => &[allocator.even_share(replicas)],
             asked => asked,
         };
         deployments.extend(shares.iter().map(|&share| (replicas, share)));
@@ -281,37 +236,21 @@ fn warm_up(duration: Duration) -> Duration {
     (duration / 10).max(second).min(duration / 2)
 }
 
-/// A GPU for each replica, in the order given; none at all if no GPU is asked for. Or what is missing.
-fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, String> {
+/// A GPU for each replica, in the order given; none at all if no GPU is asked for.
+fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, Error> {
     let gpus = &settings.gpus;
     if !gpus.is_empty() && replicas > gpus.len() && !settings.cpu_beyond_gpus {
-        return Err(format!(
+        return Err(Error::Usage(format!(
             "{replicas} replicas need a GPU each, and --model_gpus names {}: name more, take fewer replicas, or let \
              the others compute on CPU cores with --cpu_beyond_gpus",
             gpus.len()
-        ));
+        )));
     }
     let device = |index| {
         gpus.get(index)
             .map_or(Device::Cpu, |&gpu| Device::Cuda(gpu))
     };
     Ok((0..replicas).map(device).collect())
-}
-
-/// The first `share` cores for the first replica, the next for the next one. Or what is missing.
-fn split(cores: &[usize], replicas: usize, share: usize) -> Result<Vec<Cores>, String> {
-    if share == 0 || replicas * share > cores.len() {
-        return Err(format!(
-            "{replicas} replicas x {} CPUs per replica need {} cores, but there are {} for them ({}): take fewer \
-             replicas, a smaller --cpus_per_replica_nums or a longer --model_cpus",
-            share.max(1),
-            replicas * share.max(1),
-            cores.len(),
-            cores::show(cores)
-        ));
-    }
-    let shares = cores.chunks_exact(share).take(replicas);
-    Ok(shares.map(<[usize]>::to_vec).collect())
 }
 
 fn in_flight(settings: &Settings, batch_size: usize, replicas: usize) -> Result<usize, Error> {
@@ -339,7 +278,7 @@ mod tests {
     fn plan(line: &str, allowed: &[usize]) -> Result<Plan, Error> {
         let folder = tempfile::tempdir().unwrap();
         let line = format!("driver {line} --results_dir {}", folder.path().display());
-        Plan::new(&cli::tests::sweep(&line)?, allowed)
+        Plan::new(&cli::tests::sweep(&line)?, allowed, &Topology::default())
     }
 
     #[test]
@@ -359,8 +298,10 @@ mod tests {
     fn replicas_get_disjoint_cores_and_the_others_what_is_left() {
         let plan = plan("-m noop -r 2 -c 3-6 -p 2", &[0, 1, 3, 4, 5, 6]).unwrap();
         assert_eq!(plan.points[0].replica_cores, [vec![3, 4], vec![5, 6]]);
-        assert_eq!(plan.other_cores, [0, 1]);
-        assert_eq!(plan.pinning, Pinning::Own);
+        assert_eq!(
+            (plan.others.driver(), plan.others.frontend),
+            (vec![0], vec![1])
+        );
     }
 
     #[test]
@@ -370,30 +311,35 @@ mod tests {
     }
 
     #[test]
-    fn cores_that_no_replica_gets_are_the_frontends_and_drivers() {
+    fn cores_that_no_replica_gets_at_any_point_are_the_frontends_and_drivers() {
         for (line, others) in [
             ("-m noop -r 2 -c 0-4", &[4][..]),
             ("-m noop -p 1", &[1, 2, 3, 4]),
             ("-m noop -r 1 2 -p 2", &[4]),
+            ("-m noop -r 1 2 -p 1 2", &[4]),
         ] {
-            let plan = plan(line, &[0, 1, 2, 3, 4]).unwrap();
-            assert_eq!(plan.other_cores, others, "{line}");
-            assert_eq!(plan.pinning, Pinning::Own, "{line}");
+            let others_of = plan(line, &[0, 1, 2, 3, 4]).unwrap().others;
+            let mut got = [others_of.driver(), others_of.frontend].concat();
+            got.sort_unstable();
+            got.dedup();
+            assert_eq!(got, others, "{line}");
         }
     }
 
     #[test]
     fn frontend_and_driver_share_the_replicas_cores_when_none_is_left() {
         let plan = plan("-m noop -r 1 2 -p 2", &[0, 1, 2, 3]).unwrap();
-        assert_eq!(plan.other_cores, [0, 1, 2, 3]);
-        assert_eq!(plan.pinning, Pinning::OwnButOthersShared);
+        assert!(plan.others.pinned);
+        assert_eq!(plan.others.frontend, [0, 1, 2, 3]);
+        assert_eq!(plan.others.driver(), [0, 1, 2, 3]);
     }
 
     #[test]
     fn without_core_flags_everything_shares_all_cores() {
         let plan = plan("-m noop -r 3", &[0, 7]).unwrap();
         assert_eq!(plan.points[0].replica_cores, vec![vec![0, 7]; 3]);
-        assert_eq!(plan.pinning, Pinning::Shared);
+        assert!(!plan.others.pinned);
+        assert_eq!(plan.others.frontend, [0, 7]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 use crate::{
     Error, cores,
     measure::Sweep,
-    plan::{Cell, Pinning, Run},
+    plan::{Cell, Run},
     report::{Step, View},
     results::{Outcome, PointResult, Slot, Zero},
     verdict,
@@ -46,14 +46,14 @@ pub fn run(
     view: &mut dyn View,
     results: &mut Vec<PointResult>,
 ) -> Result<(), Error> {
-    if sweep.plan.pinning != Pinning::Shared {
-        cores::confine(&sweep.plan.other_cores)
+    if sweep.plan.others.pinned {
+        cores::confine_process(&sweep.plan.others.watcher)
             .map_err(|error| Error::Failed(format!("cannot pin the driver: {error}")))?;
     }
     let there = folder.results()?;
     results.extend(there.into_iter().map(|(_, result)| result));
     for impossible in &sweep.plan.impossible {
-        let result = sweep.not_run(impossible.cell, impossible.reason.clone())?;
+        let result = sweep.not_run(impossible.cell, impossible.reason.clone());
         results.push(judged(result, &folder.slot()?)?);
     }
     let runs = missing(sweep, results);
@@ -124,15 +124,16 @@ impl Steps<'_> {
             count: self.count,
             model: sweep.settings.model.name,
             cell: point.cell(),
+            duration: sweep.settings.duration,
             round: (sweep.settings.repeats > 1).then_some(run.round),
             left: self.time.left(),
         });
         let slot = folder.slot()?;
         let view = &mut self.view;
-        let mut result = match sweep.measure(point, &slot, |at| view.look(at)) {
+        let mut result = match sweep.measure(point, &slot, |at, used| view.look(at, used)) {
             Ok(result) => result,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(why) => sweep.not_run(point.cell(), why.to_string())?,
+            Err(why) => sweep.not_run(point.cell(), why.to_string()),
         };
         result.round = run.round;
         if let Outcome::Speed(speed) = &mut result.outcome {

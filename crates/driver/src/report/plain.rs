@@ -1,19 +1,16 @@
 //! Progress in plain lines: one when a measurement begins, one when it has ended.
 
-use std::{
-    io::{Write, stderr},
-    path::Path,
-};
+use std::path::Path;
 
-use super::{Step, View, rounded};
+use super::{Step, View, in_words, note};
 use crate::{
     load::Progress,
-    results::{Outcome, PointResult},
+    results::{Outcome, PointResult, Resources},
 };
 
 /// Lines on standard error.
 #[derive(Debug, Default)]
-pub struct Plain {
+pub(super) struct Plain {
     /// How many measurements have begun, of how many.
     at: (usize, usize),
 }
@@ -24,7 +21,7 @@ impl View for Plain {
         note(&beginning(step));
     }
 
-    fn look(&mut self, _: &Progress) {}
+    fn look(&mut self, _: &Progress, _: &Resources) {}
 
     fn end(&mut self, result: &PointResult, file: &Path) {
         let (number, count) = self.at;
@@ -34,7 +31,7 @@ impl View for Plain {
     fn finish(&mut self) {}
 }
 
-fn beginning(step: &Step) -> String {
+pub(super) fn beginning(step: &Step) -> String {
     let Step {
         number,
         count,
@@ -44,7 +41,7 @@ fn beginning(step: &Step) -> String {
     } = step;
     let round = step.round.map(|round| format!(", round {round}"));
     let left = match step.left {
-        Some(left) => format!("about {} left", rounded(left)),
+        Some(left) => format!("about {} left", in_words(left)),
         None => "time left unknown".to_owned(),
     };
     format!(
@@ -53,7 +50,7 @@ fn beginning(step: &Step) -> String {
     )
 }
 
-fn ending(result: &PointResult, file: &Path) -> String {
+pub(super) fn ending(result: &PointResult, file: &Path) -> String {
     let found = match &result.outcome {
         Outcome::NotRun { not_run } => return format!("NOT RUN: {not_run}"),
         Outcome::Accuracy { accuracy_run } => accuracy_run.to_string(),
@@ -78,11 +75,6 @@ fn ending(result: &PointResult, file: &Path) -> String {
     )
 }
 
-/// A line on standard error; nothing can be done if that is closed.
-fn note(line: &str) {
-    let _ = writeln!(stderr(), "{line}");
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +92,7 @@ mod tests {
                 cpus_per_replica: 1,
                 batch_size: 8,
             },
+            duration: Duration::ZERO,
             round: Some(3),
             left: Some(Duration::from_millis(65_400)),
         };

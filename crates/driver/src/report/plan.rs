@@ -2,17 +2,18 @@
 
 use std::fmt::Write;
 
-use super::{DEBUG_BUILD, rounded};
+use super::{DEBUG_BUILD, in_words};
 use crate::{
     cores,
     inputs::Inputs,
-    plan::{Impossible, Pinning, Plan, Point},
+    machine::Machine,
+    plan::{Impossible, Plan, Point},
     settings::{Mode, Settings},
     sweep::TimeLeft,
 };
 
 /// What is going to happen, in lines.
-pub fn plan(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
+pub fn plan(settings: &Settings, plan: &Plan, inputs: &Inputs, machine: &Machine) -> String {
     let list = |numbers: &[usize]| numbers.iter().map(|n| format!(" {n}")).collect::<String>();
     let mut text = headline(settings, plan, inputs);
     let mut row = |name: &str, value: String| {
@@ -21,7 +22,7 @@ pub fn plan(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
     };
     row("replicas", list(&settings.num_replicas));
     row("batch sizes", list(&settings.batch_sizes));
-    row("cores", core_plan(plan));
+    row("cores", core_plan(plan, machine));
     if !plan.zero.is_empty() {
         let (count, each) = (plan.zero.len(), plan.zero_duration.as_secs_f64());
         row(
@@ -71,7 +72,7 @@ fn headline(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
     format!(
         "plan: {model} at {points}, each {} s under load, about {} in all",
         settings.duration.as_secs_f64(),
-        rounded(total.unwrap_or_default())
+        in_words(total.unwrap_or_default())
     )
 }
 
@@ -91,22 +92,34 @@ fn impossible(impossible: &[Impossible]) -> Vec<(&str, String)> {
     reasons
 }
 
-fn core_plan(plan: &Plan) -> String {
+fn core_plan(plan: &Plan, machine: &Machine) -> String {
+    let others = &plan.others;
+    let limit = machine.cpu_limit.map_or(String::new(), |limit| {
+        format!(" (the control group stops all after {limit:.2} cores' worth of time)")
+    });
+    if !others.pinned {
+        return format!(
+            "{}, shared by replicas, frontend and driver (--model_cpus separates them){limit}",
+            cores::show(&others.frontend)
+        );
+    }
     let mut shares: Vec<_> = plan.points.iter().map(Point::cpus_per_replica).collect();
     shares.sort_unstable();
     shares.dedup();
     let shares: Vec<_> = shares.iter().map(usize::to_string).collect();
-    let others = cores::show(&plan.other_cores);
-    match plan.pinning {
-        Pinning::Shared => format!(
-            "{others}, shared by replicas, frontend and driver (--model_cpus separates them)"
-        ),
-        pinning => format!(
-            "{} per replica; frontend and driver on {others}; {}",
-            shares.join(" or "),
-            pinning.in_words()
-        ),
-    }
+    let sharing = plan
+        .points
+        .iter()
+        .map(|point| plan.sharing(point).to_string());
+    let mut sharing: Vec<_> = sharing.collect();
+    sharing.dedup();
+    format!(
+        "{} per replica, frontend on {}, driver on {}; {}{limit}",
+        shares.join(" or "),
+        cores::show(&others.frontend),
+        cores::show(&others.driver()),
+        sharing.join("; or ")
+    )
 }
 
 fn load(settings: &Settings) -> String {
