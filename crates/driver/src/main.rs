@@ -19,13 +19,14 @@ use driver::{
     cores::{self, Topology},
     inputs::Inputs,
     launch::Programs,
+    load::pacer,
     machine::{Machine, Versions},
     measure::Sweep,
     plan::Plan,
     report::{self, live},
     results::PointResult,
     self_test,
-    settings::Settings,
+    settings::{Mode, Settings},
     sweep::{self, SweepFolder},
 };
 use signal_hook::{
@@ -56,6 +57,9 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let allowed = cores::allowed()?;
     let plan = Plan::new(&settings, &allowed, &Topology::read(Path::new("/")))?;
     let inputs = Inputs::prepare(&settings)?;
+    if let Mode::Trace(file) = &settings.mode {
+        pacer::read_trace(file)?;
+    }
     let machine = Machine::read(&allowed);
     let planned = report::plan(&settings, &plan, &inputs, &machine);
     if settings.dry_run {

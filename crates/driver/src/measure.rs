@@ -29,7 +29,7 @@ use crate::{
         PhaseKind, PointResult, ReplicaResult, Resources, Slot, Speed, Verdict,
     },
     self_test,
-    settings::{Mode, Settings},
+    settings::Settings,
     stats::Totals,
 };
 
@@ -63,10 +63,6 @@ impl Sweep {
         slot: &Slot,
         mut look: impl FnMut(&Progress, &Resources),
     ) -> Result<PointResult, Error> {
-        if let Mode::Trace(file) = &self.settings.mode {
-            // A file that cannot be read is to be known before anything starts.
-            pacer::read_trace(file)?;
-        }
         if self.settings.labels.is_none() {
             self.ceiling()?;
         }
@@ -98,8 +94,8 @@ impl Sweep {
     }
 
     /// The result of a point that could not be measured, and why; not yet judged.
-    pub fn not_run(&self, cell: Cell, why: String) -> Result<PointResult, Error> {
-        Ok(PointResult {
+    pub fn not_run(&self, cell: Cell, why: String) -> PointResult {
+        PointResult {
             format: FORMAT,
             round: 1,
             verdict: Verdict::of(Vec::new()),
@@ -112,11 +108,11 @@ impl Sweep {
             replicas: Vec::new(),
             replicas_died: 0,
             first_reason: None,
-            pinning: self.plan.others.sharing(&[]).to_string(),
+            pinning: "nothing ran".to_owned(),
             driver: self.driver_config(0, &Resources::default()),
             machine: self.machine.clone(),
             versions: self.versions.clone(),
-        })
+        }
     }
 
     fn deployed(&self, point: &Point) -> NodeConfig {
