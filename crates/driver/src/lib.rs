@@ -6,16 +6,19 @@
 //!   anything starts.
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each.
-//! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
+//! - [`null_server`], [`self_test`]: what the load generator can do at most.
+//! - [`measure`], [`deployment`], [`agenda`], [`search`], [`phases`]: one point from start to tear-down, phase by phase.
 //! - [`verdict`]: what speaks against a point's numbers.
 //! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
 //! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
 
 pub mod admin;
+pub mod agenda;
 pub mod choice;
 pub mod cli;
 pub mod compare;
 pub mod cores;
+pub mod deployment;
 mod error;
 pub mod inputs;
 pub mod labels;
@@ -24,11 +27,13 @@ pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod models;
+pub mod null_server;
 pub mod phases;
 pub mod plan;
 pub mod report;
 pub mod results;
 pub mod search;
+pub mod self_test;
 pub mod settings;
 pub mod stats;
 pub mod verdict;

@@ -1,6 +1,7 @@
 //! `driver`: measures a model behind the query frontend, one iteration per combination of replicas, cores and batch size.
 
 use std::{
+    cell::OnceCell,
     env,
     io::{Write, stderr},
     process::ExitCode,
@@ -101,6 +102,7 @@ fn prepare() -> Result<Sweep, Error> {
         machine: Machine::read(&allowed),
         versions: Versions::read(),
         interrupted,
+        ceiling: OnceCell::new(),
     })
 }
 
