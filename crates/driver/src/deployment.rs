@@ -5,18 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::Device;
+use model::{Device, ModelInfo};
 use wire::admin::{AddApp, AddModel, Replica};
 
 use crate::{
     Error,
     admin::{Admin, MODEL_VERSION},
     cores,
-    inputs::Inputs,
     launch::{self, Frontend, Process},
     load::Target,
     measure::Sweep,
-    plan::{Pinning, Point},
+    plan::Point,
     results::{ReplicaResult, Slot},
     settings::Settings,
 };
@@ -37,10 +36,10 @@ pub struct Deployment {
 impl Deployment {
     /// Starts everything and waits until every replica is registered.
     pub fn start(sweep: &Sweep, point: &Point, slot: &Slot) -> Result<Deployment, Error> {
-        let pinned = sweep.plan.pinning != Pinning::Shared;
-        let others = pinned.then_some(&sweep.plan.other_cores[..]);
+        let pinned = sweep.plan.others.pinned;
+        let cores = pinned.then_some(&sweep.plan.others.frontend[..]);
         let program = &sweep.programs.frontend;
-        let frontend = Frontend::start(program, others, &slot.logs, &|| sweep.interrupted())?;
+        let frontend = Frontend::start(program, cores, &slot.logs, &|| sweep.interrupted())?;
         let admin = Admin::new(frontend.ports);
         let settings = &sweep.settings;
         admin.deploy(&app(settings), &model(settings, point))?;
@@ -59,7 +58,7 @@ impl Deployment {
             let replica = Process::start(named, &arguments, cores, &slot.logs, None)?;
             deployment.replicas.push(replica);
         }
-        deployment.wait(&sweep.inputs, &|| sweep.interrupted())?;
+        deployment.wait(sweep, point.batch_size)?;
         Ok(deployment)
     }
 
@@ -98,15 +97,11 @@ impl Deployment {
             .collect()
     }
 
-    fn wait(
-        &mut self,
-        inputs: &Inputs,
-        interrupted: &dyn Fn() -> Result<(), Error>,
-    ) -> Result<(), Error> {
+    fn wait(&mut self, sweep: &Sweep, batch_size: usize) -> Result<(), Error> {
         const LIMIT: Duration = Duration::from_secs(300);
         let began = Instant::now();
         loop {
-            interrupted()?;
+            sweep.interrupted()?;
             self.frontend.process.check("during start-up")?;
             for replica in &mut self.replicas {
                 replica.check("during start-up")?;
@@ -116,7 +111,10 @@ impl Deployment {
             if registered == self.replicas.len() {
                 self.registered = replicas.iter().map(|r| r.replica_id).collect();
                 let mut models = replicas.iter().filter_map(|r| r.metadata.as_ref());
-                return models.try_for_each(|metadata| inputs.check(&metadata.model));
+                return models.try_for_each(|metadata| {
+                    fits(&metadata.model, batch_size)?;
+                    sweep.inputs.check(&metadata.model)
+                });
             }
             if began.elapsed() > LIMIT {
                 return Err(Error::Failed(format!(
@@ -178,6 +176,16 @@ impl Drop for Deployment {
     fn drop(&mut self) {
         launch::stop(&mut self.replicas);
         launch::stop(slice::from_mut(&mut self.frontend.process));
+    }
+}
+
+/// An error if the model takes smaller batches only: none would fill.
+fn fits(model: &ModelInfo, batch_size: usize) -> Result<(), Error> {
+    match model.max_batch {
+        Some(most) if most < batch_size => Err(Error::Failed(format!(
+            "the model takes batches of {most} at most: leave greater --batch_sizes out, or take another artifact"
+        ))),
+        _ => Ok(()),
     }
 }
 

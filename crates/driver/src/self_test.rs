@@ -11,18 +11,21 @@ use wire::query::Status;
 use crate::{
     Error,
     cli::SelfTest,
+    cores,
     load::{self, Go, Load, Measured, Opening, pacer::Pace},
     null_server::NullServer,
     results::PhaseKind,
 };
 
-/// Queries in flight: more gain nothing against a server that answers at once.
-const IN_FLIGHT: usize = 64;
-
-/// The most queries a second that so many client threads can send with these inputs and have answered.
-pub fn ceiling(inputs: &[Frame], clients: usize, duration: Duration) -> Result<f64, Error> {
-    let measured = saturate(inputs, clients, IN_FLIGHT.max(clients), duration)?;
-    Ok(measured.tally.arrived.ok as f64 / measured.tally.totals.seconds)
+/// Who sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Clients<'a> {
+    /// Client threads.
+    pub threads: usize,
+    /// Queries in flight, over all of them.
+    pub in_flight: usize,
+    /// Their cores, and the server's; `None`: those of the calling thread.
+    pub cores: Option<&'a [usize]>,
 }
 
 /// Measures the generator with inputs of each size, and shows what it came to as a table.
@@ -35,6 +38,11 @@ pub fn table(asked: &SelfTest) -> Result<String, Error> {
     if asked.num_clients == 0 || asked.in_flight == 0 {
         return usage("--num_clients and --in_flight take numbers from 1 up");
     }
+    let clients = Clients {
+        threads: asked.num_clients,
+        in_flight: asked.in_flight,
+        cores: None,
+    };
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header([
         "input bytes",
@@ -46,7 +54,7 @@ pub fn table(asked: &SelfTest) -> Result<String, Error> {
     ]);
     for &bytes in &asked.input_bytes {
         let inputs = vec![Frame::from(vec![0; bytes])];
-        let measured = saturate(&inputs, asked.num_clients, asked.in_flight, duration)?;
+        let measured = saturate(&inputs, clients, duration)?;
         table.add_row(row(bytes, &measured));
     }
     for column in table.column_iter_mut() {
@@ -61,7 +69,7 @@ pub fn table(asked: &SelfTest) -> Result<String, Error> {
 
 fn row(bytes: usize, measured: &Measured) -> [String; 6] {
     let tally = &measured.tally;
-    let rate = tally.arrived.ok as f64 / tally.totals.seconds;
+    let rate = rate(measured);
     let ms = |quantile| {
         format!(
             "{:.3}",
@@ -78,18 +86,23 @@ fn row(bytes: usize, measured: &Measured) -> [String; 6] {
     ]
 }
 
-fn saturate(
+/// Loads the server for so long; the first fifth is the warm-up.
+pub fn saturate(
     inputs: &[Frame],
-    clients: usize,
-    in_flight: usize,
+    clients: Clients<'_>,
     duration: Duration,
 ) -> Result<Measured, Error> {
-    let server = NullServer::start(Box::new(|_| Some(Status::Ok)))?;
+    let start = || NullServer::start(Box::new(|_| Some(Status::Ok)));
+    let server = cores::on(clients.cores, start)
+        .map_err(|error| Error::Failed(format!("cannot pin the null server: {error}")))??;
     let load = Load {
         target: server.target("null", DataType::Bytes),
         kind: PhaseKind::Throughput,
-        pace: Pace::Closed { in_flight },
-        clients,
+        pace: Pace::Closed {
+            in_flight: clients.in_flight,
+        },
+        cores: clients.cores,
+        clients: clients.threads,
         duration,
         opening: Opening::After(duration / 5),
         until: None,
@@ -100,4 +113,9 @@ fn saturate(
     let measured = load::run(&load, inputs, |_| Go::Warm)?;
     server.stop()?;
     Ok(measured)
+}
+
+/// Answers a second.
+pub fn rate(measured: &Measured) -> f64 {
+    measured.tally.arrived.ok as f64 / measured.tally.totals.seconds
 }

@@ -73,6 +73,7 @@ fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
         },
         kind: PhaseKind::Throughput,
         pace: Pace::Once { in_flight: 24 },
+        cores: None,
         clients: 2,
         duration: Duration::ZERO,
         opening: Opening::AtOnce,

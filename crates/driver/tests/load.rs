@@ -44,6 +44,7 @@ impl Frontend {
             target: self.server.target("app", DataType::Bytes),
             kind: PhaseKind::Throughput,
             pace: Pace::Closed { in_flight: 7 },
+            cores: None,
             clients: 2,
             duration: Duration::from_millis(1200),
             opening: Opening::After(Duration::from_millis(100)),

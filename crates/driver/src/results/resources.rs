@@ -36,7 +36,7 @@ pub struct ProcessUse {
     pub involuntary_switches: Vec<f64>,
     /// The cores that it was to run on, as a list; absent if it was not pinned.
     pub pinned: Option<String>,
-    /// The cores that the kernel let all of its threads run on at the end, as a list.
+    /// The cores that the kernel let its threads run on, all together, as a list.
     pub held: Option<String>,
 }
 

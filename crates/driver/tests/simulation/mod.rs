@@ -192,6 +192,7 @@ pub(crate) fn load(simulation: &Simulation) -> Load<'static> {
         },
         kind: PhaseKind::Latency,
         pace: simulation.pace.clone(),
+        cores: None,
         clients: simulation.clients,
         duration: simulation.duration,
         opening: Opening::After(simulation.warm_up),
