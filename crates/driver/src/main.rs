@@ -79,7 +79,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
         machine,
         versions: Versions::read(),
         interrupted,
-        ceiling: Rc::default(),
+        ceilings: Rc::default(),
     };
     let (folder, changes) = sweep::folder(&sweep)?;
     for change in changes {
