@@ -1,11 +1,11 @@
 //! `driver`: measures a model behind the query frontend, one point per combination of replicas, cores and batch size.
 
 use std::{
-    cell::OnceCell,
     env,
     io::{self, Write, stderr, stdout},
     path::Path,
     process::{self, ExitCode},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -36,10 +36,8 @@ use signal_hook::{
 fn main() -> ExitCode {
     let done = cli::parse(env::args_os()).and_then(|command| match command {
         Command::Sweep(settings) => measure(*settings),
-        Command::Other(Other::SelfTest(asked)) => {
-            Ok(print(&format!("{}\n", self_test::table(&asked)?)))
-        }
         Command::Other(Other::Completions { shell }) => Ok(print(&cli::completions(shell))),
+        Command::Other(Other::SelfTest(asked)) => Ok(print(&self_test::table(&asked)?)),
         Command::Other(Other::Man) => Ok(print(&cli::man())),
         Command::Other(other) => Err(Error::Failed(format!("{other:?} is not there yet"))),
     });
@@ -77,7 +75,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
         machine,
         versions: Versions::read(),
         interrupted,
-        ceiling: OnceCell::new(),
+        ceiling: Rc::default(),
     };
     let (folder, changes) = sweep::folder(&sweep)?;
     for change in changes {
