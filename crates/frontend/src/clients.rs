@@ -2,13 +2,13 @@
 
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     time::{Duration, Instant, SystemTime},
 };
 
 use model::DataType;
-use scheduler::{Now, Reason, Refusal};
+use scheduler::{Now, QueryKey, Reason, Refusal};
 use transport::{Frame, send};
 use wire::Frame as _;
 use wire::query::{Answer, Connected, Dialect, Lineage, Status, Timing, decode_connect};
@@ -143,8 +143,10 @@ pub(crate) struct Clients {
     http: Answers,
     /// Answers for the HTTP threads, handed over together.
     answered: Vec<Answered>,
-    /// Tickets of queries over HTTP whose asker waits.
-    asked: HashSet<u64>,
+    /// The queries over HTTP that are under way, by their tickets.
+    asked: HashMap<u64, QueryKey>,
+    /// ZeroMQ clients of whom an answer has just found that they are gone.
+    lost: bool,
     complaints: Complaints,
 }
 
@@ -167,7 +169,8 @@ impl Clients {
             out: Vec::new(),
             http,
             answered: Vec::new(),
-            asked: HashSet::new(),
+            asked: HashMap::new(),
+            lost: false,
             complaints: Complaints::default(),
         }
     }
@@ -213,9 +216,8 @@ impl Clients {
         let (client, request) = match pending.origin {
             Origin::Zmq { client, request } => (client, request),
             Origin::Http(ticket) => {
-                if self.asked.remove(&ticket) {
-                    self.answered.push(Answered::new(ticket, outcome));
-                }
+                self.asked.remove(&ticket);
+                self.answered.push(Answered::new(ticket, outcome));
                 return;
             }
         };
@@ -246,6 +248,7 @@ impl Clients {
         if let Err(error) = send(socket, &mut self.out) {
             if error == zmq::Error::EHOSTUNREACH {
                 self.clients.remove(&client);
+                self.lost = true;
             }
             self.complain(&"an answer to a client that is gone or does not read");
         }
@@ -263,22 +266,28 @@ impl Clients {
         self.clients.contains_key(&client)
     }
 
+    /// Whether a client was lost since this was last asked.
+    pub(crate) fn has_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
+    }
+
     /// Whether anybody waits for the answer.
     pub(crate) fn waits(&self, pending: &Pending) -> bool {
         match pending.origin {
-            Origin::Zmq { client, .. } => self.clients.contains_key(&client),
-            Origin::Http(ticket) => self.asked.contains(&ticket),
+            Origin::Zmq { client, .. } => self.knows(client),
+            // Who leaves says so.
+            Origin::Http(_) => true,
         }
     }
 
-    /// A query came over HTTP.
-    pub(crate) fn on_asked(&mut self, ticket: u64) {
-        self.asked.insert(ticket);
+    /// A query that came over HTTP is under way.
+    pub(crate) fn on_asked(&mut self, ticket: u64, query: QueryKey) {
+        self.asked.insert(ticket, query);
     }
 
-    /// Whoever asked the query with this ticket is gone.
-    pub(crate) fn on_gone(&mut self, ticket: u64) {
-        self.asked.remove(&ticket);
+    /// Whoever asked with this ticket is gone; answers the query, if that is still under way.
+    pub(crate) fn on_gone(&mut self, ticket: u64) -> Option<QueryKey> {
+        self.asked.remove(&ticket)
     }
 
     /// Logs what was dropped, at most once a second.

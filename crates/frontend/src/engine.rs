@@ -176,8 +176,8 @@ impl Engine {
         let mut acted = true;
         while acted {
             acted = false;
-            let clients = &self.clients;
-            self.scheduler.dispatch(now, |query| clients.waits(query));
+            self.take_back_of_lost();
+            self.scheduler.dispatch(now);
             while let Some(action) = self.scheduler.next_action() {
                 acted = true;
                 self.carry_out(action, now);
@@ -192,7 +192,6 @@ impl Engine {
                 let passed = Passed::unsent(query.arrived, now);
                 self.conclude_without(&query, Ended::Default(reason), passed);
             }
-            Action::Abandoned(_) => self.metrics.abandoned(),
             Action::Hung(key) => self.replicas.hung(key),
         }
     }

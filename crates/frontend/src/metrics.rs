@@ -21,7 +21,7 @@ const STAGES: [&str; 5] = ["queued", "away", "waited", "predicting", "replying"]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
     predictions: Meter,
-    /// Queries whose clients were gone before they were computed.
+    /// Queries whose clients were gone before they were answered.
     abandoned: u64,
     /// Queries for no application, or no version of its model.
     unknown: u64,
@@ -143,7 +143,7 @@ impl Metrics {
         metrics.cache_hits += u64::from(found);
     }
 
-    /// A query's client was gone before it was computed.
+    /// A query's client was gone before it was answered.
     pub(crate) fn abandoned(&mut self) {
         self.abandoned += 1;
     }

@@ -11,12 +11,13 @@
 //! - A query is answered with the default output when its deadline passes, wherever it is.
 //! - A replica that dies hands its queries back. The batch that it was computing may have killed it: each of its queries
 //!   is tried once more, in a batch of its own. The same goes for one that hangs; it gets no more until it answers.
-//! - A query for which there is no room is refused at once; one whose client is gone is not computed.
+//! - A query for which there is no room is refused at once; one that is taken back leaves its place at once.
 
 mod dispatch;
 mod policy;
 mod queue;
 mod replica;
+mod returns;
 mod types;
 
 use std::{
@@ -33,8 +34,8 @@ pub use types::{
     ModelVersion, Now, QueryKey, Reason, Refusal, ReplicaKey, Rules, Send,
 };
 
-use queue::Queue;
-use replica::{Batch, Replica};
+use queue::{Place, Queue};
+use replica::Replica;
 
 /// The state machine. `P` is what comes with a query: its input, and where the answer goes.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ impl Version {
 
 #[derive(Debug)]
 struct Query<P> {
-    /// `None` once the default output has been given for it while a replica has it.
+    /// `None` once nobody waits for it any more while a replica has it.
     payload: Option<P>,
     app: Arc<App>,
     size: usize,
@@ -99,11 +100,25 @@ struct Query<P> {
 }
 
 impl<P> Query<P> {
+    /// Where it stands in its queue.
+    fn place(&self, key: QueryKey) -> Place {
+        Place {
+            deadline: self.deadline,
+            sequence: self.sequence,
+            key,
+        }
+    }
+
     /// What the caller gets back, unless it has it already.
-    fn finish(self) -> Option<Finished<P>> {
+    fn finish(mut self) -> Option<Finished<P>> {
+        self.leave()
+    }
+
+    /// The same while a replica has it.
+    fn leave(&mut self) -> Option<Finished<P>> {
         Some(Finished {
-            payload: self.payload?,
-            app: self.app,
+            payload: self.payload.take()?,
+            app: self.app.clone(),
             arrived: self.arrived,
         })
     }
@@ -230,8 +245,16 @@ impl<P> Scheduler<P> {
         })
     }
 
-    /// A query came. Call [`Scheduler::dispatch`] when all that came has been told.
-    pub fn on_query(&mut self, arriving: Arriving<'_, P>, now: Now) -> Result<(), (P, Refusal)> {
+    /// A query came. Call [`Scheduler::dispatch`] when all that came has been told. Answers by what name it can be taken
+    /// back; none if no replica is connected, so that it is given the default output.
+    ///
+    /// # Errors
+    /// If it is refused: why, and what came with it.
+    pub fn on_query(
+        &mut self,
+        arriving: Arriving<'_, P>,
+        now: Now,
+    ) -> Result<Option<QueryKey>, (P, Refusal)> {
         let Arriving {
             app,
             version,
@@ -292,92 +315,30 @@ impl<P> Scheduler<P> {
             suspect: false,
         };
         self.next_sequence += 1;
-        match found {
-            Some((_, version)) => {
-                let (deadline, sequence) = (query.deadline, query.sequence);
-                let key = QueryKey(self.queries.insert(query));
-                version.bytes += size;
-                version.queue.push(deadline, sequence, key);
-            }
-            None => default(&mut self.actions, query, Reason::NoReplica),
-        }
-        Ok(())
-    }
-
-    /// A replica answered a batch, or failed it: its queries leave. `None` if it has no such batch, any more at least: one
-    /// that hung answers a batch that it has lost, and is ready for work again.
-    pub fn on_answered(
-        &mut self,
-        replica: ReplicaKey,
-        batch: BatchId,
-        now: Now,
-    ) -> Option<Answered<P>> {
-        let replica = self.replicas.get_mut(replica.0)?;
-        replica.hung = false;
-        let batch = replica.take(batch, now)?;
-        let queries = batch
-            .queries
-            .iter()
-            .map(|key| self.queries.remove(key.0).finish())
-            .collect();
-        Some(Answered {
-            sent: batch.sent,
-            queries,
-        })
-    }
-
-    /// A batch could not be sent: nobody has seen it, and its queries go back to the queue as they were.
-    pub fn on_unsent(&mut self, replica: ReplicaKey, batch: BatchId) {
-        let Some(replica) = self.replicas.get_mut(replica.0) else {
-            return;
+        let Some((_, version)) = found else {
+            default(&mut self.actions, query, Reason::NoReplica);
+            return Ok(None);
         };
-        let model = replica.model.clone();
-        if let Some(batch) = replica.take_back(batch) {
-            self.hand_back(&model, batch, false);
-        }
+        let key = QueryKey(self.queries.vacant_key());
+        version.bytes += size;
+        version.queue.push(query.place(key));
+        self.queries.insert(query);
+        Ok(Some(key))
     }
 
-    /// A replica is gone: what it had goes back to the queue.
-    pub fn on_left(&mut self, replica: ReplicaKey, left: Left) {
-        let Some(gone) = self.replicas.try_remove(replica.0) else {
-            return;
+    /// Nobody waits for a query any more: it leaves the queue, or if a replica has it, its answer goes nowhere. `None` if it
+    /// has ended already.
+    pub fn take_back(&mut self, key: QueryKey) -> Option<Finished<P>> {
+        let query = self.queries.get_mut(key.0)?;
+        let place = query.place(key);
+        let mut versions = self.versions.values_mut();
+        let Some(version) =
+            versions.find_map(|version| version.queue.remove(&place).then_some(version))
+        else {
+            return query.leave();
         };
-        for (position, batch) in gone.in_flight.into_iter().enumerate() {
-            let computing = position == 0;
-            self.hand_back(&gone.model, batch, computing && left == Left::Died);
-        }
-        let Some(version) = self.versions.get_mut(&gone.model) else {
-            return;
-        };
-        version.replicas.retain(|key| *key != replica);
-        let unknown = version.input_type.is_none();
-        if unknown && version.replicas.is_empty() && version.queue.len() == 0 {
-            self.versions.remove(&gone.model);
-        }
-    }
-
-    /// Puts a batch's queries back into the queue; those that a replica died computing for the second time are given up.
-    fn hand_back(&mut self, model: &ModelVersion, batch: Batch, suspect: bool) {
-        let mut version = self.versions.get_mut(model);
-        for key in batch.queries {
-            let query = &mut self.queries[key.0];
-            let given_up = query.payload.is_none() || (suspect && query.suspect);
-            match &mut version {
-                Some(version) if !given_up => {
-                    query.suspect |= suspect;
-                    version.bytes += query.size;
-                    version.queue.push(query.deadline, query.sequence, key);
-                }
-                known => {
-                    let reason = match known {
-                        Some(_) => Reason::ReplicaDied,
-                        None => Reason::NoReplica,
-                    };
-                    let query = self.queries.remove(key.0);
-                    default(&mut self.actions, query, reason);
-                }
-            }
-        }
+        version.bytes -= query.size;
+        self.queries.remove(key.0).finish()
     }
 
     /// What is to be done next.
@@ -385,9 +346,15 @@ impl<P> Scheduler<P> {
         self.actions.pop_front()
     }
 
-    /// What came with a query of a batch; `None` once its default output has been given.
+    /// What came with a query of a batch; `None` once nobody waits for it.
     pub fn payload(&self, query: QueryKey) -> Option<&P> {
         self.queries.get(query.0)?.payload.as_ref()
+    }
+
+    /// Every query that somebody waits for, and what came with it.
+    pub fn waiting(&self) -> impl Iterator<Item = (QueryKey, &P)> {
+        let queries = self.queries.iter();
+        queries.filter_map(|(key, query)| Some((QueryKey(key), query.payload.as_ref()?)))
     }
 }
 

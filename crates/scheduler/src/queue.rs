@@ -4,32 +4,44 @@ use std::collections::BTreeSet;
 
 use crate::{Now, QueryKey};
 
-/// Queries in the order of their deadlines, and where those are equal, of their arrival.
+/// Where a query stands: by its deadline, then by its arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place {
+    pub(crate) deadline: Now,
+    pub(crate) sequence: u64,
+    pub(crate) key: QueryKey,
+}
+
+/// Queries in the order of their places.
 #[derive(Debug, Default)]
-pub(crate) struct Queue(BTreeSet<(Now, u64, usize)>);
+pub(crate) struct Queue(BTreeSet<Place>);
 
 impl Queue {
-    pub(crate) fn push(&mut self, deadline: Now, sequence: u64, query: QueryKey) {
-        self.0.insert((deadline, sequence, query.0));
+    pub(crate) fn push(&mut self, place: Place) {
+        self.0.insert(place);
     }
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The query that is taken next, and its deadline.
-    pub(crate) fn first(&self) -> Option<(QueryKey, Now)> {
-        let (deadline, _, key) = self.0.first()?;
-        Some((QueryKey(*key), *deadline))
+    /// The query that is taken next.
+    pub(crate) fn first(&self) -> Option<&Place> {
+        self.0.first()
     }
 
     /// The earliest deadline.
     pub(crate) fn earliest(&self) -> Option<Now> {
-        Some(self.first()?.1)
+        Some(self.first()?.deadline)
     }
 
     /// Takes the first query.
     pub(crate) fn pop(&mut self) -> Option<QueryKey> {
-        self.0.pop_first().map(|(_, _, key)| QueryKey(key))
+        Some(self.0.pop_first()?.key)
+    }
+
+    /// Takes any query; false if it is not here.
+    pub(crate) fn remove(&mut self, place: &Place) -> bool {
+        self.0.remove(place)
     }
 }

@@ -74,8 +74,8 @@ pub struct ReplicaKey(pub(crate) usize);
 /// Names a batch between a [`Action::Send`] and its response.
 pub type BatchId = u32;
 
-/// Names a query while it is in a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Names a query from its arrival until it ends, and while it is in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueryKey(pub(crate) usize);
 
 /// What the caller has to do.
@@ -85,8 +85,6 @@ pub enum Action<P> {
     Send(Send),
     /// Answer a query with its application's default output.
     Default(Finished<P>, Reason),
-    /// Nobody waits for this query's answer any more, and it was not computed.
-    Abandoned(Finished<P>),
     /// A replica is far behind its own pace: it has lost its batches, and gets no more until it answers again.
     Hung(ReplicaKey),
 }
@@ -120,7 +118,7 @@ pub struct Finished<P> {
 pub struct Answered<P> {
     /// When it was sent.
     pub sent: Now,
-    /// Its queries in order; `None` where the default output has been given already.
+    /// Its queries in order; `None` where nobody waits for the answer any more.
     pub queries: Vec<Option<Finished<P>>>,
 }
 

@@ -42,6 +42,8 @@ struct World {
     /// Batches that were taken from replicas that hang.
     taken: Vec<(ReplicaKey, BatchId)>,
     hung: HashSet<ReplicaKey>,
+    /// By what name each query can be taken back.
+    keys: HashMap<u32, QueryKey>,
     gone: HashSet<u32>,
     ended: HashMap<u32, usize>,
     deaths: HashMap<u32, usize>,
@@ -70,6 +72,7 @@ impl World {
             flying: BTreeMap::new(),
             taken: Vec::new(),
             hung: HashSet::new(),
+            keys: HashMap::new(),
             gone: HashSet::new(),
             ended: HashMap::new(),
             deaths: HashMap::new(),
@@ -102,6 +105,8 @@ impl World {
                 );
                 assert!(taken.is_ok() || refused);
                 self.ended.insert(payload, usize::from(refused));
+                let key = taken.ok().flatten();
+                self.keys.extend(key.map(|key| (payload, key)));
             }
             Step::Join => {
                 let key = self.scheduler.on_joined(Joining {
@@ -123,7 +128,7 @@ impl World {
                     self.hung.remove(&replica);
                 }
             }
-            Step::ClientLeaves(payload) => drop(self.gone.insert(payload)),
+            Step::ClientLeaves(payload) => self.client_leaves(payload),
             Step::Die(replica) => {
                 if let Some(key) = self.pick(replica) {
                     let computing = self.flying.remove(&key).unwrap().into_iter().next();
@@ -138,6 +143,21 @@ impl World {
             Step::Wait(ms) => self.now += Duration::from_millis(ms),
         }
         self.dispatch();
+    }
+
+    fn client_leaves(&mut self, payload: u32) {
+        if self.ended.get(&payload) == Some(&0)
+            && let Some(key) = self.keys.get(&payload)
+        {
+            let taken = self.scheduler.take_back(*key).unwrap();
+            assert_eq!(taken.payload, payload);
+            self.end(payload);
+            self.gone.insert(payload);
+        }
+    }
+
+    fn end(&mut self, payload: u32) {
+        *self.ended.get_mut(&payload).unwrap() += 1;
     }
 
     fn pick(&self, replica: usize) -> Option<ReplicaKey> {
@@ -156,21 +176,15 @@ impl World {
         let (id, _) = batches.remove(index);
         let answered = self.scheduler.on_answered(key, id, self.now).unwrap();
         for query in answered.queries.into_iter().flatten() {
-            *self.ended.get_mut(&query.payload).unwrap() += 1;
+            self.end(query.payload);
         }
     }
 
     fn dispatch(&mut self) {
-        let gone = &self.gone;
-        self.scheduler
-            .dispatch(self.now, |payload| !gone.contains(payload));
+        self.scheduler.dispatch(self.now);
         while let Some(action) = self.scheduler.next_action() {
             match action {
-                Action::Default(query, _) => *self.ended.get_mut(&query.payload).unwrap() += 1,
-                Action::Abandoned(query) => {
-                    assert!(self.gone.contains(&query.payload));
-                    *self.ended.get_mut(&query.payload).unwrap() += 1;
-                }
+                Action::Default(query, _) => self.end(query.payload),
                 Action::Hung(key) => {
                     let batches = std::mem::take(self.flying.get_mut(&key).unwrap());
                     for query in &batches[0].1 {

@@ -27,7 +27,10 @@ impl Engine {
         // Whoever asked may have gone: then there is nobody to answer.
         match command {
             Command::Query(asked) => self.on_asked(asked),
-            Command::Forget(ticket) => self.clients.on_gone(ticket),
+            Command::Forget(ticket) => {
+                let query = self.clients.on_gone(ticket);
+                query.into_iter().for_each(|query| self.take_back(query));
+            }
             Command::RemoveApp(app) => {
                 self.scheduler.remove_app(&app);
                 self.metrics.remove_app(&app);
@@ -70,7 +73,6 @@ impl Engine {
     }
 
     fn on_asked(&mut self, asked: Asked) {
-        self.clients.on_asked(asked.ticket);
         let arriving = Arriving {
             app: &asked.app,
             version: asked.version.as_deref(),
@@ -83,6 +85,8 @@ impl Engine {
                 key: None,
             },
         };
-        self.on_query(arriving);
+        if let Some(query) = self.on_query(arriving) {
+            self.clients.on_asked(asked.ticket, query);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scheduler::{Arriving, Now, Refusal};
+use scheduler::{Arriving, Now, QueryKey, Refusal};
 use transport::{Frame, recv};
 use wire::query::{self, Timing};
 
@@ -66,15 +66,37 @@ impl Engine {
         self.on_query(arriving);
     }
 
-    /// Takes a query, wherever it comes from.
-    pub(super) fn on_query(&mut self, mut arriving: Arriving<'_, Pending>) {
+    /// Takes a query, wherever it comes from; answers by what name it can be taken back, if it is under way.
+    pub(super) fn on_query(&mut self, mut arriving: Arriving<'_, Pending>) -> Option<QueryKey> {
         let now = self.clock.elapsed();
         if self.answer_from_cache(&mut arriving, now) {
+            return None;
+        }
+        match self.scheduler.on_query(arriving, now) {
+            Ok(query) => query,
+            Err((pending, refusal)) => {
+                self.refuse(&pending, refusal, now);
+                None
+            }
+        }
+    }
+
+    /// A query's client is gone.
+    pub(super) fn take_back(&mut self, query: QueryKey) {
+        if self.scheduler.take_back(query).is_some() {
+            self.metrics.abandoned();
+        }
+    }
+
+    /// Takes back what clients asked that an answer has found to be gone.
+    pub(super) fn take_back_of_lost(&mut self) {
+        if !self.clients.has_lost() {
             return;
         }
-        if let Err((pending, refusal)) = self.scheduler.on_query(arriving, now) {
-            self.refuse(&pending, refusal, now);
-        }
+        let waiting = self.scheduler.waiting();
+        let unwanted = waiting.filter(|(_, pending)| !self.clients.waits(pending));
+        let unwanted: Vec<QueryKey> = unwanted.map(|(query, _)| query).collect();
+        unwanted.into_iter().for_each(|query| self.take_back(query));
     }
 
     /// False if the cache has no answer: then the query knows where to put it when there is one.

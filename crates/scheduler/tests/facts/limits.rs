@@ -3,7 +3,7 @@
 use super::*;
 
 fn actions(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<Action<u32>> {
-    scheduler.dispatch(now, |_| true);
+    scheduler.dispatch(now);
     std::iter::from_fn(|| scheduler.next_action()).collect()
 }
 
@@ -24,7 +24,7 @@ fn an_idle_replica_waits_for_a_fuller_batch_as_long_as_it_is_told_and_not_for_a_
     assert_eq!(batches[0].2, [1, 2]);
 
     join(&mut scheduler, "1");
-    (3..6).for_each(|n| query(&mut scheduler, n, ms(6)));
+    queries(&mut scheduler, 3..6, ms(6));
     assert_eq!(sent(&mut scheduler, ms(6))[0].2, [3, 4, 5]);
 }
 
@@ -59,7 +59,7 @@ fn a_replica_that_hangs_loses_its_batches_to_another_and_gets_work_again_when_it
     assert_eq!(retry.replica, other);
     assert_eq!(answer(&mut scheduler, other, retry.batch, hangs_at), [1]);
     // Both are idle, but only one may work.
-    (2..4).for_each(|n| query(&mut scheduler, n, hangs_at));
+    queries(&mut scheduler, 2..4, hangs_at);
     let to: Vec<_> = sent(&mut scheduler, hangs_at)
         .into_iter()
         .map(|s| s.0)
@@ -106,29 +106,63 @@ fn a_query_beyond_the_limits_is_refused_at_once_with_the_queues_length() {
 #[test]
 fn a_query_whose_client_is_gone_is_not_computed() {
     let mut scheduler = serving(4);
-    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
-    assert_eq!(defaults(&mut scheduler, ms(0)).len(), 4);
     join(&mut scheduler, "1");
-    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
-    scheduler.dispatch(ms(0), |payload| payload % 2 == 0);
-    let done: Vec<_> = std::iter::from_fn(|| scheduler.next_action()).collect();
-    let abandoned: Vec<u32> = done
-        .iter()
-        .filter_map(|action| match action {
-            Action::Abandoned(query) => Some(query.payload),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(abandoned, [1, 3]);
-    let Some(Action::Send(send)) = done.last() else {
-        panic!("{done:?}");
+    let keys = [0, 1, 2, 3].map(|n| query(&mut scheduler, n, ms(0)));
+    for (key, payload) in [(keys[1], 1), (keys[3], 3)] {
+        let taken = scheduler.take_back(key).unwrap();
+        assert_eq!((taken.payload, taken.arrived), (payload, ms(0)));
+        assert_eq!(scheduler.take_back(key), None);
+    }
+    assert_eq!(sent(&mut scheduler, ms(0))[0].2, [0, 2]);
+}
+
+#[test]
+fn a_query_that_is_taken_back_makes_room_at_once() {
+    let rules = Rules {
+        max_queries: 2,
+        max_bytes: 100,
+        ..Rules::default()
     };
-    let payloads: Vec<u32> = send
-        .queries
-        .iter()
-        .map(|key| *scheduler.payload(*key).unwrap())
-        .collect();
-    assert_eq!(payloads, [0, 2]);
+    let mut scheduler = serving_by(rules, Some(1));
+    join(&mut scheduler, "1");
+    let ask = |scheduler: &mut Scheduler<u32>, size| {
+        let arriving = Arriving {
+            app: "a",
+            version: None,
+            input_type: DataType::Floats,
+            within: None,
+            size,
+            payload: 0,
+        };
+        scheduler.on_query(arriving, ms(0)).ok().flatten()
+    };
+    let large = ask(&mut scheduler, 90).unwrap();
+    let small = ask(&mut scheduler, 1).unwrap();
+    assert_eq!(ask(&mut scheduler, 1), None);
+    scheduler.take_back(small).unwrap();
+    assert_eq!(ask(&mut scheduler, 50), None);
+    scheduler.take_back(large).unwrap();
+    assert!(ask(&mut scheduler, 50).is_some() && ask(&mut scheduler, 50).is_some());
+    let (_, load) = scheduler.loads().next().unwrap();
+    assert_eq!((load.queries, load.bytes), (2, 100));
+}
+
+#[test]
+fn a_query_that_is_taken_back_from_a_replica_is_answered_to_nobody_and_not_tried_again() {
+    let mut scheduler = serving(2);
+    let replica = join(&mut scheduler, "1");
+    let keys = [0, 1].map(|n| query(&mut scheduler, n, ms(0)));
+    let batch = sent(&mut scheduler, ms(0))[0].1;
+    assert_eq!(scheduler.take_back(keys[0]).unwrap().payload, 0);
+    assert_eq!(answer(&mut scheduler, replica, batch, ms(1)), [1]);
+
+    let keys = [2, 3].map(|n| query(&mut scheduler, n, ms(1)));
+    sent(&mut scheduler, ms(1));
+    scheduler.take_back(keys[0]).unwrap();
+    assert_eq!(scheduler.waiting().count(), 1);
+    scheduler.on_left(replica, Left::Died);
+    join(&mut scheduler, "1");
+    assert_eq!(sent(&mut scheduler, ms(2))[0].2, [3]);
 }
 
 #[test]
@@ -156,7 +190,7 @@ fn a_query_may_name_a_version_that_there_is() {
 fn the_queries_of_a_model_version_that_is_deleted_get_the_default() {
     let mut scheduler = serving(1);
     let replica = join(&mut scheduler, "1");
-    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
+    queries(&mut scheduler, 0..4, ms(0));
     sent(&mut scheduler, ms(0));
     assert_eq!(scheduler.remove_model(&version("1")), [replica]);
     let queued = defaults(&mut scheduler, ms(0));
@@ -173,7 +207,7 @@ fn without_a_maximum_of_its_own_a_model_gets_batches_as_large_as_are_in_time() {
     let mut now = ms(0);
     let mut sizes = Vec::new();
     for _ in 0..300 {
-        (0..64).for_each(|n| query(&mut scheduler, n, now));
+        queries(&mut scheduler, 0..64, now);
         for (_, batch, payloads) in sent(&mut scheduler, now) {
             sizes.push(payloads.len());
             now += ms(50 * payloads.len() as u64);
