@@ -13,18 +13,13 @@ use transport::{Frame, send};
 use wire::Frame as _;
 use wire::query::{Answer, Connected, Dialect, Lineage, Status, Timing, decode_connect};
 
-use crate::{
-    cache::Key,
-    http::{Answered, Answers},
-};
+use crate::http::{Answered, Answers};
 
 /// What comes with a query: where the answer goes, and its input.
 #[derive(Debug)]
 pub(crate) struct Pending {
     pub(crate) origin: Origin,
     pub(crate) input: Frame,
-    /// Where the cache wants its answer.
-    pub(crate) key: Option<Key>,
 }
 
 /// Who asked.

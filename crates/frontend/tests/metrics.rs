@@ -1,4 +1,4 @@
-//! What the frontend counts, over real HTTP; and the prediction cache, which is seen best there.
+//! What the frontend counts, over real HTTP.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use frontend::Frontend;
 use model::{DataType, InputError, Output};
 use serde_json::Value;
-use testkit::{Http, Peer, admin, deploy, get, settings};
+use testkit::{Http, Peer, deploy, get, settings};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -171,40 +171,4 @@ fn who_asks_for_text_gets_what_prometheus_reads() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
-}
-
-#[test]
-fn an_input_that_comes_again_is_answered_from_the_cache() {
-    let mut settings = settings();
-    settings.prediction_cache_size = 1 << 20;
-    let frontend = Frontend::start(&settings).unwrap();
-    deploy(&frontend, 1, HOUR);
-    // The failure on 2.0 is not kept.
-    let mut replica = three_queries(&frontend);
-    let mut client = client(&frontend);
-    let again = client.post("/app/predict", r#"{"input":[1.0]}"#);
-    let expected = r#"{"query_id":2,"output":[1.0],"default":false}"#;
-    assert_eq!(again.text(), expected);
-    client.ask("POST /app/predict", &[], br#"{"input":[2.0]}"#);
-    replica.serve(&Output::Text("2".into()));
-    assert!(client.hear().text().contains(r#""output":2,"#));
-    let hits = r#"clipper_cache_hits_total{model="m",version="1"} 1"#;
-    assert!(get(&frontend, "/metrics/prometheus").contains(hits));
-    let count = leaf(
-        &frontend,
-        "counters",
-        "internal:prediction_cache_lookups",
-        "count",
-    );
-    assert_eq!(count, "4");
-
-    // Another version is another model.
-    let second = r#"{"model_name":"m","model_version":"2","labels":[],"input_type":"floats","container_name":"","model_data_path":"","batch_size":1}"#;
-    assert_eq!(admin(&frontend, "add_model", second).0, 200);
-    let mut second = Peer::join(frontend.ports().rpc_service_port, "2", DataType::Floats);
-    client.ask("POST /app/predict", &[], br#"{"input":[1.0]}"#);
-    second.serve(&Output::Text("new".into()));
-    assert!(client.hear().text().contains(r#""output":"new""#));
-    let old = client.post("/app/predict", r#"{"input":[1.0],"version":"1"}"#);
-    assert!(old.text().contains(r#""output":[1.0]"#), "{}", old.text());
 }

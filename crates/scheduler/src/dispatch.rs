@@ -52,7 +52,8 @@ impl<P> Scheduler<P> {
                 .values()
                 .filter(|version| version.queue.len() > 0)
         };
-        let queued = waiting().filter_map(|version| version.queue.earliest());
+        let versions = self.versions.values();
+        let deadlines = versions.filter_map(|version| version.queue.earliest());
         let with_replicas = waiting().flat_map(|version| {
             let delay_ends = delay_ends(version, &self.queries, &self.rules);
             let replicas = version.replicas.iter();
@@ -77,20 +78,16 @@ impl<P> Scheduler<P> {
             .flat_map(|(_, replica)| &replica.in_flight)
             .map(|batch| batch.deadline)
             .filter(|deadline| *deadline != Now::MAX);
-        queued.chain(ready).chain(away).chain(hung).min()
+        deadlines.chain(ready).chain(away).chain(hung).min()
     }
 
     fn expire(&mut self, now: Now) {
         for version in self.versions.values_mut() {
-            while version
-                .queue
-                .earliest()
-                .is_some_and(|deadline| deadline <= now)
-                && let Some(key) = version.queue.pop()
-            {
-                let query = self.queries.remove(key.0);
+            while let Some((late, reason)) = version.queue.late(now) {
+                let query = self.queries.remove(late.key.0);
+                version.queue.remove(&late, query.fingerprint);
                 version.bytes -= query.size;
-                default(&mut self.actions, query, Reason::TimedOutInQueue);
+                default(&mut self.actions, query, reason);
             }
         }
         for (_, replica) in &mut self.replicas {
@@ -144,7 +141,7 @@ fn next_replica<P>(
     now: Now,
 ) -> Option<(ReplicaKey, usize)> {
     let waiting = version.queue.len();
-    let left = version.queue.earliest()?.saturating_sub(now);
+    let left = version.queue.first()?.deadline.saturating_sub(now);
     let delayed = delay_ends(version, queries, rules).is_some_and(|at| at > now);
     let may_have = |replica: &Replica| {
         let full = waiting >= replica.max_batch(version.max_batch, left);

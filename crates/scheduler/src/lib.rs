@@ -11,6 +11,8 @@
 //! - A query is answered with the default output when its deadline passes, wherever it is.
 //! - A replica that dies hands its queries back. The batch that it was computing may have killed it: each of its queries
 //!   is tried once more, in a batch of its own. The same goes for one that hangs; it gets no more until it answers.
+//! - Queries with the same fingerprint are computed once: the others wait for that answer, each until its own deadline. When
+//!   the first one leaves without an answer, the next is computed.
 //! - A query for which there is no room is refused at once; one that is taken back leaves its place at once.
 
 mod dispatch;
@@ -30,7 +32,7 @@ use model::DataType;
 use slab::Slab;
 
 pub use types::{
-    Action, Adaptive, Answered, App, Arriving, BatchId, Finished, Joining, Left, Load,
+    Action, Adaptive, Answered, App, Arriving, BatchId, Fingerprint, Finished, Joining, Left, Load,
     ModelVersion, Now, QueryKey, Reason, Refusal, ReplicaKey, Rules, Send,
 };
 
@@ -63,7 +65,7 @@ struct Version {
     max_batch: Option<usize>,
     input_type: Option<DataType>,
     queue: Queue,
-    /// Of the inputs in the queue.
+    /// Of the inputs that wait.
     bytes: usize,
     replicas: Vec<ReplicaKey>,
 }
@@ -81,7 +83,8 @@ impl Version {
 
     /// Whether an input of this size finds no room.
     fn is_full(&self, size: usize, rules: &Rules) -> bool {
-        self.queue.len() >= rules.max_queries || self.bytes.saturating_add(size) > rules.max_bytes
+        self.queue.waiting() >= rules.max_queries
+            || self.bytes.saturating_add(size) > rules.max_bytes
     }
 }
 
@@ -91,6 +94,7 @@ struct Query<P> {
     payload: Option<P>,
     app: Arc<App>,
     size: usize,
+    fingerprint: Option<Fingerprint>,
     arrived: Now,
     deadline: Now,
     /// Its place among the queries of one deadline.
@@ -190,10 +194,10 @@ impl<P> Scheduler<P> {
         if self.current.get(&model.name) == Some(model) {
             self.current.remove(&model.name);
         }
-        let Some(mut version) = self.versions.remove(model) else {
+        let Some(version) = self.versions.remove(model) else {
             return Vec::new();
         };
-        while let Some(key) = version.queue.pop() {
+        for key in version.queue.into_waiting() {
             let query = self.queries.remove(key.0);
             default(&mut self.actions, query, Reason::NoReplica);
         }
@@ -237,7 +241,7 @@ impl<P> Scheduler<P> {
     pub fn loads(&self) -> impl Iterator<Item = (&ModelVersion, Load)> {
         self.versions.iter().map(|(model, version)| {
             let load = Load {
-                queries: version.queue.len(),
+                queries: version.queue.waiting(),
                 bytes: version.bytes,
                 replicas: version.replicas.len(),
             };
@@ -261,6 +265,7 @@ impl<P> Scheduler<P> {
             input_type,
             within,
             size,
+            fingerprint,
             payload,
         } = arriving;
         let Some(AppState { app, model }) = self.apps.get(app) else {
@@ -296,7 +301,7 @@ impl<P> Scheduler<P> {
                     .then(|| Refusal::Overloaded {
                         app: app.clone(),
                         model: (*model).clone(),
-                        queries: version.queue.len(),
+                        queries: version.queue.waiting(),
                         bytes: version.bytes,
                     })
             };
@@ -309,6 +314,7 @@ impl<P> Scheduler<P> {
             payload: Some(payload),
             app: app.clone(),
             size,
+            fingerprint,
             arrived: now,
             deadline: now.saturating_add(within.unwrap_or(app.objective)),
             sequence: self.next_sequence,
@@ -321,24 +327,9 @@ impl<P> Scheduler<P> {
         };
         let key = QueryKey(self.queries.vacant_key());
         version.bytes += size;
-        version.queue.push(query.place(key));
+        version.queue.push(query.place(key), fingerprint);
         self.queries.insert(query);
         Ok(Some(key))
-    }
-
-    /// Nobody waits for a query any more: it leaves the queue, or if a replica has it, its answer goes nowhere. `None` if it
-    /// has ended already.
-    pub fn take_back(&mut self, key: QueryKey) -> Option<Finished<P>> {
-        let query = self.queries.get_mut(key.0)?;
-        let place = query.place(key);
-        let mut versions = self.versions.values_mut();
-        let Some(version) =
-            versions.find_map(|version| version.queue.remove(&place).then_some(version))
-        else {
-            return query.leave();
-        };
-        version.bytes -= query.size;
-        self.queries.remove(key.0).finish()
     }
 
     /// What is to be done next.

@@ -1,13 +1,32 @@
-//! What comes back from replicas: answers, and the batches of those that did not answer.
+//! How queries come back: taken back by who asked, answered, or from replicas that did not answer.
+
+use std::iter;
+
+use slab::Slab;
 
 use crate::{
-    Action, Answered, BatchId, Left, ModelVersion, Now, Reason, ReplicaKey, Scheduler, default,
+    Action, Answered, BatchId, Fingerprint, Finished, Left, ModelVersion, Now, Query, QueryKey,
+    Reason, ReplicaKey, Scheduler, Version, default,
     replica::{Batch, Replica},
 };
 
 impl<P> Scheduler<P> {
-    /// A replica answered a batch, or failed it: its queries leave. `None` if it has no such batch, any more at least: one
-    /// that hung answers a batch that it has lost, and is ready for work again.
+    /// Nobody waits for a query any more: it leaves the queue, or if a replica has it, its answer goes nowhere. `None` if it
+    /// has ended already.
+    pub fn take_back(&mut self, key: QueryKey) -> Option<Finished<P>> {
+        let query = self.queries.get_mut(key.0)?;
+        let (place, fingerprint) = (query.place(key), query.fingerprint);
+        for version in self.versions.values_mut() {
+            if version.queue.remove(&place, fingerprint) {
+                version.bytes -= query.size;
+                return self.queries.remove(key.0).finish();
+            }
+        }
+        query.leave()
+    }
+
+    /// A replica answered a batch, or failed it: its queries leave, and all that wait for the same answers. `None` if it has no
+    /// such batch, any more at least: one that hung answers a batch that it has lost, and is ready for work again.
     pub fn on_answered(
         &mut self,
         replica: ReplicaKey,
@@ -17,15 +36,28 @@ impl<P> Scheduler<P> {
         let replica = self.replicas.get_mut(replica.0)?;
         replica.hung = false;
         let batch = replica.take(batch, now)?;
-        let queries = batch
-            .queries
-            .iter()
-            .map(|key| self.queries.remove(key.0).finish())
-            .collect();
-        Some(Answered {
+        let mut version = self.versions.get_mut(&replica.model);
+        let mut answered = Answered {
             sent: batch.sent,
-            queries,
-        })
+            size: batch.queries.len(),
+            queries: Vec::with_capacity(batch.queries.len()),
+            fingerprints: Vec::new(),
+        };
+        for (place, key) in batch.queries.into_iter().enumerate() {
+            let query = self.queries.remove(key.0);
+            if let (Some(fingerprint), Some(version)) = (query.fingerprint, &mut version) {
+                answered.fingerprints.push((place, fingerprint));
+                let followers = settle(version, &mut self.queries, fingerprint);
+                let followers = followers.into_iter().filter_map(Query::finish);
+                answered
+                    .queries
+                    .extend(followers.map(|query| (place, query)));
+            }
+            answered
+                .queries
+                .extend(query.finish().map(|query| (place, query)));
+        }
+        Some(answered)
     }
 
     /// A batch could not be sent: nobody has seen it, nor those that were to follow it. Their queries go back to the queue as
@@ -73,32 +105,64 @@ impl<P> Scheduler<P> {
         };
         version.replicas.retain(|key| *key != replica);
         let unknown = version.input_type.is_none();
-        if unknown && version.replicas.is_empty() && version.queue.len() == 0 {
+        if unknown && version.replicas.is_empty() && version.queue.waiting() == 0 {
             self.versions.remove(&gone.model);
         }
     }
 
-    /// Puts a batch's queries back into the queue; those that a replica died computing for the second time are given up.
+    /// Puts a batch's queries back into the queue; those that a replica died computing for the second time are given up, and
+    /// whoever waits for the same answer with them.
     fn hand_back(&mut self, model: &ModelVersion, batch: Batch, suspect: bool) {
-        let mut version = self.versions.get_mut(model);
         for key in batch.queries {
             let query = &mut self.queries[key.0];
-            let given_up = query.payload.is_none() || (suspect && query.suspect);
-            match &mut version {
-                Some(version) if !given_up => {
-                    query.suspect |= suspect;
-                    version.bytes += query.size;
-                    version.queue.push(query.place(key));
-                }
-                known => {
-                    let reason = match known {
-                        Some(_) => Reason::ReplicaDied,
-                        None => Reason::NoReplica,
-                    };
-                    let query = self.queries.remove(key.0);
-                    default(&mut self.actions, query, reason);
-                }
+            let given_up = suspect && query.suspect;
+            query.suspect |= suspect;
+            let Some(version) = self.versions.get_mut(model) else {
+                let query = self.queries.remove(key.0);
+                default(&mut self.actions, query, Reason::NoReplica);
+                continue;
+            };
+            if !given_up {
+                put_back(version, &mut self.queries, key);
+                continue;
+            }
+            let query = self.queries.remove(key.0);
+            let followers = query
+                .fingerprint
+                .map(|fingerprint| settle(version, &mut self.queries, fingerprint));
+            for query in iter::once(query).chain(followers.into_iter().flatten()) {
+                default(&mut self.actions, query, Reason::ReplicaDied);
             }
         }
     }
+}
+
+/// Puts a query back into the queue, unless nobody waits for it: then who waits for the same answer takes its place.
+fn put_back<P>(version: &mut Version, queries: &mut Slab<Query<P>>, key: QueryKey) {
+    let query = &queries[key.0];
+    let (fingerprint, suspect) = (query.fingerprint, query.suspect);
+    if query.payload.is_some() {
+        version.bytes += query.size;
+        version.queue.push(query.place(key), fingerprint);
+    } else {
+        queries.remove(key.0);
+    }
+    if let Some(fingerprint) = fingerprint {
+        for follower in version.queue.followers(fingerprint) {
+            queries[follower.key.0].suspect |= suspect;
+        }
+        version.queue.resign(fingerprint);
+    }
+}
+
+/// Takes the queries that wait for the same answer as one that has come to its end.
+fn settle<P>(
+    version: &mut Version,
+    queries: &mut Slab<Query<P>>,
+    fingerprint: Fingerprint,
+) -> Vec<Query<P>> {
+    let followers = version.queue.settle(fingerprint).into_iter();
+    let followers: Vec<Query<P>> = followers.map(|key| queries.remove(key.0)).collect();
+    version.bytes -= followers.iter().map(|query| query.size).sum::<usize>();
+    followers
 }

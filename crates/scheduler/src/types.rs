@@ -63,9 +63,15 @@ pub struct Arriving<'a, P> {
     pub within: Option<Duration>,
     /// Bytes of its input.
     pub size: usize,
+    /// Queries to one model version with the same are computed once.
+    pub fingerprint: Option<Fingerprint>,
     /// What comes with it.
     pub payload: P,
 }
+
+/// Names an input: two that differ have two of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint(pub u128);
 
 /// Names a replica from its joining until it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -118,8 +124,12 @@ pub struct Finished<P> {
 pub struct Answered<P> {
     /// When it was sent.
     pub sent: Now,
-    /// Its queries in order; `None` where nobody waits for the answer any more.
-    pub queries: Vec<Option<Finished<P>>>,
+    /// How many queries it had.
+    pub size: usize,
+    /// Who waits for the answers, each with the place in the batch of the one for it.
+    pub queries: Vec<(usize, Finished<P>)>,
+    /// The fingerprints in the batch, each with its place, whether anybody waits for the answer or not.
+    pub fingerprints: Vec<(usize, Fingerprint)>,
 }
 
 /// How a replica left.

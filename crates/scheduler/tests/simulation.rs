@@ -13,7 +13,10 @@ use scheduler::*;
 /// One step of a schedule; the numbers pick a replica and one of its batches.
 #[derive(Clone, Debug)]
 enum Step {
-    Query { within_ms: u64 },
+    Query {
+        within_ms: u64,
+        fingerprint: Option<Fingerprint>,
+    },
     Join,
     Answer(usize, usize),
     AnswerLate(usize),
@@ -24,7 +27,11 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (1_u64..50).prop_map(|within_ms| Step::Query { within_ms }),
+        8 => (1_u64..50, 0_u128..6).prop_map(|(within_ms, input)| Step::Query {
+            within_ms,
+            // Half of them stand for themselves.
+            fingerprint: (input < 3).then_some(Fingerprint(input)),
+        }),
         1 => Just(Step::Join),
         5 => (any::<usize>(), any::<usize>()).prop_map(|(r, b)| Step::Answer(r, b)),
         1 => any::<usize>().prop_map(Step::AnswerLate),
@@ -44,6 +51,7 @@ struct World {
     hung: HashSet<ReplicaKey>,
     /// By what name each query can be taken back.
     keys: HashMap<u32, QueryKey>,
+    fingerprints: HashMap<u32, Fingerprint>,
     gone: HashSet<u32>,
     ended: HashMap<u32, usize>,
     deaths: HashMap<u32, usize>,
@@ -73,6 +81,7 @@ impl World {
             taken: Vec::new(),
             hung: HashSet::new(),
             keys: HashMap::new(),
+            fingerprints: HashMap::new(),
             gone: HashSet::new(),
             ended: HashMap::new(),
             deaths: HashMap::new(),
@@ -82,13 +91,17 @@ impl World {
 
     fn take(&mut self, step: Step, payload: u32) {
         match step {
-            Step::Query { within_ms } => {
+            Step::Query {
+                within_ms,
+                fingerprint,
+            } => {
                 let arriving = Arriving {
                     app: "a",
                     version: None,
                     input_type: DataType::Bytes,
                     within: Some(Duration::from_millis(within_ms)),
                     size: 1,
+                    fingerprint,
                     payload,
                 };
                 let taken = self.scheduler.on_query(arriving, self.now);
@@ -107,6 +120,8 @@ impl World {
                 self.ended.insert(payload, usize::from(refused));
                 let key = taken.ok().flatten();
                 self.keys.extend(key.map(|key| (payload, key)));
+                self.fingerprints
+                    .extend(fingerprint.map(|same| (payload, same)));
             }
             Step::Join => {
                 let key = self.scheduler.on_joined(Joining {
@@ -175,7 +190,7 @@ impl World {
         };
         let (id, _) = batches.remove(index);
         let answered = self.scheduler.on_answered(key, id, self.now).unwrap();
-        for query in answered.queries.into_iter().flatten() {
+        for (_, query) in answered.queries {
             self.end(query.payload);
         }
     }
@@ -216,6 +231,14 @@ impl World {
         let batches = self.flying.get_mut(&send.replica).unwrap();
         batches.push((send.batch, queries));
         assert!(batches.len() <= 2);
+        self.assert_that_none_is_computed_twice();
+    }
+
+    fn assert_that_none_is_computed_twice(&self) {
+        let flying = self.flying.values().flatten().flat_map(|batch| &batch.1);
+        let mut seen = HashSet::new();
+        let mut fingerprints = flying.filter_map(|query| self.fingerprints.get(query));
+        assert!(fingerprints.all(|fingerprint| seen.insert(fingerprint)));
     }
 }
 

@@ -79,10 +79,10 @@ impl Engine {
             input_type: asked.input_type,
             within: asked.within,
             size: asked.input.len(),
+            fingerprint: None,
             payload: Pending {
                 origin: Origin::Http(asked.ticket),
                 input: Frame::from(asked.input),
-                key: None,
             },
         };
         if let Some(query) = self.on_query(arriving) {

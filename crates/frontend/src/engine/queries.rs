@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use scheduler::{Arriving, Now, QueryKey, Refusal};
 use transport::{Frame, recv};
-use wire::query::{self, Timing};
+use wire::{
+    query::{self, Timing},
+    rpc::Version,
+};
 
 use super::{Engine, TURN};
 use crate::clients::{Ended, Origin, Outcome, Passed, Pending};
@@ -57,10 +60,10 @@ impl Engine {
             input_type: request.input_type,
             within: request.deadline,
             size: request.input.as_ref().len(),
+            fingerprint: None,
             payload: Pending {
                 origin,
                 input: request.input.keep(),
-                key: None,
             },
         };
         self.on_query(arriving);
@@ -99,7 +102,7 @@ impl Engine {
         unwanted.into_iter().for_each(|query| self.take_back(query));
     }
 
-    /// False if the cache has no answer: then the query knows where to put it when there is one.
+    /// False if the cache has no answer: then the query knows what its input is called there.
     fn answer_from_cache(&mut self, arriving: &mut Arriving<'_, Pending>, now: Now) -> bool {
         let Some(cache) = &self.cache else {
             return false;
@@ -108,14 +111,16 @@ impl Engine {
         let Some((app, model)) = destination else {
             return false;
         };
-        if app.input_type != arriving.input_type {
+        let input = arriving.payload.input.as_ref();
+        // What some model servers cannot be sent has no answer that holds for all.
+        if app.input_type != arriving.input_type || !Version::V2017.carries(app.input_type, input) {
             return false;
         }
-        let key = cache.key(&model, app.input_type, arriving.payload.input.as_ref());
-        let cached = cache.get(key);
+        let fingerprint = cache.fingerprint(&model, app.input_type, input);
+        let cached = cache.get(fingerprint);
         self.metrics.looked_up(&model, cached.is_some(), now);
         let Some(cached) = cached else {
-            arriving.payload.key = Some(key);
+            arriving.fingerprint = Some(fingerprint);
             return false;
         };
         let outcome = Outcome {
@@ -130,14 +135,6 @@ impl Engine {
         let socket = &mut self.sockets.answers;
         self.clients.answer(socket, &arriving.payload, &outcome);
         true
-    }
-
-    /// Keeps a model's answer for the next time.
-    pub(super) fn remember(&mut self, pending: &Pending, outcome: &Outcome<'_>) {
-        if let (Some(cache), Some(key), Ended::Ok) = (&mut self.cache, pending.key, &outcome.ended)
-        {
-            cache.insert(key, outcome.output_type, outcome.output);
-        }
     }
 
     /// Answers a query that the scheduler does not take.

@@ -43,6 +43,7 @@ fn a_replica_that_hangs_loses_its_batches_to_another_and_gets_work_again_when_it
         input_type: DataType::Floats,
         within: Some(Now::MAX),
         size: 1,
+        fingerprint: None,
         payload: 1,
     };
     scheduler.on_query(arriving, now).unwrap();
@@ -86,6 +87,7 @@ fn a_query_beyond_the_limits_is_refused_at_once_with_the_queues_length() {
             input_type: DataType::Floats,
             within: None,
             size,
+            fingerprint: None,
             payload: 0,
         };
         let refused = scheduler.on_query(arriving, ms(0)).err();
@@ -132,6 +134,7 @@ fn a_query_that_is_taken_back_makes_room_at_once() {
             input_type: DataType::Floats,
             within: None,
             size,
+            fingerprint: None,
             payload: 0,
         };
         scheduler.on_query(arriving, ms(0)).ok().flatten()
@@ -177,6 +180,7 @@ fn a_query_may_name_a_version_that_there_is() {
         input_type: DataType::Floats,
         within: None,
         size: 1,
+        fingerprint: None,
         payload: 7,
     };
     scheduler.on_query(asking("2"), ms(0)).unwrap();
@@ -240,6 +244,7 @@ fn a_version_of_another_type_than_the_applications_gets_none_of_its_queries() {
         input_type: DataType::Floats,
         within: None,
         size: 1,
+        fingerprint: None,
         payload: 7,
     };
     let (_, refusal) = scheduler.on_query(asking, ms(0)).unwrap_err();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod limits;
+mod shared;
 
 use std::{ops::Range, time::Duration};
 
@@ -56,6 +57,7 @@ fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Now) -> QueryKey {
         input_type: DataType::Floats,
         within: None,
         size: 1,
+        fingerprint: None,
         payload,
     };
     scheduler.on_query(arriving, now).unwrap().unwrap()
@@ -104,8 +106,8 @@ fn answer(
     now: Now,
 ) -> Vec<u32> {
     let answered = scheduler.on_answered(replica, batch, now).unwrap();
-    let queries = answered.queries.into_iter().flatten();
-    queries.map(|query| query.payload).collect()
+    let queries = answered.queries.into_iter();
+    queries.map(|(_, query)| query.payload).collect()
 }
 
 #[test]
@@ -190,6 +192,7 @@ fn query_within(scheduler: &mut Scheduler<u32>, payload: u32, within: Option<Dur
         input_type: DataType::Floats,
         within,
         size: 1,
+        fingerprint: None,
         payload,
     };
     scheduler.on_query(arriving, ms(0)).unwrap();
@@ -276,6 +279,7 @@ fn a_wrong_query_is_refused_and_handed_back() {
         size: 1,
         input_type,
         within: None,
+        fingerprint: None,
         payload: 7,
     };
     assert_eq!(
