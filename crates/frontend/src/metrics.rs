@@ -115,22 +115,26 @@ impl Metrics {
         }
     }
 
-    /// A query was answered after `latency`.
+    /// A query was answered after `latency`. One of an application that has been deleted meanwhile is not counted.
     pub(crate) fn query(&mut self, app: &str, latency: Duration, ended: &Ended, now: Now) {
-        let metrics = self.app(app, now);
+        let Some(metrics) = self.apps.get_mut(app) else {
+            return;
+        };
         record(&mut metrics.latency, micros(latency), 1);
         metrics.answers.mark(1, now);
         *metrics.ended.entry(labels(ended)).or_default() += 1;
     }
 
     /// A query was not taken.
-    pub(crate) fn refused(&mut self, refusal: &Refusal, now: Now) {
+    pub(crate) fn refused(&mut self, refusal: &Refusal) {
         match refusal {
             Refusal::InputType { app, .. }
             | Refusal::ModelInputType { app, .. }
             | Refusal::Overloaded { app, .. } => {
-                let labels = refusal_labels(refusal);
-                *self.app(&app.name, now).ended.entry(labels).or_default() += 1;
+                if let Some(metrics) = self.apps.get_mut(&app.name) {
+                    let labels = refusal_labels(refusal);
+                    *metrics.ended.entry(labels).or_default() += 1;
+                }
             }
             Refusal::UnknownApp | Refusal::UnknownVersion(_) => self.unknown += 1,
         }
@@ -150,7 +154,8 @@ impl Metrics {
 
     /// There is such an application, whether it is asked or not.
     pub(crate) fn add_app(&mut self, app: &str, now: Now) {
-        self.app(app, now);
+        let metrics = self.apps.entry(app.to_owned());
+        metrics.or_insert_with(|| AppMetrics::new(now));
     }
 
     pub(crate) fn remove_app(&mut self, app: &str) {
@@ -159,13 +164,6 @@ impl Metrics {
 
     pub(crate) fn remove_model(&mut self, model: &ModelVersion) {
         self.models.remove(model);
-    }
-
-    fn app(&mut self, app: &str, now: Now) -> &mut AppMetrics {
-        if !self.apps.contains_key(app) {
-            self.apps.insert(app.to_owned(), AppMetrics::new(now));
-        }
-        self.apps.get_mut(app).expect("it has just been added")
     }
 
     fn model(&mut self, model: &ModelVersion, now: Now) -> &mut ModelMetrics {

@@ -75,10 +75,11 @@ impl Engine {
         if self.answer_from_cache(&mut arriving, now) {
             return None;
         }
+        let app = arriving.app;
         match self.scheduler.on_query(arriving, now) {
             Ok(query) => query,
             Err((pending, refusal)) => {
-                self.refuse(&pending, refusal, now);
+                self.refuse(app, &pending, refusal, now);
                 None
             }
         }
@@ -132,23 +133,25 @@ impl Engine {
         };
         let nothing = Duration::ZERO;
         self.metrics.query(&app.name, nothing, &outcome.ended, now);
+        self.traces.query(&app.name, &outcome);
         let socket = &mut self.sockets.answers;
         self.clients.answer(socket, &arriving.payload, &outcome);
         true
     }
 
     /// Answers a query that the scheduler does not take.
-    pub(super) fn refuse(&mut self, pending: &Pending, refusal: Refusal, now: Now) {
-        let app = match &refusal {
+    fn refuse(&mut self, app: &str, pending: &Pending, refusal: Refusal, now: Now) {
+        let known = match &refusal {
             Refusal::InputType { app, .. }
             | Refusal::ModelInputType { app, .. }
             | Refusal::Overloaded { app, .. } => Some(app.clone()),
             Refusal::UnknownApp | Refusal::UnknownVersion(_) => None,
         };
-        self.metrics.refused(&refusal, self.clock.elapsed());
-        let default = app.as_ref().map(|app| app.default_output.as_bytes());
+        self.metrics.refused(&refusal);
+        let default = known.as_ref().map(|app| app.default_output.as_bytes());
         let (ended, passed) = (Ended::Refused(refusal), Passed::unsent(now, now));
         let outcome = Outcome::without_output(ended, default.unwrap_or_default(), passed);
+        self.traces.query(app, &outcome);
         let socket = &mut self.sockets.answers;
         self.clients.answer(socket, pending, &outcome);
     }
