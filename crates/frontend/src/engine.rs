@@ -20,12 +20,13 @@ use scheduler::{Action, Finished, Now, Scheduler};
 use transport::{Frame, Timer, Wake};
 
 use crate::{
+    answers::Answers,
     cache::Cache,
-    clients::{Clients, Ended, Outcome, Passed, Pending},
+    clients::{Clients, Pending},
     command::Command,
     doors::Port,
-    http::Answers,
     metrics::Metrics,
+    outcome::{Ended, Outcome, Passed},
     replicas::Replicas,
     settings::Settings,
     sockets::Sockets,

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use scheduler::{Load, ModelVersion, Now, Refusal};
 use wire::rpc::Times;
 
-use crate::clients::Ended;
+use crate::outcome::Ended;
 use meter::Meter;
 
 /// Where a query's time goes: in the queue, from there until its batch's response, and in the model server before, during

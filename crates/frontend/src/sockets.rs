@@ -4,7 +4,10 @@ use std::net::Ipv4Addr;
 
 use anyhow::Context;
 
-use crate::{cannot_listen, doors::Doors, settings::Ports};
+use crate::{
+    doors::Doors,
+    settings::{Ports, cannot_listen},
+};
 
 /// Bytes of the largest frame that is received; a peer that sends more is disconnected.
 const LARGEST_FRAME: i64 = 1 << 30;

@@ -11,9 +11,10 @@ use wire::{
 
 use super::{Engine, TURN};
 use crate::{
-    clients::{Ended, Outcome, Passed, Pending},
+    clients::Pending,
     doors::Port,
     metrics::Batch,
+    outcome::{Ended, Outcome, Passed},
     replicas::{Lost, Newcomer, Sender},
 };
 

@@ -10,7 +10,10 @@ use wire::{
 };
 
 use super::{Engine, TURN};
-use crate::clients::{Ended, Origin, Outcome, Passed, Pending};
+use crate::{
+    clients::{Origin, Pending},
+    outcome::{Ended, Outcome, Passed},
+};
 
 impl Engine {
     pub(super) fn take_connects(&mut self) -> zmq::Result<usize> {
