@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// So many queries wake the engine, whatever the thread that sends them has to do besides.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// The other threads' end of the command queue.
 #[derive(Clone, Debug)]
