@@ -7,12 +7,13 @@ use std::{
 };
 
 use scheduler::{QueryKey, Refusal};
-use transport::{Frame, send};
+use transport::Frame;
 use wire::Frame as _;
 use wire::query::{Answer, Connected, Dialect, Lineage, decode_connect};
 
 use crate::{
     answers::{Answered, Answers},
+    doors::Door,
     outcome::{Ended, Outcome},
 };
 
@@ -86,7 +87,7 @@ impl Clients {
     }
 
     /// A client wants an id. `message` starts with its routing identity.
-    pub(crate) fn on_connect(&mut self, socket: &mut zmq::Socket, message: &mut [Frame]) {
+    pub(crate) fn on_connect(&mut self, door: &mut Door, message: &mut [Frame]) {
         let [identity, frames @ ..] = message else {
             return;
         };
@@ -101,7 +102,7 @@ impl Clients {
         self.next_id = self.next_id.wrapping_add(1);
         self.out.push(identity.clone());
         connected.encode(dialect, &mut self.out);
-        if send(socket, &mut self.out).is_ok() {
+        if door.send(&mut self.out).is_ok() {
             let identity = identity.keep();
             let client = Client { identity, dialect };
             self.clients.insert(connected.client_id, client);
@@ -112,12 +113,7 @@ impl Clients {
     }
 
     /// Answers a query. A client that is gone, or does not read, loses its answer: nobody else waits for it.
-    pub(crate) fn answer(
-        &mut self,
-        socket: &mut zmq::Socket,
-        pending: &Pending,
-        outcome: &Outcome<'_>,
-    ) {
+    pub(crate) fn answer(&mut self, door: &mut Door, pending: &Pending, outcome: &Outcome<'_>) {
         let (client, request) = match pending.origin {
             Origin::Zmq { client, request } => (client, request),
             Origin::Http(ticket) => {
@@ -150,7 +146,7 @@ impl Clients {
         };
         self.out.push(known.identity.clone());
         answer.encode(known.dialect, &mut self.out);
-        if let Err(error) = send(socket, &mut self.out) {
+        if let Err(error) = door.send(&mut self.out) {
             if error == zmq::Error::EHOSTUNREACH {
                 self.clients.remove(&client);
                 self.lost = true;

@@ -13,14 +13,15 @@ use crate::{
 };
 
 impl Engine {
-    pub(super) fn take_commands(&mut self) -> usize {
-        for taken in 0..TURN {
+    pub(super) fn take_commands(&mut self) {
+        for _ in 0..TURN {
             let Ok(command) = self.commands.try_recv() else {
-                return taken;
+                return;
             };
             self.on_command(command);
         }
-        TURN
+        // There may be more.
+        self.wake.wake();
     }
 
     fn on_command(&mut self, command: Command) {

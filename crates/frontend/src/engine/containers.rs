@@ -19,20 +19,17 @@ use crate::{
 };
 
 impl Engine {
-    pub(super) fn take_containers(&mut self) -> anyhow::Result<usize> {
-        let mut found = 0;
-        for port in Port::ALL {
-            found += self.take_from(port)?;
-        }
-        Ok(found)
+    pub(super) fn take_containers(&mut self) -> zmq::Result<()> {
+        Port::ALL
+            .into_iter()
+            .try_for_each(|port| self.take_from(port))
     }
 
-    fn take_from(&mut self, port: Port) -> anyhow::Result<usize> {
-        for taken in 0..TURN {
-            let registered = self.replicas.are_at(port);
+    fn take_from(&mut self, port: Port) -> zmq::Result<()> {
+        for _ in 0..TURN {
             let doors = &mut self.sockets.doors;
-            if !doors.recv(port, &mut self.message, registered)? {
-                return Ok(taken);
+            if !doors.recv(port, &mut self.message)? {
+                break;
             }
             let message = std::mem::take(&mut self.message);
             if let Some((identity, frames)) = message.split_first() {
@@ -43,7 +40,7 @@ impl Engine {
             }
             self.message = message;
         }
-        Ok(TURN)
+        Ok(())
     }
 
     fn on_container(&mut self, sender: Sender<'_>, frames: &[Frame]) {

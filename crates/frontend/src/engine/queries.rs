@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use scheduler::{Arriving, Now, QueryKey, Refusal};
-use transport::{Frame, recv};
+use transport::Frame;
 use wire::{
     query::{self, Timing},
     rpc::Version,
@@ -16,27 +16,27 @@ use crate::{
 };
 
 impl Engine {
-    pub(super) fn take_connects(&mut self) -> zmq::Result<usize> {
-        for taken in 0..TURN {
-            if !recv(&mut self.sockets.answers, &mut self.message)? {
-                return Ok(taken);
+    pub(super) fn take_connects(&mut self) -> zmq::Result<()> {
+        for _ in 0..TURN {
+            if !self.sockets.answers.recv(&mut self.message)? {
+                break;
             }
             self.clients
                 .on_connect(&mut self.sockets.answers, &mut self.message);
         }
-        Ok(TURN)
+        Ok(())
     }
 
-    pub(super) fn take_requests(&mut self) -> zmq::Result<usize> {
-        for taken in 0..TURN {
-            if !recv(&mut self.sockets.requests, &mut self.message)? {
-                return Ok(taken);
+    pub(super) fn take_requests(&mut self) -> zmq::Result<()> {
+        for _ in 0..TURN {
+            if !self.sockets.requests.recv(&mut self.message)? {
+                break;
             }
             let message = std::mem::take(&mut self.message);
             self.on_request(&message);
             self.message = message;
         }
-        Ok(TURN)
+        Ok(())
     }
 
     fn on_request(&mut self, message: &[Frame]) {
@@ -137,8 +137,8 @@ impl Engine {
         let nothing = Duration::ZERO;
         self.metrics.query(&app.name, nothing, &outcome.ended, now);
         self.traces.query(&app.name, &outcome);
-        let socket = &mut self.sockets.answers;
-        self.clients.answer(socket, &arriving.payload, &outcome);
+        let door = &mut self.sockets.answers;
+        self.clients.answer(door, &arriving.payload, &outcome);
         true
     }
 
@@ -155,7 +155,7 @@ impl Engine {
         let (ended, passed) = (Ended::Refused(refusal), Passed::unsent(now, now));
         let outcome = Outcome::without_output(ended, default.unwrap_or_default(), passed);
         self.traces.query(app, &outcome);
-        let socket = &mut self.sockets.answers;
-        self.clients.answer(socket, pending, &outcome);
+        let door = &mut self.sockets.answers;
+        self.clients.answer(door, pending, &outcome);
     }
 }
