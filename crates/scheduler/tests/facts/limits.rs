@@ -38,13 +38,8 @@ fn a_replica_that_hangs_loses_its_batches_to_another_and_gets_work_again_when_it
     now = ms(900);
     answer(&mut scheduler, hanging, batch, now);
     let arriving = Arriving {
-        app: "a",
-        version: None,
-        input_type: DataType::Floats,
         within: Some(Now::MAX),
-        size: 1,
-        fingerprint: None,
-        payload: 1,
+        ..asking(1)
     };
     scheduler.on_query(arriving, now).unwrap();
     let stuck = sent(&mut scheduler, now)[0].1;
@@ -81,15 +76,7 @@ fn a_query_beyond_the_limits_is_refused_at_once_with_the_queues_length() {
     };
     let mut scheduler = serving_by(rules, Some(1));
     let ask = |scheduler: &mut Scheduler<u32>, size| {
-        let arriving = Arriving {
-            app: "a",
-            version: None,
-            input_type: DataType::Floats,
-            within: None,
-            size,
-            fingerprint: None,
-            payload: 0,
-        };
+        let arriving = Arriving { size, ..asking(0) };
         let refused = scheduler.on_query(arriving, ms(0)).err();
         refused.map(|(_, refusal)| refusal.to_string())
     };
@@ -128,15 +115,7 @@ fn a_query_that_is_taken_back_makes_room_at_once() {
     let mut scheduler = serving_by(rules, Some(1));
     join(&mut scheduler, "1");
     let ask = |scheduler: &mut Scheduler<u32>, size| {
-        let arriving = Arriving {
-            app: "a",
-            version: None,
-            input_type: DataType::Floats,
-            within: None,
-            size,
-            fingerprint: None,
-            payload: 0,
-        };
+        let arriving = Arriving { size, ..asking(0) };
         scheduler.on_query(arriving, ms(0)).ok().flatten()
     };
     let large = ask(&mut scheduler, 90).unwrap();
@@ -174,18 +153,13 @@ fn a_query_may_name_a_version_that_there_is() {
     scheduler.set_model(version("2"), DataType::Floats, Some(1));
     join(&mut scheduler, "1");
     let other = join(&mut scheduler, "2");
-    let asking = |version| Arriving {
-        app: "a",
+    let of_version = |version| Arriving {
         version: Some(version),
-        input_type: DataType::Floats,
-        within: None,
-        size: 1,
-        fingerprint: None,
-        payload: 7,
+        ..asking(7)
     };
-    scheduler.on_query(asking("2"), ms(0)).unwrap();
+    scheduler.on_query(of_version("2"), ms(0)).unwrap();
     assert_eq!(sent(&mut scheduler, ms(0))[0].0, other);
-    let (_, refusal) = scheduler.on_query(asking("3"), ms(0)).unwrap_err();
+    let (_, refusal) = scheduler.on_query(of_version("3"), ms(0)).unwrap_err();
     let text = "Requested version: 3 does not exist for model: m";
     assert_eq!(refusal.to_string(), text);
 }
@@ -238,15 +212,10 @@ fn a_version_of_another_type_than_the_applications_gets_none_of_its_queries() {
         batches_in_flight: 1,
         max_batch: None,
     });
-    let asking = Arriving {
-        app: "a",
+    let arriving = Arriving {
         version: Some("2"),
-        input_type: DataType::Floats,
-        within: None,
-        size: 1,
-        fingerprint: None,
-        payload: 7,
+        ..asking(7)
     };
-    let (_, refusal) = scheduler.on_query(asking, ms(0)).unwrap_err();
+    let (_, refusal) = scheduler.on_query(arriving, ms(0)).unwrap_err();
     assert_eq!(refusal.to_string(), "m:2 takes integers, not floats");
 }

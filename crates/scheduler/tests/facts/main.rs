@@ -50,8 +50,9 @@ fn join(scheduler: &mut Scheduler<u32>, number: &str) -> ReplicaKey {
     })
 }
 
-fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Now) -> QueryKey {
-    let arriving = Arriving {
+/// A query of a float to the application, as long as that allows.
+fn asking(payload: u32) -> Arriving<'static, u32> {
+    Arriving {
         app: "a",
         version: None,
         input_type: DataType::Floats,
@@ -59,8 +60,11 @@ fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Now) -> QueryKey {
         size: 1,
         fingerprint: None,
         payload,
-    };
-    scheduler.on_query(arriving, now).unwrap().unwrap()
+    }
+}
+
+fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Now) -> QueryKey {
+    scheduler.on_query(asking(payload), now).unwrap().unwrap()
 }
 
 fn queries(scheduler: &mut Scheduler<u32>, payloads: Range<u32>, now: Now) {
@@ -187,13 +191,8 @@ fn the_earliest_deadline_goes_first() {
 
 fn query_within(scheduler: &mut Scheduler<u32>, payload: u32, within: Option<Duration>) {
     let arriving = Arriving {
-        app: "a",
-        version: None,
-        input_type: DataType::Floats,
         within,
-        size: 1,
-        fingerprint: None,
-        payload,
+        ..asking(payload)
     };
     scheduler.on_query(arriving, ms(0)).unwrap();
 }
@@ -275,12 +274,8 @@ fn a_wrong_query_is_refused_and_handed_back() {
     let mut scheduler = serving(1);
     let arriving = |app, input_type| Arriving {
         app,
-        version: None,
-        size: 1,
         input_type,
-        within: None,
-        fingerprint: None,
-        payload: 7,
+        ..asking(7)
     };
     assert_eq!(
         scheduler.on_query(arriving("b", DataType::Floats), ms(0)),

@@ -4,13 +4,9 @@ use super::*;
 
 fn same(scheduler: &mut Scheduler<u32>, payload: u32, within: Duration, now: Now) -> QueryKey {
     let arriving = Arriving {
-        app: "a",
-        version: None,
-        input_type: DataType::Floats,
         within: Some(within),
-        size: 1,
         fingerprint: Some(Fingerprint(7)),
-        payload,
+        ..asking(payload)
     };
     scheduler.on_query(arriving, now).unwrap().unwrap()
 }
@@ -135,13 +131,8 @@ fn those_that_wait_for_an_answer_count_against_the_limits() {
         same(&mut scheduler, n, SECOND, ms(0));
     }
     let arriving = Arriving {
-        app: "a",
-        version: None,
-        input_type: DataType::Floats,
-        within: None,
-        size: 1,
         fingerprint: Some(Fingerprint(7)),
-        payload: 3,
+        ..asking(3)
     };
     let (_, refusal) = scheduler.on_query(arriving, ms(0)).unwrap_err();
     assert!(matches!(refusal, Refusal::Overloaded { queries: 2, .. }));
