@@ -1,175 +1,179 @@
-//! The command line: flags as typed, checked and turned into [`Settings`].
+//! The command line: what to do, as typed, checked and turned into [`Command`].
+
+mod config;
+mod flags;
+mod given;
+mod pages;
+mod values;
+
+pub use pages::{completions, man};
 
 use std::{
+    env,
     ffi::OsString,
-    fs,
+    fs, iter,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use clap::Parser;
-use model::DataType;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::{
-    Error,
-    cores::{self, Cores},
-    labels,
+    Error, labels,
     machine::workspace,
-    models::{self, InputKind, KnownModel},
+    models::{self, InputKind},
+    settings::{Mode, Settings},
+    sweep::Record,
 };
+use flags::{Flags, LoadFlags};
+use given::Given;
+use values::{core_list, gpu_list, number, numbers, rate, share, shares, time};
 
-/// The latency objective if none is asked for: no queue here reaches it.
-pub const NO_OBJECTIVE: Duration = Duration::from_secs(3600);
-
-/// What to measure, free of contradictions that can be seen without looking at the machine.
+/// What to do.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// The model.
-    pub model: &'static KnownModel,
-    /// The type of its inputs.
-    pub input_type: DataType,
-    /// How long each iteration is under load, its warm-up included; zero in an accuracy run, which ends by itself.
-    pub duration: Duration,
-    /// Maximum batch sizes to try.
-    pub batch_sizes: Vec<usize>,
-    /// Numbers of replicas to try.
-    pub num_replicas: Vec<usize>,
-    /// The engine of the model, if it is not its usual one.
-    pub engine: Option<&'static str>,
-    /// The GPUs for the replicas, one for each.
-    pub gpus: Vec<u32>,
-    /// Replicas beyond the GPUs compute on CPU cores.
-    pub cpu_beyond_gpus: bool,
-    /// The share of its GPU's memory that a replica may take.
-    pub gpu_mem_frac: f32,
-    /// The cores for the replicas; `None`: all that there are.
-    pub model_cpus: Option<Cores>,
-    /// Numbers of cores per replica to try; empty: an even share.
-    pub cpus_per_replica: Vec<usize>,
-    /// Client threads.
-    pub num_clients: usize,
-    /// Queries in flight; `None`: enough to fill every replica's batches.
-    pub in_flight: Option<usize>,
-    /// The application's latency objective.
-    pub slo: Duration,
-    /// The model's artifact, if it is not the model server's own.
-    pub model_path: Option<String>,
-    /// Where the inputs come from; `None`: seeded random ones.
-    pub input_dir: Option<PathBuf>,
-    /// The labels of the inputs: then this is an accuracy run, which sends each once.
-    pub labels: Option<PathBuf>,
-    /// The seed of random inputs.
-    pub seed: u64,
-    /// Where results go; it exists.
-    pub results_dir: PathBuf,
-    /// The arguments as typed.
-    pub command_line: String,
+pub enum Command {
+    /// Measure: what the driver does without a subcommand.
+    Sweep(Box<Settings>),
+    /// One of the others.
+    Other(Other),
 }
 
-/// Measures a model behind the query frontend: deploys it, keeps it saturated, writes one result file per iteration.
+/// Measures a model behind the query frontend: deploys it, loads it, and writes one result file per point.
 ///
-/// Every combination of --num_replicas, --cpus_per_replica_nums and --batch_sizes is one iteration.
+/// Every combination of --num_replicas, --cpus_per_replica_nums and --batch_sizes is one point.
 #[derive(Debug, Parser)]
-#[command(name = "driver", version, max_term_width = 110, after_help = EXAMPLES)]
-struct Flags {
-    /// The model to measure: vgg, inception, svm, lgbm or noop
-    #[arg(short, long = "model_name", value_name = "MODEL", help_heading = MODEL)]
-    model_name: String,
-    /// The artifact [default: the model server's own]
-    #[arg(long = "model_path", env = "CLIPPER_MODEL_PATH", value_name = "PATH", help_heading = MODEL)]
-    model_path: Option<String>,
-
-    /// What computes the networks of vgg and inception: ort (ONNX Runtime) or tch (libtorch, after `make tch`)
-    /// [default: ort]
-    #[arg(long, env = "CLIPPER_ENGINE", value_name = "ENGINE", help_heading = MODEL)]
-    engine: Option<String>,
-
-    /// Seconds under load in each iteration; the first tenth or more is warm-up and not counted
-    #[arg(short, long = "duration_seconds", visible_alias = "duration", value_name = "SECONDS", default_value = "120", help_heading = SWEEP)]
-    duration: String,
-    /// Maximum batch sizes
-    #[arg(short, long = "batch_sizes", value_name = "N", num_args = 1.., default_value = "2", help_heading = SWEEP)]
-    batch_sizes: Vec<String>,
-    /// Numbers of replicas
-    #[arg(short = 'r', long = "num_replicas", value_name = "N", num_args = 1.., default_value = "1", help_heading = SWEEP)]
-    num_replicas: Vec<String>,
-
-    /// Cores for the replicas, each to one replica: `20 21`, `20-23`, `20,21`; frontend and driver go to the others.
-    /// Without this flag and the next one, everything shares all cores
-    #[arg(short = 'c', long = "model_cpus", value_name = "CORES", num_args = 1.., help_heading = CORES)]
-    model_cpus: Option<Vec<String>>,
-    /// Numbers of cores for each replica, out of --model_cpus or of all [default with --model_cpus: an even share]
-    #[arg(short = 'p', long = "cpus_per_replica_nums", value_name = "N", num_args = 1.., help_heading = CORES)]
-    cpus_per_replica_nums: Option<Vec<String>>,
-    /// GPUs for the replicas, by number, each to one replica (vgg, inception)
-    #[arg(short = 'g', long = "model_gpus", value_name = "GPU", num_args = 1.., help_heading = CORES)]
-    model_gpus: Option<Vec<String>>,
-    /// Let replicas beyond the GPUs compute on CPU cores; without it more replicas than GPUs are an error
-    #[arg(long = "cpu_beyond_gpus", requires = "model_gpus", help_heading = CORES)]
-    cpu_beyond_gpus: bool,
-    /// Share of its GPU's memory that a replica may take, above 0 and at most 1
-    #[arg(long = "gpu_mem_frac", env = "CLIPPER_GPU_MEM_FRAC", value_name = "SHARE", default_value = "0.9", help_heading = CORES)]
-    gpu_mem_frac: String,
-
-    /// Client threads
-    #[arg(short = 'n', long = "num_clients", value_name = "N", default_value = "1", help_heading = LOAD)]
-    num_clients: String,
-    /// Queries in flight, over all clients [default: 3 x batch size x replicas, so that batches fill]
-    #[arg(long = "in_flight", value_name = "N", help_heading = LOAD)]
-    in_flight: Option<String>,
-    /// Latency objective in milliseconds; a query that misses it is answered with the default output
-    /// [default: one hour, which no queue here reaches]
-    #[arg(long = "slo_ms", value_name = "MS", help_heading = LOAD)]
-    slo_ms: Option<String>,
-    /// Real inputs: a folder of JPEG and PNG files (vgg, inception) or an .npy file of float rows (svm, lgbm)
-    /// [default: seeded random ones; with --accuracy, artifacts/MODEL.npy]
-    #[arg(long = "input_dir", value_name = "PATH", help_heading = LOAD)]
-    input_dir: Option<PathBuf>,
-    /// floats or strings, where the model takes both [default: strings for inception, floats for the others]
-    #[arg(long = "input_type", env = "CLIPPER_INPUT_TYPE", value_name = "TYPE", help_heading = LOAD)]
-    input_type: Option<String>,
-    /// Accuracy run (svm, lgbm): sends every labelled input once, counts the right answers and compares them with the
-    /// artifact's offline evaluation; measures no speed
-    #[arg(long, conflicts_with = "duration", help_heading = LOAD)]
-    accuracy: bool,
-    /// The inputs' labels, one per line [default: NAME.labels.txt beside the inputs NAME.npy]
-    #[arg(long, value_name = "FILE", requires = "accuracy", help_heading = LOAD)]
-    labels: Option<PathBuf>,
-    /// Seed of the random inputs
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = LOAD)]
-    seed: u64,
-
-    /// Folder for result files and logs [default: results/ at the root of the workspace, else here]
-    #[arg(long = "results_dir", value_name = "DIR", help_heading = OUTPUT)]
-    results_dir: Option<PathBuf>,
+#[command(
+    name = "driver",
+    version,
+    max_term_width = 110,
+    after_help = pages::FIRST_STEPS,
+    after_long_help = pages::SWEEPS,
+    args_conflicts_with_subcommands = true
+)]
+struct Line {
+    #[command(flatten)]
+    sweep: Flags,
+    #[command(subcommand)]
+    other: Option<Other>,
 }
 
-const MODEL: &str = "Model";
-const SWEEP: &str = "Sweep (lists: several values after one flag, by spaces or commas)";
-const CORES: &str = "Cores";
-const LOAD: &str = "Load";
-const OUTPUT: &str = "Output";
+/// What the driver does besides measuring.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Other {
+    /// Measure the load generator itself: how many queries a second it can send to a server that only answers
+    #[command(after_help = pages::SELF_TEST)]
+    SelfTest(SelfTest),
+    /// Write the report of a sweep anew: report.html, summary.csv and summary.md in its folder
+    #[command(after_help = pages::REPORT)]
+    Report {
+        /// The folder of a sweep, or one with result files
+        dir: PathBuf,
+    },
+    /// Compare two sweeps point by point: the ratio B / A with its 95 % interval
+    #[command(after_help = pages::COMPARE)]
+    Compare(Compare),
+    /// Read result files of the original driver into one table beside ours
+    #[command(after_help = pages::IMPORT)]
+    Import {
+        /// The original's files, or folders with them
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// A folder for result files in this driver's format, for `report` and `compare`
+        #[arg(long = "results_dir", value_name = "DIR")]
+        results_dir: Option<PathBuf>,
+    },
+    /// Print the JSON Schema of a result file
+    #[command(after_help = pages::SCHEMA)]
+    Schema,
+    /// Print the completions of a shell
+    #[command(after_help = pages::COMPLETIONS)]
+    Completions {
+        /// The shell that reads them
+        shell: Shell,
+    },
+    /// Print the man page
+    #[command(after_help = pages::MAN)]
+    Man,
+}
 
-const EXAMPLES: &str = "\
-In a flag's name - and _ are the same.
+/// What a self-test is told.
+#[derive(Clone, Debug, Args)]
+pub struct SelfTest {
+    /// Client threads
+    #[arg(short = 'n', long = "num_clients", default_value_t = 1)]
+    pub num_clients: usize,
+    /// Bytes of an input
+    #[arg(long = "input_bytes", default_values_t = [40, 8192, 602112])]
+    pub input_bytes: Vec<usize>,
+    /// Queries in flight
+    #[arg(long = "in_flight", default_value_t = 64)]
+    pub in_flight: usize,
+    /// Seconds for each measurement
+    #[arg(short, long = "duration_seconds", default_value_t = 2.0)]
+    pub duration_seconds: f64,
+}
 
-Examples:
-  driver -m vgg -r 1 2 3 4 -b 1 2 4 8 16 32 -d 120    24 iterations of two minutes
-  driver -m inception --input_dir ~/photographs       real pictures
-  driver -m svm -c 2-7 -r 1 2 3 -p 1 2 -b 32          replicas on cores of their own
-  driver -m noop -b 32 -d 5                           what frontend and protocol cost
-  driver -m svm --accuracy -r 1 2 -b 1 32             are the served answers right?
+/// What a comparison is told.
+#[derive(Clone, Debug, Args)]
+pub struct Compare {
+    /// The folder of the first sweep: what is compared against
+    pub a: PathBuf,
+    /// The folder of the second one
+    pub b: PathBuf,
+    /// Exit status 1 if the throughput of some point is below this share of the first one's, significantly
+    #[arg(long = "fail_below", value_name = "SHARE")]
+    pub fail_below: Option<f64>,
+    /// Exit status 1 if the p99 of some point is above this multiple of the first one's, significantly
+    #[arg(long = "fail_above", value_name = "MULTIPLE")]
+    pub fail_above: Option<f64>,
+    /// Write a JUnit file too, with a test case for each point
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+}
 
-Exit status: 0 every query answered by the model, 1 something failed, was not answered or is not as
-accurate as the artifact's offline evaluation, 2 a flag that makes no sense, 130 stopped by Ctrl-C.";
-
-/// Reads the command line. `--help` and what clap refuses end the process here.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Settings, Error> {
+/// Reads the command line, the file that `--config` names, and the record of the sweep that `--resume` names. `--help` and
+/// what clap refuses end the process here.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
     let arguments: Vec<OsString> = arguments.into_iter().map(underscored).collect();
-    let command_line: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
-    let command_line = command_line.join(" ");
-    let flags = Flags::try_parse_from(&arguments).unwrap_or_else(|error| error.exit());
-    settings(flags, command_line)
+    let typed: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
+    let typed = typed.join(" ");
+    let mut given = Given::read(arguments, Line::command());
+    if let Some(other) = given.line.other {
+        return Ok(Command::Other(other));
+    }
+    if let Some(file) = &given.line.sweep.sweep.config {
+        let added = config::arguments(file, &given)?;
+        given = given.with(added);
+    }
+    let settings = match given.line.sweep.sweep.resume.clone() {
+        None => {
+            let arguments = given.repeatable();
+            settings(given.line.sweep, typed, arguments)?
+        }
+        Some(folder) => resumed(&folder, &given)?,
+    };
+    Ok(Command::Sweep(Box::new(settings)))
+}
+
+/// The settings of the sweep in a folder, as it was begun.
+fn resumed(folder: &Path, given: &Given) -> Result<Settings, Error> {
+    given.only(&["resume", "plain"])?;
+    let folder = fs::canonicalize(folder)
+        .map_err(|error| Error::Usage(format!("--resume {}: {error}", folder.display())))?;
+    let record = Record::read(&folder)?;
+    // Paths mean what they meant then, and what the environment said then is among the arguments.
+    env::set_current_dir(&record.started_in)
+        .map_err(|error| Error::file("go to", &record.started_in, error))?;
+    let arguments = iter::once("driver").chain(record.arguments.iter().map(String::as_str));
+    let command = Line::command().mut_args(|argument| argument.env(None));
+    let begun = Given::read(arguments.map(OsString::from).collect(), command);
+    let settings = settings(begun.line.sweep, record.command_line, record.arguments)?;
+    Ok(Settings {
+        resume: Some(folder),
+        plain: given.line.sweep.output.plain,
+        ..settings
+    })
 }
 
 /// Refuses variables of Clipper's containers that say something the replicas would not be told: what is measured is what
@@ -204,175 +208,156 @@ fn underscored(argument: OsString) -> OsString {
     format!("--{}{value}", name.replace('-', "_")).into()
 }
 
-fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
-    let model = models::find(&flags.model_name)?;
-    if flags.input_dir.is_some() && matches!(model.input, InputKind::Anything(_)) {
+fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Result<Settings, Error> {
+    let Flags {
+        model: model_flags,
+        sweep,
+        cores,
+        load,
+        inputs,
+        output,
+    } = flags;
+    let Some(name) = model_flags.model_name else {
+        return Err(Error::Usage(
+            "--model_name is missing: say what to measure, for instance --model_name vgg (driver --help explains)".into(),
+        ));
+    };
+    let model = models::find(&name)?;
+    if inputs.input_dir.is_some() && matches!(model.input, InputKind::Anything(_)) {
         return Err(Error::Usage(format!(
             "{} does not look at its inputs: leave --input_dir out",
             model.name
         )));
     }
-    let (input_dir, labels) = match flags.accuracy {
+    let (input_dir, labels) = match inputs.accuracy {
         true => {
-            let artifact = flags.model_path.as_deref().map(Path::new);
-            let files = labels::locate(model, flags.input_dir, artifact, flags.labels)?;
+            let artifact = model_flags.model_path.as_deref().map(Path::new);
+            let files = labels::locate(model, inputs.input_dir, artifact, inputs.labels)?;
             (Some(files.0), Some(files.1))
         }
-        false => (flags.input_dir, None),
+        false => (inputs.input_dir, None),
     };
     let duration = match labels {
         Some(_) => Duration::ZERO,
-        None => time("--duration_seconds", &flags.duration, 1.0)?,
+        None => time("--duration_seconds", &sweep.duration, 1.0)?,
+    };
+    let list = |flag, pieces: &Option<Vec<String>>| {
+        let pieces = pieces.as_deref();
+        pieces.map(|pieces| core_list(flag, pieces)).transpose()
     };
     Ok(Settings {
         model,
-        input_type: model.input_type(flags.input_type.as_deref())?,
-        engine: model.engine(flags.engine.as_deref())?,
-        gpus: (flags.model_gpus.as_deref())
+        input_type: model.input_type(inputs.input_type.as_deref())?,
+        engine: model.engine(model_flags.engine.as_deref())?,
+        gpus: (cores.model_gpus.as_deref())
             .map_or(Ok(Vec::new()), |pieces| gpu_list(model, pieces))?,
-        cpu_beyond_gpus: flags.cpu_beyond_gpus,
-        gpu_mem_frac: share("--gpu_mem_frac", &flags.gpu_mem_frac)?,
+        cpu_beyond_gpus: cores.cpu_beyond_gpus,
+        gpu_mem_frac: share("--gpu_mem_frac", &cores.gpu_mem_frac)? as f32,
         duration,
-        batch_sizes: numbers("--batch_sizes", &flags.batch_sizes)?,
-        num_replicas: numbers("--num_replicas", &flags.num_replicas)?,
-        model_cpus: flags.model_cpus.as_deref().map(core_list).transpose()?,
-        cpus_per_replica: flags.cpus_per_replica_nums.map_or(Ok(Vec::new()), |nums| {
+        batch_sizes: numbers("--batch_sizes", &sweep.batch_sizes)?,
+        num_replicas: numbers("--num_replicas", &sweep.num_replicas)?,
+        repeats: number("--repeats", &sweep.repeats)?,
+        until: (sweep.until.as_deref())
+            .map(|text| share("--until", text))
+            .transpose()?,
+        zero: !sweep.no_zero && model.name != "noop",
+        dry_run: sweep.dry_run,
+        resume: None,
+        model_cpus: list("--model_cpus", &cores.model_cpus)?,
+        frontend_cpus: list("--frontend_cpus", &cores.frontend_cpus)?,
+        client_cpus: list("--client_cpus", &cores.client_cpus)?,
+        cpus_per_replica: cores.cpus_per_replica_nums.map_or(Ok(Vec::new()), |nums| {
             numbers("--cpus_per_replica_nums", &nums)
         })?,
-        num_clients: number("--num_clients", &flags.num_clients)?,
-        in_flight: (flags.in_flight.as_deref())
+        mode: mode(&load)?,
+        load_shares: shares("--load_shares", &load.load_shares)?,
+        num_clients: number("--num_clients", &load.num_clients)?,
+        in_flight: (load.in_flight.as_deref())
             .map(|text| number("--in_flight", text))
             .transpose()?,
-        slo: (flags.slo_ms.as_deref())
+        objective: (load.slo_ms.as_deref())
             .map(|text| time("--slo_ms", text, 1e-3))
-            .transpose()?
-            .unwrap_or(NO_OBJECTIVE),
-        model_path: flags.model_path,
+            .transpose()?,
+        enforce_objective: load.enforce_slo,
+        target_qps: (load.target_qps.as_deref())
+            .map(|text| rate("--target_qps", text))
+            .transpose()?,
+        model_path: model_flags.model_path,
         input_dir,
         labels,
-        seed: flags.seed,
-        results_dir: results_dir(flags.results_dir)?,
+        seed: inputs.seed,
+        results_dir: (output.results_dir)
+            .unwrap_or_else(|| workspace().unwrap_or_else(|| ".".into()).join("results")),
+        plain: output.plain,
         command_line,
+        arguments,
     })
 }
 
-/// Numbers of things: from one up to far more than any machine holds.
-fn number(flag: &str, text: &str) -> Result<usize, Error> {
-    match text.trim().parse() {
-        Ok(number @ 1..=100_000) => Ok(number),
-        _ => Err(Error::Usage(format!(
-            "{flag} takes whole numbers from 1 to 100000, not {text:?}"
-        ))),
-    }
-}
+/// What the original sends: one query every 5 ms.
+const FLOOD: f64 = 200.0;
 
-fn numbers(flag: &str, pieces: &[String]) -> Result<Vec<usize>, Error> {
-    let pieces = pieces.iter().flat_map(|piece| piece.split([',', ' ']));
-    let numbers = pieces
-        .filter(|piece| !piece.is_empty())
-        .map(|piece| number(flag, piece))
-        .collect::<Result<Vec<_>, _>>()?;
-    if numbers.is_empty() {
-        return Err(Error::Usage(format!(
-            "{flag} is an empty list: give at least one number, for instance {flag} 1 2 4"
-        )));
-    }
-    Ok(numbers)
-}
-
-fn core_list(pieces: &[String]) -> Result<Cores, Error> {
-    let cores = cores::parse(pieces).map_err(|piece| {
-        Error::Usage(format!(
-            "{piece:?} in --model_cpus is no core: write numbers and ranges, for instance 20 21 or 20-23"
-        ))
-    })?;
-    if cores.is_empty() {
-        return Err(Error::Usage(
-            "--model_cpus is an empty list: name cores, for instance 0-3, or leave it out".into(),
-        ));
-    }
-    Ok(cores)
-}
-
-/// A time of at least a millisecond and at most a year, given in units of `unit` seconds.
-fn time(flag: &str, text: &str, unit: f64) -> Result<Duration, Error> {
-    text.trim()
-        .parse::<f64>()
-        .ok()
-        .and_then(|number| Duration::try_from_secs_f64(number * unit).ok())
-        .filter(|time| (1..=365 * 86_400_000).contains(&time.as_millis()))
-        .ok_or_else(|| {
-            Error::Usage(format!(
-                "{flag} takes a number above zero (and below a year), not {text:?}"
-            ))
-        })
-}
-
-/// GPUs by number, each once.
-fn gpu_list(model: &KnownModel, pieces: &[String]) -> Result<Vec<u32>, Error> {
-    if model.engines.is_empty() {
-        return Err(Error::Usage(format!(
-            "{} computes on CPU only: leave --model_gpus out",
-            model.name
-        )));
-    }
-    let pieces = pieces.iter().flat_map(|piece| piece.split([',', ' ']));
-    let mut gpus = Vec::new();
-    for piece in pieces.filter(|piece| !piece.is_empty()) {
-        match piece.parse() {
-            Ok(gpu) if gpus.contains(&gpu) => {
-                let twice = format!("--model_gpus names GPU {gpu} twice: each replica has its own");
-                return Err(Error::Usage(twice));
-            }
-            Ok(gpu) => gpus.push(gpu),
-            Err(_) => {
-                let text = format!("{piece:?} in --model_gpus is no GPU: write numbers, as 0 1");
-                return Err(Error::Usage(text));
-            }
+fn mode(load: &LoadFlags) -> Result<Mode, Error> {
+    let asked = (load.rate.as_deref())
+        .map(|text| rate("--rate", text))
+        .transpose()?;
+    let needed = |name| {
+        let text = format!("--mode {name} needs --rate: how many queries a second are sent");
+        asked.ok_or(Error::Usage(text))
+    };
+    let mode = match (load.mode.as_str(), &load.trace) {
+        ("profile", _) => Mode::Profile,
+        ("saturate", _) => Mode::Saturate,
+        ("single-stream" | "single_stream", _) => Mode::SingleStream,
+        ("poisson", _) => Mode::Poisson(needed("poisson")?),
+        ("constant", _) => Mode::Constant(needed("constant")?),
+        ("flood", _) => Mode::Flood(asked.unwrap_or(FLOOD)),
+        ("trace", Some(file)) => Mode::Trace(file.clone()),
+        ("trace", None) => {
+            return Err(Error::Usage(
+                "--mode trace needs --trace FILE: seconds since the beginning, one per line".into(),
+            ));
         }
+        (other, _) => {
+            return Err(Error::Usage(format!(
+                "--mode takes profile, saturate, single-stream, poisson, constant, trace or flood, not {other:?}"
+            )));
+        }
+    };
+    let rated = matches!(mode, Mode::Poisson(_) | Mode::Constant(_) | Mode::Flood(_));
+    let unused = |flag: &str| {
+        let text = format!(
+            "{flag} means nothing with --mode {}: leave it out",
+            mode.name()
+        );
+        Err(Error::Usage(text))
+    };
+    match (asked.is_some() && !rated, &load.trace) {
+        (true, _) => unused("--rate"),
+        (_, Some(_)) if !matches!(mode, Mode::Trace(_)) => unused("--trace"),
+        _ => Ok(mode),
     }
-    if gpus.is_empty() {
-        return Err(Error::Usage(
-            "--model_gpus is an empty list: name GPUs, for instance 0 1, or leave it out".into(),
-        ));
-    }
-    Ok(gpus)
-}
-
-fn share(flag: &str, text: &str) -> Result<f32, Error> {
-    match text.trim().parse() {
-        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
-        _ => Err(Error::Usage(format!(
-            "{flag} takes a share above 0 and at most 1, not {text:?}"
-        ))),
-    }
-}
-
-/// The folder for results, made and tried, so that no iteration is measured in vain.
-fn results_dir(asked: Option<PathBuf>) -> Result<PathBuf, Error> {
-    let folder = asked.unwrap_or_else(|| workspace().unwrap_or_else(|| ".".into()).join("results"));
-    let logs = folder.join("logs");
-    let probe = logs.join(format!(".probe-{}", std::process::id()));
-    fs::create_dir_all(&logs)
-        .and_then(|()| fs::write(&probe, ""))
-        .and_then(|()| fs::remove_file(&probe))
-        .map_err(|error| {
-            Error::Usage(format!(
-                "cannot write results to {}: {error}; choose another folder with --results_dir",
-                folder.display()
-            ))
-        })?;
-    fs::canonicalize(&folder).map_err(|error| Error::file("find", &folder, error))
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use model::DataType;
+
+    /// What a whole command line asks for, where it asks for a sweep.
+    pub(crate) fn sweep(line: &str) -> Result<Settings, Error> {
+        match parse(line.split(' ').map(OsString::from))? {
+            Command::Sweep(settings) => Ok(*settings),
+            Command::Other(other) => panic!("{line} is {other:?}"),
+        }
+    }
 
     fn parsed(line: &str) -> Result<Settings, Error> {
         let folder = tempfile::tempdir().unwrap();
-        let line = format!("driver {line} --results-dir {}", folder.path().display());
-        parse(line.split(' ').map(OsString::from))
+        sweep(&format!(
+            "driver {line} --results-dir {}",
+            folder.path().display()
+        ))
     }
 
     #[test]
@@ -417,7 +402,7 @@ mod tests {
         assert_eq!(settings.batch_sizes, [2]);
         assert_eq!(settings.num_replicas, [1]);
         assert_eq!(settings.input_type, DataType::Strings);
-        assert_eq!(settings.slo, NO_OBJECTIVE);
+        assert_eq!((settings.objective, settings.mode), (None, Mode::Profile));
         assert_eq!(settings.model_cpus, None);
         assert_eq!((settings.engine, settings.gpus), (None, vec![]));
     }
@@ -428,10 +413,27 @@ mod tests {
             ("-m vgh", "vgg, inception, svm, lgbm, noop"),
             ("-m vgg -b 0", "--batch_sizes"),
             ("-m vgg -b ,", "--batch_sizes is an empty list"),
+            ("-b 1", "--model_name is missing"),
             ("-m vgg -r 1.5", "--num_replicas"),
             ("-m vgg -d 0", "--duration_seconds"),
             ("-m vgg -d inf", "--duration_seconds"),
             ("-m vgg --slo_ms 0", "--slo_ms"),
+            ("-m vgg --mode fast", "--mode takes profile"),
+            ("-m vgg --mode poisson", "needs --rate"),
+            (
+                "-m vgg --mode constant --rate 0",
+                "--rate takes queries a second",
+            ),
+            (
+                "-m vgg --rate 5",
+                "--rate means nothing with --mode profile",
+            ),
+            ("-m vgg --mode trace", "needs --trace"),
+            ("-m vgg --mode saturate --trace x", "--trace means nothing"),
+            ("-m vgg --load_shares 0.5 1", "takes shares below 1"),
+            ("-m vgg --until 2%", "--until takes a share"),
+            ("-m vgg --repeats 0", "--repeats"),
+            ("-m vgg --client_cpus x", "\"x\" in --client_cpus"),
             ("-m vgg -c 1-x", "\"1-x\" in --model_cpus"),
             ("-m vgg -c ,", "--model_cpus is an empty list"),
             ("-m vgg -p 0", "--cpus_per_replica_nums"),

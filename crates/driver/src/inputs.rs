@@ -15,10 +15,10 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use transport::Frame;
 
-use crate::{Error, cli::Settings, labels, models::InputKind};
+use crate::{Error, labels, models::InputKind, settings::Settings};
 
-/// What the clients send, in turn.
-#[derive(Debug)]
+/// What the clients send, in turn. A clone shares the bytes.
+#[derive(Clone, Debug)]
 pub struct Inputs {
     /// One frame per input; a query sends a clone, which shares the bytes.
     pub frames: Vec<Frame>,
@@ -248,7 +248,7 @@ mod tests {
     fn prepare(line: &str) -> Result<Inputs, Error> {
         let folder = tempfile::tempdir().unwrap();
         let line = format!("driver {line} --results_dir {}", folder.path().display());
-        Inputs::prepare(&cli::parse(line.split(' ').map(Into::into))?)
+        Inputs::prepare(&cli::tests::sweep(&line)?)
     }
 
     fn values(frame: &Frame) -> Vec<f32> {

@@ -2,14 +2,21 @@
 //!
 //! It measures from outside, over the protocol that every client speaks. In the order in which a sweep uses them:
 //!
-//! - [`cli`], [`models`], [`cores`], [`plan`], [`inputs`], [`labels`]: what is asked for, checked before anything starts.
+//! - [`cli`], [`settings`], [`models`], [`cores`], [`cgroup`], [`plan`], [`inputs`], [`labels`]: what is asked for,
+//!   checked before anything starts.
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
-//! - [`load`], [`stats`]: queries in flight, and what became of each.
-//! - [`measure`]: one iteration from start to tear-down.
-//! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
+//! - [`load`], [`stats`]: queries in flight, and what became of each; [`resources`]: what that took of the machine.
+//! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
+//! - [`verdict`]: what speaks against a point's numbers.
+//! - [`sweep`]: all points, one after the other, in a folder of their own.
+//! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
+//! - [`results`], [`machine`], [`report`]: the file of each point, the plan, the progress and the table.
 
 pub mod admin;
+pub mod cgroup;
+pub mod choice;
 pub mod cli;
+pub mod compare;
 pub mod cores;
 mod error;
 pub mod inputs;
@@ -19,9 +26,15 @@ pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod models;
+pub mod phases;
 pub mod plan;
 pub mod report;
+pub mod resources;
 pub mod results;
+pub mod search;
+pub mod settings;
 pub mod stats;
+pub mod sweep;
+pub mod verdict;
 
 pub use error::Error;

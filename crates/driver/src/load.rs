@@ -18,7 +18,7 @@ use transport::Frame;
 use client::Client;
 
 use crate::{
-    Error,
+    Error, cores,
     stats::{Span, Tally},
 };
 
@@ -33,6 +33,8 @@ pub struct Load<'a> {
     pub app: &'a str,
     /// The type of the inputs.
     pub input_type: DataType,
+    /// The cores of the client threads and their I/O; `None`: those of the calling thread.
+    pub cores: Option<&'a [usize]>,
     /// Client threads.
     pub clients: usize,
     /// Queries in flight, over all clients; at least one each.
@@ -91,22 +93,29 @@ pub fn run(
     inputs: &[Frame],
     mut watch: impl FnMut(&Progress) -> Verdict,
 ) -> Result<Measured, Error> {
+    let failed = |error| Error::Failed(format!("cannot pin the clients: {error}"));
+    // ZeroMQ's own thread starts with the first socket.
     let context = zmq::Context::new();
-    let clients = (0..load.clients)
-        .map(|index| Client::connect(&context, load, inputs, index))
-        .collect::<Result<Vec<_>, _>>()?;
+    let clients = cores::on(load.cores, || {
+        let connect = |index| Client::connect(&context, load, inputs, index);
+        (0..load.clients)
+            .map(connect)
+            .collect::<Result<Vec<_>, _>>()
+    });
+    let clients = clients.map_err(failed)??;
     let shared = Shared::begin(load);
     let (tally, warm) = thread::scope(|scope| {
         // Ends the clients even if `watch` panics: the scope waits for them.
         let _stop = StopOnDrop(&shared);
         let (done, results) = mpsc::channel();
-        for client in clients {
+        let start = |client: Client| {
             let (done, shared) = (done.clone(), &shared);
             scope.spawn(move || {
                 // Nobody listens any more once another client has failed.
                 let _ = done.send(client.run(shared));
             });
-        }
+        };
+        cores::on(load.cores, || clients.into_iter().for_each(start)).map_err(failed)?;
         drop(done);
         collect(load, &shared, &results, &mut watch)
     })?;

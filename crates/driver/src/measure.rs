@@ -1,8 +1,7 @@
 //! One iteration: deploy, wait for the replicas, load, look, tear down.
 
 use std::{
-    collections::BTreeMap,
-    slice,
+    process, slice,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -11,22 +10,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::Device;
+use model::{Device, ModelInfo};
+use serde_json::Value;
 use wire::admin::{AddApp, AddModel, Replica};
 
 use crate::{
     Error,
     admin::{Admin, MODEL_VERSION},
-    cli::Settings,
     cores::{self, Cores},
     inputs::Inputs,
     launch::{self, Frontend, Process, Programs},
     load::{self, Load, Measured, Progress, Verdict},
     machine::{Machine, Versions},
-    plan::{Pinning, Plan, Point},
+    plan::{Cell, Plan, Point},
+    resources::{Sampler, Watched},
     results::{
-        AccuracyRun, DriverConfig, NodeConfig, Outcome, PointResult, ReplicaResult, Slot, Speed,
+        AccuracyRun, Arrivals, DriverConfig, FORMAT, NodeConfig, Outcome, Phase, PhaseKind,
+        PointResult, ReplicaResult, Resources, Slot, Speed, Verdict as Judgement,
     },
+    settings::Settings,
+    stats::Totals,
 };
 
 /// What all iterations of a sweep have in common.
@@ -49,17 +52,19 @@ pub struct Sweep {
 }
 
 impl Sweep {
-    /// Measures one point. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
+    /// Measures one point; its result is not yet judged. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
     pub fn measure(
         &self,
         point: &Point,
         slot: &Slot,
-        mut look: impl FnMut(&Progress),
+        mut look: impl FnMut(&Progress, &Resources),
     ) -> Result<PointResult, Error> {
         let mut deployment = Deployment::start(self, point, slot)?;
+        let mut sampler = self.sampler(point, &deployment);
         let mut failure = None;
         let measured = load::run(&self.load(point, &deployment), &self.inputs.frames, |at| {
-            look(at);
+            sampler.sample(Instant::now());
+            look(at, sampler.seen());
             match self.watch(&mut deployment, at.measuring) {
                 Ok(verdict) => verdict,
                 Err(error) => {
@@ -71,7 +76,12 @@ impl Sweep {
         if let Some(error) = failure {
             return Err(error);
         }
-        self.result(point, &mut deployment, measured)
+        self.result(
+            point,
+            &mut deployment,
+            measured,
+            sampler.finish(Instant::now()),
+        )
     }
 
     fn load(&self, point: &Point, deployment: &Deployment) -> Load<'_> {
@@ -81,6 +91,7 @@ impl Sweep {
             requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
             app: self.settings.model.name,
             input_type: self.settings.input_type,
+            cores: self.plan.others.pinned.then_some(&self.plan.others.clients),
             clients: self.settings.num_clients,
             in_flight: point.in_flight,
             once: self.settings.labels.is_some(),
@@ -117,10 +128,24 @@ impl Sweep {
         point: &Point,
         deployment: &mut Deployment,
         mut measured: Measured,
+        resources: Resources,
     ) -> Result<PointResult, Error> {
         let replicas = deployment.replica_results()?;
         let outcome = match self.settings.labels {
-            None => Outcome::Speed(Box::new(Speed::new(&mut measured))),
+            None => {
+                let in_flight = point.in_flight;
+                let arrivals = Arrivals::Closed { in_flight };
+                let phase = Phase::read(PhaseKind::Throughput, arrivals, &mut measured);
+                Outcome::Speed(Box::new(Speed {
+                    mode: self.settings.mode.name().to_owned(),
+                    client_metrics: phase.client_metrics(),
+                    throughput_qps: phase.throughput.value,
+                    phases: vec![phase],
+                    search: None,
+                    zero: None,
+                    generator: None,
+                }))
+            }
             Some(_) => Outcome::Accuracy {
                 accuracy_run: AccuracyRun::count(
                     &measured.tally.outputs,
@@ -130,7 +155,12 @@ impl Sweep {
             },
         };
         Ok(PointResult {
-            node_configs: vec![self.node_config(point)],
+            format: FORMAT,
+            round: 1,
+            verdict: Judgement::of(Vec::new()),
+            driver: self.driver_config(point.in_flight, &resources),
+            resources: self.settings.labels.is_none().then_some(resources),
+            node_configs: vec![self.deployed(point)],
             clipper_metrics: deployment.admin.metrics()?,
             outcome,
             totals: measured.tally.totals,
@@ -138,47 +168,97 @@ impl Sweep {
             replicas,
             replicas_died: deployment.died(),
             first_reason: measured.tally.first_reason,
-            pinning: self.plan.pinning.in_words().to_owned(),
-            driver: self.driver_config(point, deployment)?,
+            pinning: self.plan.others.sharing(&point.replica_cores).to_string(),
             machine: self.machine.clone(),
             versions: self.versions.clone(),
         })
     }
 
-    fn node_config(&self, point: &Point) -> NodeConfig {
+    /// The result of a point that could not be measured, and why; not yet judged.
+    pub fn not_run(&self, cell: Cell, why: String) -> Result<PointResult, Error> {
+        Ok(PointResult {
+            format: FORMAT,
+            round: 1,
+            verdict: Judgement::of(Vec::new()),
+            resources: None,
+            node_configs: vec![self.node_config(cell)],
+            clipper_metrics: Value::Null,
+            outcome: Outcome::NotRun { not_run: why },
+            totals: Totals::default(),
+            replicas_lost: 0,
+            replicas: Vec::new(),
+            replicas_died: 0,
+            first_reason: None,
+            pinning: self.plan.others.sharing(&[]).to_string(),
+            driver: self.driver_config(0, &Resources::default()),
+            machine: self.machine.clone(),
+            versions: self.versions.clone(),
+        })
+    }
+
+    fn deployed(&self, point: &Point) -> NodeConfig {
         let mut allocated: Cores = point.replica_cores.concat();
         allocated.sort_unstable();
         allocated.dedup();
         NodeConfig {
-            name: self.settings.model.name.to_owned(),
-            input_type: self.settings.input_type.to_string(),
-            model_image: self.settings.model.name.to_owned(),
             allocated_cpus: allocated,
-            cpus_per_replica: point.cpus_per_replica(),
-            slo: u64::try_from(self.settings.slo.as_micros()).unwrap_or(u64::MAX),
-            num_replicas: point.replicas(),
             gpus: point.gpus(),
-            batch_size: point.batch_size,
+            ..self.node_config(point.cell())
         }
     }
 
-    fn driver_config(&self, point: &Point, deployment: &Deployment) -> Result<DriverConfig, Error> {
-        let cores = [
-            ("driver".to_owned(), cores::show(&cores::allowed()?)),
-            (
-                "frontend".to_owned(),
-                cores::show(&deployment.frontend.process.cores()?),
-            ),
-        ];
-        Ok(DriverConfig {
-            cores: BTreeMap::from(cores),
+    /// What is deployed at this cell, on no cores yet.
+    fn node_config(&self, cell: Cell) -> NodeConfig {
+        NodeConfig {
+            name: self.settings.model.name.to_owned(),
+            input_type: self.settings.input_type.to_string(),
+            model_image: self.settings.model.name.to_owned(),
+            allocated_cpus: Vec::new(),
+            cpus_per_replica: cell.cpus_per_replica,
+            slo: u64::try_from(self.settings.told_objective().as_micros()).unwrap_or(u64::MAX),
+            num_replicas: cell.replicas,
+            gpus: Vec::new(),
+            batch_size: cell.batch_size,
+        }
+    }
+
+    /// How the queries are sent: so many in flight, by the driver and to the frontend that have been watched.
+    fn driver_config(&self, in_flight: usize, watched: &Resources) -> DriverConfig {
+        let ours = ["driver", "frontend"].into_iter();
+        let cores = ours.filter_map(|name| {
+            let held = watched.process(name)?.held.clone()?;
+            Some((name.to_owned(), held))
+        });
+        DriverConfig {
+            cores: cores.collect(),
             num_clients: self.settings.num_clients,
-            in_flight: point.in_flight,
+            in_flight,
+            objective_ms: self.settings.objective.map(|o| o.as_secs_f64() * 1e3),
             seed: self.settings.seed,
             inputs: self.inputs.description.clone(),
             duration_seconds: self.settings.duration.as_secs_f64(),
             command_line: self.settings.command_line.clone(),
-        })
+        }
+    }
+
+    /// Watches the driver, the frontend and each replica.
+    fn sampler(&self, point: &Point, deployment: &Deployment) -> Sampler {
+        let others = &self.plan.others;
+        let watched = |name: &str, pid, cores: &[usize]| Watched {
+            name: name.to_owned(),
+            pid,
+            pinned: others.pinned.then(|| cores.to_vec()),
+        };
+        let frontend = deployment.frontend.process.pid();
+        let mut all = vec![
+            watched("driver", process::id(), &others.driver()),
+            watched("frontend", frontend, &others.frontend),
+        ];
+        for (replica, cores) in deployment.replicas.iter().zip(&point.replica_cores) {
+            all.push(watched(&replica.name, replica.pid(), cores));
+        }
+        let gpus = &self.settings.gpus[..point.gpus().len()];
+        Sampler::new(&all, &others.allowed, gpus, Instant::now())
     }
 }
 
@@ -194,10 +274,10 @@ struct Deployment {
 impl Deployment {
     /// Starts everything and waits until every replica is registered.
     fn start(sweep: &Sweep, point: &Point, slot: &Slot) -> Result<Deployment, Error> {
-        let pinned = sweep.plan.pinning != Pinning::Shared;
-        let others = pinned.then_some(&sweep.plan.other_cores[..]);
+        let pinned = sweep.plan.others.pinned;
+        let cores = pinned.then_some(&sweep.plan.others.frontend[..]);
         let program = &sweep.programs.frontend;
-        let frontend = Frontend::start(program, others, &slot.logs, &|| sweep.interrupted())?;
+        let frontend = Frontend::start(program, cores, &slot.logs, &|| sweep.interrupted())?;
         let admin = Admin::new(frontend.ports);
         let (app, model) = (app(&sweep.settings), model(&sweep.settings, point));
         admin.deploy(&app, &model)?;
@@ -216,7 +296,7 @@ impl Deployment {
             let replica = Process::start(named, &arguments, cores, &slot.logs, None)?;
             deployment.replicas.push(replica);
         }
-        deployment.wait(sweep)?;
+        deployment.wait(sweep, point.batch_size)?;
         Ok(deployment)
     }
 
@@ -244,7 +324,7 @@ impl Deployment {
             .collect()
     }
 
-    fn wait(&mut self, sweep: &Sweep) -> Result<(), Error> {
+    fn wait(&mut self, sweep: &Sweep, batch_size: usize) -> Result<(), Error> {
         const LIMIT: Duration = Duration::from_secs(300);
         let began = Instant::now();
         loop {
@@ -258,7 +338,10 @@ impl Deployment {
             if registered == self.replicas.len() {
                 self.registered = replicas.iter().map(|r| r.replica_id).collect();
                 let mut models = replicas.iter().filter_map(|r| r.metadata.as_ref());
-                return models.try_for_each(|metadata| sweep.inputs.check(&metadata.model));
+                return models.try_for_each(|metadata| {
+                    fits(&metadata.model, batch_size)?;
+                    sweep.inputs.check(&metadata.model)
+                });
             }
             if began.elapsed() > LIMIT {
                 return Err(Error::Failed(format!(
@@ -299,6 +382,16 @@ impl Drop for Deployment {
     }
 }
 
+/// An error if the model takes smaller batches only: none would fill.
+fn fits(model: &ModelInfo, batch_size: usize) -> Result<(), Error> {
+    match model.max_batch {
+        Some(most) if most < batch_size => Err(Error::Failed(format!(
+            "the model takes batches of {most} at most: leave greater --batch_sizes out, or take another artifact"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// How many of the replicas that had `registered` are not among those that are listed.
 fn lost(registered: &[u32], listed: &[ReplicaResult]) -> usize {
     let is_listed = |id: u32| listed.iter().any(|r| r.replica.replica_id == id);
@@ -310,7 +403,8 @@ fn app(settings: &Settings) -> AddApp {
         name: settings.model.name.to_owned(),
         input_type: settings.input_type,
         default_output: "TIMEOUT".to_owned(),
-        latency_slo_micros: i64::try_from(settings.slo.as_micros()).unwrap_or(i64::MAX),
+        latency_slo_micros: i64::try_from(settings.told_objective().as_micros())
+            .unwrap_or(i64::MAX),
     }
 }
 

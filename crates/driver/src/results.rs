@@ -1,16 +1,29 @@
 //! The result file of an iteration: the original's keys, and what is missing there.
 
 mod accuracy;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod resources;
+mod shape;
 mod speed;
+mod verdict;
 
 pub use accuracy::AccuracyRun;
-pub use speed::{ClientMetrics, Latency, Speed, TimeBreakdown};
+pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
+pub use shape::{Points, Shape, by_shape};
+pub use speed::{
+    Arrivals, ClientMetrics, Estimate, Generator, Lag, Latency, Percentile, Phase, PhaseKind,
+    Search, Speed, TimeBreakdown, Window, Zero,
+};
+pub use verdict::{Reason, Status, Verdict};
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
+    iter,
     path::{Path, PathBuf},
+    slice,
 };
 
 use jiff::Zoned;
@@ -21,14 +34,25 @@ use wire::admin::Replica;
 
 use crate::{
     Error,
-    cli::NO_OBJECTIVE,
+    cores::{self, Cores},
     machine::{Machine, Versions},
+    plan::Cell,
+    settings::UNENFORCED,
     stats::Totals,
 };
 
-/// Everything about one iteration.
+/// The version of the result files' format. A file of another one is not read.
+pub const FORMAT: u32 = 2;
+
+/// Everything about one point of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PointResult {
+    /// The version of this file's format: [`FORMAT`].
+    pub format: u32,
+    /// The round in which it was measured, from 1.
+    pub round: usize,
+    /// Whether the numbers may be acted on.
+    pub verdict: Verdict,
     /// What was deployed; one entry, as the original has for a single model.
     pub node_configs: Vec<NodeConfig>,
     /// The frontend's own metrics at the end, as it reports them.
@@ -36,8 +60,10 @@ pub struct PointResult {
     /// What was found: a speed or an accuracy.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// What became of the queries that were sent inside the measured window; of all, in an accuracy run.
+    /// What became of the queries that were sent inside the measured windows of all phases; of all, in an accuracy run.
     pub totals: Totals,
+    /// What it used of the machine; absent in an accuracy run.
+    pub resources: Option<Resources>,
     /// Every replica that was registered at the end.
     pub replicas: Vec<ReplicaResult>,
     /// Replicas whose process ended before the iteration did.
@@ -68,6 +94,11 @@ pub enum Outcome {
         /// What was counted.
         accuracy_run: AccuracyRun,
     },
+    /// Nothing: it could not run, and this is why.
+    NotRun {
+        /// What is missing, or what went wrong.
+        not_run: String,
+    },
 }
 
 /// A deployed model, in the original's words.
@@ -83,7 +114,7 @@ pub struct NodeConfig {
     pub allocated_cpus: Vec<usize>,
     /// Cores that each replica may use.
     pub cpus_per_replica: usize,
-    /// The application's latency objective in microseconds. One hour, the default, is none: no queue here reaches it.
+    /// The latency objective that the frontend was told, in microseconds. One hour is none: no queue here reaches it.
     pub slo: u64,
     /// Replicas.
     pub num_replicas: usize,
@@ -112,9 +143,11 @@ pub struct DriverConfig {
     pub cores: BTreeMap<String, String>,
     /// Client threads.
     pub num_clients: usize,
-    /// Queries in flight, over all clients.
+    /// Queries in flight in a closed loop, over all clients.
     pub in_flight: usize,
-    /// The seed of random inputs.
+    /// The latency objective in milliseconds, whether the frontend was told or not; absent without one.
+    pub objective_ms: Option<f64>,
+    /// The seed of random inputs and arrivals.
     pub seed: u64,
     /// What the inputs are, in words.
     pub inputs: String,
@@ -122,6 +155,13 @@ pub struct DriverConfig {
     pub duration_seconds: f64,
     /// The command line.
     pub command_line: String,
+}
+
+impl DriverConfig {
+    /// The cores of `driver` or `frontend`; `None` if they were not read back.
+    pub fn cores_of(&self, process: &str) -> Option<Cores> {
+        cores::parse(slice::from_ref(self.cores.get(process)?)).ok()
+    }
 }
 
 impl ReplicaResult {
@@ -132,34 +172,34 @@ impl ReplicaResult {
 }
 
 impl PointResult {
-    /// True if the number is of what was asked for: no replica was lost, and the model answered every query, those of the
-    /// warm-up too. A speed needs answers inside the window; with a latency objective, the default output is an answer as
-    /// well. An accuracy must not differ from the artifact's offline evaluation.
+    /// True if the number is of what was asked for.
     pub fn is_complete(&self) -> bool {
-        !self.lost_replicas()
-            && match &self.outcome {
-                Outcome::Accuracy { accuracy_run } => {
-                    self.totals.ok == accuracy_run.served.of && !accuracy_run.differs()
-                }
-                Outcome::Speed(speed) => {
-                    let objective = self.has_objective();
-                    let answered = |totals: &Totals| {
-                        let defaults = if objective { totals.default } else { 0 };
-                        totals.sent == totals.ok + defaults
-                    };
-                    (objective || speed.batches > 0.0)
-                        && self.totals.sent > 0
-                        && answered(&self.totals)
-                        && answered(&speed.warm_up)
-                }
-            }
+        self.verdict.status != Status::Invalid
+    }
+
+    /// What tells it from the other points of its sweep.
+    pub fn cell(&self) -> Cell {
+        let node = &self.node_configs[0];
+        Cell {
+            replicas: node.num_replicas,
+            cpus_per_replica: node.cpus_per_replica,
+            batch_size: node.batch_size,
+        }
+    }
+
+    /// Why nothing was measured, where that is so.
+    pub fn not_run(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::NotRun { not_run } => Some(not_run),
+            Outcome::Speed(_) | Outcome::Accuracy { .. } => None,
+        }
     }
 
     /// The speed, where that is what was measured.
     pub fn speed(&self) -> Option<&Speed> {
         match &self.outcome {
             Outcome::Speed(speed) => Some(speed),
-            Outcome::Accuracy { .. } => None,
+            Outcome::Accuracy { .. } | Outcome::NotRun { .. } => None,
         }
     }
 
@@ -167,7 +207,7 @@ impl PointResult {
     pub fn accuracy(&self) -> Option<&AccuracyRun> {
         match &self.outcome {
             Outcome::Accuracy { accuracy_run } => Some(accuracy_run),
-            Outcome::Speed(_) => None,
+            Outcome::Speed(_) | Outcome::NotRun { .. } => None,
         }
     }
 
@@ -176,8 +216,9 @@ impl PointResult {
         self.replicas_died.max(self.replicas_lost) > 0
     }
 
-    fn has_objective(&self) -> bool {
-        let none = NO_OBJECTIVE.as_micros();
+    /// True if the frontend was told of the objective, so that it answers with the default output what misses it.
+    pub fn has_objective(&self) -> bool {
+        let none = UNENFORCED.as_micros();
         let mut nodes = self.node_configs.iter();
         nodes.any(|node| u128::from(node.slo) != none)
     }
@@ -196,9 +237,7 @@ impl Slot {
     /// Takes the name `results-YYMMDD_HHMMSS` in `folder`, with `-2` and so on if that is taken. Making the folder of
     /// logs is what takes it: so two drivers never share one.
     pub fn take(folder: &Path) -> Result<Slot, Error> {
-        let stem = Zoned::now().strftime("results-%y%m%d_%H%M%S").to_string();
-        let mut name = stem.clone();
-        for number in 2.. {
+        for name in names("results-") {
             let slot = Slot {
                 file: folder.join(format!("{name}.json")),
                 logs: folder.join("logs").join(&name),
@@ -208,134 +247,69 @@ impl Slot {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(Error::file("make the folder", &slot.logs, error));
                 }
-                _ => name = format!("{stem}-{number}"),
+                _ => {}
             }
         }
-        unreachable!("the numbers do not end")
+        unreachable!("the names do not end")
     }
 
-    /// Writes the result; a file that is there already is an error.
+    /// Writes the result.
     pub fn write(&self, result: &PointResult) -> Result<(), Error> {
-        let failed = |error: io::Error| Error::file("write", &self.file, error);
-        let mut bytes = serde_json::to_vec_pretty(result).map_err(|error| failed(error.into()))?;
-        bytes.push(b'\n');
-        let mut file = File::create_new(&self.file).map_err(failed)?;
-        file.write_all(&bytes).map_err(failed)
+        write(&self.file, result)
     }
 }
 
+/// Names for what begins now: the prefix and `YYMMDD_HHMMSS`, then the same with `-2` and so on.
+pub(crate) fn names(prefix: &str) -> impl Iterator<Item = String> {
+    let first = format!("{prefix}{}", Zoned::now().strftime("%y%m%d_%H%M%S"));
+    iter::once(first.clone()).chain((2..).map(move |number| format!("{first}-{number}")))
+}
+
+/// Writes a file of JSON, whole or not at all.
+pub(crate) fn write(path: &Path, content: &impl Serialize) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::file("write", path, error);
+    let mut bytes = serde_json::to_vec_pretty(content).map_err(|error| failed(error.into()))?;
+    bytes.push(b'\n');
+    let unfinished = path.with_extension("unfinished");
+    let mut file = File::create(&unfinished).map_err(failed)?;
+    file.write_all(&bytes).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    fs::rename(&unfinished, path).map_err(failed)
+}
+
+/// The results in a folder with the names of their files, oldest first. An error for one that cannot be read.
+pub fn read(folder: &Path) -> Result<Vec<(PathBuf, PointResult)>, Error> {
+    let listed = |error| Error::file("read the folder", folder, error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(listed)? {
+        let path = entry.map_err(listed)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("results-") && name.ends_with(".json") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    let result = |path: PathBuf| {
+        let failed = |error: io::Error| Error::file("read", &path, error);
+        let bytes = fs::read(&path).map_err(failed)?;
+        let result = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
+        Ok((path, result))
+    };
+    files.into_iter().map(result).collect()
+}
+
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use serde_json::json;
+mod tests {
+    use super::{
+        fixture::{accurate, whole},
+        *,
+    };
     use std::collections::BTreeSet;
-
-    /// 100 queries to two replicas, all answered, in batches of four.
-    pub(crate) fn whole() -> PointResult {
-        let totals = json!({"sent": 100, "ok": 100, "default": 0, "timeout": 0, "error": 0, "cancelled": 0, "seconds": 5.0});
-        let node = json!({
-            "name": "noop", "input_type": "floats", "model_image": "noop", "allocated_cpus": [0], "cpus_per_replica": 1,
-            "slo": 3_600_000_000_u64, "num_replicas": 2, "gpus": [], "batch_size": 4
-        });
-        let result = json!({
-            "node_configs": [node], "clipper_metrics": {},
-            "client_metrics": {"thrus": [20.0], "p99_lats": [0.1], "mean_lats": [0.1]},
-            "warm": true, "totals": totals, "warm_up": totals, "throughput_qps": 20.0, "mean_batch": 4.0,
-            "batches": 25.0, "replicas": [], "replicas_died": 0, "replicas_lost": 0, "pinning": "shared",
-            "driver": {
-                "cores": {}, "num_clients": 1, "in_flight": 24, "seed": 1, "inputs": "", "duration_seconds": 10.0,
-                "command_line": "driver"
-            },
-            "machine": {"cpu": "", "cores": 1, "allowed_cores": "0", "memory_mib": 1, "kernel": ""},
-            "versions": {"driver": "0", "profile": "release"}
-        });
-        serde_json::from_value(result).unwrap()
-    }
-
-    /// The same number of queries, as an accuracy run of an artifact that offline named as many rightly.
-    pub(crate) fn accurate() -> PointResult {
-        let offline = model::Accuracy { right: 97, of: 100 };
-        let accuracy_run = AccuracyRun::new(offline, Some(offline));
-        PointResult {
-            outcome: Outcome::Accuracy { accuracy_run },
-            ..whole()
-        }
-    }
-
-    pub(crate) fn speed(result: &mut PointResult) -> &mut Speed {
-        match &mut result.outcome {
-            Outcome::Speed(speed) => speed,
-            other => panic!("no speed but {other:?}"),
-        }
-    }
-
-    fn is_complete(change: impl Fn(&mut PointResult)) -> bool {
-        let mut result = whole();
-        change(&mut result);
-        result.is_complete()
-    }
-
-    #[test]
-    fn a_query_that_the_model_did_not_answer_makes_the_iteration_incomplete_even_in_warm_up() {
-        assert!(is_complete(|_| ()));
-        assert!(!is_complete(|result| result.totals.ok -= 1));
-        assert!(!is_complete(|result| speed(result).warm_up.ok -= 1));
-        assert!(!is_complete(|result| result.totals = Totals::default()));
-        assert!(!is_complete(|result| speed(result).batches = 0.0));
-    }
-
-    #[test]
-    fn a_replica_that_died_or_came_back_as_another_makes_the_iteration_incomplete() {
-        assert!(!is_complete(|result| result.replicas_died = 1));
-        assert!(!is_complete(|result| result.replicas_lost = 1));
-    }
-
-    #[test]
-    fn with_an_objective_the_default_output_is_an_answer() {
-        let late = |result: &mut PointResult| {
-            (result.totals.ok, result.totals.default) = (0, 100);
-            let speed = speed(result);
-            (speed.warm_up.ok, speed.warm_up.default) = (99, 1);
-            speed.batches = 0.0;
-        };
-        assert!(!is_complete(late));
-        assert!(is_complete(|result| {
-            late(result);
-            result.node_configs[0].slo = 20_000;
-        }));
-    }
-
-    #[test]
-    fn an_accuracy_run_is_complete_if_every_query_was_answered_and_offline_was_as_right() {
-        let is_complete = |change: fn(&mut PointResult)| {
-            let mut result = accurate();
-            change(&mut result);
-            result.is_complete()
-        };
-        assert!(is_complete(|_| ()));
-        assert!(!is_complete(|result| result.replicas_lost = 1));
-        // A default output is no answer, whatever the objective.
-        assert!(!is_complete(|result| {
-            result.node_configs[0].slo = 20_000;
-            (result.totals.ok, result.totals.default) = (99, 1);
-        }));
-        let against = |offline| {
-            let mut result = accurate();
-            let served = model::Accuracy { right: 97, of: 100 };
-            let accuracy_run = AccuracyRun::new(served, offline);
-            result.outcome = Outcome::Accuracy { accuracy_run };
-            result.is_complete()
-        };
-        assert!(!against(Some(model::Accuracy { right: 98, of: 100 })));
-        // Of other inputs, or of none.
-        assert!(against(Some(model::Accuracy { right: 98, of: 120 })));
-        assert!(against(None));
-    }
 
     #[test]
     fn the_file_of_an_accuracy_run_has_no_speed_and_is_read_back() {
         let json = serde_json::to_value(accurate()).unwrap();
-        for key in ["throughput_qps", "client_metrics", "latency", "mean_batch"] {
+        for key in ["throughput_qps", "client_metrics", "phases", "zero"] {
             assert_eq!(json.get(key), None);
             let speed = serde_json::to_value(whole()).unwrap();
             assert!(speed.get(key).is_some(), "{key}");

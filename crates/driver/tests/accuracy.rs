@@ -64,6 +64,7 @@ fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
         requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
         app: "app",
         input_type: DataType::Floats,
+        cores: None,
         clients: 2,
         in_flight: 24,
         once: true,

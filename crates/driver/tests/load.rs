@@ -47,6 +47,7 @@ impl FakeFrontend {
             requests: self.requests.clone(),
             app: "app",
             input_type: DataType::Bytes,
+            cores: None,
             clients: 2,
             in_flight: 7,
             once: false,

@@ -1,37 +1,179 @@
-//! How fast a model serves, as an iteration has measured it.
+//! How fast a model serves, as one point of a sweep has measured it: phase by phase.
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    load::Measured,
-    stats::{Arrived, Slice, Tally, Totals},
-};
+use crate::stats::Totals;
 
 /// Throughput, latency, and what explains them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
-    /// Rates and latencies over the run.
+    /// How queries were sent: the value of `--mode`.
+    pub mode: String,
+    /// Rates and latencies over the first phase, a second or so each, with the original's keys.
     pub client_metrics: ClientMetrics,
-    /// False if the measured window opened before every replica had answered some batches.
-    pub warm: bool,
-    /// What became of those queries that were sent before the window: nothing else here counts them, but none of them may
+    /// Answers by the model over the window of the first phase: queries a second.
+    pub throughput_qps: f64,
+    /// What was done, in order; one phase at least.
+    pub phases: Vec<Phase>,
+    /// The highest rate that meets the objective, where one was looked for.
+    pub search: Option<Search>,
+    /// The same shape with the no-op model: what frontend and protocol cost by themselves.
+    pub zero: Option<Zero>,
+    /// What the load generator could have done, and did.
+    pub generator: Option<Generator>,
+}
+
+/// One window under one kind of load, with a warm-up before it. All queries are counted, each once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    /// What it is for.
+    pub kind: PhaseKind,
+    /// How the queries arrived.
+    pub arrivals: Arrivals,
+    /// Seconds from the beginning of the point's load until the window opened.
+    pub opened_seconds: f64,
+    /// What became of the queries that were sent before the window: nothing else here counts them, but none of them may
     /// fail either.
     pub warm_up: Totals,
+    /// What became of the queries that were sent inside the window.
+    pub totals: Totals,
+    /// True if the window opened because every replica had worked and several windows in a row had agreed; false if it
+    /// opened because time was running out.
+    pub steady: bool,
     /// Answers by the model that arrived inside the window, over its length: queries a second.
-    pub throughput_qps: f64,
-    /// Of the queries that were sent inside the window and answered by the model; absent if there is none.
+    pub throughput: Estimate,
+    /// Those among them that came within the objective; absent without one.
+    pub goodput_qps: Option<f64>,
+    /// Of the queries that were sent inside the window and answered by the model, from the intended time of sending; absent
+    /// if there is none.
     pub latency: Option<Latency>,
+    /// How late sends were, in milliseconds; absent in a closed loop, which intends no time.
+    pub lag: Option<Lag>,
+    /// Queries in flight, as a mean over the time of the window.
+    pub mean_in_flight: f64,
     /// Mean size of the batches whose answers arrived inside the window; absent if there is none.
     pub mean_batch: Option<f64>,
     /// Number of those batches: a fraction where a batch was cut by the window's edge.
     pub batches: f64,
     /// Where the time of the answers that arrived inside the window went, in the mean; absent if there is none.
     pub time_breakdown: Option<TimeBreakdown>,
+    /// The window in parts, a second long or a little more.
+    pub windows: Vec<Window>,
 }
 
-/// One entry per slice of the window, each a second long or a little more.
+/// What a phase is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseKind {
+    /// How much the system serves when it always has enough to do.
+    Throughput,
+    /// How long a query takes at a rate below that.
+    Latency,
+    /// A rate on the way to the highest that meets the objective.
+    Search,
+    /// That rate, measured again.
+    Confirm,
+    /// One query in flight: what a query takes without a queue.
+    SingleStream,
+    /// As the original driver sends.
+    Flood,
+}
+
+/// How queries arrive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arrivals {
+    /// The next one when an answer has come, with so many in flight.
+    Closed {
+        /// Queries in flight, over all clients.
+        in_flight: usize,
+    },
+    /// At random, on average `rate` a second.
+    Poisson {
+        /// Queries a second.
+        rate: f64,
+        /// The share of the throughput that this is, where it was chosen as one.
+        share: Option<f64>,
+    },
+    /// Evenly spaced.
+    Constant {
+        /// Queries a second.
+        rate: f64,
+    },
+    /// At the times in a file.
+    Trace {
+        /// The file.
+        file: String,
+    },
+}
+
+/// A number with its 95 % interval; without bounds where there is too little to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Estimate {
+    /// The number.
+    pub value: f64,
+    /// The lower end.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
+}
+
+/// Latency in milliseconds, on a monotonic clock, until the answer has been received.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Queries.
+    pub samples: u64,
+    /// Mean.
+    pub mean: f64,
+    /// The shortest.
+    pub min: f64,
+    /// The longest.
+    pub max: f64,
+    /// Those among 0.5, 0.9, 0.95, 0.99 and 0.999 for which there are enough samples, ascending.
+    pub percentiles: Vec<Percentile>,
+    /// All of it: `[microseconds, queries]`, to three figures, ascending.
+    pub histogram: Vec<(u64, u64)>,
+}
+
+/// A percentile in milliseconds with the 95 % interval that order statistics give, whatever the distribution; see
+/// [`percentile`](crate::stats::interval::percentile).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Percentile {
+    /// Which: 0.99 is the 99th.
+    pub quantile: f64,
+    /// Its value, and the ends of the interval.
+    #[serde(flatten)]
+    pub ms: Estimate,
+}
+
+/// How late queries were sent, in milliseconds after the intended time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lag {
+    /// Median.
+    pub p50: f64,
+    /// 99th percentile.
+    pub p99: f64,
+    /// The longest.
+    pub max: f64,
+}
+
+/// A part of a phase's window.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Seconds from the window's opening to the beginning of this part.
+    pub begins: f64,
+    /// Its length in seconds.
+    pub seconds: f64,
+    /// Answers by the model that arrived in it.
+    pub ok: u64,
+    /// Mean latency of those that were sent inside the window, in milliseconds; absent if there is none.
+    pub mean_ms: Option<f64>,
+    /// The 99th percentile, likewise.
+    pub p99_ms: Option<f64>,
+}
+
+/// One entry per part of the window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClientMetrics {
     /// Answers a second.
     pub thrus: Vec<f64>,
@@ -39,23 +181,6 @@ pub struct ClientMetrics {
     pub p99_lats: Vec<Option<f64>>,
     /// Mean latency in seconds; null where nothing was answered.
     pub mean_lats: Vec<Option<f64>>,
-}
-
-/// Latency in milliseconds, from just before a query is sent until its answer has been received, on a monotonic clock.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Latency {
-    /// Mean.
-    pub mean: f64,
-    /// Median.
-    pub p50: f64,
-    /// 95th percentile.
-    pub p95: f64,
-    /// 99th percentile.
-    pub p99: f64,
-    /// The longest.
-    pub max: f64,
-    /// All of it: `[microseconds, queries]`, to three figures, ascending.
-    pub histogram: Vec<(u64, u64)>,
 }
 
 /// Mean microseconds per query. The first two add up to its time in the frontend; the last three are a part of `away`.
@@ -73,112 +198,65 @@ pub struct TimeBreakdown {
     pub replying: f64,
 }
 
-impl Speed {
-    /// Reads what a load has shown.
-    pub fn new(measured: &mut Measured) -> Speed {
-        let Measured { tally, span, warm } = measured;
-        // Never zero: the rates of a window that did not open are zero.
-        let seconds = tally.totals.seconds.max(f64::MIN_POSITIVE);
-        let arrived = tally.arrived;
-        Speed {
-            client_metrics: ClientMetrics::new(tally, span.slices(), seconds),
-            warm: *warm,
-            warm_up: tally.warm_up,
-            throughput_qps: arrived.ok as f64 / seconds,
-            latency: Latency::new(&tally.latency),
-            mean_batch: (arrived.ok > 0).then(|| arrived.ok as f64 / arrived.batches),
-            batches: arrived.batches,
-            time_breakdown: TimeBreakdown::new(&arrived),
-        }
-    }
+/// What a search for the highest rate within the objective has found. Each rate that was tried is a phase.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Search {
+    /// The objective in milliseconds.
+    pub objective_ms: f64,
+    /// The highest rate whose p99 met it, in queries a second, if the confirming run agreed; absent if none did.
+    pub highest_qps: Option<f64>,
+    /// The p99 that the confirming run saw.
+    pub p99_ms: Option<f64>,
+    /// The lowest rate that missed it, if one did.
+    pub missed_qps: Option<f64>,
 }
 
-impl ClientMetrics {
-    /// Reads `count` slices, each `seconds` long; a slice that nobody has counted in is empty.
-    pub fn new(tally: &mut Tally, count: usize, seconds: f64) -> ClientMetrics {
-        let slices: Vec<&Slice> = match count.checked_sub(1) {
-            Some(last) => {
-                tally.slice(last);
-                tally.slices.iter().collect()
-            }
-            None => Vec::new(),
-        };
-        let seconds_of = |micros: f64| micros / 1e6;
-        let of = |slice: &Slice, read: &dyn Fn(&Histogram<u64>) -> f64| {
-            (!slice.latency.is_empty()).then(|| seconds_of(read(&slice.latency)))
-        };
-        ClientMetrics {
-            thrus: slices
-                .iter()
-                .map(|slice| slice.ok as f64 * count as f64 / seconds)
-                .collect(),
-            p99_lats: slices
-                .iter()
-                .map(|slice| of(slice, &|l| l.value_at_quantile(0.99) as f64))
-                .collect(),
-            mean_lats: slices
-                .iter()
-                .map(|slice| of(slice, &|l| l.mean()))
-                .collect(),
-        }
+/// The no-op model at the same shape, with the same inputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Zero {
+    /// Its throughput in queries a second.
+    pub throughput_qps: f64,
+    /// The size of its batches, in the mean.
+    pub mean_batch: Option<f64>,
+    /// Median latency with one query in flight, in milliseconds.
+    pub single_p50_ms: Option<f64>,
+    /// The file of that point, in the same folder.
+    pub file: String,
+}
+
+/// The load generator.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Generator {
+    /// What it can send to a server that only answers, with inputs of this size on the same cores: queries a second.
+    pub ceiling_qps: f64,
+    /// The highest share of it that a phase ran at.
+    pub share_of_ceiling: f64,
+    /// The cores' worth of time that its busiest thread took in the busiest phase; 1 is all of a core.
+    pub busiest_thread: f64,
+}
+
+impl Speed {
+    /// The phase that found the throughput, if one did.
+    pub fn throughput(&self) -> Option<&Phase> {
+        self.phases
+            .iter()
+            .find(|phase| phase.kind == PhaseKind::Throughput)
+    }
+
+    /// The phase whose latency is the answer to "how long does a query take": the confirmed rate, else the highest share of the
+    /// throughput, else the only one there is.
+    pub fn latency(&self) -> Option<&Phase> {
+        let of = |kind| self.phases.iter().rfind(|phase| phase.kind == kind);
+        of(PhaseKind::Confirm)
+            .or_else(|| of(PhaseKind::Latency))
+            .or_else(|| of(PhaseKind::SingleStream))
+            .or(self.phases.first())
     }
 }
 
 impl Latency {
-    /// Reads a histogram of microseconds; `None` if it is empty.
-    pub fn new(micros: &Histogram<u64>) -> Option<Latency> {
-        let at = |quantile| micros.value_at_quantile(quantile) as f64 / 1e3;
-        (!micros.is_empty()).then(|| Latency {
-            mean: micros.mean() / 1e3,
-            p50: at(0.5),
-            p95: at(0.95),
-            p99: at(0.99),
-            max: micros.max() as f64 / 1e3,
-            histogram: micros
-                .iter_recorded()
-                .map(|step| (step.value_iterated_to(), step.count_at_value()))
-                .collect(),
-        })
-    }
-}
-
-impl TimeBreakdown {
-    /// Means of the sums; `None` if nothing arrived.
-    pub fn new(arrived: &Arrived) -> Option<TimeBreakdown> {
-        let [queued, away, waited, predicting, replying] =
-            arrived.micros.map(|sum| sum as f64 / arrived.ok as f64);
-        (arrived.ok > 0).then_some(TimeBreakdown {
-            queued,
-            away,
-            waited,
-            predicting,
-            replying,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slice_without_answers_is_a_rate_of_zero_and_no_latency() {
-        let mut tally = Tally::new();
-        tally.slice(1).ok = 10;
-        tally.slice(1).latency.record(2_000_000).unwrap();
-        let metrics = ClientMetrics::new(&mut tally, 4, 8.0);
-        assert_eq!(metrics.thrus, [0.0, 5.0, 0.0, 0.0]);
-        assert_eq!(metrics.mean_lats.len(), 4);
-        assert_eq!(metrics.mean_lats[0], None);
-        assert!((metrics.mean_lats[1].unwrap() - 2.0).abs() < 0.002);
-        let text = serde_json::to_string(&metrics).unwrap();
-        assert!(text.contains("\"thrus\":[0.0,5.0,0.0,0.0]"), "{text}");
-    }
-
-    #[test]
-    fn nothing_answered_is_no_latency_and_no_breakdown() {
-        let tally = Tally::new();
-        assert_eq!(Latency::new(&tally.latency), None);
-        assert_eq!(TimeBreakdown::new(&tally.arrived), None);
+    /// A percentile, if there were enough samples for it.
+    pub fn percentile(&self, quantile: f64) -> Option<&Percentile> {
+        self.percentiles.iter().find(|p| p.quantile == quantile)
     }
 }

@@ -1,0 +1,202 @@
+//! The flags of a sweep, by their headings, as typed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Everything that a sweep can be told.
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    #[command(flatten, next_help_heading = "Model")]
+    pub(super) model: ModelFlags,
+    #[command(
+        flatten,
+        next_help_heading = "Sweep (lists: several values after one flag, by spaces or commas)"
+    )]
+    pub(super) sweep: SweepFlags,
+    #[command(flatten, next_help_heading = "Cores and GPUs")]
+    pub(super) cores: CoreFlags,
+    #[command(flatten, next_help_heading = "Load")]
+    pub(super) load: LoadFlags,
+    #[command(flatten, next_help_heading = "Inputs")]
+    pub(super) inputs: InputFlags,
+    #[command(flatten, next_help_heading = "Output")]
+    pub(super) output: OutputFlags,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ModelFlags {
+    /// The model to measure: vgg, inception, svm, lgbm or noop
+    #[arg(short, long = "model_name", value_name = "MODEL")]
+    pub(super) model_name: Option<String>,
+    /// The artifact [default: the model server's own]
+    #[arg(
+        long = "model_path",
+        env = "CLIPPER_MODEL_PATH",
+        value_name = "PATH",
+        hide_short_help = true
+    )]
+    pub(super) model_path: Option<String>,
+    /// What computes the networks of vgg and inception: ort (ONNX Runtime) or tch (libtorch, after `make tch`)
+    /// [default: ort]
+    #[arg(
+        long,
+        env = "CLIPPER_ENGINE",
+        value_name = "ENGINE",
+        hide_short_help = true
+    )]
+    pub(super) engine: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SweepFlags {
+    /// Seconds under load at each point, all of its phases and warm-ups included
+    #[arg(
+        short,
+        long = "duration_seconds",
+        visible_alias = "duration",
+        value_name = "SECONDS",
+        default_value = "120"
+    )]
+    pub(super) duration: String,
+    /// Maximum batch sizes
+    #[arg(short, long = "batch_sizes", value_name = "N", num_args = 1.., default_value = "2")]
+    pub(super) batch_sizes: Vec<String>,
+    /// Numbers of replicas
+    #[arg(short = 'r', long = "num_replicas", value_name = "N", num_args = 1.., default_value = "1")]
+    pub(super) num_replicas: Vec<String>,
+    /// How often each point is measured: in rounds over all points, so that drift spreads
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(super) repeats: String,
+    /// End a phase early once the 95 % interval of its figure is narrower than plus or minus this share (0.02: 2 %)
+    #[arg(long, value_name = "SHARE", hide_short_help = true)]
+    pub(super) until: Option<String>,
+    /// Leave out the no-op model, which says for each shape what frontend and protocol cost
+    #[arg(long = "no_zero", hide_short_help = true)]
+    pub(super) no_zero: bool,
+    /// Print the plan with its time, and start nothing
+    #[arg(long = "dry_run")]
+    pub(super) dry_run: bool,
+    /// Continue the sweep in this folder: with the flags that it was begun with, but only the points that have no result yet
+    #[arg(long, value_name = "DIR")]
+    pub(super) resume: Option<PathBuf>,
+    /// A TOML file with flags, by their long names; a flag on the command line wins
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CoreFlags {
+    /// Cores for the replicas, each to one replica: `20 21`, `20-23`, `20,21`; frontend and driver go to the others.
+    /// Without this flag and the next one, everything shares all cores
+    #[arg(short = 'c', long = "model_cpus", value_name = "CORES", num_args = 1..)]
+    pub(super) model_cpus: Option<Vec<String>>,
+    /// Numbers of cores for each replica, out of --model_cpus or of all [default with --model_cpus: an even share]
+    #[arg(short = 'p', long = "cpus_per_replica_nums", value_name = "N", num_args = 1..)]
+    pub(super) cpus_per_replica_nums: Option<Vec<String>>,
+    /// Cores for the frontend [default: of those that no replica gets]
+    #[arg(long = "frontend_cpus", value_name = "CORES", num_args = 1.., hide_short_help = true)]
+    pub(super) frontend_cpus: Option<Vec<String>>,
+    /// Cores for the driver [default: of those that no replica gets]
+    #[arg(long = "client_cpus", value_name = "CORES", num_args = 1.., hide_short_help = true)]
+    pub(super) client_cpus: Option<Vec<String>>,
+    /// GPUs for the replicas, by number, each to one replica (vgg, inception)
+    #[arg(short = 'g', long = "model_gpus", value_name = "GPU", num_args = 1..)]
+    pub(super) model_gpus: Option<Vec<String>>,
+    /// Let replicas beyond the GPUs compute on CPU cores; without it more replicas than GPUs are an error
+    #[arg(
+        long = "cpu_beyond_gpus",
+        requires = "model_gpus",
+        hide_short_help = true
+    )]
+    pub(super) cpu_beyond_gpus: bool,
+    /// Share of its GPU's memory that a replica may take, above 0 and at most 1
+    #[arg(
+        long = "gpu_mem_frac",
+        env = "CLIPPER_GPU_MEM_FRAC",
+        value_name = "SHARE",
+        default_value = "0.9",
+        hide_short_help = true
+    )]
+    pub(super) gpu_mem_frac: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LoadFlags {
+    /// How queries are sent: profile (throughput, then latency at shares of it), saturate (throughput only),
+    /// single-stream (one in flight), poisson or constant (with --rate), trace (with --trace), flood (as the original
+    /// driver: evenly spaced, whatever the server does)
+    #[arg(long, value_name = "MODE", default_value = "profile")]
+    pub(super) mode: String,
+    /// Queries a second of the modes poisson, constant and flood [default of flood: 200, as the original's 5 ms]
+    #[arg(long, value_name = "QPS", hide_short_help = true)]
+    pub(super) rate: Option<String>,
+    /// Arrival times of the mode trace: seconds since the beginning, one per line
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub(super) trace: Option<PathBuf>,
+    /// Shares of the throughput at which the profile measures latency
+    #[arg(long = "load_shares", value_name = "SHARE", num_args = 1.., default_values = ["0.5", "0.8"], hide_short_help = true)]
+    pub(super) load_shares: Vec<String>,
+    /// Latency objective in milliseconds: the profile finds the highest rate whose p99 meets it, and results count goodput
+    #[arg(long = "slo_ms", value_name = "MS")]
+    pub(super) slo_ms: Option<String>,
+    /// Tell the frontend of the objective: it answers queries that miss it with the default output
+    #[arg(long = "enforce_slo", requires = "slo_ms", hide_short_help = true)]
+    pub(super) enforce_slo: bool,
+    /// Recommend a configuration for this many queries a second, within the objective if there is one
+    #[arg(long = "target_qps", value_name = "QPS", hide_short_help = true)]
+    pub(super) target_qps: Option<String>,
+    /// Client threads
+    #[arg(
+        short = 'n',
+        long = "num_clients",
+        value_name = "N",
+        default_value = "1",
+        hide_short_help = true
+    )]
+    pub(super) num_clients: String,
+    /// Queries in flight in a closed loop, over all clients [default: 3 x batch size x replicas, so that batches fill]
+    #[arg(long = "in_flight", value_name = "N", hide_short_help = true)]
+    pub(super) in_flight: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InputFlags {
+    /// Real inputs: a folder of JPEG and PNG files (vgg, inception) or an .npy file of float rows (svm, lgbm)
+    /// [default: seeded random ones; with --accuracy, artifacts/MODEL.npy]
+    #[arg(long = "input_dir", value_name = "PATH")]
+    pub(super) input_dir: Option<PathBuf>,
+    /// floats or strings, where the model takes both [default: strings for inception, floats for the others]
+    #[arg(
+        long = "input_type",
+        env = "CLIPPER_INPUT_TYPE",
+        value_name = "TYPE",
+        hide_short_help = true
+    )]
+    pub(super) input_type: Option<String>,
+    /// Accuracy run (svm, lgbm): sends every labelled input once, counts the right answers and compares them with the
+    /// artifact's offline evaluation; measures no speed
+    #[arg(long, conflicts_with = "duration")]
+    pub(super) accuracy: bool,
+    /// The inputs' labels, one per line [default: NAME.labels.txt beside the inputs NAME.npy]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "accuracy",
+        hide_short_help = true
+    )]
+    pub(super) labels: Option<PathBuf>,
+    /// Seed of random inputs, of arrivals and of the order of points
+    #[arg(long, value_name = "N", default_value_t = 1, hide_short_help = true)]
+    pub(super) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OutputFlags {
+    /// Each sweep makes a folder of its own in this one [default: results/ at the root of the workspace, else here]
+    #[arg(long = "results_dir", value_name = "DIR")]
+    pub(super) results_dir: Option<PathBuf>,
+    /// Plain lines instead of the live view, as when the output is not a terminal
+    #[arg(long, hide_short_help = true)]
+    pub(super) plain: bool,
+}

@@ -1,0 +1,174 @@
+//! The live view of a sweep: it takes the terminal while points are measured, and leaves the lines of the plain one behind.
+//!
+//! The thread that watches draws it.
+
+mod draw;
+mod scene;
+mod screen;
+
+pub use screen::{is_possible, restore};
+
+use std::{
+    env, io,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use super::{Step, View, plain};
+use crate::{
+    load::Progress,
+    plan::Plan,
+    results::{Outcome, PointResult, Resources},
+    settings::Settings,
+};
+use scene::{Now, Scene, State, Tile};
+use screen::Screen;
+
+/// A view that has the terminal. Dropping it gives the terminal back and prints what has been said.
+pub struct Live {
+    screen: Screen,
+    scene: Scene,
+    model: &'static str,
+    /// How long a point is under load, and one of the no-op model before them.
+    durations: [Duration; 2],
+    step: Option<Began>,
+}
+
+/// The measurement that runs.
+#[derive(Clone, Copy, Debug)]
+struct Began {
+    step: Step,
+    at: Instant,
+    /// When answers were counted the last time, since the beginning of its load, and how many.
+    counted: (Duration, u64),
+}
+
+impl Live {
+    /// Takes the terminal. Without NO_COLOR in the environment the view has colours.
+    pub fn start(settings: &Settings, plan: &Plan) -> io::Result<Live> {
+        let tiles = plan
+            .points
+            .iter()
+            .map(|point| (point.cell(), State::ToCome));
+        let never = plan
+            .impossible
+            .iter()
+            .map(|point| (point.cell, State::NotRun));
+        let tiles = tiles.chain(never).map(|(cell, state)| Tile { cell, state });
+        Ok(Live {
+            screen: Screen::take()?,
+            scene: Scene {
+                title: format!("{}, {}", settings.model.name, settings.mode.name()),
+                tiles: tiles.collect(),
+                colour: env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+                ..Scene::default()
+            },
+            model: settings.model.name,
+            durations: [settings.duration, plan.zero_duration],
+            step: None,
+        })
+    }
+
+    fn draw(&mut self) {
+        let now = Instant::now();
+        let left = self.step.and_then(|began| {
+            let left = began.step.left?;
+            Some(left.saturating_sub(now.saturating_duration_since(began.at)))
+        });
+        self.scene.left = left;
+        self.screen
+            .draw(now, |frame| draw::draw(&self.scene, frame));
+    }
+}
+
+impl View for Live {
+    fn begin(&mut self, step: &Step) {
+        if step.model == self.model {
+            self.scene.mark(step.cell, State::Running);
+        }
+        let round = step
+            .round
+            .map_or(String::new(), |round| format!(", round {round}"));
+        let Step {
+            number,
+            count,
+            model,
+            cell,
+            ..
+        } = step;
+        self.scene.now = Now {
+            point: format!("{number}/{count} {model}: {cell}{round}"),
+            phase: "starting".to_owned(),
+            batch_size: step.cell.batch_size,
+            ..Now::default()
+        };
+        self.step = Some(Began {
+            step: *step,
+            at: Instant::now(),
+            counted: (Duration::ZERO, 0),
+        });
+        self.draw();
+    }
+
+    fn look(&mut self, at: &Progress, used: &Resources) {
+        let Some(began) = &mut self.step else { return };
+        let now = &mut self.scene.now;
+        let (since, before) = began.counted;
+        let seconds = at.elapsed.saturating_sub(since).as_secs_f64();
+        if seconds >= 1.0 {
+            now.add_second(at.answered.saturating_sub(before) as f64 / seconds, None);
+            began.counted = (at.elapsed, at.answered);
+        }
+        if !self.screen.is_due(Instant::now()) {
+            return;
+        }
+        let [model, zero] = self.durations;
+        let planned = if began.step.model == self.model {
+            model
+        } else {
+            zero
+        };
+        let left = planned.saturating_sub(at.elapsed);
+        now.phase = match (at.measuring, left.is_zero()) {
+            (false, _) => "warming up",
+            (true, false) => "measuring",
+            (true, true) => "waiting for the last answers",
+        }
+        .to_owned();
+        now.done = at.elapsed.as_secs_f64() / planned.as_secs_f64().max(f64::MIN_POSITIVE);
+        now.left = (!planned.is_zero()).then_some(left);
+        now.answered = at.answered;
+        self.scene.resources = used.clone();
+        self.draw();
+    }
+
+    fn end(&mut self, result: &PointResult, file: &Path) {
+        let Some(Began { step, .. }) = self.step else {
+            return;
+        };
+        if step.model == self.model {
+            let state = match result.outcome {
+                Outcome::NotRun { .. } => State::NotRun,
+                _ => State::Done(result.verdict.status),
+            };
+            self.scene.mark(step.cell, state);
+        }
+        let line = format!(
+            "{}/{} {}",
+            step.number,
+            step.count,
+            plain::ending(result, file)
+        );
+        self.scene.messages.push(line);
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        restore();
+        self.scene
+            .messages
+            .iter()
+            .for_each(|line| plain::note(line));
+    }
+}
