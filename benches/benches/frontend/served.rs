@@ -5,11 +5,14 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use driver::load::{Load, Verdict, run};
+use driver::{
+    load::{Go, Load, Opening, Target, pacer::Pace, run},
+    results::PhaseKind,
+};
 use model::DataType;
 use serde_json::{Value, json};
 use transport::Frame;
@@ -115,19 +118,24 @@ impl Served {
         seconds: u64,
     ) -> anyhow::Result<Rate> {
         let load = Load {
-            answers: format!("tcp://127.0.0.1:{}", self.ports["send_port"]),
-            requests: format!("tcp://127.0.0.1:{}", self.ports["recv_port"]),
-            app: "noop",
-            input_type: DataType::Floats,
+            target: Target {
+                answers: format!("tcp://127.0.0.1:{}", self.ports["send_port"]),
+                requests: format!("tcp://127.0.0.1:{}", self.ports["recv_port"]),
+                app: "noop",
+                input_type: DataType::Floats,
+            },
+            kind: PhaseKind::Throughput,
+            pace: Pace::Closed { in_flight },
             clients: 1,
-            in_flight,
-            once: false,
             duration: Duration::from_secs(seconds),
-            warm_up: Duration::from_millis(300),
+            opening: Opening::After(Duration::from_millis(300)),
+            until: None,
             patience: Duration::from_secs(5),
+            objective: None,
+            since: Instant::now(),
         };
         let inputs: Vec<Frame> = (0..8).map(|n| Frame::from(vec![n; floats * 4])).collect();
-        let measured = run(&load, &inputs, |_| Verdict::Warm)?;
+        let measured = run(&load, &inputs, |_| Go::Warm)?;
         let (tally, span) = (measured.tally, measured.span);
         anyhow::ensure!(
             tally.totals.ok == tally.totals.sent,

@@ -6,18 +6,21 @@
 //!   checked before anything starts.
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each; [`resources`]: what that took of the machine.
-//! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
+//! - [`null_server`], [`self_test`]: what the load generator can do at most.
+//! - [`measure`], [`deployment`], [`agenda`], [`search`], [`phases`]: one point from start to tear-down, phase by phase.
 //! - [`verdict`]: what speaks against a point's numbers.
 //! - [`sweep`]: all points, one after the other, in a folder of their own.
 //! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
 //! - [`results`], [`machine`], [`report`]: the file of each point, the plan, the progress and the table.
 
 pub mod admin;
+pub mod agenda;
 pub mod cgroup;
 pub mod choice;
 pub mod cli;
 pub mod compare;
 pub mod cores;
+pub mod deployment;
 mod error;
 pub mod inputs;
 pub mod labels;
@@ -26,12 +29,14 @@ pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod models;
+pub mod null_server;
 pub mod phases;
 pub mod plan;
 pub mod report;
 pub mod resources;
 pub mod results;
 pub mod search;
+pub mod self_test;
 pub mod settings;
 pub mod stats;
 pub mod sweep;

@@ -1,6 +1,7 @@
 //! `driver`: measures a model behind the query frontend, one point per combination of replicas, cores and batch size.
 
 use std::{
+    cell::OnceCell,
     env,
     io::{self, Write, stderr, stdout},
     path::Path,
@@ -23,6 +24,7 @@ use driver::{
     plan::Plan,
     report::{self, live},
     results::PointResult,
+    self_test,
     settings::Settings,
     sweep::{self, SweepFolder},
 };
@@ -34,6 +36,9 @@ use signal_hook::{
 fn main() -> ExitCode {
     let done = cli::parse(env::args_os()).and_then(|command| match command {
         Command::Sweep(settings) => measure(*settings),
+        Command::Other(Other::SelfTest(asked)) => {
+            Ok(print(&format!("{}\n", self_test::table(&asked)?)))
+        }
         Command::Other(Other::Completions { shell }) => Ok(print(&cli::completions(shell))),
         Command::Other(Other::Man) => Ok(print(&cli::man())),
         Command::Other(other) => Err(Error::Failed(format!("{other:?} is not there yet"))),
@@ -72,6 +77,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
         machine,
         versions: Versions::read(),
         interrupted,
+        ceiling: OnceCell::new(),
     };
     let (folder, changes) = sweep::folder(&sweep)?;
     for change in changes {

@@ -1,43 +1,44 @@
-//! One iteration: deploy, wait for the replicas, load, look, tear down.
+//! One point: deploy, wait for the replicas, run its phases, look, tear down.
 
 use std::{
-    process, slice,
+    cell::OnceCell,
+    path::Path,
+    process,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    thread,
     time::{Duration, Instant},
 };
 
-use model::{Device, ModelInfo};
 use serde_json::Value;
-use wire::admin::{AddApp, AddModel, Replica};
 
 use crate::{
     Error,
-    admin::{Admin, MODEL_VERSION},
-    cores::{self, Cores},
+    agenda::{Agenda, Step},
+    cores::Cores,
+    deployment::Deployment,
     inputs::Inputs,
-    launch::{self, Frontend, Process, Programs},
-    load::{self, Load, Measured, Progress, Verdict},
+    launch::Programs,
+    load::{self, Go, Load, Measured, Progress, pacer, pacer::Pace},
     machine::{Machine, Versions},
     plan::{Cell, Plan, Point},
     resources::{Sampler, Watched},
     results::{
-        AccuracyRun, Arrivals, DriverConfig, FORMAT, NodeConfig, Outcome, Phase, PhaseKind,
-        PointResult, ReplicaResult, Resources, Slot, Speed, Verdict as Judgement,
+        AccuracyRun, Arrivals, DriverConfig, FORMAT, Generator, NodeConfig, Outcome, Phase,
+        PhaseKind, PointResult, ReplicaResult, Resources, Slot, Speed, Verdict,
     },
-    settings::Settings,
+    self_test,
+    settings::{Mode, Settings},
     stats::Totals,
 };
 
-/// What all iterations of a sweep have in common.
+/// What all points of a sweep have in common.
 #[derive(Debug)]
 pub struct Sweep {
     /// What was asked for.
     pub settings: Settings,
-    /// The iterations and cores.
+    /// The points and cores.
     pub plan: Plan,
     /// What is sent.
     pub inputs: Inputs,
@@ -49,129 +50,51 @@ pub struct Sweep {
     pub versions: Versions,
     /// Set by Ctrl-C and SIGTERM.
     pub interrupted: Arc<AtomicBool>,
+    /// What the load generator can do, once it has been measured.
+    pub ceiling: OnceCell<f64>,
 }
 
 impl Sweep {
-    /// Measures one point; its result is not yet judged. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
+    /// Measures one point; its result is not yet judged. Before the first one, the load generator itself is measured for a
+    /// second. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
     pub fn measure(
         &self,
         point: &Point,
         slot: &Slot,
         mut look: impl FnMut(&Progress, &Resources),
     ) -> Result<PointResult, Error> {
-        let mut deployment = Deployment::start(self, point, slot)?;
-        let mut sampler = self.sampler(point, &deployment);
-        let mut failure = None;
-        let measured = load::run(&self.load(point, &deployment), &self.inputs.frames, |at| {
-            sampler.sample(Instant::now());
-            look(at, sampler.seen());
-            match self.watch(&mut deployment, at.measuring) {
-                Ok(verdict) => verdict,
-                Err(error) => {
-                    failure = Some(error);
-                    Verdict::Stop
-                }
-            }
-        })?;
-        if let Some(error) = failure {
-            return Err(error);
+        if let Mode::Trace(file) = &self.settings.mode {
+            // A file that cannot be read is to be known before anything starts.
+            pacer::read_trace(file)?;
         }
-        self.result(
-            point,
-            &mut deployment,
-            measured,
-            sampler.finish(Instant::now()),
-        )
+        if self.settings.labels.is_none() {
+            self.ceiling()?;
+        }
+        let mut run = Run::begin(self, point, slot)?;
+        let outcome = match self.settings.labels {
+            None => run.speed(&mut look)?,
+            Some(_) => run.accuracy(&mut look)?,
+        };
+        run.result(outcome)
     }
 
-    fn load(&self, point: &Point, deployment: &Deployment) -> Load<'_> {
-        let ports = deployment.frontend.ports;
-        Load {
-            answers: format!("tcp://127.0.0.1:{}", ports.send_port),
-            requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
-            app: self.settings.model.name,
-            input_type: self.settings.input_type,
-            cores: self.plan.others.pinned.then_some(&self.plan.others.clients),
-            clients: self.settings.num_clients,
-            in_flight: point.in_flight,
-            once: self.settings.labels.is_some(),
-            duration: self.settings.duration,
-            warm_up: self.plan.warm_up,
-            patience: Duration::from_secs(30),
-        }
-    }
-
-    fn interrupted(&self) -> Result<(), Error> {
+    /// An error once the user has asked to stop.
+    pub fn interrupted(&self) -> Result<(), Error> {
         match self.interrupted.load(Relaxed) {
             true => Err(Error::Interrupted),
             false => Ok(()),
         }
     }
 
-    /// Goes on as long as the frontend and one replica live. Warm is when every replica has answered two batches.
-    fn watch(&self, deployment: &mut Deployment, measuring: bool) -> Result<Verdict, Error> {
-        self.interrupted()?;
-        deployment.frontend.process.check("under load")?;
-        if deployment.died() == deployment.replicas.len() {
-            deployment.replicas[0].check("under load, as all replicas did")?;
+    /// What the load generator can do at most with these inputs, in queries a second; measured once, for a second.
+    fn ceiling(&self) -> Result<f64, Error> {
+        if let Some(ceiling) = self.ceiling.get() {
+            return Ok(*ceiling);
         }
-        if measuring {
-            return Ok(Verdict::Warm);
-        }
-        let replicas = deployment.admin.replicas()?;
-        let warm = replicas.iter().all(|replica| replica.batches >= 2);
-        Ok(if warm { Verdict::Warm } else { Verdict::Cold })
-    }
-
-    fn result(
-        &self,
-        point: &Point,
-        deployment: &mut Deployment,
-        mut measured: Measured,
-        resources: Resources,
-    ) -> Result<PointResult, Error> {
-        let replicas = deployment.replica_results()?;
-        let outcome = match self.settings.labels {
-            None => {
-                let in_flight = point.in_flight;
-                let arrivals = Arrivals::Closed { in_flight };
-                let phase = Phase::read(PhaseKind::Throughput, arrivals, &mut measured);
-                Outcome::Speed(Box::new(Speed {
-                    mode: self.settings.mode.name().to_owned(),
-                    client_metrics: phase.client_metrics(),
-                    throughput_qps: phase.throughput.value,
-                    phases: vec![phase],
-                    search: None,
-                    zero: None,
-                    generator: None,
-                }))
-            }
-            Some(_) => Outcome::Accuracy {
-                accuracy_run: AccuracyRun::count(
-                    &measured.tally.outputs,
-                    &self.inputs.labels,
-                    replicas.iter().find_map(ReplicaResult::artifact),
-                )?,
-            },
-        };
-        Ok(PointResult {
-            format: FORMAT,
-            round: 1,
-            verdict: Judgement::of(Vec::new()),
-            driver: self.driver_config(point.in_flight, &resources),
-            resources: self.settings.labels.is_none().then_some(resources),
-            node_configs: vec![self.deployed(point)],
-            clipper_metrics: deployment.admin.metrics()?,
-            outcome,
-            totals: measured.tally.totals,
-            replicas_lost: lost(&deployment.registered, &replicas),
-            replicas,
-            replicas_died: deployment.died(),
-            first_reason: measured.tally.first_reason,
-            pinning: self.plan.others.sharing(&point.replica_cores).to_string(),
-            machine: self.machine.clone(),
-            versions: self.versions.clone(),
-        })
+        let clients = self.settings.num_clients;
+        let second = Duration::from_secs(1);
+        let ceiling = self_test::ceiling(&self.inputs.frames, clients, &self.plan.others, second)?;
+        Ok(*self.ceiling.get_or_init(|| ceiling))
     }
 
     /// The result of a point that could not be measured, and why; not yet judged.
@@ -179,7 +102,7 @@ impl Sweep {
         Ok(PointResult {
             format: FORMAT,
             round: 1,
-            verdict: Judgement::of(Vec::new()),
+            verdict: Verdict::of(Vec::new()),
             resources: None,
             node_configs: vec![self.node_config(cell)],
             clipper_metrics: Value::Null,
@@ -262,160 +185,168 @@ impl Sweep {
     }
 }
 
-/// A frontend and its replicas. Dropping it stops them, the replicas first.
-struct Deployment {
-    replicas: Vec<Process>,
-    frontend: Frontend,
-    admin: Admin,
-    /// The ids of the replicas when all were registered.
-    registered: Vec<u32>,
+/// Is told how a point goes, and what it has used until now.
+type Look<'a> = dyn FnMut(&Progress, &Resources) + 'a;
+
+/// A point that is being measured.
+struct Run<'a> {
+    sweep: &'a Sweep,
+    point: &'a Point,
+    deployment: Deployment,
+    sampler: Sampler,
+    /// When the load began.
+    since: Instant,
+    warm: bool,
+    totals: Totals,
+    first_reason: Option<String>,
+    busiest_thread: f64,
 }
 
-impl Deployment {
-    /// Starts everything and waits until every replica is registered.
-    fn start(sweep: &Sweep, point: &Point, slot: &Slot) -> Result<Deployment, Error> {
-        let pinned = sweep.plan.others.pinned;
-        let cores = pinned.then_some(&sweep.plan.others.frontend[..]);
-        let program = &sweep.programs.frontend;
-        let frontend = Frontend::start(program, cores, &slot.logs, &|| sweep.interrupted())?;
-        let admin = Admin::new(frontend.ports);
-        let (app, model) = (app(&sweep.settings), model(&sweep.settings, point));
-        admin.deploy(&app, &model)?;
-        let mut deployment = Deployment {
-            replicas: Vec::new(),
-            frontend,
-            admin,
-            registered: Vec::new(),
+impl<'a> Run<'a> {
+    fn begin(sweep: &'a Sweep, point: &'a Point, slot: &Slot) -> Result<Run<'a>, Error> {
+        let deployment = Deployment::start(sweep, point, slot)?;
+        Ok(Run {
+            sweep,
+            point,
+            sampler: sweep.sampler(point, &deployment),
+            deployment,
+            since: Instant::now(),
+            warm: false,
+            totals: Totals::default(),
+            first_reason: None,
+            busiest_thread: 0.0,
+        })
+    }
+
+    /// Runs all phases.
+    fn speed(&mut self, look: &mut Look<'_>) -> Result<Outcome, Error> {
+        let settings = &self.sweep.settings;
+        let mut agenda = Agenda::new(settings, self.point.in_flight);
+        let mut phases: Vec<Phase> = Vec::new();
+        while let Some(step) = agenda.next(self.since.elapsed()) {
+            let load = self.load(&step, phases.len() as u64)?;
+            let mut measured = self.run(&load, look)?;
+            let phase = Phase::read(&load, step.arrivals, &mut measured);
+            agenda.saw(&phase);
+            phases.push(phase);
+        }
+        let fastest = phases.iter().map(|phase| phase.throughput.value);
+        let ceiling_qps = self.sweep.ceiling()?;
+        let generator = Generator {
+            ceiling_qps,
+            share_of_ceiling: fastest.fold(0.0, f64::max) / ceiling_qps,
+            busiest_thread: self.busiest_thread,
         };
-        let replicas = point.replica_cores.iter().zip(&point.devices);
-        for (index, (cores, device)) in replicas.enumerate() {
-            let arguments = deployment.server_arguments(&sweep.settings, *device);
-            let name = format!("{}-{index}", sweep.settings.model.name);
-            let named = (name, sweep.programs.server.as_path());
-            let cores = pinned.then_some(&cores[..]);
-            let replica = Process::start(named, &arguments, cores, &slot.logs, None)?;
-            deployment.replicas.push(replica);
-        }
-        deployment.wait(sweep, point.batch_size)?;
-        Ok(deployment)
+        Ok(Outcome::Speed(Box::new(Speed {
+            mode: settings.mode.name().to_owned(),
+            client_metrics: phases[0].client_metrics(),
+            throughput_qps: phases[0].throughput.value,
+            phases,
+            search: agenda.search(),
+            zero: None,
+            generator: Some(generator),
+        })))
     }
 
-    fn server_arguments(&self, settings: &Settings, device: Device) -> Vec<String> {
-        let port = self.frontend.ports.rpc_service_port.to_string();
-        let (device, share) = (device.to_string(), settings.gpu_mem_frac.to_string());
-        let mut arguments = vec![
-            ("--model_name", settings.model.name),
-            ("--model_version", MODEL_VERSION),
-            ("--ip", "127.0.0.1"),
-            ("--port", &port),
-            ("--input_type", settings.input_type.name()),
-            ("--device", &device),
-            ("--gpu_mem_frac", &share),
-        ];
-        if let Some(engine) = settings.engine {
-            arguments.push(("--engine", engine));
-        }
-        if let Some(path) = &settings.model_path {
-            arguments.push(("--model_path", path));
-        }
-        arguments
-            .into_iter()
-            .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()])
-            .collect()
-    }
-
-    fn wait(&mut self, sweep: &Sweep, batch_size: usize) -> Result<(), Error> {
-        const LIMIT: Duration = Duration::from_secs(300);
-        let began = Instant::now();
-        loop {
-            sweep.interrupted()?;
-            self.frontend.process.check("during start-up")?;
-            for replica in &mut self.replicas {
-                replica.check("during start-up")?;
-            }
-            let replicas = self.admin.replicas()?;
-            let registered = replicas.len();
-            if registered == self.replicas.len() {
-                self.registered = replicas.iter().map(|r| r.replica_id).collect();
-                let mut models = replicas.iter().filter_map(|r| r.metadata.as_ref());
-                return models.try_for_each(|metadata| {
-                    fits(&metadata.model, batch_size)?;
-                    sweep.inputs.check(&metadata.model)
-                });
-            }
-            if began.elapsed() > LIMIT {
-                return Err(Error::Failed(format!(
-                    "{registered} of {} replicas have registered in {} s: see their logs beside {}",
-                    self.replicas.len(),
-                    LIMIT.as_secs(),
-                    self.frontend.process.log.display()
-                )));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn died(&mut self) -> usize {
-        let replicas = self.replicas.iter_mut();
-        replicas.filter_map(Process::exited).count()
-    }
-
-    fn replica_results(&mut self) -> Result<Vec<ReplicaResult>, Error> {
-        let result = |replica: Replica| {
-            let pid = replica.metadata.as_ref().map(|metadata| metadata.pid);
-            let process = self.replicas.iter().find(|p| Some(p.pid()) == pid);
-            let cores = process.and_then(|process| process.cores().ok());
-            ReplicaResult {
-                replica,
-                pid: process.map(Process::pid),
-                cores: cores.map(|cores| cores::show(&cores)),
-            }
+    /// Asks about every input once, and counts what is right.
+    fn accuracy(&mut self, look: &mut Look<'_>) -> Result<Outcome, Error> {
+        let in_flight = self.point.in_flight;
+        let step = Step {
+            kind: PhaseKind::Throughput,
+            arrivals: Arrivals::Closed { in_flight },
+            duration: Duration::ZERO,
         };
-        Ok(self.admin.replicas()?.into_iter().map(result).collect())
+        let load = Load {
+            pace: Pace::Once { in_flight },
+            until: None,
+            ..self.load(&step, 0)?
+        };
+        let outputs = self.run(&load, look)?.tally.outputs;
+        let replicas = self.deployment.replica_results()?;
+        let artifact = replicas.iter().find_map(ReplicaResult::artifact);
+        let labels = &self.sweep.inputs.labels;
+        let accuracy_run = AccuracyRun::count(&outputs, labels, artifact)?;
+        Ok(Outcome::Accuracy { accuracy_run })
     }
-}
 
-impl Drop for Deployment {
-    fn drop(&mut self) {
-        launch::stop(&mut self.replicas);
-        launch::stop(slice::from_mut(&mut self.frontend.process));
+    /// The load of a phase; each number has arrivals of its own.
+    fn load(&self, step: &Step, number: u64) -> Result<Load<'a>, Error> {
+        let Sweep { settings, plan, .. } = self.sweep;
+        let pace = match step.arrivals {
+            Arrivals::Closed { in_flight } => Pace::Closed { in_flight },
+            Arrivals::Poisson { rate, .. } => Pace::Poisson {
+                rate,
+                seed: settings.seed.wrapping_add(number),
+            },
+            Arrivals::Constant { rate } => Pace::Constant { rate },
+            Arrivals::Trace { ref file } => pacer::read_trace(Path::new(file))?,
+        };
+        Ok(Load {
+            target: self.deployment.target(settings),
+            kind: step.kind,
+            duration: step.duration.min(pace.length().unwrap_or(Duration::MAX)),
+            pace,
+            clients: settings.num_clients,
+            cores: plan.others.pinned.then_some(&plan.others.clients),
+            opening: step.opening(),
+            until: settings.until,
+            patience: Duration::from_secs(30),
+            objective: settings.objective,
+            since: self.since,
+        })
     }
-}
 
-/// An error if the model takes smaller batches only: none would fill.
-fn fits(model: &ModelInfo, batch_size: usize) -> Result<(), Error> {
-    match model.max_batch {
-        Some(most) if most < batch_size => Err(Error::Failed(format!(
-            "the model takes batches of {most} at most: leave greater --batch_sizes out, or take another artifact"
-        ))),
-        _ => Ok(()),
+    /// Sends one load, and sees that frontend and replicas stay there.
+    fn run(&mut self, load: &Load<'_>, look: &mut Look<'_>) -> Result<Measured, Error> {
+        let mut failure = None;
+        let measured = load::run(load, &self.sweep.inputs.frames, |at| {
+            self.sampler.sample(Instant::now());
+            look(at, self.sampler.seen());
+            self.watch().unwrap_or_else(|error| {
+                failure = Some(error);
+                Go::Stop
+            })
+        })?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        self.totals.add(&measured.tally.totals);
+        self.busiest_thread = self.busiest_thread.max(measured.busiest_thread);
+        if self.first_reason.is_none() {
+            self.first_reason.clone_from(&measured.tally.first_reason);
+        }
+        Ok(measured)
     }
-}
 
-/// How many of the replicas that had `registered` are not among those that are listed.
-fn lost(registered: &[u32], listed: &[ReplicaResult]) -> usize {
-    let is_listed = |id: u32| listed.iter().any(|r| r.replica.replica_id == id);
-    registered.iter().filter(|&&id| !is_listed(id)).count()
-}
-
-fn app(settings: &Settings) -> AddApp {
-    AddApp {
-        name: settings.model.name.to_owned(),
-        input_type: settings.input_type,
-        default_output: "TIMEOUT".to_owned(),
-        latency_slo_micros: i64::try_from(settings.told_objective().as_micros())
-            .unwrap_or(i64::MAX),
+    /// Goes on as long as the frontend and one replica live.
+    fn watch(&mut self) -> Result<Go, Error> {
+        self.sweep.interrupted()?;
+        self.deployment.check()?;
+        self.warm = self.warm || self.deployment.is_warm()?;
+        Ok(if self.warm { Go::Warm } else { Go::Cold })
     }
-}
 
-fn model(settings: &Settings, point: &Point) -> AddModel {
-    AddModel {
-        model_name: settings.model.name.to_owned(),
-        model_version: MODEL_VERSION.to_owned(),
-        labels: Vec::new(),
-        input_type: settings.input_type,
-        container_name: settings.model.name.to_owned(),
-        model_data_path: settings.model_path.clone().unwrap_or_default(),
-        batch_size: i32::try_from(point.batch_size).unwrap_or(i32::MAX),
+    fn result(mut self, outcome: Outcome) -> Result<PointResult, Error> {
+        let (sweep, point) = (self.sweep, self.point);
+        let replicas = self.deployment.replica_results()?;
+        let resources = self.sampler.finish(Instant::now());
+        Ok(PointResult {
+            format: FORMAT,
+            round: 1,
+            verdict: Verdict::of(Vec::new()),
+            driver: sweep.driver_config(point.in_flight, &resources),
+            resources: sweep.settings.labels.is_none().then_some(resources),
+            node_configs: vec![sweep.deployed(point)],
+            clipper_metrics: self.deployment.admin.metrics()?,
+            outcome,
+            totals: self.totals,
+            replicas_lost: self.deployment.lost(&replicas),
+            replicas,
+            replicas_died: self.deployment.died(),
+            first_reason: self.first_reason,
+            pinning: sweep.plan.others.sharing(&point.replica_cores).to_string(),
+            machine: sweep.machine.clone(),
+            versions: sweep.versions.clone(),
+        })
     }
 }

@@ -107,6 +107,8 @@ pub enum Mode {
     Flood(f64),
     /// One query in flight: latency without a queue.
     SingleStream,
+    /// The throughput, then one query in flight: what the no-op model is asked.
+    Zero,
 }
 
 impl Settings {
@@ -130,6 +132,7 @@ impl Mode {
             Mode::Trace(_) => "trace",
             Mode::Flood(_) => "flood",
             Mode::SingleStream => "single-stream",
+            Mode::Zero => "zero",
         }
     }
 }

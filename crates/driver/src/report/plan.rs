@@ -126,7 +126,9 @@ fn load(settings: &Settings) -> String {
             format!("{} at {rate} queries/s", settings.mode.name())
         }
         Mode::Trace(file) => format!("trace {}", file.display()),
-        Mode::Profile | Mode::Saturate | Mode::SingleStream => settings.mode.name().to_owned(),
+        Mode::Profile | Mode::Saturate | Mode::SingleStream | Mode::Zero => {
+            settings.mode.name().to_owned()
+        }
     };
     let in_flight = match settings.in_flight {
         Some(number) => number.to_string(),

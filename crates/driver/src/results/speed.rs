@@ -235,6 +235,17 @@ pub struct Generator {
     pub busiest_thread: f64,
 }
 
+impl Estimate {
+    /// True if its interval is no wider than plus or minus this share of it.
+    pub fn is_within(&self, share: f64) -> bool {
+        let (Some(low), Some(high)) = (self.low, self.high) else {
+            return false;
+        };
+        let most = share * self.value;
+        self.value - low <= most && high - self.value <= most
+    }
+}
+
 impl Speed {
     /// The phase that found the throughput, if one did.
     pub fn throughput(&self) -> Option<&Phase> {

@@ -73,7 +73,7 @@ fn with_noop(sweep: &Sweep) -> Result<Sweep, Error> {
         duration: sweep.plan.zero_duration,
         repeats: 1,
         until: None,
-        mode: Mode::Saturate,
+        mode: Mode::Zero,
         objective: None,
         enforce_objective: false,
         ..sweep.settings.clone()
@@ -86,6 +86,7 @@ fn with_noop(sweep: &Sweep) -> Result<Sweep, Error> {
         machine: sweep.machine.clone(),
         versions: sweep.versions.clone(),
         interrupted: sweep.interrupted.clone(),
+        ceiling: sweep.ceiling.clone(),
     })
 }
 
