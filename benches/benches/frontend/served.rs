@@ -126,6 +126,7 @@ impl Served {
             },
             kind: PhaseKind::Throughput,
             pace: Pace::Closed { in_flight },
+            cores: None,
             clients: 1,
             duration: Duration::from_secs(seconds),
             opening: Opening::After(Duration::from_millis(300)),

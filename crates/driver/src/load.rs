@@ -56,10 +56,10 @@ pub struct Load<'a> {
     pub kind: PhaseKind,
     /// How queries arrive.
     pub pace: Pace,
-    /// Client threads; in a closed loop, no more than there are queries in flight.
-    pub clients: usize,
     /// The cores of the client threads and their I/O; `None`: those of the calling thread.
     pub cores: Option<&'a [usize]>,
+    /// Client threads; in a closed loop, no more than there are queries in flight.
+    pub clients: usize,
     /// How long queries are sent, warm-up included; of no meaning for [`Pace::Once`], where all of it is the window.
     pub duration: Duration,
     /// When the window opens.
@@ -156,15 +156,16 @@ pub fn run(
     inputs: &[Frame],
     mut watch: impl FnMut(&Progress) -> Go,
 ) -> Result<Measured, Error> {
-    let unpinned = |error| Error::Failed(format!("cannot pin the clients: {error}"));
+    let failed = |error| Error::Failed(format!("cannot start the clients on their cores: {error}"));
     // ZeroMQ's own thread starts with the first socket.
     let context = zmq::Context::new();
     let clients = cores::on(load.cores, || {
+        let connect = |index| Client::connect(&context, load, inputs, index);
         (0..load.clients())
-            .map(|index| Client::connect(&context, load, inputs, index))
+            .map(connect)
             .collect::<Result<Vec<_>, _>>()
     });
-    let clients = clients.map_err(unpinned)??;
+    let clients = clients.map_err(failed)??;
     let shared = Shared::begin(load, clients.len());
     thread::scope(|scope| {
         // Ends the clients even if `watch` panics: the scope waits for them.
@@ -178,10 +179,10 @@ pub fn run(
                 // Nobody listens any more once another client has failed.
                 let _ = told.send(Told::Ended(ended.map(Box::new)));
             });
-            let spawned = spawned.map(drop);
-            spawned.map_err(|error| Error::Failed(format!("cannot start a thread: {error}")))
+            spawned.map(drop)
         };
-        cores::on(load.cores, || clients.into_iter().try_for_each(start)).map_err(unpinned)??;
+        let started = cores::on(load.cores, || clients.into_iter().try_for_each(start));
+        started.and_then(|started| started).map_err(failed)?;
         drop(told);
         Watcher::new(load, &shared).run(&reports, &mut watch)
     })

@@ -1,11 +1,11 @@
 //! `driver`: measures a model behind the query frontend, one point per combination of replicas, cores and batch size.
 
 use std::{
-    cell::OnceCell,
     env,
     io::{self, Write, stderr, stdout},
     path::Path,
     process::{self, ExitCode},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -19,13 +19,14 @@ use driver::{
     cores::{self, Topology},
     inputs::Inputs,
     launch::Programs,
+    load::pacer,
     machine::{Machine, Versions},
     measure::Sweep,
     plan::Plan,
     report::{self, live},
     results::PointResult,
     self_test,
-    settings::Settings,
+    settings::{Mode, Settings},
     sweep::{self, SweepFolder},
 };
 use signal_hook::{
@@ -36,10 +37,8 @@ use signal_hook::{
 fn main() -> ExitCode {
     let done = cli::parse(env::args_os()).and_then(|command| match command {
         Command::Sweep(settings) => measure(*settings),
-        Command::Other(Other::SelfTest(asked)) => {
-            Ok(print(&format!("{}\n", self_test::table(&asked)?)))
-        }
         Command::Other(Other::Completions { shell }) => Ok(print(&cli::completions(shell))),
+        Command::Other(Other::SelfTest(asked)) => Ok(print(&self_test::table(&asked)?)),
         Command::Other(Other::Man) => Ok(print(&cli::man())),
         Command::Other(other) => Err(Error::Failed(format!("{other:?} is not there yet"))),
     });
@@ -56,6 +55,9 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let allowed = cores::allowed()?;
     let plan = Plan::new(&settings, &allowed, &Topology::read(Path::new("/")))?;
     let inputs = Inputs::prepare(&settings)?;
+    if let Mode::Trace(file) = &settings.mode {
+        pacer::read_trace(file)?;
+    }
     let machine = Machine::read(&allowed);
     let planned = report::plan(&settings, &plan, &inputs, &machine);
     if settings.dry_run {
@@ -77,7 +79,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
         machine,
         versions: Versions::read(),
         interrupted,
-        ceiling: OnceCell::new(),
+        ceilings: Rc::default(),
     };
     let (folder, changes) = sweep::folder(&sweep)?;
     for change in changes {

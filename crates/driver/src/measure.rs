@@ -1,37 +1,43 @@
-//! One point: deploy, wait for the replicas, run its phases, look, tear down.
+//! What can be measured: one point after the other, each deployed for itself.
+
+mod run;
 
 use std::{
-    cell::OnceCell,
-    path::Path,
-    process,
+    cell::RefCell,
+    collections::BTreeMap,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
 
 use crate::{
     Error,
-    agenda::{Agenda, Step},
     cores::Cores,
-    deployment::Deployment,
     inputs::Inputs,
     launch::Programs,
-    load::{self, Go, Load, Measured, Progress, pacer, pacer::Pace},
+    load::Progress,
     machine::{Machine, Versions},
     plan::{Cell, Plan, Point},
-    resources::{Sampler, Watched},
-    results::{
-        AccuracyRun, Arrivals, DriverConfig, FORMAT, Generator, NodeConfig, Outcome, Phase,
-        PhaseKind, PointResult, ReplicaResult, Resources, Slot, Speed, Verdict,
-    },
-    self_test,
-    settings::{Mode, Settings},
+    results::{DriverConfig, FORMAT, NodeConfig, Outcome, PointResult, Resources, Slot, Verdict},
+    self_test::{self, Clients},
+    settings::Settings,
     stats::Totals,
 };
+use run::Run;
+
+/// How long the load generator is measured.
+const CEILING_DURATION: Duration = Duration::from_secs(1);
+
+/// A point that reaches this share of the ceiling has it measured again.
+const NEAR: f64 = 0.5;
+
+/// Is told how it goes, and what has been used until then.
+type Look<'a> = dyn FnMut(&Progress, &Resources) + 'a;
 
 /// What all points of a sweep have in common.
 #[derive(Debug)]
@@ -50,26 +56,18 @@ pub struct Sweep {
     pub versions: Versions,
     /// Set by Ctrl-C and SIGTERM.
     pub interrupted: Arc<AtomicBool>,
-    /// What the load generator can do, once it has been measured.
-    pub ceiling: OnceCell<f64>,
+    /// What the load generator can do, by queries in flight, as far as it has been measured.
+    pub ceilings: Rc<RefCell<BTreeMap<usize, f64>>>,
 }
 
 impl Sweep {
-    /// Measures one point; its result is not yet judged. Before the first one, the load generator itself is measured for a
-    /// second. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
+    /// Measures one point; its result is not yet judged. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
     pub fn measure(
         &self,
         point: &Point,
         slot: &Slot,
         mut look: impl FnMut(&Progress, &Resources),
     ) -> Result<PointResult, Error> {
-        if let Mode::Trace(file) = &self.settings.mode {
-            // A file that cannot be read is to be known before anything starts.
-            pacer::read_trace(file)?;
-        }
-        if self.settings.labels.is_none() {
-            self.ceiling()?;
-        }
         let mut run = Run::begin(self, point, slot)?;
         let outcome = match self.settings.labels {
             None => run.speed(&mut look)?,
@@ -86,27 +84,21 @@ impl Sweep {
         }
     }
 
-    /// What the load generator can do at most with these inputs, in queries a second; measured once, for a second.
-    fn ceiling(&self) -> Result<f64, Error> {
-        if let Some(ceiling) = self.ceiling.get() {
-            return Ok(*ceiling);
-        }
-        let clients = self.settings.num_clients;
-        let second = Duration::from_secs(1);
-        let ceiling = self_test::ceiling(&self.inputs.frames, clients, &self.plan.others, second)?;
-        Ok(*self.ceiling.get_or_init(|| ceiling))
+    /// The result of a point that could not be measured, and why; not yet judged.
+    pub fn not_run(&self, cell: Cell, why: String) -> PointResult {
+        self.nothing(cell, Outcome::NotRun { not_run: why })
     }
 
-    /// The result of a point that could not be measured, and why; not yet judged.
-    pub fn not_run(&self, cell: Cell, why: String) -> Result<PointResult, Error> {
-        Ok(PointResult {
+    /// A result without any query.
+    fn nothing(&self, cell: Cell, outcome: Outcome) -> PointResult {
+        PointResult {
             format: FORMAT,
             round: 1,
             verdict: Verdict::of(Vec::new()),
             resources: None,
             node_configs: vec![self.node_config(cell)],
             clipper_metrics: Value::Null,
-            outcome: Outcome::NotRun { not_run: why },
+            outcome,
             totals: Totals::default(),
             replicas_lost: 0,
             replicas: Vec::new(),
@@ -116,7 +108,7 @@ impl Sweep {
             driver: self.driver_config(0, &Resources::default()),
             machine: self.machine.clone(),
             versions: self.versions.clone(),
-        })
+        }
     }
 
     fn deployed(&self, point: &Point) -> NodeConfig {
@@ -164,189 +156,26 @@ impl Sweep {
         }
     }
 
-    /// Watches the driver, the frontend and each replica.
-    fn sampler(&self, point: &Point, deployment: &Deployment) -> Sampler {
+    /// What the load generator can do at most with these inputs and so many queries in flight, in queries a second: measured
+    /// for a second when it is first asked for, and again when `reached` comes near to it, because something else may have
+    /// slowed the first measurement down.
+    fn ceiling(&self, in_flight: usize, reached: f64) -> Result<f64, Error> {
+        let known = self.ceilings.borrow().get(&in_flight).copied();
+        if let Some(ceiling) = known.filter(|ceiling| reached <= NEAR * ceiling) {
+            return Ok(ceiling);
+        }
         let others = &self.plan.others;
-        let watched = |name: &str, pid, cores: &[usize]| Watched {
-            name: name.to_owned(),
-            pid,
-            pinned: others.pinned.then(|| cores.to_vec()),
+        let clients = Clients {
+            threads: self.settings.num_clients,
+            in_flight,
+            cores: others.pinned.then_some(&others.clients),
         };
-        let frontend = deployment.frontend.process.pid();
-        let mut all = vec![
-            watched("driver", process::id(), &others.driver()),
-            watched("frontend", frontend, &others.frontend),
-        ];
-        for (replica, cores) in deployment.replicas.iter().zip(&point.replica_cores) {
-            all.push(watched(&replica.name, replica.pid(), cores));
+        let measured = self_test::saturate(&self.inputs.frames, clients, CEILING_DURATION)?;
+        let ceiling = self_test::rate(&measured).max(known.unwrap_or(0.0));
+        self.ceilings.borrow_mut().insert(in_flight, ceiling);
+        match known {
+            None => self.ceiling(in_flight, reached),
+            Some(_) => Ok(ceiling),
         }
-        let gpus = &self.settings.gpus[..point.gpus().len()];
-        Sampler::new(&all, &others.allowed, gpus, Instant::now())
-    }
-}
-
-/// Is told how a point goes, and what it has used until now.
-type Look<'a> = dyn FnMut(&Progress, &Resources) + 'a;
-
-/// A point that is being measured.
-struct Run<'a> {
-    sweep: &'a Sweep,
-    point: &'a Point,
-    deployment: Deployment,
-    sampler: Sampler,
-    /// When the load began.
-    since: Instant,
-    warm: bool,
-    totals: Totals,
-    first_reason: Option<String>,
-    busiest_thread: f64,
-}
-
-impl<'a> Run<'a> {
-    fn begin(sweep: &'a Sweep, point: &'a Point, slot: &Slot) -> Result<Run<'a>, Error> {
-        let deployment = Deployment::start(sweep, point, slot)?;
-        Ok(Run {
-            sweep,
-            point,
-            sampler: sweep.sampler(point, &deployment),
-            deployment,
-            since: Instant::now(),
-            warm: false,
-            totals: Totals::default(),
-            first_reason: None,
-            busiest_thread: 0.0,
-        })
-    }
-
-    /// Runs all phases.
-    fn speed(&mut self, look: &mut Look<'_>) -> Result<Outcome, Error> {
-        let settings = &self.sweep.settings;
-        let mut agenda = Agenda::new(settings, self.point.in_flight);
-        let mut phases: Vec<Phase> = Vec::new();
-        while let Some(step) = agenda.next(self.since.elapsed()) {
-            let load = self.load(&step, phases.len() as u64)?;
-            let mut measured = self.run(&load, look)?;
-            let phase = Phase::read(&load, step.arrivals, &mut measured);
-            agenda.saw(&phase);
-            phases.push(phase);
-        }
-        let fastest = phases.iter().map(|phase| phase.throughput.value);
-        let ceiling_qps = self.sweep.ceiling()?;
-        let generator = Generator {
-            ceiling_qps,
-            share_of_ceiling: fastest.fold(0.0, f64::max) / ceiling_qps,
-            busiest_thread: self.busiest_thread,
-        };
-        Ok(Outcome::Speed(Box::new(Speed {
-            mode: settings.mode.name().to_owned(),
-            client_metrics: phases[0].client_metrics(),
-            throughput_qps: phases[0].throughput.value,
-            phases,
-            search: agenda.search(),
-            zero: None,
-            generator: Some(generator),
-        })))
-    }
-
-    /// Asks about every input once, and counts what is right.
-    fn accuracy(&mut self, look: &mut Look<'_>) -> Result<Outcome, Error> {
-        let in_flight = self.point.in_flight;
-        let step = Step {
-            kind: PhaseKind::Throughput,
-            arrivals: Arrivals::Closed { in_flight },
-            duration: Duration::ZERO,
-        };
-        let load = Load {
-            pace: Pace::Once { in_flight },
-            until: None,
-            ..self.load(&step, 0)?
-        };
-        let outputs = self.run(&load, look)?.tally.outputs;
-        let replicas = self.deployment.replica_results()?;
-        let artifact = replicas.iter().find_map(ReplicaResult::artifact);
-        let labels = &self.sweep.inputs.labels;
-        let accuracy_run = AccuracyRun::count(&outputs, labels, artifact)?;
-        Ok(Outcome::Accuracy { accuracy_run })
-    }
-
-    /// The load of a phase; each number has arrivals of its own.
-    fn load(&self, step: &Step, number: u64) -> Result<Load<'a>, Error> {
-        let Sweep { settings, plan, .. } = self.sweep;
-        let pace = match step.arrivals {
-            Arrivals::Closed { in_flight } => Pace::Closed { in_flight },
-            Arrivals::Poisson { rate, .. } => Pace::Poisson {
-                rate,
-                seed: settings.seed.wrapping_add(number),
-            },
-            Arrivals::Constant { rate } => Pace::Constant { rate },
-            Arrivals::Trace { ref file } => pacer::read_trace(Path::new(file))?,
-        };
-        Ok(Load {
-            target: self.deployment.target(settings),
-            kind: step.kind,
-            duration: step.duration.min(pace.length().unwrap_or(Duration::MAX)),
-            pace,
-            clients: settings.num_clients,
-            cores: plan.others.pinned.then_some(&plan.others.clients),
-            opening: step.opening(),
-            until: settings.until,
-            patience: Duration::from_secs(30),
-            objective: settings.objective,
-            since: self.since,
-        })
-    }
-
-    /// Sends one load, and sees that frontend and replicas stay there.
-    fn run(&mut self, load: &Load<'_>, look: &mut Look<'_>) -> Result<Measured, Error> {
-        let mut failure = None;
-        let measured = load::run(load, &self.sweep.inputs.frames, |at| {
-            self.sampler.sample(Instant::now());
-            look(at, self.sampler.seen());
-            self.watch().unwrap_or_else(|error| {
-                failure = Some(error);
-                Go::Stop
-            })
-        })?;
-        if let Some(error) = failure {
-            return Err(error);
-        }
-        self.totals.add(&measured.tally.totals);
-        self.busiest_thread = self.busiest_thread.max(measured.busiest_thread);
-        if self.first_reason.is_none() {
-            self.first_reason.clone_from(&measured.tally.first_reason);
-        }
-        Ok(measured)
-    }
-
-    /// Goes on as long as the frontend and one replica live.
-    fn watch(&mut self) -> Result<Go, Error> {
-        self.sweep.interrupted()?;
-        self.deployment.check()?;
-        self.warm = self.warm || self.deployment.is_warm()?;
-        Ok(if self.warm { Go::Warm } else { Go::Cold })
-    }
-
-    fn result(mut self, outcome: Outcome) -> Result<PointResult, Error> {
-        let (sweep, point) = (self.sweep, self.point);
-        let replicas = self.deployment.replica_results()?;
-        let resources = self.sampler.finish(Instant::now());
-        Ok(PointResult {
-            format: FORMAT,
-            round: 1,
-            verdict: Verdict::of(Vec::new()),
-            driver: sweep.driver_config(point.in_flight, &resources),
-            resources: sweep.settings.labels.is_none().then_some(resources),
-            node_configs: vec![sweep.deployed(point)],
-            clipper_metrics: self.deployment.admin.metrics()?,
-            outcome,
-            totals: self.totals,
-            replicas_lost: self.deployment.lost(&replicas),
-            replicas,
-            replicas_died: self.deployment.died(),
-            first_reason: self.first_reason,
-            pinning: sweep.plan.others.sharing(&point.replica_cores).to_string(),
-            machine: sweep.machine.clone(),
-            versions: sweep.versions.clone(),
-        })
     }
 }

@@ -32,9 +32,6 @@ pub struct Plan {
     pub zero_duration: Duration,
     /// The cores of frontend and driver, the same at all points: those that no replica gets at any.
     pub others: Allocation,
-    /// The shortest warm-up; it goes on until every replica has answered some batches, for half the duration at most.
-    #[serde(serialize_with = "in_seconds")]
-    pub warm_up: Duration,
 }
 
 /// What tells a point from the others of its sweep. The order is that of the grid.
@@ -94,7 +91,6 @@ impl Plan {
             points,
             impossible,
             others: allocator.others(&taken),
-            warm_up: warm_up(settings.duration),
         })
     }
 
@@ -105,7 +101,6 @@ impl Plan {
             impossible: Vec::new(),
             runs: order(self.zero.len(), 1, 0),
             zero: Vec::new(),
-            warm_up: warm_up(self.zero_duration),
             ..self.clone()
         }
     }
@@ -224,11 +219,6 @@ fn zero(settings: &Settings, points: &[Point]) -> Vec<Point> {
         ..point.clone()
     };
     points.iter().map(on_cpu).collect()
-}
-
-fn warm_up(duration: Duration) -> Duration {
-    let second = Duration::from_secs(1);
-    (duration / 10).max(second).min(duration / 2)
 }
 
 /// A GPU for each replica, in the order given; none at all if no GPU is asked for. Or what is missing.

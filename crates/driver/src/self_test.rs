@@ -11,30 +11,21 @@ use wire::query::Status;
 use crate::{
     Error,
     cli::SelfTest,
-    cores::{self, Allocation},
+    cores,
     load::{self, Go, Load, Measured, Opening, pacer::Pace},
     null_server::NullServer,
     results::PhaseKind,
 };
 
-/// Queries in flight: more gain nothing against a server that answers at once.
-const IN_FLIGHT: usize = 64;
-
-/// The most queries a second that so many client threads can send with these inputs and have answered. If processes are
-/// pinned, the clients are on their cores and the server on the frontend's.
-pub fn ceiling(
-    inputs: &[Frame],
-    clients: usize,
-    cores: &Allocation,
-    duration: Duration,
-) -> Result<f64, Error> {
-    let generator = Generator {
-        clients,
-        in_flight: IN_FLIGHT.max(clients),
-        cores: cores.pinned.then_some(cores),
-    };
-    let measured = generator.saturate(inputs, duration)?;
-    Ok(measured.tally.arrived.ok as f64 / measured.tally.totals.seconds)
+/// Who sends.
+#[derive(Clone, Copy, Debug)]
+pub struct Clients<'a> {
+    /// Client threads.
+    pub threads: usize,
+    /// Queries in flight, over all of them.
+    pub in_flight: usize,
+    /// Their cores, and the server's; `None`: those of the calling thread.
+    pub cores: Option<&'a [usize]>,
 }
 
 /// Measures the generator with inputs of each size, and shows what it came to as a table.
@@ -47,8 +38,8 @@ pub fn table(asked: &SelfTest) -> Result<String, Error> {
     if asked.num_clients == 0 || asked.in_flight == 0 {
         return usage("--num_clients and --in_flight take numbers from 1 up");
     }
-    let generator = Generator {
-        clients: asked.num_clients,
+    let clients = Clients {
+        threads: asked.num_clients,
         in_flight: asked.in_flight,
         cores: None,
     };
@@ -63,7 +54,7 @@ pub fn table(asked: &SelfTest) -> Result<String, Error> {
     ]);
     for &bytes in &asked.input_bytes {
         let inputs = vec![Frame::from(vec![0; bytes])];
-        let measured = generator.saturate(&inputs, duration)?;
+        let measured = saturate(&inputs, clients, duration)?;
         table.add_row(row(bytes, &measured));
     }
     for column in table.column_iter_mut() {
@@ -78,7 +69,7 @@ pub fn table(asked: &SelfTest) -> Result<String, Error> {
 
 fn row(bytes: usize, measured: &Measured) -> [String; 6] {
     let tally = &measured.tally;
-    let rate = tally.arrived.ok as f64 / tally.totals.seconds;
+    let rate = rate(measured);
     let ms = |quantile| {
         format!(
             "{:.3}",
@@ -95,37 +86,36 @@ fn row(bytes: usize, measured: &Measured) -> [String; 6] {
     ]
 }
 
-/// The load generator that is measured.
-struct Generator<'a> {
-    clients: usize,
-    in_flight: usize,
-    cores: Option<&'a Allocation>,
+/// Loads the server for so long; the first fifth is the warm-up.
+pub fn saturate(
+    inputs: &[Frame],
+    clients: Clients<'_>,
+    duration: Duration,
+) -> Result<Measured, Error> {
+    let start = || NullServer::start(Box::new(|_| Some(Status::Ok)));
+    let server = cores::on(clients.cores, start)
+        .map_err(|error| Error::Failed(format!("cannot pin the null server: {error}")))??;
+    let load = Load {
+        target: server.target("null", DataType::Bytes),
+        kind: PhaseKind::Throughput,
+        pace: Pace::Closed {
+            in_flight: clients.in_flight,
+        },
+        cores: clients.cores,
+        clients: clients.threads,
+        duration,
+        opening: Opening::After(duration / 5),
+        until: None,
+        patience: Duration::from_secs(5),
+        objective: None,
+        since: Instant::now(),
+    };
+    let measured = load::run(&load, inputs, |_| Go::Warm)?;
+    server.stop()?;
+    Ok(measured)
 }
 
-impl Generator<'_> {
-    fn saturate(&self, inputs: &[Frame], duration: Duration) -> Result<Measured, Error> {
-        let unpinned = |error| Error::Failed(format!("cannot pin the self-test: {error}"));
-        let server = cores::on(self.cores.map(|cores| &cores.frontend[..]), || {
-            NullServer::start(Box::new(|_| Some(Status::Ok)))
-        });
-        let server = server.map_err(unpinned)??;
-        let load = Load {
-            target: server.target("null", DataType::Bytes),
-            kind: PhaseKind::Throughput,
-            pace: Pace::Closed {
-                in_flight: self.in_flight,
-            },
-            clients: self.clients,
-            cores: self.cores.map(|cores| &cores.clients[..]),
-            duration,
-            opening: Opening::After(duration / 5),
-            until: None,
-            patience: Duration::from_secs(5),
-            objective: None,
-            since: Instant::now(),
-        };
-        let measured = load::run(&load, inputs, |_| Go::Warm)?;
-        server.stop()?;
-        Ok(measured)
-    }
+/// Answers a second.
+pub fn rate(measured: &Measured) -> f64 {
+    measured.tally.arrived.ok as f64 / measured.tally.totals.seconds
 }

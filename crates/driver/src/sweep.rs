@@ -53,7 +53,7 @@ pub fn run(
     let there = folder.results()?;
     results.extend(there.into_iter().map(|(_, result)| result));
     for impossible in &sweep.plan.impossible {
-        let result = sweep.not_run(impossible.cell, impossible.reason.clone())?;
+        let result = sweep.not_run(impossible.cell, impossible.reason.clone());
         results.push(judged(result, &folder.slot()?)?);
     }
     let runs = missing(sweep, results);
@@ -132,7 +132,7 @@ impl Steps<'_> {
         let mut result = match sweep.measure(point, &slot, |at, used| view.look(at, used)) {
             Ok(result) => result,
             Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(why) => sweep.not_run(point.cell(), why.to_string())?,
+            Err(why) => sweep.not_run(point.cell(), why.to_string()),
         };
         result.round = run.round;
         if let Outcome::Speed(speed) = &mut result.outcome {

@@ -39,8 +39,8 @@ pub struct Live {
 struct Began {
     step: Step,
     at: Instant,
-    /// When answers were counted the last time, since the beginning of its load, and how many.
-    counted: (Duration, u64),
+    /// When a second was added the last time, since the beginning of its load.
+    counted: Duration,
 }
 
 impl Live {
@@ -105,7 +105,7 @@ impl View for Live {
         self.step = Some(Began {
             step: *step,
             at: Instant::now(),
-            counted: (Duration::ZERO, 0),
+            counted: Duration::ZERO,
         });
         self.draw();
     }
@@ -113,11 +113,9 @@ impl View for Live {
     fn look(&mut self, at: &Progress, used: &Resources) {
         let Some(began) = &mut self.step else { return };
         let now = &mut self.scene.now;
-        let (since, before) = began.counted;
-        let seconds = at.elapsed.saturating_sub(since).as_secs_f64();
-        if seconds >= 1.0 {
-            now.add_second(at.answered.saturating_sub(before) as f64 / seconds, None);
-            began.counted = (at.elapsed, at.answered);
+        if at.elapsed.saturating_sub(began.counted).as_secs_f64() >= 1.0 {
+            now.add_second(at.ok_per_second, at.last_slice);
+            began.counted = at.elapsed;
         }
         if !self.screen.is_due(Instant::now()) {
             return;
@@ -129,15 +127,16 @@ impl View for Live {
             zero
         };
         let left = planned.saturating_sub(at.elapsed);
-        now.phase = match (at.measuring, left.is_zero()) {
+        let doing = match (at.measuring, at.in_phase < at.planned) {
             (false, _) => "warming up",
-            (true, false) => "measuring",
-            (true, true) => "waiting for the last answers",
-        }
-        .to_owned();
+            (true, true) => "measuring",
+            (true, false) => "waiting for the last answers",
+        };
+        now.phase = format!("{}: {doing}", at.kind);
         now.done = at.elapsed.as_secs_f64() / planned.as_secs_f64().max(f64::MIN_POSITIVE);
         now.left = (!planned.is_zero()).then_some(left);
         now.answered = at.answered;
+        now.in_flight = Some(at.in_flight as usize);
         self.scene.resources = used.clone();
         self.draw();
     }
