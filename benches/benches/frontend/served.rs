@@ -36,9 +36,11 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// Starts `bare`, `bare_http`, `frontend`, or an earlier build of that from a file.
     pub(crate) fn start(program: &str, batch: usize) -> anyhow::Result<Served> {
         let mut command = Command::new(beside(program)?);
-        if program == "frontend" {
+        let bare = program.starts_with("bare");
+        if !bare {
             let ports = [
                 "query",
                 "admin",
@@ -78,7 +80,7 @@ impl Served {
             replica,
             ports,
         };
-        if program == "frontend" {
+        if !bare {
             served.deploy(batch)?;
         }
         Ok(served)
@@ -165,7 +167,7 @@ impl Drop for Served {
     }
 }
 
-/// A program in the folder above this one's, which is `target/release/deps`.
+/// A program in the folder above this one's, which is `target/release/deps`; or a file, by its whole path.
 fn beside(program: &str) -> anyhow::Result<PathBuf> {
     let folder = env::current_exe()?;
     let folder = folder
