@@ -206,7 +206,7 @@ impl<'a> Watcher<'a> {
             load,
             shared,
             all: Tally::new(load.objective),
-            course: Course::new(load.pace.in_flight()),
+            course: Course::new(load.pace.in_flight(), load.duration),
             steady: load.pace.is_once(),
             threads: Threads::default(),
             finished: vec![0; shared.counters.len()],

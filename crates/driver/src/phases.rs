@@ -53,13 +53,16 @@ impl Phase {
 }
 
 /// The figure that a load is for, with its interval, as the first `count` slices show it: in a closed loop the throughput, in an
-/// open one the 99th percentile of the latency, if it can be stated.
+/// open one the 99th percentile of the latency. `None` if it cannot be stated, or there are too few slices to know its spread.
 pub(crate) fn figure(
     load: &Load<'_>,
     tally: &mut Tally,
     span: &Span,
     count: usize,
 ) -> Option<Estimate> {
+    if count < interval::PARTS {
+        return None;
+    }
     if load.pace.in_flight().is_some() {
         let seconds = (span.slice * count as u32).as_secs_f64();
         return Some(interval::throughput(&windows(tally, count, seconds)));

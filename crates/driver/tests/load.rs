@@ -12,7 +12,7 @@ use std::{
 use driver::{
     load::{self, Go, Load, Opening, pacer::Pace},
     null_server::NullServer,
-    results::PhaseKind,
+    results::{Arrivals, Phase, PhaseKind},
 };
 use model::{DataType, Output};
 use transport::Frame;
@@ -296,5 +296,59 @@ fn the_watcher_sees_the_phase_what_is_in_flight_and_the_latency_of_the_last_slic
         }
     })
     .unwrap();
+    frontend.stop();
+}
+
+/// Like the load of most tests, but for an hour.
+fn for_an_hour(frontend: &Frontend) -> Load<'static> {
+    Load {
+        duration: Duration::from_secs(3600),
+        ..frontend.load()
+    }
+}
+
+#[test]
+fn the_window_opens_as_soon_as_what_is_answered_is_steady() {
+    let frontend = Frontend::start(|_| Some(Status::Ok));
+    let load = Load {
+        opening: Opening::Steady(Duration::ZERO),
+        ..for_an_hour(&frontend)
+    };
+    let measured = load::run(&load, &inputs(), |at| match at.measuring {
+        true => Go::Stop,
+        false => Go::Warm,
+    })
+    .unwrap();
+    assert!(measured.steady);
+    frontend.stop();
+}
+
+#[test]
+fn a_phase_whose_figure_is_known_well_enough_ends_early_with_whole_slices() {
+    let frontend = Frontend::start(|_| Some(Status::Ok));
+    let closed = for_an_hour(&frontend);
+    let open = Load {
+        pace: Pace::Constant { rate: 500.0 },
+        ..for_an_hour(&frontend)
+    };
+    for load in [closed, open] {
+        let load = Load {
+            opening: Opening::AtOnce,
+            until: Some(20.0),
+            ..load
+        };
+        let mut measured = load::run(&load, &inputs(), |_| Go::Warm).unwrap();
+        let span = measured.span;
+        assert!(span.length() < Duration::from_secs(600));
+        assert_eq!(span.slice_begins(span.slices()), span.closes);
+        let arrivals = Arrivals::Constant { rate: 500.0 };
+        let phase = Phase::read(&load, arrivals, &mut measured);
+        assert_eq!(phase.windows.len(), span.slices());
+        // A spread is read off five slices at least.
+        assert!(phase.windows.len() >= 5 && phase.throughput.low.is_some());
+        let totals = phase.totals;
+        assert_eq!((totals.sent, totals.cancelled), (totals.ok, 0));
+        assert!((totals.seconds - span.length().as_secs_f64()).abs() < 1e-9);
+    }
     frontend.stop();
 }

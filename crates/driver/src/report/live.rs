@@ -127,7 +127,9 @@ impl View for Live {
             zero
         };
         let left = planned.saturating_sub(at.elapsed);
-        let doing = match (at.measuring, at.in_phase < at.planned) {
+        // An accuracy run has no length.
+        let sends = at.planned.is_zero() || at.in_phase < at.planned;
+        let doing = match (at.measuring, sends) {
             (false, _) => "warming up",
             (true, true) => "measuring",
             (true, false) => "waiting for the last answers",

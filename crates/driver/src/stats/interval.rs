@@ -16,7 +16,7 @@ const TAIL: f64 = 0.025;
 const NORMAL: f64 = 1.959_963_984_540_054;
 
 /// Parts that a spread is read off. With fewer, Student's factor is above 3 and says nothing.
-const PARTS: usize = 5;
+pub(crate) const PARTS: usize = 5;
 
 /// Neighbours with more correlation than this are put together. At 0.2 the interval is a fifth too narrow.
 const CORRELATION: f64 = 0.2;
