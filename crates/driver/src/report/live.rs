@@ -136,7 +136,9 @@ impl View for Live {
         now.done = at.elapsed.as_secs_f64() / planned.as_secs_f64().max(f64::MIN_POSITIVE);
         now.left = (!planned.is_zero()).then_some(left);
         now.answered = at.answered;
-        now.in_flight = Some(at.in_flight as usize);
+        now.in_flight = at.in_flight;
+        now.queued = at.queued;
+        now.mean_batch = at.mean_batch;
         self.scene.resources = used.clone();
         self.draw();
     }

@@ -138,8 +138,10 @@ fn load(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
         let line = Sparkline::default().block(block).style(pen.colour(colour));
         frame.render_widget(line.data(&thousandths), area);
     }
-    let mut facts = vec![format!(" {} answers", grouped(now.answered as f64))];
-    facts.extend(now.in_flight.map(|number| format!("{number} in flight")));
+    let mut facts = vec![
+        format!(" {} answers", grouped(now.answered as f64)),
+        format!("{} in flight", now.in_flight),
+    ];
     facts.extend(now.queued.map(|queued| format!("{queued:.0} queued")));
     let mut lines = vec![Line::raw(facts.join(", "))];
     if let Some(mean) = now.mean_batch {
@@ -445,7 +447,7 @@ mod tests {
                 done: 0.25,
                 left: Some(Duration::from_secs(90)),
                 answered: 1_234_567,
-                in_flight: Some(48),
+                in_flight: 48,
                 queued: Some(16.2),
                 mean_batch: Some(7.5),
                 batch_size: 8,
