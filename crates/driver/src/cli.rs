@@ -346,7 +346,7 @@ pub(crate) mod tests {
 
     /// What a whole command line asks for, where it asks for a sweep.
     pub(crate) fn sweep(line: &str) -> Result<Settings, Error> {
-        match parse(line.split(' ').map(OsString::from))? {
+        match parse(line.split_whitespace().map(OsString::from))? {
             Command::Sweep(settings) => Ok(*settings),
             Command::Other(other) => panic!("{line} is {other:?}"),
         }

@@ -19,13 +19,14 @@ use driver::{
     cores::{self, Topology},
     inputs::Inputs,
     launch::Programs,
+    load::pacer,
     machine::{Machine, Versions},
     measure::Sweep,
     plan::Plan,
     report::{self, live},
     results::PointResult,
     self_test,
-    settings::Settings,
+    settings::{Mode, Settings},
     sweep::{self, SweepFolder},
 };
 use signal_hook::{
@@ -54,6 +55,9 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let allowed = cores::allowed()?;
     let plan = Plan::new(&settings, &allowed, &Topology::read(Path::new("/")))?;
     let inputs = Inputs::prepare(&settings)?;
+    if let Mode::Trace(file) = &settings.mode {
+        pacer::read_trace(file)?;
+    }
     let machine = Machine::read(&allowed);
     let planned = report::plan(&settings, &plan, &inputs, &machine);
     if settings.dry_run {
@@ -75,7 +79,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
         machine,
         versions: Versions::read(),
         interrupted,
-        ceiling: Rc::default(),
+        ceilings: Rc::default(),
     };
     let (folder, changes) = sweep::folder(&sweep)?;
     for change in changes {

@@ -3,7 +3,8 @@
 mod run;
 
 use std::{
-    cell::OnceCell,
+    cell::RefCell,
+    collections::BTreeMap,
     rc::Rc,
     sync::{
         Arc,
@@ -19,18 +20,21 @@ use crate::{
     cores::Cores,
     inputs::Inputs,
     launch::Programs,
-    load::{Progress, pacer},
+    load::Progress,
     machine::{Machine, Versions},
     plan::{Cell, Plan, Point},
     results::{DriverConfig, FORMAT, NodeConfig, Outcome, PointResult, Resources, Slot, Verdict},
     self_test::{self, Clients},
-    settings::{Mode, Settings},
+    settings::Settings,
     stats::Totals,
 };
 use run::Run;
 
-/// Queries in flight against a server that answers at once: more of them gain nothing.
-const CEILING_IN_FLIGHT: usize = 64;
+/// How long the load generator is measured.
+const CEILING_DURATION: Duration = Duration::from_secs(1);
+
+/// A point that reaches this share of the ceiling has it measured again.
+const NEAR: f64 = 0.5;
 
 /// Is told how it goes, and what has been used until then.
 type Look<'a> = dyn FnMut(&Progress, &Resources) + 'a;
@@ -52,26 +56,18 @@ pub struct Sweep {
     pub versions: Versions,
     /// Set by Ctrl-C and SIGTERM.
     pub interrupted: Arc<AtomicBool>,
-    /// What the load generator can do, once it has been measured.
-    pub ceiling: Rc<OnceCell<f64>>,
+    /// What the load generator can do, by queries in flight, as far as it has been measured.
+    pub ceilings: Rc<RefCell<BTreeMap<usize, f64>>>,
 }
 
 impl Sweep {
-    /// Measures one point; its result is not yet judged. Before the first one, the load generator itself is measured for a
-    /// second. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
+    /// Measures one point; its result is not yet judged. `look` is told how it goes, about ten times a second. Whatever happens, no process is left.
     pub fn measure(
         &self,
         point: &Point,
         slot: &Slot,
         mut look: impl FnMut(&Progress, &Resources),
     ) -> Result<PointResult, Error> {
-        if let Mode::Trace(file) = &self.settings.mode {
-            // A file that cannot be read is to be known before anything starts.
-            pacer::read_trace(file)?;
-        }
-        if self.settings.labels.is_none() {
-            self.ceiling()?;
-        }
         let mut run = Run::begin(self, point, slot)?;
         let outcome = match self.settings.labels {
             None => run.speed(&mut look)?,
@@ -160,19 +156,26 @@ impl Sweep {
         }
     }
 
-    /// What the load generator can do at most with these inputs, in queries a second; measured once, for a second.
-    fn ceiling(&self) -> Result<f64, Error> {
-        if let Some(ceiling) = self.ceiling.get() {
-            return Ok(*ceiling);
+    /// What the load generator can do at most with these inputs and so many queries in flight, in queries a second: measured
+    /// for a second when it is first asked for, and again when `reached` comes near to it, because something else may have
+    /// slowed the first measurement down.
+    fn ceiling(&self, in_flight: usize, reached: f64) -> Result<f64, Error> {
+        let known = self.ceilings.borrow().get(&in_flight).copied();
+        if let Some(ceiling) = known.filter(|ceiling| reached <= NEAR * ceiling) {
+            return Ok(ceiling);
         }
         let others = &self.plan.others;
         let clients = Clients {
             threads: self.settings.num_clients,
-            in_flight: self.settings.num_clients.max(CEILING_IN_FLIGHT),
-            cores: others.pinned.then_some(&others.clients[..]),
+            in_flight,
+            cores: others.pinned.then_some(&others.clients),
         };
-        let measured = self_test::saturate(&self.inputs.frames, clients, Duration::from_secs(1))?;
-        let ceiling = self_test::rate(&measured);
-        Ok(*self.ceiling.get_or_init(|| ceiling))
+        let measured = self_test::saturate(&self.inputs.frames, clients, CEILING_DURATION)?;
+        let ceiling = self_test::rate(&measured).max(known.unwrap_or(0.0));
+        self.ceilings.borrow_mut().insert(in_flight, ceiling);
+        match known {
+            None => self.ceiling(in_flight, reached),
+            Some(_) => Ok(ceiling),
+        }
     }
 }

@@ -51,6 +51,10 @@ fn what_cannot_be_measured_is_one_line_and_status_2() {
             "2 replicas need a GPU each",
         ),
         (
+            "-m noop --mode trace --trace /dev/null",
+            "/dev/null holds no times",
+        ),
+        (
             "-m vgg --input_dir /nowhere",
             "--input_dir /nowhere cannot be read",
         ),

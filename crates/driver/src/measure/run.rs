@@ -66,10 +66,11 @@ impl<'a> Run<'a> {
             phases.push(phase);
         }
         let fastest = phases.iter().map(|phase| phase.throughput.value);
-        let ceiling_qps = self.sweep.ceiling()?;
+        let fastest = fastest.fold(0.0, f64::max);
+        let ceiling_qps = self.sweep.ceiling(self.point.in_flight, fastest)?;
         let generator = Generator {
             ceiling_qps,
-            share_of_ceiling: fastest.fold(0.0, f64::max) / ceiling_qps,
+            share_of_ceiling: fastest / ceiling_qps,
             busiest_thread: self.busiest_thread,
         };
         Ok(Outcome::Speed(Box::new(Speed {

@@ -252,6 +252,17 @@ mod tests {
         );
         assert!(!text.contains("second log"), "{text}");
         assert!(text.contains("* NOT RUN, point 4: no cores"), "{text}");
+        // Who shares cores is told of what ran.
+        let failed = PointResult {
+            pinning: "nothing ran".to_owned(),
+            ..not_run(1, "no cores")
+        };
+        let other = PointResult {
+            pinning: "all but one".to_owned(),
+            ..point(3, 4, 1, 1.0)
+        };
+        let text = render(&[failed, point(2, 4, 1, 1.0), other], false);
+        assert!(text.contains("* cores: each replica has its own, frontend and driver have the others; or all but one\n"), "{text}");
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn with_noop(sweep: &Sweep) -> Result<Sweep, Error> {
         machine: sweep.machine.clone(),
         versions: sweep.versions.clone(),
         interrupted: sweep.interrupted.clone(),
-        ceiling: sweep.ceiling.clone(),
+        ceilings: sweep.ceilings.clone(),
     })
 }
 

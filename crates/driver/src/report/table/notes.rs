@@ -17,12 +17,23 @@ pub(super) fn notes(results: &[PointResult], rows: &[Row<'_>]) -> Vec<String> {
             "each number is the median of a point's rounds, and its verdict the worst".to_owned(),
         );
     }
-    notes.push(format!("cores: {}", results[0].pinning));
+    notes.extend(sharing(results));
     notes.extend(untrained(results));
     notes.extend(differing(results));
     notes.extend(offline(results));
     notes.extend(reasons(rows));
     notes
+}
+
+/// Who shares cores with whom, where anything ran.
+fn sharing(results: &[PointResult]) -> Option<String> {
+    let mut sharing: Vec<&str> = Vec::new();
+    for result in results.iter().filter(|result| result.not_run().is_none()) {
+        if !sharing.contains(&result.pinning.as_str()) {
+            sharing.push(&result.pinning);
+        }
+    }
+    (!sharing.is_empty()).then(|| format!("cores: {}", sharing.join("; or ")))
 }
 
 fn untrained(results: &[PointResult]) -> Option<String> {
