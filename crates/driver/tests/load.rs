@@ -98,7 +98,11 @@ fn throughput_is_the_models_answers_inside_the_window_and_everything_is_counted(
     // In a closed loop, answers inside the window and answers to its queries differ by what is in flight.
     assert!(tally.arrived.ok.abs_diff(totals.ok) <= 7, "{tally:?}");
     assert_eq!(
-        tally.slices.iter().map(|slice| slice.ok).sum::<u64>(),
+        tally
+            .slices
+            .iter()
+            .map(|slice| slice.arrived.ok)
+            .sum::<u64>(),
         tally.arrived.ok
     );
     assert!((tally.arrived.batches * 4.0 / tally.arrived.ok as f64 - 1.0).abs() < 1e-9);
@@ -290,6 +294,9 @@ fn the_watcher_sees_the_phase_what_is_in_flight_and_the_latency_of_the_last_slic
         match (at.answered, at.in_flight, at.last_slice) {
             (5000, 7, Some([p50, p99])) => {
                 assert!(0.0 < p50 && p50 <= p99);
+                // It says that each was one of four.
+                assert_eq!(at.mean_batch, Some(4.0));
+                assert!(at.queued.is_some());
                 Go::Stop
             }
             _ => Go::Warm,

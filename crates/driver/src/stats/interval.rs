@@ -196,7 +196,7 @@ pub(crate) fn mean(parts: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::histogram;
+    use crate::stats::{Arrived, histogram};
     use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};
     use rand_distr::{Distribution, Exp1, Poisson};
@@ -222,8 +222,11 @@ mod tests {
                 latency.record((ms * 1e3) as u64).unwrap();
             }
             whole.add(&latency).unwrap();
-            let ok = part.len() as u64;
-            Slice { ok, latency }
+            let arrived = Arrived {
+                ok: part.len() as u64,
+                ..Arrived::default()
+            };
+            Slice { arrived, latency }
         };
         let slices = millis.chunks(millis.len() / slices).map(slice).collect();
         (whole, slices)
