@@ -9,7 +9,8 @@
 //! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
 //! - [`verdict`]: what speaks against a point's numbers.
 //! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
-//! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
+//! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress, the table and the page.
+//! - [`import`]: the result files of the original driver.
 
 pub mod admin;
 pub mod choice;
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod compare;
 pub mod cores;
 mod error;
+pub mod import;
 pub mod inputs;
 pub mod labels;
 pub mod launch;
