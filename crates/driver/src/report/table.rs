@@ -32,7 +32,7 @@ pub fn table(results: &[PointResult], target_qps: Option<f64>) {
     }
 }
 
-fn render(results: &[PointResult], colours: bool) -> String {
+pub(super) fn render(results: &[PointResult], colours: bool) -> String {
     if results.is_empty() {
         return String::new();
     }
