@@ -358,8 +358,11 @@ fn cell(names: &Names, results: &[&PointResult], row: &str, size: usize) -> (Opt
     (Some(mean), format!("{}{mark}", number(mean)))
 }
 
+/// Reads one part of a query's time, in microseconds.
+type Part = fn(&TimeBreakdown) -> f64;
+
 /// Where the time of a query goes, in its order. The wire is what frontend and model server do not account for.
-const PARTS: [(&str, fn(&TimeBreakdown) -> f64); 5] = [
+const PARTS: [(&str, Part); 5] = [
     ("queued", |time| time.queued),
     ("wire", |time| {
         (time.away - time.waited - time.predicting - time.replying).max(0.0)

@@ -7,9 +7,12 @@ use maud::{Markup, html};
 use super::super::names::number;
 use crate::results::{Folder, PointResult, ReplicaResult};
 
+/// Reads one fact about a point's setting.
+type Fact = fn(&PointResult) -> String;
+
 /// The machine, the versions, the artifact and what was asked for; several values where the points differ.
 pub(super) fn setting(folder: &Folder) -> Markup {
-    let facts: [(&str, fn(&PointResult) -> String); 16] = [
+    let facts: [(&str, Fact); 16] = [
         ("processor", |r| r.machine.cpu.clone()),
         ("cores", |r| {
             format!(
