@@ -43,7 +43,7 @@ pub fn comparison(asked: &Compare) -> Result<bool, Error> {
     }
     let compared = compare(&results(&asked.a)?, &results(&asked.b)?);
     if compared.points.is_empty() {
-        return Err(Error::Failed(format!(
+        return Err(Error::Usage(format!(
             "{} and {} have no point in common, so there is nothing to compare",
             asked.a.display(),
             asked.b.display()
@@ -69,14 +69,12 @@ pub fn comparison(asked: &Compare) -> Result<bool, Error> {
         .all(|(_, judgement)| !matches!(judgement, Judgement::Failed(_))))
 }
 
+/// A folder that cannot be compared is a mistake in the command: exit status 1 is for limits that are broken.
 fn results(dir: &Path) -> Result<Vec<PointResult>, Error> {
-    let folder = Folder::read(dir)?;
+    let folder = Folder::read(dir).map_err(|error| Error::Usage(error.to_string()))?;
     left_out(&folder);
-    Ok(folder
-        .points
-        .into_iter()
-        .map(|point| point.result)
-        .collect())
+    let points = folder.points.into_iter();
+    Ok(points.map(|point| point.result).collect())
 }
 
 /// What the limits say of a point.

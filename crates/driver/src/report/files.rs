@@ -32,7 +32,7 @@ fn markdown(folder: &Folder) -> String {
     let title = summary::title(folder);
     format!(
         "# {title}\n\n{sentence}\n\n{}\n",
-        table::render(&results, false)
+        table::text(&results, folder.target_qps, false)
     )
 }
 
