@@ -109,20 +109,22 @@ mod tests {
     #[test]
     fn the_tightest_limit_counts_in_version_2() {
         let limits = limits(&[
-            ("proc/self/cgroup", "0::/pod/driver\n"),
+            ("proc/self/cgroup", "0::/pod/job/driver\n"),
             ("sys/fs/cgroup/cpu.stat", "usage_usec 5\n"),
             ("sys/fs/cgroup/pod/cpu.max", "150000 100000\n"),
             (
                 "sys/fs/cgroup/pod/cpu.stat",
                 "usage_usec 5\nthrottled_usec 2500000\n",
             ),
-            ("sys/fs/cgroup/pod/driver/cpu.max", "max 100000\n"),
+            ("sys/fs/cgroup/pod/job/cpu.max", "300000 100000\n"),
+            ("sys/fs/cgroup/pod/job/cpu.stat", "throttled_usec 500\n"),
+            ("sys/fs/cgroup/pod/job/driver/cpu.max", "max 100000\n"),
             (
-                "sys/fs/cgroup/pod/driver/cpu.stat",
+                "sys/fs/cgroup/pod/job/driver/cpu.stat",
                 "usage_usec 5\nthrottled_usec 7\n",
             ),
         ]);
-        assert_eq!(limits, (Some(1.5), Some(Duration::from_millis(2500))));
+        assert_eq!(limits, (Some(1.5), Some(Duration::from_micros(2_500_500))));
     }
 
     #[test]
