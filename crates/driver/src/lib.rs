@@ -7,12 +7,14 @@
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each.
 //! - [`measure`], [`phases`]: one point from start to tear-down.
-//! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress and the table.
+//! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress, the table and the page.
+//! - [`import`]: the result files of the original driver.
 
 pub mod admin;
 pub mod cli;
 pub mod cores;
 mod error;
+pub mod import;
 pub mod inputs;
 pub mod labels;
 pub mod launch;

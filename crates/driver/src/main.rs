@@ -12,7 +12,7 @@ use std::{
 
 use driver::{
     Error,
-    cli::{self, Command},
+    cli::{self, Command, Other},
     cores,
     inputs::Inputs,
     launch::Programs,
@@ -20,7 +20,8 @@ use driver::{
     measure::Sweep,
     plan::{Pinning, Plan},
     report::{self, ProgressLine},
-    results::{PointResult, Slot},
+    results::{PointResult, Slot, schema},
+    settings::Settings,
 };
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -28,15 +29,31 @@ use signal_hook::{
 };
 
 fn main() -> ExitCode {
+    let ended = cli::parse(env::args_os()).and_then(|command| match command {
+        Command::Sweep(settings) => sweep(*settings),
+        Command::Other(other) => do_other(other),
+    });
+    ended.unwrap_or_else(|error| {
+        let _ = writeln!(stderr(), "driver: {error}");
+        ExitCode::from(error.exit_status())
+    })
+}
+
+/// Measures, and prints the table of what was measured even if the sweep ended early.
+fn sweep(settings: Settings) -> Result<ExitCode, Error> {
     let mut results = Vec::new();
-    let ended = prepare().and_then(|sweep| run(&sweep, &mut results));
+    let ended = prepare(settings).and_then(|sweep| run(&sweep, &mut results));
     report::table(&results);
-    match ended {
-        Ok(()) => verdict(&results),
-        Err(error) => {
-            let _ = writeln!(stderr(), "driver: {error}");
-            ExitCode::from(error.exit_status())
-        }
+    ended.map(|()| verdict(&results))
+}
+
+/// What the driver does besides measuring.
+fn do_other(other: Other) -> Result<ExitCode, Error> {
+    match other {
+        Other::Report { dir } => report::report(&dir).map(|()| ExitCode::SUCCESS),
+        Other::Import { files } => report::import(&files).map(|()| ExitCode::SUCCESS),
+        Other::Schema => report::print(&schema()).map(|()| ExitCode::SUCCESS),
+        other => Err(Error::Failed(format!("{other:?} is not there yet"))),
     }
 }
 
@@ -70,7 +87,7 @@ fn verdict(results: &[PointResult]) -> ExitCode {
 }
 
 /// Everything that can be found wrong before a process is started. Prints the plan once it is sound.
-fn prepare() -> Result<Sweep, Error> {
+fn prepare(settings: Settings) -> Result<Sweep, Error> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // The second one ends the driver at once, and with it its children, which hang on a pipe.
@@ -78,12 +95,6 @@ fn prepare() -> Result<Sweep, Error> {
             .and_then(|_| flag::register(signal, interrupted.clone()))
             .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
     }
-    let settings = match cli::parse(env::args_os())? {
-        Command::Sweep(settings) => *settings,
-        Command::Other(other) => {
-            return Err(Error::Failed(format!("{other:?} is not there yet")));
-        }
-    };
     cli::check_environment(env::vars_os().map(|(name, _)| name))?;
     let allowed = cores::allowed()?;
     let plan = Plan::new(&settings, &allowed)?;

@@ -1,12 +1,22 @@
 //! What a person sees: the plan, how far it is, and the table. The table goes to standard output, the rest to standard
 //! error.
 
+mod anew;
+mod csv;
+mod files;
+mod import;
+mod names;
+mod page;
+mod summary;
 mod table;
 
+pub use anew::report;
+pub use files::write;
+pub use import::import;
 pub use table::table;
 
 use std::{
-    io::{IsTerminal, Write, stderr},
+    io::{IsTerminal, Write, stderr, stdout},
     path::Path,
     time::{Duration, Instant},
 };
@@ -14,7 +24,7 @@ use std::{
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::{
-    cores,
+    Error, cores,
     inputs::Inputs,
     load,
     plan::{Pinning, Plan, Point},
@@ -216,6 +226,12 @@ impl ProgressLine {
         let iterations = u32::try_from(self.count - self.done).unwrap_or(u32::MAX);
         (each.max(self.each) * iterations).saturating_sub(elapsed)
     }
+}
+
+/// Prints a whole document on standard output. A reader that has gone away is an error, so that no half of it looks whole.
+pub fn print(text: &str) -> Result<(), Error> {
+    let printed = stdout().write_all(text.as_bytes());
+    printed.map_err(|error| Error::Failed(format!("cannot write to standard output: {error}")))
 }
 
 /// A line on standard error; nothing can be done if that is closed.

@@ -1,12 +1,16 @@
 //! The result file of an iteration: the original's keys, and what is missing there.
 
 mod accuracy;
+mod folder;
 mod resources;
+mod schema;
 mod speed;
 mod verdict;
 
 pub use accuracy::AccuracyRun;
+pub use folder::{Filed, Folder, NotRead};
 pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
+pub use schema::schema;
 pub use speed::{
     Arrivals, ClientMetrics, Estimate, Generator, Lag, Latency, Percentile, Phase, PhaseKind,
     Search, Speed, TimeBreakdown, Window, Zero,
@@ -22,6 +26,7 @@ use std::{
 
 use jiff::Zoned;
 use model::Artifact;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::admin::Replica;
@@ -37,9 +42,10 @@ use crate::{
 pub const FORMAT: u32 = 2;
 
 /// Everything about one point of a sweep.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PointResult {
     /// The version of this file's format: [`FORMAT`].
+    #[schemars(extend("const" = FORMAT))]
     pub format: u32,
     /// The round in which it was measured, from 1.
     pub round: usize,
@@ -76,7 +82,7 @@ pub struct PointResult {
 }
 
 /// What an iteration was for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Outcome {
     /// How fast the model serves.
@@ -94,7 +100,7 @@ pub enum Outcome {
 }
 
 /// A deployed model, in the original's words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeConfig {
     /// The model.
     pub name: String,
@@ -117,10 +123,11 @@ pub struct NodeConfig {
 }
 
 /// A replica, as frontend and kernel see it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicaResult {
     /// What the frontend knows of it, its artifact's origin included.
     #[serde(flatten)]
+    #[schemars(with = "Value")]
     pub replica: Replica,
     /// Its process id.
     pub pid: Option<u32>,
@@ -129,7 +136,7 @@ pub struct ReplicaResult {
 }
 
 /// How the queries were sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DriverConfig {
     /// The cores of driver and frontend, as read back from the kernel, as lists.
     pub cores: BTreeMap<String, String>,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use model::Output;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::query::{Answer, Status, Timing};
 
@@ -22,7 +23,7 @@ pub struct Span {
 }
 
 /// What became of the queries that were sent in some time: `sent` is the sum of the five that follow it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Queries sent.
     pub sent: u64,

@@ -19,7 +19,7 @@ pub fn table(results: &[PointResult]) {
     }
 }
 
-fn render(results: &[PointResult]) -> String {
+pub(super) fn render(results: &[PointResult]) -> String {
     let Some(first) = results.first() else {
         return String::new();
     };

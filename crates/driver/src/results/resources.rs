@@ -1,9 +1,10 @@
 //! What a point used of the machine, over time, and whether its pins held.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Samples taken at the same moments, from the beginning of the point's load to its end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resources {
     /// Seconds since the beginning of the load at which the samples end; each list below has as many values.
     pub seconds: Vec<f64>,
@@ -20,7 +21,7 @@ pub struct Resources {
 }
 
 /// One process.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessUse {
     /// `driver`, `frontend`, or the replica's name, for instance `vgg-0`.
     pub name: String,
@@ -41,7 +42,7 @@ pub struct ProcessUse {
 }
 
 /// One core.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoreUse {
     /// Its number.
     pub core: usize,
@@ -50,7 +51,7 @@ pub struct CoreUse {
 }
 
 /// One GPU.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GpuUse {
     /// Its number, as nvidia-smi shows it.
     pub index: u32,
