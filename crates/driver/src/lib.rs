@@ -6,12 +6,16 @@
 //!   anything starts.
 //! - [`launch`], [`admin`]: frontend and model servers as local processes.
 //! - [`load`], [`stats`]: queries in flight, and what became of each.
-//! - [`measure`], [`phases`]: one point from start to tear-down.
+//! - [`measure`], [`phases`], [`search`]: one point from start to tear-down, phase by phase.
+//! - [`verdict`]: what speaks against a point's numbers.
+//! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
 //! - [`results`], [`machine`], [`report`]: the file of each iteration, the plan, the progress, the table and the page.
 //! - [`import`]: the result files of the original driver.
 
 pub mod admin;
+pub mod choice;
 pub mod cli;
+pub mod compare;
 pub mod cores;
 mod error;
 pub mod import;
@@ -26,7 +30,9 @@ pub mod phases;
 pub mod plan;
 pub mod report;
 pub mod results;
+pub mod search;
 pub mod settings;
 pub mod stats;
+pub mod verdict;
 
 pub use error::Error;

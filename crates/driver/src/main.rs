@@ -39,6 +39,14 @@ fn main() -> ExitCode {
     })
 }
 
+/// The exit status of something that can fail without an error.
+fn passed(passed: bool) -> ExitCode {
+    match passed {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
 /// Measures, and prints the table of what was measured even if the sweep ended early.
 fn sweep(settings: Settings) -> Result<ExitCode, Error> {
     let mut results = Vec::new();
@@ -51,6 +59,7 @@ fn sweep(settings: Settings) -> Result<ExitCode, Error> {
 fn do_other(other: Other) -> Result<ExitCode, Error> {
     match other {
         Other::Report { dir } => report::report(&dir).map(|()| ExitCode::SUCCESS),
+        Other::Compare(asked) => report::comparison(&asked).map(passed),
         Other::Import { files } => report::import(&files).map(|()| ExitCode::SUCCESS),
         Other::Schema => report::print(&schema()).map(|()| ExitCode::SUCCESS),
         other => Err(Error::Failed(format!("{other:?} is not there yet"))),

@@ -28,6 +28,7 @@ use crate::{
         PointResult, ReplicaResult, Slot, Speed, Verdict as Judgement,
     },
     settings::Settings,
+    verdict,
 };
 
 /// What all iterations of a sweep have in common.
@@ -143,7 +144,7 @@ impl Sweep {
                 )?,
             },
         };
-        Ok(PointResult {
+        let mut result = PointResult {
             format: FORMAT,
             round: 1,
             verdict: Judgement::of(Vec::new()),
@@ -160,7 +161,9 @@ impl Sweep {
             driver: self.driver_config(point, deployment)?,
             machine: self.machine.clone(),
             versions: self.versions.clone(),
-        })
+        };
+        result.verdict = verdict::judge(&result);
+        Ok(result)
     }
 
     fn node_config(&self, point: &Point) -> NodeConfig {

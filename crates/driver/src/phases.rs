@@ -5,10 +5,9 @@ use hdrhistogram::Histogram;
 use crate::{
     load::Measured,
     results::{
-        Arrivals, ClientMetrics, Estimate, Latency, Percentile, Phase, PhaseKind, TimeBreakdown,
-        Window,
+        Arrivals, ClientMetrics, Latency, Percentile, Phase, PhaseKind, TimeBreakdown, Window,
     },
-    stats::{Arrived, Tally},
+    stats::{Arrived, Slice, Tally, interval},
 };
 
 /// The percentiles that are looked at.
@@ -29,13 +28,9 @@ impl Phase {
             warm_up: tally.warm_up,
             totals: tally.totals,
             steady: *warm,
-            throughput: Estimate {
-                value: arrived.ok as f64 / seconds,
-                low: None,
-                high: None,
-            },
+            throughput: interval::throughput(&windows),
             goodput_qps: None,
-            latency: latency(&tally.latency),
+            latency: latency(&tally.latency, &tally.slices),
             lag: None,
             mean_in_flight: 0.0,
             mean_batch: (arrived.ok > 0).then(|| arrived.ok as f64 / arrived.batches),
@@ -63,7 +58,7 @@ fn windows(tally: &mut Tally, count: usize, seconds: f64) -> Vec<Window> {
         tally.slice(last);
     }
     let each = seconds / count as f64;
-    let window = |(index, slice): (usize, &crate::stats::Slice)| {
+    let window = |(index, slice): (usize, &Slice)| {
         let of = |micros: f64| (!slice.latency.is_empty()).then_some(micros / 1e3);
         Window {
             begins: each * index as f64,
@@ -82,23 +77,18 @@ fn windows(tally: &mut Tally, count: usize, seconds: f64) -> Vec<Window> {
         .collect()
 }
 
-/// Reads a histogram of microseconds; `None` if it is empty.
-fn latency(micros: &Histogram<u64>) -> Option<Latency> {
-    let at = |quantile| micros.value_at_quantile(quantile) as f64 / 1e3;
-    let percentile = |quantile| Percentile {
-        quantile,
-        ms: Estimate {
-            value: at(quantile),
-            low: None,
-            high: None,
-        },
+/// Reads a histogram of microseconds, and its parts in time; `None` if it is empty.
+fn latency(micros: &Histogram<u64>, slices: &[Slice]) -> Option<Latency> {
+    let percentile = |quantile| {
+        let ms = interval::percentile(micros, slices, quantile)?;
+        Some(Percentile { quantile, ms })
     };
     (!micros.is_empty()).then(|| Latency {
         samples: micros.len(),
         mean: micros.mean() / 1e3,
         min: micros.min() as f64 / 1e3,
         max: micros.max() as f64 / 1e3,
-        percentiles: QUANTILES.map(percentile).to_vec(),
+        percentiles: QUANTILES.into_iter().filter_map(percentile).collect(),
         histogram: micros
             .iter_recorded()
             .map(|step| (step.value_iterated_to(), step.count_at_value()))
@@ -139,7 +129,7 @@ mod tests {
     #[test]
     fn nothing_answered_is_no_latency_and_no_breakdown() {
         let tally = Tally::new();
-        assert_eq!(latency(&tally.latency), None);
+        assert_eq!(latency(&tally.latency, &tally.slices), None);
         assert_eq!(breakdown(&tally.arrived), None);
     }
 }

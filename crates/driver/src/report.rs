@@ -2,6 +2,7 @@
 //! error.
 
 mod anew;
+mod comparison;
 mod csv;
 mod files;
 mod import;
@@ -11,6 +12,7 @@ mod summary;
 mod table;
 
 pub use anew::report;
+pub use comparison::comparison;
 pub use files::write;
 pub use import::import;
 pub use table::table;

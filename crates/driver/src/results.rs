@@ -1,16 +1,21 @@
 //! The result file of an iteration: the original's keys, and what is missing there.
 
 mod accuracy;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod folder;
 mod resources;
 mod schema;
+mod shape;
 mod speed;
 mod verdict;
 
 pub use accuracy::AccuracyRun;
+pub(crate) use folder::files;
 pub use folder::{Filed, Folder, NotRead};
 pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
 pub use schema::schema;
+pub use shape::Shape;
 pub use speed::{
     Arrivals, ClientMetrics, Estimate, Generator, Lag, Latency, Percentile, Phase, PhaseKind,
     Search, Speed, TimeBreakdown, Window, Zero,
@@ -22,6 +27,7 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
+    slice,
 };
 
 use jiff::Zoned;
@@ -33,6 +39,7 @@ use wire::admin::Replica;
 
 use crate::{
     Error,
+    cores::{self, Cores},
     machine::{Machine, Versions},
     settings::UNENFORCED,
     stats::Totals,
@@ -156,6 +163,13 @@ pub struct DriverConfig {
     pub command_line: String,
 }
 
+impl DriverConfig {
+    /// The cores of `driver` or `frontend`; `None` if they were not read back.
+    pub fn cores_of(&self, process: &str) -> Option<Cores> {
+        cores::parse(slice::from_ref(self.cores.get(process)?)).ok()
+    }
+}
+
 impl ReplicaResult {
     /// What its artifact is, as far as its model server told.
     pub fn artifact(&self) -> Option<&Artifact> {
@@ -164,31 +178,9 @@ impl ReplicaResult {
 }
 
 impl PointResult {
-    /// True if the number is of what was asked for: no replica was lost, and the model answered every query, those of the
-    /// warm-up too. A speed needs answers inside the window; with a latency objective, the default output is an answer as
-    /// well. An accuracy must not differ from the artifact's offline evaluation.
+    /// True if the number is of what was asked for.
     pub fn is_complete(&self) -> bool {
-        !self.lost_replicas()
-            && match &self.outcome {
-                Outcome::Accuracy { accuracy_run } => {
-                    self.totals.ok == accuracy_run.served.of && !accuracy_run.differs()
-                }
-                Outcome::Speed(speed) => {
-                    let objective = self.has_objective();
-                    let answered = |totals: &Totals| {
-                        let defaults = if objective { totals.default } else { 0 };
-                        totals.sent == totals.ok + defaults
-                    };
-                    let whole = |phase: &Phase| {
-                        (objective || phase.batches > 0.0)
-                            && phase.totals.sent > 0
-                            && answered(&phase.totals)
-                            && answered(&phase.warm_up)
-                    };
-                    speed.phases.iter().all(whole)
-                }
-                Outcome::NotRun { .. } => false,
-            }
+        self.verdict.status != Status::Invalid
     }
 
     /// The speed, where that is what was measured.
@@ -212,7 +204,8 @@ impl PointResult {
         self.replicas_died.max(self.replicas_lost) > 0
     }
 
-    fn has_objective(&self) -> bool {
+    /// True if the frontend was told of the objective, so that it answers with the default output what misses it.
+    pub fn has_objective(&self) -> bool {
         let none = UNENFORCED.as_micros();
         let mut nodes = self.node_configs.iter();
         nodes.any(|node| u128::from(node.slo) != none)
@@ -261,121 +254,12 @@ impl Slot {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use serde_json::json;
+mod tests {
+    use super::{
+        fixture::{accurate, whole},
+        *,
+    };
     use std::collections::BTreeSet;
-
-    /// 100 queries to two replicas, all answered, in batches of four.
-    pub(crate) fn whole() -> PointResult {
-        let totals = json!({"sent": 100, "ok": 100, "default": 0, "timeout": 0, "error": 0, "cancelled": 0, "seconds": 5.0});
-        let node = json!({
-            "name": "noop", "input_type": "floats", "model_image": "noop", "allocated_cpus": [0], "cpus_per_replica": 1,
-            "slo": 3_600_000_000_u64, "num_replicas": 2, "gpus": [], "batch_size": 4
-        });
-        let phase = json!({
-            "kind": "throughput", "arrivals": {"closed": {"in_flight": 24}}, "opened_seconds": 1.0, "warm_up": totals,
-            "totals": totals, "steady": true, "throughput": {"value": 20.0, "low": 19.0, "high": 21.0},
-            "mean_in_flight": 24.0, "mean_batch": 4.0, "batches": 25.0, "windows": []
-        });
-        let result = json!({
-            "format": FORMAT, "round": 1, "verdict": {"status": "VALID", "reasons": []},
-            "node_configs": [node], "clipper_metrics": {}, "mode": "saturate",
-            "client_metrics": {"thrus": [20.0], "p99_lats": [0.1], "mean_lats": [0.1]},
-            "throughput_qps": 20.0, "phases": [phase], "totals": totals,
-            "replicas": [], "replicas_died": 0, "replicas_lost": 0, "pinning": "shared",
-            "driver": {
-                "cores": {}, "num_clients": 1, "in_flight": 24, "seed": 1, "inputs": "", "duration_seconds": 10.0,
-                "command_line": "driver"
-            },
-            "machine": {"cpu": "", "cores": 1, "allowed_cores": "0", "memory_mib": 1, "kernel": ""},
-            "versions": {"driver": "0", "profile": "release"}
-        });
-        serde_json::from_value(result).unwrap()
-    }
-
-    /// The same number of queries, as an accuracy run of an artifact that offline named as many rightly.
-    pub(crate) fn accurate() -> PointResult {
-        let offline = model::Accuracy { right: 97, of: 100 };
-        let accuracy_run = AccuracyRun::new(offline, Some(offline));
-        PointResult {
-            outcome: Outcome::Accuracy { accuracy_run },
-            ..whole()
-        }
-    }
-
-    /// Its only phase.
-    pub(crate) fn phase(result: &mut PointResult) -> &mut Phase {
-        match &mut result.outcome {
-            Outcome::Speed(speed) => &mut speed.phases[0],
-            other => panic!("no speed but {other:?}"),
-        }
-    }
-
-    fn is_complete(change: impl Fn(&mut PointResult)) -> bool {
-        let mut result = whole();
-        change(&mut result);
-        result.is_complete()
-    }
-
-    #[test]
-    fn a_query_that_the_model_did_not_answer_makes_the_iteration_incomplete_even_in_warm_up() {
-        assert!(is_complete(|_| ()));
-        assert!(!is_complete(|result| phase(result).totals.ok -= 1));
-        assert!(!is_complete(|result| phase(result).warm_up.ok -= 1));
-        assert!(!is_complete(
-            |result| phase(result).totals = Totals::default()
-        ));
-        assert!(!is_complete(|result| phase(result).batches = 0.0));
-    }
-
-    #[test]
-    fn a_replica_that_died_or_came_back_as_another_makes_the_iteration_incomplete() {
-        assert!(!is_complete(|result| result.replicas_died = 1));
-        assert!(!is_complete(|result| result.replicas_lost = 1));
-    }
-
-    #[test]
-    fn with_an_objective_the_default_output_is_an_answer() {
-        let late = |result: &mut PointResult| {
-            let phase = phase(result);
-            (phase.totals.ok, phase.totals.default) = (0, 100);
-            (phase.warm_up.ok, phase.warm_up.default) = (99, 1);
-            phase.batches = 0.0;
-        };
-        assert!(!is_complete(late));
-        assert!(is_complete(|result| {
-            late(result);
-            result.node_configs[0].slo = 20_000;
-        }));
-    }
-
-    #[test]
-    fn an_accuracy_run_is_complete_if_every_query_was_answered_and_offline_was_as_right() {
-        let is_complete = |change: fn(&mut PointResult)| {
-            let mut result = accurate();
-            change(&mut result);
-            result.is_complete()
-        };
-        assert!(is_complete(|_| ()));
-        assert!(!is_complete(|result| result.replicas_lost = 1));
-        // A default output is no answer, whatever the objective.
-        assert!(!is_complete(|result| {
-            result.node_configs[0].slo = 20_000;
-            (result.totals.ok, result.totals.default) = (99, 1);
-        }));
-        let against = |offline| {
-            let mut result = accurate();
-            let served = model::Accuracy { right: 97, of: 100 };
-            let accuracy_run = AccuracyRun::new(served, offline);
-            result.outcome = Outcome::Accuracy { accuracy_run };
-            result.is_complete()
-        };
-        assert!(!against(Some(model::Accuracy { right: 98, of: 100 })));
-        // Of other inputs, or of none.
-        assert!(against(Some(model::Accuracy { right: 98, of: 120 })));
-        assert!(against(None));
-    }
 
     #[test]
     fn the_file_of_an_accuracy_run_has_no_speed_and_is_read_back() {

@@ -5,6 +5,8 @@
 //! window, whenever they were asked for: throughput, batches and where the time went. A saturated queue has as many
 //! answers to earlier queries at the window's opening as it owes at its close.
 
+pub mod interval;
+
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;

@@ -52,7 +52,7 @@ fn a_report_prints_the_table_leaves_three_files_and_says_where_the_page_is() {
     let markdown = read(folder.path(), "summary.md");
     assert!(
         markdown.starts_with(
-            "# vgg: 24 points\n\nAt most 91.8 queries/s (89.0 to 93.6), with 4 × 1 CPU, batch 16."
+            "# vgg: 24 points\n\nAt most 72.9 (70.7 to 74.4) queries/s, with 3 × 1 CPU, batch 32. And for 50 queries/s take vgg, 3 replicas"
         ),
         "{markdown}"
     );
@@ -99,14 +99,23 @@ fn files_that_are_no_results_are_named_and_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let made = Made::new("svm", 1, 4);
     put(folder.path(), &made.file(), &made.speed());
-    fs::write(folder.path().join("old.json"), r#"{"format": 1}"#).unwrap();
-    fs::write(folder.path().join("cut.json"), r#"{"format": 2, "rou"#).unwrap();
+    fs::write(folder.path().join("results-old.json"), r#"{"format": 1}"#).unwrap();
+    fs::write(
+        folder.path().join("results-cut.json"),
+        r#"{"format": 2, "rou"#,
+    )
+    .unwrap();
     let (status, printed, said) = driver(&["report", path(&folder)]);
     assert_eq!(status, 0, "{said}");
     assert_eq!(printed.matches("\n| ").count(), 1, "{printed}");
-    assert!(said.contains("old.json: it is of format 1"), "{said}");
-    assert!(said.contains("cut.json: it is no result"), "{said}");
-    assert!(read(folder.path(), "report.html").contains("old.json</code>: it is of format 1"));
+    assert!(
+        said.contains("results-old.json: it is of format 1"),
+        "{said}"
+    );
+    assert!(said.contains("results-cut.json: it is no result"), "{said}");
+    assert!(
+        read(folder.path(), "report.html").contains("results-old.json</code>: it is of format 1")
+    );
 }
 
 #[test]
@@ -127,7 +136,7 @@ fn the_page_says_what_was_found_why_not_and_on_what() {
     let page = read(folder.path(), "report.html");
     for part in [
         "<h1>vgg: 24 points</h1>",
-        "At most 91.8 queries/s (89.0 to 93.6), with 4 × 1 CPU, batch 16.",
+        "At most 72.9 (70.7 to 74.4) queries/s, with 3 × 1 CPU, batch 32. And for 50 queries/s take vgg, 3 replicas",
         r#"21 <span class="VALID">"#,
         r#"1 <span class="SUSPECT">"#,
         r#"2 <span class="INVALID">"#,
@@ -135,6 +144,7 @@ fn the_page_says_what_was_found_why_not_and_on_what() {
         "<code>replica_died</code> 1 replica died",
         "not run: 4 replicas with batches of 32",
         "The zero beside each point",
+        "for 50 queries/s take vgg, 3 replicas x 1 CPU, batch 32",
         "A processor of 2 cores @ 2.80GHz",
         "commit 0123abc",
         "driver -m vgg -r 1 2 3 4",
@@ -174,7 +184,11 @@ fn what_came_in_a_file_is_text_and_never_part_of_the_page() {
         point["machine"]["cpu"] = json!(nasty);
         point["verdict"] = json!({"status": "SUSPECT", "reasons": [{"status": "SUSPECT", "check": nasty, "text": nasty}]});
         put(folder, &made.file(), &point);
-        put(folder, "other.json", &Made::new("svm", 1, 4).speed());
+        put(
+            folder,
+            "results-other.json",
+            &Made::new("svm", 1, 4).speed(),
+        );
     });
     let page = read(folder.path(), "report.html");
     assert!(!page.contains("<img"));
@@ -226,6 +240,119 @@ fn the_schema_is_printed_and_results_are_valid_by_it() {
             .collect();
         assert!(errors.is_empty(), "{errors:?}");
     }
+}
+
+/// A sweep with these throughputs at batch sizes 1, 2, 4 and so on; zero is an INVALID point.
+fn with_rates(rates: &[f64]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, &qps) in rates.iter().enumerate() {
+        let mut made = Made::new("vgg", 1, 1 << index);
+        match qps > 0.0 {
+            true => made.qps = qps,
+            false => made.status = "INVALID",
+        }
+        put(folder.path(), &made.file(), &made.speed());
+    }
+    folder
+}
+
+#[test]
+fn a_comparison_says_what_has_changed_and_whether_that_is_more_than_chance() {
+    let (a, b) = (
+        with_rates(&[100.0, 100.0, 100.0]),
+        with_rates(&[200.0, 101.0, 80.0, 50.0]),
+    );
+    let (status, printed, said) = driver(&["compare", path(&a), path(&b)]);
+    assert_eq!(status, 0, "{said}");
+    let lines: Vec<_> = printed
+        .lines()
+        .filter(|line| line.contains("batch"))
+        .collect();
+    assert!(
+        lines[0].contains("2.00 (1.9") && lines[0].contains("higher"),
+        "{printed}"
+    );
+    assert!(
+        lines[1].contains("1.01 (0.97") && lines[1].contains("not significant"),
+        "{printed}"
+    );
+    assert!(
+        lines[2].contains("0.800 (0.7") && lines[2].contains("lower"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("1 point only in B: vgg, 1 replica x 1 CPU, batch 8"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_limit_that_is_broken_for_sure_is_exit_status_1_and_a_failure_in_the_junit_file() {
+    let (a, b) = (
+        with_rates(&[100.0, 100.0, 0.0, 100.0]),
+        with_rates(&[99.0, 80.0, 100.0, 0.0]),
+    );
+    let junit = b.path().join("junit.xml");
+    let run = |limits: &[&str]| {
+        let files = [
+            "compare",
+            path(&a),
+            path(&b),
+            "--junit",
+            junit.to_str().unwrap(),
+        ];
+        let (status, _, said) = driver(&[&files[..], limits].concat());
+        (status, said, fs::read_to_string(&junit).unwrap())
+    };
+    let (status, said, xml) = run(&["--fail_below", "0.95"]);
+    assert_eq!(status, 1);
+    assert!(
+        said.contains("batch 2, profile: the throughput is 0.800 ("),
+        "{said}"
+    );
+    assert!(said.contains("below 0.95"), "{said}");
+    assert!(
+        said.contains("batch 8, profile: it is INVALID in B"),
+        "{said}"
+    );
+    assert!(
+        xml.contains(r#"tests="4""#) && xml.contains(r#"failures="2""#),
+        "{xml}"
+    );
+    assert!(xml.contains("it is INVALID in A"), "{xml}");
+    // Not below for sure, and half the rate is twice the time between.
+    let (status, said, _) = run(&["--fail_below", "0.8", "--fail_above", "1.2"]);
+    assert_eq!(status, 1);
+    assert!(!said.contains("the throughput is"), "{said}");
+    let (status, said, xml) = run(&[]);
+    assert_eq!(status, 0, "{said}");
+    assert!(xml.contains(r#"failures="0""#), "{xml}");
+}
+
+#[test]
+fn a_p99_above_its_limit_for_sure_is_exit_status_1() {
+    let (a, b) = (with_rates(&[100.0]), with_rates(&[50.0]));
+    let (status, _, said) = driver(&["compare", path(&a), path(&b), "--fail_above", "1.5"]);
+    assert_eq!(status, 1);
+    assert!(said.contains("the p99 is 2.00 ("), "{said}");
+    let (status, _, said) = driver(&["compare", path(&a), path(&b), "--fail_above", "1.9"]);
+    assert_eq!(status, 0, "{said}");
+}
+
+#[test]
+fn sweeps_without_a_common_point_and_limits_that_are_none_are_refused() {
+    let a = with_rates(&[100.0]);
+    let b = tempfile::tempdir().unwrap();
+    put(b.path(), "results-1.json", &Made::new("svm", 1, 1).speed());
+    let (status, _, said) = driver(&["compare", path(&a), path(&b)]);
+    assert_eq!(status, 1);
+    assert!(said.contains("no point in common"), "{said}");
+    let (status, _, said) = driver(&["compare", path(&a), path(&a), "--fail_below", "0"]);
+    assert_eq!(status, 2);
+    assert!(
+        said.contains("--fail_below takes a number above zero"),
+        "{said}"
+    );
 }
 
 /// As the original wrote it, in small.
@@ -282,15 +409,15 @@ fn old_and_new_results_of_a_shape_stand_one_below_the_other() {
 fn files_of_neither_driver_are_named_and_alone_are_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let (old, odd) = (
-        folder.path().join("old.json"),
-        folder.path().join("odd.json"),
+        folder.path().join("results-old.json"),
+        folder.path().join("results-odd.json"),
     );
     fs::write(&old, original(&[])).unwrap();
     fs::write(&odd, "[1,").unwrap();
     let (status, printed, said) = driver(&["import", path(&folder), "/nowhere.json"]);
     assert_eq!(status, 0, "{said}");
     assert!(printed.contains("original |"), "{printed}");
-    assert!(said.contains("odd.json: it is no result"), "{said}");
+    assert!(said.contains("results-odd.json: it is no result"), "{said}");
     assert!(said.contains("/nowhere.json: it cannot be read"), "{said}");
     let (status, printed, said) = driver(&["import", odd.to_str().unwrap()]);
     assert_eq!((status, printed.as_str()), (1, ""));

@@ -8,12 +8,17 @@ use crate::{Error, results::Folder};
 /// Reads the results in `dir`, writes the files of the report beside them, prints the table and the page's path.
 pub fn report(dir: &Path) -> Result<(), Error> {
     let folder = Folder::read(dir)?;
-    for (file, reason) in &folder.left_out {
-        note(&format!("left out: {}: {reason}", file.display()));
-    }
+    left_out(&folder);
     let page = files::write(&folder)?;
     let results: Vec<_> = folder.results().cloned().collect();
     table(&results);
     note(&format!("the report is {}", page.display()));
     Ok(())
+}
+
+/// Names the files that are no results.
+pub(super) fn left_out(folder: &Folder) {
+    for (file, reason) in &folder.left_out {
+        note(&format!("left out: {}: {reason}", file.display()));
+    }
 }

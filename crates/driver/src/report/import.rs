@@ -1,9 +1,6 @@
 //! `driver import`: the original's results and ours in one table.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -14,7 +11,7 @@ use super::{
 use crate::{
     Error,
     import::{Node, Original},
-    results::{NotRead, PointResult},
+    results::{NotRead, PointResult, files},
 };
 
 const HEADER: [&str; 13] = [
@@ -72,22 +69,12 @@ pub fn import(paths: &[PathBuf]) -> Result<(), Error> {
     print(&format!("{table}\n{NOTES}"))
 }
 
-/// The file itself, or the JSON files in the folder.
+/// The file itself, or the results in the folder.
 fn within(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let failed = |error| Error::file("read the folder", path, error);
-    let mut files = Vec::new();
-    for entry in fs::read_dir(path).map_err(failed)? {
-        files.push(entry.map_err(failed)?.path());
-    }
-    files.retain(|file| {
-        file.extension()
-            .is_some_and(|extension| extension == "json")
-    });
-    files.sort();
-    Ok(files)
+    files(path)
 }
 
 /// Model, replicas, cores and batch size: rows stand in that order, so that old and new of a shape are neighbours.

@@ -57,11 +57,7 @@ pub(super) fn phase(phase: &Phase) -> String {
     let load = match &phase.arrivals {
         Arrivals::Closed { in_flight } => format!("{in_flight} in flight"),
         Arrivals::Poisson { rate, share } => match share {
-            Some(share) => format!(
-                "{}/s, {:.0} % of the throughput",
-                number(*rate),
-                share * 1e2
-            ),
+            Some(share) => format!("{}/s ({:.0} %)", number(*rate), share * 1e2),
             None => format!("{}/s", number(*rate)),
         },
         Arrivals::Constant { rate } => format!("{}/s, evenly spaced", number(*rate)),
@@ -124,7 +120,7 @@ pub(super) fn plural(count: usize, thing: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::whole;
+    use crate::results::fixture::whole;
 
     #[test]
     fn numbers_have_three_figures_or_more_and_thousands_apart() {

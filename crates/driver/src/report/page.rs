@@ -38,6 +38,7 @@ pub(super) fn page(folder: &Folder) -> String {
                 main {
                     (points::table(folder, &names))
                     (points::left_out(folder))
+                    (points::choice(&summary::choice(folder)))
                     @for figure in &figures { (section(figure)) }
                     (points::zeros(folder, &names))
                     (setting::setting(folder))
@@ -85,6 +86,7 @@ fn header(folder: &Folder, names: &Names, title: &str, figures: &[Figure]) -> Ma
             }
             nav {
                 a href="#points" { "Points" }
+                @if !figures.is_empty() { a href="#choice" { "Which to take" } }
                 @for figure in figures { a href=(format!("#{}", figure.id)) { (figure.heading) } }
                 a href="#setting" { "Machine and versions" }
                 @if !figures.is_empty() { a href="#reading" { "How to read this" } }

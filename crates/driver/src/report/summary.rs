@@ -1,6 +1,7 @@
 //! A sweep in one sentence or two.
 
 use super::names::{Names, estimate, number, plural};
+use crate::choice::Choice;
 use crate::results::{Folder, PointResult, Speed, Status};
 
 /// The model, or the models.
@@ -56,12 +57,22 @@ pub(super) fn sentence(folder: &Folder, names: &Names) -> String {
     if let Some((rate, objective, result)) = searched.max_by(|a, b| a.0.total_cmp(&b.0)) {
         text.push_str(&format!(
             " The p99 stays within {} ms up to {} queries/s, with {}.",
-            number(objective),
+            objective,
             number(rate),
             names.point(result)
         ));
     }
+    let choice = choice(folder);
+    if let (Some(_), Some(recommendation)) = (&choice.recommended, choice.lines().first()) {
+        text.push_str(&format!(" And {recommendation}."));
+    }
     text
+}
+
+/// What the sweep recommends.
+pub(super) fn choice(folder: &Folder) -> Choice {
+    let results: Vec<_> = folder.results().cloned().collect();
+    Choice::of(&results, folder.target_qps)
 }
 
 /// The speeds that are of what was asked for.

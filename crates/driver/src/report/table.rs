@@ -217,7 +217,7 @@ fn unanswered(results: &[PointResult]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::{accurate, phase, whole};
+    use crate::results::fixture::{accurate, phase, whole};
 
     fn rendered(change: impl Fn(&mut PointResult)) -> String {
         let mut result = whole();

@@ -29,7 +29,10 @@ pub struct AccuracyRun {
 /// How many of some labelled inputs were named rightly.
 #[derive(JsonSchema)]
 #[schemars(rename = "Accuracy")]
-#[expect(dead_code, reason = "the schema of `Accuracy`, which lives in a crate without schemas")]
+#[expect(
+    dead_code,
+    reason = "the schema of `Accuracy`, which lives in a crate without schemas"
+)]
 struct Counts {
     /// Inputs whose label was named.
     right: u64,

@@ -10,17 +10,19 @@ use serde_json::Value;
 use super::{FORMAT, Outcome, PointResult};
 use crate::Error;
 
-/// What a folder holds, in the order in which a report shows it: by model, replicas, cores, GPUs, batch size and round.
+/// What the folder of a sweep holds, in the order in which a report shows it: by shape and round.
 #[derive(Debug)]
 pub struct Folder {
     /// Where it is.
     pub path: PathBuf,
     /// The points; one at least.
     pub points: Vec<Filed>,
-    /// Those of the no-op model that were measured beside another one.
+    /// Those of the no-op model, which lie in a folder of their own in it.
     pub zeros: Vec<Filed>,
-    /// JSON files that are no results, and why not.
+    /// Files that are called as results are and are none, and why not.
     pub left_out: Vec<(PathBuf, NotRead)>,
+    /// The rate for which the sweep was to recommend a configuration, in queries a second.
+    pub target_qps: Option<f64>,
 }
 
 /// A result with the name of its file.
@@ -55,36 +57,23 @@ pub enum NotRead {
 }
 
 impl Folder {
-    /// Reads every JSON file in `path`, but not in the folders below. None that is a result is an error.
+    /// Reads the `results-*.json` in `path` and in its folder `zero`. None that is a result is an error.
     pub fn read(path: &Path) -> Result<Folder, Error> {
-        let failed = |error| Error::file("read the folder", path, error);
-        let (mut points, mut left_out) = (Vec::new(), Vec::new());
-        for entry in fs::read_dir(path).map_err(failed)? {
-            let file = entry.map_err(failed)?.path();
-            if file.extension().is_none_or(|extension| extension != "json") {
-                continue;
-            }
-            match PointResult::read(&file) {
-                Ok(result) => points.push(Filed {
-                    file: name(&file),
-                    result,
-                }),
-                Err(reason) => left_out.push((file, reason)),
-            }
-        }
+        let mut left_out = Vec::new();
+        let points = filed(path, &mut left_out)?;
         if points.is_empty() {
             return Err(Error::Failed(nothing(path, &left_out)));
         }
-        points.sort_by(|a, b| order(a).cmp(&order(b)));
-        let other = points.iter().any(|point| !is_noop(point));
-        let (zeros, points) = points
-            .into_iter()
-            .partition(|point| other && is_noop(point));
+        let zeros = path.join("zero");
         Ok(Folder {
             path: path.to_owned(),
+            zeros: match zeros.is_dir() {
+                true => filed(&zeros, &mut left_out)?,
+                false => Vec::new(),
+            },
             points,
-            zeros,
             left_out,
+            target_qps: target_qps(path),
         })
     }
 
@@ -114,21 +103,42 @@ impl PointResult {
     }
 }
 
-fn order(point: &Filed) -> impl Ord {
-    let node = &point.result.node_configs[0];
-    (
-        node.name.clone(),
-        node.num_replicas,
-        node.cpus_per_replica,
-        node.gpus.len(),
-        node.batch_size,
-        point.result.round,
-        point.file.clone(),
-    )
+/// The results of one folder by shape and round.
+fn filed(folder: &Path, left_out: &mut Vec<(PathBuf, NotRead)>) -> Result<Vec<Filed>, Error> {
+    let mut points = Vec::new();
+    for path in files(folder)? {
+        match PointResult::read(&path) {
+            Ok(result) => points.push(Filed {
+                file: name(&path),
+                result,
+            }),
+            Err(reason) => left_out.push((path, reason)),
+        }
+    }
+    points.sort_by_cached_key(|point| (point.result.shape(), point.result.round));
+    Ok(points)
 }
 
-fn is_noop(point: &Filed) -> bool {
-    point.result.node_configs[0].name == "noop"
+/// The `results-*.json` of a folder, by name.
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let failed = |error| Error::file("read the folder", folder, error);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = name(&path);
+        if name.starts_with("results-") && name.ends_with(".json") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// As in the record of the sweep, if there is one.
+fn target_qps(folder: &Path) -> Option<f64> {
+    let record = fs::read(folder.join("sweep.json")).ok()?;
+    let record: Value = serde_json::from_slice(&record).ok()?;
+    record.pointer("/settings/target_qps")?.as_f64()
 }
 
 fn name(file: &Path) -> String {
@@ -141,7 +151,7 @@ fn nothing(path: &Path, left_out: &[(PathBuf, NotRead)]) -> String {
     match left_out {
         [] => format!("there is no result file in {folder}: name the folder of a sweep"),
         [(file, reason), ..] => format!(
-            "none of the {} JSON files in {folder} is a result of this driver; {}: {reason}",
+            "none of the {} result files in {folder} is a result of this driver; {}: {reason}",
             left_out.len(),
             name(file)
         ),
@@ -151,7 +161,7 @@ fn nothing(path: &Path, left_out: &[(PathBuf, NotRead)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::whole;
+    use crate::results::fixture::whole;
 
     fn read(files: &[(&str, String)]) -> Result<Folder, Error> {
         let folder = tempfile::tempdir().unwrap();
@@ -177,39 +187,62 @@ mod tests {
             })
         };
         let folder = read(&[
-            ("a.json", shaped(10, 1, 1)),
-            ("b.json", shaped(2, 8, 2)),
-            ("c.json", shaped(2, 8, 1)),
-            ("d.json", shaped(2, 4, 1)),
+            ("results-a.json", shaped(10, 1, 1)),
+            ("results-b.json", shaped(2, 8, 2)),
+            ("results-c.json", shaped(2, 8, 1)),
+            ("results-d.json", shaped(2, 4, 1)),
             ("notes.txt", "no JSON".to_owned()),
         ])
         .unwrap();
         let files: Vec<_> = folder.points.iter().map(|p| p.file.as_str()).collect();
-        assert_eq!(files, ["d.json", "c.json", "b.json", "a.json"]);
+        assert_eq!(
+            files,
+            [
+                "results-d.json",
+                "results-c.json",
+                "results-b.json",
+                "results-a.json"
+            ]
+        );
         assert!(folder.zeros.is_empty() && folder.left_out.is_empty());
     }
 
     #[test]
-    fn the_no_op_model_is_a_zero_beside_another_one_and_a_point_by_itself() {
-        let vgg = text(|result| result.node_configs[0].name = "vgg".to_owned());
-        let folder = read(&[("a.json", text(|_| ())), ("b.json", vgg)]).unwrap();
-        assert_eq!((folder.points.len(), folder.zeros.len()), (1, 1));
-        assert_eq!(folder.points[0].file, "b.json");
-        let alone = read(&[("a.json", text(|_| ()))]).unwrap();
-        assert_eq!((alone.points.len(), alone.zeros.len()), (1, 0));
+    fn the_no_op_model_beside_a_sweep_and_the_rate_it_was_for_are_read_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        fs::create_dir(path.join("zero")).unwrap();
+        fs::write(path.join("results-1.json"), text(|_| ())).unwrap();
+        fs::write(path.join("zero/results-2.json"), text(|_| ())).unwrap();
+        fs::write(
+            path.join("sweep.json"),
+            r#"{"settings": {"target_qps": 500}}"#,
+        )
+        .unwrap();
+        let read = Folder::read(path).unwrap();
+        assert_eq!((read.points.len(), read.zeros.len()), (1, 1));
+        assert_eq!(read.zeros[0].file, "results-2.json");
+        assert_eq!(read.target_qps, Some(500.0));
+        assert!(read.left_out.is_empty());
     }
 
     #[test]
     fn what_is_no_result_is_left_out_with_the_reason() {
         let folder = read(&[
-            ("a.json", text(|_| ())),
-            ("cut.json", text(|_| ())[..200].to_owned()),
-            ("old.json", text(|result| result.format = 1)),
-            ("original.json", r#"{"client_metrics": {}}"#.to_owned()),
-            ("list.json", "[1, 2]".to_owned()),
-            ("node.json", text(|result| result.node_configs.clear())),
+            ("results-a.json", text(|_| ())),
+            ("results-cut.json", text(|_| ())[..200].to_owned()),
+            ("results-old.json", text(|result| result.format = 1)),
             (
-                "speed.json",
+                "results-original.json",
+                r#"{"client_metrics": {}}"#.to_owned(),
+            ),
+            ("results-list.json", "[1, 2]".to_owned()),
+            (
+                "results-node.json",
+                text(|result| result.node_configs.clear()),
+            ),
+            (
+                "results-speed.json",
                 text(|result| {
                     let crate::results::Outcome::Speed(speed) = &mut result.outcome else {
                         unreachable!("it is a speed")
@@ -228,20 +261,23 @@ mod tests {
                 .1
                 .to_string()
         };
-        assert!(reason("cut.json").contains("it is no result: EOF"));
-        assert!(reason("old.json").contains("of format 1, and this driver reads format 2"));
-        assert!(reason("original.json").contains("`driver import` reads it"));
-        assert!(reason("list.json").contains("no format number"));
-        assert!(reason("node.json").contains("node_configs is empty"));
-        assert!(reason("speed.json").contains("phases is empty"));
+        assert!(reason("results-cut.json").contains("it is no result: EOF"));
+        assert!(reason("results-old.json").contains("of format 1, and this driver reads format 2"));
+        assert!(reason("results-original.json").contains("`driver import` reads it"));
+        assert!(reason("results-list.json").contains("no format number"));
+        assert!(reason("results-node.json").contains("node_configs is empty"));
+        assert!(reason("results-speed.json").contains("phases is empty"));
     }
 
     #[test]
     fn a_folder_without_results_is_an_error_that_names_a_file() {
-        let error = read(&[("old.json", r#"{"format": 1}"#.to_owned())]);
+        let error = read(&[("results-old.json", r#"{"format": 1}"#.to_owned())]);
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("none of the 1 JSON files"), "{error}");
-        assert!(error.contains("old.json: it is of format 1"), "{error}");
+        assert!(error.contains("none of the 1 result files"), "{error}");
+        assert!(
+            error.contains("results-old.json: it is of format 1"),
+            "{error}"
+        );
         let error = read(&[]).unwrap_err().to_string();
         assert!(error.contains("no result file in"), "{error}");
     }

@@ -64,3 +64,10 @@ pub struct GpuUse {
     /// Watts.
     pub power_watts: Vec<f64>,
 }
+
+impl Resources {
+    /// The process of this name.
+    pub fn process(&self, name: &str) -> Option<&ProcessUse> {
+        self.processes.iter().find(|process| process.name == name)
+    }
+}

@@ -13,7 +13,7 @@ pub fn schema() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::{accurate, whole};
+    use crate::results::fixture::{accurate, profiled, whole};
     use serde_json::{Value, json};
 
     fn validator() -> jsonschema::Validator {
@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn results_are_valid() {
         let validator = validator();
-        for result in [whole(), accurate()] {
+        for result in [whole(), profiled(), accurate()] {
             let result = serde_json::to_value(&result).unwrap();
             let errors: Vec<_> = validator
                 .iter_errors(&result)

@@ -69,7 +69,7 @@ impl Made {
                 },
                 "throughput_qps": self.qps,
                 "phases": phases,
-                "zero": {"throughput_qps": zero, "mean_batch": self.batch as f64 * 0.97, "single_p50_ms": 0.21, "file": "results-zero.json"},
+                "zero": {"throughput_qps": zero, "mean_batch": self.batch as f64 * 0.97, "single_p50_ms": 0.21, "file": "zero/results-zero.json"},
                 "generator": {"ceiling_qps": 250_000.0, "share_of_ceiling": self.qps / 250_000.0, "busiest_thread": 0.2},
                 "resources": self.resources()
             }),
@@ -267,5 +267,11 @@ pub fn sweep(folder: &Path) {
     }
     let mut zero = Made::new("noop", 1, 1);
     zero.qps = 9000.0;
-    put(folder, "results-zero.json", &zero.speed());
+    fs::create_dir(folder.join("zero")).unwrap();
+    put(&folder.join("zero"), "results-zero.json", &zero.speed());
+    fs::write(
+        folder.join("sweep.json"),
+        r#"{"settings": {"target_qps": 50.0}}"#,
+    )
+    .unwrap();
 }

@@ -3,12 +3,12 @@
 use plotly::{
     Layout, Scatter, Trace,
     common::{DashType, HoverInfo, Line, Mode},
-    layout::{Axis, AxisType},
+    layout::{Axis, RangeMode},
 };
 
 use super::{
-    super::names::{self, Names, number},
-    plots::{Figure, LINES, axis, bars, color, line, marker, plain, plot, visible},
+    super::names::{self, Names},
+    plots::{Figure, LINES, axis, bars, color, line, logarithmic, marker, plain, plot, visible},
 };
 use crate::results::{Arrivals, Estimate, Latency, Phase, PhaseKind, PointResult, Speed, Status};
 
@@ -49,9 +49,10 @@ pub(super) fn against_load(names: &Names, results: &[(&PointResult, &Speed)]) ->
         let why = "No phase measured the latency at a stated rate: --mode profile, poisson, constant and single-stream do.";
         return Figure::none(ID.0, ID.1, why);
     }
-    let x = match highest > WIDE * lowest {
-        true => axis("offered load, queries/s").type_(AxisType::Log),
-        false => axis("offered load, queries/s").range(vec![Some(0.0), None]),
+    const X: &str = "offered load, queries/s";
+    let (x, left) = match highest > WIDE * lowest {
+        true => (logarithmic(X), lowest),
+        false => (axis(X).range_mode(RangeMode::ToZero), 0.0),
     };
     let mut plot = plot(480, Layout::new().x_axis(x).y_axis(milliseconds()));
     for (index, (result, loads)) in points.iter().enumerate() {
@@ -63,7 +64,7 @@ pub(super) fn against_load(names: &Names, results: &[(&PointResult, &Speed)]) ->
         ));
     }
     for objective in objectives(results) {
-        plot.add_trace(limit(objective, vec![lowest, highest], vec![objective; 2]));
+        plot.add_trace(limit(objective, vec![left, highest], vec![objective; 2]));
     }
     Figure::of(
         ID.0,
@@ -177,7 +178,7 @@ pub(super) fn distribution(names: &Names, results: &[(&PointResult, &Speed)]) ->
     if points.is_empty() {
         return Figure::none(ID.0, ID.1, "No query was answered by a model.");
     }
-    let x = milliseconds().tick_angle(0.0);
+    let x = milliseconds();
     let y = axis("share of the queries")
         .range(vec![0.0, 1.0])
         .tick_format(".0%");
@@ -243,14 +244,14 @@ fn objectives(results: &[(&PointResult, &Speed)]) -> Vec<f64> {
 
 fn limit(objective: f64, x: Vec<f64>, y: Vec<f64>) -> Box<dyn Trace> {
     Scatter::new(x, y)
-        .mode(Mode::LinesMarkers)
-        .name(format!("objective: {} ms", number(objective)))
+        .mode(Mode::Lines)
+        .name(format!("objective: {objective} ms"))
         .line(Line::new().color("#c0504d").dash(DashType::Dash).width(1.5))
         .hover_info(HoverInfo::Name)
 }
 
 fn milliseconds() -> Axis {
-    axis("latency, ms").type_(AxisType::Log)
+    logarithmic("latency, ms")
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ function theme() {
       font: { color: colour("--ink"), family: getComputedStyle(document.body).fontFamily, size: 12 },
       hoverlabel: { bgcolor: colour("--panel"), bordercolor: colour("--rule"), font: { color: colour("--ink") }, align: "left" },
       modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--faint"), activecolor: colour("--ink") },
-      legend: { bgcolor: "rgba(0,0,0,0)" },
+      legend: { bgcolor: "rgba(0,0,0,0)", itemwidth: 30, font: { size: innerWidth < 600 ? 10 : 12 } },
       xaxis: axis, yaxis: axis,
     },
   };
@@ -27,7 +27,15 @@ function draw(plot) {
   const index = chooser ? chooser.selectedIndex : 0;
   const figure = JSON.parse(document.querySelectorAll(`script[data-for="${plot.id}"]`)[index].textContent);
   figure.layout.template = theme();
+  plot.dataset.height = figure.layout.height;
   return Plotly.react(plot, figure.data, figure.layout, figure.config);
+}
+
+// A legend of many lines takes nothing from the plot: the narrower the window, the higher the figure.
+function fit(plot) {
+  const legend = plot.querySelector("g.legend");
+  const height = Number(plot.dataset.height) + Math.ceil(legend ? legend.getBBox().height : 0);
+  if (Math.abs(plot.layout.height - height) > 2) Plotly.relayout(plot, { height });
 }
 
 function restyle() {
@@ -43,7 +51,11 @@ function paper(on) {
   }
 }
 
-for (const plot of plots) draw(plot);
+for (const plot of plots) {
+  draw(plot);
+  plot.on("plotly_afterplot", () => fit(plot));
+  fit(plot);
+}
 for (const chooser of document.querySelectorAll("select[data-for]")) {
   chooser.addEventListener("change", () => draw(document.getElementById(chooser.dataset.for)));
 }

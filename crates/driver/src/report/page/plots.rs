@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use plotly::{
     Bar, Configuration, HeatMap, Layout, Plot, Scatter, Trace,
     common::{
-        Anchor, ColorScale, ColorScalePalette, DashType, ErrorData, ErrorType, HoverInfo, Line,
+        Anchor, ColorScale, ColorScaleElement, DashType, ErrorData, ErrorType, HoverInfo, Line,
         Marker, MarkerSymbol, Mode, Orientation, Title, Visible,
     },
-    configuration::DisplayModeBar,
-    layout::{Axis, AxisType, BarMode, HoverMode, Legend, Margin, TraceOrder},
+    configuration::{DisplayModeBar, ModeBarButtonName},
+    layout::{Axis, AxisType, BarMode, HoverMode, Legend, Margin, RangeMode, TraceOrder},
 };
 use serde::Serialize;
 
@@ -109,14 +109,26 @@ pub(super) fn bars(estimates: &[Estimate]) -> ErrorData {
         .width(4)
 }
 
-/// A plot of that height in pixels, its legend below.
+/// From little to much.
+pub(super) fn shades() -> ColorScale {
+    let shades = ["#eaf2fb", "#9cc4e8", "#2f7fd1", "#0b2e5c"]
+        .into_iter()
+        .enumerate();
+    ColorScale::Vector(
+        shades
+            .map(|(index, shade)| ColorScaleElement(index as f64 / 3.0, shade.to_owned()))
+            .collect(),
+    )
+}
+
+/// A plot of that height in pixels without its legend, which is above it.
 pub(super) fn plot(height: usize, layout: Layout) -> Plot {
     let mut plot = Plot::new();
     plot.set_layout(
         layout
             .height(height)
             .hover_mode(HoverMode::Closest)
-            .margin(Margin::new().left(64).right(16).top(16).bottom(56))
+            .margin(Margin::new().left(64).right(16).top(32).bottom(56))
             .legend(
                 Legend::new()
                     .orientation(Orientation::Horizontal)
@@ -129,7 +141,11 @@ pub(super) fn plot(height: usize, layout: Layout) -> Plot {
         Configuration::new()
             .responsive(true)
             .display_mode_bar(DisplayModeBar::Hover)
-            .display_logo(false),
+            .display_logo(false)
+            .mode_bar_buttons_to_remove(vec![
+                ModeBarButtonName::Select2d,
+                ModeBarButtonName::Lasso2d,
+            ]),
     );
     plot
 }
@@ -137,6 +153,17 @@ pub(super) fn plot(height: usize, layout: Layout) -> Plot {
 /// An axis with that title, which makes room for its labels.
 pub(super) fn axis(title: &str) -> Axis {
     Axis::new().title(Title::with_text(title)).auto_margin(true)
+}
+
+/// A logarithmic one, with 1, 2 and 5 of each decade.
+pub(super) fn logarithmic(title: &str) -> Axis {
+    let decades = (-3..9).flat_map(|decade| [1.0, 2.0, 5.0].map(|step| step * 10_f64.powi(decade)));
+    let values: Vec<f64> = decades.collect();
+    let texts = values.iter().map(ToString::to_string).collect();
+    axis(title)
+        .type_(AxisType::Log)
+        .tick_values(values)
+        .tick_text(texts)
 }
 
 /// Text that came in a result file: plotly.js reads tags in labels.
@@ -171,7 +198,7 @@ pub(super) fn throughput(names: &Names, results: &[(&PointResult, &Speed)]) -> F
         .type_(AxisType::Log)
         .tick_values(sizes.iter().map(|&size| size as f64).collect())
         .tick_text(sizes.iter().map(usize::to_string).collect());
-    let y = axis("queries/s").range(vec![Some(0.0), None]);
+    let y = axis("queries/s").range_mode(RangeMode::ToZero);
     let mut plot = plot(440, Layout::new().x_axis(x).y_axis(y));
     for (index, (deployment, points)) in deployments(names, results).into_iter().enumerate() {
         plot.add_trace(means(index, &deployment, &points));
@@ -289,11 +316,12 @@ pub(super) fn grid(names: &Names, results: &[&PointResult]) -> Figure {
     let columns = sizes.iter().map(usize::to_string).collect();
     let height = 150 + 44 * rows.len();
     let map = HeatMap::new(columns, rows, z)
-        .color_scale(ColorScale::Palette(ColorScalePalette::Cividis))
+        .color_scale(shades())
+        .show_scale(false)
         .x_gap(2.0)
         .y_gap(2.0);
     let x = axis("maximum batch size").type_(AxisType::Category);
-    let y = axis("replicas × CPUs of each").type_(AxisType::Category);
+    let y = axis("").type_(AxisType::Category);
     let mut plot = plot(height, Layout::new().x_axis(x).y_axis(y));
     plot.add_trace(Box::new(Labelled {
         map: *map,
@@ -304,7 +332,7 @@ pub(super) fn grid(names: &Names, results: &[&PointResult]) -> Figure {
     Figure::of(
         "grid",
         "Throughput over the grid",
-        "Queries/s, the mean of the rounds. A question mark is SUSPECT, a cross INVALID; an empty cell was not measured.",
+        "Queries/s by replicas × CPUs of each and maximum batch size, the mean of the rounds. A question mark is SUSPECT, a cross INVALID; an empty cell was not measured.",
         plot,
     )
 }

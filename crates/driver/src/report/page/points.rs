@@ -3,8 +3,9 @@
 use maud::{Markup, html};
 
 use super::super::names::{self, Names, number};
+use crate::choice::Choice;
 use crate::results::{
-    AccuracyRun, Estimate, Filed, Folder, Latency, Outcome, PointResult, Speed, Zero,
+    AccuracyRun, Estimate, Filed, Folder, Latency, Outcome, Phase, PointResult, Speed, Zero,
 };
 
 /// Every point, and what speaks against it.
@@ -64,6 +65,12 @@ impl Columns<'_> {
 
     fn rows(&self, result: &PointResult) -> Markup {
         let verdict = &result.verdict;
+        // What could not run says so in its row.
+        let reasons = verdict
+            .reasons
+            .iter()
+            .filter(|reason| reason.check != "not_run");
+        let reasons: Vec<_> = reasons.collect();
         html! {
             tr {
                 td { (self.names.point(result)) }
@@ -74,10 +81,10 @@ impl Columns<'_> {
                     Outcome::NotRun { not_run } => td.text colspan=(ALL) { "not run: " (not_run) },
                 }
             }
-            @if !verdict.reasons.is_empty() {
+            @if !reasons.is_empty() {
                 tr.reasons {
                     td colspan=(ALL) {
-                        ul { @for reason in &verdict.reasons { li { code { (reason.check) } " " (reason.text) } } }
+                        ul { @for reason in reasons { li { code { (reason.check) } " " (reason.text) } } }
                     }
                 }
             }
@@ -95,7 +102,7 @@ impl Columns<'_> {
             }
             td { (interval(percentile(latency, 0.5))) }
             td { (interval(percentile(latency, 0.99))) }
-            td.text { (phase.map_or(String::new(), names::phase)) }
+            td { @if let Some(phase) = phase { (load(phase)) } }
             td { (optional(first.mean_batch)) " of " (result.node_configs[0].batch_size) }
             @if self.zero { td { (share_of_zero(speed)) } }
             td { (answered(result)) }
@@ -119,6 +126,13 @@ fn accuracy_cells(result: &PointResult, run: &AccuracyRun) -> Markup {
         td { (run.offline.map_or("-".to_owned(), |offline| offline.right.to_string())) }
         td { (answered(result)) }
     }
+}
+
+/// At which load the latency was measured.
+fn load(phase: &Phase) -> Markup {
+    let text = names::phase(phase);
+    let (kind, load) = text.split_once(", ").unwrap_or((&text, ""));
+    html! { (load) span.interval { (kind) } }
 }
 
 /// The highest rate within the objective where it was looked for, else the goodput.
@@ -175,6 +189,24 @@ fn share_of_zero(speed: &Speed) -> String {
     }
 }
 
+/// Which configurations no other one beats, and what to take for the rate that was asked for.
+pub(super) fn choice(choice: &Choice) -> Markup {
+    let lines = choice.lines();
+    html! {
+        @if !lines.is_empty() {
+            section id="choice" {
+                h2 { "Which to take" }
+                p.reading {
+                    "Not beaten: no other configuration takes as few cores and GPUs, serves as much and answers as soon. The rate \
+                     is the highest within the objective where one was looked for, else the highest at which the latency was \
+                     measured."
+                }
+                ul { @for line in lines { li { (line) } } }
+            }
+        }
+    }
+}
+
 /// The same shapes with the no-op model.
 pub(super) fn zeros(folder: &Folder, names: &Names) -> Markup {
     let points: Vec<_> = folder
@@ -215,7 +247,7 @@ pub(super) fn zeros(folder: &Folder, names: &Names) -> Markup {
 }
 
 fn verdict_of(zero: &Zero, zeros: &[Filed]) -> Markup {
-    let filed = zeros.iter().find(|filed| filed.file == zero.file);
+    let filed = zeros.iter().find(|filed| zero.file.ends_with(&filed.file));
     html! {
         @match filed {
             Some(filed) => span class=(filed.result.verdict.status) { (filed.result.verdict.status) },

@@ -50,9 +50,11 @@ pub(super) fn setting(folder: &Folder) -> Markup {
         ("objective", |r| {
             r.driver
                 .objective_ms
-                .map_or(String::new(), |ms| format!("{} ms", number(ms)))
+                .map_or(String::new(), |ms| format!("{ms} ms"))
         }),
-        ("seconds per point", |r| number(r.driver.duration_seconds)),
+        ("seconds per point", |r| {
+            r.driver.duration_seconds.to_string()
+        }),
         ("seed", |r| r.driver.seed.to_string()),
         ("command line", |r| r.driver.command_line.clone()),
     ];

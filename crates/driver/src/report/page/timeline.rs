@@ -2,13 +2,13 @@
 
 use plotly::{
     HeatMap, Layout, Plot, Scatter,
-    common::{ColorScale, ColorScalePalette, Mode},
-    layout::{Axis, RangeMode, Shape, ShapeLayer, ShapeLine, ShapeType},
+    common::Mode,
+    layout::{Axis, AxisType, RangeMode, Shape, ShapeLayer, ShapeLine, ShapeType},
 };
 
 use super::{
     super::names::{Names, kind},
-    plots::{Figure, axis, color, line, plain, plot},
+    plots::{Figure, axis, color, line, plain, plot, shades},
 };
 use crate::results::{Phase, PointResult, Resources, Speed};
 
@@ -48,7 +48,9 @@ fn of_point(resources: &Resources, phases: &[Phase]) -> Plot {
         panels.push(Panel::Gpus);
     }
     let count = panels.len();
-    let x = axis("seconds under load").anchor(&format!("y{count}"));
+    let x = axis("seconds under load")
+        .anchor(&format!("y{count}"))
+        .range_mode(RangeMode::ToZero);
     let mut layout = Layout::new().x_axis(x);
     for (index, panel) in panels.iter().enumerate() {
         let axis = panel.axis().domain(&domain(index, count));
@@ -81,7 +83,7 @@ impl Panel {
     fn axis(&self) -> Axis {
         match self {
             Panel::Cpu => axis("CPU, cores").range_mode(RangeMode::ToZero),
-            Panel::Cores => axis("core").tick_format("d"),
+            Panel::Cores => axis("core").type_(AxisType::Category),
             Panel::Memory => axis("memory, MiB").range_mode(RangeMode::ToZero),
             Panel::Gpus => axis("GPU busy").range(vec![0.0, 1.0]).tick_format(".0%"),
         }
@@ -123,7 +125,7 @@ impl Panel {
             Panel::Gpus => {
                 for (index, gpu) in resources.gpus.iter().enumerate() {
                     lines(
-                        index,
+                        resources.processes.len() + 1 + index,
                         &format!("GPU {}: {}", gpu.index, gpu.name),
                         &gpu.busy,
                         true,
@@ -135,7 +137,7 @@ impl Panel {
     }
 }
 
-/// Busy is bright.
+/// Busy is dark.
 fn cores(resources: &Resources) -> Box<HeatMap<f64, String, Vec<f64>>> {
     let rows = resources
         .cores
@@ -148,7 +150,7 @@ fn cores(resources: &Resources) -> Box<HeatMap<f64, String, Vec<f64>>> {
         .map(|core| rounded(&core.busy))
         .collect();
     HeatMap::new(resources.seconds.clone(), rows, busy)
-        .color_scale(ColorScale::Palette(ColorScalePalette::Cividis))
+        .color_scale(shades())
         .zmin(0.0)
         .zmax(1.0)
         .show_scale(false)
