@@ -1,12 +1,13 @@
 //! The frontend against bare programs that do as little as can be done: the same load, the same no-op model server, in
 //! turns, medians of several rounds. Beside them what the load generator gets from a server that answers at once.
 //!
-//! `cargo bench -p benches --bench frontend [-- --rounds N --seconds S]`
+//! `cargo bench -p benches --bench frontend [-- --rounds N --seconds S --parent FILE]`; the file is an earlier build of the frontend,
+//! which takes the place of the bare programs: what a change has brought.
 
 mod rest;
 mod served;
 
-use std::{env, process::Command};
+use std::{env, error::Error, process::Command, str::FromStr};
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
@@ -29,6 +30,11 @@ const REST: [(usize, usize); 3] = [(10, 64), (2_048, 64), (10, 1)];
 fn main() -> anyhow::Result<()> {
     let rounds = argument("--rounds", 5)?;
     let seconds = argument("--seconds", 2)?;
+    let parent = argument("--parent", String::new())?;
+    let or_parent = |bare| match &parent[..] {
+        "" => bare,
+        parent => parent,
+    };
     build()?;
     println!("medians of {rounds} rounds of {seconds} s, in turns");
     let mut table = Table::new();
@@ -54,7 +60,7 @@ fn main() -> anyhow::Result<()> {
         |row: usize| eprintln!("row {row} of {rows}, {} s each", 3 * rounds * (seconds + 1));
     for (index, (floats, batch, in_flight)) in ZMQ.into_iter().enumerate() {
         started(index + 1);
-        let sides = [("frontend", batch), ("bare", batch), ("bare", 0)];
+        let sides = [("frontend", batch), (or_parent("bare"), batch), ("bare", 0)];
         let rates = measure(rounds, sides, |served| {
             served.measure(floats, in_flight, seconds)
         })?;
@@ -62,7 +68,12 @@ fn main() -> anyhow::Result<()> {
     }
     for (index, (floats, connections)) in REST.into_iter().enumerate() {
         started(ZMQ.len() + index + 1);
-        let sides = [("frontend", 32), ("bare_http", 0), ("bare_http", 0)];
+        let other = if parent.is_empty() { 0 } else { 32 };
+        let sides = [
+            ("frontend", 32),
+            (or_parent("bare_http"), other),
+            ("bare_http", 0),
+        ];
         let mut turn = 0;
         let rates = measure(rounds, sides, |served| {
             turn += 1;
@@ -111,17 +122,13 @@ fn row(protocol: &str, sizes: [usize; 3], [frontend, bare, generator]: [Rate; 3]
 
 fn build() -> anyhow::Result<()> {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args([
-        "build",
-        "--release",
-        "--quiet",
-        "-p",
-        "frontend",
-        "-p",
-        "noop",
-        "-p",
-        "benches",
-    ]);
+    // Of the whole workspace, so that its packages are built with the features that `make` builds them with.
+    cargo.args(["build", "--release", "--quiet", "--workspace"]);
+    cargo.args(
+        ["frontend", "noop", "bare", "bare_http"]
+            .iter()
+            .flat_map(|program| ["--bin", program]),
+    );
     anyhow::ensure!(
         cargo.status()?.success(),
         "the programs to measure do not build"
@@ -129,7 +136,10 @@ fn build() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn argument(flag: &str, default: u64) -> anyhow::Result<u64> {
+fn argument<T>(flag: &str, default: T) -> anyhow::Result<T>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static>,
+{
     let mut arguments = env::args().skip_while(|argument| argument != flag).skip(1);
     match arguments.next() {
         Some(value) => value.parse().with_context(|| format!("{flag} {value}")),

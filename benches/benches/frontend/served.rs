@@ -5,11 +5,14 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
-use driver::load::{Load, Verdict, run};
+use driver::{
+    load::{Go, Load, Opening, Target, pacer::Pace, run},
+    results::PhaseKind,
+};
 use model::DataType;
 use serde_json::{Value, json};
 use transport::Frame;
@@ -33,9 +36,11 @@ pub(crate) struct Served {
 }
 
 impl Served {
+    /// Starts `bare`, `bare_http`, `frontend`, or an earlier build of that from a file.
     pub(crate) fn start(program: &str, batch: usize) -> anyhow::Result<Served> {
         let mut command = Command::new(beside(program)?);
-        if program == "frontend" {
+        let bare = program.starts_with("bare");
+        if !bare {
             let ports = [
                 "query",
                 "admin",
@@ -75,7 +80,7 @@ impl Served {
             replica,
             ports,
         };
-        if program == "frontend" {
+        if !bare {
             served.deploy(batch)?;
         }
         Ok(served)
@@ -113,19 +118,25 @@ impl Served {
         seconds: u64,
     ) -> anyhow::Result<Rate> {
         let load = Load {
-            answers: format!("tcp://127.0.0.1:{}", self.ports["send_port"]),
-            requests: format!("tcp://127.0.0.1:{}", self.ports["recv_port"]),
-            app: "noop",
-            input_type: DataType::Floats,
+            target: Target {
+                answers: format!("tcp://127.0.0.1:{}", self.ports["send_port"]),
+                requests: format!("tcp://127.0.0.1:{}", self.ports["recv_port"]),
+                app: "noop",
+                input_type: DataType::Floats,
+            },
+            kind: PhaseKind::Throughput,
+            pace: Pace::Closed { in_flight },
+            cores: None,
             clients: 1,
-            in_flight,
-            once: false,
             duration: Duration::from_secs(seconds),
-            warm_up: Duration::from_millis(300),
+            opening: Opening::After(Duration::from_millis(300)),
+            until: None,
             patience: Duration::from_secs(5),
+            objective: None,
+            since: Instant::now(),
         };
         let inputs: Vec<Frame> = (0..8).map(|n| Frame::from(vec![n; floats * 4])).collect();
-        let measured = run(&load, &inputs, |_| Verdict::Warm)?;
+        let measured = run(&load, &inputs, |_| Go::Warm)?;
         let (tally, span) = (measured.tally, measured.span);
         anyhow::ensure!(
             tally.totals.ok == tally.totals.sent,
@@ -156,7 +167,7 @@ impl Drop for Served {
     }
 }
 
-/// A program in the folder above this one's, which is `target/release/deps`.
+/// A program in the folder above this one's, which is `target/release/deps`; or a file, by its whole path.
 fn beside(program: &str) -> anyhow::Result<PathBuf> {
     let folder = env::current_exe()?;
     let folder = folder

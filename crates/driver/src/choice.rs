@@ -1,9 +1,9 @@
 //! Which configuration to take: the points of a sweep that no other point beats, and the smallest one for a stated rate.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use crate::{
-    results::{PointResult, Shape, Speed, Status},
+    results::{self, PointResult, Shape, Speed, Status},
     stats::interval,
 };
 
@@ -59,7 +59,8 @@ pub struct Recommendation {
 }
 
 impl Choice {
-    /// Reads the results of a sweep. INVALID ones are no configurations, nor are those where no rate met the objective.
+    /// Reads the results of a sweep of one model, without those of the no-op model beside it. INVALID ones are no
+    /// configurations, nor are those where no rate met the objective.
     pub fn of(results: &[PointResult], target_qps: Option<f64>) -> Choice {
         let candidates = candidates(results);
         Choice {
@@ -81,25 +82,22 @@ impl Choice {
 
 /// One per shape.
 fn candidates(results: &[PointResult]) -> Vec<Candidate> {
-    let mut shapes: BTreeMap<Shape, Vec<&PointResult>> = BTreeMap::new();
-    for result in results {
-        if result.verdict.status != Status::Invalid {
-            shapes.entry(result.shape()).or_default().push(result);
-        }
-    }
-    let candidate = |(shape, rounds): (Shape, Vec<&PointResult>)| Candidate::of(shape, &rounds);
-    shapes.into_iter().filter_map(candidate).collect()
+    let points = results::by_shape(results).into_iter();
+    points
+        .filter_map(|(shape, rounds)| Candidate::of(shape, rounds))
+        .collect()
 }
 
 impl Candidate {
-    /// `None` if a round has no speed, or none that meets the objective.
-    fn of(shape: Shape, rounds: &[&PointResult]) -> Option<Candidate> {
+    /// `None` if all rounds are INVALID, or another has no speed, or none that meets the objective.
+    fn of(shape: Shape, mut rounds: Vec<&PointResult>) -> Option<Candidate> {
+        rounds.retain(|round| round.verdict.status != Status::Invalid);
+        let first = *rounds.first()?;
         let speeds: Option<Vec<&Speed>> = rounds.iter().map(|round| round.speed()).collect();
         let speeds = speeds?;
         let figures: Option<Vec<_>> = speeds.iter().map(|speed| figures(speed)).collect();
         let (rates, p99s): (Vec<f64>, Vec<Option<f64>>) = figures?.into_iter().unzip();
         let p99s: Option<Vec<f64>> = p99s.into_iter().collect();
-        let first = rounds.first()?;
         let mut cores = first.node_configs.first()?.allocated_cpus.clone();
         let replica_cores = cores.len();
         cores.extend(first.driver.cores_of("frontend").unwrap_or_default());

@@ -1,24 +1,33 @@
 //! The command line: what to do, as typed, checked and turned into [`Command`].
 
+mod config;
 mod flags;
+mod given;
+mod pages;
 mod values;
 
+pub use pages::{completions, man};
+
 use std::{
+    env,
     ffi::OsString,
-    fs,
+    fs, iter,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::{
     Error, labels,
     machine::workspace,
     models::{self, InputKind},
     settings::{Mode, Settings},
+    sweep::Record,
 };
 use flags::{Flags, LoadFlags};
+use given::Given;
 use values::{core_list, gpu_list, number, numbers, rate, share, shares, time};
 
 /// What to do.
@@ -38,7 +47,8 @@ pub enum Command {
     name = "driver",
     version,
     max_term_width = 110,
-    after_help = EXAMPLES,
+    after_help = pages::FIRST_STEPS,
+    after_long_help = pages::SWEEPS,
     args_conflicts_with_subcommands = true
 )]
 struct Line {
@@ -52,28 +62,35 @@ struct Line {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Other {
     /// Measure the load generator itself: how many queries a second it can send to a server that only answers
+    #[command(after_help = pages::SELF_TEST)]
     SelfTest(SelfTest),
     /// Write the report of a sweep anew: report.html, summary.csv and summary.md in its folder
+    #[command(after_help = pages::REPORT)]
     Report {
         /// The folder of a sweep, or one with result files
         dir: PathBuf,
     },
     /// Compare two sweeps point by point: the ratio B / A with its 95 % interval
+    #[command(after_help = pages::COMPARE)]
     Compare(Compare),
     /// Show result files of the original driver in one table with ours, and say what they lack
+    #[command(after_help = pages::IMPORT)]
     Import {
         /// Result files, or folders with them: the original's and ours
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
     /// Print the JSON Schema of a result file
+    #[command(after_help = pages::SCHEMA)]
     Schema,
     /// Print the completions of a shell
+    #[command(after_help = pages::COMPLETIONS)]
     Completions {
-        /// bash, zsh, fish, elvish or powershell
-        shell: String,
+        /// The shell that reads them
+        shell: Shell,
     },
     /// Print the man page
+    #[command(after_help = pages::MAN)]
     Man,
 }
 
@@ -112,35 +129,48 @@ pub struct Compare {
     pub junit: Option<PathBuf>,
 }
 
-const EXAMPLES: &str = "\
-In a flag's name - and _ are the same.
-
-Examples:
-  driver -m vgg -r 1 2 3 4 -b 1 2 4 8 16 32 -d 120    24 points of two minutes
-  driver -m inception --input_dir ~/photographs       real pictures
-  driver -m svm -c 2-7 -r 1 2 3 -p 1 2 -b 32          replicas on cores of their own
-  driver -m lgbm -b 1 8 64 --slo_ms 20 --target_qps 5000
-                                                      the highest rate within 20 ms, and what 5000 a second take
-  driver -m noop -b 32 -d 5 --mode saturate           what frontend and protocol cost
-  driver -m svm --accuracy -r 1 2 -b 1 32             are the served answers right?
-  driver compare results/before results/after         is it faster, and is that significant?
-
-Exit status: 0 every number is of what was asked for, 1 something failed, was not answered, is INVALID or is not as
-accurate as the artifact's offline evaluation, 2 a flag that makes no sense, 130 stopped by Ctrl-C.";
-
-/// Reads the command line. `--help` and what clap refuses end the process here.
+/// Reads the command line, the file that `--config` names, and the record of the sweep that `--resume` names. `--help` and
+/// what clap refuses end the process here.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
     let arguments: Vec<OsString> = arguments.into_iter().map(underscored).collect();
-    let command_line: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
-    let command_line = command_line.join(" ");
-    let line = Line::try_parse_from(&arguments).unwrap_or_else(|error| error.exit());
-    match line.other {
-        Some(other) => Ok(Command::Other(other)),
-        None => Ok(Command::Sweep(Box::new(settings(
-            line.sweep,
-            command_line,
-        )?))),
+    let typed: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
+    let typed = typed.join(" ");
+    let mut given = Given::read(arguments, Line::command());
+    if let Some(other) = given.line.other {
+        return Ok(Command::Other(other));
     }
+    if let Some(file) = &given.line.sweep.sweep.config {
+        let added = config::arguments(file, &given)?;
+        given = given.with(added);
+    }
+    let settings = match given.line.sweep.sweep.resume.clone() {
+        None => {
+            let arguments = given.repeatable();
+            settings(given.line.sweep, typed, arguments)?
+        }
+        Some(folder) => resumed(&folder, &given)?,
+    };
+    Ok(Command::Sweep(Box::new(settings)))
+}
+
+/// The settings of the sweep in a folder, as it was begun.
+fn resumed(folder: &Path, given: &Given) -> Result<Settings, Error> {
+    given.only(&["resume", "plain"])?;
+    let folder = fs::canonicalize(folder)
+        .map_err(|error| Error::Usage(format!("--resume {}: {error}", folder.display())))?;
+    let record = Record::read(&folder)?;
+    // Paths mean what they meant then, and what the environment said then is among the arguments.
+    env::set_current_dir(&record.started_in)
+        .map_err(|error| Error::file("go to", &record.started_in, error))?;
+    let arguments = iter::once("driver").chain(record.arguments.iter().map(String::as_str));
+    let command = Line::command().mut_args(|argument| argument.env(None));
+    let begun = Given::read(arguments.map(OsString::from).collect(), command);
+    let settings = settings(begun.line.sweep, record.command_line, record.arguments)?;
+    Ok(Settings {
+        resume: Some(folder),
+        plain: given.line.sweep.output.plain,
+        ..settings
+    })
 }
 
 /// Refuses variables of Clipper's containers that say something the replicas would not be told: what is measured is what
@@ -175,7 +205,7 @@ fn underscored(argument: OsString) -> OsString {
     format!("--{}{value}", name.replace('-', "_")).into()
 }
 
-fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
+fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Result<Settings, Error> {
     let Flags {
         model: model_flags,
         sweep,
@@ -229,7 +259,7 @@ fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
             .transpose()?,
         zero: !sweep.no_zero && model.name != "noop",
         dry_run: sweep.dry_run,
-        resume: sweep.resume,
+        resume: None,
         model_cpus: list("--model_cpus", &cores.model_cpus)?,
         frontend_cpus: list("--frontend_cpus", &cores.frontend_cpus)?,
         client_cpus: list("--client_cpus", &cores.client_cpus)?,
@@ -253,9 +283,11 @@ fn settings(flags: Flags, command_line: String) -> Result<Settings, Error> {
         input_dir,
         labels,
         seed: inputs.seed,
-        results_dir: results_dir(output.results_dir)?,
+        results_dir: (output.results_dir)
+            .unwrap_or_else(|| workspace().unwrap_or_else(|| ".".into()).join("results")),
         plain: output.plain,
         command_line,
+        arguments,
     })
 }
 
@@ -304,23 +336,6 @@ fn mode(load: &LoadFlags) -> Result<Mode, Error> {
     }
 }
 
-/// The folder for results, made and tried, so that no iteration is measured in vain.
-fn results_dir(asked: Option<PathBuf>) -> Result<PathBuf, Error> {
-    let folder = asked.unwrap_or_else(|| workspace().unwrap_or_else(|| ".".into()).join("results"));
-    let logs = folder.join("logs");
-    let probe = logs.join(format!(".probe-{}", std::process::id()));
-    fs::create_dir_all(&logs)
-        .and_then(|()| fs::write(&probe, ""))
-        .and_then(|()| fs::remove_file(&probe))
-        .map_err(|error| {
-            Error::Usage(format!(
-                "cannot write results to {}: {error}; choose another folder with --results_dir",
-                folder.display()
-            ))
-        })?;
-    fs::canonicalize(&folder).map_err(|error| Error::file("find", &folder, error))
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -328,7 +343,7 @@ pub(crate) mod tests {
 
     /// What a whole command line asks for, where it asks for a sweep.
     pub(crate) fn sweep(line: &str) -> Result<Settings, Error> {
-        match parse(line.split(' ').map(OsString::from))? {
+        match parse(line.split_whitespace().map(OsString::from))? {
             Command::Sweep(settings) => Ok(*settings),
             Command::Other(other) => panic!("{line} is {other:?}"),
         }

@@ -1,9 +1,9 @@
 //! Two sweeps against each other: what has changed at each point, and whether that is more than chance.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::{
-    results::{Estimate, PointResult, ReplicaResult, Shape, Speed, Status},
+    results::{self, Estimate, PointResult, Points, ReplicaResult, Shape, Speed, Status},
     stats::interval,
 };
 
@@ -51,8 +51,8 @@ pub struct Change {
 
 /// Compares B with A, point by point.
 pub fn compare(a: &[PointResult], b: &[PointResult]) -> Comparison {
-    let [of_a, of_b] = [a, b].map(by_shape);
-    let only = |these: &Points, those: &Points| {
+    let [of_a, of_b] = [a, b].map(results::by_shape);
+    let only = |these: &Points<'_>, those: &Points<'_>| {
         let shapes = these.keys().filter(|shape| !those.contains_key(shape));
         shapes.cloned().collect()
     };
@@ -66,16 +66,6 @@ pub fn compare(a: &[PointResult], b: &[PointResult]) -> Comparison {
         only_b: only(&of_b, &of_a),
         unfair: unfair(a, b),
     }
-}
-
-type Points<'a> = BTreeMap<Shape, Vec<&'a PointResult>>;
-
-fn by_shape(results: &[PointResult]) -> Points<'_> {
-    let mut points = Points::new();
-    for result in results {
-        points.entry(result.shape()).or_default().push(result);
-    }
-    points
 }
 
 impl Pair {

@@ -1,8 +1,16 @@
-//! CPU cores: lists as a user writes them, which a process may use, and processes that start on some of them.
+//! CPU cores: lists as a user writes them, who gets which, and threads and processes that stay on theirs.
 
-use std::{collections::BTreeSet, fs, io, thread};
+mod allocation;
+mod sharing;
+mod topology;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+pub use allocation::{Allocation, Allocator};
+pub use sharing::Sharing;
+pub use topology::Topology;
+
+use std::{collections::BTreeSet, fs, io};
+
+use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 
 use crate::Error;
 
@@ -63,25 +71,30 @@ pub fn of_process(pid: u32) -> io::Result<Cores> {
     parse(&[list.to_owned()]).map_err(io::Error::other)
 }
 
-/// Confines the calling thread, and what it starts from now on, to `cores`.
-pub fn confine(cores: &[usize]) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    for &core in cores {
-        set.set(core);
+/// Confines all threads of this process, and what they start from now on, to `cores`.
+pub fn confine_process(cores: &[usize]) -> io::Result<()> {
+    for thread in fs::read_dir("/proc/self/task")? {
+        let thread = thread?.file_name().into_string().ok();
+        let thread = thread.and_then(|id| Pid::from_raw(id.parse().ok()?));
+        sched_setaffinity(thread, &set(cores))?;
     }
-    Ok(sched_setaffinity(None, &set)?)
+    Ok(())
 }
 
-/// Does `work` on a thread of its own that is confined to `cores`: a process started there inherits them.
-pub fn on<T: Send>(cores: &[usize], work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-    let confined = || {
-        confine(cores)?;
-        work()
-    };
-    thread::scope(|scope| match scope.spawn(confined).join() {
-        Ok(result) => result,
-        Err(panic) => std::panic::resume_unwind(panic),
-    })
+/// Does `work` with the calling thread confined to `cores`, if they are given: threads and processes that it starts
+/// inherit them. Then the thread is where it was before.
+pub fn on<T>(cores: Option<&[usize]>, work: impl FnOnce() -> T) -> io::Result<T> {
+    let before = sched_getaffinity(None)?;
+    sched_setaffinity(None, &cores.map_or(before, set))?;
+    let done = work();
+    sched_setaffinity(None, &before)?;
+    Ok(done)
+}
+
+fn set(cores: &[usize]) -> CpuSet {
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|&core| set.set(core));
+    set
 }
 
 #[cfg(test)]
@@ -124,12 +137,11 @@ mod tests {
     fn a_process_started_on_a_core_stays_there_and_the_caller_stays_free() {
         let before = allowed().unwrap();
         let last = vec![*before.last().unwrap()];
-        let mut child = on(&last, || {
-            std::process::Command::new("cat")
-                .stdin(std::process::Stdio::piped())
-                .spawn()
-        })
-        .unwrap();
+        let start = || {
+            let mut cat = std::process::Command::new("cat");
+            cat.stdin(std::process::Stdio::piped()).spawn()
+        };
+        let mut child = on(Some(&last), start).flatten().unwrap();
         assert_eq!(of_process(child.id()).unwrap(), last);
         assert_eq!(allowed().unwrap(), before);
         drop(child.stdin.take());

@@ -12,7 +12,9 @@ pub enum Error {
     #[error("{0}")]
     Failed(String),
     /// Ctrl-C or SIGTERM; everything has been torn down.
-    #[error("stopped; what was measured until then is in the results folder")]
+    #[error(
+        "stopped; what was measured until then is on disk, and --resume with the folder goes on"
+    )]
     Interrupted,
 }
 

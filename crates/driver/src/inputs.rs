@@ -17,8 +17,8 @@ use transport::Frame;
 
 use crate::{Error, labels, models::InputKind, settings::Settings};
 
-/// What the clients send, in turn.
-#[derive(Debug)]
+/// What the clients send, in turn. A clone shares the bytes.
+#[derive(Clone, Debug)]
 pub struct Inputs {
     /// One frame per input; a query sends a clone, which shares the bytes.
     pub frames: Vec<Frame>,

@@ -71,19 +71,32 @@ impl Programs {
                 return Err(Error::Failed(format!("`{build}` failed: see above")));
             }
         }
-        let find = |name: &str| {
-            let path = folder.join(name);
-            path.is_file().then_some(path).ok_or_else(|| {
-                Error::Failed(format!(
-                    "there is no program {name} in {}: build it with `{build}`",
-                    folder.display()
-                ))
-            })
+        let programs = Programs {
+            frontend: folder.join("frontend"),
+            server: folder.join(model),
         };
+        exists(&programs.frontend)?;
+        programs.with_server(model)
+    }
+
+    /// The same with another model's server, which lies beside them.
+    pub fn with_server(&self, model: &str) -> Result<Programs, Error> {
+        let server = self.frontend.with_file_name(model);
+        exists(&server)?;
         Ok(Programs {
-            frontend: find("frontend")?,
-            server: find(model)?,
+            frontend: self.frontend.clone(),
+            server,
         })
+    }
+}
+
+fn exists(program: &Path) -> Result<(), Error> {
+    match program.is_file() {
+        true => Ok(()),
+        false => Err(Error::Failed(format!(
+            "there is no program {}: build it with `{BUILD}`",
+            program.display()
+        ))),
     }
 }
 
@@ -133,10 +146,7 @@ impl Process {
                 command.env_remove(variable);
             }
         }
-        let child = match cores {
-            None => command.spawn(),
-            Some(cores) => cores::on(cores, || command.spawn()),
-        };
+        let child = cores::on(cores, || command.spawn()).flatten();
         let process = Process {
             name,
             log,
@@ -179,10 +189,10 @@ impl Process {
             return Ok(());
         };
         Err(Error::Failed(format!(
-            "{} exited {when} ({status}). The last lines of {}:\n{}",
+            "{} exited {when} ({status}). The last lines of its log:\n{}\n    (the log is {})",
             self.name,
-            self.log.display(),
-            last_lines(&self.log)
+            last_lines(&self.log),
+            self.log.display()
         )))
     }
 

@@ -9,7 +9,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cores;
+use crate::{cgroup::ControlGroups, cores};
 
 /// The machine, as far as it explains a number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +20,8 @@ pub struct Machine {
     pub cores: usize,
     /// Those that the driver, and so everything it starts, may use, as a list.
     pub allowed_cores: String,
+    /// The cores' worth of time that its control group allows, where it has a limit.
+    pub cpu_limit: Option<f64>,
     /// Memory in MiB.
     pub memory_mib: u64,
     /// The kernel's release.
@@ -49,6 +51,7 @@ impl Machine {
                 .filter(|line| line.starts_with("processor"))
                 .count(),
             allowed_cores: cores::show(allowed),
+            cpu_limit: ControlGroups::read(Path::new("/")).cpu_limit(),
             memory_mib: memory
                 .split(' ')
                 .next()

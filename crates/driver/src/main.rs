@@ -1,145 +1,155 @@
-//! `driver`: measures a model behind the query frontend, one iteration per combination of replicas, cores and batch size.
+//! `driver`: measures a model behind the query frontend, one point per combination of replicas, cores and batch size.
 
 use std::{
     env,
-    io::{Write, stderr},
-    process::ExitCode,
+    io::{self, Write, stderr, stdout},
+    path::Path,
+    process::{self, ExitCode},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    thread,
 };
 
 use driver::{
     Error,
     cli::{self, Command, Other},
-    cores,
+    cores::{self, Topology},
     inputs::Inputs,
     launch::Programs,
+    load::pacer,
     machine::{Machine, Versions},
     measure::Sweep,
-    plan::{Pinning, Plan},
-    report::{self, ProgressLine},
-    results::{PointResult, Slot, schema},
-    settings::Settings,
+    plan::Plan,
+    report::{self, live},
+    results::{self, Folder, PointResult},
+    self_test,
+    settings::{Mode, Settings},
+    sweep::{self, SweepFolder},
 };
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
-    flag,
+    iterator::Signals,
 };
 
 fn main() -> ExitCode {
-    let ended = cli::parse(env::args_os()).and_then(|command| match command {
-        Command::Sweep(settings) => sweep(*settings),
-        Command::Other(other) => do_other(other),
+    let done = cli::parse(env::args_os()).and_then(|command| match command {
+        Command::Sweep(settings) => measure(*settings),
+        Command::Other(Other::Completions { shell }) => Ok(print(&cli::completions(shell))),
+        Command::Other(Other::SelfTest(asked)) => Ok(print(&self_test::table(&asked)?)),
+        Command::Other(Other::Man) => Ok(print(&cli::man())),
+        Command::Other(Other::Schema) => Ok(print(&results::schema())),
+        Command::Other(Other::Report { dir }) => {
+            say(&format!("report: {}", report::anew(&dir)?.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Other(Other::Import { files }) => Ok(print(&report::import(&files)?)),
+        Command::Other(Other::Compare(asked)) => {
+            let compared = report::comparison(&asked)?;
+            print(&compared.table);
+            compared.broken.iter().for_each(|limit| say(limit));
+            Ok(ExitCode::from(u8::from(!compared.broken.is_empty())))
+        }
     });
-    ended.unwrap_or_else(|error| {
-        let _ = writeln!(stderr(), "driver: {error}");
+    done.unwrap_or_else(|error| {
+        say(&format!("driver: {error}"));
         ExitCode::from(error.exit_status())
     })
 }
 
-/// The exit status of something that can fail without an error.
-fn passed(passed: bool) -> ExitCode {
-    match passed {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
-}
-
-/// Measures, and prints the table of what was measured even if the sweep ended early.
-fn sweep(settings: Settings) -> Result<ExitCode, Error> {
-    let mut results = Vec::new();
-    let ended = prepare(settings).and_then(|sweep| run(&sweep, &mut results));
-    report::table(&results);
-    ended.map(|()| verdict(&results))
-}
-
-/// What the driver does besides measuring.
-fn do_other(other: Other) -> Result<ExitCode, Error> {
-    match other {
-        Other::Report { dir } => report::report(&dir).map(|()| ExitCode::SUCCESS),
-        Other::Compare(asked) => report::comparison(&asked).map(passed),
-        Other::Import { files } => report::import(&files).map(|()| ExitCode::SUCCESS),
-        Other::Schema => report::print(&schema()).map(|()| ExitCode::SUCCESS),
-        other => Err(Error::Failed(format!("{other:?} is not there yet"))),
-    }
-}
-
-/// What has to be said at the end, and the exit status: success if every iteration is of what was asked for.
-fn verdict(results: &[PointResult]) -> ExitCode {
-    // An unanswered query is a fault of its own.
-    let mut answered = results
-        .iter()
-        .filter(|result| result.totals.ok == result.totals.sent);
-    let differing = answered.find_map(|result| result.accuracy().filter(|run| run.differs()));
-    if let Some(run) = differing {
-        let _ = writeln!(
-            stderr(),
-            "driver: the served answers are not as right as the artifact's offline evaluation says: {run}; either these are \
-             other inputs than that was made with, or serving changes answers"
-        );
-    }
-    let failed = results
-        .iter()
-        .filter(|result| !result.is_complete())
-        .count();
-    if failed == 0 {
-        return ExitCode::SUCCESS;
-    }
-    let _ = writeln!(
-        stderr(),
-        "driver: {failed} of {} iterations are not of what was asked for: see the notes under the table",
-        results.len()
-    );
-    ExitCode::FAILURE
-}
-
-/// Everything that can be found wrong before a process is started. Prints the plan once it is sound.
-fn prepare(settings: Settings) -> Result<Sweep, Error> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // The second one ends the driver at once, and with it its children, which hang on a pipe.
-        flag::register_conditional_shutdown(signal, 130, interrupted.clone())
-            .and_then(|_| flag::register(signal, interrupted.clone()))
-            .map_err(|error| Error::Failed(format!("cannot listen for signals: {error}")))?;
-    }
+/// A sweep, or with `--dry_run` its plan.
+fn measure(settings: Settings) -> Result<ExitCode, Error> {
+    let interrupted = listen()?;
     cli::check_environment(env::vars_os().map(|(name, _)| name))?;
     let allowed = cores::allowed()?;
-    let plan = Plan::new(&settings, &allowed)?;
+    let plan = Plan::new(&settings, &allowed, &Topology::read(Path::new("/")))?;
     let inputs = Inputs::prepare(&settings)?;
-    report::plan(&settings, &plan, &inputs);
+    if let Mode::Trace(file) = &settings.mode {
+        pacer::read_trace(file)?;
+    }
+    let machine = Machine::read(&allowed);
+    let planned = report::plan(&settings, &plan, &inputs, &machine);
+    if settings.dry_run {
+        return Ok(print(&format!("{planned}\n")));
+    }
+    say(&planned);
+    if settings.resume.is_none() {
+        SweepFolder::try_parent(&settings.results_dir)?;
+    }
     let programs = Programs::find(settings.model.name, settings.engine);
     if interrupted.load(Relaxed) {
         return Err(Error::Interrupted);
     }
-    Ok(Sweep {
+    let sweep = Sweep {
         settings,
         plan,
         inputs,
         programs: programs?,
-        machine: Machine::read(&allowed),
+        machine,
         versions: Versions::read(),
         interrupted,
-    })
+        ceilings: Rc::default(),
+    };
+    let (folder, changes) = sweep::folder(&sweep)?;
+    for change in changes {
+        say(&format!(
+            "driver: since the sweep began, something has changed: {change}"
+        ));
+    }
+    let mut results = Vec::new();
+    let mut view = report::view(&sweep.settings, &sweep.plan);
+    let ended = sweep::run(&sweep, &folder, &mut *view, &mut results);
+    drop(view);
+    report::table(&results, sweep.settings.target_qps);
+    say(&format!("results: {}", folder.path.display()));
+    if !results.is_empty() {
+        let page = report::write(&Folder::read(&folder.path)?)?;
+        say(&format!("report: {}", page.display()));
+    }
+    ended.map(|()| verdict(&results))
 }
 
-/// One iteration after the other, each on disk before the next.
-fn run(sweep: &Sweep, results: &mut Vec<PointResult>) -> Result<(), Error> {
-    if sweep.plan.pinning != Pinning::Shared {
-        cores::confine(&sweep.plan.other_cores)
-            .map_err(|error| Error::Failed(format!("cannot pin the driver: {error}")))?;
+/// What Ctrl-C and SIGTERM set. The second one ends the driver at once, and with it its children, which hang on a pipe.
+fn listen() -> Result<Arc<AtomicBool>, Error> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let failed = |error: io::Error| Error::Failed(format!("cannot listen for signals: {error}"));
+    let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
+    let set = interrupted.clone();
+    thread::spawn(move || {
+        for _ in signals.forever() {
+            if set.swap(true, Relaxed) {
+                live::restore();
+                process::exit(130);
+            }
+        }
+    });
+    Ok(interrupted)
+}
+
+/// Success if every number is of what was asked for.
+fn verdict(results: &[PointResult]) -> ExitCode {
+    let failed = results.iter().filter(|result| !result.is_complete());
+    match failed.count() {
+        0 => ExitCode::SUCCESS,
+        failed => {
+            say(&format!(
+                "driver: {failed} of {} measurements are not of what was asked for: see the notes under the table",
+                results.len()
+            ));
+            ExitCode::FAILURE
+        }
     }
-    let mut progress = ProgressLine::new(&sweep.settings, &sweep.plan, &sweep.inputs);
-    for point in &sweep.plan.points {
-        progress.begin(point);
-        let slot = Slot::take(&sweep.settings.results_dir)?;
-        let measured = sweep.measure(point, &slot, |at| progress.look(point, at));
-        let result = measured.inspect_err(|_| progress.finish())?;
-        slot.write(&result)?;
-        progress.end(&result, &slot.file);
-        results.push(result);
-    }
-    progress.finish();
-    Ok(())
+}
+
+/// What was asked for, to standard output; nothing can be done if that is closed.
+fn print(text: &str) -> ExitCode {
+    let _ = stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+/// A line on standard error; nothing can be done if that is closed.
+fn say(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
 }

@@ -3,11 +3,11 @@
 use hdrhistogram::Histogram;
 
 use crate::{
-    load::Measured,
+    load::{Load, Measured},
     results::{
-        Arrivals, ClientMetrics, Latency, Percentile, Phase, PhaseKind, TimeBreakdown, Window,
+        Arrivals, ClientMetrics, Estimate, Lag, Latency, Percentile, Phase, TimeBreakdown, Window,
     },
-    stats::{Arrived, Slice, Tally, interval},
+    stats::{Arrived, Slice, Span, Tally, interval},
 };
 
 /// The percentiles that are looked at.
@@ -15,25 +15,25 @@ const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 impl Phase {
     /// Reads what a load has shown.
-    pub fn read(kind: PhaseKind, arrivals: Arrivals, measured: &mut Measured) -> Phase {
-        let Measured { tally, span, warm } = measured;
+    pub fn read(load: &Load<'_>, arrivals: Arrivals, measured: &mut Measured) -> Phase {
+        let Measured { tally, span, .. } = measured;
         // Never zero: the rates of a window that did not open are zero.
         let seconds = tally.totals.seconds.max(f64::MIN_POSITIVE);
         let arrived = tally.arrived;
         let windows = windows(tally, span.slices(), seconds);
         Phase {
-            kind,
+            kind: load.kind,
             arrivals,
-            opened_seconds: tally.warm_up.seconds,
+            opened_seconds: (span.opens - load.since).as_secs_f64(),
             warm_up: tally.warm_up,
             totals: tally.totals,
-            steady: *warm,
+            steady: measured.steady,
             throughput: interval::throughput(&windows),
-            goodput_qps: None,
+            goodput_qps: (load.objective).map(|_| arrived.good as f64 / seconds),
             latency: latency(&tally.latency, &tally.slices),
-            lag: None,
-            mean_in_flight: 0.0,
-            mean_batch: (arrived.ok > 0).then(|| arrived.ok as f64 / arrived.batches),
+            lag: (load.pace.in_flight().is_none()).then(|| lag(&tally.lag)),
+            mean_in_flight: tally.in_flight.as_secs_f64() / seconds,
+            mean_batch: arrived.mean_batch(),
             batches: arrived.batches,
             time_breakdown: breakdown(&arrived),
             windows,
@@ -52,6 +52,27 @@ impl Phase {
     }
 }
 
+/// The figure that a load is for, with its interval, as the first `count` slices show it: in a closed loop the throughput, in an
+/// open one the 99th percentile of the latency. `None` if it cannot be stated, or there are too few slices to know its spread.
+pub(crate) fn figure(
+    load: &Load<'_>,
+    tally: &mut Tally,
+    span: &Span,
+    count: usize,
+) -> Option<Estimate> {
+    if count < interval::PARTS {
+        return None;
+    }
+    if load.pace.in_flight().is_some() {
+        let seconds = (span.slice * count as u32).as_secs_f64();
+        return Some(interval::throughput(&windows(tally, count, seconds)));
+    }
+    let (first, others) = tally.slices.get(..count)?.split_first()?;
+    let mut whole = first.clone();
+    others.iter().for_each(|slice| whole.merge(slice));
+    interval::percentile(&whole.latency, &tally.slices[..count], 0.99)
+}
+
 /// Reads `count` equal parts of a window of `seconds`; one that nobody has counted in is empty.
 fn windows(tally: &mut Tally, count: usize, seconds: f64) -> Vec<Window> {
     if let Some(last) = count.checked_sub(1) {
@@ -63,7 +84,7 @@ fn windows(tally: &mut Tally, count: usize, seconds: f64) -> Vec<Window> {
         Window {
             begins: each * index as f64,
             seconds: each,
-            ok: slice.ok,
+            ok: slice.arrived.ok,
             mean_ms: of(slice.latency.mean()),
             p99_ms: of(slice.latency.value_at_quantile(0.99) as f64),
         }
@@ -96,6 +117,16 @@ fn latency(micros: &Histogram<u64>, slices: &[Slice]) -> Option<Latency> {
     })
 }
 
+/// Reads a histogram of microseconds.
+fn lag(micros: &Histogram<u64>) -> Lag {
+    let at = |quantile| micros.value_at_quantile(quantile) as f64 / 1e3;
+    Lag {
+        p50: at(0.5),
+        p99: at(0.99),
+        max: micros.max() as f64 / 1e3,
+    }
+}
+
 /// Means of the sums; `None` if nothing arrived.
 fn breakdown(arrived: &Arrived) -> Option<TimeBreakdown> {
     let [queued, away, waited, predicting, replying] =
@@ -115,8 +146,8 @@ mod tests {
 
     #[test]
     fn a_part_of_a_window_without_answers_is_a_rate_of_zero_and_no_latency() {
-        let mut tally = Tally::new();
-        tally.slice(1).ok = 10;
+        let mut tally = Tally::new(None);
+        tally.slice(1).arrived.ok = 10;
         tally.slice(1).latency.record(2_000_000).unwrap();
         let windows = windows(&mut tally, 4, 8.0);
         let counts: Vec<_> = windows.iter().map(|window| window.ok).collect();
@@ -128,7 +159,7 @@ mod tests {
 
     #[test]
     fn nothing_answered_is_no_latency_and_no_breakdown() {
-        let tally = Tally::new();
+        let tally = Tally::new(None);
         assert_eq!(latency(&tally.latency, &tally.slices), None);
         assert_eq!(breakdown(&tally.arrived), None);
     }

@@ -1,104 +1,121 @@
-//! Which iterations a sweep has, and which cores each process gets.
+//! Which points a sweep has, in which order they are measured, and which cores each process gets.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 use model::Device;
+use rand::{SeedableRng, seq::SliceRandom};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use serde::{Serialize, Serializer};
 
 use crate::{
     Error,
-    cores::{self, Cores},
-    settings::Settings,
+    cores::{Allocation, Allocator, Cores, Topology},
+    settings::{Mode, Settings, in_seconds},
 };
 
-/// The iterations of a sweep, in the order in which they run.
-#[derive(Clone, Debug)]
+/// How long the no-op model is under load at each cell, at most: it needs no warm-up to speak of.
+pub(crate) const ZERO: Duration = Duration::from_secs(4);
+
+/// What a sweep measures.
+#[derive(Clone, Debug, Serialize)]
 pub struct Plan {
-    /// One per combination: replicas, then cores per replica, then batch sizes, as the original loops.
+    /// One per combination that can run: replicas, then cores per replica, then batch sizes, as the original loops.
     pub points: Vec<Point>,
-    /// The cores of frontend and driver, the same in all iterations: those that no replica gets in any.
-    pub other_cores: Cores,
-    /// Who shares cores with whom.
-    pub pinning: Pinning,
-    /// The shortest warm-up; it goes on until every replica has answered some batches, for half the duration at most.
-    pub warm_up: Duration,
+    /// The combinations that cannot.
+    pub impossible: Vec<Impossible>,
+    /// The order of measuring: round by round, each in an order of its own, so that drift spreads over all points.
+    pub runs: Vec<Run>,
+    /// The points of the no-op model, which come first: one per cell, or none at all.
+    pub zero: Vec<Point>,
+    /// How long each of those is under load.
+    #[serde(serialize_with = "in_seconds")]
+    pub zero_duration: Duration,
+    /// The cores of frontend and driver, the same at all points: those that no replica gets at any.
+    pub others: Allocation,
 }
 
-/// One iteration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What tells a point from the others of its sweep. The order is that of the grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Cell {
+    /// Replicas.
+    pub replicas: usize,
+    /// Cores that each may use.
+    pub cpus_per_replica: usize,
+    /// Maximum batch size.
+    pub batch_size: usize,
+}
+
+/// A combination that can be measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Point {
     /// Maximum batch size.
     pub batch_size: usize,
     /// The cores of each replica.
     pub replica_cores: Vec<Cores>,
     /// Where each replica computes: on a GPU of its own, or on its cores.
+    #[serde(serialize_with = "in_words")]
     pub devices: Vec<Device>,
     /// Queries in flight, over all clients.
     pub in_flight: usize,
 }
 
-/// Who shares cores with whom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pinning {
-    /// Nothing is pinned: replicas, frontend and driver share all cores.
-    Shared,
-    /// Each replica has its own cores; frontend and driver run on all, because none is left for them.
-    OwnButOthersShared,
-    /// Each replica has its own cores, frontend and driver have those that are left.
-    Own,
+/// A combination that this machine, or the flags, leave no room for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Impossible {
+    /// What was asked for.
+    pub cell: Cell,
+    /// What is missing, and what to do.
+    pub reason: String,
+}
+
+/// One measurement of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Run {
+    /// In which round, from 1.
+    pub round: usize,
+    /// Of which of [`Plan::points`].
+    pub point: usize,
 }
 
 impl Plan {
-    /// Lays the sweep out on the `allowed` cores, or says which combination does not fit.
-    pub fn new(settings: &Settings, allowed: &[usize]) -> Result<Plan, Error> {
-        let pinned = settings.model_cpus.is_some() || !settings.cpus_per_replica.is_empty();
-        let model_cores = settings.model_cpus.as_deref().unwrap_or(allowed);
-        if let Some(core) = model_cores.iter().find(|core| !allowed.contains(core)) {
-            return Err(Error::Usage(format!(
-                "--model_cpus names core {core}, but this process may use cores {} only",
-                cores::show(allowed)
-            )));
-        }
-        let points = points(settings, pinned.then_some(model_cores), allowed)?;
-        let taken = |core: &usize| {
-            let mut replicas = points.iter().flat_map(|point| &point.replica_cores);
-            replicas.any(|cores| cores.contains(core))
-        };
-        let rest: Cores = allowed
-            .iter()
-            .copied()
-            .filter(|core| !taken(core))
-            .collect();
-        let (pinning, other_cores) = match (pinned, rest.is_empty()) {
-            (false, _) => (Pinning::Shared, allowed.to_vec()),
-            (true, true) => (Pinning::OwnButOthersShared, allowed.to_vec()),
-            (true, false) => (Pinning::Own, rest),
-        };
-        let second = Duration::from_secs(1);
+    /// Lays the sweep out on the `allowed` cores. It is an error if no combination fits.
+    pub fn new(settings: &Settings, allowed: &[usize], topology: &Topology) -> Result<Plan, Error> {
+        let allocator = Allocator::new(settings, allowed, topology)?;
+        let (points, impossible) = grid(settings, &allocator)?;
+        let taken = points.iter().flat_map(|point| &point.replica_cores);
+        let taken: BTreeSet<usize> = taken.flatten().copied().collect();
         Ok(Plan {
+            runs: order(points.len(), settings.repeats, settings.seed),
+            zero: zero(settings, &points),
+            zero_duration: ZERO.min(settings.duration),
             points,
-            other_cores,
-            pinning,
-            warm_up: (settings.duration / 10)
-                .max(second)
-                .min(settings.duration / 2),
+            impossible,
+            others: allocator.others(&taken),
         })
     }
-}
 
-impl Pinning {
-    /// For the plan, the results and the reader.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Pinning::Shared => "shared by replicas, frontend and driver",
-            Pinning::OwnButOthersShared => {
-                "each replica has its own, but frontend and driver share them: none was left"
-            }
-            Pinning::Own => "each replica has its own, frontend and driver have the others",
+    /// The same plan for the no-op model: its points, once each.
+    pub fn of_zero(&self) -> Plan {
+        Plan {
+            points: self.zero.clone(),
+            impossible: Vec::new(),
+            runs: order(self.zero.len(), 1, 0),
+            zero: Vec::new(),
+            ..self.clone()
         }
     }
 }
 
 impl Point {
+    /// What tells it from the others.
+    pub fn cell(&self) -> Cell {
+        Cell {
+            replicas: self.replicas(),
+            cpus_per_replica: self.cpus_per_replica(),
+            batch_size: self.batch_size,
+        }
+    }
+
     /// Number of replicas.
     pub fn replicas(&self) -> usize {
         self.replica_cores.len()
@@ -119,68 +136,106 @@ impl Point {
     }
 }
 
-fn points(
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Cell {
+            replicas,
+            cpus_per_replica,
+            batch_size,
+        } = self;
+        write!(
+            f,
+            "replicas {replicas}, CPUs {cpus_per_replica}, batch {batch_size}"
+        )
+    }
+}
+
+/// The points that can run, and the combinations that cannot, each once.
+fn grid(
     settings: &Settings,
-    own: Option<&[usize]>,
-    allowed: &[usize],
-) -> Result<Vec<Point>, Error> {
-    let mut points = Vec::new();
-    for &replicas in &settings.num_replicas {
-        let even = [own.unwrap_or(allowed).len() / replicas];
-        let shares = match &settings.cpus_per_replica[..] {
-            [] => &even,
-            asked => asked,
-        };
-        let devices = devices(settings, replicas)?;
-        for &share in shares {
-            let replica_cores = match own {
-                None => vec![allowed.to_vec(); replicas],
-                Some(cores) => split(cores, replicas, share)?,
-            };
-            for &batch_size in &settings.batch_sizes {
-                points.push(Point {
+    allocator: &Allocator<'_>,
+) -> Result<(Vec<Point>, Vec<Impossible>), Error> {
+    let (mut points, mut impossible) = (Vec::<Point>::new(), Vec::<Impossible>::new());
+    for (replicas, share) in deployments(settings, allocator) {
+        let placed = devices(settings, replicas)
+            .and_then(|devices| Ok((devices, allocator.replicas(replicas, share)?)));
+        for &batch_size in &settings.batch_sizes {
+            match &placed {
+                Ok((devices, replica_cores)) => points.push(Point {
                     batch_size,
                     replica_cores: replica_cores.clone(),
                     devices: devices.clone(),
                     in_flight: in_flight(settings, batch_size, replicas)?,
-                });
+                }),
+                Err(reason) => impossible.push(Impossible {
+                    cell: Cell {
+                        replicas,
+                        cpus_per_replica: share.max(1),
+                        batch_size,
+                    },
+                    reason: reason.clone(),
+                }),
             }
         }
     }
-    Ok(points)
+    match impossible.first() {
+        Some(first) if points.is_empty() => Err(Error::Usage(first.reason.clone())),
+        _ => Ok((points, impossible)),
+    }
 }
 
-/// A GPU for each replica, in the order given; none at all if no GPU is asked for.
-fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, Error> {
+/// Each number of replicas with each number of cores for one of them.
+fn deployments(settings: &Settings, allocator: &Allocator<'_>) -> Vec<(usize, usize)> {
+    let mut deployments = Vec::new();
+    for &replicas in &settings.num_replicas {
+        let shares = match &settings.cpus_per_replica[..] {
+            [] => &[allocator.even_share(replicas)],
+            asked => asked,
+        };
+        deployments.extend(shares.iter().map(|&share| (replicas, share)));
+    }
+    deployments
+}
+
+/// Every point once per round; each round is shuffled anew. The same seed gives the same order.
+fn order(points: usize, rounds: usize, seed: u64) -> Vec<Run> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
+    let round = |round| {
+        let mut runs: Vec<_> = (0..points).map(|point| Run { round, point }).collect();
+        runs.shuffle(&mut random);
+        runs
+    };
+    (1..=rounds).flat_map(round).collect()
+}
+
+/// The points as the no-op model has them, on CPU cores; none where nobody would hold a number against them.
+fn zero(settings: &Settings, points: &[Point]) -> Vec<Point> {
+    let speed = settings.labels.is_none() && !matches!(settings.mode, Mode::Flood(_));
+    if !(settings.zero && speed) {
+        return Vec::new();
+    }
+    let on_cpu = |point: &Point| Point {
+        devices: vec![Device::Cpu; point.replicas()],
+        ..point.clone()
+    };
+    points.iter().map(on_cpu).collect()
+}
+
+/// A GPU for each replica, in the order given; none at all if no GPU is asked for. Or what is missing.
+fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, String> {
     let gpus = &settings.gpus;
     if !gpus.is_empty() && replicas > gpus.len() && !settings.cpu_beyond_gpus {
-        return Err(Error::Usage(format!(
+        return Err(format!(
             "{replicas} replicas need a GPU each, and --model_gpus names {}: name more, take fewer replicas, or let \
              the others compute on CPU cores with --cpu_beyond_gpus",
             gpus.len()
-        )));
+        ));
     }
     let device = |index| {
         gpus.get(index)
             .map_or(Device::Cpu, |&gpu| Device::Cuda(gpu))
     };
     Ok((0..replicas).map(device).collect())
-}
-
-/// The first `share` cores for the first replica, the next for the next one.
-fn split(cores: &[usize], replicas: usize, share: usize) -> Result<Vec<Cores>, Error> {
-    if share == 0 || replicas * share > cores.len() {
-        return Err(Error::Usage(format!(
-            "{replicas} replicas x {} CPUs per replica need {} cores, but there are {} for them ({}): take fewer \
-             replicas, a smaller --cpus_per_replica_nums or a longer --model_cpus",
-            share.max(1),
-            replicas * share.max(1),
-            cores.len(),
-            cores::show(cores)
-        )));
-    }
-    let shares = cores.chunks_exact(share).take(replicas);
-    Ok(shares.map(<[usize]>::to_vec).collect())
 }
 
 fn in_flight(settings: &Settings, batch_size: usize, replicas: usize) -> Result<usize, Error> {
@@ -195,6 +250,11 @@ fn in_flight(settings: &Settings, batch_size: usize, replicas: usize) -> Result<
     }
 }
 
+/// For the record of a sweep.
+fn in_words<S: Serializer>(devices: &[Device], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(devices.iter().map(Device::to_string))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,7 +263,7 @@ mod tests {
     fn plan(line: &str, allowed: &[usize]) -> Result<Plan, Error> {
         let folder = tempfile::tempdir().unwrap();
         let line = format!("driver {line} --results_dir {}", folder.path().display());
-        Plan::new(&cli::tests::sweep(&line)?, allowed)
+        Plan::new(&cli::tests::sweep(&line)?, allowed, &Topology::default())
     }
 
     #[test]
@@ -219,12 +279,22 @@ mod tests {
         assert_eq!(plan.points[7].in_flight, 3 * 8 * 2);
     }
 
+    /// The cores of frontend and driver.
+    fn others(plan: &Plan) -> Vec<usize> {
+        let cores = [plan.others.driver(), plan.others.frontend.clone()].concat();
+        cores
+            .into_iter()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
+    }
+
     #[test]
     fn replicas_get_disjoint_cores_and_the_others_what_is_left() {
         let plan = plan("-m noop -r 2 -c 3-6 -p 2", &[0, 1, 3, 4, 5, 6]).unwrap();
         assert_eq!(plan.points[0].replica_cores, [vec![3, 4], vec![5, 6]]);
-        assert_eq!(plan.other_cores, [0, 1]);
-        assert_eq!(plan.pinning, Pinning::Own);
+        assert_eq!(others(&plan), [0, 1]);
+        assert!(plan.others.pinned);
     }
 
     #[test]
@@ -235,29 +305,29 @@ mod tests {
 
     #[test]
     fn cores_that_no_replica_gets_are_the_frontends_and_drivers() {
-        for (line, others) in [
+        for (line, left) in [
             ("-m noop -r 2 -c 0-4", &[4][..]),
             ("-m noop -p 1", &[1, 2, 3, 4]),
             ("-m noop -r 1 2 -p 2", &[4]),
         ] {
             let plan = plan(line, &[0, 1, 2, 3, 4]).unwrap();
-            assert_eq!(plan.other_cores, others, "{line}");
-            assert_eq!(plan.pinning, Pinning::Own, "{line}");
+            assert_eq!(others(&plan), left, "{line}");
+            assert!(plan.others.pinned, "{line}");
         }
     }
 
     #[test]
     fn frontend_and_driver_share_the_replicas_cores_when_none_is_left() {
         let plan = plan("-m noop -r 1 2 -p 2", &[0, 1, 2, 3]).unwrap();
-        assert_eq!(plan.other_cores, [0, 1, 2, 3]);
-        assert_eq!(plan.pinning, Pinning::OwnButOthersShared);
+        assert_eq!(plan.others.driver(), [0, 1, 2, 3]);
+        assert_eq!(plan.others.frontend, [0, 1, 2, 3]);
     }
 
     #[test]
     fn without_core_flags_everything_shares_all_cores() {
         let plan = plan("-m noop -r 3", &[0, 7]).unwrap();
         assert_eq!(plan.points[0].replica_cores, vec![vec![0, 7]; 3]);
-        assert_eq!(plan.pinning, Pinning::Shared);
+        assert!(!plan.others.pinned);
     }
 
     #[test]
@@ -274,10 +344,10 @@ mod tests {
     }
 
     #[test]
-    fn a_combination_that_does_not_fit_is_named() {
+    fn nothing_that_fits_is_an_error_that_names_what_is_missing() {
         for (line, named) in [
-            ("-m vgg -r 1 2 -g 0", "2 replicas need a GPU each"),
-            ("-m noop -r 1 3 -p 1 2", "3 replicas x 1 CPUs"),
+            ("-m vgg -r 2 3 -g 0", "2 replicas need a GPU each"),
+            ("-m noop -r 3 -p 1 2", "3 replicas x 1 CPUs"),
             ("-m noop -r 3 -c 0-1", "3 replicas x 1 CPUs"),
             ("-m noop -p 4", "1 replicas x 4 CPUs"),
             ("-m noop -c 1-2", "core 2"),
@@ -287,6 +357,63 @@ mod tests {
                 Err(Error::Usage(message)) => assert!(message.contains(named), "{line}: {message}"),
                 other => panic!("{line}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_combination_that_does_not_fit_is_marked_and_the_others_are_measured() {
+        let plan = plan("-m noop -r 1 3 -p 1 2 -b 4 8", &[0, 1, 2]).unwrap();
+        let run: Vec<_> = plan.points.iter().map(Point::cell).collect();
+        let cell = |replicas, cpus_per_replica, batch_size| Cell {
+            replicas,
+            cpus_per_replica,
+            batch_size,
+        };
+        let fits = [(1, 1), (1, 2), (3, 1)].map(|(r, p)| [cell(r, p, 4), cell(r, p, 8)]);
+        assert_eq!(run, fits.concat());
+        let not: Vec<_> = plan.impossible.iter().map(|i| i.cell).collect();
+        assert_eq!(not, [cell(3, 2, 4), cell(3, 2, 8)]);
+        assert!(plan.impossible[0].reason.contains("need 6 cores"));
+    }
+
+    #[test]
+    fn every_round_has_all_points_in_an_order_of_its_own_which_the_seed_repeats() {
+        let order = |seed| {
+            let line = format!("-m noop -r 1 2 -b 1 2 4 8 --repeats 3 --seed {seed}");
+            plan(&line, &[0]).unwrap().runs
+        };
+        let runs = order(1);
+        let round = |number| {
+            let runs = runs.iter().filter(move |run| run.round == number);
+            runs.map(|run| run.point).collect::<Vec<_>>()
+        };
+        for number in 1..=3 {
+            let mut points = round(number);
+            points.sort_unstable();
+            assert_eq!(points, [0, 1, 2, 3, 4, 5, 6, 7]);
+        }
+        assert!(runs.is_sorted_by_key(|run| run.round));
+        assert_ne!(round(1), round(2));
+        assert_ne!(round(2), round(3));
+        assert_eq!(runs, order(1));
+        assert_ne!(runs, order(2));
+    }
+
+    #[test]
+    fn the_zero_is_measured_once_per_shape_on_cpu_cores_however_many_rounds_there_are() {
+        let plan = plan("-m vgg -r 1 2 -b 1 2 -g 0 1 --repeats 3", &[0, 1]).unwrap();
+        let shapes = |points: &[Point]| points.iter().map(Point::cell).collect::<Vec<_>>();
+        let zero = plan.of_zero();
+        assert_eq!(shapes(&zero.points), shapes(&plan.points));
+        assert_eq!(zero.runs.len(), 4);
+        assert!(zero.points.iter().all(|point| point.gpus().is_empty()));
+        assert!(zero.zero.is_empty());
+    }
+
+    #[test]
+    fn there_is_no_zero_where_nobody_would_hold_a_number_against_it() {
+        for line in ["-m noop", "-m vgg --no_zero", "-m vgg --mode flood"] {
+            assert!(plan(line, &[0]).unwrap().zero.is_empty(), "{line}");
         }
     }
 }

@@ -15,7 +15,7 @@ pub(crate) use folder::files;
 pub use folder::{Filed, Folder, NotRead};
 pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
 pub use schema::schema;
-pub use shape::Shape;
+pub use shape::{Points, Shape, by_shape};
 pub use speed::{
     Arrivals, ClientMetrics, Estimate, Generator, Lag, Latency, Percentile, Phase, PhaseKind,
     Search, Speed, TimeBreakdown, Window, Zero,
@@ -26,6 +26,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Write},
+    iter,
     path::{Path, PathBuf},
     slice,
 };
@@ -41,6 +42,7 @@ use crate::{
     Error,
     cores::{self, Cores},
     machine::{Machine, Versions},
+    plan::Cell,
     settings::UNENFORCED,
     stats::Totals,
 };
@@ -183,6 +185,24 @@ impl PointResult {
         self.verdict.status != Status::Invalid
     }
 
+    /// What tells it from the other points of its sweep.
+    pub fn cell(&self) -> Cell {
+        let node = &self.node_configs[0];
+        Cell {
+            replicas: node.num_replicas,
+            cpus_per_replica: node.cpus_per_replica,
+            batch_size: node.batch_size,
+        }
+    }
+
+    /// Why nothing was measured, where that is so.
+    pub fn not_run(&self) -> Option<&str> {
+        match &self.outcome {
+            Outcome::NotRun { not_run } => Some(not_run),
+            Outcome::Speed(_) | Outcome::Accuracy { .. } => None,
+        }
+    }
+
     /// The speed, where that is what was measured.
     pub fn speed(&self) -> Option<&Speed> {
         match &self.outcome {
@@ -225,9 +245,7 @@ impl Slot {
     /// Takes the name `results-YYMMDD_HHMMSS` in `folder`, with `-2` and so on if that is taken. Making the folder of
     /// logs is what takes it: so two drivers never share one.
     pub fn take(folder: &Path) -> Result<Slot, Error> {
-        let stem = Zoned::now().strftime("results-%y%m%d_%H%M%S").to_string();
-        let mut name = stem.clone();
-        for number in 2.. {
+        for name in names("results-") {
             let slot = Slot {
                 file: folder.join(format!("{name}.json")),
                 logs: folder.join("logs").join(&name),
@@ -237,20 +255,43 @@ impl Slot {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     return Err(Error::file("make the folder", &slot.logs, error));
                 }
-                _ => name = format!("{stem}-{number}"),
+                _ => {}
             }
         }
-        unreachable!("the numbers do not end")
+        unreachable!("the names do not end")
     }
 
-    /// Writes the result; a file that is there already is an error.
+    /// Writes the result.
     pub fn write(&self, result: &PointResult) -> Result<(), Error> {
-        let failed = |error: io::Error| Error::file("write", &self.file, error);
-        let mut bytes = serde_json::to_vec_pretty(result).map_err(|error| failed(error.into()))?;
-        bytes.push(b'\n');
-        let mut file = File::create_new(&self.file).map_err(failed)?;
-        file.write_all(&bytes).map_err(failed)
+        write(&self.file, result)
     }
+}
+
+/// Names for what begins now: the prefix and `YYMMDD_HHMMSS`, then the same with `-2` and so on.
+pub(crate) fn names(prefix: &str) -> impl Iterator<Item = String> {
+    let first = format!("{prefix}{}", Zoned::now().strftime("%y%m%d_%H%M%S"));
+    iter::once(first.clone()).chain((2..).map(move |number| format!("{first}-{number}")))
+}
+
+/// Writes a file of JSON, whole or not at all.
+pub(crate) fn write(path: &Path, content: &impl Serialize) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::file("write", path, error);
+    let mut bytes = serde_json::to_vec_pretty(content).map_err(|error| failed(error.into()))?;
+    bytes.push(b'\n');
+    let unfinished = path.with_extension("unfinished");
+    let mut file = File::create(&unfinished).map_err(failed)?;
+    file.write_all(&bytes).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
+    fs::rename(&unfinished, path).map_err(failed)
+}
+
+/// The results in a folder with the names of their files, oldest first. An error for one that cannot be read.
+pub fn read(folder: &Path) -> Result<Vec<(PathBuf, PointResult)>, Error> {
+    let result = |path: PathBuf| match PointResult::read(&path) {
+        Ok(result) => Ok((path, result)),
+        Err(reason) => Err(Error::file("read", &path, reason)),
+    };
+    files(folder)?.into_iter().map(result).collect()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use model::DataType;
+use serde::{Serialize, Serializer};
 
 use crate::{cores::Cores, models::KnownModel};
 
@@ -10,14 +11,16 @@ use crate::{cores::Cores, models::KnownModel};
 pub const UNENFORCED: Duration = Duration::from_secs(3600);
 
 /// What to measure, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Settings {
     /// The model.
+    #[serde(serialize_with = "by_name")]
     pub model: &'static KnownModel,
     /// The type of its inputs.
     pub input_type: DataType,
     /// How long each point is under load, all of its phases and their warm-ups included; zero in an accuracy run, which
     /// ends by itself.
+    #[serde(serialize_with = "in_seconds")]
     pub duration: Duration,
     /// Maximum batch sizes to try.
     pub batch_sizes: Vec<usize>,
@@ -53,6 +56,7 @@ pub struct Settings {
     pub in_flight: Option<usize>,
     /// The latency objective: goodput counts the answers within it, and the profile looks for the highest rate whose p99
     /// meets it.
+    #[serde(serialize_with = "in_seconds_if_any")]
     pub objective: Option<Duration>,
     /// The frontend is told of the objective: queries that miss it are answered with the default output.
     pub enforce_objective: bool,
@@ -68,7 +72,7 @@ pub struct Settings {
     pub labels: Option<PathBuf>,
     /// The seed of random inputs, arrivals and the order of points.
     pub seed: u64,
-    /// Where sweeps' folders go; it exists.
+    /// Where sweeps' folders go.
     pub results_dir: PathBuf,
     /// The folder of a sweep that is to be continued.
     pub resume: Option<PathBuf>,
@@ -77,11 +81,16 @@ pub struct Settings {
     /// Plain lines instead of the live view.
     pub plain: bool,
     /// The arguments as typed.
+    #[serde(skip)]
     pub command_line: String,
+    /// Everything that was given, by flag, file or environment, as arguments that say it again.
+    #[serde(skip)]
+    pub arguments: Vec<String>,
 }
 
 /// How queries are sent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// The throughput in a closed loop, then the latency under Poisson arrivals at shares of it or, with an objective, the
     /// highest rate that meets it.
@@ -98,6 +107,8 @@ pub enum Mode {
     Flood(f64),
     /// One query in flight: latency without a queue.
     SingleStream,
+    /// The throughput, then one query in flight: what the no-op model is asked.
+    Zero,
 }
 
 impl Settings {
@@ -121,6 +132,23 @@ impl Mode {
             Mode::Trace(_) => "trace",
             Mode::Flood(_) => "flood",
             Mode::SingleStream => "single-stream",
+            Mode::Zero => "zero",
         }
     }
+}
+
+fn by_name<S: Serializer>(model: &KnownModel, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(model.name)
+}
+
+/// Seconds, for the record of a sweep.
+pub(crate) fn in_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+fn in_seconds_if_any<S: Serializer>(
+    time: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
 }

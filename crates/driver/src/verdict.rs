@@ -8,7 +8,7 @@ mod machine;
 mod queries;
 mod serving;
 
-use crate::results::{Arrivals, Phase, PhaseKind, PointResult, Reason, Status, Verdict};
+use crate::results::{Arrivals, Phase, PointResult, Reason, Status, Verdict};
 
 /// How bad it is, and what was seen and what to do; `None` if nothing is wrong.
 type Finding = Option<(Status, String)>;
@@ -82,14 +82,7 @@ fn highest<'a>(
 
 /// For instance `in the latency phase (80 queries/s)`.
 fn place(phase: &Phase) -> String {
-    let kind = match phase.kind {
-        PhaseKind::Throughput => "throughput",
-        PhaseKind::Latency => "latency",
-        PhaseKind::Search => "search",
-        PhaseKind::Confirm => "confirming",
-        PhaseKind::SingleStream => "single-stream",
-        PhaseKind::Flood => "flood",
-    };
+    let kind = phase.kind;
     match rate(phase) {
         Some(rate) => format!("in the {kind} phase ({rate:.1} queries/s)"),
         None => format!("in the {kind} phase"),

@@ -1,12 +1,17 @@
 //! An accuracy run through a real frontend and two replicas, whose model errs where a test wants it to.
 #![expect(clippy::unwrap_used, reason = "what a test stands on may panic")]
 
-use std::{io::Write, os::unix::net::UnixStream, thread, time::Duration};
+use std::{
+    io::Write,
+    os::unix::net::UnixStream,
+    thread,
+    time::{Duration, Instant},
+};
 
 use container::{Server, Settings, Stop, serve};
 use driver::{
-    load::{self, Load, Verdict},
-    results::AccuracyRun,
+    load::{self, Go, Load, Opening, Target, pacer::Pace},
+    results::{AccuracyRun, PhaseKind},
 };
 use frontend::Frontend;
 use model::{
@@ -60,20 +65,26 @@ fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
         .collect();
     wait_for_a_replica(&frontend);
     let load = Load {
-        answers: format!("tcp://127.0.0.1:{}", ports.send_port),
-        requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
-        app: "app",
-        input_type: DataType::Floats,
+        target: Target {
+            answers: format!("tcp://127.0.0.1:{}", ports.send_port),
+            requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
+            app: "app",
+            input_type: DataType::Floats,
+        },
+        kind: PhaseKind::Throughput,
+        pace: Pace::Once { in_flight: 24 },
+        cores: None,
         clients: 2,
-        in_flight: 24,
-        once: true,
         duration: Duration::ZERO,
-        warm_up: Duration::ZERO,
+        opening: Opening::AtOnce,
+        until: None,
         patience: testkit::PATIENCE,
+        objective: None,
+        since: Instant::now(),
     };
     let input = |number: u64| Frame::from((number as f32).to_le_bytes().to_vec());
     let inputs: Vec<_> = (0..INPUTS).map(input).collect();
-    let tally = load::run(&load, &inputs, |_| Verdict::Cold).unwrap().tally;
+    let tally = load::run(&load, &inputs, |_| Go::Cold).unwrap().tally;
     for (mut stop, server) in replicas {
         stop.write_all(&[0]).unwrap();
         server.join().unwrap().unwrap();

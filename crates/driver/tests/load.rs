@@ -4,134 +4,61 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
-    thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use driver::load::{self, Load, Verdict};
+use driver::{
+    load::{self, Go, Load, Opening, pacer::Pace},
+    null_server::NullServer,
+    results::{Arrivals, Phase, PhaseKind},
+};
 use model::{DataType, Output};
 use transport::Frame;
-use wire::query::{Answer, Connected, Dialect, Lineage, Request, Status, Timing, decode_connect};
+use wire::query::Status;
 
-/// What the frontend does with query number n, counted from zero over all clients.
-type Fate = fn(u64) -> Option<Status>;
-
-/// Answers at once with the input, in batches of four as it says.
-struct FakeFrontend {
-    answers: String,
-    requests: String,
-    stop: Arc<AtomicBool>,
-    thread: JoinHandle<[u64; 4]>,
+/// A server that does with query number n, counted from zero over all clients, what it is told, and counts its answers.
+struct Frontend {
+    server: NullServer,
+    counts: Arc<[AtomicU64; 4]>,
 }
 
-impl FakeFrontend {
-    fn start(fate: Fate) -> FakeFrontend {
-        let context = zmq::Context::new();
-        let (answers, answers_at) = router(&context);
-        let (requests, requests_at) = router(&context);
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        FakeFrontend {
-            answers: answers_at,
-            requests: requests_at,
-            stop,
-            thread: thread::spawn(move || serve(answers, requests, fate, &stopped)),
+impl Frontend {
+    fn start(mut fate: impl FnMut(u64) -> Option<Status> + Send + 'static) -> Frontend {
+        let counts: Arc<[AtomicU64; 4]> = Arc::default();
+        let counted = counts.clone();
+        let fate = move |number| {
+            let status = fate(number)?;
+            counted[status as usize].fetch_add(1, Relaxed);
+            Some(status)
+        };
+        Frontend {
+            server: NullServer::start(Box::new(fate)).unwrap(),
+            counts,
         }
     }
 
     fn load(&self) -> Load<'static> {
         Load {
-            answers: self.answers.clone(),
-            requests: self.requests.clone(),
-            app: "app",
-            input_type: DataType::Bytes,
+            target: self.server.target("app", DataType::Bytes),
+            kind: PhaseKind::Throughput,
+            pace: Pace::Closed { in_flight: 7 },
+            cores: None,
             clients: 2,
-            in_flight: 7,
-            once: false,
             duration: Duration::from_millis(1200),
-            warm_up: Duration::from_millis(100),
+            opening: Opening::After(Duration::from_millis(100)),
+            until: None,
             patience: Duration::from_secs(1),
+            objective: None,
+            since: Instant::now(),
         }
     }
 
     /// Answers sent, by status.
     fn stop(self) -> [u64; 4] {
-        self.stop.store(true, Relaxed);
-        self.thread.join().unwrap()
-    }
-}
-
-fn router(context: &zmq::Context) -> (zmq::Socket, String) {
-    let socket = context.socket(zmq::ROUTER).unwrap();
-    socket.set_sndhwm(0).unwrap();
-    socket.set_rcvhwm(0).unwrap();
-    socket.bind("tcp://127.0.0.1:*").unwrap();
-    let endpoint = socket.get_last_endpoint().unwrap().unwrap();
-    (socket, endpoint)
-}
-
-fn serve(
-    mut answers: zmq::Socket,
-    mut requests: zmq::Socket,
-    fate: Fate,
-    stop: &AtomicBool,
-) -> [u64; 4] {
-    let mut clients: Vec<Frame> = Vec::new();
-    let mut counts = [0; 4];
-    let mut number = 0;
-    let mut message = Vec::new();
-    while !stop.load(Relaxed) {
-        let mut items = [
-            answers.as_poll_item(zmq::POLLIN),
-            requests.as_poll_item(zmq::POLLIN),
-        ];
-        zmq::poll(&mut items, 10).unwrap();
-        while transport::recv(&mut answers, &mut message).unwrap() {
-            assert_eq!(decode_connect(&message[1..]), Ok(Some(Dialect::Native)));
-            let connected = Connected {
-                session: 77,
-                client_id: clients.len() as u32,
-            };
-            clients.push(message.swap_remove(0));
-            let mut reply = vec![clients[connected.client_id as usize].clone()];
-            connected.encode(Dialect::Native, &mut reply);
-            transport::send(&mut answers, &mut reply).unwrap();
-        }
-        while transport::recv(&mut requests, &mut message).unwrap() {
-            let request = Request::decode(&message[1..]).unwrap();
-            assert_eq!((request.session, request.app), (Some(77), "app"));
-            let fate = fate(number);
-            number += 1;
-            let Some(status) = fate else { continue };
-            counts[status as usize] += 1;
-            let mut reply = vec![clients[request.client_id as usize].clone()];
-            answer(&request, status).encode(Dialect::Native, &mut reply);
-            transport::send(&mut answers, &mut reply).unwrap();
-        }
-    }
-    counts
-}
-
-fn answer<'a>(request: &'a Request<'a, Frame>, status: Status) -> Answer<'a> {
-    Answer {
-        session: 77,
-        request_id: request.request_id,
-        status,
-        reason: if status == Status::Ok {
-            ""
-        } else {
-            "as the test wants it"
-        },
-        output_type: DataType::Bytes,
-        output: request.input.as_ref(),
-        timing: Timing {
-            batch_size: 4,
-            predicting: 50,
-            ..Timing::default()
-        },
-        lineage: Lineage::default(),
+        self.server.stop().unwrap();
+        [0, 1, 2, 3].map(|status: usize| self.counts[status].load(Relaxed))
     }
 }
 
@@ -141,15 +68,19 @@ fn inputs() -> Vec<Frame> {
 
 #[test]
 fn throughput_is_the_models_answers_inside_the_window_and_everything_is_counted() {
-    let frontend = FakeFrontend::start(|n| match n % 10 {
+    let frontend = Frontend::start(|n| match n % 10 {
         3 => Some(Status::Default),
         5 => Some(Status::Error),
         7 => Some(Status::Refused),
         _ => Some(Status::Ok),
     });
-    let load::Measured { tally, span, warm } =
-        load::run(&frontend.load(), &inputs(), |_| Verdict::Warm).unwrap();
-    assert!(warm);
+    let load::Measured {
+        tally,
+        span,
+        steady,
+        ..
+    } = load::run(&frontend.load(), &inputs(), |_| Go::Warm).unwrap();
+    assert!(steady);
     let [ok, default, refused, error] = frontend.stop();
     let totals = tally.totals;
     assert!(totals.sent > 0);
@@ -163,11 +94,15 @@ fn throughput_is_the_models_answers_inside_the_window_and_everything_is_counted(
     assert_eq!(warm_up.sent, warm_up.ok + warm_up.default + warm_up.error);
     assert!(warm_up.ok > 0 && warm_up.seconds >= 0.1);
     assert_eq!(tally.latency.len(), totals.ok);
-    assert_eq!(tally.first_reason.as_deref(), Some("as the test wants it"));
+    assert_eq!(tally.first_reason.as_deref(), Some("it was told to"));
     // In a closed loop, answers inside the window and answers to its queries differ by what is in flight.
     assert!(tally.arrived.ok.abs_diff(totals.ok) <= 7, "{tally:?}");
     assert_eq!(
-        tally.slices.iter().map(|slice| slice.ok).sum::<u64>(),
+        tally
+            .slices
+            .iter()
+            .map(|slice| slice.arrived.ok)
+            .sum::<u64>(),
         tally.arrived.ok
     );
     assert!((tally.arrived.batches * 4.0 / tally.arrived.ok as f64 - 1.0).abs() < 1e-9);
@@ -177,14 +112,13 @@ fn throughput_is_the_models_answers_inside_the_window_and_everything_is_counted(
 
 #[test]
 fn queries_without_an_answer_are_timeouts_and_do_not_hold_the_load_up() {
-    // From the 1001st on, every 1000th is lost: less than what is in flight, so the rest goes on.
-    let frontend =
-        FakeFrontend::start(|n| (n == 0 || n % 1000 != 0 || n > 5000).then_some(Status::Ok));
+    // Five at most are lost: less than what is in flight, so the rest goes on.
+    let frontend = Frontend::start(|n| (n == 0 || n % 50 != 0 || n > 250).then_some(Status::Ok));
     let load = Load {
-        warm_up: Duration::ZERO,
+        opening: Opening::AtOnce,
         ..frontend.load()
     };
-    let load::Measured { tally, .. } = load::run(&load, &inputs(), |_| Verdict::Warm).unwrap();
+    let load::Measured { tally, .. } = load::run(&load, &inputs(), |_| Go::Warm).unwrap();
     let totals = tally.totals;
     assert_eq!(totals.sent, totals.ok + totals.timeout);
     assert!((1..=5).contains(&totals.timeout), "{totals:?}");
@@ -193,9 +127,9 @@ fn queries_without_an_answer_are_timeouts_and_do_not_hold_the_load_up() {
 
 #[test]
 fn a_query_that_is_lost_during_warm_up_is_a_timeout_of_the_warm_up() {
-    let frontend = FakeFrontend::start(|n| (n != 0).then_some(Status::Ok));
+    let frontend = Frontend::start(|n| (n != 0).then_some(Status::Ok));
     let load::Measured { tally, .. } =
-        load::run(&frontend.load(), &inputs(), |_| Verdict::Warm).unwrap();
+        load::run(&frontend.load(), &inputs(), |_| Go::Warm).unwrap();
     assert_eq!((tally.warm_up.timeout, tally.totals.timeout), (1, 0));
     assert_eq!(tally.warm_up.sent, tally.warm_up.ok + 1);
     frontend.stop();
@@ -203,17 +137,17 @@ fn a_query_that_is_lost_during_warm_up_is_a_timeout_of_the_warm_up() {
 
 #[test]
 fn what_is_in_flight_when_the_load_is_stopped_is_cancelled() {
-    let frontend = FakeFrontend::start(|n| (n < 2000).then_some(Status::Ok));
+    let frontend = Frontend::start(|n| (n < 2000).then_some(Status::Ok));
     let load = Load {
         duration: Duration::from_secs(3600),
-        warm_up: Duration::ZERO,
+        opening: Opening::AtOnce,
         ..frontend.load()
     };
     // The frontend falls silent; the watcher sees it, and ends what would last an hour.
     let load::Measured { tally, .. } = load::run(&load, &inputs(), |at| {
         match at.measuring && at.answered == 2000 {
-            true => Verdict::Stop,
-            false => Verdict::Warm,
+            true => Go::Stop,
+            false => Go::Warm,
         }
     })
     .unwrap();
@@ -225,22 +159,30 @@ fn what_is_in_flight_when_the_load_is_stopped_is_cancelled() {
 
 #[test]
 fn the_window_opens_at_half_time_if_a_replica_never_works() {
-    let frontend = FakeFrontend::start(|_| Some(Status::Ok));
-    let load::Measured { tally, span, warm } =
-        load::run(&frontend.load(), &inputs(), |_| Verdict::Cold).unwrap();
-    assert!(!warm && span.length() <= Duration::from_millis(600));
+    let frontend = Frontend::start(|_| Some(Status::Ok));
+    let load = Load {
+        opening: Opening::Steady(Duration::from_millis(100)),
+        ..frontend.load()
+    };
+    let load::Measured {
+        tally,
+        span,
+        steady,
+        ..
+    } = load::run(&load, &inputs(), |_| Go::Cold).unwrap();
+    assert!(!steady && span.length() <= Duration::from_millis(600));
     assert!(tally.arrived.ok > 0);
     frontend.stop();
 }
 
 /// An accuracy run of inputs that are all different; what is answered is the input itself.
-fn ask_once(frontend: &FakeFrontend, inputs: u8) -> load::Measured {
+fn ask_once(frontend: &Frontend, inputs: u8) -> load::Measured {
     let load = Load {
-        once: true,
+        pace: Pace::Once { in_flight: 7 },
         ..frontend.load()
     };
     let inputs: Vec<_> = (0..inputs).map(|n| Frame::from(vec![n])).collect();
-    let mut measured = load::run(&load, &inputs, |_| Verdict::Cold).unwrap();
+    let mut measured = load::run(&load, &inputs, |_| Go::Cold).unwrap();
     measured.tally.outputs.sort_by_key(|output| output.0);
     measured
 }
@@ -249,7 +191,7 @@ fn ask_once(frontend: &FakeFrontend, inputs: u8) -> load::Measured {
 fn in_an_accuracy_run_every_input_is_sent_once_and_its_answer_kept_with_it() {
     // Fewer inputs than are in flight, too.
     for inputs in [1, 101] {
-        let frontend = FakeFrontend::start(|_| Some(Status::Ok));
+        let frontend = Frontend::start(|_| Some(Status::Ok));
         let load::Measured { tally, .. } = ask_once(&frontend, inputs);
         let expected = (0..inputs).map(|n| (n.into(), Output::Bytes(vec![n])));
         assert!(tally.outputs.iter().cloned().eq(expected), "{tally:?}");
@@ -262,7 +204,7 @@ fn in_an_accuracy_run_every_input_is_sent_once_and_its_answer_kept_with_it() {
 
 #[test]
 fn an_accuracy_run_keeps_the_models_answers_only_and_ends_without_those_that_never_come() {
-    let frontend = FakeFrontend::start(|n| match n % 20 {
+    let frontend = Frontend::start(|n| match n % 20 {
         3 => Some(Status::Default),
         5 => Some(Status::Error),
         7 => None,
@@ -277,9 +219,143 @@ fn an_accuracy_run_keeps_the_models_answers_only_and_ends_without_those_that_nev
 
 #[test]
 fn a_frontend_that_falls_silent_ends_an_accuracy_run_with_inputs_left() {
-    let frontend = FakeFrontend::start(|n| (n < 20).then_some(Status::Ok));
+    let frontend = Frontend::start(|n| (n < 20).then_some(Status::Ok));
     let load::Measured { tally, .. } = ask_once(&frontend, 100);
     assert_eq!(tally.outputs.len(), 20);
     assert_eq!((tally.totals.sent, tally.totals.timeout), (27, 7));
+    frontend.stop();
+}
+
+/// Every query that was sent at this pace, whatever became of it.
+fn sent_at(pace: Pace, frontend: &Frontend) -> (u64, load::Measured) {
+    let load = Load {
+        pace,
+        patience: Duration::from_millis(200),
+        ..frontend.load()
+    };
+    let measured = load::run(&load, &inputs(), |_| Go::Warm).unwrap();
+    let tally = &measured.tally;
+    (tally.totals.sent + tally.warm_up.sent, measured)
+}
+
+#[test]
+fn an_open_loop_sends_at_the_asked_rate_and_everything_is_counted() {
+    // 1.2 s, with two clients.
+    let half_a_second = Duration::from_millis(500);
+    let trace: Vec<_> = (0..100).map(|n| half_a_second / 100 * n).collect();
+    for (pace, expected) in [
+        (Pace::Constant { rate: 2000.0 }, 2400..=2400),
+        // 1,200 in the mean, with a standard deviation of 35.
+        (
+            Pace::Poisson {
+                rate: 1000.0,
+                seed: 3,
+            },
+            1030..=1370,
+        ),
+        (Pace::Trace(trace.into()), 100..=100),
+    ] {
+        let frontend = Frontend::start(|n| (n % 100 != 7).then_some(Status::Ok));
+        let (sent, measured) = sent_at(pace.clone(), &frontend);
+        assert!(expected.contains(&sent), "{pace:?}: {sent}");
+        let [ok, ..] = frontend.stop();
+        let [totals, warm_up] = [measured.tally.totals, measured.tally.warm_up];
+        assert_eq!(totals.ok + warm_up.ok, ok);
+        assert_eq!(totals.timeout + warm_up.timeout, sent - ok);
+        assert_eq!(measured.tally.lag.len(), totals.sent);
+    }
+}
+
+#[test]
+fn sends_of_an_open_loop_do_not_wait_for_answers() {
+    let frontend = Frontend::start(|_| None);
+    let (sent, measured) = sent_at(Pace::Constant { rate: 500.0 }, &frontend);
+    assert_eq!(sent, 600);
+    let [totals, warm_up] = [measured.tally.totals, measured.tally.warm_up];
+    assert_eq!(totals.timeout + warm_up.timeout, 600);
+}
+
+#[test]
+fn the_watcher_sees_the_phase_what_is_in_flight_and_the_latency_of_the_last_slice() {
+    let frontend = Frontend::start(|n| (n < 5000).then_some(Status::Ok));
+    let load = Load {
+        duration: Duration::from_secs(3600),
+        opening: Opening::AtOnce,
+        kind: PhaseKind::SingleStream,
+        ..frontend.load()
+    };
+    load::run(&load, &inputs(), |at| {
+        assert_eq!(
+            (at.kind, at.planned),
+            (PhaseKind::SingleStream, load.duration)
+        );
+        assert!(at.measuring && at.in_phase <= at.elapsed);
+        assert!(at.in_flight <= 7 && at.ok_per_second >= 0.0);
+        match (at.answered, at.in_flight, at.last_slice) {
+            (5000, 7, Some([p50, p99])) => {
+                assert!(0.0 < p50 && p50 <= p99);
+                // It says that each was one of four.
+                assert_eq!(at.mean_batch, Some(4.0));
+                assert!(at.queued.is_some());
+                Go::Stop
+            }
+            _ => Go::Warm,
+        }
+    })
+    .unwrap();
+    frontend.stop();
+}
+
+/// Like the load of most tests, but for an hour.
+fn for_an_hour(frontend: &Frontend) -> Load<'static> {
+    Load {
+        duration: Duration::from_secs(3600),
+        ..frontend.load()
+    }
+}
+
+#[test]
+fn the_window_opens_as_soon_as_what_is_answered_is_steady() {
+    let frontend = Frontend::start(|_| Some(Status::Ok));
+    let load = Load {
+        opening: Opening::Steady(Duration::ZERO),
+        ..for_an_hour(&frontend)
+    };
+    let measured = load::run(&load, &inputs(), |at| match at.measuring {
+        true => Go::Stop,
+        false => Go::Warm,
+    })
+    .unwrap();
+    assert!(measured.steady);
+    frontend.stop();
+}
+
+#[test]
+fn a_phase_whose_figure_is_known_well_enough_ends_early_with_whole_slices() {
+    let frontend = Frontend::start(|_| Some(Status::Ok));
+    let closed = for_an_hour(&frontend);
+    let open = Load {
+        pace: Pace::Constant { rate: 500.0 },
+        ..for_an_hour(&frontend)
+    };
+    for load in [closed, open] {
+        let load = Load {
+            opening: Opening::AtOnce,
+            until: Some(20.0),
+            ..load
+        };
+        let mut measured = load::run(&load, &inputs(), |_| Go::Warm).unwrap();
+        let span = measured.span;
+        assert!(span.length() < Duration::from_secs(600));
+        assert_eq!(span.slice_begins(span.slices()), span.closes);
+        let arrivals = Arrivals::Constant { rate: 500.0 };
+        let phase = Phase::read(&load, arrivals, &mut measured);
+        assert_eq!(phase.windows.len(), span.slices());
+        // A spread is read off five slices at least.
+        assert!(phase.windows.len() >= 5 && phase.throughput.low.is_some());
+        let totals = phase.totals;
+        assert_eq!((totals.sent, totals.cancelled), (totals.ok, 0));
+        assert!((totals.seconds - span.length().as_secs_f64()).abs() < 1e-9);
+    }
     frontend.stop();
 }

@@ -4,15 +4,11 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use model::DataType;
 use quick_cache::{Weighter, unsync};
-use scheduler::ModelVersion;
+use scheduler::{Fingerprint, ModelVersion};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// What an entry takes beside its output, about.
 const OVERHEAD: usize = 128;
-
-/// Names an input to a model version. Whoever does not know the process's secret finds no two inputs with one name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Key(u64, u64);
 
 /// A model's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,14 +20,14 @@ pub(crate) struct Cached {
 #[derive(Debug)]
 pub(crate) struct Cache {
     secret: (u64, u64),
-    outputs: unsync::Cache<Key, Cached, Bytes, RandomState>,
+    outputs: unsync::Cache<Fingerprint, Cached, Bytes, RandomState>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Bytes;
 
-impl Weighter<Key, Cached> for Bytes {
-    fn weight(&self, _: &Key, cached: &Cached) -> u64 {
+impl Weighter<Fingerprint, Cached> for Bytes {
+    fn weight(&self, _: &Fingerprint, cached: &Cached) -> u64 {
         (cached.output.len() + OVERHEAD) as u64
     }
 }
@@ -46,26 +42,31 @@ impl Cache {
         (bytes > 0).then_some(Cache { secret, outputs })
     }
 
-    pub(crate) fn key(&self, model: &ModelVersion, input_type: DataType, input: &[u8]) -> Key {
+    /// Names an input to a model version. Whoever does not know the process's secret finds no two inputs with one name.
+    pub(crate) fn fingerprint(
+        &self,
+        model: &ModelVersion,
+        input_type: DataType,
+        input: &[u8],
+    ) -> Fingerprint {
         let mut hasher = SipHasher13::new_with_keys(self.secret.0, self.secret.1);
         model.hash(&mut hasher);
         hasher.write_u32(input_type.code());
         hasher.write(input);
-        let hash = hasher.finish128();
-        Key(hash.h1, hash.h2)
+        Fingerprint(hasher.finish128().as_u128())
     }
 
-    pub(crate) fn get(&self, key: Key) -> Option<&Cached> {
-        self.outputs.get(&key)
+    pub(crate) fn get(&self, input: Fingerprint) -> Option<&Cached> {
+        self.outputs.get(&input)
     }
 
-    pub(crate) fn insert(&mut self, key: Key, output_type: DataType, output: &[u8]) {
+    pub(crate) fn insert(&mut self, input: Fingerprint, output_type: DataType, output: &[u8]) {
         let output = output.into();
         let cached = Cached {
             output_type,
             output,
         };
-        self.outputs.insert(key, cached);
+        self.outputs.insert(input, cached);
     }
 
     /// Forgets all: a model version has gone, and its name may come back for something else.
@@ -85,23 +86,23 @@ mod tests {
             version: version.into(),
         };
         let mut cache = Cache::new(100 * OVERHEAD).unwrap();
-        let key = cache.key(&model("1"), DataType::Ints, &[1; 4]);
+        let key = cache.fingerprint(&model("1"), DataType::Ints, &[1; 4]);
         cache.insert(key, DataType::Floats, b"abcd");
-        let found = cache.get(cache.key(&model("1"), DataType::Ints, &[1; 4]));
+        let found = cache.get(cache.fingerprint(&model("1"), DataType::Ints, &[1; 4]));
         let found = found.unwrap();
         assert_eq!(
             (found.output_type, &found.output[..]),
             (DataType::Floats, &b"abcd"[..])
         );
         for other in [
-            cache.key(&model("2"), DataType::Ints, &[1; 4]),
-            cache.key(&model("1"), DataType::Floats, &[1; 4]),
-            cache.key(&model("1"), DataType::Ints, &[1; 8]),
+            cache.fingerprint(&model("2"), DataType::Ints, &[1; 4]),
+            cache.fingerprint(&model("1"), DataType::Floats, &[1; 4]),
+            cache.fingerprint(&model("1"), DataType::Ints, &[1; 8]),
         ] {
             assert_eq!(cache.get(other), None);
         }
         for input in 0..1_000_u32 {
-            let key = cache.key(&model("1"), DataType::Ints, &input.to_le_bytes());
+            let key = cache.fingerprint(&model("1"), DataType::Ints, &input.to_le_bytes());
             cache.insert(key, DataType::Floats, &[0; OVERHEAD]);
         }
         assert!(cache.outputs.weight() <= 100 * OVERHEAD as u64);

@@ -1,21 +1,20 @@
 //! Clients: who they are, and their answers.
 
 use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fmt,
     time::{Duration, Instant, SystemTime},
 };
 
-use model::DataType;
-use scheduler::{Now, Reason, Refusal};
-use transport::{Frame, send};
+use scheduler::{QueryKey, Refusal};
+use transport::Frame;
 use wire::Frame as _;
-use wire::query::{Answer, Connected, Dialect, Lineage, Status, Timing, decode_connect};
+use wire::query::{Answer, Connected, Dialect, Lineage, decode_connect};
 
 use crate::{
-    cache::Key,
-    http::{Answered, Answers},
+    answers::{Answered, Answers},
+    doors::Door,
+    outcome::{Ended, Outcome},
 };
 
 /// What comes with a query: where the answer goes, and its input.
@@ -23,8 +22,6 @@ use crate::{
 pub(crate) struct Pending {
     pub(crate) origin: Origin,
     pub(crate) input: Frame,
-    /// Where the cache wants its answer.
-    pub(crate) key: Option<Key>,
 }
 
 /// Who asked.
@@ -34,97 +31,6 @@ pub(crate) enum Origin {
     Zmq { client: u32, request: u32 },
     /// A request over HTTP, by its ticket.
     Http(u64),
-}
-
-/// How a query ended.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Ended {
-    /// With the model's answer.
-    Ok,
-    /// With the default output, because no model answered it in time.
-    Default(Reason),
-    /// The model failed on it, and why.
-    Failed(String),
-    /// It was not taken.
-    Refused(Refusal),
-}
-
-impl Ended {
-    pub(crate) fn status(&self) -> Status {
-        match self {
-            Ended::Ok => Status::Ok,
-            Ended::Default(_) => Status::Default,
-            Ended::Failed(_) => Status::Error,
-            Ended::Refused(_) => Status::Refused,
-        }
-    }
-
-    /// Why there is no answer of the model; empty if there is one.
-    pub(crate) fn reason(&self) -> Cow<'_, str> {
-        match self {
-            Ended::Ok => "".into(),
-            Ended::Default(reason) => reason.as_str().into(),
-            Ended::Failed(reason) => reason.into(),
-            Ended::Refused(refusal) => refusal.to_string().into(),
-        }
-    }
-}
-
-/// What a query's client is told.
-#[derive(Clone, Debug)]
-pub(crate) struct Outcome<'a> {
-    pub(crate) ended: Ended,
-    pub(crate) output_type: DataType,
-    pub(crate) output: &'a [u8],
-    pub(crate) timing: Timing,
-    pub(crate) passed: Passed,
-}
-
-/// When a query passed where, by the engine's clock.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Passed {
-    pub(crate) arrived: Now,
-    /// Its batch was sent, if it came into one that was answered.
-    pub(crate) sent: Option<Now>,
-    /// What a high-performance model server says when it received the batch and when it answered.
-    pub(crate) container: Option<[u64; 2]>,
-    pub(crate) answered: Now,
-}
-
-impl Passed {
-    /// A query that came into no batch that was answered.
-    pub(crate) fn unsent(arrived: Now, answered: Now) -> Passed {
-        Passed {
-            arrived,
-            sent: None,
-            container: None,
-            answered,
-        }
-    }
-
-    /// The same by a clock that showed `started` when the engine's began.
-    fn lineage(&self, started: Duration) -> Lineage {
-        let micros = |time: Now| u64::try_from((started + time).as_micros()).unwrap_or(u64::MAX);
-        Lineage {
-            arrived: micros(self.arrived),
-            sent: self.sent.map(micros),
-            container: self.container,
-            answered: micros(self.answered),
-        }
-    }
-}
-
-impl<'a> Outcome<'a> {
-    /// A query that no model answered: it gets the default output, which is text.
-    pub(crate) fn without_output(ended: Ended, default: &'a [u8], passed: Passed) -> Self {
-        Outcome {
-            ended,
-            output_type: DataType::Strings,
-            output: default,
-            timing: Timing::default(),
-            passed,
-        }
-    }
 }
 
 /// ZeroMQ clients that are remembered, some 150 bytes each.
@@ -143,8 +49,10 @@ pub(crate) struct Clients {
     http: Answers,
     /// Answers for the HTTP threads, handed over together.
     answered: Vec<Answered>,
-    /// Tickets of queries over HTTP whose asker waits.
-    asked: HashSet<u64>,
+    /// The queries over HTTP that are under way, by their tickets.
+    asked: HashMap<u64, QueryKey>,
+    /// ZeroMQ clients of whom an answer has just found that they are gone.
+    lost: bool,
     complaints: Complaints,
 }
 
@@ -167,7 +75,8 @@ impl Clients {
             out: Vec::new(),
             http,
             answered: Vec::new(),
-            asked: HashSet::new(),
+            asked: HashMap::new(),
+            lost: false,
             complaints: Complaints::default(),
         }
     }
@@ -178,7 +87,7 @@ impl Clients {
     }
 
     /// A client wants an id. `message` starts with its routing identity.
-    pub(crate) fn on_connect(&mut self, socket: &mut zmq::Socket, message: &mut [Frame]) {
+    pub(crate) fn on_connect(&mut self, door: &mut Door, message: &mut [Frame]) {
         let [identity, frames @ ..] = message else {
             return;
         };
@@ -193,7 +102,7 @@ impl Clients {
         self.next_id = self.next_id.wrapping_add(1);
         self.out.push(identity.clone());
         connected.encode(dialect, &mut self.out);
-        if send(socket, &mut self.out).is_ok() {
+        if door.send(&mut self.out).is_ok() {
             let identity = identity.keep();
             let client = Client { identity, dialect };
             self.clients.insert(connected.client_id, client);
@@ -204,18 +113,12 @@ impl Clients {
     }
 
     /// Answers a query. A client that is gone, or does not read, loses its answer: nobody else waits for it.
-    pub(crate) fn answer(
-        &mut self,
-        socket: &mut zmq::Socket,
-        pending: &Pending,
-        outcome: &Outcome<'_>,
-    ) {
+    pub(crate) fn answer(&mut self, door: &mut Door, pending: &Pending, outcome: &Outcome<'_>) {
         let (client, request) = match pending.origin {
             Origin::Zmq { client, request } => (client, request),
             Origin::Http(ticket) => {
-                if self.asked.remove(&ticket) {
-                    self.answered.push(Answered::new(ticket, outcome));
-                }
+                self.asked.remove(&ticket);
+                self.answered.push(Answered::new(ticket, outcome));
                 return;
             }
         };
@@ -243,9 +146,10 @@ impl Clients {
         };
         self.out.push(known.identity.clone());
         answer.encode(known.dialect, &mut self.out);
-        if let Err(error) = send(socket, &mut self.out) {
+        if let Err(error) = door.send(&mut self.out) {
             if error == zmq::Error::EHOSTUNREACH {
                 self.clients.remove(&client);
+                self.lost = true;
             }
             self.complain(&"an answer to a client that is gone or does not read");
         }
@@ -263,22 +167,28 @@ impl Clients {
         self.clients.contains_key(&client)
     }
 
+    /// Whether a client was lost since this was last asked.
+    pub(crate) fn has_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
+    }
+
     /// Whether anybody waits for the answer.
     pub(crate) fn waits(&self, pending: &Pending) -> bool {
         match pending.origin {
-            Origin::Zmq { client, .. } => self.clients.contains_key(&client),
-            Origin::Http(ticket) => self.asked.contains(&ticket),
+            Origin::Zmq { client, .. } => self.knows(client),
+            // Who leaves says so.
+            Origin::Http(_) => true,
         }
     }
 
-    /// A query came over HTTP.
-    pub(crate) fn on_asked(&mut self, ticket: u64) {
-        self.asked.insert(ticket);
+    /// A query that came over HTTP is under way.
+    pub(crate) fn on_asked(&mut self, ticket: u64, query: QueryKey) {
+        self.asked.insert(ticket, query);
     }
 
-    /// Whoever asked the query with this ticket is gone.
-    pub(crate) fn on_gone(&mut self, ticket: u64) {
-        self.asked.remove(&ticket);
+    /// Whoever asked with this ticket is gone; answers the query, if that is still under way.
+    pub(crate) fn on_gone(&mut self, ticket: u64) -> Option<QueryKey> {
+        self.asked.remove(&ticket)
     }
 
     /// Logs what was dropped, at most once a second.

@@ -1,7 +1,4 @@
 //! The ports of model servers: which dialect is spoken where, and the sockets behind them.
-//!
-//! A look at an idle ZeroMQ socket costs a system call. So a port where no model server is registered is asleep: its
-//! socket is left alone until its file descriptor says that something came. Most frontends have model servers at one port.
 
 use std::os::fd::RawFd;
 
@@ -44,67 +41,75 @@ impl Port {
     }
 }
 
-/// The sockets behind the ports, ROUTERs all.
+/// The sockets behind the ports.
 pub(crate) struct Doors([Door; 4]);
 
-struct Door {
+impl Doors {
+    /// The sockets, in the order of [`Port::ALL`].
+    pub(crate) fn new(doors: [Door; 4]) -> Doors {
+        Doors(doors)
+    }
+
+    /// Takes a message, if there is one.
+    pub(crate) fn recv(&mut self, port: Port, message: &mut Vec<Frame>) -> zmq::Result<bool> {
+        self.0[port as usize].recv(message)
+    }
+
+    /// Sends to a model server of this version, as [`send`] does.
+    pub(crate) fn send(&mut self, version: Version, message: &mut Vec<Frame>) -> zmq::Result<()> {
+        self.0[Port::of(version) as usize].send(message)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Door> {
+        self.0.iter_mut()
+    }
+}
+
+/// A socket that is left alone until its file descriptor says that something came: each look at an idle one costs system calls.
+pub(crate) struct Door {
     socket: zmq::Socket,
     fd: RawFd,
     awake: bool,
 }
 
-impl Doors {
-    /// The sockets, in the order of [`Port::ALL`].
-    pub(crate) fn new(sockets: [zmq::Socket; 4]) -> zmq::Result<Doors> {
-        let mut fds = [0; 4];
-        for (fd, socket) in fds.iter_mut().zip(&sockets) {
-            *fd = socket.get_fd()?;
-        }
-        let mut fds = fds.into_iter();
-        Ok(Doors(sockets.map(|socket| Door {
+impl Door {
+    /// The socket, which is looked at once in any case.
+    pub(crate) fn new(socket: zmq::Socket) -> zmq::Result<Door> {
+        Ok(Door {
+            fd: socket.get_fd()?,
             socket,
-            fd: fds.next().unwrap_or_default(),
             awake: true,
-        })))
+        })
     }
 
-    /// Takes a message, if there is one; the port is asleep after that if there is none and nobody is `registered` there.
-    pub(crate) fn recv(
-        &mut self,
-        port: Port,
-        message: &mut Vec<Frame>,
-        registered: bool,
-    ) -> zmq::Result<bool> {
-        let door = &mut self.0[port as usize];
-        if !door.awake {
-            return Ok(false);
+    /// Takes a message, if there is one.
+    pub(crate) fn recv(&mut self, message: &mut Vec<Frame>) -> zmq::Result<bool> {
+        if self.awake {
+            // Without a message the socket has just found its mailbox empty: whatever comes now shows in its descriptor.
+            self.awake = recv(&mut self.socket, message)?;
         }
-        let came = recv(&mut door.socket, message)?;
-        // The socket has just found its mailbox empty, so whatever comes now shows in its descriptor.
-        door.awake = came || registered;
-        Ok(came)
+        Ok(self.awake)
     }
 
-    /// Sends to a model server of this version, as [`send`] does.
-    pub(crate) fn send(&mut self, version: Version, message: &mut Vec<Frame>) -> zmq::Result<()> {
-        let door = &mut self.0[Port::of(version) as usize];
-        // Sending may empty the mailbox, so that its descriptor says nothing of what came.
-        door.awake = true;
-        send(&mut door.socket, message)
+    /// Sends as [`send`] does.
+    pub(crate) fn send(&mut self, message: &mut Vec<Frame>) -> zmq::Result<()> {
+        // That may empty the mailbox, so that the descriptor says nothing of what came.
+        self.awake = true;
+        send(&mut self.socket, message)
     }
 
-    /// What to poll for a port.
-    pub(crate) fn poll_item(&self, port: Port) -> zmq::PollItem<'_> {
-        let door = &self.0[port as usize];
-        if door.awake {
-            door.socket.as_poll_item(zmq::POLLIN)
-        } else {
-            zmq::PollItem::from_fd(door.fd, zmq::POLLIN)
-        }
+    /// Whether it has to be looked at whatever its descriptor says.
+    pub(crate) fn is_awake(&self) -> bool {
+        self.awake
     }
 
-    /// What was polled for a port is readable.
-    pub(crate) fn wake(&mut self, port: Port) {
-        self.0[port as usize].awake = true;
+    /// What to poll.
+    pub(crate) fn poll_item(&self) -> zmq::PollItem<'static> {
+        zmq::PollItem::from_fd(self.fd, zmq::POLLIN)
+    }
+
+    /// What was polled is readable.
+    pub(crate) fn wake(&mut self) {
+        self.awake = true;
     }
 }

@@ -1,8 +1,7 @@
 //! The engine: one loop that owns the ZeroMQ sockets and the scheduler.
 //!
 //! Wait for sockets or the next deadline, tell the scheduler what came, carry out what it answers. Nothing on this path
-//! locks, waits for another thread or wakes one. A loop that found work looks for more before it waits again: under load
-//! it does not poll at all.
+//! locks, waits for another thread or wakes one.
 
 mod commands;
 mod containers;
@@ -12,7 +11,7 @@ use std::{
     collections::HashSet,
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::mpsc::Receiver,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::Context;
@@ -20,12 +19,13 @@ use scheduler::{Action, Finished, Now, Scheduler};
 use transport::{Frame, Timer, Wake};
 
 use crate::{
+    answers::Answers,
     cache::Cache,
-    clients::{Clients, Ended, Outcome, Passed, Pending},
+    clients::{Clients, Pending},
     command::Command,
     doors::Port,
-    http::Answers,
     metrics::Metrics,
+    outcome::{Ended, Outcome, Passed},
     replicas::Replicas,
     settings::Settings,
     sockets::Sockets,
@@ -35,9 +35,6 @@ use crate::{
 
 /// Messages to take from one socket before looking at the others.
 const TURN: usize = 512;
-
-/// How often to look at signals while there is always work.
-const LOOK_UP: Duration = Duration::from_millis(5);
 
 pub(crate) struct Engine {
     sockets: Sockets,
@@ -50,6 +47,8 @@ pub(crate) struct Engine {
     commands: Receiver<Command>,
     wake: Wake,
     timer: Timer,
+    /// When that fires, if it is set.
+    wakes_at: Option<Now>,
     clock: Instant,
     /// Drawn at every start: what belongs to an earlier one is dropped.
     session: u64,
@@ -85,6 +84,7 @@ impl Engine {
             commands,
             wake,
             timer: Timer::new()?,
+            wakes_at: None,
             clock,
             session,
             roster: None,
@@ -100,74 +100,65 @@ impl Engine {
 
     /// Runs until `stop` can be read.
     pub(crate) fn run(mut self, stop: &UnixStream) -> anyhow::Result<()> {
-        let mut looked_up = Now::ZERO;
-        loop {
-            let mut found = self.take_commands();
-            found += self.take_connects()?;
-            found += self.take_containers()?;
-            found += self.take_requests()?;
+        while !self.wait(stop)? {
+            self.take_commands();
+            self.take_connects()?;
+            self.take_containers()?;
+            self.take_requests()?;
             let now = self.clock.elapsed();
             for lost in self.replicas.look_after(&mut self.sockets.doors, now) {
                 self.lose(lost);
             }
             self.hand_out(now);
             self.clients.flush();
-            if found == 0 || now.saturating_sub(looked_up) >= LOOK_UP {
-                looked_up = now;
-                if self.wait(stop, found > 0)? {
-                    break;
-                }
-            }
         }
         self.replicas.say_goodbye(&mut self.sockets.doors);
         Ok(())
     }
 
-    /// Waits for something to happen, unless there is more to do; true if it is time to stop.
-    fn wait(&mut self, stop: &UnixStream, busy: bool) -> anyhow::Result<bool> {
-        let mut timeout = -1;
-        if busy {
-            timeout = 0;
-        } else {
-            let next = [self.scheduler.next_wake(), self.replicas.next_look()];
-            let next = next.into_iter().flatten().min();
-            let now = self.clock.elapsed();
-            self.timer.set(next.map(|next| next.saturating_sub(now)))?;
+    /// Looks what came, and waits for something to happen unless there is more to do; true if it is time to stop.
+    fn wait(&mut self, stop: &UnixStream) -> anyhow::Result<bool> {
+        let busy = self.sockets.iter_mut().any(|door| door.is_awake());
+        let timeout = if busy { 0 } else { -1 };
+        if !busy {
+            self.set_timer()?;
         }
-        let Sockets {
-            doors,
-            answers,
-            requests,
-        } = &self.sockets;
-        let [rpc, rpc_2017, rpc_send, rpc_recv] = Port::ALL.map(|port| doors.poll_item(port));
-        let mut items = [
-            zmq::PollItem::from_fd(stop.as_raw_fd(), zmq::POLLIN),
-            zmq::PollItem::from_fd(self.wake.fd(), zmq::POLLIN),
-            zmq::PollItem::from_fd(self.timer.fd(), zmq::POLLIN),
-            rpc,
-            rpc_2017,
-            rpc_send,
-            rpc_recv,
-            answers.as_poll_item(zmq::POLLIN),
-            requests.as_poll_item(zmq::POLLIN),
-        ];
+        let own = [stop.as_raw_fd(), self.wake.fd(), self.timer.fd()];
+        let mut items: Vec<zmq::PollItem<'_>> =
+            own.map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)).into();
+        items.extend(self.sockets.iter_mut().map(|door| door.poll_item()));
         match zmq::poll(&mut items, timeout) {
             Ok(_) | Err(zmq::Error::EINTR) => {}
             Err(error) => return Err(error).context("cannot wait for messages"),
         }
-        let [stopped, woken, timed, came @ .., _, _] = items.map(|item| item.is_readable());
-        for (port, came) in Port::ALL.into_iter().zip(came) {
-            if came {
-                self.sockets.doors.wake(port);
+        let (own, doors) = items.split_at(own.len());
+        for (door, item) in self.sockets.iter_mut().zip(doors) {
+            if item.is_readable() {
+                door.wake();
             }
         }
-        if woken {
+        if own[1].is_readable() {
             self.wake.clear();
         }
-        if timed {
+        if own[2].is_readable() {
             self.timer.clear()?;
+            self.wakes_at = None;
         }
-        Ok(stopped)
+        Ok(own[0].is_readable())
+    }
+
+    /// Has the timer fire when there is something to do though nothing came; sooner does no harm.
+    fn set_timer(&mut self) -> anyhow::Result<()> {
+        let next = [self.scheduler.next_wake(), self.replicas.next_look()];
+        let Some(next) = next.into_iter().flatten().min() else {
+            return Ok(());
+        };
+        if self.wakes_at.is_none_or(|at| next < at) {
+            let now = self.clock.elapsed();
+            self.timer.set(Some(next.saturating_sub(now)))?;
+            self.wakes_at = Some(next);
+        }
+        Ok(())
     }
 
     /// Lets the scheduler act, and does what it says, until there is nothing more to do at this moment: a batch that cannot
@@ -176,8 +167,8 @@ impl Engine {
         let mut acted = true;
         while acted {
             acted = false;
-            let clients = &self.clients;
-            self.scheduler.dispatch(now, |query| clients.waits(query));
+            self.take_back_of_lost();
+            self.scheduler.dispatch(now);
             while let Some(action) = self.scheduler.next_action() {
                 acted = true;
                 self.carry_out(action, now);
@@ -192,7 +183,6 @@ impl Engine {
                 let passed = Passed::unsent(query.arrived, now);
                 self.conclude_without(&query, Ended::Default(reason), passed);
             }
-            Action::Abandoned(_) => self.metrics.abandoned(),
             Action::Hung(key) => self.replicas.hung(key),
         }
     }
@@ -210,7 +200,7 @@ impl Engine {
         self.metrics
             .query(&query.app.name, latency, &outcome.ended, now);
         self.traces.query(&query.app.name, outcome);
-        let socket = &mut self.sockets.answers;
-        self.clients.answer(socket, &query.payload, outcome);
+        let door = &mut self.sockets.answers;
+        self.clients.answer(door, &query.payload, outcome);
     }
 }

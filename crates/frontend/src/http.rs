@@ -27,11 +27,10 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
-use crate::{command::Handle, settings, state};
+use crate::{answers::Answered, handle::Handle, settings, state};
 
 use body::Limits;
 use tickets::Tickets;
-pub(crate) use tickets::{Answered, Answers};
 
 /// Queries in one request; more of them would take far more memory than their text.
 const MOST_QUERIES: usize = 100_000;

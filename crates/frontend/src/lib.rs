@@ -11,14 +11,17 @@
 //! [`Frontend::start`] binds every port, then starts two threads: the engine, which owns the ZeroMQ sockets and the
 //! scheduler, and the HTTP servers. Commands go from the second to the first through one queue with one wake-up.
 
+mod answers;
 mod cache;
 mod clients;
 mod command;
 mod directory;
 mod doors;
 mod engine;
+mod handle;
 mod http;
 mod metrics;
+mod outcome;
 mod replicas;
 mod settings;
 mod sockets;
@@ -39,9 +42,11 @@ use transport::Wake;
 
 pub use settings::{ClientProtocol, Ports, Settings};
 
-use command::Handle;
+use answers::Answers;
 use engine::Engine;
-use http::{Answers, Http};
+use handle::Handle;
+use http::Http;
+use settings::cannot_listen;
 use sockets::Sockets;
 use state::State;
 
@@ -175,12 +180,4 @@ fn listen(address: Ipv4Addr, port: u16, flag: &str) -> anyhow::Result<TcpListene
         TcpListener::bind((address, port)).with_context(|| cannot_listen(address, port, flag))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
-}
-
-/// What to tell a user where a port cannot be bound.
-fn cannot_listen(address: Ipv4Addr, port: u16, flag: &str) -> String {
-    format!(
-        "cannot listen on {address}:{port}: choose another port with {flag} (0 takes any that is free), or another \
-         address with --bind"
-    )
 }

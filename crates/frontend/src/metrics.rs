@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use scheduler::{Load, ModelVersion, Now, Refusal};
 use wire::rpc::Times;
 
-use crate::clients::Ended;
+use crate::outcome::Ended;
 use meter::Meter;
 
 /// Where a query's time goes: in the queue, from there until its batch's response, and in the model server before, during
@@ -21,7 +21,7 @@ const STAGES: [&str; 5] = ["queued", "away", "waited", "predicting", "replying"]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
     predictions: Meter,
-    /// Queries whose clients were gone before they were computed.
+    /// Queries whose clients were gone before they were answered.
     abandoned: u64,
     /// Queries for no application, or no version of its model.
     unknown: u64,
@@ -115,22 +115,26 @@ impl Metrics {
         }
     }
 
-    /// A query was answered after `latency`.
+    /// A query was answered after `latency`. One of an application that has been deleted meanwhile is not counted.
     pub(crate) fn query(&mut self, app: &str, latency: Duration, ended: &Ended, now: Now) {
-        let metrics = self.app(app, now);
+        let Some(metrics) = self.apps.get_mut(app) else {
+            return;
+        };
         record(&mut metrics.latency, micros(latency), 1);
         metrics.answers.mark(1, now);
         *metrics.ended.entry(labels(ended)).or_default() += 1;
     }
 
     /// A query was not taken.
-    pub(crate) fn refused(&mut self, refusal: &Refusal, now: Now) {
+    pub(crate) fn refused(&mut self, refusal: &Refusal) {
         match refusal {
             Refusal::InputType { app, .. }
             | Refusal::ModelInputType { app, .. }
             | Refusal::Overloaded { app, .. } => {
-                let labels = refusal_labels(refusal);
-                *self.app(&app.name, now).ended.entry(labels).or_default() += 1;
+                if let Some(metrics) = self.apps.get_mut(&app.name) {
+                    let labels = refusal_labels(refusal);
+                    *metrics.ended.entry(labels).or_default() += 1;
+                }
             }
             Refusal::UnknownApp | Refusal::UnknownVersion(_) => self.unknown += 1,
         }
@@ -143,14 +147,15 @@ impl Metrics {
         metrics.cache_hits += u64::from(found);
     }
 
-    /// A query's client was gone before it was computed.
+    /// A query's client was gone before it was answered.
     pub(crate) fn abandoned(&mut self) {
         self.abandoned += 1;
     }
 
     /// There is such an application, whether it is asked or not.
     pub(crate) fn add_app(&mut self, app: &str, now: Now) {
-        self.app(app, now);
+        let metrics = self.apps.entry(app.to_owned());
+        metrics.or_insert_with(|| AppMetrics::new(now));
     }
 
     pub(crate) fn remove_app(&mut self, app: &str) {
@@ -159,13 +164,6 @@ impl Metrics {
 
     pub(crate) fn remove_model(&mut self, model: &ModelVersion) {
         self.models.remove(model);
-    }
-
-    fn app(&mut self, app: &str, now: Now) -> &mut AppMetrics {
-        if !self.apps.contains_key(app) {
-            self.apps.insert(app.to_owned(), AppMetrics::new(now));
-        }
-        self.apps.get_mut(app).expect("it has just been added")
     }
 
     fn model(&mut self, model: &ModelVersion, now: Now) -> &mut ModelMetrics {

@@ -131,14 +131,6 @@ impl Replicas {
         Some(replica)
     }
 
-    /// Whether anybody is registered at a port.
-    pub(crate) fn are_at(&self, port: Port) -> bool {
-        match port {
-            Port::RpcRecv => !self.connections.is_empty(),
-            _ => !self.keys[port as usize].is_empty(),
-        }
-    }
-
     fn key(&self, sender: Sender<'_>) -> Option<ReplicaKey> {
         let keys = &self.keys[sender.port as usize];
         keys.get(sender.identity.as_ref()).copied()

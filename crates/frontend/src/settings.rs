@@ -1,6 +1,6 @@
 //! What the frontend is told.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -197,4 +197,12 @@ pub struct Ports {
     /// ZeroMQ: clients send their requests
     #[arg(long = "recv_port", default_value_t = 4456)]
     pub recv: u16,
+}
+
+/// What to tell a user where a port cannot be bound.
+pub(crate) fn cannot_listen(address: Ipv4Addr, port: u16, flag: &str) -> String {
+    format!(
+        "cannot listen on {address}:{port}: choose another port with {flag} (0 takes any that is free), or another \
+         address with --bind"
+    )
 }

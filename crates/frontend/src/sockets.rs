@@ -4,7 +4,10 @@ use std::net::Ipv4Addr;
 
 use anyhow::Context;
 
-use crate::{cannot_listen, doors::Doors, settings::Ports};
+use crate::{
+    doors::{Door, Doors},
+    settings::{Ports, cannot_listen},
+};
 
 /// Bytes of the largest frame that is received; a peer that sends more is disconnected.
 const LARGEST_FRAME: i64 = 1 << 30;
@@ -14,9 +17,9 @@ pub(crate) struct Sockets {
     /// Model servers.
     pub(crate) doors: Doors,
     /// Clients: connects in, answers out.
-    pub(crate) answers: zmq::Socket,
+    pub(crate) answers: Door,
     /// Clients: requests in.
-    pub(crate) requests: zmq::Socket,
+    pub(crate) requests: Door,
 }
 
 impl Sockets {
@@ -31,7 +34,7 @@ impl Sockets {
         let (answers, send) = bind(ports.send, "--send_port")?;
         let (requests, recv) = bind(ports.recv, "--recv_port")?;
         let sockets = Sockets {
-            doors: Doors::new([rpc, of_2017, high_perf, returns])?,
+            doors: Doors::new([rpc, of_2017, high_perf, returns]),
             answers,
             requests,
         };
@@ -46,6 +49,11 @@ impl Sockets {
         };
         Ok((sockets, ports))
     }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Door> {
+        let clients = [&mut self.answers, &mut self.requests];
+        self.doors.iter_mut().chain(clients)
+    }
 }
 
 fn router(
@@ -53,7 +61,7 @@ fn router(
     address: Ipv4Addr,
     port: u16,
     flag: &str,
-) -> anyhow::Result<(zmq::Socket, u16)> {
+) -> anyhow::Result<(Door, u16)> {
     let socket = context.socket(zmq::ROUTER)?;
     // Without it a message to a peer that is gone, or does not read, would vanish without a word.
     socket.set_router_mandatory(true)?;
@@ -74,5 +82,8 @@ fn router(
         .rsplit(':')
         .next()
         .and_then(|port| port.parse().ok());
-    Ok((socket, bound.context("a bound socket has a port")?))
+    Ok((
+        Door::new(socket)?,
+        bound.context("a bound socket has a port")?,
+    ))
 }

@@ -18,11 +18,7 @@ use scheduler::ModelVersion;
 use tokio::sync::oneshot;
 use wire::admin::{self, Change, Container};
 
-use crate::{
-    command::{self, Command},
-    replicas::Newcomer,
-    settings::Settings,
-};
+use crate::{command::Command, handle, replicas::Newcomer, settings::Settings};
 
 use file::File;
 use redis::{Joined, Redis};
@@ -121,7 +117,7 @@ impl Opened {
     }
 
     /// Tells the engine what is registered, and serves the state from a thread of its own.
-    pub(crate) fn start(self, engine: command::Handle) -> std::io::Result<State> {
+    pub(crate) fn start(self, engine: handle::Handle) -> std::io::Result<State> {
         let mut keeper = Keeper {
             known: Registry::default(),
             store: self.store,
@@ -166,7 +162,7 @@ impl Drop for State {
 struct Keeper {
     known: Registry,
     store: Store,
-    engine: command::Handle,
+    engine: handle::Handle,
 }
 
 impl Keeper {

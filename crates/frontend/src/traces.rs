@@ -18,7 +18,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use wire::query::Timing;
 
-use crate::clients::{Ended, Outcome, Passed};
+use crate::outcome::{Ended, Outcome, Passed};
 
 /// Queries that may wait to be written; beyond that, spans are lost.
 const WAITING: usize = 65_536;

@@ -1,4 +1,4 @@
-//! What the frontend counts, over real HTTP; and the prediction cache, which is seen best there.
+//! What the frontend counts, over real HTTP.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use frontend::Frontend;
 use model::{DataType, InputError, Output};
 use serde_json::Value;
-use testkit::{Http, Peer, admin, deploy, get, settings};
+use testkit::{Http, Peer, admin, deploy, double, get, settings, settings_with};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -174,37 +174,57 @@ fn who_asks_for_text_gets_what_prometheus_reads() {
 }
 
 #[test]
-fn an_input_that_comes_again_is_answered_from_the_cache() {
-    let mut settings = settings();
-    settings.prediction_cache_size = 1 << 20;
-    let frontend = Frontend::start(&settings).unwrap();
+fn the_counts_of_a_deleted_application_do_not_come_back_with_its_last_answer() {
+    let frontend = Frontend::start(&settings()).unwrap();
     deploy(&frontend, 1, HOUR);
-    // The failure on 2.0 is not kept.
-    let mut replica = three_queries(&frontend);
+    let mut replica = Peer::join(frontend.ports().rpc_service_port, "1", DataType::Floats);
     let mut client = client(&frontend);
-    let again = client.post("/app/predict", r#"{"input":[1.0]}"#);
-    let expected = r#"{"query_id":2,"output":[1.0],"default":false}"#;
-    assert_eq!(again.text(), expected);
-    client.ask("POST /app/predict", &[], br#"{"input":[2.0]}"#);
-    replica.serve(&Output::Text("2".into()));
-    assert!(client.hear().text().contains(r#""output":2,"#));
-    let hits = r#"clipper_cache_hits_total{model="m",version="1"} 1"#;
-    assert!(get(&frontend, "/metrics/prometheus").contains(hits));
-    let count = leaf(
-        &frontend,
-        "counters",
-        "internal:prediction_cache_lookups",
-        "count",
-    );
-    assert_eq!(count, "4");
-
-    // Another version is another model.
-    let second = r#"{"model_name":"m","model_version":"2","labels":[],"input_type":"floats","container_name":"","model_data_path":"","batch_size":1}"#;
-    assert_eq!(admin(&frontend, "add_model", second).0, 200);
-    let mut second = Peer::join(frontend.ports().rpc_service_port, "2", DataType::Floats);
     client.ask("POST /app/predict", &[], br#"{"input":[1.0]}"#);
-    second.serve(&Output::Text("new".into()));
-    assert!(client.hear().text().contains(r#""output":"new""#));
-    let old = client.post("/app/predict", r#"{"input":[1.0],"version":"1"}"#);
-    assert!(old.text().contains(r#""output":[1.0]"#), "{}", old.text());
+    let request = replica.hear_request();
+    assert_eq!(admin(&frontend, "delete_app", r#"{"name":"app"}"#).0, 200);
+    double(&mut replica, &request);
+    assert!(client.hear().text().contains(r#""output":[2.0]"#));
+    let metrics = get(&frontend, "/metrics/prometheus");
+    assert!(!metrics.contains(r#"app="app""#), "{metrics}");
+}
+
+#[test]
+fn every_query_has_a_trace_though_the_cache_answers_it_or_it_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("traces");
+    let flags = [
+        "--prediction_cache_size=1000000",
+        "--trace_every=1",
+        &format!("--trace_file={}", file.display()),
+    ];
+    let frontend = Frontend::start(&settings_with(&flags)).unwrap();
+    deploy(&frontend, 1, HOUR);
+    let mut replica = Peer::join(frontend.ports().rpc_service_port, "1", DataType::Floats);
+    let mut client = client(&frontend);
+    client.ask("POST /app/predict", &[], br#"{"input":[1.0]}"#);
+    let request = replica.hear_request();
+    double(&mut replica, &request);
+    client.hear();
+    client.post("/app/predict", r#"{"input":[1.0]}"#);
+    let mut answers = Peer::connect(frontend.ports().send_port);
+    let mut requests = Peer::connect(frontend.ports().recv_port);
+    let connected = answers.connect_native();
+    requests.ask_app("other", connected, 1, &[1.0]);
+    answers.hear();
+    drop(frontend);
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ended = lines.iter().map(|line| {
+        let spans = &line["resourceSpans"][0]["scopeSpans"][0]["spans"];
+        let app = &spans[0]["attributes"][0]["value"]["stringValue"];
+        (app.as_str().unwrap(), spans.as_array().unwrap().len())
+    });
+    // One went to a replica, and has a span for each thing that was done there.
+    assert_eq!(
+        ended.collect::<Vec<_>>(),
+        [("app", 6), ("app", 2), ("other", 2)]
+    );
 }

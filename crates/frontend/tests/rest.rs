@@ -314,13 +314,14 @@ fn a_query_whose_client_has_gone_is_not_sent_to_a_replica() {
             requests.push(replica.hear_request());
         }
     }
-    let waiting = r#"clipper_queue_queries{model="m",version="1"} 2"#;
-    while !get(&frontend, "/metrics/prometheus").contains(waiting) {}
+    let await_waiting = |queries: usize| {
+        let line = format!(r#"clipper_queue_queries{{model="m",version="1"}} {queries}"#);
+        while !get(&frontend, "/metrics/prometheus").contains(&line) {}
+    };
+    await_waiting(2);
     drop(clients.remove(2));
-    // What the frontend is told after this, it hears after it: it takes what comes in turn.
-    for _ in 0..2 {
-        get(&frontend, "/metrics");
-    }
+    // Its place is free although no replica is.
+    await_waiting(1);
     for request in requests {
         let outputs = vec![Ok(Output::Text("1".into()))];
         replica.reply(&request, DataType::Strings, outputs);

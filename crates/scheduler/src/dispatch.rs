@@ -1,29 +1,23 @@
 //! What is to be done at a moment: whose time is up, who hangs, who gets the next batch.
 
-use std::collections::VecDeque;
-
 use slab::Slab;
 
 use crate::{
-    Action, Finished, Now, Query, QueryKey, Reason, ReplicaKey, Rules, Scheduler, Send, Version,
-    default,
+    Action, Now, Query, QueryKey, Reason, ReplicaKey, Rules, Scheduler, Send, Version, default,
     replica::{Batch, Replica},
 };
 
 impl<P> Scheduler<P> {
     /// Gives the default output to every query whose deadline has passed, takes batches from replicas that hang, then hands
-    /// out work: of it, queries whose payload is not `wanted` any more are left out.
-    pub fn dispatch(&mut self, now: Now, wanted: impl Fn(&P) -> bool) {
+    /// out work.
+    pub fn dispatch(&mut self, now: Now) {
         self.expire(now);
         self.give_up_hung(now);
         for version in self.versions.values_mut() {
             while let Some((key, max)) =
                 next_replica(version, &self.replicas, &self.queries, &self.rules, now)
             {
-                let batch = take_batch(version, &mut self.queries, max, &wanted, &mut self.actions);
-                if batch.is_empty() {
-                    continue;
-                }
+                let batch = take_batch(version, &self.queries, max);
                 let of_batch = || batch.iter().map(|key| &self.queries[key.0]);
                 let deadline = of_batch().map(|query| query.deadline).min();
                 let objective =
@@ -51,24 +45,6 @@ impl<P> Scheduler<P> {
         }
     }
 
-    fn give_up_hung(&mut self, now: Now) {
-        let hangs = |replica: &Replica| replica.hangs_at(&self.rules).is_some_and(|at| at <= now);
-        let hung = self.replicas.iter().filter(|(_, replica)| hangs(replica));
-        let hung: Vec<usize> = hung.map(|(key, _)| key).collect();
-        for key in hung {
-            let replica = &mut self.replicas[key];
-            replica.hung = true;
-            let (model, batches) = (
-                replica.model.clone(),
-                std::mem::take(&mut replica.in_flight),
-            );
-            for (position, batch) in batches.into_iter().enumerate() {
-                self.hand_back(&model, batch, position == 0);
-            }
-            self.actions.push_back(Action::Hung(ReplicaKey(key)));
-        }
-    }
-
     /// When [`Scheduler::dispatch`] has something to do though nothing else happens.
     pub fn next_wake(&self) -> Option<Now> {
         let waiting = || {
@@ -76,7 +52,8 @@ impl<P> Scheduler<P> {
                 .values()
                 .filter(|version| version.queue.len() > 0)
         };
-        let queued = waiting().filter_map(|version| version.queue.earliest());
+        let versions = self.versions.values();
+        let deadlines = versions.filter_map(|version| version.queue.earliest());
         let with_replicas = waiting().flat_map(|version| {
             let delay_ends = delay_ends(version, &self.queries, &self.rules);
             let replicas = version.replicas.iter();
@@ -101,20 +78,16 @@ impl<P> Scheduler<P> {
             .flat_map(|(_, replica)| &replica.in_flight)
             .map(|batch| batch.deadline)
             .filter(|deadline| *deadline != Now::MAX);
-        queued.chain(ready).chain(away).chain(hung).min()
+        deadlines.chain(ready).chain(away).chain(hung).min()
     }
 
     fn expire(&mut self, now: Now) {
         for version in self.versions.values_mut() {
-            while version
-                .queue
-                .earliest()
-                .is_some_and(|deadline| deadline <= now)
-                && let Some(key) = version.queue.pop()
-            {
-                let query = self.queries.remove(key.0);
+            while let Some((late, reason)) = version.queue.late(now) {
+                let query = self.queries.remove(late.key.0);
+                version.queue.remove(&late, query.fingerprint);
                 version.bytes -= query.size;
-                default(&mut self.actions, query, Reason::TimedOutInQueue);
+                default(&mut self.actions, query, reason);
             }
         }
         for (_, replica) in &mut self.replicas {
@@ -127,13 +100,8 @@ impl<P> Scheduler<P> {
                     let query = &mut self.queries[key.0];
                     if query.deadline > now {
                         next = next.min(query.deadline);
-                    } else if let Some(payload) = query.payload.take() {
-                        let finished = Finished {
-                            payload,
-                            app: query.app.clone(),
-                            arrived: query.arrived,
-                        };
-                        let action = Action::Default(finished, Reason::TimedOutAtReplica);
+                    } else if let Some(query) = query.leave() {
+                        let action = Action::Default(query, Reason::TimedOutAtReplica);
                         self.actions.push_back(action);
                     }
                 }
@@ -144,31 +112,19 @@ impl<P> Scheduler<P> {
 }
 
 /// Takes the first queries of the queue, at most `max`. One that a replica died computing is a batch of its own.
-fn take_batch<P>(
-    version: &mut Version,
-    queries: &mut Slab<Query<P>>,
-    max: usize,
-    wanted: &impl Fn(&P) -> bool,
-    actions: &mut VecDeque<Action<P>>,
-) -> Vec<QueryKey> {
+fn take_batch<P>(version: &mut Version, queries: &Slab<Query<P>>, max: usize) -> Vec<QueryKey> {
     let mut batch = Vec::with_capacity(max.min(version.queue.len()));
     while batch.len() < max
-        && let Some((key, _)) = version.queue.first()
+        && let Some(first) = version.queue.first()
     {
-        let query = &queries[key.0];
+        let query = &queries[first.key.0];
         if query.suspect && !batch.is_empty() {
             break;
         }
-        let alone = query.suspect;
-        let abandoned = !query.payload.as_ref().is_some_and(wanted);
+        batch.push(first.key);
         version.bytes -= query.size;
         version.queue.pop();
-        if abandoned {
-            actions.extend(queries.remove(key.0).finish().map(Action::Abandoned));
-            continue;
-        }
-        batch.push(key);
-        if alone {
+        if query.suspect {
             break;
         }
     }
@@ -185,7 +141,7 @@ fn next_replica<P>(
     now: Now,
 ) -> Option<(ReplicaKey, usize)> {
     let waiting = version.queue.len();
-    let left = version.queue.earliest()?.saturating_sub(now);
+    let left = version.queue.first()?.deadline.saturating_sub(now);
     let delayed = delay_ends(version, queries, rules).is_some_and(|at| at > now);
     let may_have = |replica: &Replica| {
         let full = waiting >= replica.max_batch(version.max_batch, left);
@@ -204,6 +160,10 @@ fn next_replica<P>(
 
 /// When the queue's first query has waited long enough for others.
 fn delay_ends<P>(version: &Version, queries: &Slab<Query<P>>, rules: &Rules) -> Option<Now> {
-    let (first, _) = version.queue.first()?;
-    Some(queries[first.0].arrived.saturating_add(rules.batch_delay))
+    let first = version.queue.first()?;
+    Some(
+        queries[first.key.0]
+            .arrived
+            .saturating_add(rules.batch_delay),
+    )
 }

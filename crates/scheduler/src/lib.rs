@@ -11,12 +11,15 @@
 //! - A query is answered with the default output when its deadline passes, wherever it is.
 //! - A replica that dies hands its queries back. The batch that it was computing may have killed it: each of its queries
 //!   is tried once more, in a batch of its own. The same goes for one that hangs; it gets no more until it answers.
-//! - A query for which there is no room is refused at once; one whose client is gone is not computed.
+//! - Queries with the same fingerprint are computed once: the others wait for that answer, each until its own deadline. When
+//!   the first one leaves without an answer, the next is computed.
+//! - A query for which there is no room is refused at once; one that is taken back leaves its place at once.
 
 mod dispatch;
 mod policy;
 mod queue;
 mod replica;
+mod returns;
 mod types;
 
 use std::{
@@ -29,12 +32,12 @@ use model::DataType;
 use slab::Slab;
 
 pub use types::{
-    Action, Adaptive, Answered, App, Arriving, BatchId, Finished, Joining, Left, Load,
+    Action, Adaptive, Answered, App, Arriving, BatchId, Fingerprint, Finished, Joining, Left, Load,
     ModelVersion, Now, QueryKey, Reason, Refusal, ReplicaKey, Rules, Send,
 };
 
-use queue::Queue;
-use replica::{Batch, Replica};
+use queue::{Place, Queue};
+use replica::Replica;
 
 /// The state machine. `P` is what comes with a query: its input, and where the answer goes.
 #[derive(Debug)]
@@ -62,7 +65,7 @@ struct Version {
     max_batch: Option<usize>,
     input_type: Option<DataType>,
     queue: Queue,
-    /// Of the inputs in the queue.
+    /// Of the inputs that wait.
     bytes: usize,
     replicas: Vec<ReplicaKey>,
 }
@@ -80,16 +83,18 @@ impl Version {
 
     /// Whether an input of this size finds no room.
     fn is_full(&self, size: usize, rules: &Rules) -> bool {
-        self.queue.len() >= rules.max_queries || self.bytes.saturating_add(size) > rules.max_bytes
+        self.queue.waiting() >= rules.max_queries
+            || self.bytes.saturating_add(size) > rules.max_bytes
     }
 }
 
 #[derive(Debug)]
 struct Query<P> {
-    /// `None` once the default output has been given for it while a replica has it.
+    /// `None` once nobody waits for it any more while a replica has it.
     payload: Option<P>,
     app: Arc<App>,
     size: usize,
+    fingerprint: Option<Fingerprint>,
     arrived: Now,
     deadline: Now,
     /// Its place among the queries of one deadline.
@@ -99,11 +104,25 @@ struct Query<P> {
 }
 
 impl<P> Query<P> {
+    /// Where it stands in its queue.
+    fn place(&self, key: QueryKey) -> Place {
+        Place {
+            deadline: self.deadline,
+            sequence: self.sequence,
+            key,
+        }
+    }
+
     /// What the caller gets back, unless it has it already.
-    fn finish(self) -> Option<Finished<P>> {
+    fn finish(mut self) -> Option<Finished<P>> {
+        self.leave()
+    }
+
+    /// The same while a replica has it.
+    fn leave(&mut self) -> Option<Finished<P>> {
         Some(Finished {
-            payload: self.payload?,
-            app: self.app,
+            payload: self.payload.take()?,
+            app: self.app.clone(),
             arrived: self.arrived,
         })
     }
@@ -175,10 +194,10 @@ impl<P> Scheduler<P> {
         if self.current.get(&model.name) == Some(model) {
             self.current.remove(&model.name);
         }
-        let Some(mut version) = self.versions.remove(model) else {
+        let Some(version) = self.versions.remove(model) else {
             return Vec::new();
         };
-        while let Some(key) = version.queue.pop() {
+        for key in version.queue.into_waiting() {
             let query = self.queries.remove(key.0);
             default(&mut self.actions, query, Reason::NoReplica);
         }
@@ -222,7 +241,7 @@ impl<P> Scheduler<P> {
     pub fn loads(&self) -> impl Iterator<Item = (&ModelVersion, Load)> {
         self.versions.iter().map(|(model, version)| {
             let load = Load {
-                queries: version.queue.len(),
+                queries: version.queue.waiting(),
                 bytes: version.bytes,
                 replicas: version.replicas.len(),
             };
@@ -230,14 +249,23 @@ impl<P> Scheduler<P> {
         })
     }
 
-    /// A query came. Call [`Scheduler::dispatch`] when all that came has been told.
-    pub fn on_query(&mut self, arriving: Arriving<'_, P>, now: Now) -> Result<(), (P, Refusal)> {
+    /// A query came. Call [`Scheduler::dispatch`] when all that came has been told. Answers by what name it can be taken
+    /// back; none if no replica is connected, so that it is given the default output.
+    ///
+    /// # Errors
+    /// If it is refused: why, and what came with it.
+    pub fn on_query(
+        &mut self,
+        arriving: Arriving<'_, P>,
+        now: Now,
+    ) -> Result<Option<QueryKey>, (P, Refusal)> {
         let Arriving {
             app,
             version,
             input_type,
             within,
             size,
+            fingerprint,
             payload,
         } = arriving;
         let Some(AppState { app, model }) = self.apps.get(app) else {
@@ -273,7 +301,7 @@ impl<P> Scheduler<P> {
                     .then(|| Refusal::Overloaded {
                         app: app.clone(),
                         model: (*model).clone(),
-                        queries: version.queue.len(),
+                        queries: version.queue.waiting(),
                         bytes: version.bytes,
                     })
             };
@@ -286,98 +314,22 @@ impl<P> Scheduler<P> {
             payload: Some(payload),
             app: app.clone(),
             size,
+            fingerprint,
             arrived: now,
             deadline: now.saturating_add(within.unwrap_or(app.objective)),
             sequence: self.next_sequence,
             suspect: false,
         };
         self.next_sequence += 1;
-        match found {
-            Some((_, version)) => {
-                let (deadline, sequence) = (query.deadline, query.sequence);
-                let key = QueryKey(self.queries.insert(query));
-                version.bytes += size;
-                version.queue.push(deadline, sequence, key);
-            }
-            None => default(&mut self.actions, query, Reason::NoReplica),
-        }
-        Ok(())
-    }
-
-    /// A replica answered a batch, or failed it: its queries leave. `None` if it has no such batch, any more at least: one
-    /// that hung answers a batch that it has lost, and is ready for work again.
-    pub fn on_answered(
-        &mut self,
-        replica: ReplicaKey,
-        batch: BatchId,
-        now: Now,
-    ) -> Option<Answered<P>> {
-        let replica = self.replicas.get_mut(replica.0)?;
-        replica.hung = false;
-        let batch = replica.take(batch, now)?;
-        let queries = batch
-            .queries
-            .iter()
-            .map(|key| self.queries.remove(key.0).finish())
-            .collect();
-        Some(Answered {
-            sent: batch.sent,
-            queries,
-        })
-    }
-
-    /// A batch could not be sent: nobody has seen it, and its queries go back to the queue as they were.
-    pub fn on_unsent(&mut self, replica: ReplicaKey, batch: BatchId) {
-        let Some(replica) = self.replicas.get_mut(replica.0) else {
-            return;
+        let Some((_, version)) = found else {
+            default(&mut self.actions, query, Reason::NoReplica);
+            return Ok(None);
         };
-        let model = replica.model.clone();
-        if let Some(batch) = replica.take_back(batch) {
-            self.hand_back(&model, batch, false);
-        }
-    }
-
-    /// A replica is gone: what it had goes back to the queue.
-    pub fn on_left(&mut self, replica: ReplicaKey, left: Left) {
-        let Some(gone) = self.replicas.try_remove(replica.0) else {
-            return;
-        };
-        for (position, batch) in gone.in_flight.into_iter().enumerate() {
-            let computing = position == 0;
-            self.hand_back(&gone.model, batch, computing && left == Left::Died);
-        }
-        let Some(version) = self.versions.get_mut(&gone.model) else {
-            return;
-        };
-        version.replicas.retain(|key| *key != replica);
-        let unknown = version.input_type.is_none();
-        if unknown && version.replicas.is_empty() && version.queue.len() == 0 {
-            self.versions.remove(&gone.model);
-        }
-    }
-
-    /// Puts a batch's queries back into the queue; those that a replica died computing for the second time are given up.
-    fn hand_back(&mut self, model: &ModelVersion, batch: Batch, suspect: bool) {
-        let mut version = self.versions.get_mut(model);
-        for key in batch.queries {
-            let query = &mut self.queries[key.0];
-            let given_up = query.payload.is_none() || (suspect && query.suspect);
-            match &mut version {
-                Some(version) if !given_up => {
-                    query.suspect |= suspect;
-                    version.bytes += query.size;
-                    version.queue.push(query.deadline, query.sequence, key);
-                }
-                known => {
-                    let reason = match known {
-                        Some(_) => Reason::ReplicaDied,
-                        None => Reason::NoReplica,
-                    };
-                    let query = self.queries.remove(key.0);
-                    default(&mut self.actions, query, reason);
-                }
-            }
-        }
+        let key = QueryKey(self.queries.vacant_key());
+        version.bytes += size;
+        version.queue.push(query.place(key), fingerprint);
+        self.queries.insert(query);
+        Ok(Some(key))
     }
 
     /// What is to be done next.
@@ -385,9 +337,15 @@ impl<P> Scheduler<P> {
         self.actions.pop_front()
     }
 
-    /// What came with a query of a batch; `None` once its default output has been given.
+    /// What came with a query of a batch; `None` once nobody waits for it.
     pub fn payload(&self, query: QueryKey) -> Option<&P> {
         self.queries.get(query.0)?.payload.as_ref()
+    }
+
+    /// Every query that somebody waits for, and what came with it.
+    pub fn waiting(&self) -> impl Iterator<Item = (QueryKey, &P)> {
+        let queries = self.queries.iter();
+        queries.filter_map(|(key, query)| Some((QueryKey(key), query.payload.as_ref()?)))
     }
 }
 

@@ -102,10 +102,11 @@ impl Replica {
         Some(batch)
     }
 
-    /// Takes a batch out of flight that never flew.
-    pub(crate) fn take_back(&mut self, id: BatchId) -> Option<Batch> {
-        let position = self.in_flight.iter().position(|batch| batch.id == id)?;
-        self.in_flight.remove(position)
+    /// Takes a batch out of flight that never flew, and all after it.
+    pub(crate) fn take_back(&mut self, id: BatchId) -> VecDeque<Batch> {
+        let position = self.in_flight.iter().position(|batch| batch.id == id);
+        let position = position.unwrap_or(self.in_flight.len());
+        self.in_flight.split_off(position)
     }
 
     /// When its running batch can no longer be taken for a slow one; `None` if it has none.

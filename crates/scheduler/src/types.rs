@@ -63,9 +63,15 @@ pub struct Arriving<'a, P> {
     pub within: Option<Duration>,
     /// Bytes of its input.
     pub size: usize,
+    /// Queries to one model version with the same are computed once.
+    pub fingerprint: Option<Fingerprint>,
     /// What comes with it.
     pub payload: P,
 }
+
+/// Names an input: two that differ have two of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fingerprint(pub u128);
 
 /// Names a replica from its joining until it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,8 +80,8 @@ pub struct ReplicaKey(pub(crate) usize);
 /// Names a batch between a [`Action::Send`] and its response.
 pub type BatchId = u32;
 
-/// Names a query while it is in a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Names a query from its arrival until it ends, and while it is in a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueryKey(pub(crate) usize);
 
 /// What the caller has to do.
@@ -85,8 +91,6 @@ pub enum Action<P> {
     Send(Send),
     /// Answer a query with its application's default output.
     Default(Finished<P>, Reason),
-    /// Nobody waits for this query's answer any more, and it was not computed.
-    Abandoned(Finished<P>),
     /// A replica is far behind its own pace: it has lost its batches, and gets no more until it answers again.
     Hung(ReplicaKey),
 }
@@ -120,8 +124,12 @@ pub struct Finished<P> {
 pub struct Answered<P> {
     /// When it was sent.
     pub sent: Now,
-    /// Its queries in order; `None` where the default output has been given already.
-    pub queries: Vec<Option<Finished<P>>>,
+    /// How many queries it had.
+    pub size: usize,
+    /// Who waits for the answers, each with the place in the batch of the one for it.
+    pub queries: Vec<(usize, Finished<P>)>,
+    /// The fingerprints in the batch, each with its place, whether anybody waits for the answer or not.
+    pub fingerprints: Vec<(usize, Fingerprint)>,
 }
 
 /// How a replica left.

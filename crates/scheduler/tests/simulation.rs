@@ -13,7 +13,10 @@ use scheduler::*;
 /// One step of a schedule; the numbers pick a replica and one of its batches.
 #[derive(Clone, Debug)]
 enum Step {
-    Query { within_ms: u64 },
+    Query {
+        within_ms: u64,
+        fingerprint: Option<Fingerprint>,
+    },
     Join,
     Answer(usize, usize),
     AnswerLate(usize),
@@ -24,7 +27,11 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => (1_u64..50).prop_map(|within_ms| Step::Query { within_ms }),
+        8 => (1_u64..50, 0_u128..6).prop_map(|(within_ms, input)| Step::Query {
+            within_ms,
+            // Half of them stand for themselves.
+            fingerprint: (input < 3).then_some(Fingerprint(input)),
+        }),
         1 => Just(Step::Join),
         5 => (any::<usize>(), any::<usize>()).prop_map(|(r, b)| Step::Answer(r, b)),
         1 => any::<usize>().prop_map(Step::AnswerLate),
@@ -42,6 +49,9 @@ struct World {
     /// Batches that were taken from replicas that hang.
     taken: Vec<(ReplicaKey, BatchId)>,
     hung: HashSet<ReplicaKey>,
+    /// By what name each query can be taken back.
+    keys: HashMap<u32, QueryKey>,
+    fingerprints: HashMap<u32, Fingerprint>,
     gone: HashSet<u32>,
     ended: HashMap<u32, usize>,
     deaths: HashMap<u32, usize>,
@@ -70,6 +80,8 @@ impl World {
             flying: BTreeMap::new(),
             taken: Vec::new(),
             hung: HashSet::new(),
+            keys: HashMap::new(),
+            fingerprints: HashMap::new(),
             gone: HashSet::new(),
             ended: HashMap::new(),
             deaths: HashMap::new(),
@@ -79,13 +91,17 @@ impl World {
 
     fn take(&mut self, step: Step, payload: u32) {
         match step {
-            Step::Query { within_ms } => {
+            Step::Query {
+                within_ms,
+                fingerprint,
+            } => {
                 let arriving = Arriving {
                     app: "a",
                     version: None,
                     input_type: DataType::Bytes,
                     within: Some(Duration::from_millis(within_ms)),
                     size: 1,
+                    fingerprint,
                     payload,
                 };
                 let taken = self.scheduler.on_query(arriving, self.now);
@@ -102,6 +118,10 @@ impl World {
                 );
                 assert!(taken.is_ok() || refused);
                 self.ended.insert(payload, usize::from(refused));
+                let key = taken.ok().flatten();
+                self.keys.extend(key.map(|key| (payload, key)));
+                self.fingerprints
+                    .extend(fingerprint.map(|same| (payload, same)));
             }
             Step::Join => {
                 let key = self.scheduler.on_joined(Joining {
@@ -123,7 +143,7 @@ impl World {
                     self.hung.remove(&replica);
                 }
             }
-            Step::ClientLeaves(payload) => drop(self.gone.insert(payload)),
+            Step::ClientLeaves(payload) => self.client_leaves(payload),
             Step::Die(replica) => {
                 if let Some(key) = self.pick(replica) {
                     let computing = self.flying.remove(&key).unwrap().into_iter().next();
@@ -138,6 +158,21 @@ impl World {
             Step::Wait(ms) => self.now += Duration::from_millis(ms),
         }
         self.dispatch();
+    }
+
+    fn client_leaves(&mut self, payload: u32) {
+        if self.ended.get(&payload) == Some(&0)
+            && let Some(key) = self.keys.get(&payload)
+        {
+            let taken = self.scheduler.take_back(*key).unwrap();
+            assert_eq!(taken.payload, payload);
+            self.end(payload);
+            self.gone.insert(payload);
+        }
+    }
+
+    fn end(&mut self, payload: u32) {
+        *self.ended.get_mut(&payload).unwrap() += 1;
     }
 
     fn pick(&self, replica: usize) -> Option<ReplicaKey> {
@@ -155,22 +190,16 @@ impl World {
         };
         let (id, _) = batches.remove(index);
         let answered = self.scheduler.on_answered(key, id, self.now).unwrap();
-        for query in answered.queries.into_iter().flatten() {
-            *self.ended.get_mut(&query.payload).unwrap() += 1;
+        for (_, query) in answered.queries {
+            self.end(query.payload);
         }
     }
 
     fn dispatch(&mut self) {
-        let gone = &self.gone;
-        self.scheduler
-            .dispatch(self.now, |payload| !gone.contains(payload));
+        self.scheduler.dispatch(self.now);
         while let Some(action) = self.scheduler.next_action() {
             match action {
-                Action::Default(query, _) => *self.ended.get_mut(&query.payload).unwrap() += 1,
-                Action::Abandoned(query) => {
-                    assert!(self.gone.contains(&query.payload));
-                    *self.ended.get_mut(&query.payload).unwrap() += 1;
-                }
+                Action::Default(query, _) => self.end(query.payload),
                 Action::Hung(key) => {
                     let batches = std::mem::take(self.flying.get_mut(&key).unwrap());
                     for query in &batches[0].1 {
@@ -202,6 +231,14 @@ impl World {
         let batches = self.flying.get_mut(&send.replica).unwrap();
         batches.push((send.batch, queries));
         assert!(batches.len() <= 2);
+        self.assert_that_none_is_computed_twice();
+    }
+
+    fn assert_that_none_is_computed_twice(&self) {
+        let flying = self.flying.values().flatten().flat_map(|batch| &batch.1);
+        let mut seen = HashSet::new();
+        let mut fingerprints = flying.filter_map(|query| self.fingerprints.get(query));
+        assert!(fingerprints.all(|fingerprint| seen.insert(fingerprint)));
     }
 }
 

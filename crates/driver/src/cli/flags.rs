@@ -30,11 +30,21 @@ pub(super) struct ModelFlags {
     #[arg(short, long = "model_name", value_name = "MODEL")]
     pub(super) model_name: Option<String>,
     /// The artifact [default: the model server's own]
-    #[arg(long = "model_path", env = "CLIPPER_MODEL_PATH", value_name = "PATH")]
+    #[arg(
+        long = "model_path",
+        env = "CLIPPER_MODEL_PATH",
+        value_name = "PATH",
+        hide_short_help = true
+    )]
     pub(super) model_path: Option<String>,
     /// What computes the networks of vgg and inception: ort (ONNX Runtime) or tch (libtorch, after `make tch`)
     /// [default: ort]
-    #[arg(long, env = "CLIPPER_ENGINE", value_name = "ENGINE")]
+    #[arg(
+        long,
+        env = "CLIPPER_ENGINE",
+        value_name = "ENGINE",
+        hide_short_help = true
+    )]
     pub(super) engine: Option<String>,
 }
 
@@ -59,19 +69,19 @@ pub(super) struct SweepFlags {
     #[arg(long, value_name = "N", default_value = "1")]
     pub(super) repeats: String,
     /// End a phase early once the 95 % interval of its figure is narrower than plus or minus this share (0.02: 2 %)
-    #[arg(long, value_name = "SHARE")]
+    #[arg(long, value_name = "SHARE", hide_short_help = true)]
     pub(super) until: Option<String>,
     /// Leave out the no-op model, which says for each shape what frontend and protocol cost
-    #[arg(long = "no_zero")]
+    #[arg(long = "no_zero", hide_short_help = true)]
     pub(super) no_zero: bool,
     /// Print the plan with its time, and start nothing
     #[arg(long = "dry_run")]
     pub(super) dry_run: bool,
-    /// Continue the sweep in this folder: with its flags, but only the points that have no result yet
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "accuracy"])]
+    /// Continue the sweep in this folder: with the flags that it was begun with, but only the points that have no result yet
+    #[arg(long, value_name = "DIR")]
     pub(super) resume: Option<PathBuf>,
     /// A TOML file with flags, by their long names; a flag on the command line wins
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(super) config: Option<PathBuf>,
 }
 
@@ -85,23 +95,28 @@ pub(super) struct CoreFlags {
     #[arg(short = 'p', long = "cpus_per_replica_nums", value_name = "N", num_args = 1..)]
     pub(super) cpus_per_replica_nums: Option<Vec<String>>,
     /// Cores for the frontend [default: of those that no replica gets]
-    #[arg(long = "frontend_cpus", value_name = "CORES", num_args = 1..)]
+    #[arg(long = "frontend_cpus", value_name = "CORES", num_args = 1.., hide_short_help = true)]
     pub(super) frontend_cpus: Option<Vec<String>>,
     /// Cores for the driver [default: of those that no replica gets]
-    #[arg(long = "client_cpus", value_name = "CORES", num_args = 1..)]
+    #[arg(long = "client_cpus", value_name = "CORES", num_args = 1.., hide_short_help = true)]
     pub(super) client_cpus: Option<Vec<String>>,
     /// GPUs for the replicas, by number, each to one replica (vgg, inception)
     #[arg(short = 'g', long = "model_gpus", value_name = "GPU", num_args = 1..)]
     pub(super) model_gpus: Option<Vec<String>>,
     /// Let replicas beyond the GPUs compute on CPU cores; without it more replicas than GPUs are an error
-    #[arg(long = "cpu_beyond_gpus", requires = "model_gpus")]
+    #[arg(
+        long = "cpu_beyond_gpus",
+        requires = "model_gpus",
+        hide_short_help = true
+    )]
     pub(super) cpu_beyond_gpus: bool,
     /// Share of its GPU's memory that a replica may take, above 0 and at most 1
     #[arg(
         long = "gpu_mem_frac",
         env = "CLIPPER_GPU_MEM_FRAC",
         value_name = "SHARE",
-        default_value = "0.9"
+        default_value = "0.9",
+        hide_short_help = true
     )]
     pub(super) gpu_mem_frac: String,
 }
@@ -114,33 +129,34 @@ pub(super) struct LoadFlags {
     #[arg(long, value_name = "MODE", default_value = "profile")]
     pub(super) mode: String,
     /// Queries a second of the modes poisson, constant and flood [default of flood: 200, as the original's 5 ms]
-    #[arg(long, value_name = "QPS")]
+    #[arg(long, value_name = "QPS", hide_short_help = true)]
     pub(super) rate: Option<String>,
     /// Arrival times of the mode trace: seconds since the beginning, one per line
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(super) trace: Option<PathBuf>,
     /// Shares of the throughput at which the profile measures latency
-    #[arg(long = "load_shares", value_name = "SHARE", num_args = 1.., default_values = ["0.5", "0.8"])]
+    #[arg(long = "load_shares", value_name = "SHARE", num_args = 1.., default_values = ["0.5", "0.8"], hide_short_help = true)]
     pub(super) load_shares: Vec<String>,
     /// Latency objective in milliseconds: the profile finds the highest rate whose p99 meets it, and results count goodput
     #[arg(long = "slo_ms", value_name = "MS")]
     pub(super) slo_ms: Option<String>,
     /// Tell the frontend of the objective: it answers queries that miss it with the default output
-    #[arg(long = "enforce_slo", requires = "slo_ms")]
+    #[arg(long = "enforce_slo", requires = "slo_ms", hide_short_help = true)]
     pub(super) enforce_slo: bool,
     /// Recommend a configuration for this many queries a second, within the objective if there is one
-    #[arg(long = "target_qps", value_name = "QPS")]
+    #[arg(long = "target_qps", value_name = "QPS", hide_short_help = true)]
     pub(super) target_qps: Option<String>,
     /// Client threads
     #[arg(
         short = 'n',
         long = "num_clients",
         value_name = "N",
-        default_value = "1"
+        default_value = "1",
+        hide_short_help = true
     )]
     pub(super) num_clients: String,
     /// Queries in flight in a closed loop, over all clients [default: 3 x batch size x replicas, so that batches fill]
-    #[arg(long = "in_flight", value_name = "N")]
+    #[arg(long = "in_flight", value_name = "N", hide_short_help = true)]
     pub(super) in_flight: Option<String>,
 }
 
@@ -151,17 +167,27 @@ pub(super) struct InputFlags {
     #[arg(long = "input_dir", value_name = "PATH")]
     pub(super) input_dir: Option<PathBuf>,
     /// floats or strings, where the model takes both [default: strings for inception, floats for the others]
-    #[arg(long = "input_type", env = "CLIPPER_INPUT_TYPE", value_name = "TYPE")]
+    #[arg(
+        long = "input_type",
+        env = "CLIPPER_INPUT_TYPE",
+        value_name = "TYPE",
+        hide_short_help = true
+    )]
     pub(super) input_type: Option<String>,
     /// Accuracy run (svm, lgbm): sends every labelled input once, counts the right answers and compares them with the
     /// artifact's offline evaluation; measures no speed
     #[arg(long, conflicts_with = "duration")]
     pub(super) accuracy: bool,
     /// The inputs' labels, one per line [default: NAME.labels.txt beside the inputs NAME.npy]
-    #[arg(long, value_name = "FILE", requires = "accuracy")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "accuracy",
+        hide_short_help = true
+    )]
     pub(super) labels: Option<PathBuf>,
     /// Seed of random inputs, of arrivals and of the order of points
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, hide_short_help = true)]
     pub(super) seed: u64,
 }
 
@@ -171,6 +197,6 @@ pub(super) struct OutputFlags {
     #[arg(long = "results_dir", value_name = "DIR")]
     pub(super) results_dir: Option<PathBuf>,
     /// Plain lines instead of the live view, as when the output is not a terminal
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(super) plain: bool,
 }

@@ -18,13 +18,16 @@ pub(super) fn number(flag: &str, text: &str) -> Result<usize, Error> {
     }
 }
 
-/// A list of them, by spaces or commas.
+/// A list of them, by spaces or commas; each counts once.
 pub(super) fn numbers(flag: &str, pieces: &[String]) -> Result<Vec<usize>, Error> {
     let pieces = pieces.iter().flat_map(|piece| piece.split([',', ' ']));
-    let numbers = pieces
-        .filter(|piece| !piece.is_empty())
-        .map(|piece| number(flag, piece))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut numbers = Vec::new();
+    for piece in pieces.filter(|piece| !piece.is_empty()) {
+        let number = number(flag, piece)?;
+        if !numbers.contains(&number) {
+            numbers.push(number);
+        }
+    }
     if numbers.is_empty() {
         return Err(Error::Usage(format!(
             "{flag} is an empty list: give at least one number, for instance {flag} 1 2 4"

@@ -1,41 +1,49 @@
-//! One client of a load, on its own thread.
+//! One client of a load, on its own thread: two sockets, a timer, and a [`Flow`] that says what to do with them.
 
 use std::{
-    collections::HashMap,
     fmt::Display,
-    sync::atomic::Ordering::Relaxed,
+    sync::mpsc::Sender,
     time::{Duration, Instant},
 };
 
 use model::{DataType, Output};
-use transport::Frame;
+use transport::{Frame, Timer};
 use wire::query::{Answer, Connected, Input, Request, Status, encode_connect};
 
-use super::{Load, Shared};
+use super::{
+    Load, Told,
+    flow::{Flow, Next},
+    pacer::Pacer,
+    shared::{Counters, Shared},
+};
 use crate::{
     Error,
-    stats::{Sent, Tally},
+    stats::{Span, Tally},
 };
 
-/// One client: two sockets, the queries it has in flight, and its counts.
+/// So many sends in a row, then it looks for an answer: their times must not suffer from a client that is behind.
+const SENDS: usize = 64;
+
+/// A client looks at what it shares with the others so often at least.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// To sleep for less takes longer than that.
+const NAP: Duration = Duration::from_micros(10);
+
+/// A client that is connected.
 pub(super) struct Client {
+    index: usize,
     answers: zmq::Socket,
     requests: zmq::Socket,
+    timer: Timer,
     connected: Connected,
     app: String,
     input_type: DataType,
-    /// All inputs, or those of which it sends each once.
+    /// All inputs, its first one first.
     inputs: Vec<Frame>,
     /// The number of its first input among all.
     first: usize,
-    once: bool,
-    share: usize,
-    next_id: u32,
     message: Vec<Frame>,
-    /// The queries in flight, by their ids.
-    pending: HashMap<u32, Sent>,
-    tally: Tally,
-    slowest: Duration,
 }
 
 impl Client {
@@ -45,74 +53,69 @@ impl Client {
         inputs: &[Frame],
         index: usize,
     ) -> Result<Client, Error> {
-        let mut answers = dealer(context, &load.answers)?;
-        let connected = handshake(&mut answers, &load.answers)?;
-        let spare = usize::from(index < load.in_flight % load.clients);
+        let target = &load.target;
+        let mut answers = dealer(context, &target.answers)?;
+        let connected = handshake(&mut answers, &target.answers)?;
         let mut inputs = inputs.to_vec();
         // Each client begins elsewhere, so that a batch of several clients' queries is no repetition.
-        let first = index * inputs.len() / load.clients;
-        let next = (index + 1) * inputs.len() / load.clients;
+        let first = index * inputs.len() / load.clients();
         inputs.rotate_left(first);
-        if load.once {
-            inputs.truncate(next - first);
-        }
         Ok(Client {
+            index,
             answers,
-            requests: dealer(context, &load.requests)?,
+            requests: dealer(context, &target.requests)?,
+            timer: Timer::new().map_err(|error| broken(&error))?,
             connected,
-            app: load.app.to_owned(),
-            input_type: load.input_type,
+            app: target.app.to_owned(),
+            input_type: target.input_type,
             inputs,
             first,
-            once: load.once,
-            share: load.in_flight / load.clients + spare,
-            next_id: 0,
             message: Vec::new(),
-            pending: HashMap::new(),
-            tally: Tally::new(),
-            slowest: Duration::ZERO,
         })
     }
 
-    pub(super) fn run(mut self, shared: &Shared) -> Result<Tally, Error> {
+    /// Sends and receives until the flow ends, or all are stopped. Slices that are over go to `told` at once.
+    pub(super) fn run(
+        mut self,
+        load: &Load<'_>,
+        shared: &Shared,
+        told: &Sender<Told>,
+    ) -> Result<Tally, Error> {
+        let pacer = Pacer::new(&load.pace, self.index, load.clients(), self.inputs.len());
+        let tally = Tally::new(load.objective);
+        let mut flow = Flow::new(shared.began, pacer, load.patience, tally);
+        let counters = &shared.counters[self.index];
         let mut now = Instant::now();
-        let mut last_answer = now;
-        loop {
-            while self.has_more(shared, now) && self.pending.len() < self.share {
-                self.send(shared, now)?;
-            }
-            if shared.stopped() {
-                break;
-            }
-            if transport::recv(&mut self.answers, &mut self.message).map_err(broken)? {
+        'load: while !shared.stopped() {
+            let span = shared.span();
+            let mut wake = Some(now);
+            for _ in 0..SENDS {
+                match flow.next(now, &span) {
+                    Next::Send(id) => self.send(id, counters)?,
+                    Next::Wait(until) => {
+                        wake = until;
+                        break;
+                    }
+                    Next::End => break 'load,
+                }
                 now = Instant::now();
-                last_answer = now;
-                self.receive(shared, now)?;
-                continue;
             }
-            let patience = shared.patience.max(2 * self.slowest);
-            let silent_since = last_answer.max(shared.drains);
-            if now >= shared.drains
-                && (self.pending.is_empty() || now - silent_since.min(now) > patience)
-            {
-                break;
+            if let Some(finished) = flow.finished(now, &span) {
+                // Nobody listens any more once another client has failed.
+                let _ = told.send(Told::Finished(self.index, finished));
             }
-            wait(&self.answers)?;
-            now = Instant::now();
+            if transport::recv(&mut self.answers, &mut self.message).map_err(|e| broken(&e))? {
+                now = Instant::now();
+                self.receive(&mut flow, now, &span, counters)?;
+            } else {
+                self.wait(now, wake)?;
+                now = Instant::now();
+            }
         }
-        Ok(self.settle(shared))
+        Ok(flow.end(now, &shared.span(), shared.stopped()))
     }
 
-    fn has_more(&self, shared: &Shared, now: Instant) -> bool {
-        match self.once {
-            true => (self.next_id as usize) < self.inputs.len(),
-            false => now < shared.closes,
-        }
-    }
-
-    fn send(&mut self, shared: &Shared, now: Instant) -> Result<(), Error> {
-        let id = self.next_id;
-        self.next_id = id.wrapping_add(1);
+    fn send(&mut self, id: u32, counters: &Counters) -> Result<(), Error> {
         self.message.clear();
         Request {
             session: Some(self.connected.session),
@@ -124,70 +127,84 @@ impl Client {
             input: Input::Frame(&self.inputs[id as usize % self.inputs.len()]),
         }
         .encode(&mut self.message);
-        self.pending
-            .insert(id, self.tally.sent(&shared.span(), now));
-        transport::send(&mut self.requests, &mut self.message).map_err(broken)
+        counters.sent();
+        transport::send(&mut self.requests, &mut self.message).map_err(|error| broken(&error))
     }
 
-    fn receive(&mut self, shared: &Shared, now: Instant) -> Result<(), Error> {
-        let unreadable = |error: &dyn Display| {
-            Error::Failed(format!(
-                "the frontend sent an answer that cannot be read ({error}): it is of another version than this driver; \
-                 build both from one commit"
-            ))
-        };
+    /// Counts the answer that has just come.
+    fn receive(
+        &mut self,
+        flow: &mut Flow,
+        now: Instant,
+        span: &Span,
+        counters: &Counters,
+    ) -> Result<(), Error> {
         let answer = Answer::decode(&self.message).map_err(|error| unreadable(&error))?;
-        // An answer that nobody waits for is one that came twice.
-        if let Some(sent) = self.pending.remove(&answer.request_id) {
-            shared.answered.fetch_add(1, Relaxed);
-            self.slowest = self.slowest.max(sent.until(now));
-            self.tally.answered(&shared.span(), sent, now, &answer);
-            if self.once && answer.status == Status::Ok {
-                let output = Output::read(answer.output_type, answer.output);
-                let output = output.map_err(|error| unreadable(&error))?;
-                let input = self.first + answer.request_id as usize;
-                self.tally.outputs.push((input, output));
-            }
+        if !flow.answered(now, span, &answer) {
+            return Ok(());
+        }
+        let ok = answer.status == Status::Ok;
+        counters.answered(ok);
+        if ok && flow.is_once() {
+            let output = Output::read(answer.output_type, answer.output);
+            let output = output.map_err(|error| unreadable(&error))?;
+            flow.keep(self.first + answer.request_id as usize, output);
         }
         Ok(())
     }
 
-    /// Counts what is left unanswered.
-    fn settle(mut self, shared: &Shared) -> Tally {
-        for sent in self.pending.into_values() {
-            self.tally.unanswered(sent, shared.stopped());
+    /// Until there is an answer, or it is time to `wake`. `zmq_poll` counts whole milliseconds, so the kernel keeps that
+    /// time.
+    fn wait(&self, now: Instant, wake: Option<Instant>) -> Result<(), Error> {
+        match wake.map(|at| at.saturating_duration_since(now)) {
+            Some(delay) if delay < NAP => Ok(()),
+            Some(delay) if delay < LOOK => {
+                self.timer
+                    .set(Some(delay))
+                    .map_err(|error| broken(&error))?;
+                let timer = zmq::PollItem::from_fd(self.timer.fd(), zmq::POLLIN);
+                poll(&mut [self.answers.as_poll_item(zmq::POLLIN), timer])
+            }
+            _ => poll(&mut [self.answers.as_poll_item(zmq::POLLIN)]),
         }
-        self.tally
+    }
+}
+
+/// Until one of them has something, for [`LOOK`] at most.
+fn poll(items: &mut [zmq::PollItem<'_>]) -> Result<(), Error> {
+    match zmq::poll(items, LOOK.as_millis() as i64) {
+        Ok(_) | Err(zmq::Error::EINTR) => Ok(()),
+        Err(error) => Err(broken(&error)),
     }
 }
 
 fn dealer(context: &zmq::Context, endpoint: &str) -> Result<zmq::Socket, Error> {
     let open = || {
         let socket = context.socket(zmq::DEALER)?;
-        // What is in flight is bounded above; nothing may block or be dropped here.
+        // Nothing may block or be dropped here; what is in flight is bounded by the pace, or by memory.
         socket.set_sndhwm(0)?;
         socket.set_rcvhwm(0)?;
         socket.set_linger(0)?;
         socket.connect(endpoint)?;
         Ok(socket)
     };
-    open().map_err(broken)
+    open().map_err(|error: zmq::Error| broken(&error))
 }
 
 fn handshake(socket: &mut zmq::Socket, endpoint: &str) -> Result<Connected, Error> {
     const LIMIT: Duration = Duration::from_secs(10);
     let mut message = Vec::new();
     encode_connect(&mut message);
-    transport::send(socket, &mut message).map_err(broken)?;
+    transport::send(socket, &mut message).map_err(|error| broken(&error))?;
     let began = Instant::now();
-    while !transport::recv(socket, &mut message).map_err(broken)? {
+    while !transport::recv(socket, &mut message).map_err(|error| broken(&error))? {
         if began.elapsed() > LIMIT {
             return Err(Error::Failed(format!(
                 "no frontend answered at {endpoint} within {} s: see its log",
                 LIMIT.as_secs()
             )));
         }
-        wait(socket)?;
+        poll(&mut [socket.as_poll_item(zmq::POLLIN)])?;
     }
     Connected::decode(&message).map_err(|error| {
         Error::Failed(format!(
@@ -197,14 +214,13 @@ fn handshake(socket: &mut zmq::Socket, endpoint: &str) -> Result<Connected, Erro
     })
 }
 
-/// Until there is something to receive, for 20 ms at most: then the caller looks at the time.
-fn wait(socket: &zmq::Socket) -> Result<(), Error> {
-    match socket.poll(zmq::POLLIN, 20) {
-        Ok(_) | Err(zmq::Error::EINTR) => Ok(()),
-        Err(error) => Err(broken(error)),
-    }
+fn broken(error: &dyn Display) -> Error {
+    Error::Failed(format!("a socket of the load generator failed: {error}"))
 }
 
-fn broken(error: zmq::Error) -> Error {
-    Error::Failed(format!("the driver's own ZeroMQ socket failed: {error}"))
+fn unreadable(error: &dyn Display) -> Error {
+    Error::Failed(format!(
+        "the frontend sent an answer that cannot be read ({error}): it is of another version than this driver; build both \
+         from one commit"
+    ))
 }

@@ -8,7 +8,6 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::{
     anew::left_out,
     names::{estimate, number, plural},
-    note, print,
 };
 use crate::{
     Error,
@@ -29,12 +28,22 @@ const HEADER: [&str; 9] = [
     "B / A",
 ];
 
-/// Prints the comparison; true if it is within the limits that were given.
-pub fn comparison(asked: &Compare) -> Result<bool, Error> {
-    for (flag, limit) in [
+/// What has changed, for people.
+#[derive(Debug)]
+pub struct Compared {
+    /// The table with what must be known to read it, whole lines.
+    pub table: String,
+    /// Points beyond a limit that was given, a line each.
+    pub broken: Vec<String>,
+}
+
+/// Compares two folders, and writes the JUnit file if one was asked for.
+pub fn comparison(asked: &Compare) -> Result<Compared, Error> {
+    let limits = [
         ("--fail_below", asked.fail_below),
         ("--fail_above", asked.fail_above),
-    ] {
+    ];
+    for (flag, limit) in limits {
         if limit.is_some_and(|limit| !(limit > 0.0 && limit.is_finite())) {
             return Err(Error::Usage(format!(
                 "{flag} takes a number above zero, as 0.95 or 1.1"
@@ -43,40 +52,37 @@ pub fn comparison(asked: &Compare) -> Result<bool, Error> {
     }
     let compared = compare(&results(&asked.a)?, &results(&asked.b)?);
     if compared.points.is_empty() {
-        return Err(Error::Failed(format!(
+        return Err(Error::Usage(format!(
             "{} and {} have no point in common, so there is nothing to compare",
             asked.a.display(),
             asked.b.display()
         )));
     }
-    print(&format!("{}\n", render(&compared)))?;
-    let judged: Vec<_> = compared
-        .points
-        .iter()
+    let judged: Vec<_> = (compared.points.iter())
         .map(|pair| (pair, judge(pair, asked)))
         .collect();
     if let Some(file) = &asked.junit {
         let xml = junit(&judged).map_err(|error| Error::file("write", file, error))?;
         fs::write(file, xml).map_err(|error| Error::file("write", file, error))?;
     }
-    for (pair, judgement) in &judged {
-        if let Judgement::Failed(why) = judgement {
-            note(&format!("driver: {}: {why}", pair.shape));
-        }
-    }
-    Ok(judged
+    let broken = judged
         .iter()
-        .all(|(_, judgement)| !matches!(judgement, Judgement::Failed(_))))
+        .filter_map(|(pair, judgement)| match judgement {
+            Judgement::Failed(why) => Some(format!("driver: {}: {why}", pair.shape)),
+            Judgement::Passed | Judgement::Skipped(_) => None,
+        });
+    Ok(Compared {
+        table: format!("{}\n", render(&compared)),
+        broken: broken.collect(),
+    })
 }
 
+/// A folder that cannot be compared is a mistake in the command: exit status 1 is for limits that are broken.
 fn results(dir: &Path) -> Result<Vec<PointResult>, Error> {
-    let folder = Folder::read(dir)?;
+    let folder = Folder::read(dir).map_err(|error| Error::Usage(error.to_string()))?;
     left_out(&folder);
-    Ok(folder
-        .points
-        .into_iter()
-        .map(|point| point.result)
-        .collect())
+    let points = folder.points.into_iter();
+    Ok(points.map(|point| point.result).collect())
 }
 
 /// What the limits say of a point.

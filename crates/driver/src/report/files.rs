@@ -25,7 +25,10 @@ fn markdown(folder: &Folder) -> String {
     let results: Vec<PointResult> = folder.results().cloned().collect();
     let sentence = summary::sentence(folder, &Names::new(folder.results()));
     let title = summary::title(folder);
-    format!("# {title}\n\n{sentence}\n\n{}\n", table::render(&results))
+    format!(
+        "# {title}\n\n{sentence}\n\n{}\n",
+        table::text(&results, folder.target_qps, false)
+    )
 }
 
 fn put(folder: &Path, name: &str, content: &[u8]) -> Result<PathBuf, Error> {

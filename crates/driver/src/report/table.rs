@@ -1,258 +1,299 @@
-//! The table of all iterations, and what must be known to read it.
+//! The table of all points, and what must be known to read it.
 
-use std::io::{Write, stdout};
+mod accuracy;
+mod notes;
+mod speed;
+
+use std::{
+    collections::BTreeMap,
+    env,
+    io::{IsTerminal, Write, stdout},
+};
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use super::DEBUG_BUILD;
-use crate::results::{AccuracyRun, Latency, Outcome, Phase, PointResult, ReplicaResult, Speed};
+use crate::{
+    choice::Choice,
+    plan::Cell,
+    results::{PointResult, Verdict},
+};
 
-/// In fewer batches than these, where the window cuts them makes a difference of several per cent.
-const FEW_BATCHES: f64 = 20.0;
-
-/// Prints the table, and what must be known to read it.
-pub fn table(results: &[PointResult]) {
-    let text = render(results);
+/// Prints the table, what must be known to read it, and what it recommends for `target_qps` queries a second. Verdicts have colours on a terminal, unless `NO_COLOR` is set.
+pub fn table(results: &[PointResult], target_qps: Option<f64>) {
+    let colours = stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let text = text(results, target_qps, colours);
     if !text.is_empty() {
         // Nothing is left to do if standard output is closed: the results are on disk.
         let _ = writeln!(stdout(), "{text}");
     }
 }
 
-pub(super) fn render(results: &[PointResult]) -> String {
-    let Some(first) = results.first() else {
+/// What is printed; plain Markdown without colours.
+pub(super) fn text(results: &[PointResult], target_qps: Option<f64>, colours: bool) -> String {
+    let mut text = render(results, colours);
+    for line in Choice::of(results, target_qps).lines() {
+        text.push_str("\n* ");
+        text.push_str(&line);
+    }
+    text
+}
+
+fn render(results: &[PointResult], colours: bool) -> String {
+    if results.is_empty() {
         return String::new();
-    };
+    }
+    let rows = rows(results);
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    match first.accuracy() {
-        None => table.set_header(SPEED),
-        Some(_) => table.set_header(ACCURACY),
+    match colours {
+        true => table.enforce_styling(),
+        false => table.force_no_tty(),
     };
-    for result in results {
-        table.add_row(row(result));
+    match results.iter().find_map(PointResult::accuracy) {
+        Some(_) => accuracy::fill(&mut table, results),
+        None => speed::fill(&mut table, &rows),
     }
     for column in table.column_iter_mut() {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let mut text = table.to_string();
-    for note in notes(first, results) {
+    for note in notes::notes(results, &rows) {
         text.push_str("\n* ");
         text.push_str(&note);
     }
     text
 }
 
-const SPEED: [&str; 12] = [
-    "replicas",
-    "CPUs",
-    "batch",
-    "queries/s",
-    "mean ms",
-    "p50 ms",
-    "p99 ms",
-    "mean batch",
-    "ok",
-    "default",
-    "timeout",
-    "error",
-];
+/// A point with its rounds.
+struct Row<'a> {
+    /// How it is called in the notes, from 1.
+    number: usize,
+    cell: Cell,
+    rounds: Vec<&'a PointResult>,
+}
 
-const ACCURACY: [&str; 11] = [
-    "replicas", "CPUs", "batch", "right", "of", "share", "offline", "ok", "default", "timeout",
-    "error",
-];
+impl Row<'_> {
+    /// The worst of its rounds' verdicts, and why.
+    fn verdict(&self) -> Verdict {
+        let reasons = self
+            .rounds
+            .iter()
+            .flat_map(|result| &result.verdict.reasons);
+        Verdict::of(reasons.cloned().collect())
+    }
 
-fn row(result: &PointResult) -> Vec<String> {
-    let node = &result.node_configs[0];
-    let missing = match (result.replicas_died, result.replicas_lost) {
-        (0, 0) => String::new(),
-        (0, lost) => format!(" ({lost} lost)"),
-        (died, _) => format!(" ({died} died)"),
+    /// True if there is no number in any round.
+    fn not_run(&self) -> bool {
+        self.rounds.iter().all(|result| result.not_run().is_some())
+    }
+}
+
+/// In the order of the grid, whatever the order of measuring was.
+fn rows(results: &[PointResult]) -> Vec<Row<'_>> {
+    let mut points: BTreeMap<Cell, Vec<&PointResult>> = BTreeMap::new();
+    for result in results {
+        points.entry(result.cell()).or_default().push(result);
+    }
+    let row = |(index, (cell, rounds))| Row {
+        number: index + 1,
+        cell,
+        rounds,
     };
-    let mut row = vec![
-        format!("{}{missing}", node.num_replicas),
-        node.cpus_per_replica.to_string(),
-        node.batch_size.to_string(),
-    ];
-    row.extend(match &result.outcome {
-        Outcome::Speed(speed) => speed_cells(speed).to_vec(),
-        Outcome::Accuracy { accuracy_run } => accuracy_cells(accuracy_run).to_vec(),
-        Outcome::NotRun { .. } => vec!["-".to_owned(); 5],
-    });
-    let totals = &result.totals;
-    let counts = [totals.ok, totals.default, totals.timeout, totals.error];
-    row.extend(counts.map(|count| count.to_string()));
-    row
-}
-
-fn speed_cells(speed: &Speed) -> [String; 5] {
-    let phase = &speed.phases[0];
-    let latency = |read: fn(&Latency) -> Option<f64>| {
-        let latency = phase.latency.as_ref().and_then(read);
-        latency.map_or("-".to_owned(), |ms| format!("{ms:.2}"))
-    };
-    let mean_batch = phase.mean_batch.map(|mean| format!("{mean:.2}"));
-    [
-        format!("{:.1}", speed.throughput_qps),
-        latency(|l| Some(l.mean)),
-        latency(|l| Some(l.percentile(0.5)?.ms.value)),
-        latency(|l| Some(l.percentile(0.99)?.ms.value)),
-        mean_batch.unwrap_or("-".to_owned()),
-    ]
-}
-
-fn accuracy_cells(run: &AccuracyRun) -> [String; 4] {
-    [
-        run.served.right.to_string(),
-        run.served.of.to_string(),
-        format!("{:.1} %", 100.0 * run.share),
-        run.offline
-            .map_or("-".to_owned(), |offline| offline.right.to_string()),
-    ]
-}
-
-fn notes(first: &PointResult, results: &[PointResult]) -> Vec<String> {
-    let mut notes: Vec<_> = first
-        .accuracy()
-        .map(|run| run.note.clone())
-        .into_iter()
-        .collect();
-    notes.push(format!("cores: {}", first.pinning));
-    let mut artifacts = results
-        .iter()
-        .flat_map(|result| &result.replicas)
-        .filter_map(ReplicaResult::artifact);
-    if let Some(artifact) = artifacts.find(|artifact| !artifact.trained) {
-        notes.push(format!(
-            "{} is not trained, so only its speed means anything: {}",
-            artifact.file, artifact.provenance
-        ));
-    }
-    let some = |is: fn(&PointResult) -> bool| results.iter().any(is);
-    if some(|result| result.versions.profile == "debug") {
-        notes.push(DEBUG_BUILD.to_owned());
-    }
-    if some(PointResult::lost_replicas) {
-        notes.push(
-            "some replicas died or lost their connection, so these numbers are not of the replicas asked for: see \
-             their logs"
-                .to_owned(),
-        );
-    }
-    let phases: Vec<_> = phases(results).collect();
-    if phases.iter().any(|phase| !phase.steady) {
-        notes.push(
-            "some points began before every replica had worked: take a longer --duration_seconds"
-                .to_owned(),
-        );
-    }
-    notes.extend(few_batches(&phases));
-    notes.extend(offline(results));
-    notes.extend(unanswered(results));
-    notes
-}
-
-/// How the served answers compare with the offline evaluation.
-fn offline(results: &[PointResult]) -> Option<String> {
-    let runs: Vec<_> = results.iter().filter_map(PointResult::accuracy).collect();
-    let first = runs.first()?;
-    let equal = runs
-        .iter()
-        .filter(|run| run.equals_offline == Some(true))
-        .count();
-    Some(match (&first.offline, equal == runs.len()) {
-        (None, _) => "the artifact's metadata has no offline evaluation of as many inputs, so nothing is compared".to_owned(),
-        (Some(_), true) => "as many answers are right as in the artifact's offline evaluation".to_owned(),
-        (Some(_), false) => "the served answers DIFFER from the artifact's offline evaluation".to_owned(),
-    })
-}
-
-fn phases(results: &[PointResult]) -> impl Iterator<Item = &Phase> {
-    let speeds = results.iter().filter_map(PointResult::speed);
-    speeds.flat_map(|speed| &speed.phases)
-}
-
-fn few_batches(phases: &[&Phase]) -> Option<String> {
-    let fewest = phases.iter().map(|phase| phase.batches);
-    let fewest = fewest.fold(f64::INFINITY, f64::min);
-    match fewest {
-        0.0 => Some(
-            "in the window of some points the model answered nothing: take a longer --duration_seconds or smaller \
-             batches"
-                .to_owned(),
-        ),
-        fewest if fewest < FEW_BATCHES => Some(format!(
-            "only {fewest:.1} batches in the window of some points: take a longer --duration_seconds"
-        )),
-        _ => None,
-    }
-}
-
-/// What is to be said of queries that the model did not answer.
-fn unanswered(results: &[PointResult]) -> Vec<String> {
-    let mut notes = Vec::new();
-    let mut reasons = results.iter().filter_map(|r| r.first_reason.as_deref());
-    if let Some(reason) = reasons.next() {
-        notes.push(format!(
-            "not every answer is the model's; the first reason: {reason}"
-        ));
-    }
-    let sum = |read: fn(&Phase) -> u64| phases(results).map(read).sum::<u64>();
-    let warm_up = sum(|phase| phase.warm_up.sent - phase.warm_up.ok);
-    if warm_up > 0 {
-        notes.push(format!(
-            "{warm_up} queries of the warm-up, which the table leaves out, were not answered by the model"
-        ));
-    }
-    let timeouts = sum(|phase| phase.totals.timeout + phase.warm_up.timeout);
-    if timeouts > 0 {
-        notes.push(format!(
-            "{timeouts} queries got no answer at all: see the frontend's logs"
-        ));
-    }
-    notes
+    points.into_iter().enumerate().map(row).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::fixture::{accurate, phase, whole};
+    use crate::results::{
+        AccuracyRun, Outcome, Reason, Speed, Status, Zero,
+        fixture::{accurate, phase, whole},
+    };
 
-    fn rendered(change: impl Fn(&mut PointResult)) -> String {
+    /// A point of this shape and round, as fast as it says.
+    fn point(replicas: usize, batch_size: usize, round: usize, qps: f64) -> PointResult {
         let mut result = whole();
-        change(&mut result);
-        render(&[whole(), result])
+        result.round = round;
+        result.node_configs[0].num_replicas = replicas;
+        result.node_configs[0].batch_size = batch_size;
+        speed(&mut result).throughput_qps = qps;
+        result
     }
 
-    #[test]
-    fn a_whole_iteration_has_a_note_on_its_cores_only_and_fits_a_terminal() {
-        let text = rendered(|_| ());
-        assert_eq!(text.matches("\n* ").count(), 1, "{text}");
-        assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+    fn speed(result: &mut PointResult) -> &mut Speed {
+        match &mut result.outcome {
+            Outcome::Speed(speed) => speed,
+            other => panic!("no speed but {other:?}"),
+        }
     }
 
-    #[test]
-    fn what_spoils_one_number_is_said_under_the_table() {
-        let says = |part: &str, change: fn(&mut PointResult)| {
-            let text = rendered(change);
-            assert!(text.contains(part), "{part}: {text}");
-        };
-        says("2 (1 died)", |r| r.replicas_died = 1);
-        says("2 (1 lost)", |r| r.replicas_lost = 1);
-        says("* some replicas died or lost", |r| r.replicas_lost = 1);
-        says("* only 12.5 batches", |r| phase(r).batches = 12.5);
-        says("the model answered nothing", |r| phase(r).batches = 0.0);
-        says("* 3 queries of the warm-up", |r| phase(r).warm_up.ok -= 3);
-        says("* 2 queries got no answer", |r| {
-            phase(r).warm_up.timeout = 2
+    fn held(mut result: PointResult, status: Status, check: &str, text: &str) -> PointResult {
+        result.verdict.reasons.push(Reason {
+            status,
+            check: check.to_owned(),
+            text: text.to_owned(),
         });
-        says("debug build", |r| r.versions.profile = "debug".to_owned());
+        result.verdict = Verdict::of(result.verdict.reasons);
+        result
+    }
+
+    fn not_run(replicas: usize, text: &str) -> PointResult {
+        let result = point(replicas, 4, 1, 0.0);
+        let outcome = Outcome::NotRun {
+            not_run: text.to_owned(),
+        };
+        PointResult { outcome, ..result }
+    }
+
+    /// The line of the table's row with this number.
+    fn row(text: &str, number: usize) -> Vec<String> {
+        let line = text.lines().nth(number + 1).unwrap();
+        let cells = line.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn points_come_in_the_order_of_the_grid_whatever_the_order_of_measuring() {
+        let results = [
+            point(10, 1, 1, 3.0),
+            point(2, 8, 1, 2.0),
+            point(2, 4, 1, 1.0),
+        ];
+        let text = render(&results, false);
+        assert_eq!(row(&text, 1)[..5], ["1", "2", "1", "4", "1.00"]);
+        assert_eq!(row(&text, 2)[..5], ["2", "2", "1", "8", "2.00"]);
+        assert_eq!(row(&text, 3)[..5], ["3", "10", "1", "1", "3.00"]);
+        assert_eq!(row(&text, 1).last().unwrap(), "VALID");
+        assert_eq!(text.matches("\n* ").count(), 1, "{text}");
+    }
+
+    #[test]
+    fn rounds_are_a_row_with_their_median_and_how_far_they_lie_from_it() {
+        let rounds = [98.0, 100.0, 104.0].map(|qps| point(2, 4, 1, qps));
+        let mut results: Vec<_> = rounds
+            .into_iter()
+            .zip(1..)
+            .map(|(r, round)| PointResult { round, ..r })
+            .collect();
+        results[2] = held(results[2].clone(), Status::Suspect, "x", "one round is odd");
+        let text = render(&results, false);
+        assert_eq!(row(&text, 1)[4..6], ["100.0", "-2.0 +4.0 %"]);
+        assert_eq!(row(&text, 1).last().unwrap(), "SUSPECT");
+        assert_eq!(text.lines().filter(|line| line.starts_with('|')).count(), 3);
+        assert!(
+            text.contains("* SUSPECT, point 1: one round is odd"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_widest_table_fits_a_terminal() {
+        let wide = |round| {
+            let mut result = point(1000, 1024, round, 1_234_567.0);
+            let phase = phase(&mut result);
+            phase.goodput_qps = Some(1_234_567.0);
+            let zero = Zero {
+                throughput_qps: 2_234_567.0,
+                mean_batch: None,
+                single_p50_ms: None,
+                file: String::new(),
+            };
+            speed(&mut result).zero = Some(zero);
+            held(result, Status::Suspect, "x", "wide")
+        };
+        let text = render(&[wide(1), wide(2)], false);
+        for part in ["goodput", "zero", "55 %"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let longest = text.lines().map(|line| line.chars().count()).max();
+        assert!(longest.unwrap() <= 120, "{longest:?}: {text}");
+    }
+
+    #[test]
+    fn a_reason_is_one_line_with_the_points_that_it_concerns_the_worst_first() {
+        let mut results: Vec<_> = (1..=24).map(|n| point(n, 4, 1, 1.0)).collect();
+        for result in &mut results {
+            *result = held(
+                result.clone(),
+                Status::Suspect,
+                "shared_cores",
+                "cores are shared",
+            );
+        }
+        results[1] = held(results[1].clone(), Status::Suspect, "fill", "fill 40 %");
+        results[2] = held(results[2].clone(), Status::Suspect, "fill", "fill 30 %");
+        results[7] = held(
+            results[7].clone(),
+            Status::Invalid,
+            "lost",
+            "a query was lost",
+        );
+        let text = render(&results, false);
+        let notes: Vec<_> = text.lines().filter(|line| line.starts_with("* ")).collect();
+        assert_eq!(
+            notes[1..],
+            [
+                "* INVALID, point 8: a query was lost",
+                "* SUSPECT, all 24 points: cores are shared",
+                "* SUSPECT, points 2-3: fill 40 % (the figures are of point 2)",
+            ],
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_could_not_run_is_a_row_and_its_reason_is_said_once() {
+        let results = [
+            point(1, 4, 1, 1.0),
+            not_run(2, "noop-0 exited\n    first log"),
+            not_run(3, "noop-0 exited\n    second log"),
+            not_run(4, "no cores"),
+        ];
+        let text = render(&results, false);
+        assert_eq!(row(&text, 2)[4], "-");
+        assert_eq!(row(&text, 2).last().unwrap(), "NOT RUN");
+        assert!(
+            text.contains("* NOT RUN, points 2-3: noop-0 exited\n    first log"),
+            "{text}"
+        );
+        assert!(!text.contains("second log"), "{text}");
+        assert!(text.contains("* NOT RUN, point 4: no cores"), "{text}");
+        // Who shares cores is told of what ran.
+        let failed = PointResult {
+            pinning: "nothing ran".to_owned(),
+            ..not_run(1, "no cores")
+        };
+        let other = PointResult {
+            pinning: "all but one".to_owned(),
+            ..point(3, 4, 1, 1.0)
+        };
+        let text = render(&[failed, point(2, 4, 1, 1.0), other], false);
+        assert!(text.contains("* cores: each replica has its own, frontend and driver have the others; or all but one\n"), "{text}");
+    }
+
+    #[test]
+    fn what_differs_between_points_that_should_not_is_said() {
+        let mut other = point(3, 4, 1, 1.0);
+        other.versions.driver = "1".to_owned();
+        let text = render(&[point(2, 4, 1, 1.0), other], false);
+        assert!(
+            text.contains("* NOT all points were measured with the same versions"),
+            "{text}"
+        );
+        assert!(!text.contains("same machine"), "{text}");
+    }
+
+    #[test]
+    fn only_a_verdict_has_a_colour_and_only_where_it_is_wanted() {
+        let results = [point(2, 4, 1, 1.0)];
+        assert!(!render(&results, false).contains('\u{1b}'));
+        let coloured = render(&results, true);
+        assert_eq!(coloured.matches("\u{1b}[").count(), 2, "{coloured:?}");
     }
 
     #[test]
     fn the_table_of_an_accuracy_run_shows_no_speed_and_says_how_it_compares() {
-        let text = render(&[accurate(), accurate()]);
+        let text = render(&[accurate(), accurate()], false);
         assert!(
             !text.contains("queries/s") && !text.contains(" ms "),
             "{text}"
@@ -272,7 +313,7 @@ mod tests {
             let mut result = accurate();
             let accuracy_run = AccuracyRun::new(served, offline);
             result.outcome = Outcome::Accuracy { accuracy_run };
-            render(&[result])
+            render(&[result], false)
         };
         let text = against(Some(model::Accuracy { right: 97, of: 100 }));
         assert!(text.contains("96 | 100 | 96.0 % |      97 |"), "{text}");

@@ -31,13 +31,13 @@ pub struct ProcessUse {
     pub cpu: Vec<f64>,
     /// Resident memory in MiB.
     pub rss_mib: Vec<f64>,
-    /// Context switches a second: it waited for something.
+    /// Context switches a second, of the threads that were there at the sample's end: it waited for something.
     pub voluntary_switches: Vec<f64>,
-    /// Context switches a second: another took its core.
+    /// Likewise: another took its core.
     pub involuntary_switches: Vec<f64>,
     /// The cores that it was to run on, as a list; absent if it was not pinned.
     pub pinned: Option<String>,
-    /// The cores that the kernel let all of its threads run on at the end, as a list.
+    /// The cores that the kernel let its threads run on, all together, as a list.
     pub held: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! What distinguishes one point of a sweep from another.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use super::{Arrivals, NodeConfig, PointResult};
 
@@ -25,6 +25,18 @@ pub struct Shape {
     /// How queries were sent, with the rate if one was asked for: `profile`, `poisson 80/s`; `accuracy` if no speed was
     /// measured.
     pub mode: String,
+}
+
+/// The rounds of each point.
+pub type Points<'a> = BTreeMap<Shape, Vec<&'a PointResult>>;
+
+/// Puts the rounds of a point together, in the order of the results.
+pub fn by_shape(results: &[PointResult]) -> Points<'_> {
+    let mut points = Points::new();
+    for result in results {
+        points.entry(result.shape()).or_default().push(result);
+    }
+    points
 }
 
 impl PointResult {

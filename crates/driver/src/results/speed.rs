@@ -1,5 +1,7 @@
 //! How fast a model serves, as one point of a sweep has measured it: phase by phase.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -234,6 +236,31 @@ pub struct Generator {
     pub share_of_ceiling: f64,
     /// The cores' worth of time that its busiest thread took in the busiest phase; 1 is all of a core.
     pub busiest_thread: f64,
+}
+
+/// As in "in the ... phase".
+impl fmt::Display for PhaseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            PhaseKind::Throughput => "throughput",
+            PhaseKind::Latency => "latency",
+            PhaseKind::Search => "search",
+            PhaseKind::Confirm => "confirming",
+            PhaseKind::SingleStream => "single-stream",
+            PhaseKind::Flood => "flood",
+        })
+    }
+}
+
+impl Estimate {
+    /// True if its interval is no wider than plus or minus this share of it.
+    pub fn is_within(&self, share: f64) -> bool {
+        let (Some(low), Some(high)) = (self.low, self.high) else {
+            return false;
+        };
+        let most = share * self.value;
+        self.value - low <= most && high - self.value <= most
+    }
 }
 
 impl Speed {

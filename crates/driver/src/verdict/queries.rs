@@ -102,13 +102,21 @@ pub(super) fn default_outputs(result: &PointResult) -> Finding {
 pub(super) fn few_samples(result: &PointResult) -> Finding {
     let phase = result.speed()?.latency()?;
     let latency = phase.latency.as_ref()?;
-    let p99 = latency.percentile(0.99).map(|percentile| percentile.ms);
-    p99.and_then(|p99| p99.high).is_none().then_some(())?;
+    let why = match latency.percentile(0.99).map(|p99| p99.ms.high) {
+        Some(Some(_)) => return None,
+        Some(None) => {
+            "the slowest of the queries came together, as in a moment's disturbance, so they count for few and their 99th \
+             percentile has no interval"
+                .to_owned()
+        }
+        None => format!(
+            "{} queries are too few for a 99th percentile with an interval, which takes 368",
+            latency.samples
+        ),
+    };
     suspect(format!(
-        "{} {} queries are too few for a 99th percentile with an interval, which takes 368 independent ones: take a \
-         longer --duration_seconds",
-        place(phase),
-        latency.samples
+        "{} {why}: take a longer --duration_seconds",
+        place(phase)
     ))
 }
 
@@ -128,7 +136,7 @@ mod tests {
     use super::*;
     use crate::{
         results::{
-            AccuracyRun,
+            AccuracyRun, Percentile,
             fixture::{accurate, phase, whole},
         },
         stats::Totals,
@@ -151,6 +159,20 @@ mod tests {
         let (_, text) = lost(&result).unwrap();
         assert!(text.starts_with("3 of 2000 queries"), "{text}");
         assert!(text.ends_with("the first reason: queue full"), "{text}");
+    }
+
+    #[test]
+    fn a_p99_without_an_interval_is_told_from_one_that_is_not_stated() {
+        let text = |change: fn(&mut Vec<Percentile>)| {
+            let result = whole_with(|result| {
+                change(&mut phase(result).latency.as_mut().unwrap().percentiles);
+            });
+            few_samples(&result).unwrap().1
+        };
+        let together = text(|percentiles| percentiles.last_mut().unwrap().ms.high = None);
+        assert!(together.contains("came together"), "{together}");
+        let few = text(|percentiles| percentiles.truncate(3));
+        assert!(few.contains("1000 queries are too few"), "{few}");
     }
 
     #[test]

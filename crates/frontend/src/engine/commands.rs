@@ -13,21 +13,25 @@ use crate::{
 };
 
 impl Engine {
-    pub(super) fn take_commands(&mut self) -> usize {
-        for taken in 0..TURN {
+    pub(super) fn take_commands(&mut self) {
+        for _ in 0..TURN {
             let Ok(command) = self.commands.try_recv() else {
-                return taken;
+                return;
             };
             self.on_command(command);
         }
-        TURN
+        // There may be more.
+        self.wake.wake();
     }
 
     fn on_command(&mut self, command: Command) {
         // Whoever asked may have gone: then there is nobody to answer.
         match command {
             Command::Query(asked) => self.on_asked(asked),
-            Command::Forget(ticket) => self.clients.on_gone(ticket),
+            Command::Forget(ticket) => {
+                let query = self.clients.on_gone(ticket);
+                query.into_iter().for_each(|query| self.take_back(query));
+            }
             Command::RemoveApp(app) => {
                 self.scheduler.remove_app(&app);
                 self.metrics.remove_app(&app);
@@ -70,19 +74,20 @@ impl Engine {
     }
 
     fn on_asked(&mut self, asked: Asked) {
-        self.clients.on_asked(asked.ticket);
         let arriving = Arriving {
             app: &asked.app,
             version: asked.version.as_deref(),
             input_type: asked.input_type,
             within: asked.within,
             size: asked.input.len(),
+            fingerprint: None,
             payload: Pending {
                 origin: Origin::Http(asked.ticket),
                 input: Frame::from(asked.input),
-                key: None,
             },
         };
-        self.on_query(arriving);
+        if let Some(query) = self.on_query(arriving) {
+            self.clients.on_asked(asked.ticket, query);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scheduler::{Answered, Finished, ModelVersion, Now, ReplicaKey};
+use scheduler::{Answered, Fingerprint, Finished, ModelVersion, Now, ReplicaKey};
 use transport::Frame;
 use wire::{
     query::Timing,
@@ -11,27 +11,25 @@ use wire::{
 
 use super::{Engine, TURN};
 use crate::{
-    clients::{Ended, Outcome, Passed, Pending},
+    clients::Pending,
     doors::Port,
     metrics::Batch,
+    outcome::{Ended, Outcome, Passed},
     replicas::{Lost, Newcomer, Sender},
 };
 
 impl Engine {
-    pub(super) fn take_containers(&mut self) -> anyhow::Result<usize> {
-        let mut found = 0;
-        for port in Port::ALL {
-            found += self.take_from(port)?;
-        }
-        Ok(found)
+    pub(super) fn take_containers(&mut self) -> zmq::Result<()> {
+        Port::ALL
+            .into_iter()
+            .try_for_each(|port| self.take_from(port))
     }
 
-    fn take_from(&mut self, port: Port) -> anyhow::Result<usize> {
-        for taken in 0..TURN {
-            let registered = self.replicas.are_at(port);
+    fn take_from(&mut self, port: Port) -> zmq::Result<()> {
+        for _ in 0..TURN {
             let doors = &mut self.sockets.doors;
-            if !doors.recv(port, &mut self.message, registered)? {
-                return Ok(taken);
+            if !doors.recv(port, &mut self.message)? {
+                break;
             }
             let message = std::mem::take(&mut self.message);
             if let Some((identity, frames)) = message.split_first() {
@@ -42,7 +40,7 @@ impl Engine {
             }
             self.message = message;
         }
-        Ok(TURN)
+        Ok(())
     }
 
     fn on_container(&mut self, sender: Sender<'_>, frames: &[Frame]) {
@@ -162,7 +160,7 @@ impl Engine {
         let Some(answered) = self.scheduler.on_answered(key, response.message_id, now) else {
             return;
         };
-        let size = answered.queries.len();
+        let size = answered.size;
         let replica = self.replicas.answered(key, size);
         let (version, input_type) = (replica.version, replica.input_type);
         let timing = timing(replica.replica_id, &answered, response, now);
@@ -172,8 +170,8 @@ impl Engine {
             away: now.saturating_sub(sent),
             times: response.times,
         };
-        let queries = answered.queries.iter().flatten();
-        let queued = queries.map(|query| sent.saturating_sub(query.arrived));
+        let queries = answered.queries.iter();
+        let queued = queries.map(|(_, query)| sent.saturating_sub(query.arrived));
         self.metrics.batch(&replica.model, batch, queued, now);
         let times = response.times.filter(|_| version == Version::HighPerf);
         let container = times.map(|times| [times.received, times.sent]);
@@ -181,9 +179,11 @@ impl Engine {
             let outputs = response.outputs.len();
             format!("model failed: {outputs} outputs to {size} inputs")
         });
-        for (index, query) in answered.queries.into_iter().enumerate() {
-            let Some(query) = query else { continue };
-            let output = match (&miscounted, response.outputs.get(index)) {
+        if miscounted.is_none() {
+            self.remember(&answered.fingerprints, response);
+        }
+        for (place, query) in answered.queries {
+            let output = match (&miscounted, response.outputs.get(place)) {
                 (None, Some(_)) if !version.carries(input_type, query.payload.input.as_ref()) => {
                     Err("model failed: it is of 2017, where a string cannot hold a NUL")
                 }
@@ -196,7 +196,8 @@ impl Engine {
             };
             let passed = Passed {
                 arrived: query.arrived,
-                sent: Some(sent),
+                // It may have come later, and waited for an answer that was on its way.
+                sent: Some(sent.max(query.arrived)),
                 container,
                 answered: now,
             };
@@ -213,8 +214,17 @@ impl Engine {
                     ..failed(&query, reason, passed)
                 },
             };
-            self.remember(&query.payload, &outcome);
             self.conclude(&query, &outcome);
+        }
+    }
+
+    /// Keeps what the model answered for the next time, though it may be too late for who asked.
+    fn remember(&mut self, fingerprints: &[(usize, Fingerprint)], response: &Response<'_>) {
+        let Some(cache) = &mut self.cache else { return };
+        for (place, fingerprint) in fingerprints {
+            if let Some(Ok(output)) = response.outputs.get(*place) {
+                cache.insert(*fingerprint, response.output_type, output);
+            }
         }
     }
 
@@ -223,10 +233,10 @@ impl Engine {
         let Some(answered) = self.scheduler.on_answered(key, batch, now) else {
             return;
         };
-        self.replicas.answered(key, answered.queries.len());
-        for query in answered.queries.into_iter().flatten() {
+        self.replicas.answered(key, answered.size);
+        for (_, query) in answered.queries {
             let passed = Passed {
-                sent: Some(answered.sent),
+                sent: Some(answered.sent.max(query.arrived)),
                 ..Passed::unsent(query.arrived, now)
             };
             self.conclude_without(&query, Ended::Failed(reason.to_owned()), passed);
@@ -277,7 +287,7 @@ impl Engine {
 fn timing(replica_id: u32, batch: &Answered<Pending>, response: &Response<'_>, now: Now) -> Timing {
     let times = response.times.unwrap_or_default();
     Timing {
-        batch_size: u32::try_from(batch.queries.len()).unwrap_or(u32::MAX),
+        batch_size: u32::try_from(batch.size).unwrap_or(u32::MAX),
         replica_id,
         queued: 0,
         away: micros(now.saturating_sub(batch.sent)),

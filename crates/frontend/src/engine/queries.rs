@@ -2,35 +2,41 @@
 
 use std::time::Duration;
 
-use scheduler::{Arriving, Now, Refusal};
-use transport::{Frame, recv};
-use wire::query::{self, Timing};
+use scheduler::{Arriving, Now, QueryKey, Refusal};
+use transport::Frame;
+use wire::{
+    query::{self, Timing},
+    rpc::Version,
+};
 
 use super::{Engine, TURN};
-use crate::clients::{Ended, Origin, Outcome, Passed, Pending};
+use crate::{
+    clients::{Origin, Pending},
+    outcome::{Ended, Outcome, Passed},
+};
 
 impl Engine {
-    pub(super) fn take_connects(&mut self) -> zmq::Result<usize> {
-        for taken in 0..TURN {
-            if !recv(&mut self.sockets.answers, &mut self.message)? {
-                return Ok(taken);
+    pub(super) fn take_connects(&mut self) -> zmq::Result<()> {
+        for _ in 0..TURN {
+            if !self.sockets.answers.recv(&mut self.message)? {
+                break;
             }
             self.clients
                 .on_connect(&mut self.sockets.answers, &mut self.message);
         }
-        Ok(TURN)
+        Ok(())
     }
 
-    pub(super) fn take_requests(&mut self) -> zmq::Result<usize> {
-        for taken in 0..TURN {
-            if !recv(&mut self.sockets.requests, &mut self.message)? {
-                return Ok(taken);
+    pub(super) fn take_requests(&mut self) -> zmq::Result<()> {
+        for _ in 0..TURN {
+            if !self.sockets.requests.recv(&mut self.message)? {
+                break;
             }
             let message = std::mem::take(&mut self.message);
             self.on_request(&message);
             self.message = message;
         }
-        Ok(TURN)
+        Ok(())
     }
 
     fn on_request(&mut self, message: &[Frame]) {
@@ -57,27 +63,50 @@ impl Engine {
             input_type: request.input_type,
             within: request.deadline,
             size: request.input.as_ref().len(),
+            fingerprint: None,
             payload: Pending {
                 origin,
                 input: request.input.keep(),
-                key: None,
             },
         };
         self.on_query(arriving);
     }
 
-    /// Takes a query, wherever it comes from.
-    pub(super) fn on_query(&mut self, mut arriving: Arriving<'_, Pending>) {
+    /// Takes a query, wherever it comes from; answers by what name it can be taken back, if it is under way.
+    pub(super) fn on_query(&mut self, mut arriving: Arriving<'_, Pending>) -> Option<QueryKey> {
         let now = self.clock.elapsed();
         if self.answer_from_cache(&mut arriving, now) {
-            return;
+            return None;
         }
-        if let Err((pending, refusal)) = self.scheduler.on_query(arriving, now) {
-            self.refuse(&pending, refusal, now);
+        let app = arriving.app;
+        match self.scheduler.on_query(arriving, now) {
+            Ok(query) => query,
+            Err((pending, refusal)) => {
+                self.refuse(app, &pending, refusal, now);
+                None
+            }
         }
     }
 
-    /// False if the cache has no answer: then the query knows where to put it when there is one.
+    /// A query's client is gone.
+    pub(super) fn take_back(&mut self, query: QueryKey) {
+        if self.scheduler.take_back(query).is_some() {
+            self.metrics.abandoned();
+        }
+    }
+
+    /// Takes back what clients asked that an answer has found to be gone.
+    pub(super) fn take_back_of_lost(&mut self) {
+        if !self.clients.has_lost() {
+            return;
+        }
+        let waiting = self.scheduler.waiting();
+        let unwanted = waiting.filter(|(_, pending)| !self.clients.waits(pending));
+        let unwanted: Vec<QueryKey> = unwanted.map(|(query, _)| query).collect();
+        unwanted.into_iter().for_each(|query| self.take_back(query));
+    }
+
+    /// False if the cache has no answer: then the query knows what its input is called there.
     fn answer_from_cache(&mut self, arriving: &mut Arriving<'_, Pending>, now: Now) -> bool {
         let Some(cache) = &self.cache else {
             return false;
@@ -86,14 +115,16 @@ impl Engine {
         let Some((app, model)) = destination else {
             return false;
         };
-        if app.input_type != arriving.input_type {
+        let input = arriving.payload.input.as_ref();
+        // What some model servers cannot be sent has no answer that holds for all.
+        if app.input_type != arriving.input_type || !Version::V2017.carries(app.input_type, input) {
             return false;
         }
-        let key = cache.key(&model, app.input_type, arriving.payload.input.as_ref());
-        let cached = cache.get(key);
+        let fingerprint = cache.fingerprint(&model, app.input_type, input);
+        let cached = cache.get(fingerprint);
         self.metrics.looked_up(&model, cached.is_some(), now);
         let Some(cached) = cached else {
-            arriving.payload.key = Some(key);
+            arriving.fingerprint = Some(fingerprint);
             return false;
         };
         let outcome = Outcome {
@@ -105,32 +136,26 @@ impl Engine {
         };
         let nothing = Duration::ZERO;
         self.metrics.query(&app.name, nothing, &outcome.ended, now);
-        let socket = &mut self.sockets.answers;
-        self.clients.answer(socket, &arriving.payload, &outcome);
+        self.traces.query(&app.name, &outcome);
+        let door = &mut self.sockets.answers;
+        self.clients.answer(door, &arriving.payload, &outcome);
         true
     }
 
-    /// Keeps a model's answer for the next time.
-    pub(super) fn remember(&mut self, pending: &Pending, outcome: &Outcome<'_>) {
-        if let (Some(cache), Some(key), Ended::Ok) = (&mut self.cache, pending.key, &outcome.ended)
-        {
-            cache.insert(key, outcome.output_type, outcome.output);
-        }
-    }
-
     /// Answers a query that the scheduler does not take.
-    pub(super) fn refuse(&mut self, pending: &Pending, refusal: Refusal, now: Now) {
-        let app = match &refusal {
+    fn refuse(&mut self, app: &str, pending: &Pending, refusal: Refusal, now: Now) {
+        let known = match &refusal {
             Refusal::InputType { app, .. }
             | Refusal::ModelInputType { app, .. }
             | Refusal::Overloaded { app, .. } => Some(app.clone()),
             Refusal::UnknownApp | Refusal::UnknownVersion(_) => None,
         };
-        self.metrics.refused(&refusal, self.clock.elapsed());
-        let default = app.as_ref().map(|app| app.default_output.as_bytes());
+        self.metrics.refused(&refusal);
+        let default = known.as_ref().map(|app| app.default_output.as_bytes());
         let (ended, passed) = (Ended::Refused(refusal), Passed::unsent(now, now));
         let outcome = Outcome::without_output(ended, default.unwrap_or_default(), passed);
-        let socket = &mut self.sockets.answers;
-        self.clients.answer(socket, pending, &outcome);
+        self.traces.query(app, &outcome);
+        let door = &mut self.sockets.answers;
+        self.clients.answer(door, pending, &outcome);
     }
 }

@@ -5,11 +5,8 @@ use std::io::Write;
 use model::{DataType, Output};
 use scheduler::Reason;
 
-use super::{
-    Answered,
-    scan::{Kind, Number, Scanner, Syntax},
-};
-use crate::clients::Ended;
+use super::scan::{Kind, Number, Scanner, Syntax};
+use crate::{answers::Answered, outcome::Ended};
 
 /// Appends what a query is answered with: `{"query_id":0,"output":1.0,"default":false}`.
 pub(super) fn write(query_id: u64, answered: &Answered, out: &mut Vec<u8>) {

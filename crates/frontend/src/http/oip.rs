@@ -19,8 +19,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::admin::Replica;
 
-use super::{Answered, Shared, body, tickets::Question};
-use crate::{clients::Ended, command::Command, directory::Application};
+use super::{Shared, body, tickets::Question};
+use crate::{answers::Answered, command::Command, directory::Application, outcome::Ended};
 use tensor::{Input, Output, Parameters, datatype};
 
 /// Where the JSON ends in a body with binary tensors.

@@ -15,8 +15,8 @@ use scheduler::Refusal;
 use serde_json::json;
 use wire::query::Timing;
 
-use super::{Answered, Shared, answer, body, json, stopping, text_response, tickets::Question};
-use crate::{clients::Ended, directory::Application};
+use super::{Shared, answer, body, json, stopping, text_response, tickets::Question};
+use crate::{answers::Answered, directory::Application, outcome::Ended};
 
 /// Asks for the answer's times in a `server-timing` header.
 const TIMING: HeaderName = HeaderName::from_static("clipper-timing");

@@ -1,6 +1,4 @@
-//! Queries over HTTP on their way to the engine, and their answers on the way back.
-//!
-//! The engine hands answers over as they come out of one turn of its loop, with one wake-up for all of them.
+//! Queries over HTTP on their way to the engine, and who waits for which answer.
 
 use std::{
     collections::HashMap,
@@ -13,11 +11,11 @@ use std::{
 
 use model::DataType;
 use tokio::sync::{mpsc, oneshot};
-use wire::query::Timing;
 
 use crate::{
-    clients::{Ended, Outcome},
-    command::{Asked, Command, Handle},
+    answers::Answered,
+    command::{Asked, Command},
+    handle::Handle,
 };
 
 /// A query to ask.
@@ -31,46 +29,6 @@ pub(crate) struct Question {
     pub(crate) within: Option<Duration>,
     /// Elements as on the wire.
     pub(crate) input: Vec<u8>,
-}
-
-/// The engine's answer to a query.
-#[derive(Debug)]
-pub(crate) struct Answered {
-    ticket: u64,
-    pub(crate) ended: Ended,
-    pub(crate) output_type: DataType,
-    /// Elements as on the wire: the model's, or the application's default output as text.
-    pub(crate) output: Vec<u8>,
-    pub(crate) timing: Timing,
-}
-
-impl Answered {
-    pub(crate) fn new(ticket: u64, outcome: &Outcome<'_>) -> Answered {
-        Answered {
-            ticket,
-            ended: outcome.ended.clone(),
-            output_type: outcome.output_type,
-            output: outcome.output.to_vec(),
-            timing: outcome.timing,
-        }
-    }
-}
-
-/// The engine's end: where it puts answers.
-#[derive(Clone, Debug)]
-pub(crate) struct Answers(mpsc::UnboundedSender<Vec<Answered>>);
-
-impl Answers {
-    /// Both ends of the way back.
-    pub(crate) fn channel() -> (Answers, mpsc::UnboundedReceiver<Vec<Answered>>) {
-        let (answers, answered) = mpsc::unbounded_channel();
-        (Answers(answers), answered)
-    }
-
-    /// With nobody at the other end the process is about to end.
-    pub(crate) fn hand_over(&self, answered: Vec<Answered>) {
-        let _ = self.0.send(answered);
-    }
 }
 
 /// Who waits for which answer.

@@ -147,8 +147,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        clients::Ended,
         metrics::{Batch, Metrics},
+        outcome::Ended,
     };
 
     #[test]
@@ -170,10 +170,11 @@ mod tests {
             [Duration::from_micros(20); 3].into_iter(),
             at,
         );
+        metrics.add_app("a", at);
+        metrics.add_app("b", at);
         for ended in [Ended::Ok, Ended::Ok, Ended::Default(Reason::NoReplica)] {
             metrics.query("a", Duration::from_micros(70), &ended, at);
         }
-        metrics.add_app("b", at);
         let report = report(&Snapshot {
             metrics,
             now: Duration::from_secs(2),

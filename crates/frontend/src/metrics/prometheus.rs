@@ -66,7 +66,7 @@ impl Snapshot {
         )?;
         families.counter(
             "abandoned_queries",
-            "Queries whose clients were gone before they were computed",
+            "Queries whose clients were gone before they were answered",
             metrics.abandoned,
         )?;
         let apps = metrics.apps.iter();

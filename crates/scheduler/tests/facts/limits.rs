@@ -3,7 +3,7 @@
 use super::*;
 
 fn actions(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<Action<u32>> {
-    scheduler.dispatch(now, |_| true);
+    scheduler.dispatch(now);
     std::iter::from_fn(|| scheduler.next_action()).collect()
 }
 
@@ -24,7 +24,7 @@ fn an_idle_replica_waits_for_a_fuller_batch_as_long_as_it_is_told_and_not_for_a_
     assert_eq!(batches[0].2, [1, 2]);
 
     join(&mut scheduler, "1");
-    (3..6).for_each(|n| query(&mut scheduler, n, ms(6)));
+    queries(&mut scheduler, 3..6, ms(6));
     assert_eq!(sent(&mut scheduler, ms(6))[0].2, [3, 4, 5]);
 }
 
@@ -38,12 +38,8 @@ fn a_replica_that_hangs_loses_its_batches_to_another_and_gets_work_again_when_it
     now = ms(900);
     answer(&mut scheduler, hanging, batch, now);
     let arriving = Arriving {
-        app: "a",
-        version: None,
-        input_type: DataType::Floats,
         within: Some(Now::MAX),
-        size: 1,
-        payload: 1,
+        ..asking(1)
     };
     scheduler.on_query(arriving, now).unwrap();
     let stuck = sent(&mut scheduler, now)[0].1;
@@ -59,7 +55,7 @@ fn a_replica_that_hangs_loses_its_batches_to_another_and_gets_work_again_when_it
     assert_eq!(retry.replica, other);
     assert_eq!(answer(&mut scheduler, other, retry.batch, hangs_at), [1]);
     // Both are idle, but only one may work.
-    (2..4).for_each(|n| query(&mut scheduler, n, hangs_at));
+    queries(&mut scheduler, 2..4, hangs_at);
     let to: Vec<_> = sent(&mut scheduler, hangs_at)
         .into_iter()
         .map(|s| s.0)
@@ -80,14 +76,7 @@ fn a_query_beyond_the_limits_is_refused_at_once_with_the_queues_length() {
     };
     let mut scheduler = serving_by(rules, Some(1));
     let ask = |scheduler: &mut Scheduler<u32>, size| {
-        let arriving = Arriving {
-            app: "a",
-            version: None,
-            input_type: DataType::Floats,
-            within: None,
-            size,
-            payload: 0,
-        };
+        let arriving = Arriving { size, ..asking(0) };
         let refused = scheduler.on_query(arriving, ms(0)).err();
         refused.map(|(_, refusal)| refusal.to_string())
     };
@@ -106,29 +95,56 @@ fn a_query_beyond_the_limits_is_refused_at_once_with_the_queues_length() {
 #[test]
 fn a_query_whose_client_is_gone_is_not_computed() {
     let mut scheduler = serving(4);
-    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
-    assert_eq!(defaults(&mut scheduler, ms(0)).len(), 4);
     join(&mut scheduler, "1");
-    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
-    scheduler.dispatch(ms(0), |payload| payload % 2 == 0);
-    let done: Vec<_> = std::iter::from_fn(|| scheduler.next_action()).collect();
-    let abandoned: Vec<u32> = done
-        .iter()
-        .filter_map(|action| match action {
-            Action::Abandoned(query) => Some(query.payload),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(abandoned, [1, 3]);
-    let Some(Action::Send(send)) = done.last() else {
-        panic!("{done:?}");
+    let keys = [0, 1, 2, 3].map(|n| query(&mut scheduler, n, ms(0)));
+    for (key, payload) in [(keys[1], 1), (keys[3], 3)] {
+        let taken = scheduler.take_back(key).unwrap();
+        assert_eq!((taken.payload, taken.arrived), (payload, ms(0)));
+        assert_eq!(scheduler.take_back(key), None);
+    }
+    assert_eq!(sent(&mut scheduler, ms(0))[0].2, [0, 2]);
+}
+
+#[test]
+fn a_query_that_is_taken_back_makes_room_at_once() {
+    let rules = Rules {
+        max_queries: 2,
+        max_bytes: 100,
+        ..Rules::default()
     };
-    let payloads: Vec<u32> = send
-        .queries
-        .iter()
-        .map(|key| *scheduler.payload(*key).unwrap())
-        .collect();
-    assert_eq!(payloads, [0, 2]);
+    let mut scheduler = serving_by(rules, Some(1));
+    join(&mut scheduler, "1");
+    let ask = |scheduler: &mut Scheduler<u32>, size| {
+        let arriving = Arriving { size, ..asking(0) };
+        scheduler.on_query(arriving, ms(0)).ok().flatten()
+    };
+    let large = ask(&mut scheduler, 90).unwrap();
+    let small = ask(&mut scheduler, 1).unwrap();
+    assert_eq!(ask(&mut scheduler, 1), None);
+    scheduler.take_back(small).unwrap();
+    assert_eq!(ask(&mut scheduler, 50), None);
+    scheduler.take_back(large).unwrap();
+    assert!(ask(&mut scheduler, 50).is_some() && ask(&mut scheduler, 50).is_some());
+    let (_, load) = scheduler.loads().next().unwrap();
+    assert_eq!((load.queries, load.bytes), (2, 100));
+}
+
+#[test]
+fn a_query_that_is_taken_back_from_a_replica_is_answered_to_nobody_and_not_tried_again() {
+    let mut scheduler = serving(2);
+    let replica = join(&mut scheduler, "1");
+    let keys = [0, 1].map(|n| query(&mut scheduler, n, ms(0)));
+    let batch = sent(&mut scheduler, ms(0))[0].1;
+    assert_eq!(scheduler.take_back(keys[0]).unwrap().payload, 0);
+    assert_eq!(answer(&mut scheduler, replica, batch, ms(1)), [1]);
+
+    let keys = [2, 3].map(|n| query(&mut scheduler, n, ms(1)));
+    sent(&mut scheduler, ms(1));
+    scheduler.take_back(keys[0]).unwrap();
+    assert_eq!(scheduler.waiting().count(), 1);
+    scheduler.on_left(replica, Left::Died);
+    join(&mut scheduler, "1");
+    assert_eq!(sent(&mut scheduler, ms(2))[0].2, [3]);
 }
 
 #[test]
@@ -137,17 +153,13 @@ fn a_query_may_name_a_version_that_there_is() {
     scheduler.set_model(version("2"), DataType::Floats, Some(1));
     join(&mut scheduler, "1");
     let other = join(&mut scheduler, "2");
-    let asking = |version| Arriving {
-        app: "a",
+    let of_version = |version| Arriving {
         version: Some(version),
-        input_type: DataType::Floats,
-        within: None,
-        size: 1,
-        payload: 7,
+        ..asking(7)
     };
-    scheduler.on_query(asking("2"), ms(0)).unwrap();
+    scheduler.on_query(of_version("2"), ms(0)).unwrap();
     assert_eq!(sent(&mut scheduler, ms(0))[0].0, other);
-    let (_, refusal) = scheduler.on_query(asking("3"), ms(0)).unwrap_err();
+    let (_, refusal) = scheduler.on_query(of_version("3"), ms(0)).unwrap_err();
     let text = "Requested version: 3 does not exist for model: m";
     assert_eq!(refusal.to_string(), text);
 }
@@ -156,7 +168,7 @@ fn a_query_may_name_a_version_that_there_is() {
 fn the_queries_of_a_model_version_that_is_deleted_get_the_default() {
     let mut scheduler = serving(1);
     let replica = join(&mut scheduler, "1");
-    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
+    queries(&mut scheduler, 0..4, ms(0));
     sent(&mut scheduler, ms(0));
     assert_eq!(scheduler.remove_model(&version("1")), [replica]);
     let queued = defaults(&mut scheduler, ms(0));
@@ -173,7 +185,7 @@ fn without_a_maximum_of_its_own_a_model_gets_batches_as_large_as_are_in_time() {
     let mut now = ms(0);
     let mut sizes = Vec::new();
     for _ in 0..300 {
-        (0..64).for_each(|n| query(&mut scheduler, n, now));
+        queries(&mut scheduler, 0..64, now);
         for (_, batch, payloads) in sent(&mut scheduler, now) {
             sizes.push(payloads.len());
             now += ms(50 * payloads.len() as u64);
@@ -200,14 +212,10 @@ fn a_version_of_another_type_than_the_applications_gets_none_of_its_queries() {
         batches_in_flight: 1,
         max_batch: None,
     });
-    let asking = Arriving {
-        app: "a",
+    let arriving = Arriving {
         version: Some("2"),
-        input_type: DataType::Floats,
-        within: None,
-        size: 1,
-        payload: 7,
+        ..asking(7)
     };
-    let (_, refusal) = scheduler.on_query(asking, ms(0)).unwrap_err();
+    let (_, refusal) = scheduler.on_query(arriving, ms(0)).unwrap_err();
     assert_eq!(refusal.to_string(), "m:2 takes integers, not floats");
 }

@@ -2,8 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod limits;
+mod shared;
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use model::DataType;
 use scheduler::*;
@@ -49,21 +50,32 @@ fn join(scheduler: &mut Scheduler<u32>, number: &str) -> ReplicaKey {
     })
 }
 
-fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Now) {
-    let arriving = Arriving {
+/// A query of a float to the application, as long as that allows.
+fn asking(payload: u32) -> Arriving<'static, u32> {
+    Arriving {
         app: "a",
         version: None,
         input_type: DataType::Floats,
         within: None,
         size: 1,
+        fingerprint: None,
         payload,
-    };
-    scheduler.on_query(arriving, now).unwrap();
+    }
+}
+
+fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Now) -> QueryKey {
+    scheduler.on_query(asking(payload), now).unwrap().unwrap()
+}
+
+fn queries(scheduler: &mut Scheduler<u32>, payloads: Range<u32>, now: Now) {
+    for payload in payloads {
+        query(scheduler, payload, now);
+    }
 }
 
 /// Dispatches, and lists what is sent: replica, batch, payloads.
 fn sent(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<(ReplicaKey, BatchId, Vec<u32>)> {
-    scheduler.dispatch(now, |_| true);
+    scheduler.dispatch(now);
     let mut sent = Vec::new();
     while let Some(action) = scheduler.next_action() {
         let Action::Send(send) = action else {
@@ -80,7 +92,7 @@ fn sent(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<(ReplicaKey, BatchId, V
 
 /// Lists the default outputs that are given: payload and reason.
 fn defaults(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<(u32, Reason)> {
-    scheduler.dispatch(now, |_| true);
+    scheduler.dispatch(now);
     let mut defaults = Vec::new();
     while let Some(action) = scheduler.next_action() {
         if let Action::Default(query, reason) = action {
@@ -98,15 +110,15 @@ fn answer(
     now: Now,
 ) -> Vec<u32> {
     let answered = scheduler.on_answered(replica, batch, now).unwrap();
-    let queries = answered.queries.into_iter().flatten();
-    queries.map(|query| query.payload).collect()
+    let queries = answered.queries.into_iter();
+    queries.map(|(_, query)| query.payload).collect()
 }
 
 #[test]
 fn a_batch_takes_what_is_waiting_up_to_the_maximum() {
     let mut scheduler = serving(4);
     let replica = join(&mut scheduler, "1");
-    (0..6).for_each(|n| query(&mut scheduler, n, ms(0)));
+    queries(&mut scheduler, 0..6, ms(0));
     let first = sent(&mut scheduler, ms(0));
     assert_eq!(first, [(replica, u32::MAX, vec![0, 1, 2, 3])]);
     assert_eq!(
@@ -120,7 +132,7 @@ fn a_batch_takes_what_is_waiting_up_to_the_maximum() {
 fn one_further_full_batch_goes_ahead_and_no_more() {
     let mut scheduler = serving(2);
     let replica = join(&mut scheduler, "1");
-    (0..7).for_each(|n| query(&mut scheduler, n, ms(0)));
+    queries(&mut scheduler, 0..7, ms(0));
     let batches: Vec<_> = sent(&mut scheduler, ms(0))
         .into_iter()
         .map(|s| s.2)
@@ -153,7 +165,7 @@ fn a_batch_that_is_not_full_goes_ahead_just_before_the_running_one_ends() {
 fn idle_replicas_come_first_and_share_the_work() {
     let mut scheduler = serving(1);
     let replicas = [join(&mut scheduler, "1"), join(&mut scheduler, "1")];
-    (0..2).for_each(|n| query(&mut scheduler, n, ms(1)));
+    queries(&mut scheduler, 0..2, ms(1));
     let first = sent(&mut scheduler, ms(1));
     assert_eq!([first[0].0, first[1].0], replicas);
     answer(&mut scheduler, replicas[1], first[1].1, ms(2));
@@ -179,12 +191,8 @@ fn the_earliest_deadline_goes_first() {
 
 fn query_within(scheduler: &mut Scheduler<u32>, payload: u32, within: Option<Duration>) {
     let arriving = Arriving {
-        app: "a",
-        version: None,
-        input_type: DataType::Floats,
         within,
-        size: 1,
-        payload,
+        ..asking(payload)
     };
     scheduler.on_query(arriving, ms(0)).unwrap();
 }
@@ -193,7 +201,7 @@ fn query_within(scheduler: &mut Scheduler<u32>, payload: u32, within: Option<Dur
 fn a_query_is_answered_with_the_default_when_its_time_has_passed_wherever_it_is() {
     let mut scheduler = serving(1);
     let replica = join(&mut scheduler, "1");
-    (0..3).for_each(|n| query(&mut scheduler, n, ms(0)));
+    queries(&mut scheduler, 0..3, ms(0));
     let batches = sent(&mut scheduler, ms(0));
     assert_eq!(scheduler.next_wake(), Some(SECOND));
     assert_eq!(defaults(&mut scheduler, ms(999)), []);
@@ -212,7 +220,7 @@ fn a_query_is_answered_with_the_default_when_its_time_has_passed_wherever_it_is(
 fn a_dead_replicas_queries_are_tried_once_more_and_those_it_was_computing_one_by_one() {
     let mut scheduler = serving(2);
     let dying = join(&mut scheduler, "1");
-    (0..4).for_each(|n| query(&mut scheduler, n, ms(0)));
+    queries(&mut scheduler, 0..4, ms(0));
     sent(&mut scheduler, ms(0));
     let second = join(&mut scheduler, "1");
     scheduler.on_left(dying, Left::Died);
@@ -250,7 +258,7 @@ fn a_new_version_takes_new_queries_while_the_old_one_finishes_its_own() {
     let mut scheduler = serving(1);
     let old = join(&mut scheduler, "1");
     let new = join(&mut scheduler, "2");
-    (0..3).for_each(|n| query(&mut scheduler, n, ms(0)));
+    queries(&mut scheduler, 0..3, ms(0));
     let first = sent(&mut scheduler, ms(0));
     scheduler.set_model(version("2"), DataType::Floats, Some(1));
     scheduler.set_current_version(version("2"));
@@ -266,11 +274,8 @@ fn a_wrong_query_is_refused_and_handed_back() {
     let mut scheduler = serving(1);
     let arriving = |app, input_type| Arriving {
         app,
-        version: None,
-        size: 1,
         input_type,
-        within: None,
-        payload: 7,
+        ..asking(7)
     };
     assert_eq!(
         scheduler.on_query(arriving("b", DataType::Floats), ms(0)),
@@ -289,7 +294,7 @@ fn a_wrong_query_is_refused_and_handed_back() {
 fn a_replica_that_stops_in_good_order_makes_no_query_suspect() {
     let mut scheduler = serving(2);
     let stopping = join(&mut scheduler, "1");
-    (0..2).for_each(|n| query(&mut scheduler, n, ms(0)));
+    queries(&mut scheduler, 0..2, ms(0));
     sent(&mut scheduler, ms(0));
     for _ in 0..2 {
         join(&mut scheduler, "1");
@@ -302,13 +307,27 @@ fn a_replica_that_stops_in_good_order_makes_no_query_suspect() {
 fn a_batch_that_could_not_be_sent_stays_together() {
     let mut scheduler = serving(2);
     let gone = join(&mut scheduler, "1");
-    (0..2).for_each(|n| query(&mut scheduler, n, ms(0)));
+    queries(&mut scheduler, 0..2, ms(0));
     let batch = sent(&mut scheduler, ms(0)).remove(0).1;
     scheduler.on_unsent(gone, batch);
     scheduler.on_left(gone, Left::Died);
     let other = join(&mut scheduler, "1");
     let batches = sent(&mut scheduler, ms(1));
     assert_eq!((batches[0].0, &batches[0].2[..]), (other, &[0, 1][..]));
+}
+
+#[test]
+fn batches_that_were_to_follow_one_that_could_not_be_sent_count_as_no_try_either() {
+    let mut scheduler = serving(2);
+    let gone = join(&mut scheduler, "1");
+    queries(&mut scheduler, 0..4, ms(0));
+    let batches = sent(&mut scheduler, ms(0));
+    scheduler.on_unsent(gone, batches[0].1);
+    scheduler.on_left(gone, Left::Died);
+    let other = join(&mut scheduler, "1");
+    let batches = sent(&mut scheduler, ms(1)).into_iter();
+    let batches: Vec<_> = batches.map(|(to, _, queries)| (to, queries)).collect();
+    assert_eq!(batches, [(other, vec![0, 1]), (other, vec![2, 3])]);
 }
 
 #[test]
@@ -330,6 +349,6 @@ fn a_replicas_own_limit_holds() {
         batches_in_flight: 1,
         max_batch: Some(3),
     });
-    (0..8).for_each(|n| query(&mut scheduler, n, ms(0)));
+    queries(&mut scheduler, 0..8, ms(0));
     assert_eq!(sent(&mut scheduler, ms(0))[0].2, [0, 1, 2]);
 }

@@ -10,7 +10,8 @@ use serde::{
 
 use serde_json::{Value, json};
 
-use super::super::{Answered, MOST_QUERIES};
+use super::super::MOST_QUERIES;
+use crate::answers::Answered;
 
 /// A tensor of a request. Its data stand here, or in the body behind the JSON.
 #[derive(Debug, Deserialize)]

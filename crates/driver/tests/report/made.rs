@@ -7,21 +7,21 @@ use serde_json::{Value, json};
 
 /// What a made point is to look like.
 #[derive(Clone, Copy, Debug)]
-pub struct Made {
-    pub model: &'static str,
-    pub replicas: usize,
-    pub cpus: usize,
-    pub batch: usize,
-    pub round: usize,
+pub(crate) struct Made {
+    pub(crate) model: &'static str,
+    pub(crate) replicas: usize,
+    pub(crate) cpus: usize,
+    pub(crate) batch: usize,
+    pub(crate) round: usize,
     /// The throughput in queries a second.
-    pub qps: f64,
-    pub status: &'static str,
-    pub gpus: usize,
+    pub(crate) qps: f64,
+    pub(crate) status: &'static str,
+    pub(crate) gpus: usize,
 }
 
 impl Made {
     /// A model that gains from batches and, less and less, from replicas.
-    pub fn new(model: &'static str, replicas: usize, batch: usize) -> Made {
+    pub(crate) fn new(model: &'static str, replicas: usize, batch: usize) -> Made {
         let gain = (batch as f64).powf(0.35) * (replicas as f64).powf(0.8);
         Made {
             model,
@@ -36,7 +36,7 @@ impl Made {
     }
 
     /// The name of its file.
-    pub fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         let Made {
             model,
             replicas,
@@ -49,7 +49,7 @@ impl Made {
     }
 
     /// A measured point: throughput in a closed loop, then latency at two shares of it, with an objective of 400 ms.
-    pub fn speed(&self) -> Value {
+    pub(crate) fn speed(&self) -> Value {
         let service = 1e3 * self.replicas as f64 / self.qps;
         let phases: Vec<_> = [None, Some(0.5), Some(0.8)]
             .into_iter()
@@ -78,7 +78,7 @@ impl Made {
     }
 
     /// A combination that could not run.
-    pub fn not_run(&self, why: &str) -> Value {
+    pub(crate) fn not_run(&self, why: &str) -> Value {
         let mut point = self.frame();
         merge(
             &mut point,
@@ -91,7 +91,7 @@ impl Made {
     }
 
     /// An accuracy run.
-    pub fn accuracy(&self, right: u64) -> Value {
+    pub(crate) fn accuracy(&self, right: u64) -> Value {
         let mut point = self.frame();
         merge(
             &mut point,
@@ -241,13 +241,13 @@ fn merge(point: &mut Value, more: Value) {
 }
 
 /// Writes a result, which has to be one, into the folder.
-pub fn put(folder: &Path, file: &str, result: &Value) {
+pub(crate) fn put(folder: &Path, file: &str, result: &Value) {
     serde_json::from_value::<PointResult>(result.clone()).unwrap();
     fs::write(folder.join(file), result.to_string()).unwrap();
 }
 
 /// A sweep of 24 points of which one is suspect, one invalid and one could not run, and the zero beside them.
-pub fn sweep(folder: &Path) {
+pub(crate) fn sweep(folder: &Path) {
     for replicas in 1..=4 {
         for batch in [1, 2, 4, 8, 16, 32] {
             let mut made = Made::new("vgg", replicas, batch);

@@ -1,18 +1,17 @@
 //! The page of a sweep in a real browser: Debian's chromium, without a window and without a network.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
 
 use std::{
     fs,
-    path::Path,
     process::{Command, Stdio},
 };
 
-use driver::{report, results::Folder};
 use serde_json::{Value, json};
-use support::{Made, put, sweep};
 use tempfile::TempDir;
+
+use crate::{
+    made::{Made, put, sweep},
+    reported,
+};
 
 /// What a test asks the page once it is drawn, the second point chosen where there is a choice.
 const PROBE: &str = r#"<script>
@@ -47,14 +46,6 @@ const FRAME: &str = r#"<!DOCTYPE html><meta name="color-scheme" content="light d
 <iframe src="probed.html" style="border: 0; height: 900px; width: WIDTHpx"></iframe>
 <script type="application/json" id="seen"></script>
 <script>addEventListener("message", (event) => { document.getElementById("seen").textContent = event.data; });</script>"#;
-
-/// A folder with the report of the results that `fill` puts there.
-fn reported(fill: impl FnOnce(&Path)) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fill(folder.path());
-    report::write(&Folder::read(folder.path()).unwrap()).unwrap();
-    folder
-}
 
 /// Opens the page in a frame of that width; nothing may be written to the console.
 fn seen(folder: &TempDir, width: usize, dark: bool) -> Value {

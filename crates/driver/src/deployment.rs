@@ -1,0 +1,212 @@
+//! A frontend and the replicas of one model, from their start to their end.
+
+use std::{
+    slice, thread,
+    time::{Duration, Instant},
+};
+
+use model::{Device, ModelInfo};
+use wire::admin::{AddApp, AddModel, Replica};
+
+use crate::{
+    Error,
+    admin::{Admin, MODEL_VERSION},
+    cores,
+    launch::{self, Frontend, Process},
+    load::Target,
+    measure::Sweep,
+    plan::Point,
+    results::{ReplicaResult, Slot},
+    settings::Settings,
+};
+
+/// A frontend and its replicas. Dropping it stops them, the replicas first.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The replicas.
+    pub replicas: Vec<Process>,
+    /// The frontend.
+    pub frontend: Frontend,
+    /// A client of it.
+    pub admin: Admin,
+    /// The ids of the replicas when all were registered.
+    registered: Vec<u32>,
+}
+
+impl Deployment {
+    /// Starts everything and waits until every replica is registered.
+    pub fn start(sweep: &Sweep, point: &Point, slot: &Slot) -> Result<Deployment, Error> {
+        let pinned = sweep.plan.others.pinned;
+        let cores = pinned.then_some(&sweep.plan.others.frontend[..]);
+        let program = &sweep.programs.frontend;
+        let frontend = Frontend::start(program, cores, &slot.logs, &|| sweep.interrupted())?;
+        let admin = Admin::new(frontend.ports);
+        let settings = &sweep.settings;
+        admin.deploy(&app(settings), &model(settings, point))?;
+        let mut deployment = Deployment {
+            replicas: Vec::new(),
+            frontend,
+            admin,
+            registered: Vec::new(),
+        };
+        let replicas = point.replica_cores.iter().zip(&point.devices);
+        for (index, (cores, device)) in replicas.enumerate() {
+            let arguments = deployment.server_arguments(settings, *device);
+            let name = format!("{}-{index}", settings.model.name);
+            let named = (name, sweep.programs.server.as_path());
+            let cores = pinned.then_some(&cores[..]);
+            let replica = Process::start(named, &arguments, cores, &slot.logs, None)?;
+            deployment.replicas.push(replica);
+        }
+        deployment.wait(sweep, point.batch_size)?;
+        Ok(deployment)
+    }
+
+    /// Where its clients find it.
+    pub fn target(&self, settings: &Settings) -> Target<'static> {
+        let ports = self.frontend.ports;
+        Target {
+            answers: format!("tcp://127.0.0.1:{}", ports.send_port),
+            requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
+            app: settings.model.name,
+            input_type: settings.input_type,
+        }
+    }
+
+    fn server_arguments(&self, settings: &Settings, device: Device) -> Vec<String> {
+        let port = self.frontend.ports.rpc_service_port.to_string();
+        let (device, share) = (device.to_string(), settings.gpu_mem_frac.to_string());
+        let mut arguments = vec![
+            ("--model_name", settings.model.name),
+            ("--model_version", MODEL_VERSION),
+            ("--ip", "127.0.0.1"),
+            ("--port", &port),
+            ("--input_type", settings.input_type.name()),
+            ("--device", &device),
+            ("--gpu_mem_frac", &share),
+        ];
+        if let Some(engine) = settings.engine {
+            arguments.push(("--engine", engine));
+        }
+        if let Some(path) = &settings.model_path {
+            arguments.push(("--model_path", path));
+        }
+        arguments
+            .into_iter()
+            .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()])
+            .collect()
+    }
+
+    fn wait(&mut self, sweep: &Sweep, batch_size: usize) -> Result<(), Error> {
+        const LIMIT: Duration = Duration::from_secs(300);
+        let began = Instant::now();
+        loop {
+            sweep.interrupted()?;
+            self.frontend.process.check("during start-up")?;
+            for replica in &mut self.replicas {
+                replica.check("during start-up")?;
+            }
+            let replicas = self.admin.replicas()?;
+            let registered = replicas.len();
+            if registered == self.replicas.len() {
+                self.registered = replicas.iter().map(|r| r.replica_id).collect();
+                let mut models = replicas.iter().filter_map(|r| r.metadata.as_ref());
+                return models.try_for_each(|metadata| {
+                    fits(&metadata.model, batch_size)?;
+                    sweep.inputs.check(&metadata.model)
+                });
+            }
+            if began.elapsed() > LIMIT {
+                return Err(Error::Failed(format!(
+                    "{registered} of {} replicas have registered in {} s: see their logs beside {}",
+                    self.replicas.len(),
+                    LIMIT.as_secs(),
+                    self.frontend.process.log.display()
+                )));
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// An error if the frontend or all replicas have ended.
+    pub fn check(&mut self) -> Result<(), Error> {
+        self.frontend.process.check("under load")?;
+        match self.died() == self.replicas.len() {
+            true => self.replicas[0].check("under load, as all replicas did"),
+            false => Ok(()),
+        }
+    }
+
+    /// True if every replica has answered two batches.
+    pub fn is_warm(&self) -> Result<bool, Error> {
+        let replicas = self.admin.replicas()?;
+        Ok(replicas.iter().all(|replica| replica.batches >= 2))
+    }
+
+    /// How many replicas' processes have ended.
+    pub fn died(&mut self) -> usize {
+        let replicas = self.replicas.iter_mut();
+        replicas.filter_map(Process::exited).count()
+    }
+
+    /// How many of the replicas that were there at the beginning are not among those that are `listed`.
+    pub fn lost(&self, listed: &[ReplicaResult]) -> usize {
+        let is_listed = |id: u32| listed.iter().any(|r| r.replica.replica_id == id);
+        let registered = self.registered.iter();
+        registered.filter(|&&id| !is_listed(id)).count()
+    }
+
+    /// Every replica that is registered, as frontend and kernel see it.
+    pub fn replica_results(&mut self) -> Result<Vec<ReplicaResult>, Error> {
+        let result = |replica: Replica| {
+            let pid = replica.metadata.as_ref().map(|metadata| metadata.pid);
+            let process = self.replicas.iter().find(|p| Some(p.pid()) == pid);
+            let cores = process.and_then(|process| process.cores().ok());
+            ReplicaResult {
+                replica,
+                pid: process.map(Process::pid),
+                cores: cores.map(|cores| cores::show(&cores)),
+            }
+        };
+        Ok(self.admin.replicas()?.into_iter().map(result).collect())
+    }
+}
+
+impl Drop for Deployment {
+    fn drop(&mut self) {
+        launch::stop(&mut self.replicas);
+        launch::stop(slice::from_mut(&mut self.frontend.process));
+    }
+}
+
+/// An error if the model takes smaller batches only: none would fill.
+fn fits(model: &ModelInfo, batch_size: usize) -> Result<(), Error> {
+    match model.max_batch {
+        Some(most) if most < batch_size => Err(Error::Failed(format!(
+            "the model takes batches of {most} at most: leave greater --batch_sizes out, or take another artifact"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn app(settings: &Settings) -> AddApp {
+    AddApp {
+        name: settings.model.name.to_owned(),
+        input_type: settings.input_type,
+        default_output: "TIMEOUT".to_owned(),
+        latency_slo_micros: i64::try_from(settings.told_objective().as_micros())
+            .unwrap_or(i64::MAX),
+    }
+}
+
+fn model(settings: &Settings, point: &Point) -> AddModel {
+    AddModel {
+        model_name: settings.model.name.to_owned(),
+        model_version: MODEL_VERSION.to_owned(),
+        labels: Vec::new(),
+        input_type: settings.input_type,
+        container_name: settings.model.name.to_owned(),
+        model_data_path: settings.model_path.clone().unwrap_or_default(),
+        batch_size: i32::try_from(point.batch_size).unwrap_or(i32::MAX),
+    }
+}

@@ -1,0 +1,135 @@
+//! What the clients of a load and the thread that watches them know in common. The watcher writes the window, each client its
+//! own counters; nobody waits for anybody.
+
+use std::{
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{Load, Opening};
+use crate::stats::Span;
+
+/// No run is as long: a window that closes then is open until the run ends.
+const FOREVER: Duration = Duration::from_secs(365 * 86_400);
+
+/// So long before something is true, it is told: then no client has counted as if it were not.
+const NOTICE: Duration = Duration::from_millis(1);
+
+/// The window, and how far the clients are.
+pub(super) struct Shared {
+    pub(super) began: Instant,
+    unopened: Span,
+    window: OnceLock<Span>,
+    closes_early: OnceLock<Instant>,
+    stop: AtomicBool,
+    /// One per client.
+    pub(super) counters: Vec<Counters>,
+}
+
+/// What one client has done until now. On cache lines of its own, and written by that client only, so that it costs a store.
+#[derive(Default)]
+#[repr(align(128))]
+pub(super) struct Counters {
+    sent: AtomicU64,
+    answered: AtomicU64,
+    ok: AtomicU64,
+}
+
+/// The sum of what all clients have done.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) sent: u64,
+    pub(super) answered: u64,
+    pub(super) ok: u64,
+}
+
+impl Shared {
+    pub(super) fn begin(load: &Load<'_>, clients: usize) -> Shared {
+        let began = Instant::now();
+        let once = load.pace.is_once();
+        let closes = began + if once { FOREVER } else { load.duration };
+        let shared = Shared {
+            began,
+            unopened: Span::unopened(closes),
+            window: OnceLock::new(),
+            closes_early: OnceLock::new(),
+            stop: AtomicBool::new(false),
+            counters: (0..clients).map(|_| Counters::default()).collect(),
+        };
+        if once || load.opening == Opening::AtOnce {
+            let _ = shared.window.set(Span::new(began, closes));
+        }
+        shared
+    }
+
+    /// Opens the window in a moment. Once.
+    pub(super) fn open(&self) {
+        let closes = self.unopened.closes;
+        self.window
+            .get_or_init(|| Span::new((Instant::now() + NOTICE).min(closes), closes));
+    }
+
+    /// Closes an open window at the end of the slice that has begun. Once.
+    pub(super) fn close_early(&self) {
+        if let Some(window) = self.window.get() {
+            let soon = window.slice_at(Instant::now() + NOTICE);
+            let end = window.slice_begins(soon + 1).min(window.closes);
+            self.closes_early.get_or_init(|| end);
+        }
+    }
+
+    /// The window; until it opens, one that contains nothing.
+    pub(super) fn span(&self) -> Span {
+        let span = *self.window.get().unwrap_or(&self.unopened);
+        Span {
+            closes: *self.closes_early.get().unwrap_or(&span.closes),
+            ..span
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.window.get().is_some()
+    }
+
+    /// Ends the clients; what is in flight is cancelled.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Relaxed);
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        let add = |sum: Counts, client: &Counters| {
+            let of = |counter: &AtomicU64| counter.load(Relaxed);
+            Counts {
+                sent: sum.sent + of(&client.sent),
+                answered: sum.answered + of(&client.answered),
+                ok: sum.ok + of(&client.ok),
+            }
+        };
+        self.counters.iter().fold(Counts::default(), add)
+    }
+}
+
+impl Counters {
+    pub(super) fn sent(&self) {
+        add_one(&self.sent);
+    }
+
+    pub(super) fn answered(&self, ok: bool) {
+        add_one(&self.answered);
+        if ok {
+            add_one(&self.ok);
+        }
+    }
+}
+
+/// To a counter that nobody else writes.
+fn add_one(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
+}

@@ -1,0 +1,205 @@
+//! One point, from its deployment to its result.
+
+use std::{
+    path::Path,
+    process,
+    time::{Duration, Instant},
+};
+
+use super::{Look, Sweep};
+use crate::{
+    Error,
+    agenda::{Agenda, Step},
+    deployment::Deployment,
+    load::{self, Go, Load, Measured, pacer, pacer::Pace},
+    plan::Point,
+    resources::{Sampler, Watched},
+    results::{
+        AccuracyRun, Arrivals, Generator, Outcome, Phase, PhaseKind, PointResult, ReplicaResult,
+        Slot, Speed,
+    },
+    stats::Totals,
+};
+
+/// A point that is being measured.
+pub(super) struct Run<'a> {
+    sweep: &'a Sweep,
+    point: &'a Point,
+    deployment: Deployment,
+    sampler: Sampler,
+    /// When the load began.
+    since: Instant,
+    warm: bool,
+    totals: Totals,
+    first_reason: Option<String>,
+    busiest_thread: f64,
+}
+
+impl<'a> Run<'a> {
+    /// Deploys.
+    pub(super) fn begin(sweep: &'a Sweep, point: &'a Point, slot: &Slot) -> Result<Run<'a>, Error> {
+        let deployment = Deployment::start(sweep, point, slot)?;
+        let since = Instant::now();
+        Ok(Run {
+            sweep,
+            point,
+            sampler: sampler(sweep, point, &deployment, since),
+            deployment,
+            since,
+            warm: false,
+            totals: Totals::default(),
+            first_reason: None,
+            busiest_thread: 0.0,
+        })
+    }
+
+    /// Runs all phases.
+    pub(super) fn speed(&mut self, look: &mut Look<'_>) -> Result<Outcome, Error> {
+        let settings = &self.sweep.settings;
+        let mut agenda = Agenda::new(settings, self.point.in_flight);
+        let mut phases: Vec<Phase> = Vec::new();
+        while let Some(step) = agenda.next(self.since.elapsed()) {
+            let load = self.load(&step, phases.len() as u64)?;
+            let mut measured = self.run(&load, look)?;
+            let phase = Phase::read(&load, step.arrivals, &mut measured);
+            agenda.saw(&phase);
+            phases.push(phase);
+        }
+        let fastest = phases.iter().map(|phase| phase.throughput.value);
+        let fastest = fastest.fold(0.0, f64::max);
+        let ceiling_qps = self.sweep.ceiling(self.point.in_flight, fastest)?;
+        let generator = Generator {
+            ceiling_qps,
+            share_of_ceiling: fastest / ceiling_qps,
+            busiest_thread: self.busiest_thread,
+        };
+        Ok(Outcome::Speed(Box::new(Speed {
+            mode: settings.mode.name().to_owned(),
+            client_metrics: phases[0].client_metrics(),
+            throughput_qps: phases[0].throughput.value,
+            phases,
+            search: agenda.search(),
+            zero: None,
+            generator: Some(generator),
+        })))
+    }
+
+    /// Asks about every input once, and counts what is right.
+    pub(super) fn accuracy(&mut self, look: &mut Look<'_>) -> Result<Outcome, Error> {
+        let in_flight = self.point.in_flight;
+        let step = Step {
+            kind: PhaseKind::Throughput,
+            arrivals: Arrivals::Closed { in_flight },
+            duration: Duration::ZERO,
+        };
+        let load = Load {
+            pace: Pace::Once { in_flight },
+            until: None,
+            ..self.load(&step, 0)?
+        };
+        let outputs = self.run(&load, look)?.tally.outputs;
+        let replicas = self.deployment.replica_results()?;
+        let artifact = replicas.iter().find_map(ReplicaResult::artifact);
+        let labels = &self.sweep.inputs.labels;
+        let accuracy_run = AccuracyRun::count(&outputs, labels, artifact)?;
+        Ok(Outcome::Accuracy { accuracy_run })
+    }
+
+    /// The load of a phase; each number has arrivals of its own.
+    fn load(&self, step: &Step, number: u64) -> Result<Load<'a>, Error> {
+        let (settings, others) = (&self.sweep.settings, &self.sweep.plan.others);
+        let pace = match step.arrivals {
+            Arrivals::Closed { in_flight } => Pace::Closed { in_flight },
+            Arrivals::Poisson { rate, .. } => Pace::Poisson {
+                rate,
+                seed: settings.seed.wrapping_add(number),
+            },
+            Arrivals::Constant { rate } => Pace::Constant { rate },
+            Arrivals::Trace { ref file } => pacer::read_trace(Path::new(file))?,
+        };
+        Ok(Load {
+            target: self.deployment.target(settings),
+            kind: step.kind,
+            duration: step.duration.min(pace.length().unwrap_or(Duration::MAX)),
+            pace,
+            cores: others.pinned.then_some(&others.clients[..]),
+            clients: settings.num_clients,
+            opening: step.opening(),
+            until: settings.until,
+            patience: Duration::from_secs(30),
+            objective: settings.objective,
+            since: self.since,
+        })
+    }
+
+    /// Sends one load, and sees that frontend and replicas stay there.
+    fn run(&mut self, load: &Load<'_>, look: &mut Look<'_>) -> Result<Measured, Error> {
+        let mut failure = None;
+        let measured = load::run(load, &self.sweep.inputs.frames, |at| {
+            self.sampler.sample(Instant::now());
+            look(at, self.sampler.seen());
+            self.watch().unwrap_or_else(|error| {
+                failure = Some(error);
+                Go::Stop
+            })
+        })?;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        self.totals.add(&measured.tally.totals);
+        self.busiest_thread = self.busiest_thread.max(measured.busiest_thread);
+        if self.first_reason.is_none() {
+            self.first_reason.clone_from(&measured.tally.first_reason);
+        }
+        Ok(measured)
+    }
+
+    /// Goes on as long as the frontend and one replica live.
+    fn watch(&mut self) -> Result<Go, Error> {
+        self.sweep.interrupted()?;
+        self.deployment.check()?;
+        self.warm = self.warm || self.deployment.is_warm()?;
+        Ok(if self.warm { Go::Warm } else { Go::Cold })
+    }
+
+    /// What was found, with what it took; not yet judged.
+    pub(super) fn result(mut self, outcome: Outcome) -> Result<PointResult, Error> {
+        let (sweep, point) = (self.sweep, self.point);
+        let replicas = self.deployment.replica_results()?;
+        let resources = self.sampler.finish(Instant::now());
+        let is_speed = matches!(outcome, Outcome::Speed(_));
+        Ok(PointResult {
+            node_configs: vec![sweep.deployed(point)],
+            clipper_metrics: self.deployment.admin.metrics()?,
+            totals: self.totals,
+            replicas_lost: self.deployment.lost(&replicas),
+            replicas,
+            replicas_died: self.deployment.died(),
+            first_reason: self.first_reason,
+            pinning: sweep.plan.others.sharing(&point.replica_cores).to_string(),
+            driver: sweep.driver_config(point.in_flight, &resources),
+            resources: is_speed.then_some(resources),
+            ..sweep.nothing(point.cell(), outcome)
+        })
+    }
+}
+
+/// Watches the driver, the frontend and each replica.
+fn sampler(sweep: &Sweep, point: &Point, deployment: &Deployment, now: Instant) -> Sampler {
+    let others = &sweep.plan.others;
+    let watched = |name: &str, pid, cores: &[usize]| Watched {
+        name: name.to_owned(),
+        pid,
+        pinned: others.pinned.then(|| cores.to_vec()),
+    };
+    let frontend = deployment.frontend.process.pid();
+    let mut all = vec![
+        watched("driver", process::id(), &others.driver()),
+        watched("frontend", frontend, &others.frontend),
+    ];
+    for (replica, cores) in deployment.replicas.iter().zip(&point.replica_cores) {
+        all.push(watched(&replica.name, replica.pid(), cores));
+    }
+    let gpus = &sweep.settings.gpus[..point.gpus().len()];
+    Sampler::new(&all, &others.allowed, gpus, now)
+}

@@ -1,0 +1,600 @@
+//! A scene on a screen of any size: nothing but a function of the two.
+
+use std::collections::BTreeSet;
+
+use ratatui::{
+    Frame,
+    layout::{
+        Constraint::{Fill, Length, Percentage},
+        Layout, Rect,
+    },
+    style::{Color, Modifier, Style},
+    text::{Line, Span},
+    widgets::{Block, Paragraph, Sparkline},
+};
+
+use super::{
+    super::rounded,
+    scene::{Scene, State, Tile},
+};
+use crate::{
+    cores,
+    plan::Cell,
+    results::{CoreUse, GpuUse, ProcessUse, Status},
+};
+
+/// Below this there is room for a few lines only.
+const ROOM: (u16, u16) = (60, 16);
+
+/// Draws everything that there is room for.
+pub(super) fn draw(scene: &Scene, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let pen = Pen {
+        colour: scene.colour,
+    };
+    if area.width < ROOM.0 || area.height < ROOM.1 {
+        frame.render_widget(Paragraph::new(short(scene, pen)), area);
+        return;
+    }
+    let below = rows(scene).len() as u16 + 3;
+    let below = below.clamp(4, area.height / 3);
+    let [head, bar, body, foot] =
+        Layout::vertical([Length(2), Length(1), Fill(1), Length(below)]).areas(area);
+    header(scene, pen, frame, head);
+    frame.render_widget(progress(scene, pen, bar.width), bar);
+    let [left, right] = Layout::horizontal([Percentage(58), Fill(1)]).areas(body);
+    load(scene, pen, frame, left);
+    machine(scene, pen, frame, right);
+    let [left, right] = Layout::horizontal([Percentage(40), Fill(1)]).areas(foot);
+    grid(scene, pen, frame, left);
+    messages(scene, frame, right);
+}
+
+/// Styles, with colours or without.
+#[derive(Clone, Copy)]
+struct Pen {
+    colour: bool,
+}
+
+impl Pen {
+    fn colour(self, colour: Color) -> Style {
+        match self.colour {
+            true => Style::new().fg(colour),
+            false => Style::new(),
+        }
+    }
+
+    fn bold(self) -> Style {
+        Style::new().add_modifier(Modifier::BOLD)
+    }
+
+    /// A share of what there is: nearly all of it is worth a look.
+    fn share(self, share: f64) -> Style {
+        self.colour(match share {
+            0.9.. => Color::Red,
+            0.7.. => Color::Yellow,
+            _ => Color::Green,
+        })
+    }
+}
+
+fn short(scene: &Scene, pen: Pen) -> Vec<Line<'static>> {
+    let now = &scene.now;
+    let used = scene.resources.processes.iter();
+    let used: Vec<_> = used
+        .map(|p| format!("{} {:.2}", p.name, last(&p.cpu)))
+        .collect();
+    let [of_point, of_sweep] = left(scene).map(Option::unwrap_or_default);
+    vec![
+        Line::styled(now.point.clone(), pen.bold()),
+        Line::raw(now.phase.clone()),
+        Line::raw(rate(scene)),
+        Line::raw(latency(scene)),
+        Line::raw(format!("{of_point} {of_sweep}")),
+        Line::raw(format!("CPU: {}", used.join(", "))),
+    ]
+}
+
+/// The time left of the point's load and of the sweep, where it is known.
+fn left(scene: &Scene) -> [Option<String>; 2] {
+    [("", scene.now.left), ("sweep: ", scene.left)]
+        .map(|(of, time)| Some(format!("{of}{} left", rounded(time?))))
+}
+
+fn header(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
+    let now = &scene.now;
+    let line = |left: String, right: Option<String>| {
+        let right = right.unwrap_or_default();
+        let gap =
+            usize::from(area.width).saturating_sub(left.chars().count() + right.chars().count());
+        Line::raw(format!("{left}{}{right}", " ".repeat(gap.max(1))))
+    };
+    let [of_point, of_sweep] = left(scene);
+    let lines = vec![
+        line(format!("driver: {}", scene.title), of_sweep),
+        line(format!("{}, {}", now.point, now.phase), of_point).style(pen.bold()),
+    ];
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn progress(scene: &Scene, pen: Pen, width: u16) -> Line<'static> {
+    let (full, empty) = bar(scene.now.done, width);
+    Line::from(vec![
+        Span::styled(full, pen.colour(Color::Cyan)),
+        Span::styled(empty, Style::new().add_modifier(Modifier::DIM)),
+    ])
+}
+
+/// Throughput and latency over time, and what is under way.
+fn load(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
+    let now = &scene.now;
+    let [above, middle, below] = Layout::vertical([Fill(1), Fill(1), Length(2)]).areas(area);
+    for (area, title, values, colour) in [
+        (above, rate(scene), &now.rates, Color::Cyan),
+        (middle, latency(scene), &now.p99s, Color::Magenta),
+    ] {
+        let block = Block::bordered().title(format!(" {title} "));
+        let width = usize::from(block.inner(area).width);
+        let shown = &values[values.len().saturating_sub(width)..];
+        // Thousandths, because a sparkline has whole numbers only.
+        let thousandths: Vec<u64> = shown.iter().map(|value| (value * 1e3) as u64).collect();
+        let line = Sparkline::default().block(block).style(pen.colour(colour));
+        frame.render_widget(line.data(&thousandths), area);
+    }
+    let mut facts = vec![
+        format!(" {} answers", grouped(now.answered as f64)),
+        format!("{} in flight", now.in_flight),
+    ];
+    facts.extend(now.queued.map(|queued| format!("{queued:.0} queued")));
+    let mut lines = vec![Line::raw(facts.join(", "))];
+    if let Some(mean) = now.mean_batch {
+        let share = mean / now.batch_size.max(1) as f64;
+        let (full, empty) = bar(share, area.width / 3);
+        lines.push(Line::from(vec![
+            Span::raw(format!(" batches {mean:.1} of {} ", now.batch_size)),
+            Span::styled(full, pen.colour(Color::Cyan)),
+            Span::styled(empty, Style::new().add_modifier(Modifier::DIM)),
+        ]));
+    }
+    frame.render_widget(Paragraph::new(lines), below);
+}
+
+/// Bars of processes, GPUs and cores; cores that have no room for a line each have a character each.
+fn machine(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
+    let used = &scene.resources;
+    let stolen = match last(&used.stolen) {
+        0.01.. => format!("({} stolen) ", percent(last(&used.stolen))),
+        _ => String::new(),
+    };
+    let block = Block::bordered().title(format!(" CPU: cores in use {stolen}"));
+    let inner = block.inner(area);
+    let processes = used.processes.iter();
+    let mut rows: Vec<Row> = processes
+        .map(|p| process_row(p, used.cores.len()))
+        .collect();
+    rows.extend(used.gpus.iter().map(gpu_row));
+    let room = usize::from(inner.height).saturating_sub(rows.len());
+    let mut strips = Vec::new();
+    if used.cores.len() <= room {
+        rows.extend(used.cores.iter().map(core_row));
+    } else {
+        let levels: Vec<char> = used
+            .cores
+            .iter()
+            .map(|core| level(last(&core.busy)))
+            .collect();
+        let width = usize::from(inner.width).max(1);
+        strips.extend(
+            levels
+                .chunks(width)
+                .map(|row| Line::raw(row.iter().collect::<String>())),
+        );
+    }
+    let mut lines = bars(&rows, pen, inner.width);
+    lines.extend(strips);
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+/// A line for each row, all of one width, with names and texts in columns.
+fn bars(rows: &[Row], pen: Pen, width: u16) -> Vec<Line<'static>> {
+    let names = rows
+        .iter()
+        .map(|(name, ..)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let texts = rows
+        .iter()
+        .map(|(.., text)| text.chars().count())
+        .max()
+        .unwrap_or(0);
+    let width = width.saturating_sub((names + texts + 2) as u16);
+    let line = |(name, share, text): &Row| {
+        let (full, empty) = bar(*share, width);
+        Line::from(vec![
+            Span::raw(format!("{name:names$} ")),
+            Span::styled(full, pen.share(*share)),
+            Span::styled(empty, Style::new().add_modifier(Modifier::DIM)),
+            Span::raw(format!(" {text:>texts$}")),
+        ])
+    };
+    rows.iter().map(line).collect()
+}
+
+/// A name, a share of what there is, and a text.
+type Row = (String, f64, String);
+
+fn process_row(process: &ProcessUse, all: usize) -> Row {
+    let pinned = process
+        .pinned
+        .clone()
+        .and_then(|list| cores::parse(&[list]).ok());
+    let own = pinned.map_or(all, |cores| cores.len());
+    let used = last(&process.cpu);
+    (
+        process.name.clone(),
+        used / own.max(1) as f64,
+        format!("{used:.2} of {own}"),
+    )
+}
+
+fn core_row(core: &CoreUse) -> Row {
+    let busy = last(&core.busy);
+    (format!("core {}", core.core), busy, percent(busy))
+}
+
+fn gpu_row(gpu: &GpuUse) -> Row {
+    let busy = last(&gpu.busy);
+    let text = format!(
+        "{} {:.0} MiB {:.0} W",
+        percent(busy),
+        last(&gpu.memory_mib),
+        last(&gpu.power_watts)
+    );
+    (format!("GPU {}", gpu.index), busy, text)
+}
+
+/// A row for each number of replicas and cores, a column for each batch size.
+fn grid(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
+    let columns: BTreeSet<usize> = scene
+        .tiles
+        .iter()
+        .map(|tile| tile.cell.batch_size)
+        .collect();
+    let rows = rows(scene);
+    let block = Block::bordered().title(" points: replicas x CPUs, batch ");
+    let room = usize::from(block.inner(area).height).saturating_sub(1);
+    // As many rows as there is room for, the running one among them.
+    let mut tiles = scene.tiles.iter();
+    let running = tiles.find(|tile| tile.state == State::Running);
+    let row_of = |tile: &Tile| rows.iter().position(|&row| row == row_key(tile));
+    let last_shown = running
+        .and_then(row_of)
+        .unwrap_or(0)
+        .max(room.saturating_sub(1));
+    let first = (last_shown + 1).saturating_sub(room);
+    let mut lines = vec![Line::raw(
+        columns
+            .iter()
+            .fold(" ".repeat(7), |line, batch| format!("{line}{batch:>5}")),
+    )];
+    for &(replicas, cpus) in rows.iter().skip(first).take(room) {
+        let mut spans = vec![Span::raw(format!("{:>7}", format!("{replicas} x {cpus}")))];
+        for &batch in &columns {
+            let cell = Cell {
+                replicas,
+                cpus_per_replica: cpus,
+                batch_size: batch,
+            };
+            let tile = scene.tiles.iter().find(|tile| tile.cell == cell);
+            let (symbol, style) = tile.map_or((" ", Style::new()), |tile| mark(tile.state, pen));
+            spans.push(Span::styled(format!("{symbol:>5}"), style));
+        }
+        lines.push(Line::from(spans));
+    }
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+fn rows(scene: &Scene) -> Vec<(usize, usize)> {
+    let rows: BTreeSet<_> = scene.tiles.iter().map(row_key).collect();
+    rows.into_iter().collect()
+}
+
+fn row_key(tile: &Tile) -> (usize, usize) {
+    (tile.cell.replicas, tile.cell.cpus_per_replica)
+}
+
+fn mark(state: State, pen: Pen) -> (&'static str, Style) {
+    match state {
+        State::ToCome => (".", Style::new()),
+        State::Running => (">", pen.colour(Color::Cyan).add_modifier(Modifier::BOLD)),
+        State::Done(Status::Valid) => ("ok", pen.colour(Color::Green)),
+        State::Done(Status::Suspect) => ("?", pen.colour(Color::Yellow)),
+        State::Done(Status::Invalid) => ("x", pen.colour(Color::Red)),
+        State::NotRun => ("-", Style::new()),
+    }
+}
+
+/// The latest messages, in full.
+fn messages(scene: &Scene, frame: &mut Frame<'_>, area: Rect) {
+    let block = Block::bordered().title(" done ");
+    let inner = block.inner(area);
+    let width = usize::from(inner.width).max(1);
+    let lines = scene.messages.iter().flat_map(|message| {
+        let letters: Vec<char> = message.chars().collect();
+        let lines = letters
+            .chunks(width)
+            .map(|line| Line::raw(line.iter().collect::<String>()));
+        lines.collect::<Vec<_>>()
+    });
+    let mut lines: Vec<_> = lines.collect();
+    lines.drain(..lines.len().saturating_sub(usize::from(inner.height)));
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+fn rate(scene: &Scene) -> String {
+    match scene.now.rates.last() {
+        Some(&rate) => format!("{} queries/s", grouped(rate)),
+        None => "no answer yet".to_owned(),
+    }
+}
+
+fn latency(scene: &Scene) -> String {
+    let ms = |values: &[f64]| {
+        values
+            .last()
+            .map_or("-".to_owned(), |ms| format!("{ms:.2}"))
+    };
+    format!(
+        "latency p50 {} ms, p99 {} ms",
+        ms(&scene.now.p50s),
+        ms(&scene.now.p99s)
+    )
+}
+
+/// The full and the empty part of a bar.
+fn bar(share: f64, width: u16) -> (String, String) {
+    let width = usize::from(width);
+    let full = ((share * width as f64).round() as usize).min(width);
+    ("█".repeat(full), "░".repeat(width - full))
+}
+
+/// A share as one character.
+fn level(share: f64) -> char {
+    const LEVELS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    LEVELS[((share * 8.0).round() as usize).min(8)]
+}
+
+fn last(values: &[f64]) -> f64 {
+    values.last().copied().unwrap_or(0.0)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
+}
+
+/// A number with its thousands apart: `12,345`.
+fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
+
+    use super::*;
+    use crate::{report::live::scene::Now, results::Resources};
+
+    fn buffer(scene: &Scene, width: u16, height: u16) -> Buffer {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(scene, frame)).unwrap();
+        terminal.backend().buffer().clone()
+    }
+
+    fn screen(scene: &Scene, width: u16, height: u16) -> String {
+        let buffer = buffer(scene, width, height);
+        let row = |y| {
+            (0..width)
+                .map(|x| buffer[(x, y)].symbol())
+                .collect::<String>()
+        };
+        (0..height).map(row).collect::<Vec<_>>().join("\n")
+    }
+
+    fn tile(replicas: usize, batch_size: usize, state: State) -> Tile {
+        let cell = Cell {
+            replicas,
+            cpus_per_replica: 2,
+            batch_size,
+        };
+        Tile { cell, state }
+    }
+
+    fn process(name: &str, used: f64, pinned: Option<&str>) -> ProcessUse {
+        ProcessUse {
+            name: name.to_owned(),
+            cpu: vec![0.0, used],
+            pinned: pinned.map(str::to_owned),
+            ..ProcessUse::default()
+        }
+    }
+
+    /// The third of four points, under way.
+    fn scene() -> Scene {
+        let core = |core, busy| CoreUse {
+            core,
+            busy: vec![busy],
+        };
+        Scene {
+            title: "noop, saturate".to_owned(),
+            tiles: vec![
+                tile(1, 1, State::Done(Status::Valid)),
+                tile(1, 8, State::Done(Status::Invalid)),
+                tile(2, 1, State::Running),
+                tile(2, 8, State::ToCome),
+            ],
+            now: Now {
+                point: "3/4 noop: replicas 2, CPUs 2, batch 1".to_owned(),
+                phase: "measuring".to_owned(),
+                done: 0.25,
+                left: Some(Duration::from_secs(90)),
+                answered: 1_234_567,
+                in_flight: 48,
+                queued: Some(16.2),
+                mean_batch: Some(7.5),
+                batch_size: 8,
+                rates: vec![40_000.0, 45_210.4],
+                p50s: vec![0.5, 0.25],
+                p99s: vec![2.0, 1.5],
+            },
+            resources: Resources {
+                processes: vec![
+                    process("driver", 0.5, Some("2")),
+                    process("frontend", 1.25, Some("3-4")),
+                    process("noop-0", 0.0, None),
+                ],
+                cores: vec![core(0, 0.0), core(1, 1.0)],
+                gpus: vec![GpuUse {
+                    index: 3,
+                    name: String::new(),
+                    busy: vec![0.5],
+                    memory_mib: vec![1024.0],
+                    power_watts: vec![250.4],
+                }],
+                ..Resources::default()
+            },
+            left: Some(Duration::from_secs(125)),
+            messages: vec!["1/4 done".to_owned(), "2/4 done".to_owned()],
+            colour: true,
+        }
+    }
+
+    #[test]
+    fn a_window_of_the_usual_sizes_shows_everything() {
+        for (width, height) in [(80, 24), (100, 30), (120, 40)] {
+            let screen = screen(&scene(), width, height);
+            for part in [
+                "driver: noop, saturate",
+                "sweep: 2m 5s left",
+                "3/4 noop: replicas 2, CPUs 2, batch 1, measuring",
+                "1m 30s left",
+                "45,210 queries/s",
+                "latency p50 0.25 ms, p99 1.50 ms",
+                "1,234,567 answers, 48 in flight, 16 queued",
+                "batches 7.5 of 8 ██",
+                "0.50 of 1",
+                "1.25 of 2",
+                "noop-0",
+                "core 1",
+                "100 %",
+                "50 % 1024 MiB 250 W",
+                "2/4 done",
+            ] {
+                assert!(
+                    screen.contains(part),
+                    "{part} on {width}x{height}:\n{screen}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_grid_shows_what_is_done_runs_and_is_to_come() {
+        let screen = screen(&scene(), 80, 24);
+        for row in [
+            "           1    8",
+            "  1 x 2   ok    x",
+            "  2 x 2    >    .",
+        ] {
+            assert!(screen.contains(row), "{row}:\n{screen}");
+        }
+    }
+
+    #[test]
+    fn of_more_rows_than_there_is_room_for_the_running_one_is_shown() {
+        let mut scene = scene();
+        scene.tiles = (1..=40)
+            .map(|replicas| tile(replicas, 1, State::ToCome))
+            .collect();
+        scene.tiles[30].state = State::Running;
+        let screen = screen(&scene, 80, 24);
+        assert!(screen.contains(" 31 x 2    >"), "{screen}");
+    }
+
+    #[test]
+    fn cores_that_have_no_room_for_a_bar_have_a_character_each() {
+        let mut scene = scene();
+        let core = |core| CoreUse {
+            core,
+            busy: vec![if core == 63 { 1.0 } else { 0.5 }],
+        };
+        scene.resources.cores = (0..64).map(core).collect();
+        scene.resources.stolen = vec![0.125];
+        let screen = screen(&scene, 120, 30);
+        let halves: usize = screen.matches('▄').count();
+        assert!(halves >= 63 && !screen.contains("core 0"), "{screen}");
+        assert!(screen.contains("(12 % stolen)"), "{screen}");
+    }
+
+    #[test]
+    fn of_long_messages_the_end_is_there() {
+        let mut scene = scene();
+        scene.messages = vec![format!("{} the end", "x".repeat(100))];
+        assert!(screen(&scene, 80, 24).contains("the end"));
+    }
+
+    #[test]
+    fn a_tiny_window_shows_the_lines_that_matter() {
+        let screen = screen(&scene(), 40, 10);
+        for part in [
+            "3/4 noop: replicas 2, CPUs 2, batch 1",
+            "45,210 queries/s",
+            "1m 30s left sweep: 2m 5s left",
+            "CPU: driver 0.50, frontend 1.25",
+        ] {
+            assert!(screen.contains(part), "{part}:\n{screen}");
+        }
+    }
+
+    #[test]
+    fn bars_are_as_long_as_shares_and_never_longer_than_their_room() {
+        for (share, full) in [(0.0, 0), (0.5, 5), (1.0, 10), (1.7, 10), (f64::NAN, 0)] {
+            let (filled, empty) = bar(share, 10);
+            assert_eq!(filled.chars().count(), full, "{share}");
+            assert_eq!(empty.chars().count(), 10 - full, "{share}");
+        }
+    }
+
+    #[test]
+    fn no_window_is_too_small_for_any_scene() {
+        for scene in [Scene::default(), scene()] {
+            for width in (0..20).chain([40, 59, 60, 61, 80, 200]) {
+                for height in (0..20).chain([24, 80]) {
+                    screen(&scene, width, height);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn without_colours_no_cell_has_one() {
+        let coloured = |scene: &Scene| {
+            let buffer = buffer(scene, 80, 24);
+            let mut cells = buffer.content().iter();
+            cells.any(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset)
+        };
+        let mut scene = scene();
+        assert!(coloured(&scene));
+        scene.colour = false;
+        assert!(!coloured(&scene));
+    }
+}

@@ -1,0 +1,137 @@
+//! Progress in plain lines: one when a measurement begins, one when it has ended.
+
+use std::{
+    io::{Write, stderr},
+    path::Path,
+};
+
+use super::{Step, View, rounded};
+use crate::{
+    load::Progress,
+    results::{Outcome, PointResult, Resources},
+};
+
+/// Lines on standard error.
+#[derive(Debug, Default)]
+pub struct Plain {
+    /// How many measurements have begun, of how many.
+    at: (usize, usize),
+}
+
+impl View for Plain {
+    fn begin(&mut self, step: &Step) {
+        self.at = (step.number, step.count);
+        note(&beginning(step));
+    }
+
+    fn look(&mut self, _: &Progress, _: &Resources) {}
+
+    fn end(&mut self, result: &PointResult, file: &Path) {
+        let (number, count) = self.at;
+        note(&format!("{number}/{count}   {}", ending(result, file)));
+    }
+}
+
+fn beginning(step: &Step) -> String {
+    let Step {
+        number,
+        count,
+        model,
+        cell,
+        ..
+    } = step;
+    let round = step.round.map(|round| format!(", round {round}"));
+    let left = match step.left {
+        Some(left) => format!("about {} left", rounded(left)),
+        None => "time left unknown".to_owned(),
+    };
+    format!(
+        "{number}/{count} {model}: {cell}{}; {left}",
+        round.unwrap_or_default()
+    )
+}
+
+fn ending(result: &PointResult, file: &Path) -> String {
+    match result.outcome {
+        Outcome::NotRun { .. } => found(result),
+        _ => format!("{}: {}", found(result), file.display()),
+    }
+}
+
+/// What was found, or why nothing was.
+pub(super) fn found(result: &PointResult) -> String {
+    let found = match &result.outcome {
+        Outcome::NotRun { not_run } => return format!("NOT RUN: {not_run}"),
+        Outcome::Accuracy { accuracy_run } => accuracy_run.to_string(),
+        Outcome::Speed(speed) => {
+            let latency = speed.latency().and_then(|phase| phase.latency.as_ref());
+            let p99 = latency.and_then(|latency| latency.percentile(0.99));
+            let p99 = p99.map(|p99| format!(", p99 {:.2} ms", p99.ms.value));
+            format!(
+                "{:.1} queries/s{}, {}",
+                speed.throughput_qps,
+                p99.unwrap_or_default(),
+                result.verdict.status
+            )
+        }
+    };
+    let totals = &result.totals;
+    format!("{found}, {} of {} answered", totals.ok, totals.sent)
+}
+
+/// A line on standard error; nothing can be done if that is closed.
+pub(super) fn note(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{plan::Cell, results::fixture::whole};
+    use std::time::Duration;
+
+    #[test]
+    fn a_line_says_what_is_measured_and_how_long_all_of_it_still_takes() {
+        let step = Step {
+            number: 2,
+            count: 24,
+            model: "vgg",
+            cell: Cell {
+                replicas: 2,
+                cpus_per_replica: 1,
+                batch_size: 8,
+            },
+            round: Some(3),
+            left: Some(Duration::from_millis(65_400)),
+        };
+        assert_eq!(
+            beginning(&step),
+            "2/24 vgg: replicas 2, CPUs 1, batch 8, round 3; about 1m 5s left"
+        );
+        let step = Step {
+            round: None,
+            left: None,
+            ..step
+        };
+        assert_eq!(
+            beginning(&step),
+            "2/24 vgg: replicas 2, CPUs 1, batch 8; time left unknown"
+        );
+    }
+
+    #[test]
+    fn a_line_says_what_was_found_or_why_nothing_was() {
+        let file = Path::new("results.json");
+        assert_eq!(
+            ending(&whole(), file),
+            "200.0 queries/s, p99 138.00 ms, VALID, 1000 of 1000 answered: results.json"
+        );
+        let result = PointResult {
+            outcome: Outcome::NotRun {
+                not_run: "no cores".to_owned(),
+            },
+            ..whole()
+        };
+        assert_eq!(ending(&result, file), "NOT RUN: no cores");
+    }
+}

@@ -1,0 +1,122 @@
+//! The folder of a sweep: a record of what was asked for, a file per result, logs, and the no-op model's likewise.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Error,
+    results::{self, PointResult, Slot},
+};
+
+/// A folder that takes results.
+#[derive(Clone, Debug)]
+pub struct SweepFolder {
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl SweepFolder {
+    /// Tries whether sweeps' folders can be made in `parent`, which is made if need be: so that nothing is measured in vain.
+    pub fn try_parent(parent: &Path) -> Result<(), Error> {
+        let probe = parent.join(format!(".probe-{}", std::process::id()));
+        fs::create_dir_all(parent)
+            .and_then(|()| fs::create_dir(&probe))
+            .and_then(|()| fs::remove_dir(&probe))
+            .map_err(|error| {
+                Error::Usage(format!(
+                    "cannot write results to {}: {error}; choose another folder with --results_dir",
+                    parent.display()
+                ))
+            })
+    }
+
+    /// Makes a folder in `parent` for a sweep of `model` that begins now. Two drivers never share one.
+    pub fn make(parent: &Path, model: &str) -> Result<SweepFolder, Error> {
+        for name in results::names(&format!("{model}-")) {
+            let path = parent.join(name);
+            match fs::create_dir(&path) {
+                Ok(()) => return SweepFolder::open(&path),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(Error::file("make the folder", &path, error)),
+            }
+        }
+        unreachable!("the names do not end")
+    }
+
+    /// The folder `path`, with room for results and logs.
+    pub fn open(path: &Path) -> Result<SweepFolder, Error> {
+        let logs = path.join("logs");
+        fs::create_dir_all(&logs).map_err(|error| Error::file("make the folder", &logs, error))?;
+        let path = fs::canonicalize(path).map_err(|error| Error::file("find", path, error))?;
+        Ok(SweepFolder { path })
+    }
+
+    /// The folder in it for what is measured of the no-op model.
+    pub fn zero(&self) -> Result<SweepFolder, Error> {
+        SweepFolder::open(&self.path.join("zero"))
+    }
+
+    /// A name for a result that is about to be measured.
+    pub fn slot(&self) -> Result<Slot, Error> {
+        Slot::take(&self.path)
+    }
+
+    /// The results that are there. What could not run goes away, to be tried again.
+    pub fn results(&self) -> Result<Vec<(PathBuf, PointResult)>, Error> {
+        let (failed, results): (Vec<_>, Vec<_>) = results::read(&self.path)?
+            .into_iter()
+            .partition(|(_, result)| result.not_run().is_some());
+        for (file, _) in failed {
+            fs::remove_file(&file).map_err(|error| Error::file("remove", &file, error))?;
+        }
+        Ok(results)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{Outcome, fixture::whole};
+
+    #[test]
+    fn two_sweeps_of_one_second_have_folders_of_their_own() {
+        let parent = tempfile::tempdir().unwrap();
+        let paths: Vec<_> = (0..3)
+            .map(|_| SweepFolder::make(parent.path(), "vgg").unwrap().path)
+            .collect();
+        assert_ne!(paths[0], paths[1]);
+        assert_ne!(paths[1], paths[2]);
+        for path in paths {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            assert!(name.starts_with("vgg-2"), "{name}");
+            assert!(path.join("logs").is_dir());
+        }
+    }
+
+    #[test]
+    fn a_result_is_whole_or_not_there_and_what_could_not_run_is_tried_again() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = SweepFolder::make(parent.path(), "noop").unwrap();
+        folder.slot().unwrap().write(&whole()).unwrap();
+        let not_run = PointResult {
+            outcome: Outcome::NotRun {
+                not_run: "no cores".to_owned(),
+            },
+            ..whole()
+        };
+        folder.slot().unwrap().write(&not_run).unwrap();
+        // As a driver leaves it that is killed while it writes.
+        let killed = folder.slot().unwrap();
+        fs::write(killed.file.with_extension("unfinished"), "{\"format\": 2,").unwrap();
+
+        let results = folder.results().unwrap();
+        assert_eq!(results.len(), 1);
+        assert_eq!(results[0].1, whole());
+        let files = fs::read_dir(&folder.path).unwrap();
+        let files = files.map(|entry| entry.unwrap().path());
+        let ends = |path: &PathBuf| path.extension().is_some_and(|end| end == "json");
+        assert_eq!(files.filter(ends).count(), 1);
+    }
+}
