@@ -53,7 +53,7 @@ pub const FORMAT: u32 = 2;
 /// Everything about one point of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PointResult {
-    /// The version of this file's format: [`FORMAT`].
+    /// The version of this file's format.
     #[schemars(extend("const" = FORMAT))]
     pub format: u32,
     /// The round in which it was measured, from 1.
@@ -283,15 +283,6 @@ pub(crate) fn write(path: &Path, content: &impl Serialize) -> Result<(), Error> 
     file.write_all(&bytes).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     fs::rename(&unfinished, path).map_err(failed)
-}
-
-/// The results in a folder with the names of their files, oldest first. An error for one that cannot be read.
-pub fn read(folder: &Path) -> Result<Vec<(PathBuf, PointResult)>, Error> {
-    let result = |path: PathBuf| match PointResult::read(&path) {
-        Ok(result) => Ok((path, result)),
-        Err(reason) => Err(Error::file("read", &path, reason)),
-    };
-    files(folder)?.into_iter().map(result).collect()
 }
 
 #[cfg(test)]

@@ -1,18 +1,19 @@
 //! `driver report`: the report of a folder, written anew.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{files, plain::note, table};
+use super::{files, note, table};
 use crate::{Error, results::Folder};
 
-/// Reads the results in `dir`, writes the files of the report beside them and prints the table; returns the page's path.
-pub fn anew(dir: &Path) -> Result<PathBuf, Error> {
+/// Reads the results in `dir`, writes the files of the report beside them, prints the table and the page's path.
+pub fn report(dir: &Path) -> Result<(), Error> {
     let folder = Folder::read(dir)?;
     left_out(&folder);
     let page = files::write(&folder)?;
     let results: Vec<_> = folder.results().cloned().collect();
     table(&results, folder.target_qps);
-    Ok(page)
+    note(&format!("the report is {}", page.display()));
+    Ok(())
 }
 
 /// Names the files that are no results.

@@ -8,6 +8,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::{
     anew::left_out,
     names::{estimate, number, plural},
+    note, print,
 };
 use crate::{
     Error,
@@ -28,22 +29,12 @@ const HEADER: [&str; 9] = [
     "B / A",
 ];
 
-/// What has changed, for people.
-#[derive(Debug)]
-pub struct Compared {
-    /// The table with what must be known to read it, whole lines.
-    pub table: String,
-    /// Points beyond a limit that was given, a line each.
-    pub broken: Vec<String>,
-}
-
-/// Compares two folders, and writes the JUnit file if one was asked for.
-pub fn comparison(asked: &Compare) -> Result<Compared, Error> {
-    let limits = [
+/// Prints the comparison; true if it is within the limits that were given.
+pub fn comparison(asked: &Compare) -> Result<bool, Error> {
+    for (flag, limit) in [
         ("--fail_below", asked.fail_below),
         ("--fail_above", asked.fail_above),
-    ];
-    for (flag, limit) in limits {
+    ] {
         if limit.is_some_and(|limit| !(limit > 0.0 && limit.is_finite())) {
             return Err(Error::Usage(format!(
                 "{flag} takes a number above zero, as 0.95 or 1.1"
@@ -58,23 +49,24 @@ pub fn comparison(asked: &Compare) -> Result<Compared, Error> {
             asked.b.display()
         )));
     }
-    let judged: Vec<_> = (compared.points.iter())
+    print(&format!("{}\n", render(&compared)))?;
+    let judged: Vec<_> = compared
+        .points
+        .iter()
         .map(|pair| (pair, judge(pair, asked)))
         .collect();
     if let Some(file) = &asked.junit {
         let xml = junit(&judged).map_err(|error| Error::file("write", file, error))?;
         fs::write(file, xml).map_err(|error| Error::file("write", file, error))?;
     }
-    let broken = judged
+    for (pair, judgement) in &judged {
+        if let Judgement::Failed(why) = judgement {
+            note(&format!("driver: {}: {why}", pair.shape));
+        }
+    }
+    Ok(judged
         .iter()
-        .filter_map(|(pair, judgement)| match judgement {
-            Judgement::Failed(why) => Some(format!("driver: {}: {why}", pair.shape)),
-            Judgement::Passed | Judgement::Skipped(_) => None,
-        });
-    Ok(Compared {
-        table: format!("{}\n", render(&compared)),
-        broken: broken.collect(),
-    })
+        .all(|(_, judgement)| !matches!(judgement, Judgement::Failed(_))))
 }
 
 /// A folder that cannot be compared is a mistake in the command: exit status 1 is for limits that are broken.

@@ -20,6 +20,11 @@ pub fn write(folder: &Folder) -> Result<PathBuf, Error> {
     put(&folder.path, "report.html", page(folder).as_bytes())
 }
 
+/// The same for the folder at `path`.
+pub fn write_all(path: &Path) -> Result<PathBuf, Error> {
+    write(&Folder::read(path)?)
+}
+
 /// The table as a document of its own.
 fn markdown(folder: &Folder) -> String {
     let results: Vec<PointResult> = folder.results().cloned().collect();

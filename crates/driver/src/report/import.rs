@@ -6,7 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::{
     names::{number, phase},
-    plain::note,
+    note, print,
 };
 use crate::{
     Error,
@@ -40,8 +40,8 @@ const NOTES: &str = "
 * The original left out queries that were not answered: its answers are those that its frontend counted, of nobody knows how many.
 ";
 
-/// Reads files and folders of the original's and ours, into one table with what must be known to read it; names what is neither.
-pub fn import(paths: &[PathBuf]) -> Result<String, Error> {
+/// Reads files and folders of the original's and ours, and prints their table; names what is neither.
+pub fn import(paths: &[PathBuf]) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut files = Vec::new();
     for path in paths {
@@ -66,7 +66,7 @@ pub fn import(paths: &[PathBuf]) -> Result<String, Error> {
     for column in table.column_iter_mut() {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    Ok(format!("{table}{NOTES}"))
+    print(&format!("{table}\n{NOTES}"))
 }
 
 /// The file itself, or the results in the folder.

@@ -1,5 +1,6 @@
 //! The report of a sweep as one HTML page, which opens from disk and loads nothing.
 
+mod grid;
 mod latency;
 mod plots;
 mod points;
@@ -66,7 +67,7 @@ fn figures(folder: &Folder, names: &Names) -> Vec<Figure> {
     }
     vec![
         plots::throughput(names, &speeds),
-        plots::grid(names, &results),
+        grid::grid(names, &results),
         latency::against_load(names, &speeds),
         latency::distribution(names, &speeds),
         plots::breakdown(names, &speeds),
