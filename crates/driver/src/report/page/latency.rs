@@ -224,7 +224,8 @@ fn steps(latency: &Latency) -> (Vec<f64>, Vec<f64>) {
         sum += queries;
         let share = sum as f64 / all as f64;
         if share - drawn >= VISIBLE || sum == all {
-            (x.push(micros as f64 / 1e3), y.push(share));
+            x.push(micros as f64 / 1e3);
+            y.push(share);
             drawn = share;
         }
     }

@@ -279,8 +279,11 @@ fn means(index: usize, deployment: &str, points: &Points) -> Box<dyn Trace> {
     .hover_info(HoverInfo::Skip)
 }
 
+/// Reads one part of it.
+type Micros = fn(&TimeBreakdown) -> f64;
+
 /// Where the time of a query goes, in its order. The wire is what frontend and model server do not account for.
-const PARTS: [(&str, fn(&TimeBreakdown) -> f64); 5] = [
+const PARTS: [(&str, Micros); 5] = [
     ("queued", |time| time.queued),
     ("wire", |time| {
         (time.away - time.waited - time.predicting - time.replying).max(0.0)

@@ -7,8 +7,11 @@ use maud::{Markup, html};
 use super::super::names::number;
 use crate::results::{Folder, PointResult, ReplicaResult};
 
-/// What the reader of a number asks for, and where it stands; an empty text is left out.
-const FACTS: [(&str, fn(&PointResult) -> String); 16] = [
+/// Reads one of them; an empty text is left out.
+type Fact = fn(&PointResult) -> String;
+
+/// What the reader of a number asks for, and where it stands.
+const FACTS: [(&str, Fact); 16] = [
     ("processor", |r| r.machine.cpu.clone()),
     ("cores", |r| {
         format!(
@@ -77,7 +80,7 @@ pub(super) fn setting(folder: &Folder) -> Markup {
 }
 
 /// What the points say, each once, without empty texts.
-fn distinct(folder: &Folder, read: fn(&PointResult) -> String) -> BTreeSet<String> {
+fn distinct(folder: &Folder, read: Fact) -> BTreeSet<String> {
     let values = folder.results().map(read);
     values.filter(|value| !value.is_empty()).collect()
 }

@@ -49,7 +49,7 @@ fn of_point(resources: &Resources, phases: &[Phase]) -> Plot {
     }
     let count = panels.len();
     let x = axis("seconds under load")
-        .anchor(&format!("y{count}"))
+        .anchor(format!("y{count}"))
         .range_mode(RangeMode::ToZero);
     let mut layout = Layout::new().x_axis(x);
     for (index, panel) in panels.iter().enumerate() {
