@@ -131,3 +131,19 @@ fn library() -> String {
     scripts.truncate(end);
     scripts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plotly::{Layout, common::Title};
+
+    #[test]
+    fn no_text_in_a_plot_ends_the_script_that_holds_it() {
+        let mut plot = Plot::new();
+        plot.set_layout(Layout::new().title(Title::with_text("</script><script>alert(1)")));
+        let json = json(&plot);
+        assert!(!json.contains('<'), "{json}");
+        let back: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(back["layout"]["title"]["text"], "</script><script>alert(1)");
+    }
+}
