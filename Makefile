@@ -1,6 +1,6 @@
 # Two commands do it all on a fresh machine: `make run` and `make test`. Each sets up what it needs, once.
 
-.PHONY: help run test test-tch check bench bench-frontend setup tch cuda build artifacts clean
+.PHONY: help run test test-tch check bench bench-frontend setup browser tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -10,6 +10,8 @@ APT := g++ pkg-config libzmq3-dev libclang-dev redis-server wrk
 # Python that tests start.
 PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0 pyzmq==27.3.0
 DEPS := .deps/.ready-$(shell echo $(APT) $(PIP) | cksum | cut -d' ' -f1)
+# The browser in which tests look at a report's page.
+BROWSER := chromium
 # libtorch as tch wants it, and what its library for CPUs needs besides.
 TORCH := torch==2.13.0
 TORCH_NEEDS := nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
@@ -34,7 +36,7 @@ run: artifacts ## Build everything and sweep all four models on real photographs
 	sweep --model_name svm --input_dir artifacts/svm.npy; \
 	sweep --model_name lgbm --input_dir artifacts/lgbm.npy
 
-test: artifacts $(CLIPPER_ADMIN_READY) ## Every test.
+test: artifacts browser $(CLIPPER_ADMIN_READY) ## Every test.
 	cargo test --release --workspace
 
 test-tch: artifacts tch ## The featurizers' tests again, on both engines.
@@ -72,6 +74,12 @@ $(CLIPPER_ADMIN_READY): $(DEPS)
 	@rm -rf .deps/clipper_admin
 	@$(INSTALL) .deps/clipper_admin --no-deps --no-compile $(CLIPPER_ADMIN)
 	@touch $@
+
+browser:
+	@if ! command -v $(BROWSER) >/dev/null; then \
+	  echo "test: installing $(BROWSER)"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $(BROWSER) >/dev/null; \
+	fi
 
 tch: .deps/libtorch/.ready ## Fetch libtorch (500 MB), the second engine, for builds with --features featurizer/tch.
 

@@ -1,4 +1,4 @@
-//! svm in process, beside the bare matrix product of a batch and the training points on one thread.
+//! svm in process, beside the bare matrix product of a batch and the training points, laid out before, on one thread.
 //!
 //! The product is all that a kernel between them must cost: the rest is overhead.
 
@@ -6,15 +6,19 @@ use std::fs;
 
 use anyhow::Context;
 use benches::Bench;
-use ndarray::{Array2, ArrayView2, Axis};
+use rayon::ThreadPoolBuilder;
+use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, PackedBMatrix};
+use rten_tensor::NdTensorView;
 use safetensors::SafeTensors;
 use svm::{Settings, Svm};
 
 fn main() -> anyhow::Result<()> {
     let file = benches::artifact("svm.safetensors");
     let (points, width) = training_points()?;
-    let points_of = benches::floats(points, width, 1.0);
-    let points = Array2::from_shape_vec((points, width), benches::floats_of(&points_of))?;
+    let values = benches::floats_of(&benches::floats(points, width, 1.0));
+    let points = NdTensorView::from_data([points, width], &values[..]);
+    let points = GemmExecutor::<f32>::new().prepack_b(points.transposed());
+    let one_thread = ThreadPoolBuilder::new().num_threads(1).build()?;
     let mut bench = Bench::new("svm", "product, 1 thread");
     for threads in benches::threads() {
         let settings = Settings {
@@ -24,12 +28,12 @@ fn main() -> anyhow::Result<()> {
         let mut model = Svm::load(&file, settings)?;
         for size in [1, 4, 32, 128, 512] {
             let inputs = benches::floats(size, width, 1.0);
-            let rows = Array2::from_shape_vec((size, width), benches::floats_of(&inputs))?;
+            let rows = benches::floats_of(&inputs);
             bench.row(
                 &format!("{threads} threads"),
                 size,
                 || {
-                    std::hint::black_box(product(rows.view(), points.view()));
+                    std::hint::black_box(one_thread.install(|| product(&rows, &points)));
                 },
                 || benches::predict(&mut model, &inputs),
             );
@@ -52,10 +56,13 @@ fn training_points() -> anyhow::Result<(usize, usize)> {
     Ok((points, features))
 }
 
-/// As the engine does it: for one input, a matrix and a vector.
-fn product(inputs: ArrayView2<f32>, points: ArrayView2<f32>) -> Array2<f32> {
-    match inputs.nrows() {
-        1 => points.dot(&inputs.row(0)).insert_axis(Axis(0)),
-        _ => inputs.dot(&points.t()),
-    }
+/// Of inputs, one after the other, and points.
+fn product(inputs: &[f32], points: &PackedBMatrix<f32>) -> Vec<f32> {
+    let (size, width) = (inputs.len() / points.rows(), points.rows());
+    let inputs = NdTensorView::from_data([size, width], inputs);
+    let mut products = vec![0.0; size * points.cols()];
+    let (inputs, points) = (GemmInputA::Unpacked(inputs), GemmInputB::Packed(points));
+    let done = GemmExecutor::new().gemm(&mut products, inputs, points, Default::default());
+    done.expect("rows of the same length");
+    products
 }

@@ -3,9 +3,15 @@
 //! OpenMP's threads, which LightGBM itself would use, spin while they wait for each other: where a core is busy with
 //! something else, a small batch then takes milliseconds. Here nobody waits for a thread that has not begun.
 
-use std::{sync::Arc, thread};
+use std::{
+    iter,
+    ops::Range,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use lightgbm3::Booster;
 use model::{Batch, InputError, Output, PredictError, Predictions};
 use serde_json::json;
@@ -29,7 +35,7 @@ struct Block {
     start: usize,
     /// For each, whether it is a row.
     checks: Vec<Result<(), InputError>>,
-    /// Those that are.
+    /// The rows, zeros for an input that is none.
     rows: Vec<f32>,
     width: usize,
     answers: Sender<Answers>,
@@ -45,6 +51,10 @@ const FEATURE: usize = 3;
 
 /// Blocks that wait for each helper: enough to keep it busy while its core is there and this thread's is not.
 const AHEAD: usize = 64;
+
+/// How long a thread looks for what comes next before it sleeps, and lets others run meanwhile: between the batches of a busy
+/// server, and at the end of one, less time passes than it takes to wake.
+const LINGER: Duration = Duration::from_micros(50);
 
 impl Workers {
     /// Loads the model on so many threads, this one included.
@@ -76,26 +86,25 @@ impl Workers {
         scores(&self.booster, row)
     }
 
-    /// The answers to a batch, in its order.
+    /// The answers to a batch, in its order: this thread's from the front, the helpers' from the end.
     pub(crate) fn predict(&self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
         let (sender, answers) = unbounded();
-        for start in (0..batch.len()).step_by(self.block) {
-            let block = self.block(batch, start, &sender);
-            // There is always one for this thread.
-            let is_last = start + self.block >= batch.len();
-            if self.waiting.len() < AHEAD * self.helpers && !is_last {
-                self.queue.send(block).expect("this thread receives, too");
-            } else {
-                block.answer(&self.booster);
+        let mut row = vec![0.0; self.width];
+        let mut all = Vec::with_capacity(batch.len());
+        let mut end = batch.len();
+        while all.len() < end {
+            end = self.hand_out(batch, all.len()..end, &sender);
+            for place in all.len()..end.min(all.len() + self.block) {
+                let check = batch.copy_floats(place, &mut row);
+                all.push(answer(&self.booster, check, &row)?);
             }
         }
         for block in self.waiting.try_iter() {
             block.answer(&self.booster);
         }
         drop(sender);
-        let mut blocks: Vec<Answers> = answers.iter().collect();
+        let mut blocks: Vec<Answers> = iter::from_fn(|| receive(&answers)).collect();
         blocks.sort_unstable_by_key(|(start, _)| *start);
-        let mut all = Vec::with_capacity(batch.len());
         for (_, answers) in blocks {
             all.append(&mut answers?);
         }
@@ -105,17 +114,31 @@ impl Workers {
         }
     }
 
-    fn block(&self, batch: &Batch<'_>, start: usize, answers: &Sender<Answers>) -> Block {
-        let places = start..batch.len().min(start + self.block);
-        let mut rows = Vec::with_capacity(places.len() * self.width);
-        let checks = places.map(|place| {
-            let end = rows.len();
-            rows.resize(end + self.width, 0.0);
-            let check = batch.copy_floats(place, &mut rows[end..]);
-            check.inspect_err(|_| rows.truncate(end))
-        });
+    /// Queues blocks from the end of `rest` until the helpers have their share of it, and returns where it ends then.
+    fn hand_out(
+        &self,
+        batch: &Batch<'_>,
+        mut rest: Range<usize>,
+        answers: &Sender<Answers>,
+    ) -> usize {
+        // There is always one for this thread.
+        while rest.len() > self.block
+            && self.waiting.len() < self.helpers * AHEAD.min(rest.len() / self.block)
+        {
+            let start = rest.end - self.block;
+            let block = self.block(batch, start..rest.end, answers);
+            self.queue.send(block).expect("this thread receives, too");
+            rest.end = start;
+        }
+        rest.end
+    }
+
+    fn block(&self, batch: &Batch<'_>, places: Range<usize>, answers: &Sender<Answers>) -> Block {
+        let mut rows = vec![0.0; places.len() * self.width];
+        let checks = places.clone().zip(rows.chunks_exact_mut(self.width));
+        let checks = checks.map(|(place, row)| batch.copy_floats(place, row));
         Block {
-            start,
+            start: places.start,
             checks: checks.collect(),
             rows,
             width: self.width,
@@ -126,20 +149,26 @@ impl Workers {
 
 impl Block {
     fn answer(self, booster: &Booster) {
-        let mut rows = self.rows.chunks_exact(self.width);
-        let mut answer = |()| {
-            let row = rows.next().expect("one for each check that was passed");
-            let scores = scores(booster, row)?;
-            let scores = scores.into_iter().map(|score| score as f32);
-            Ok(Output::Floats(scores.collect()))
-        };
-        let answers = self.checks.into_iter().map(|check| match check {
-            Ok(()) => answer(()).map(Ok),
-            Err(refused) => Ok(Err(refused)),
-        });
+        let rows = self.rows.chunks_exact(self.width);
+        let answers = self.checks.into_iter().zip(rows);
+        let answers = answers.map(|(check, row)| answer(booster, check, row));
         // The receiver waits until no block is left.
         let _ = self.answers.send((self.start, answers.collect()));
     }
+}
+
+/// The answer to an input that has been checked to be `row`, or not.
+fn answer(
+    booster: &Booster,
+    check: Result<(), InputError>,
+    row: &[f32],
+) -> Result<Result<Output, InputError>, PredictError> {
+    if let Err(refused) = check {
+        return Ok(Err(refused));
+    }
+    let scores = scores(booster, row)?.into_iter();
+    let scores = scores.map(|score| score as f32).collect();
+    Ok(Ok(Output::Floats(scores)))
 }
 
 /// Starts helpers, and waits until each has the model. They end when nobody can send them blocks any more.
@@ -162,7 +191,7 @@ fn help(text: Arc<str>, waiting: &Receiver<Block>, problems: Sender<String>) {
     match load(&text) {
         Ok(booster) => {
             drop((text, problems));
-            waiting.iter().for_each(|block| block.answer(&booster));
+            iter::from_fn(|| receive(waiting)).for_each(|block| block.answer(&booster));
         }
         Err(problem) => drop(problems.send(problem)),
     }
@@ -181,4 +210,17 @@ fn load(text: &str) -> Result<Booster, String> {
 fn scores(booster: &Booster, row: &[f32]) -> Result<Vec<f64>, PredictError> {
     let scores = booster.predict_single_row_fast(row);
     scores.map_err(|error| PredictError(error.to_string()))
+}
+
+/// The next message, or none if nobody can send one any more.
+fn receive<T>(from: &Receiver<T>) -> Option<T> {
+    let start = Instant::now();
+    while start.elapsed() < LINGER {
+        match from.try_recv() {
+            Ok(message) => return Some(message),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) => thread::yield_now(),
+        }
+    }
+    from.recv().ok()
 }

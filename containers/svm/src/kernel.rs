@@ -1,9 +1,11 @@
-//! Sums of RBF kernels, for a whole batch by matrix product.
+//! Sums of RBF kernels, for a whole batch by matrix product, a block of points at a time.
 
-use linfa::Float;
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{Array1, Array2, Axis, parallel::prelude::*};
 
-use crate::{products, threads::Threads};
+use crate::products::Precision;
+
+/// Points of a block, at most: its part of the kernel, for a batch of hundreds, then fits a core's second cache.
+const BLOCK: usize = 256;
 
 /// Multiplications that are worth a thread: some 20 µs of them, which is what it takes to wake one.
 const WORTH_A_THREAD: usize = 1 << 19;
@@ -36,29 +38,35 @@ impl Parameters<f64> {
 }
 
 /// [`Parameters`], ready to compute with.
-pub(crate) struct KernelSum<F> {
+pub(crate) struct KernelSum<F: Precision> {
     kernel: Kernel<F>,
-    weights: Array2<F>,
+    /// The weights of each block of points, output by output.
+    weights: Vec<F::Rows>,
     offsets: Array1<F>,
 }
 
-impl<F: Float> KernelSum<F> {
+impl<F: Precision> KernelSum<F> {
+    /// For the threads of the pool that this is called in, as [`Kernel::new`].
     pub(crate) fn new(parameters: Parameters<F>) -> KernelSum<F> {
+        let kernel = Kernel::new(parameters.points, &parameters.gamma);
+        let weights = parameters.weights.axis_chunks_iter(Axis(0), kernel.block);
         KernelSum {
-            kernel: Kernel::new(parameters.points, &parameters.gamma),
-            weights: parameters.weights,
+            weights: weights.map(|weights| F::lay_out(weights.t())).collect(),
+            kernel,
             offsets: parameters.offsets,
         }
     }
 
     /// Features of one input.
     pub(crate) fn width(&self) -> usize {
-        self.kernel.points.ncols()
+        self.kernel.origin.len()
     }
 
     /// One row of outputs per row of `inputs` (inputs x features); NaN for a row that [`Kernel::rows`] cannot compute with.
-    pub(crate) fn apply(&self, inputs: Array2<F>, threads: &Threads) -> Array2<F> {
-        self.kernel.rows(inputs, threads).dot(&self.weights) - &self.offsets
+    pub(crate) fn apply(&self, inputs: Array2<F>) -> Array2<F> {
+        let weighted = |block: usize, rows| F::products(&rows, &self.weights[block]);
+        let sums = self.kernel.parts(inputs, weighted).into_iter();
+        sums.reduce(|sum, part| sum + part).expect("a point") - &self.offsets
     }
 }
 
@@ -66,97 +74,107 @@ impl<F: Float> KernelSum<F> {
 ///
 /// Points and inputs are moved so that the mean of the points is zero, and scaled so that gamma is 1. Then
 /// `|x - p|^2 = |x|^2 + |p|^2 - 2xp` is a matrix product, and does not lose the digits of a cloud that lies far from zero.
-pub(crate) struct Kernel<F> {
+pub(crate) struct Kernel<F: Precision> {
     /// The mean of the points, before they were moved.
     origin: Array1<F>,
     /// One per feature: the root of its gamma.
     scale: Array1<F>,
+    blocks: Vec<Block<F>>,
+    /// Points of a block; the last has what is left.
+    block: usize,
+}
+
+struct Block<F: Precision> {
     /// Moved and scaled.
-    points: Array2<F>,
-    /// `|p|^2` of each of the moved and scaled points.
+    points: F::Rows,
+    /// `|p|^2` of each point.
     norms: Array1<F>,
 }
 
-impl<F: Float> Kernel<F> {
-    /// The kernel against `points` (points x features), with a gamma for all features or for each.
+impl<F: Precision> Kernel<F> {
+    /// The kernel against `points` (points x features, at least one), with a gamma for all features or for each.
+    ///
+    /// There are blocks of points for as many threads as the pool has that this is called in.
     pub(crate) fn new(points: Array2<F>, gamma: &Array1<F>) -> Kernel<F> {
-        let width = points.ncols();
+        let (count, width) = points.dim();
         let scale = gamma.broadcast(width).expect("one gamma, or one each");
+        let blocks = count.div_ceil(BLOCK);
+        let blocks = blocks.next_multiple_of(rayon::current_num_threads());
         let mut kernel = Kernel {
-            origin: points
-                .mean_axis(Axis(0))
-                .unwrap_or_else(|| Array1::zeros(width)),
+            origin: points.mean_axis(Axis(0)).expect("a point"),
             scale: scale.mapv(F::sqrt),
-            norms: Array1::zeros(points.nrows()),
-            points: Array2::zeros((0, width)),
+            blocks: Vec::new(),
+            block: count.div_ceil(blocks),
         };
-        let (points, norms) = kernel.place(points, &Threads::ONE);
-        kernel.points = points;
-        kernel.norms = norms;
+        let (points, norms) = kernel.place(points);
+        let chunks = points.axis_chunks_iter(Axis(0), kernel.block);
+        let blocks = chunks.zip(norms.chunks(kernel.block));
+        let blocks = blocks.map(|(points, norms)| Block {
+            points: F::lay_out(points),
+            norms: norms.to_vec().into(),
+        });
+        kernel.blocks = blocks.collect();
         kernel
     }
 
     /// The kernel of every input against every point (inputs x points).
     ///
     /// NaN for an input that has a NaN or an infinity, or whose squares overflow.
-    pub(crate) fn rows(&self, inputs: Array2<F>, threads: &Threads) -> Array2<F> {
-        let (inputs, input_norms) = self.place(inputs, threads);
-        let mut rows = Array2::zeros((inputs.nrows(), self.points.nrows()));
-        let chunk = chunk(self.points.nrows(), inputs.len(), threads);
-        let chunks = rows
-            .axis_chunks_iter_mut(Axis(1), chunk)
-            .zip(self.points.axis_chunks_iter(Axis(0), chunk))
-            .zip(self.norms.axis_chunks_iter(Axis(0), chunk));
-        let inputs = (inputs.view(), input_norms.view());
-        threads.share(chunks, |((rows, points), norms)| {
-            fill(rows, inputs, (points, norms));
-        });
-        rows
+    pub(crate) fn rows(&self, inputs: Array2<F>) -> Array2<F> {
+        let parts = self.parts(inputs, |_, rows| rows);
+        let parts: Vec<_> = parts.iter().map(Array2::view).collect();
+        ndarray::concatenate(Axis(1), &parts).expect("as many rows in each part")
+    }
+
+    /// What `finish` makes of the number of each block and of the kernel's part that belongs to it, while the part is in
+    /// the core's cache.
+    fn parts<T: Send>(
+        &self,
+        inputs: Array2<F>,
+        finish: impl Fn(usize, Array2<F>) -> T + Sync,
+    ) -> Vec<T> {
+        let (inputs, norms) = self.place(inputs);
+        let blocks = self.blocks.par_iter().enumerate();
+        let blocks = blocks.with_min_len(worth(inputs.len() * self.block));
+        let parts = blocks.map(|(number, block)| finish(number, block.rows(&inputs, &norms)));
+        parts.collect()
     }
 
     /// Moves and scales `rows`, and returns them with the square of each one's norm; NaN where that is not finite.
-    fn place(&self, mut rows: Array2<F>, threads: &Threads) -> (Array2<F>, Array1<F>) {
-        let mut norms = Array1::zeros(rows.nrows());
-        let chunk = chunk(rows.nrows(), rows.ncols(), threads);
-        let chunks = rows
-            .axis_chunks_iter_mut(Axis(0), chunk)
-            .zip(norms.axis_chunks_iter_mut(Axis(0), chunk));
-        threads.share(chunks, |(mut rows, mut norms)| {
-            for (mut row, norm) in rows.rows_mut().into_iter().zip(&mut norms) {
-                row -= &self.origin;
-                row *= &self.scale;
-                let square = row.dot(&row);
-                *norm = if square.is_finite() { square } else { F::nan() };
-            }
+    fn place(&self, mut rows: Array2<F>) -> (Array2<F>, Vec<F>) {
+        let width = rows.ncols();
+        let places = rows.axis_iter_mut(Axis(0)).into_par_iter();
+        let norms = places.with_min_len(worth(width)).map(|mut row| {
+            row -= &self.origin;
+            row *= &self.scale;
+            let square = row.dot(&row);
+            if square.is_finite() { square } else { F::nan() }
         });
+        let norms = norms.collect();
         (rows, norms)
     }
 }
 
-/// How many of `length` items one thread takes, if each is worth `work` multiplications.
-fn chunk(length: usize, work: usize, threads: &Threads) -> usize {
-    let worth = length.saturating_mul(work) / WORTH_A_THREAD;
-    length.div_ceil(worth.clamp(1, threads.count())).max(1)
+impl<F: Precision> Block<F> {
+    /// The kernel of inputs, moved and scaled and with the squares of their norms, against these points.
+    fn rows(&self, inputs: &Array2<F>, input_norms: &[F]) -> Array2<F> {
+        let mut rows = F::products(inputs, &self.points);
+        for (mut row, &input_norm) in rows.rows_mut().into_iter().zip(input_norms) {
+            row.zip_mut_with(&self.norms, |value, &norm| {
+                let exponent = *value + *value - input_norm - norm;
+                // Rounding may leave a distance of zero a little below zero. NaN stays.
+                let is_above = exponent > F::zero();
+                *value = if is_above { F::zero() } else { exponent };
+            });
+        }
+        F::exponentials(&mut rows);
+        rows
+    }
 }
 
-/// The kernel's part that belongs to `points`; both sides come with the squares of their norms.
-fn fill<F: Float>(
-    mut rows: ArrayViewMut2<F>,
-    (inputs, input_norms): (ArrayView2<F>, ArrayView1<F>),
-    (points, norms): (ArrayView2<F>, ArrayView1<F>),
-) {
-    products::fill(rows.view_mut(), inputs, points);
-    for (mut row, &input_norm) in rows.rows_mut().into_iter().zip(&input_norms) {
-        row.zip_mut_with(&norms, |value, &norm| {
-            let distance = input_norm + norm - *value - *value;
-            // Rounding may leave a distance of zero a little below zero. NaN stays.
-            *value = if distance < F::zero() {
-                F::one()
-            } else {
-                (-distance).exp()
-            };
-        });
-    }
+/// How many pieces of so many multiplications are worth a thread.
+fn worth(multiplications: usize) -> usize {
+    WORTH_A_THREAD.div_ceil(multiplications.max(1))
 }
 
 #[cfg(test)]
@@ -181,7 +199,7 @@ mod tests {
                 points.clone(),
                 points.slice(ndarray::s![2..3, ..]).to_owned(),
             ] {
-                let rows = kernel.rows(inputs.clone(), &Threads::ONE);
+                let rows = kernel.rows(inputs.clone());
                 for (x, row) in inputs.rows().into_iter().zip(rows.rows()) {
                     for (p, &value) in points.rows().into_iter().zip(row) {
                         let square = |j: usize| gamma[j] * (x[j] - p[j]) * (x[j] - p[j]);
@@ -196,18 +214,18 @@ mod tests {
     #[test]
     fn any_number_of_threads_gives_the_same_rows() {
         let points = far_points(1000, 1200);
-        let kernel = Kernel::new(points.clone(), &array![0.0015]);
+        let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let alone = pool(1).unwrap();
         for inputs in [1, 5, 1000] {
             let inputs = points.slice(ndarray::s![..inputs, ..]);
-            let alone = kernel.rows(inputs.to_owned(), &Threads::ONE);
-            for threads in [0, 2, 3, 7] {
-                let threads = Threads::new(threads).unwrap();
-                let rows = kernel.rows(inputs.to_owned(), &threads);
-                assert!(rows.iter().all(|value| value.is_finite()));
-                let worst = (&rows - &alone)
-                    .iter()
-                    .fold(0.0_f32, |worst, d| worst.max(d.abs()));
-                assert!(worst < 1e-5, "{} threads: {worst}", threads.count());
+            let rows = || Kernel::new(points.clone(), &array![0.0015]).rows(inputs.to_owned());
+            let expected = alone.install(rows);
+            assert!(expected.iter().all(|value| value.is_finite()));
+            for threads in [2, 3, 7] {
+                let rows = pool(threads).unwrap().install(rows);
+                let differences = &rows - &expected;
+                let worst = differences.fold(0.0_f32, |worst, d| worst.max(d.abs()));
+                assert!(worst < 1e-5, "{threads} threads: {worst}");
             }
         }
     }
@@ -222,7 +240,7 @@ mod tests {
             [f32::INFINITY, 0.0],
             [1e30, 0.0]
         ];
-        let rows = kernel.rows(inputs, &Threads::ONE);
+        let rows = kernel.rows(inputs);
         assert!(rows.row(0).iter().all(|value| value.is_finite()));
         assert!(
             rows.slice(ndarray::s![1.., ..])

@@ -6,7 +6,6 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, array, s};
 use crate::{
     Error,
     kernel::{Kernel, Parameters},
-    threads::Threads,
 };
 
 /// Eigenvalues below this share of the largest are noise of the decomposition.
@@ -26,7 +25,7 @@ pub(crate) fn fit(
     components: usize,
 ) -> Result<Parameters<f64>, Error> {
     let gamma = array![gamma];
-    let kernel = Kernel::new(points.to_owned(), &gamma).rows(points.to_owned(), &Threads::ONE);
+    let kernel = Kernel::new(points.to_owned(), &gamma).rows(points.to_owned());
     let means = column_means(&kernel);
     let (eigenvalues, eigenvectors) = centred(kernel)
         .eigh_into()
@@ -93,7 +92,7 @@ mod tests {
         let reference = Reference::load();
         let pca = KernelSum::new(fit_reference(&reference));
         for (points, expected) in [("train", "train_projections"), ("new", "new_projections")] {
-            let projected = pca.apply(reference.points(points), &Threads::ONE);
+            let projected = pca.apply(reference.points(points));
             let error = error(&projected, &reference.projections(expected));
             assert!(error < 1e-6, "{points}: {error:e}");
         }
@@ -105,7 +104,7 @@ mod tests {
         let pca = KernelSum::new(fit_reference(&reference).to_f32());
         for (points, expected) in [("train", "train_projections"), ("new", "new_projections")] {
             let points = reference.points(points).mapv(|value| value as f32);
-            let projected = pca.apply(points, &Threads::ONE).mapv(f64::from);
+            let projected = pca.apply(points).mapv(f64::from);
             let error = error(&projected, &reference.projections(expected));
             assert!(error < 1e-3, "{expected}: {error:e}");
         }

@@ -10,7 +10,6 @@ mod products;
 #[cfg(test)]
 mod reference;
 mod svc;
-mod threads;
 mod train;
 
 pub use train::{Trained, Training, train};
@@ -22,18 +21,17 @@ use std::{
 
 use model::{Batch, DataType, InputError, Model, ModelInfo, Output, PredictError, Predictions};
 use ndarray::Array2;
-use rayon::ThreadPoolBuildError;
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use artifact::Contents;
 use kernel::KernelSum;
-use threads::Threads;
 
 /// A trained classifier that answers batches.
 pub struct Svm {
     pca: KernelSum<f32>,
     svm: KernelSum<f32>,
     labels: Vec<String>,
-    threads: Threads,
+    threads: ThreadPool,
     artifact: Option<model::Artifact>,
 }
 
@@ -78,20 +76,25 @@ impl Svm {
     /// Loads the artifact at `path`.
     pub fn load(path: &Path, settings: Settings) -> Result<Svm, Error> {
         let Contents { pca, svm, labels } = Contents::load(path)?;
+        let threads = ThreadPoolBuilder::new()
+            .num_threads(settings.threads.max(1))
+            .build()
+            .map_err(|error| Error::Threads(settings.threads, error))?;
+        let (pca, svm) = threads.install(|| (KernelSum::new(pca), KernelSum::new(svm)));
         Ok(Svm {
-            pca: KernelSum::new(pca),
-            svm: KernelSum::new(svm),
+            pca,
+            svm,
             labels,
-            threads: Threads::new(settings.threads)
-                .map_err(|error| Error::Threads(settings.threads, error))?,
+            threads,
             artifact: settings.artifact,
         })
     }
 
     /// The label of every row of `inputs` (inputs x features); `None` where the arithmetic breaks down.
     fn classify(&self, inputs: Array2<f32>) -> Vec<Option<&str>> {
-        let projections = self.pca.apply(inputs, &self.threads);
-        let decisions = self.svm.apply(projections, &self.threads);
+        let decisions = self
+            .threads
+            .install(|| self.svm.apply(self.pca.apply(inputs)));
         let rows = decisions.rows().into_iter();
         rows.map(|row| {
             let is_number = !row.iter().any(|decision| decision.is_nan());
@@ -106,7 +109,7 @@ impl Model for Svm {
         ModelInfo {
             engine: "ndarray".into(),
             device: "cpu".into(),
-            threads: self.threads.count(),
+            threads: self.threads.current_num_threads(),
             output_type: DataType::Strings,
             input_shape: vec![self.pca.width()],
             max_batch: None,

@@ -1,83 +1,103 @@
-//! Inner products of inputs and points: a matrix product, or for a few inputs one pass over the points.
+//! Matrix products and exponentials in both precisions: float64 trains, float32 serves.
 
 use linfa::Float;
-use ndarray::{ArrayView2, ArrayViewMut2, Axis, linalg::general_mat_mul};
+use ndarray::{Array2, ArrayView2, CowArray, Ix2};
+use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
+use rten_simd::SimdUnaryOp;
+use rten_tensor::NdTensorView;
+use rten_vecmath::Exp;
 
-/// Up to so many inputs a matrix product loses: it packs all points first, which takes longer than the products.
-const FEW: usize = 4;
-/// Points that one pass reads at the same time: a single stream leaves most of the memory's bandwidth unused.
-const STREAMS: usize = 8;
-/// Partial sums of an inner product.
-const LANES: usize = 8;
+/// What a kernel needs of its numbers.
+pub(crate) trait Precision: Float {
+    /// The rows of a matrix, laid out once for any number of products.
+    type Rows: Send + Sync;
 
-/// Fills `products` (inputs x points); the others are inputs x features and points x features.
-pub(crate) fn fill<F: Float>(
-    mut products: ArrayViewMut2<F>,
-    inputs: ArrayView2<F>,
-    points: ArrayView2<F>,
-) {
-    match (inputs.to_slice(), points.to_slice()) {
-        (Some(inputs), Some(points)) if products.nrows() <= FEW => pass(products, inputs, points),
-        _ => general_mat_mul(F::one(), &inputs, &points.t(), F::zero(), &mut products),
+    /// Lays out `rows`.
+    fn lay_out(rows: ArrayView2<Self>) -> Self::Rows;
+
+    /// The inner product of each row of `left` with each of `rows` of the same length (left rows x rows).
+    fn products(left: &Array2<Self>, rows: &Self::Rows) -> Array2<Self>;
+
+    /// Replaces each value by its exponential; NaN stays.
+    fn exponentials(values: &mut Array2<Self>);
+}
+
+impl Precision for f64 {
+    type Rows = Array2<f64>;
+
+    fn lay_out(rows: ArrayView2<f64>) -> Array2<f64> {
+        rows.to_owned()
+    }
+
+    fn products(left: &Array2<f64>, rows: &Array2<f64>) -> Array2<f64> {
+        left.dot(&rows.t())
+    }
+
+    fn exponentials(values: &mut Array2<f64>) {
+        values.mapv_inplace(f64::exp);
     }
 }
 
-/// One pass over the points; inputs and points are rows, one after the other.
-fn pass<F: Float>(mut products: ArrayViewMut2<F>, inputs: &[F], points: &[F]) {
-    let width = (points.len() / products.ncols().max(1)).max(1);
-    for (block, points) in points.chunks(STREAMS * width).enumerate() {
-        let last = points.len() / width - 1;
-        // The last block may have fewer points: its last one is then taken again, to no effect.
-        let rows = std::array::from_fn(|row| &points[row.min(last) * width..][..width]);
-        for (input, mut products) in inputs.chunks(width).zip(products.axis_iter_mut(Axis(0))) {
-            let places = products.iter_mut().skip(block * STREAMS);
-            for (place, product) in places.zip(dots(rows, input)) {
-                *place = product;
-            }
-        }
+impl Precision for f32 {
+    /// Laid out for the CPU's widest vectors: a product that does so each time takes more than twice as long for 32 inputs.
+    type Rows = PackedBMatrix<f32>;
+
+    fn lay_out(rows: ArrayView2<f32>) -> PackedBMatrix<f32> {
+        let rows = rows.as_standard_layout();
+        GemmExecutor::new().prepack_b(view(&rows).transposed())
+    }
+
+    fn products(left: &Array2<f32>, rows: &PackedBMatrix<f32>) -> Array2<f32> {
+        let left = left.as_standard_layout();
+        let mut products = Array2::zeros((left.nrows(), rows.cols()));
+        let done = GemmExecutor::new().gemm(
+            products.as_slice_mut().expect("in standard layout"),
+            GemmInputA::Unpacked(view(&left)),
+            GemmInputB::Packed(rows),
+            GemmOptions::default(),
+        );
+        done.expect("rows of the same length");
+        products
+    }
+
+    fn exponentials(values: &mut Array2<f32>) {
+        Exp {}.map_mut(values.as_slice_mut().expect("in standard layout"));
     }
 }
 
-/// The inner product of each of `rows` with `input`.
-fn dots<F: Float>(rows: [&[F]; STREAMS], input: &[F]) -> [F; STREAMS] {
-    let (input, input_rest) = input.as_chunks::<LANES>();
-    let parts = rows.map(|row| row.as_chunks::<LANES>());
-    let chunks = parts.map(|(chunks, _)| &chunks[..input.len()]);
-    let mut sums = [[F::zero(); LANES]; STREAMS];
-    for (at, input) in input.iter().enumerate() {
-        for (sums, chunks) in sums.iter_mut().zip(&chunks) {
-            add_products(sums, &chunks[at], input);
-        }
-    }
-    std::array::from_fn(|row| {
-        let rest = parts[row].1.iter().zip(input_rest).map(|(&a, &b)| a * b);
-        sums[row].into_iter().chain(rest).sum()
-    })
-}
-
-#[inline(always)]
-fn add_products<F: Float>(sums: &mut [F; LANES], a: &[F; LANES], b: &[F; LANES]) {
-    for lane in 0..LANES {
-        sums[lane] += a[lane] * b[lane];
-    }
+fn view<'a>(matrix: &'a CowArray<f32, Ix2>) -> NdTensorView<'a, f32, 2> {
+    let values = matrix.as_slice().expect("in standard layout");
+    NdTensorView::from_data([matrix.nrows(), matrix.ncols()], values)
 }
 
 #[cfg(test)]
 mod tests {
-    use ndarray::Array2;
-
     use super::*;
 
     #[test]
-    fn few_inputs_and_many_get_the_same_products() {
-        for (points, width) in [(1, 1), (5, 3), (8, 8), (21, 37), (40, 64)] {
-            let points = Array2::from_shape_fn((points, width), |(i, j)| (i * width + j) as f64);
-            for inputs in 1..=FEW + 1 {
-                let inputs = Array2::from_shape_fn((inputs, width), |(i, j)| (7 * i + j) as f64);
-                let mut products = Array2::zeros((inputs.nrows(), points.nrows()));
-                fill(products.view_mut(), inputs.view(), points.view());
-                assert_eq!(products, inputs.dot(&points.t()));
+    fn products_in_float32_are_those_in_float64() {
+        for (rows, width) in [(1, 1), (5, 3), (8, 8), (21, 37), (40, 64), (300, 70)] {
+            let rows = Array2::from_shape_fn((rows, width), |(i, j)| ((i * width + j) % 50) as f64);
+            let laid_out = f32::lay_out(rows.mapv(|value| value as f32).view());
+            for left in [0, 1, 4, 7, 65] {
+                let left = Array2::from_shape_fn((left, width), |(i, j)| ((7 * i + j) % 50) as f64);
+                let products = f32::products(&left.mapv(|value| value as f32), &laid_out);
+                assert_eq!(products.mapv(f64::from), f64::products(&left, &rows));
             }
         }
+    }
+
+    #[test]
+    fn exponentials_have_float32s_digits_and_nan_stays() {
+        let mut values = Array2::from_shape_fn((1, 1001), |(_, i)| -0.1 * i as f32);
+        let expected = values.mapv(|value| f64::from(value).exp());
+        f32::exponentials(&mut values);
+        for (value, expected) in values.iter().zip(expected) {
+            let error = (f64::from(*value) - expected).abs();
+            assert!(error < 2e-7 * expected + 1e-37, "{value} is not {expected}");
+        }
+        let mut nan = ndarray::array![[f32::NAN]];
+        f32::exponentials(&mut nan);
+        assert!(nan[[0, 0]].is_nan());
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     use rand_xoshiro::Xoshiro256PlusPlus;
 
     use super::*;
-    use crate::{kernel::KernelSum, threads::Threads};
+    use crate::kernel::KernelSum;
 
     /// Points of three classes that overlap, and their labels.
     fn overlapping(count: usize, seed: u64) -> (Array2<f64>, Vec<usize>) {
@@ -123,7 +123,7 @@ mod tests {
 
         let (new, _) = overlapping(600, 2);
         let served = new.mapv(|value| value as f32);
-        let decisions = decide.apply(served, &Threads::ONE);
+        let decisions = decide.apply(served);
         let mut seen = [0; 3];
         for (point, decisions) in new.rows().into_iter().zip(decisions.rows()) {
             let linfa = winner(models.iter().map(|model| model.predict(point)), 3);

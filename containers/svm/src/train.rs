@@ -10,7 +10,6 @@ use crate::{
     kernel::KernelSum,
     kernel_pca,
     svc::{self, Examples},
-    threads::Threads,
 };
 
 /// What to learn with.
@@ -63,7 +62,7 @@ pub fn train(
     let features = features.mapv(f64::from);
     let gamma = training.gamma.unwrap_or_else(|| scale(features.view()));
     let pca = kernel_pca::fit(features.view(), gamma, training.components)?;
-    let projections = KernelSum::new(pca.clone()).apply(features, &Threads::ONE);
+    let projections = KernelSum::new(pca.clone()).apply(features);
     let examples = Examples {
         points: projections.view(),
         labels,
@@ -137,8 +136,8 @@ mod tests {
         let trained = train(features.view(), &labels, &names, &training).unwrap();
 
         let new = reference.points("new").mapv(|value| value as f32);
-        let projections = KernelSum::new(trained.0.pca).apply(new, &Threads::ONE);
-        let decisions = KernelSum::new(trained.0.svm).apply(projections, &Threads::ONE);
+        let projections = KernelSum::new(trained.0.pca).apply(new);
+        let decisions = KernelSum::new(trained.0.svm).apply(projections);
         let rows = decisions.rows().into_iter();
         let ours: Vec<_> = rows.map(|row| svc::vote(row, CLASSES)).collect();
 

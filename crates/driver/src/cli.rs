@@ -73,15 +73,12 @@ pub enum Other {
     /// Compare two sweeps point by point: the ratio B / A with its 95 % interval
     #[command(after_help = pages::COMPARE)]
     Compare(Compare),
-    /// Read result files of the original driver into one table beside ours
+    /// Show result files of the original driver in one table with ours, and say what they lack
     #[command(after_help = pages::IMPORT)]
     Import {
-        /// The original's files, or folders with them
+        /// Result files, or folders with them: the original's and ours
         #[arg(required = true)]
         files: Vec<PathBuf>,
-        /// A folder for result files in this driver's format, for `report` and `compare`
-        #[arg(long = "results_dir", value_name = "DIR")]
-        results_dir: Option<PathBuf>,
     },
     /// Print the JSON Schema of a result file
     #[command(after_help = pages::SCHEMA)]

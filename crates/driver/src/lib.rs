@@ -11,7 +11,8 @@
 //! - [`verdict`]: what speaks against a point's numbers.
 //! - [`sweep`]: all points, one after the other, in a folder of their own.
 //! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
-//! - [`results`], [`machine`], [`report`]: the file of each point, the plan, the progress and the table.
+//! - [`results`], [`machine`], [`report`]: the file of each point, the plan, the progress, the table and the page.
+//! - [`import`]: the result files of the original driver.
 
 pub mod admin;
 pub mod agenda;
@@ -22,6 +23,7 @@ pub mod compare;
 pub mod cores;
 pub mod deployment;
 mod error;
+pub mod import;
 pub mod inputs;
 pub mod labels;
 pub mod launch;

@@ -108,6 +108,10 @@ pub struct Progress {
     pub ok_per_second: f64,
     /// Median and 99th percentile, in milliseconds, of the last slice of the window that is over.
     pub last_slice: Option<[f64; 2]>,
+    /// The mean size of the batches whose answers arrived in it.
+    pub mean_batch: Option<f64>,
+    /// Queries that waited in the frontend, in the mean over that slice: the sum of their waiting over its length.
+    pub queued: Option<f64>,
 }
 
 /// What the watcher answers.
@@ -206,7 +210,7 @@ impl<'a> Watcher<'a> {
             load,
             shared,
             all: Tally::new(load.objective),
-            course: Course::new(load.pace.in_flight()),
+            course: Course::new(load.pace.in_flight(), load.duration),
             steady: load.pace.is_once(),
             threads: Threads::default(),
             finished: vec![0; shared.counters.len()],
@@ -265,6 +269,8 @@ impl<'a> Watcher<'a> {
         let counts = self.shared.counts();
         let in_phase = self.shared.began.elapsed();
         self.course.tell(in_phase, counts.ok);
+        let slice = self.last_slice();
+        let seconds = self.shared.span().slice.as_secs_f64();
         Progress {
             kind: self.load.kind,
             elapsed: self.load.since.elapsed(),
@@ -274,9 +280,11 @@ impl<'a> Watcher<'a> {
             answered: counts.answered,
             in_flight: counts.sent.saturating_sub(counts.answered),
             ok_per_second: self.course.rate(),
-            last_slice: self.last_slice().map(|slice| {
+            last_slice: slice.map(|slice| {
                 [0.5, 0.99].map(|quantile| slice.latency.value_at_quantile(quantile) as f64 / 1e3)
             }),
+            mean_batch: slice.and_then(|slice| slice.arrived.mean_batch()),
+            queued: slice.map(|slice| slice.arrived.micros[0] as f64 / 1e6 / seconds),
         }
     }
 

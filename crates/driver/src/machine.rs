@@ -6,12 +6,13 @@ use std::{
     process::Command,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{cgroup::ControlGroups, cores};
 
 /// The machine, as far as it explains a number.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     /// The processor, as the kernel names it.
     pub cpu: String,
@@ -28,7 +29,7 @@ pub struct Machine {
 }
 
 /// What was measured, and by what.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Versions {
     /// This program's version.
     pub driver: String,

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{self, Write, stderr, stdout},
+    io::{self, Write, stderr},
     path::Path,
     process::{self, ExitCode},
     rc::Rc,
@@ -24,7 +24,7 @@ use driver::{
     measure::Sweep,
     plan::Plan,
     report::{self, live},
-    results::PointResult,
+    results::{PointResult, schema},
     self_test,
     settings::{Mode, Settings},
     sweep::{self, SweepFolder},
@@ -37,15 +37,34 @@ use signal_hook::{
 fn main() -> ExitCode {
     let done = cli::parse(env::args_os()).and_then(|command| match command {
         Command::Sweep(settings) => measure(*settings),
-        Command::Other(Other::Completions { shell }) => Ok(print(&cli::completions(shell))),
-        Command::Other(Other::SelfTest(asked)) => Ok(print(&self_test::table(&asked)?)),
-        Command::Other(Other::Man) => Ok(print(&cli::man())),
-        Command::Other(other) => Err(Error::Failed(format!("{other:?} is not there yet"))),
+        Command::Other(other) => do_other(other),
     });
     done.unwrap_or_else(|error| {
         say(&format!("driver: {error}"));
         ExitCode::from(error.exit_status())
     })
+}
+
+/// What the driver does besides measuring.
+fn do_other(other: Other) -> Result<ExitCode, Error> {
+    match other {
+        Other::SelfTest(asked) => report::print(&self_test::table(&asked)?)?,
+        Other::Report { dir } => report::report(&dir)?,
+        Other::Compare(asked) => return report::comparison(&asked).map(passed),
+        Other::Import { files } => report::import(&files)?,
+        Other::Schema => report::print(&schema())?,
+        Other::Completions { shell } => report::print(&cli::completions(shell))?,
+        Other::Man => report::print(&cli::man())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The exit status of something that can fail without an error.
+fn passed(passed: bool) -> ExitCode {
+    match passed {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
 }
 
 /// A sweep, or with `--dry_run` its plan.
@@ -61,7 +80,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let machine = Machine::read(&allowed);
     let planned = report::plan(&settings, &plan, &inputs, &machine);
     if settings.dry_run {
-        return Ok(print(&format!("{planned}\n")));
+        return report::print(&format!("{planned}\n")).map(|()| ExitCode::SUCCESS);
     }
     say(&planned);
     if settings.resume.is_none() {
@@ -92,7 +111,13 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let ended = sweep::run(&sweep, &folder, &mut *view, &mut results);
     drop(view);
     report::table(&results, sweep.settings.target_qps);
-    say(&format!("results: {}", folder.path.display()));
+    match results.is_empty() {
+        true => say(&format!("results: {}", folder.path.display())),
+        false => say(&format!(
+            "report: {}",
+            report::write_all(&folder.path)?.display()
+        )),
+    }
     ended.map(|()| verdict(&results))
 }
 
@@ -126,12 +151,6 @@ fn verdict(results: &[PointResult]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// What was asked for, to standard output; nothing can be done if that is closed.
-fn print(text: &str) -> ExitCode {
-    let _ = stdout().write_all(text.as_bytes());
-    ExitCode::SUCCESS
 }
 
 /// A line on standard error; nothing can be done if that is closed.

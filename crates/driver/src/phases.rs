@@ -33,7 +33,7 @@ impl Phase {
             latency: latency(&tally.latency, &tally.slices),
             lag: (load.pace.in_flight().is_none()).then(|| lag(&tally.lag)),
             mean_in_flight: tally.in_flight.as_secs_f64() / seconds,
-            mean_batch: (arrived.ok > 0).then(|| arrived.ok as f64 / arrived.batches),
+            mean_batch: arrived.mean_batch(),
             batches: arrived.batches,
             time_breakdown: breakdown(&arrived),
             windows,
@@ -53,13 +53,16 @@ impl Phase {
 }
 
 /// The figure that a load is for, with its interval, as the first `count` slices show it: in a closed loop the throughput, in an
-/// open one the 99th percentile of the latency, if it can be stated.
+/// open one the 99th percentile of the latency. `None` if it cannot be stated, or there are too few slices to know its spread.
 pub(crate) fn figure(
     load: &Load<'_>,
     tally: &mut Tally,
     span: &Span,
     count: usize,
 ) -> Option<Estimate> {
+    if count < interval::PARTS {
+        return None;
+    }
     if load.pace.in_flight().is_some() {
         let seconds = (span.slice * count as u32).as_secs_f64();
         return Some(interval::throughput(&windows(tally, count, seconds)));
@@ -81,7 +84,7 @@ fn windows(tally: &mut Tally, count: usize, seconds: f64) -> Vec<Window> {
         Window {
             begins: each * index as f64,
             seconds: each,
-            ok: slice.ok,
+            ok: slice.arrived.ok,
             mean_ms: of(slice.latency.mean()),
             p99_ms: of(slice.latency.value_at_quantile(0.99) as f64),
         }
@@ -144,7 +147,7 @@ mod tests {
     #[test]
     fn a_part_of_a_window_without_answers_is_a_rate_of_zero_and_no_latency() {
         let mut tally = Tally::new(None);
-        tally.slice(1).ok = 10;
+        tally.slice(1).arrived.ok = 10;
         tally.slice(1).latency.record(2_000_000).unwrap();
         let windows = windows(&mut tally, 4, 8.0);
         let counts: Vec<_> = windows.iter().map(|window| window.ok).collect();

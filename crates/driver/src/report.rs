@@ -1,20 +1,37 @@
 //! What a person sees: the plan, how far it is, and the table. The table goes to standard output, the rest to standard
 //! error.
 
+mod anew;
+mod comparison;
+mod csv;
+mod files;
+mod import;
 pub mod live;
+mod names;
+mod page;
 mod plain;
 mod plan;
+mod summary;
 mod table;
 
+pub use anew::report;
+pub use comparison::comparison;
+pub use files::{write, write_all};
+pub use import::import;
 pub use plain::Plain;
 pub use plan::plan;
 pub use table::table;
 
-use std::{path::Path, time::Duration};
+use std::{
+    io::{Write, stderr, stdout},
+    path::Path,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, fmt::friendly::SpanPrinter};
 
 use crate::{
+    Error,
     load::Progress,
     plan::{Cell, Plan},
     results::{PointResult, Resources},
@@ -67,4 +84,15 @@ fn rounded(time: Duration) -> String {
     let rounded = time.as_secs().div_ceil(unit) * unit;
     let rounded = SignedDuration::from_secs(rounded.cast_signed());
     SpanPrinter::new().duration_to_string(&rounded)
+}
+
+/// Prints a whole document on standard output. A reader that has gone away is an error, so that no half of it looks whole.
+pub fn print(text: &str) -> Result<(), Error> {
+    let printed = stdout().write_all(text.as_bytes());
+    printed.map_err(|error| Error::Failed(format!("cannot write to standard output: {error}")))
+}
+
+/// A line on standard error; nothing can be done if that is closed.
+fn note(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
 }

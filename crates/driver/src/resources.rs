@@ -57,7 +57,7 @@ impl Sampler {
             last: (now, source.read()),
             held: vec![BTreeSet::new(); watched.len()],
             resources: Resources {
-                processes: watched.iter().map(process).collect(),
+                processes: watched.iter().map(process_use).collect(),
                 cores: cores.iter().map(|&core| core_use(core)).collect(),
                 gpus: gpus.described(),
                 ..Resources::default()
@@ -111,7 +111,7 @@ impl Sampler {
     }
 }
 
-fn process(watched: &Watched) -> ProcessUse {
+fn process_use(watched: &Watched) -> ProcessUse {
     ProcessUse {
         name: watched.name.clone(),
         pid: watched.pid,
@@ -129,7 +129,7 @@ fn core_use(core: usize) -> CoreUse {
 
 /// Adds what lies between two readings that are `seconds` apart. A counter that is missing or runs backwards is no use.
 fn add(resources: &mut Resources, before: &Counters, after: &Counters, seconds: f64) {
-    let rate = |before: u64, after: u64| after.saturating_sub(before) as f64 / seconds;
+    let per_second = |count: u64| count as f64 / seconds;
     let readings = before.processes.iter().zip(&after.processes);
     for (process, readings) in resources.processes.iter_mut().zip(readings) {
         let nothing = ProcessCounters::default();
@@ -139,19 +139,17 @@ fn add(resources: &mut Resources, before: &Counters, after: &Counters, seconds: 
         };
         process
             .cpu
-            .push(rate(before.cpu_micros, after.cpu_micros) / 1e6);
+            .push(per_second(after.cpu_micros.saturating_sub(before.cpu_micros)) / 1e6);
         process
             .rss_mib
             .push(after.rss_bytes as f64 / f64::from(1 << 20));
-        let (voluntary, involuntary) = (
-            &mut process.voluntary_switches,
-            &mut process.involuntary_switches,
-        );
-        voluntary.push(rate(before.voluntary_switches, after.voluntary_switches));
-        involuntary.push(rate(
-            before.involuntary_switches,
-            after.involuntary_switches,
-        ));
+        let switches = after.switches_since(before);
+        process
+            .voluntary_switches
+            .push(per_second(switches.voluntary));
+        process
+            .involuntary_switches
+            .push(per_second(switches.involuntary));
     }
     let (mut stolen, mut all) = (0, 0);
     let readings = before.cores.iter().zip(&after.cores);
@@ -184,7 +182,10 @@ impl GpuUse {
 
 #[cfg(test)]
 mod tests {
-    use super::{counters::CoreCounters, *};
+    use super::{
+        counters::{CoreCounters, Switches},
+        *,
+    };
     use std::process::{Child, Command, Stdio};
 
     fn counters(processes: &[Option<ProcessCounters>], cores: &[CoreCounters]) -> Counters {
@@ -205,51 +206,54 @@ mod tests {
         resources
     }
 
+    /// A process after so many seconds on a core, with threads by id and how often each waited and lost its core.
+    fn process(cpu_seconds: u64, threads: &[(i32, u64, u64)]) -> ProcessCounters {
+        let switches = |&(id, voluntary, involuntary)| {
+            let switches = Switches {
+                voluntary,
+                involuntary,
+            };
+            (id, switches)
+        };
+        ProcessCounters {
+            cpu_micros: cpu_seconds * 1_000_000,
+            rss_bytes: cpu_seconds << 20,
+            switches: threads.iter().map(switches).collect(),
+            ..ProcessCounters::default()
+        }
+    }
+
     #[test]
     fn use_is_the_difference_of_counters_over_the_time_between_them() {
-        let before = ProcessCounters {
-            cpu_micros: 1_000_000,
-            rss_bytes: 1,
-            voluntary_switches: 100,
-            involuntary_switches: 7,
-            held: BTreeSet::new(),
-        };
-        let after = ProcessCounters {
-            cpu_micros: 4_000_000,
-            rss_bytes: 3 << 20,
-            voluntary_switches: 300,
-            involuntary_switches: 8,
-            held: BTreeSet::new(),
-        };
-        let resources = added(
-            &counters(&[Some(before)], &[]),
-            &counters(&[Some(after)], &[]),
-        );
+        let before = counters(&[Some(process(1, &[(1, 100, 7)]))], &[]);
+        let after = counters(&[Some(process(4, &[(1, 300, 8)]))], &[]);
+        let resources = added(&before, &after);
         let process = &resources.processes[0];
-        assert_eq!((process.cpu[0], process.rss_mib[0]), (1.5, 3.0));
+        assert_eq!((process.cpu[0], process.rss_mib[0]), (1.5, 4.0));
         assert_eq!(process.voluntary_switches, [100.0]);
         assert_eq!(process.involuntary_switches, [0.5]);
     }
 
     #[test]
+    fn switches_are_those_of_each_thread_whether_others_came_or_went() {
+        let before = counters(&[Some(process(0, &[(1, 10, 0), (2, 5000, 900)]))], &[]);
+        let after = counters(&[Some(process(0, &[(1, 20, 0), (3, 30, 4)]))], &[]);
+        let process = &added(&before, &after).processes[0];
+        assert_eq!(process.voluntary_switches, [20.0]);
+        assert_eq!(process.involuntary_switches, [2.0]);
+    }
+
+    #[test]
     fn a_process_that_ended_and_a_counter_that_ran_backwards_use_nothing() {
-        let some = ProcessCounters {
-            cpu_micros: 5_000_000,
-            rss_bytes: 1 << 20,
-            voluntary_switches: 100,
-            involuntary_switches: 7,
-            held: BTreeSet::new(),
-        };
-        let fewer = ProcessCounters {
-            voluntary_switches: 90,
-            ..some.clone()
-        };
+        let some = process(5, &[(1, 100, 7)]);
+        let less = process(4, &[(1, 90, 7)]);
         let before = counters(&[Some(some.clone()), Some(some.clone()), None], &[]);
-        let after = counters(&[None, Some(fewer), Some(some)], &[]);
+        let after = counters(&[None, Some(less), Some(some)], &[]);
         let processes = added(&before, &after).processes;
         assert_eq!(processes.iter().map(|p| p.cpu[0]).sum::<f64>(), 0.0);
         assert_eq!(processes[0].rss_mib, [0.0]);
         assert_eq!(processes[1].voluntary_switches, [0.0]);
+        assert_eq!(processes[2].voluntary_switches, [0.0]);
     }
 
     #[test]

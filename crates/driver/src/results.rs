@@ -3,13 +3,18 @@
 mod accuracy;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod folder;
 mod resources;
+mod schema;
 mod shape;
 mod speed;
 mod verdict;
 
 pub use accuracy::AccuracyRun;
+pub(crate) use folder::files;
+pub use folder::{Filed, Folder, NotRead};
 pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
+pub use schema::schema;
 pub use shape::{Points, Shape, by_shape};
 pub use speed::{
     Arrivals, ClientMetrics, Estimate, Generator, Lag, Latency, Percentile, Phase, PhaseKind,
@@ -28,6 +33,7 @@ use std::{
 
 use jiff::Zoned;
 use model::Artifact;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::admin::Replica;
@@ -45,9 +51,10 @@ use crate::{
 pub const FORMAT: u32 = 2;
 
 /// Everything about one point of a sweep.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PointResult {
     /// The version of this file's format: [`FORMAT`].
+    #[schemars(extend("const" = FORMAT))]
     pub format: u32,
     /// The round in which it was measured, from 1.
     pub round: usize,
@@ -84,7 +91,7 @@ pub struct PointResult {
 }
 
 /// What an iteration was for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Outcome {
     /// How fast the model serves.
@@ -102,7 +109,7 @@ pub enum Outcome {
 }
 
 /// A deployed model, in the original's words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeConfig {
     /// The model.
     pub name: String,
@@ -125,10 +132,11 @@ pub struct NodeConfig {
 }
 
 /// A replica, as frontend and kernel see it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicaResult {
     /// What the frontend knows of it, its artifact's origin included.
     #[serde(flatten)]
+    #[schemars(with = "Value")]
     pub replica: Replica,
     /// Its process id.
     pub pid: Option<u32>,
@@ -137,7 +145,7 @@ pub struct ReplicaResult {
 }
 
 /// How the queries were sent.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DriverConfig {
     /// The cores of driver and frontend, as read back from the kernel, as lists.
     pub cores: BTreeMap<String, String>,
@@ -275,27 +283,6 @@ pub(crate) fn write(path: &Path, content: &impl Serialize) -> Result<(), Error> 
     file.write_all(&bytes).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     fs::rename(&unfinished, path).map_err(failed)
-}
-
-/// The results in a folder with the names of their files, oldest first. An error for one that cannot be read.
-pub fn read(folder: &Path) -> Result<Vec<(PathBuf, PointResult)>, Error> {
-    let listed = |error| Error::file("read the folder", folder, error);
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(listed)? {
-        let path = entry.map_err(listed)?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("results-") && name.ends_with(".json") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    let result = |path: PathBuf| {
-        let failed = |error: io::Error| Error::file("read", &path, error);
-        let bytes = fs::read(&path).map_err(failed)?;
-        let result = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
-        Ok((path, result))
-    };
-    files.into_iter().map(result).collect()
 }
 
 #[cfg(test)]

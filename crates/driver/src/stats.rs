@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use model::Output;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wire::query::{Answer, Status, Timing};
 
 /// What became of the queries that were sent in some time: `sent` is the sum of the five that follow it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Queries sent.
     pub sent: u64,
@@ -49,13 +50,13 @@ pub struct Sent {
 /// One part of the window, a second long or a little more.
 #[derive(Clone, Debug)]
 pub struct Slice {
-    /// Answers by the model that arrived in it.
-    pub ok: u64,
+    /// What arrived in it.
+    pub arrived: Arrived,
     /// Latency, in microseconds, of those among them that were sent inside the window.
     pub latency: Histogram<u64>,
 }
 
-/// Sums over the answers by the model that arrived inside the window.
+/// Sums over the answers by the model that arrived inside the window, or inside a part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Arrived {
     /// Answers.
@@ -161,10 +162,12 @@ impl Tally {
             record(&mut self.latency, micros(latency));
         }
         if ok && span.contains(now) {
+            let objective = self.objective;
             self.arrived.add(&answer.timing);
-            self.arrived.good += u64::from(latency <= self.objective);
+            self.arrived.good += u64::from(latency <= objective);
             let slice = self.slice(span.slice_at(now));
-            slice.ok += 1;
+            slice.arrived.add(&answer.timing);
+            slice.arrived.good += u64::from(latency <= objective);
             if sent.inside {
                 record(&mut slice.latency, micros(latency));
             }
@@ -189,12 +192,7 @@ impl Tally {
         merge(&mut self.latency, &other.latency);
         merge(&mut self.lag, &other.lag);
         self.in_flight += other.in_flight;
-        self.arrived.ok += other.arrived.ok;
-        self.arrived.good += other.arrived.good;
-        self.arrived.batches += other.arrived.batches;
-        for (mine, theirs) in self.arrived.micros.iter_mut().zip(other.arrived.micros) {
-            *mine += theirs;
-        }
+        self.arrived.merge(&other.arrived);
         for (index, slice) in other.slices.iter().enumerate() {
             self.slice(other.taken + index).merge(slice);
         }
@@ -207,7 +205,7 @@ impl Tally {
         let index = index - self.taken;
         while self.slices.len() <= index {
             self.slices.push(Slice {
-                ok: 0,
+                arrived: Arrived::default(),
                 latency: histogram(),
             });
         }
@@ -238,12 +236,26 @@ impl Tally {
 impl Slice {
     /// Adds what another client counted in the same slice.
     pub fn merge(&mut self, other: &Slice) {
-        self.ok += other.ok;
+        self.arrived.merge(&other.arrived);
         merge(&mut self.latency, &other.latency);
     }
 }
 
 impl Arrived {
+    /// The mean size of their batches; `None` without any.
+    pub fn mean_batch(&self) -> Option<f64> {
+        (self.ok > 0).then(|| self.ok as f64 / self.batches)
+    }
+
+    fn merge(&mut self, other: &Arrived) {
+        self.ok += other.ok;
+        self.good += other.good;
+        self.batches += other.batches;
+        for (mine, theirs) in self.micros.iter_mut().zip(other.micros) {
+            *mine += theirs;
+        }
+    }
+
     fn add(&mut self, timing: &Timing) {
         self.ok += 1;
         // Only an answer that did not come out of a batch says zero.
@@ -345,7 +357,7 @@ mod tests {
         assert_eq!((tally.warm_up.sent, tally.warm_up.ok), (2, 2));
         assert_eq!(tally.latency.len(), 2);
         assert_eq!(tally.arrived.ok, 2);
-        assert_eq!(tally.slices.iter().map(|s| s.ok).sum::<u64>(), 2);
+        assert_eq!(tally.slices.iter().map(|s| s.arrived.ok).sum::<u64>(), 2);
         assert_eq!(tally.slices.iter().map(|s| s.latency.len()).sum::<u64>(), 1);
     }
 
@@ -404,7 +416,7 @@ mod tests {
         }
         all.merge(second);
         assert_eq!(span.slices(), 3);
-        let slices: Vec<_> = all.slices.iter().map(|slice| slice.ok).collect();
+        let slices: Vec<_> = all.slices.iter().map(|slice| slice.arrived.ok).collect();
         assert_eq!(slices, [3, 1, 1]);
         assert_eq!((all.totals.sent, all.totals.ok, all.arrived.ok), (5, 5, 5));
         assert_eq!(all.latency.len(), 5);

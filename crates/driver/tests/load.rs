@@ -12,7 +12,7 @@ use std::{
 use driver::{
     load::{self, Go, Load, Opening, pacer::Pace},
     null_server::NullServer,
-    results::PhaseKind,
+    results::{Arrivals, Phase, PhaseKind},
 };
 use model::{DataType, Output};
 use transport::Frame;
@@ -98,7 +98,11 @@ fn throughput_is_the_models_answers_inside_the_window_and_everything_is_counted(
     // In a closed loop, answers inside the window and answers to its queries differ by what is in flight.
     assert!(tally.arrived.ok.abs_diff(totals.ok) <= 7, "{tally:?}");
     assert_eq!(
-        tally.slices.iter().map(|slice| slice.ok).sum::<u64>(),
+        tally
+            .slices
+            .iter()
+            .map(|slice| slice.arrived.ok)
+            .sum::<u64>(),
         tally.arrived.ok
     );
     assert!((tally.arrived.batches * 4.0 / tally.arrived.ok as f64 - 1.0).abs() < 1e-9);
@@ -290,11 +294,68 @@ fn the_watcher_sees_the_phase_what_is_in_flight_and_the_latency_of_the_last_slic
         match (at.answered, at.in_flight, at.last_slice) {
             (5000, 7, Some([p50, p99])) => {
                 assert!(0.0 < p50 && p50 <= p99);
+                // It says that each was one of four.
+                assert_eq!(at.mean_batch, Some(4.0));
+                assert!(at.queued.is_some());
                 Go::Stop
             }
             _ => Go::Warm,
         }
     })
     .unwrap();
+    frontend.stop();
+}
+
+/// Like the load of most tests, but for an hour.
+fn for_an_hour(frontend: &Frontend) -> Load<'static> {
+    Load {
+        duration: Duration::from_secs(3600),
+        ..frontend.load()
+    }
+}
+
+#[test]
+fn the_window_opens_as_soon_as_what_is_answered_is_steady() {
+    let frontend = Frontend::start(|_| Some(Status::Ok));
+    let load = Load {
+        opening: Opening::Steady(Duration::ZERO),
+        ..for_an_hour(&frontend)
+    };
+    let measured = load::run(&load, &inputs(), |at| match at.measuring {
+        true => Go::Stop,
+        false => Go::Warm,
+    })
+    .unwrap();
+    assert!(measured.steady);
+    frontend.stop();
+}
+
+#[test]
+fn a_phase_whose_figure_is_known_well_enough_ends_early_with_whole_slices() {
+    let frontend = Frontend::start(|_| Some(Status::Ok));
+    let closed = for_an_hour(&frontend);
+    let open = Load {
+        pace: Pace::Constant { rate: 500.0 },
+        ..for_an_hour(&frontend)
+    };
+    for load in [closed, open] {
+        let load = Load {
+            opening: Opening::AtOnce,
+            until: Some(20.0),
+            ..load
+        };
+        let mut measured = load::run(&load, &inputs(), |_| Go::Warm).unwrap();
+        let span = measured.span;
+        assert!(span.length() < Duration::from_secs(600));
+        assert_eq!(span.slice_begins(span.slices()), span.closes);
+        let arrivals = Arrivals::Constant { rate: 500.0 };
+        let phase = Phase::read(&load, arrivals, &mut measured);
+        assert_eq!(phase.windows.len(), span.slices());
+        // A spread is read off five slices at least.
+        assert!(phase.windows.len() >= 5 && phase.throughput.low.is_some());
+        let totals = phase.totals;
+        assert_eq!((totals.sent, totals.cancelled), (totals.ok, 0));
+        assert!((totals.seconds - span.length().as_secs_f64()).abs() < 1e-9);
+    }
     frontend.stop();
 }

@@ -73,8 +73,8 @@ Exit status: 0 no threshold is crossed, 1 one is, 2 a folder that cannot be comp
 
 pub(super) const IMPORT: &str = "\
 Examples:
-  driver import old/results-*.json            one table; what the old files lack is marked
-  driver import old --results_dir imported    files that report and compare understand";
+  driver import old/results-*.json       one table; what the old files lack is marked
+  driver import old results/vgg-*        the original's beside ours";
 
 pub(super) const SCHEMA: &str = "\
 Example:

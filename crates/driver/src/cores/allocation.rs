@@ -294,11 +294,8 @@ mod tests {
 
     fn settings(line: &str) -> Settings {
         let folder = tempfile::tempdir().unwrap();
-        let line = format!(
-            "driver -m noop {line} --results_dir {}",
-            folder.path().display()
-        );
-        cli::tests::sweep(&line).unwrap()
+        let folder = folder.path().display();
+        cli::tests::sweep(format!("driver --results_dir {folder} -m noop {line}").trim()).unwrap()
     }
 
     /// The cores of `replicas` replicas with `share` each, those of the others, and who shares with whom.

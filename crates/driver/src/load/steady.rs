@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// The shortest window that is looked at.
+/// The shortest window that is looked at, or a twelfth of the time that there is, if that is less: three windows then fit into
+/// the half that may be warm-up.
 const SHORTEST: Duration = Duration::from_millis(500);
 
 /// So many windows in a row have to agree.
@@ -17,14 +18,16 @@ pub struct Course {
     /// Answers until then, ascending; begins with none.
     samples: Vec<(Duration, u64)>,
     in_flight: Option<usize>,
+    shortest: Duration,
 }
 
 impl Course {
-    /// Of a closed loop with so many in flight, or of an open one.
-    pub fn new(in_flight: Option<usize>) -> Course {
+    /// Of a closed loop with so many in flight, or of an open one, that sends for so long.
+    pub fn new(in_flight: Option<usize>, duration: Duration) -> Course {
         Course {
             samples: vec![(Duration::ZERO, 0)],
             in_flight,
+            shortest: (duration / 12).clamp(Duration::from_millis(1), SHORTEST),
         }
     }
 
@@ -48,7 +51,7 @@ impl Course {
     pub fn is_steady(&self) -> bool {
         let enough = self.in_flight.map_or(10.0, |number| 2.0 * number as f64);
         let now = self.samples[self.samples.len() - 1].0;
-        let mut length = SHORTEST;
+        let mut length = self.shortest;
         while length * WINDOWS <= now {
             let until = |windows: u32| self.until(now - length * windows);
             let counts = [
@@ -92,10 +95,12 @@ impl Course {
 mod tests {
     use super::*;
 
+    const MINUTE: Duration = Duration::from_secs(60);
+
     /// When a course is steady that is looked at ten times a second: `answers` says how many there have been until a time in
     /// seconds.
     fn steady_at(in_flight: Option<usize>, answers: impl Fn(f64) -> f64) -> Option<f64> {
-        let mut course = Course::new(in_flight);
+        let mut course = Course::new(in_flight, MINUTE);
         (1..600).map(|tick| f64::from(tick) / 10.0).find(|&time| {
             course.tell(Duration::from_secs_f64(time), answers(time) as u64);
             course.is_steady()
@@ -119,7 +124,7 @@ mod tests {
         let cold = |time: f64| 100.0 * f64::min(time, 8.0) + 1000.0 * f64::max(time - 8.0, 0.0);
         // Its first seconds look steady in themselves: that every replica has worked is asked for beside this.
         let from = |begin: f64| {
-            let mut course = Course::new(Some(12));
+            let mut course = Course::new(Some(12), MINUTE);
             (1..600).map(|tick| f64::from(tick) / 10.0).find(|&time| {
                 course.tell(Duration::from_secs_f64(time), cold(time) as u64);
                 time > begin && course.is_steady()
@@ -135,6 +140,15 @@ mod tests {
     }
 
     #[test]
+    fn a_short_phase_can_be_steady_before_its_half() {
+        let mut course = Course::new(Some(12), Duration::from_secs(2));
+        for tick in 1..=9 {
+            course.tell(Duration::from_millis(100 * tick), 1000 * tick);
+        }
+        assert!(course.is_steady());
+    }
+
+    #[test]
     fn silence_is_not_steady() {
         assert_eq!(steady_at(Some(4), |_| 0.0), None);
         let stalled = steady_at(Some(4), |time| 1000.0 * f64::min(time, 1.0));
@@ -143,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_that_of_the_last_second() {
-        let mut course = Course::new(None);
+        let mut course = Course::new(None, MINUTE);
         assert_eq!(course.rate(), 0.0);
         course.tell(Duration::from_millis(500), 50);
         assert_eq!(course.rate(), 100.0);

@@ -32,6 +32,8 @@ pub struct Live {
     /// How long a point is under load, and one of the no-op model before them.
     durations: [Duration; 2],
     step: Option<Began>,
+    /// What it leaves behind.
+    said: Vec<String>,
 }
 
 /// The measurement that runs.
@@ -66,6 +68,7 @@ impl Live {
             model: settings.model.name,
             durations: [settings.duration, plan.zero_duration],
             step: None,
+            said: Vec::new(),
         })
     }
 
@@ -127,7 +130,9 @@ impl View for Live {
             zero
         };
         let left = planned.saturating_sub(at.elapsed);
-        let doing = match (at.measuring, at.in_phase < at.planned) {
+        // An accuracy run has no length.
+        let sends = at.planned.is_zero() || at.in_phase < at.planned;
+        let doing = match (at.measuring, sends) {
             (false, _) => "warming up",
             (true, true) => "measuring",
             (true, false) => "waiting for the last answers",
@@ -136,7 +141,9 @@ impl View for Live {
         now.done = at.elapsed.as_secs_f64() / planned.as_secs_f64().max(f64::MIN_POSITIVE);
         now.left = (!planned.is_zero()).then_some(left);
         now.answered = at.answered;
-        now.in_flight = Some(at.in_flight as usize);
+        now.in_flight = at.in_flight;
+        now.queued = at.queued;
+        now.mean_batch = at.mean_batch;
         self.scene.resources = used.clone();
         self.draw();
     }
@@ -152,22 +159,16 @@ impl View for Live {
             };
             self.scene.mark(step.cell, state);
         }
-        let line = format!(
-            "{}/{} {}",
-            step.number,
-            step.count,
-            plain::ending(result, file)
-        );
-        self.scene.messages.push(line);
+        let found = plain::found(result);
+        let message = format!("{}/{} {found}", step.number, step.count);
+        self.said.push(format!("{message}: {}", file.display()));
+        self.scene.messages.push(message);
     }
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
         restore();
-        self.scene
-            .messages
-            .iter()
-            .for_each(|line| plain::note(line));
+        self.said.iter().for_each(|line| plain::note(line));
     }
 }

@@ -32,7 +32,7 @@ impl View for Plain {
     }
 }
 
-pub(super) fn beginning(step: &Step) -> String {
+fn beginning(step: &Step) -> String {
     let Step {
         number,
         count,
@@ -51,7 +51,15 @@ pub(super) fn beginning(step: &Step) -> String {
     )
 }
 
-pub(super) fn ending(result: &PointResult, file: &Path) -> String {
+fn ending(result: &PointResult, file: &Path) -> String {
+    match result.outcome {
+        Outcome::NotRun { .. } => found(result),
+        _ => format!("{}: {}", found(result), file.display()),
+    }
+}
+
+/// What was found, or why nothing was.
+pub(super) fn found(result: &PointResult) -> String {
     let found = match &result.outcome {
         Outcome::NotRun { not_run } => return format!("NOT RUN: {not_run}"),
         Outcome::Accuracy { accuracy_run } => accuracy_run.to_string(),
@@ -68,12 +76,7 @@ pub(super) fn ending(result: &PointResult, file: &Path) -> String {
         }
     };
     let totals = &result.totals;
-    format!(
-        "{found}, {} of {} answered: {}",
-        totals.ok,
-        totals.sent,
-        file.display()
-    )
+    format!("{found}, {} of {} answered", totals.ok, totals.sent)
 }
 
 /// A line on standard error; nothing can be done if that is closed.

@@ -21,15 +21,21 @@ use crate::{
 /// Prints the table, what must be known to read it, and what it recommends for `target_qps` queries a second. Verdicts have colours on a terminal, unless `NO_COLOR` is set.
 pub fn table(results: &[PointResult], target_qps: Option<f64>) {
     let colours = stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let text = text(results, target_qps, colours);
+    if !text.is_empty() {
+        // Nothing is left to do if standard output is closed: the results are on disk.
+        let _ = writeln!(stdout(), "{text}");
+    }
+}
+
+/// What is printed; plain Markdown without colours.
+pub(super) fn text(results: &[PointResult], target_qps: Option<f64>, colours: bool) -> String {
     let mut text = render(results, colours);
     for line in Choice::of(results, target_qps).lines() {
         text.push_str("\n* ");
         text.push_str(&line);
     }
-    if !text.is_empty() {
-        // Nothing is left to do if standard output is closed: the results are on disk.
-        let _ = writeln!(stdout(), "{text}");
-    }
+    text
 }
 
 fn render(results: &[PointResult], colours: bool) -> String {

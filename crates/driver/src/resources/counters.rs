@@ -1,6 +1,9 @@
 //! The kernel's counters of processes and cores.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use procfs::{
     CpuTime, CurrentSI, KernelStats,
@@ -23,11 +26,17 @@ pub(super) struct ProcessCounters {
     pub(super) cpu_micros: u64,
     /// No counter: what it has now.
     pub(super) rss_bytes: u64,
-    /// Of all threads that there are.
-    pub(super) voluntary_switches: u64,
-    pub(super) involuntary_switches: u64,
+    /// Of each thread that there is, by its id.
+    pub(super) switches: BTreeMap<i32, Switches>,
     /// No counter either: the cores that the kernel lets its threads run on, all together.
     pub(super) held: BTreeSet<usize>,
+}
+
+/// How often a thread has waited, and how often another has taken its core.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Switches {
+    pub(super) voluntary: u64,
+    pub(super) involuntary: u64,
 }
 
 /// In ticks, all the same.
@@ -86,8 +95,11 @@ fn read(process: &Process) -> Option<ProcessCounters> {
         ..ProcessCounters::default()
     };
     for thread in threads(process) {
-        counters.voluntary_switches += thread.voluntary_ctxt_switches.unwrap_or(0);
-        counters.involuntary_switches += thread.nonvoluntary_ctxt_switches.unwrap_or(0);
+        let switches = Switches {
+            voluntary: thread.voluntary_ctxt_switches.unwrap_or(0),
+            involuntary: thread.nonvoluntary_ctxt_switches.unwrap_or(0),
+        };
+        counters.switches.insert(thread.pid, switches);
         let ranges = thread.cpus_allowed_list.into_iter().flatten();
         let cores = ranges.flat_map(|(first, last)| first as usize..=last as usize);
         counters.held.extend(cores);
@@ -99,6 +111,19 @@ fn read(process: &Process) -> Option<ProcessCounters> {
 fn threads(process: &Process) -> impl Iterator<Item = Status> {
     let tasks = process.tasks().into_iter().flatten().flatten();
     tasks.filter_map(|task| task.status().ok())
+}
+
+impl ProcessCounters {
+    /// The switches since `before`, of the threads that there are.
+    pub(super) fn switches_since(&self, before: &ProcessCounters) -> Switches {
+        let mut all = Switches::default();
+        for (thread, now) in &self.switches {
+            let then = before.switches.get(thread).copied().unwrap_or_default();
+            all.voluntary += now.voluntary.saturating_sub(then.voluntary);
+            all.involuntary += now.involuntary.saturating_sub(then.involuntary);
+        }
+        all
+    }
 }
 
 fn core_counters(time: &CpuTime) -> CoreCounters {

@@ -3,24 +3,41 @@
 use std::fmt;
 
 use model::{Accuracy, Artifact, Output};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
 /// Every labelled input was sent once: how many answers were right, and whether they should have been.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AccuracyRun {
     /// Says that nothing here is a speed.
     pub note: String,
     /// Right answers, of as many inputs as have a label: one that was not answered is not right.
     #[serde(flatten)]
+    #[schemars(with = "Counts")]
     pub served: Accuracy,
     /// The same as a share, 0 to 1.
     pub share: f64,
     /// The artifact's offline evaluation, if it was of as many inputs; else absent, and nothing is compared.
+    #[schemars(with = "Option<Counts>")]
     pub offline: Option<Accuracy>,
     /// Whether the two are equal.
     pub equals_offline: Option<bool>,
+}
+
+/// How many of some labelled inputs were named rightly.
+#[derive(JsonSchema)]
+#[schemars(rename = "Accuracy")]
+#[expect(
+    dead_code,
+    reason = "the schema of `Accuracy`, which lives in a crate without schemas"
+)]
+struct Counts {
+    /// Inputs whose label was named.
+    right: u64,
+    /// Inputs.
+    of: u64,
 }
 
 impl AccuracyRun {

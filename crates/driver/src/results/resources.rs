@@ -1,9 +1,10 @@
 //! What a point used of the machine, over time, and whether its pins held.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Samples taken at the same moments, from the beginning of the point's load to its end.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resources {
     /// Seconds since the beginning of the load at which the samples end; each list below has as many values.
     pub seconds: Vec<f64>,
@@ -20,7 +21,7 @@ pub struct Resources {
 }
 
 /// One process.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessUse {
     /// `driver`, `frontend`, or the replica's name, for instance `vgg-0`.
     pub name: String,
@@ -30,9 +31,9 @@ pub struct ProcessUse {
     pub cpu: Vec<f64>,
     /// Resident memory in MiB.
     pub rss_mib: Vec<f64>,
-    /// Context switches a second: it waited for something.
+    /// Context switches a second, of the threads that were there at the sample's end: it waited for something.
     pub voluntary_switches: Vec<f64>,
-    /// Context switches a second: another took its core.
+    /// Likewise: another took its core.
     pub involuntary_switches: Vec<f64>,
     /// The cores that it was to run on, as a list; absent if it was not pinned.
     pub pinned: Option<String>,
@@ -41,7 +42,7 @@ pub struct ProcessUse {
 }
 
 /// One core.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoreUse {
     /// Its number.
     pub core: usize,
@@ -50,7 +51,7 @@ pub struct CoreUse {
 }
 
 /// One GPU.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GpuUse {
     /// Its number, as nvidia-smi shows it.
     pub index: u32,

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::stats::Totals;
 
 /// Throughput, latency, and what explains them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Speed {
     /// How queries were sent: the value of `--mode`.
     pub mode: String,
@@ -26,7 +27,7 @@ pub struct Speed {
 }
 
 /// One window under one kind of load, with a warm-up before it. All queries are counted, each once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Phase {
     /// What it is for.
     pub kind: PhaseKind,
@@ -64,7 +65,7 @@ pub struct Phase {
 }
 
 /// What a phase is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseKind {
     /// How much the system serves when it always has enough to do.
@@ -82,7 +83,7 @@ pub enum PhaseKind {
 }
 
 /// How queries arrive.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrivals {
     /// The next one when an answer has come, with so many in flight.
@@ -110,7 +111,7 @@ pub enum Arrivals {
 }
 
 /// A number with its 95 % interval; without bounds where there is too little to say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// The number.
     pub value: f64,
@@ -121,7 +122,7 @@ pub struct Estimate {
 }
 
 /// Latency in milliseconds, on a monotonic clock, until the answer has been received.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
     /// Queries.
     pub samples: u64,
@@ -139,7 +140,7 @@ pub struct Latency {
 
 /// A percentile in milliseconds with the 95 % interval that order statistics give, whatever the distribution; see
 /// [`percentile`](crate::stats::interval::percentile).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentile {
     /// Which: 0.99 is the 99th.
     pub quantile: f64,
@@ -149,7 +150,7 @@ pub struct Percentile {
 }
 
 /// How late queries were sent, in milliseconds after the intended time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Lag {
     /// Median.
     pub p50: f64,
@@ -160,7 +161,7 @@ pub struct Lag {
 }
 
 /// A part of a phase's window.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
     /// Seconds from the window's opening to the beginning of this part.
     pub begins: f64,
@@ -175,7 +176,7 @@ pub struct Window {
 }
 
 /// One entry per part of the window.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientMetrics {
     /// Answers a second.
     pub thrus: Vec<f64>,
@@ -186,7 +187,7 @@ pub struct ClientMetrics {
 }
 
 /// Mean microseconds per query. The first two add up to its time in the frontend; the last three are a part of `away`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TimeBreakdown {
     /// In the frontend, until its batch was sent.
     pub queued: f64,
@@ -201,7 +202,7 @@ pub struct TimeBreakdown {
 }
 
 /// What a search for the highest rate within the objective has found. Each rate that was tried is a phase.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Search {
     /// The objective in milliseconds.
     pub objective_ms: f64,
@@ -214,7 +215,7 @@ pub struct Search {
 }
 
 /// The no-op model at the same shape, with the same inputs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Zero {
     /// Its throughput in queries a second.
     pub throughput_qps: f64,
@@ -227,7 +228,7 @@ pub struct Zero {
 }
 
 /// The load generator.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
     /// What it can send to a server that only answers, with inputs of this size on the same cores: queries a second.
     pub ceiling_qps: f64,

@@ -16,7 +16,7 @@ const TAIL: f64 = 0.025;
 const NORMAL: f64 = 1.959_963_984_540_054;
 
 /// Parts that a spread is read off. With fewer, Student's factor is above 3 and says nothing.
-const PARTS: usize = 5;
+pub(crate) const PARTS: usize = 5;
 
 /// Neighbours with more correlation than this are put together. At 0.2 the interval is a fifth too narrow.
 const CORRELATION: f64 = 0.2;
@@ -196,7 +196,7 @@ pub(crate) fn mean(parts: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::histogram;
+    use crate::stats::{Arrived, histogram};
     use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};
     use rand_distr::{Distribution, Exp1, Poisson};
@@ -222,8 +222,11 @@ mod tests {
                 latency.record((ms * 1e3) as u64).unwrap();
             }
             whole.add(&latency).unwrap();
-            let ok = part.len() as u64;
-            Slice { ok, latency }
+            let arrived = Arrived {
+                ok: part.len() as u64,
+                ..Arrived::default()
+            };
+            Slice { arrived, latency }
         };
         let slices = millis.chunks(millis.len() / slices).map(slice).collect();
         (whole, slices)

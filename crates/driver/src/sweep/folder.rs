@@ -65,9 +65,14 @@ impl SweepFolder {
 
     /// The results that are there. What could not run goes away, to be tried again.
     pub fn results(&self) -> Result<Vec<(PathBuf, PointResult)>, Error> {
-        let (failed, results): (Vec<_>, Vec<_>) = results::read(&self.path)?
-            .into_iter()
-            .partition(|(_, result)| result.not_run().is_some());
+        let read = |file: PathBuf| match PointResult::read(&file) {
+            Ok(result) => Ok((file, result)),
+            Err(reason) => Err(Error::file("continue with", &file, reason)),
+        };
+        let there = results::files(&self.path)?.into_iter().map(read);
+        let there = there.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let (failed, results): (Vec<_>, Vec<_>) =
+            there.partition(|(_, result)| result.not_run().is_some());
         for (file, _) in failed {
             fs::remove_file(&file).map_err(|error| Error::file("remove", &file, error))?;
         }

@@ -1,6 +1,6 @@
 //! A scene on a screen of any size: nothing but a function of the two.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use ratatui::{
     Frame,
@@ -84,29 +84,32 @@ fn short(scene: &Scene, pen: Pen) -> Vec<Line<'static>> {
     let used: Vec<_> = used
         .map(|p| format!("{} {:.2}", p.name, last(&p.cpu)))
         .collect();
+    let [of_point, of_sweep] = left(scene).map(Option::unwrap_or_default);
     vec![
         Line::styled(now.point.clone(), pen.bold()),
         Line::raw(now.phase.clone()),
         Line::raw(rate(scene)),
         Line::raw(latency(scene)),
-        Line::raw(format!(
-            "{} left, sweep {}",
-            left(now.left),
-            left(scene.left)
-        )),
+        Line::raw(format!("{of_point} {of_sweep}")),
         Line::raw(format!("CPU: {}", used.join(", "))),
     ]
 }
 
+/// The time left of the point's load and of the sweep, where it is known.
+fn left(scene: &Scene) -> [Option<String>; 2] {
+    [("", scene.now.left), ("sweep: ", scene.left)]
+        .map(|(of, time)| Some(format!("{of}{} left", rounded(time?))))
+}
+
 fn header(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
     let now = &scene.now;
-    let line = |left: String, right: String| {
+    let line = |left: String, right: Option<String>| {
+        let right = right.unwrap_or_default();
         let gap =
             usize::from(area.width).saturating_sub(left.chars().count() + right.chars().count());
         Line::raw(format!("{left}{}{right}", " ".repeat(gap.max(1))))
     };
-    let of_sweep = format!("sweep: {} left", left(scene.left));
-    let of_point = format!("{} left", left(now.left));
+    let [of_point, of_sweep] = left(scene);
     let lines = vec![
         line(format!("driver: {}", scene.title), of_sweep),
         line(format!("{}, {}", now.point, now.phase), of_point).style(pen.bold()),
@@ -138,8 +141,10 @@ fn load(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
         let line = Sparkline::default().block(block).style(pen.colour(colour));
         frame.render_widget(line.data(&thousandths), area);
     }
-    let mut facts = vec![format!(" {} answers", grouped(now.answered as f64))];
-    facts.extend(now.in_flight.map(|number| format!("{number} in flight")));
+    let mut facts = vec![
+        format!(" {} answers", grouped(now.answered as f64)),
+        format!("{} in flight", now.in_flight),
+    ];
     facts.extend(now.queued.map(|queued| format!("{queued:.0} queued")));
     let mut lines = vec![Line::raw(facts.join(", "))];
     if let Some(mean) = now.mean_batch {
@@ -326,10 +331,6 @@ fn messages(scene: &Scene, frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-fn left(time: Option<Duration>) -> String {
-    time.map_or("?".to_owned(), rounded)
-}
-
 fn rate(scene: &Scene) -> String {
     match scene.now.rates.last() {
         Some(&rate) => format!("{} queries/s", grouped(rate)),
@@ -386,6 +387,8 @@ fn grouped(number: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
     use super::*;
@@ -445,7 +448,7 @@ mod tests {
                 done: 0.25,
                 left: Some(Duration::from_secs(90)),
                 answered: 1_234_567,
-                in_flight: Some(48),
+                in_flight: 48,
                 queued: Some(16.2),
                 mean_batch: Some(7.5),
                 batch_size: 8,
@@ -555,7 +558,7 @@ mod tests {
         for part in [
             "3/4 noop: replicas 2, CPUs 2, batch 1",
             "45,210 queries/s",
-            "1m 30s left, sweep 2m 5s",
+            "1m 30s left sweep: 2m 5s left",
             "CPU: driver 0.50, frontend 1.25",
         ] {
             assert!(screen.contains(part), "{part}:\n{screen}");

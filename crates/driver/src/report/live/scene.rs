@@ -63,7 +63,7 @@ pub(super) struct Now {
     /// Answers until now.
     pub(super) answered: u64,
     /// Queries in flight.
-    pub(super) in_flight: Option<usize>,
+    pub(super) in_flight: u64,
     /// Queries that wait in the frontend.
     pub(super) queued: Option<f64>,
     /// The mean size of the latest batches.

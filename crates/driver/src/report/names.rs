@@ -1,0 +1,156 @@
+//! How a report calls points and writes numbers.
+
+use std::collections::BTreeSet;
+
+use crate::results::{Arrivals, Estimate, NodeConfig, Phase, PhaseKind, PointResult};
+
+/// What has to be in the name of a point so that it is the only one of that name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Names {
+    /// There are several models.
+    models: bool,
+    /// There are several rounds.
+    pub(super) rounds: bool,
+}
+
+impl Names {
+    pub(super) fn new<'a>(results: impl Iterator<Item = &'a PointResult> + Clone) -> Names {
+        let models: BTreeSet<_> = results.clone().map(|r| &r.node_configs[0].name).collect();
+        Names {
+            models: models.len() > 1,
+            rounds: results.map(|r| r.round).max() > Some(1),
+        }
+    }
+
+    /// All but batch size and round: `2 × 1 CPU`.
+    pub(super) fn deployment(&self, node: &NodeConfig) -> String {
+        let model = match self.models {
+            true => format!("{}, ", node.name),
+            false => String::new(),
+        };
+        let gpus = match node.gpus.len() {
+            0 => String::new(),
+            gpus => format!(", {gpus} {}", plural(gpus, "GPU")),
+        };
+        let cpus = node.cpus_per_replica;
+        let replicas = node.num_replicas;
+        format!("{model}{replicas} × {cpus} {}{gpus}", plural(cpus, "CPU"))
+    }
+
+    /// All of it: `2 × 1 CPU, batch 8`.
+    pub(super) fn point(&self, result: &PointResult) -> String {
+        let node = &result.node_configs[0];
+        let round = match self.rounds {
+            true => format!(", round {}", result.round),
+            false => String::new(),
+        };
+        format!(
+            "{}, batch {}{round}",
+            self.deployment(node),
+            node.batch_size
+        )
+    }
+}
+
+/// What a phase is for, and its load.
+pub(super) fn phase(phase: &Phase) -> String {
+    let load = match &phase.arrivals {
+        Arrivals::Closed { in_flight } => format!("{in_flight} in flight"),
+        Arrivals::Poisson { rate, share } => match share {
+            Some(share) => format!("{}/s ({:.0} %)", number(*rate), share * 1e2),
+            None => format!("{}/s", number(*rate)),
+        },
+        Arrivals::Constant { rate } => format!("{}/s, evenly spaced", number(*rate)),
+        Arrivals::Trace { file } => format!("as in {file}"),
+    };
+    format!("{}, {load}", kind(phase.kind))
+}
+
+/// What a phase is for, in a word or two.
+pub(super) fn kind(kind: PhaseKind) -> &'static str {
+    match kind {
+        PhaseKind::Throughput => "throughput",
+        PhaseKind::Latency => "latency",
+        PhaseKind::Search => "search",
+        PhaseKind::Confirm => "confirmation",
+        PhaseKind::SingleStream => "single stream",
+        PhaseKind::Flood => "flood",
+    }
+}
+
+/// Three figures or more, thousands apart: `0.123`, `15.6`, `12,346`.
+pub(super) fn number(value: f64) -> String {
+    let decimals = match value.abs() {
+        0.0 => 0,
+        size if size < 1.0 => 3,
+        size if size < 10.0 => 2,
+        size if size < 1e3 => 1,
+        _ => 0,
+    };
+    let text = format!("{value:.decimals$}");
+    let whole = text.find('.').unwrap_or(text.len());
+    let mut grouped = String::new();
+    for (index, character) in text.char_indices() {
+        if index > 0 && index < whole && (whole - index).is_multiple_of(3) && &text[..index] != "-"
+        {
+            grouped.push(',');
+        }
+        grouped.push(character);
+    }
+    grouped
+}
+
+/// The number, and its interval if there is one: `15.6 (15.4 to 15.8)`.
+pub(super) fn estimate(estimate: &Estimate) -> String {
+    let value = number(estimate.value);
+    match (estimate.low, estimate.high) {
+        (Some(low), Some(high)) => format!("{value} ({} to {})", number(low), number(high)),
+        _ => value,
+    }
+}
+
+/// `thing` or `things`.
+pub(super) fn plural(count: usize, thing: &str) -> String {
+    match count {
+        1 => thing.to_owned(),
+        _ => format!("{thing}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::fixture::whole;
+
+    #[test]
+    fn numbers_have_three_figures_or_more_and_thousands_apart() {
+        let numbers = [0.0, 0.1234, 1.5, 15.64, 999.94, 1234.5, 1_234_567.0, -123.0];
+        let texts = [
+            "0",
+            "0.123",
+            "1.50",
+            "15.6",
+            "999.9",
+            "1,234",
+            "1,234,567",
+            "-123.0",
+        ];
+        assert_eq!(numbers.map(number), texts);
+    }
+
+    #[test]
+    fn a_point_is_called_by_what_tells_it_from_the_others() {
+        let one = whole();
+        let name = |results: &[PointResult]| Names::new(results.iter()).point(&results[0]);
+        assert_eq!(name(std::slice::from_ref(&one)), "2 × 1 CPU, batch 4");
+        let mut other = one.clone();
+        other.node_configs[0].name = "vgg".to_owned();
+        other.node_configs[0].gpus = vec![0, 1];
+        other.round = 2;
+        assert_eq!(
+            name(&[one.clone(), other.clone()]),
+            "noop, 2 × 1 CPU, batch 4, round 1"
+        );
+        assert_eq!(name(&[other]), "2 × 1 CPU, 2 GPUs, batch 4, round 2");
+    }
+}

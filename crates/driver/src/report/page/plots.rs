@@ -1,0 +1,414 @@
+//! What the plots of a page have in common, and those that compare points.
+
+use std::collections::BTreeMap;
+
+use plotly::{
+    Bar, Configuration, HeatMap, Layout, Plot, Scatter, Trace,
+    common::{
+        Anchor, ColorScale, ColorScaleElement, DashType, ErrorData, ErrorType, HoverInfo, Line,
+        Marker, MarkerSymbol, Mode, Orientation, Title, Visible,
+    },
+    configuration::{DisplayModeBar, ModeBarButtonName},
+    layout::{Axis, AxisType, BarMode, HoverMode, Legend, Margin, RangeMode, TraceOrder},
+};
+use serde::Serialize;
+
+use super::super::names::{Names, number};
+use crate::results::{Estimate, PointResult, Speed, Status, TimeBreakdown};
+
+/// Told apart by the colour-blind, and on white as on black.
+const COLORS: [&str; 6] = [
+    "#2f7fd1", "#d55e00", "#009e73", "#b05fa8", "#b8860b", "#7a7f87",
+];
+const DASHES: [DashType; 4] = [
+    DashType::Solid,
+    DashType::Dash,
+    DashType::DashDot,
+    DashType::LongDash,
+];
+/// More lines than these cannot be told apart: the others wait in the legend.
+pub(super) const LINES: usize = 6;
+
+/// One plot, or several of which one is chosen.
+pub(super) struct Figure {
+    /// For the document.
+    pub(super) id: &'static str,
+    /// What it shows.
+    pub(super) heading: &'static str,
+    /// How to read it, or why there is none.
+    pub(super) reading: String,
+    /// The plots with their names.
+    pub(super) plots: Vec<(String, Plot)>,
+}
+
+impl Figure {
+    /// Of one plot.
+    pub(super) fn of(id: &'static str, heading: &'static str, reading: &str, plot: Plot) -> Figure {
+        Figure {
+            id,
+            heading,
+            reading: reading.to_owned(),
+            plots: vec![(heading.to_owned(), plot)],
+        }
+    }
+
+    /// Of none, and why.
+    pub(super) fn none(id: &'static str, heading: &'static str, why: &str) -> Figure {
+        Figure {
+            id,
+            heading,
+            reading: why.to_owned(),
+            plots: Vec::new(),
+        }
+    }
+}
+
+/// The colour of line number `index`.
+pub(super) fn color(index: usize) -> &'static str {
+    COLORS[index % COLORS.len()]
+}
+
+/// The stroke of line number `index`: another one each time the colours begin anew.
+pub(super) fn line(index: usize) -> Line {
+    let dash = &DASHES[index / COLORS.len() % DASHES.len()];
+    Line::new()
+        .color(color(index))
+        .dash(dash.clone())
+        .width(2.0)
+}
+
+/// Markers tell the verdict: circles, diamonds, hollow circles.
+pub(super) fn marker(status: Status, color: &'static str) -> Marker {
+    let symbol = match status {
+        Status::Valid => MarkerSymbol::Circle,
+        Status::Suspect => MarkerSymbol::Diamond,
+        Status::Invalid => MarkerSymbol::CircleOpen,
+    };
+    Marker::new().symbol(symbol).color(color).size(9)
+}
+
+/// The first lines are shown, the others wait in the legend.
+pub(super) fn visible(index: usize) -> Visible {
+    match index < LINES {
+        true => Visible::True,
+        false => Visible::LegendOnly,
+    }
+}
+
+/// The ends of 95 % intervals; none where there is too little to say.
+pub(super) fn bars(estimates: &[Estimate]) -> ErrorData {
+    let lengths = |end: fn(&Estimate) -> Option<f64>| {
+        let length = |e: &Estimate| end(e).map_or(0.0, |end| (end - e.value).abs());
+        estimates.iter().map(length).collect()
+    };
+    ErrorData::new(ErrorType::Data)
+        .symmetric(false)
+        .array(lengths(|e| e.high))
+        .array_minus(lengths(|e| e.low))
+        .thickness(1.2)
+        .width(4)
+}
+
+/// From little to much.
+pub(super) fn shades() -> ColorScale {
+    let shades = ["#eaf2fb", "#9cc4e8", "#2f7fd1", "#0b2e5c"]
+        .into_iter()
+        .enumerate();
+    ColorScale::Vector(
+        shades
+            .map(|(index, shade)| ColorScaleElement(index as f64 / 3.0, shade.to_owned()))
+            .collect(),
+    )
+}
+
+/// A plot of that height in pixels without its legend, which is above it.
+pub(super) fn plot(height: usize, layout: Layout) -> Plot {
+    let mut plot = Plot::new();
+    plot.set_layout(
+        layout
+            .height(height)
+            .hover_mode(HoverMode::Closest)
+            .margin(Margin::new().left(64).right(16).top(32).bottom(56))
+            .legend(
+                Legend::new()
+                    .orientation(Orientation::Horizontal)
+                    .y(1.0)
+                    .y_anchor(Anchor::Bottom)
+                    .trace_order(TraceOrder::Normal),
+            ),
+    );
+    plot.set_configuration(
+        Configuration::new()
+            .responsive(true)
+            .display_mode_bar(DisplayModeBar::Hover)
+            .display_logo(false)
+            .mode_bar_buttons_to_remove(vec![
+                ModeBarButtonName::Select2d,
+                ModeBarButtonName::Lasso2d,
+            ]),
+    );
+    plot
+}
+
+/// An axis with that title, which makes room for its labels.
+pub(super) fn axis(title: &str) -> Axis {
+    Axis::new().title(Title::with_text(title)).auto_margin(true)
+}
+
+/// A logarithmic one, with 1, 2 and 5 of each decade.
+pub(super) fn logarithmic(title: &str) -> Axis {
+    let decades = (-3..9).flat_map(|decade| [1.0, 2.0, 5.0].map(|step| step * 10_f64.powi(decade)));
+    let values: Vec<f64> = decades.collect();
+    let texts = values.iter().map(ToString::to_string).collect();
+    axis(title)
+        .type_(AxisType::Log)
+        .tick_values(values)
+        .tick_text(texts)
+}
+
+/// Text that came in a result file: plotly.js reads tags in labels.
+pub(super) fn plain(text: &str) -> String {
+    maud::html!((text)).into_string()
+}
+
+/// What is said of a point where the pointer is.
+fn hover(names: &Names, result: &PointResult, speed: &Speed) -> String {
+    let interval = super::super::names::estimate(&speed.phases[0].throughput);
+    let mut text = format!(
+        "{}<br>{interval} queries/s<br>{}",
+        plain(&names.point(result)),
+        result.verdict.status
+    );
+    for reason in &result.verdict.reasons {
+        text.push_str("<br>");
+        text.push_str(&plain(&reason.text));
+    }
+    text
+}
+
+/// Throughput against batch size, one line per deployment.
+pub(super) fn throughput(names: &Names, results: &[(&PointResult, &Speed)]) -> Figure {
+    let mut sizes: Vec<_> = results
+        .iter()
+        .map(|(r, _)| r.node_configs[0].batch_size)
+        .collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let x = axis("maximum batch size")
+        .type_(AxisType::Log)
+        .tick_values(sizes.iter().map(|&size| size as f64).collect())
+        .tick_text(sizes.iter().map(usize::to_string).collect());
+    let y = axis("queries/s").range_mode(RangeMode::ToZero);
+    let mut plot = plot(440, Layout::new().x_axis(x).y_axis(y));
+    for (index, (deployment, points)) in deployments(names, results).into_iter().enumerate() {
+        plot.add_trace(means(index, &deployment, &points));
+        let mut in_legend = false;
+        for status in [Status::Valid, Status::Suspect, Status::Invalid] {
+            let of = |(result, _): &&(&PointResult, &Speed)| result.verdict.status == status;
+            let points: Vec<_> = points.iter().filter(of).collect();
+            if !points.is_empty() {
+                let estimates: Vec<_> =
+                    points.iter().map(|(_, s)| s.phases[0].throughput).collect();
+                let hovers = points.iter().map(|(r, s)| hover(names, r, s)).collect();
+                let x = points
+                    .iter()
+                    .map(|(r, _)| r.node_configs[0].batch_size)
+                    .collect();
+                plot.add_trace(
+                    Scatter::new(x, points.iter().map(|(_, s)| s.throughput_qps).collect())
+                        .mode(Mode::Markers)
+                        .name(&deployment)
+                        .legend_group(&deployment)
+                        .show_legend(!in_legend)
+                        .marker(marker(status, color(index)))
+                        .error_y(bars(&estimates))
+                        .hover_info(HoverInfo::Text)
+                        .hover_text_array(hovers),
+                );
+                in_legend = true;
+            }
+        }
+    }
+    Figure::of(
+        "throughput",
+        "Throughput against batch size",
+        "One line per replicas × CPUs of each, through the mean of the points that are not INVALID; bars are 95 % intervals. \
+         Circles are VALID, diamonds SUSPECT, hollow circles INVALID.",
+        plot,
+    )
+}
+
+type Points<'a> = Vec<(&'a PointResult, &'a Speed)>;
+
+/// By deployment, in the order in which they come.
+fn deployments<'a>(
+    names: &Names,
+    results: &[(&'a PointResult, &'a Speed)],
+) -> Vec<(String, Points<'a>)> {
+    let mut groups: Vec<(String, Points)> = Vec::new();
+    for &(result, speed) in results {
+        let name = plain(&names.deployment(&result.node_configs[0]));
+        match groups.last_mut() {
+            Some((last, points)) if *last == name => points.push((result, speed)),
+            _ => groups.push((name, vec![(result, speed)])),
+        }
+    }
+    groups
+}
+
+/// The line through the mean of each batch size's rounds.
+fn means(index: usize, deployment: &str, points: &Points) -> Box<dyn Trace> {
+    let mut rates: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for (result, speed) in points {
+        if result.verdict.status != Status::Invalid {
+            let rates = rates.entry(result.node_configs[0].batch_size).or_default();
+            rates.push(speed.throughput_qps);
+        }
+    }
+    let mean = |rates: &Vec<f64>| rates.iter().sum::<f64>() / rates.len() as f64;
+    Scatter::new(
+        rates.keys().copied().collect(),
+        rates.values().map(mean).collect(),
+    )
+    .mode(Mode::Lines)
+    .legend_group(deployment)
+    .show_legend(false)
+    .line(line(index))
+    .hover_info(HoverInfo::Skip)
+}
+
+/// A heat map with its numbers in the cells, which the library's own type does not know.
+#[derive(Clone, Serialize)]
+struct Labelled {
+    #[serde(flatten)]
+    map: HeatMap<String, String, Vec<Option<f64>>>,
+    text: Vec<Vec<String>>,
+    texttemplate: &'static str,
+    hovertemplate: &'static str,
+}
+
+impl Trace for Labelled {
+    fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("it has no maps with keys other than text")
+    }
+}
+
+/// Throughput over the grid of deployments and batch sizes; every point that was to be measured has a cell.
+pub(super) fn grid(names: &Names, results: &[&PointResult]) -> Figure {
+    let (mut rows, mut sizes) = (Vec::new(), Vec::new());
+    for result in results {
+        let node = &result.node_configs[0];
+        rows.push(plain(&names.deployment(node)));
+        sizes.push(node.batch_size);
+    }
+    rows.dedup();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let (mut z, mut text) = (Vec::new(), Vec::new());
+    for row in &rows {
+        let cells: Vec<_> = sizes
+            .iter()
+            .map(|&size| cell(names, results, row, size))
+            .collect();
+        z.push(cells.iter().map(|(value, _)| *value).collect::<Vec<_>>());
+        text.push(cells.into_iter().map(|(_, text)| text).collect::<Vec<_>>());
+    }
+    let columns = sizes.iter().map(usize::to_string).collect();
+    let height = 150 + 44 * rows.len();
+    let map = HeatMap::new(columns, rows, z)
+        .color_scale(shades())
+        .show_scale(false)
+        .x_gap(2.0)
+        .y_gap(2.0);
+    let x = axis("maximum batch size").type_(AxisType::Category);
+    let y = axis("").type_(AxisType::Category);
+    let mut plot = plot(height, Layout::new().x_axis(x).y_axis(y));
+    plot.add_trace(Box::new(Labelled {
+        map: *map,
+        text,
+        texttemplate: "%{text}",
+        hovertemplate: "%{y}, batch %{x}: %{text} queries/s<extra></extra>",
+    }));
+    Figure::of(
+        "grid",
+        "Throughput over the grid",
+        "Queries/s by replicas × CPUs of each and maximum batch size, the mean of the rounds. A question mark is SUSPECT, a cross INVALID; an empty cell was not measured.",
+        plot,
+    )
+}
+
+/// The mean throughput of a cell's rounds, and what is written in it.
+fn cell(names: &Names, results: &[&PointResult], row: &str, size: usize) -> (Option<f64>, String) {
+    let here = results.iter().filter(|result| {
+        let node = &result.node_configs[0];
+        node.batch_size == size && plain(&names.deployment(node)) == row
+    });
+    let (rates, statuses): (Vec<_>, Vec<_>) = here
+        .filter_map(|result| Some((result.speed()?.throughput_qps, result.verdict.status)))
+        .unzip();
+    let Some(worst) = statuses.into_iter().max() else {
+        return (None, String::new());
+    };
+    let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+    let mark = match worst {
+        Status::Valid => "",
+        Status::Suspect => " ?",
+        Status::Invalid => " ✕",
+    };
+    (Some(mean), format!("{}{mark}", number(mean)))
+}
+
+/// Reads one part of a query's time, in microseconds.
+type Part = fn(&TimeBreakdown) -> f64;
+
+/// Where the time of a query goes, in its order. The wire is what frontend and model server do not account for.
+const PARTS: [(&str, Part); 5] = [
+    ("queued", |time| time.queued),
+    ("wire", |time| {
+        (time.away - time.waited - time.predicting - time.replying).max(0.0)
+    }),
+    ("waited", |time| time.waited),
+    ("predicting", |time| time.predicting),
+    ("replying", |time| time.replying),
+];
+
+/// Where the time went, one stacked bar per point.
+pub(super) fn breakdown(names: &Names, results: &[(&PointResult, &Speed)]) -> Figure {
+    const ID: (&str, &str) = ("breakdown", "Where a query's time goes");
+    // From below: the first point is to be on top.
+    let (points, times): (Vec<_>, Vec<_>) = (results.iter().rev())
+        .filter_map(|(result, speed)| {
+            Some((plain(&names.point(result)), speed.phases[0].time_breakdown?))
+        })
+        .unzip();
+    if points.is_empty() {
+        return Figure::none(
+            ID.0,
+            ID.1,
+            "No point has an answer that says where its time went.",
+        );
+    }
+    let height = 130 + 26 * points.len();
+    let layout = Layout::new()
+        .bar_mode(BarMode::Stack)
+        .x_axis(axis("milliseconds per query, in the mean"))
+        .y_axis(axis("").type_(AxisType::Category));
+    let mut plot = plot(height, layout);
+    for (index, (part, micros)) in PARTS.into_iter().enumerate() {
+        let millis = times.iter().map(|time| micros(time) / 1e3).collect();
+        plot.add_trace(
+            Bar::new(millis, points.clone())
+                .orientation(Orientation::Horizontal)
+                .name(part)
+                .marker(Marker::new().color(color(index))),
+        );
+    }
+    Figure::of(
+        ID.0,
+        ID.1,
+        "In the first phase, under full load: queued in the frontend until the batch was sent, on the wire both ways, waited \
+         in the model server until the model began, predicting, replying. A long queue is what a closed loop with \
+         several batches in flight makes; it is not the model's time.",
+        plot,
+    )
+}

@@ -1,0 +1,217 @@
+//! What `driver report` and `driver schema` leave and print.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::{
+    driver,
+    made::{Made, put, sweep},
+    path, reported,
+};
+
+fn read(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).unwrap()
+}
+
+#[test]
+fn a_report_prints_the_table_leaves_three_files_and_says_where_the_page_is() {
+    let folder = tempfile::tempdir().unwrap();
+    sweep(folder.path());
+    let (status, printed, said) = driver(&["report", path(&folder)]);
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(printed.matches("\n| ").count(), 24, "{printed}");
+    assert!(said.contains("report.html"), "{said}");
+    assert!(!said.contains("left out"), "{said}");
+    let markdown = read(folder.path(), "summary.md");
+    assert!(
+        markdown.starts_with(
+            "# vgg: 24 points\n\nAt most 72.9 (70.7 to 74.4) queries/s, with 3 × 1 CPU, batch 32. And for 50 queries/s take vgg, 3 replicas"
+        ),
+        "{markdown}"
+    );
+    assert!(markdown.contains(printed.trim()), "{markdown}");
+    assert!(read(folder.path(), "report.html").starts_with("<!DOCTYPE html>"));
+}
+
+#[test]
+fn the_csv_has_one_row_for_each_phase_of_each_point() {
+    let folder = reported(sweep);
+    let mut reader = csv::Reader::from_path(folder.path().join("summary.csv")).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let rows: Vec<_> = reader.records().map(|row| row.unwrap()).collect();
+    // 23 points and the zero with three phases each, and one point that could not run.
+    assert_eq!(rows.len(), 24 * 3 + 1);
+    let cell = |row: &csv::StringRecord, name: &str| {
+        let column = header.iter().position(|column| column == name).unwrap();
+        row[column].to_owned()
+    };
+    let of = |replicas: &str, batch: &str| {
+        let here = |row: &&csv::StringRecord| {
+            cell(row, "model") == "vgg"
+                && cell(row, "replicas") == replicas
+                && cell(row, "batch_size") == batch
+        };
+        rows.iter().filter(here).collect::<Vec<_>>()
+    };
+    let phases: Vec<_> = of("1", "1").iter().map(|row| cell(row, "phase")).collect();
+    assert_eq!(phases, ["throughput", "latency", "latency"]);
+    assert_eq!(cell(of("1", "1")[0], "throughput_qps"), "9.0");
+    assert_eq!(cell(of("1", "1")[0], "in_flight"), "3");
+    assert_eq!(cell(of("1", "1")[1], "offered_qps"), "4.5");
+    assert_eq!(cell(of("1", "32")[0], "verdict"), "SUSPECT");
+    assert_eq!(cell(of("1", "32")[0], "reasons"), "batch_fill");
+    let [not_run] = of("4", "32")[..] else {
+        panic!("one row")
+    };
+    assert!(cell(not_run, "not_run").contains("9 GiB"));
+    assert_eq!(cell(not_run, "throughput_qps"), "");
+}
+
+#[test]
+fn files_that_are_no_results_are_named_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Made::new("svm", 1, 4);
+    put(folder.path(), &made.file(), &made.speed());
+    fs::write(folder.path().join("results-old.json"), r#"{"format": 1}"#).unwrap();
+    fs::write(
+        folder.path().join("results-cut.json"),
+        r#"{"format": 2, "rou"#,
+    )
+    .unwrap();
+    let (status, printed, said) = driver(&["report", path(&folder)]);
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(printed.matches("\n| ").count(), 1, "{printed}");
+    assert!(
+        said.contains("results-old.json: it is of format 1"),
+        "{said}"
+    );
+    assert!(said.contains("results-cut.json: it is no result"), "{said}");
+    assert!(
+        read(folder.path(), "report.html").contains("results-old.json</code>: it is of format 1")
+    );
+}
+
+#[test]
+fn a_folder_without_results_is_an_error_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, _, said) = driver(&["report", path(&folder)]);
+    assert_eq!(status, 1);
+    assert!(said.contains("there is no result file in"), "{said}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    let (status, _, said) = driver(&["report", "/nowhere"]);
+    assert_eq!(status, 1);
+    assert!(said.contains("cannot read the folder /nowhere"), "{said}");
+}
+
+#[test]
+fn the_page_says_what_was_found_why_not_and_on_what() {
+    let folder = reported(sweep);
+    let page = read(folder.path(), "report.html");
+    for part in [
+        "<h1>vgg: 24 points</h1>",
+        "At most 72.9 (70.7 to 74.4) queries/s, with 3 × 1 CPU, batch 32. And for 50 queries/s take vgg, 3 replicas",
+        r#"21 <span class="VALID">"#,
+        r#"1 <span class="SUSPECT">"#,
+        r#"2 <span class="INVALID">"#,
+        "<code>batch_fill</code> batches were 4.9 of 32 full",
+        "<code>replica_died</code> 1 replica died",
+        "not run: 4 replicas with batches of 32",
+        "The zero beside each point",
+        "for 50 queries/s take vgg, 3 replicas x 1 CPU, batch 32",
+        "A processor of 2 cores @ 2.80GHz",
+        "commit 0123abc",
+        "driver -m vgg -r 1 2 3 4",
+        "How to read this",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn the_page_holds_one_copy_of_the_plotting_library_and_fetches_nothing() {
+    let folder = reported(sweep);
+    let page = read(folder.path(), "report.html");
+    assert_eq!(page.matches("* plotly.js v").count(), 1);
+    assert!(
+        !page.contains("MathJax.loader"),
+        "the library for formulas is not needed"
+    );
+    let (before, after) = page.split_once("/**\n* plotly.js v").unwrap();
+    let after = &after[after.find("</script>").unwrap()..];
+    for own in [before, after] {
+        for loads in ["src=", "href=\"http", "@import", "url(", "fetch("] {
+            assert!(!own.contains(loads), "{loads}");
+        }
+    }
+    assert!(page.contains("default-src 'none'"));
+}
+
+#[test]
+fn what_came_in_a_file_is_text_and_never_part_of_the_page() {
+    let nasty = "<img src=x onerror=alert(1)></script>";
+    let folder = reported(|folder| {
+        let made = Made::new("vgg", 1, 4);
+        let mut point = made.speed();
+        point["node_configs"][0]["name"] = json!(nasty);
+        point["resources"]["processes"][0]["name"] = json!(nasty);
+        point["machine"]["cpu"] = json!(nasty);
+        point["verdict"] = json!({"status": "SUSPECT", "reasons": [{"status": "SUSPECT", "check": nasty, "text": nasty}]});
+        put(folder, &made.file(), &point);
+        put(
+            folder,
+            "results-other.json",
+            &Made::new("svm", 1, 4).speed(),
+        );
+    });
+    let page = read(folder.path(), "report.html");
+    assert!(!page.contains("<img"));
+    assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;&lt;/script&gt;"));
+    // Six plots, of which the resources have one per point; the library, and the page's own script.
+    assert_eq!(page.matches("</script>").count(), 5 + 2 + 2);
+}
+
+#[test]
+fn a_sweep_of_accuracy_runs_has_a_table_and_no_plot() {
+    let folder = reported(|folder| {
+        for (batch, right) in [(1, 194), (32, 193)] {
+            let made = Made::new("svm", 1, batch);
+            put(folder, &made.file(), &made.accuracy(right));
+        }
+    });
+    let page = read(folder.path(), "report.html");
+    assert!(page.contains("<h1>svm: 2 accuracy runs</h1>"));
+    assert!(
+        page.contains("96.5 to 97.0 % of the answers were right"),
+        "{page}"
+    );
+    assert!(
+        !page.contains("<script") && !page.contains("queries/s"),
+        "{page}"
+    );
+    let csv = read(folder.path(), "summary.csv");
+    assert_eq!(csv.lines().count(), 3, "{csv}");
+    assert!(
+        csv.lines().nth(1).unwrap().ends_with(",194,200,194"),
+        "{csv}"
+    );
+}
+
+#[test]
+fn the_schema_is_printed_and_results_are_valid_by_it() {
+    let (status, printed, _) = driver(&["schema"]);
+    assert_eq!(status, 0);
+    let schema: Value = serde_json::from_str(&printed).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let mut made = Made::new("vgg", 2, 8);
+    made.gpus = 2;
+    for result in [made.speed(), made.accuracy(190), made.not_run("no memory")] {
+        let read: driver::results::PointResult = serde_json::from_value(result).unwrap();
+        let result = serde_json::to_value(read).unwrap();
+        let errors: Vec<_> = validator
+            .iter_errors(&result)
+            .map(|e| e.to_string())
+            .collect();
+        assert!(errors.is_empty(), "{errors:?}");
+    }
+}
