@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
             ..Settings::default()
         };
         let mut model = Lgbm::load(&path, settings)?;
-        for size in [1, 2, 4, 16, 64, 256, 1024] {
+        for size in [1, 2, 4, 16, 32, 64, 256, 1024] {
             let inputs = floats(size, WIDTH, 1.0);
             let rows = floats_of(&inputs);
             // Its call for a single row, or that for many. With threads of OpenMP's it would spin on into our turn.

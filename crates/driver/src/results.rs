@@ -53,7 +53,7 @@ pub const FORMAT: u32 = 2;
 /// Everything about one point of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PointResult {
-    /// The version of this file's format: [`FORMAT`].
+    /// The version of this file's format.
     #[schemars(extend("const" = FORMAT))]
     pub format: u32,
     /// The round in which it was measured, from 1.

@@ -121,6 +121,7 @@ pub(super) fn plural(count: usize, thing: &str) -> String {
 mod tests {
     use super::*;
     use crate::results::fixture::whole;
+    use std::slice;
 
     #[test]
     fn numbers_have_three_figures_or_more_and_thousands_apart() {
@@ -142,7 +143,7 @@ mod tests {
     fn a_point_is_called_by_what_tells_it_from_the_others() {
         let one = whole();
         let name = |results: &[PointResult]| Names::new(results.iter()).point(&results[0]);
-        assert_eq!(name(std::slice::from_ref(&one)), "2 × 1 CPU, batch 4");
+        assert_eq!(name(slice::from_ref(&one)), "2 × 1 CPU, batch 4");
         let mut other = one.clone();
         other.node_configs[0].name = "vgg".to_owned();
         other.node_configs[0].gpus = vec![0, 1];

@@ -1,5 +1,6 @@
 //! The report of a sweep as one HTML page, which opens from disk and loads nothing.
 
+mod grid;
 mod latency;
 mod plots;
 mod points;
@@ -66,7 +67,7 @@ fn figures(folder: &Folder, names: &Names) -> Vec<Figure> {
     }
     vec![
         plots::throughput(names, &speeds),
-        plots::grid(names, &results),
+        grid::grid(names, &results),
         latency::against_load(names, &speeds),
         latency::distribution(names, &speeds),
         plots::breakdown(names, &speeds),
@@ -129,4 +130,20 @@ fn library() -> String {
     let end = scripts.find(END).map_or(scripts.len(), |at| at + END.len());
     scripts.truncate(end);
     scripts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plotly::{Layout, common::Title};
+
+    #[test]
+    fn no_text_in_a_plot_ends_the_script_that_holds_it() {
+        let mut plot = Plot::new();
+        plot.set_layout(Layout::new().title(Title::with_text("</script><script>alert(1)")));
+        let json = json(&plot);
+        assert!(!json.contains('<'), "{json}");
+        let back: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(back["layout"]["title"]["text"], "</script><script>alert(1)");
+    }
 }

@@ -138,8 +138,7 @@ pub struct Latency {
     pub histogram: Vec<(u64, u64)>,
 }
 
-/// A percentile in milliseconds with the 95 % interval that order statistics give, whatever the distribution; see
-/// [`percentile`](crate::stats::interval::percentile).
+/// A percentile in milliseconds with the 95 % interval that order statistics give, whatever the distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentile {
     /// Which: 0.99 is the 99th.

@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    process::{Command, Stdio},
+    path::Path,
+    process::{Command, Output, Stdio},
 };
 
 use serde_json::{Value, json};
@@ -47,19 +48,10 @@ const FRAME: &str = r#"<!DOCTYPE html><meta name="color-scheme" content="light d
 <script type="application/json" id="seen"></script>
 <script>addEventListener("message", (event) => { document.getElementById("seen").textContent = event.data; });</script>"#;
 
-/// Opens the page in a frame of that width; nothing may be written to the console.
-fn seen(folder: &TempDir, width: usize, dark: bool) -> Value {
-    let folder = folder.path();
-    let page = fs::read_to_string(folder.join("report.html")).unwrap();
-    let probed = page.replace("</body>", &format!("{PROBE}</body>"));
-    fs::write(folder.join("probed.html"), probed).unwrap();
-    fs::write(
-        folder.join("frame.html"),
-        FRAME.replace("WIDTH", &width.to_string()),
-    )
-    .unwrap();
+/// What Chromium prints of a page once it has run for a minute of its own, faster time, and what it says meanwhile.
+fn chromium(page: &Path, dark: bool) -> Output {
     let profile = tempfile::tempdir().unwrap();
-    let output = Command::new("timeout")
+    Command::new("timeout")
         .args([
             "300",
             "chromium",
@@ -84,10 +76,24 @@ fn seen(folder: &TempDir, width: usize, dark: bool) -> Value {
             "--blink-settings=preferredColorScheme={}",
             u8::from(!dark)
         ))
-        .arg(format!("file://{}", folder.join("frame.html").display()))
+        .arg(format!("file://{}", page.display()))
         .stdin(Stdio::null())
         .output()
-        .unwrap();
+        .unwrap()
+}
+
+/// Opens the page in a frame of that width; nothing may be written to the console.
+fn seen(folder: &TempDir, width: usize, dark: bool) -> Value {
+    let folder = folder.path();
+    let page = fs::read_to_string(folder.join("report.html")).unwrap();
+    let probed = page.replace("</body>", &format!("{PROBE}</body>"));
+    fs::write(folder.join("probed.html"), probed).unwrap();
+    fs::write(
+        folder.join("frame.html"),
+        FRAME.replace("WIDTH", &width.to_string()),
+    )
+    .unwrap();
+    let output = chromium(&folder.join("frame.html"), dark);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_ne!(
         output.status.code(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use plotly::{
-    Bar, Configuration, HeatMap, Layout, Plot, Scatter, Trace,
+    Bar, Configuration, Layout, Plot, Scatter, Trace,
     common::{
         Anchor, ColorScale, ColorScaleElement, DashType, ErrorData, ErrorType, HoverInfo, Line,
         Marker, MarkerSymbol, Mode, Orientation, Title, Visible,
@@ -11,9 +11,8 @@ use plotly::{
     configuration::{DisplayModeBar, ModeBarButtonName},
     layout::{Axis, AxisType, BarMode, HoverMode, Legend, Margin, RangeMode, TraceOrder},
 };
-use serde::Serialize;
 
-use super::super::names::{Names, number};
+use super::super::names::Names;
 use crate::results::{Estimate, PointResult, Speed, Status, TimeBreakdown};
 
 /// Told apart by the colour-blind, and on white as on black.
@@ -202,32 +201,7 @@ pub(super) fn throughput(names: &Names, results: &[(&PointResult, &Speed)]) -> F
     let mut plot = plot(440, Layout::new().x_axis(x).y_axis(y));
     for (index, (deployment, points)) in deployments(names, results).into_iter().enumerate() {
         plot.add_trace(means(index, &deployment, &points));
-        let mut in_legend = false;
-        for status in [Status::Valid, Status::Suspect, Status::Invalid] {
-            let of = |(result, _): &&(&PointResult, &Speed)| result.verdict.status == status;
-            let points: Vec<_> = points.iter().filter(of).collect();
-            if !points.is_empty() {
-                let estimates: Vec<_> =
-                    points.iter().map(|(_, s)| s.phases[0].throughput).collect();
-                let hovers = points.iter().map(|(r, s)| hover(names, r, s)).collect();
-                let x = points
-                    .iter()
-                    .map(|(r, _)| r.node_configs[0].batch_size)
-                    .collect();
-                plot.add_trace(
-                    Scatter::new(x, points.iter().map(|(_, s)| s.throughput_qps).collect())
-                        .mode(Mode::Markers)
-                        .name(&deployment)
-                        .legend_group(&deployment)
-                        .show_legend(!in_legend)
-                        .marker(marker(status, color(index)))
-                        .error_y(bars(&estimates))
-                        .hover_info(HoverInfo::Text)
-                        .hover_text_array(hovers),
-                );
-                in_legend = true;
-            }
-        }
+        plot.add_traces(marks(names, index, &deployment, &points));
     }
     Figure::of(
         "throughput",
@@ -239,6 +213,34 @@ pub(super) fn throughput(names: &Names, results: &[(&PointResult, &Speed)]) -> F
 }
 
 type Points<'a> = Vec<(&'a PointResult, &'a Speed)>;
+
+/// The points with their intervals, one trace per verdict; the first one stands in the legend.
+fn marks(names: &Names, index: usize, deployment: &str, points: &Points) -> Vec<Box<dyn Trace>> {
+    let mut traces: Vec<Box<dyn Trace>> = Vec::new();
+    for status in [Status::Valid, Status::Suspect, Status::Invalid] {
+        let of = |(result, _): &&(&PointResult, &Speed)| result.verdict.status == status;
+        let points: Vec<_> = points.iter().filter(of).collect();
+        if points.is_empty() {
+            continue;
+        }
+        let sizes = points.iter().map(|(r, _)| r.node_configs[0].batch_size);
+        let rates = points.iter().map(|(_, s)| s.throughput_qps);
+        let intervals: Vec<_> = points.iter().map(|(_, s)| s.phases[0].throughput).collect();
+        let hovers = points.iter().map(|(r, s)| hover(names, r, s));
+        traces.push(
+            Scatter::new(sizes.collect(), rates.collect())
+                .mode(Mode::Markers)
+                .name(deployment)
+                .legend_group(deployment)
+                .show_legend(traces.is_empty())
+                .marker(marker(status, color(index)))
+                .error_y(bars(&intervals))
+                .hover_info(HoverInfo::Text)
+                .hover_text_array(hovers.collect()),
+        );
+    }
+    traces
+}
 
 /// By deployment, in the order in which they come.
 fn deployments<'a>(
@@ -277,92 +279,11 @@ fn means(index: usize, deployment: &str, points: &Points) -> Box<dyn Trace> {
     .hover_info(HoverInfo::Skip)
 }
 
-/// A heat map with its numbers in the cells, which the library's own type does not know.
-#[derive(Clone, Serialize)]
-struct Labelled {
-    #[serde(flatten)]
-    map: HeatMap<String, String, Vec<Option<f64>>>,
-    text: Vec<Vec<String>>,
-    texttemplate: &'static str,
-    hovertemplate: &'static str,
-}
-
-impl Trace for Labelled {
-    fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("it has no maps with keys other than text")
-    }
-}
-
-/// Throughput over the grid of deployments and batch sizes; every point that was to be measured has a cell.
-pub(super) fn grid(names: &Names, results: &[&PointResult]) -> Figure {
-    let (mut rows, mut sizes) = (Vec::new(), Vec::new());
-    for result in results {
-        let node = &result.node_configs[0];
-        rows.push(plain(&names.deployment(node)));
-        sizes.push(node.batch_size);
-    }
-    rows.dedup();
-    sizes.sort_unstable();
-    sizes.dedup();
-    let (mut z, mut text) = (Vec::new(), Vec::new());
-    for row in &rows {
-        let cells: Vec<_> = sizes
-            .iter()
-            .map(|&size| cell(names, results, row, size))
-            .collect();
-        z.push(cells.iter().map(|(value, _)| *value).collect::<Vec<_>>());
-        text.push(cells.into_iter().map(|(_, text)| text).collect::<Vec<_>>());
-    }
-    let columns = sizes.iter().map(usize::to_string).collect();
-    let height = 150 + 44 * rows.len();
-    let map = HeatMap::new(columns, rows, z)
-        .color_scale(shades())
-        .show_scale(false)
-        .x_gap(2.0)
-        .y_gap(2.0);
-    let x = axis("maximum batch size").type_(AxisType::Category);
-    let y = axis("").type_(AxisType::Category);
-    let mut plot = plot(height, Layout::new().x_axis(x).y_axis(y));
-    plot.add_trace(Box::new(Labelled {
-        map: *map,
-        text,
-        texttemplate: "%{text}",
-        hovertemplate: "%{y}, batch %{x}: %{text} queries/s<extra></extra>",
-    }));
-    Figure::of(
-        "grid",
-        "Throughput over the grid",
-        "Queries/s by replicas × CPUs of each and maximum batch size, the mean of the rounds. A question mark is SUSPECT, a cross INVALID; an empty cell was not measured.",
-        plot,
-    )
-}
-
-/// The mean throughput of a cell's rounds, and what is written in it.
-fn cell(names: &Names, results: &[&PointResult], row: &str, size: usize) -> (Option<f64>, String) {
-    let here = results.iter().filter(|result| {
-        let node = &result.node_configs[0];
-        node.batch_size == size && plain(&names.deployment(node)) == row
-    });
-    let (rates, statuses): (Vec<_>, Vec<_>) = here
-        .filter_map(|result| Some((result.speed()?.throughput_qps, result.verdict.status)))
-        .unzip();
-    let Some(worst) = statuses.into_iter().max() else {
-        return (None, String::new());
-    };
-    let mean = rates.iter().sum::<f64>() / rates.len() as f64;
-    let mark = match worst {
-        Status::Valid => "",
-        Status::Suspect => " ?",
-        Status::Invalid => " ✕",
-    };
-    (Some(mean), format!("{}{mark}", number(mean)))
-}
-
-/// Reads one part of a query's time, in microseconds.
-type Part = fn(&TimeBreakdown) -> f64;
+/// Reads one part of it.
+type Micros = fn(&TimeBreakdown) -> f64;
 
 /// Where the time of a query goes, in its order. The wire is what frontend and model server do not account for.
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Micros); 5] = [
     ("queued", |time| time.queued),
     ("wire", |time| {
         (time.away - time.waited - time.predicting - time.replying).max(0.0)
