@@ -42,6 +42,8 @@ pub struct Agenda {
     duration: Duration,
     steps: VecDeque<Step>,
     then: Then,
+    /// A phase has been given out. The first one is, however short: a point has one at least.
+    begun: bool,
 }
 
 /// What follows once the throughput is known.
@@ -91,6 +93,7 @@ impl Agenda {
             duration,
             steps: VecDeque::from([first]),
             then,
+            begun: false,
         }
     }
 
@@ -100,7 +103,8 @@ impl Agenda {
         let left = self.duration.saturating_sub(elapsed) / self.steps.len().max(1) as u32;
         let mut step = self.steps.pop_front()?;
         step.duration = step.duration.min(left);
-        let worth_it = step.duration >= SHORTEST.min(self.duration);
+        let worth_it = !self.begun || step.duration >= SHORTEST;
+        self.begun = true;
         worth_it.then_some(step)
     }
 
@@ -226,6 +230,14 @@ mod tests {
             .iter()
             .map(|step| step.duration.as_secs_f64())
             .collect()
+    }
+
+    #[test]
+    fn a_point_has_a_phase_however_short_it_is() {
+        for line in ["-d 0.001", "-d 0.3", "-d 0.3 --mode saturate"] {
+            let first = agenda(line).next(Duration::ZERO);
+            assert!(first.is_some(), "{line}");
+        }
     }
 
     #[test]

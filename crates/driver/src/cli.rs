@@ -22,11 +22,11 @@ use clap_complete::Shell;
 use crate::{
     Error, labels,
     machine::workspace,
-    models::{self, InputKind},
+    models::{self, InputKind, KnownModel},
     settings::{Mode, Settings},
     sweep::Record,
 };
-use flags::{Flags, LoadFlags};
+use flags::{Flags, InputFlags, LoadFlags};
 use given::Given;
 use values::{core_list, gpu_list, number, numbers, rate, share, shares, time};
 
@@ -220,20 +220,7 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
         ));
     };
     let model = models::find(&name)?;
-    if inputs.input_dir.is_some() && matches!(model.input, InputKind::Anything(_)) {
-        return Err(Error::Usage(format!(
-            "{} does not look at its inputs: leave --input_dir out",
-            model.name
-        )));
-    }
-    let (input_dir, labels) = match inputs.accuracy {
-        true => {
-            let artifact = model_flags.model_path.as_deref().map(Path::new);
-            let files = labels::locate(model, inputs.input_dir, artifact, inputs.labels)?;
-            (Some(files.0), Some(files.1))
-        }
-        false => (inputs.input_dir, None),
-    };
+    let (input_dir, labels) = input_files(&inputs, model, model_flags.model_path.as_deref())?;
     let duration = match labels {
         Some(_) => Duration::ZERO,
         None => time("--duration_seconds", &sweep.duration, 1.0)?,
@@ -289,6 +276,27 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
         command_line,
         arguments,
     })
+}
+
+/// Where inputs come from, and their labels in an accuracy run.
+fn input_files(
+    inputs: &InputFlags,
+    model: &KnownModel,
+    artifact: Option<&str>,
+) -> Result<(Option<PathBuf>, Option<PathBuf>), Error> {
+    if inputs.input_dir.is_some() && matches!(model.input, InputKind::Anything(_)) {
+        return Err(Error::Usage(format!(
+            "{} does not look at its inputs: leave --input_dir out",
+            model.name
+        )));
+    }
+    let input_dir = inputs.input_dir.clone();
+    if !inputs.accuracy {
+        return Ok((input_dir, None));
+    }
+    let artifact = artifact.map(Path::new);
+    let files = labels::locate(model, input_dir, artifact, inputs.labels.clone())?;
+    Ok((Some(files.0), Some(files.1)))
 }
 
 /// What the original sends: one query every 5 ms.

@@ -23,6 +23,7 @@ pub use plan::plan;
 pub use table::table;
 
 use std::{
+    fmt,
     io::{Write, stderr, stdout},
     path::Path,
     time::Duration,
@@ -76,6 +77,24 @@ pub struct Step {
     pub round: Option<usize>,
     /// How long this one and all after it take, as far as anybody knows.
     pub left: Option<Duration>,
+}
+
+/// For instance `3/8 vgg: replicas 2, CPUs 1, batch 4, round 2`.
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Step {
+            number,
+            count,
+            model,
+            cell,
+            ..
+        } = self;
+        write!(f, "{number}/{count} {model}: {cell}")?;
+        match self.round {
+            Some(round) => write!(f, ", round {round}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// To the second, or to the minute from an hour up: `1m 5s`.

@@ -89,18 +89,8 @@ impl View for Live {
         if step.model == self.model {
             self.scene.mark(step.cell, State::Running);
         }
-        let round = step
-            .round
-            .map_or(String::new(), |round| format!(", round {round}"));
-        let Step {
-            number,
-            count,
-            model,
-            cell,
-            ..
-        } = step;
         self.scene.now = Now {
-            point: format!("{number}/{count} {model}: {cell}{round}"),
+            point: step.to_string(),
             phase: "starting".to_owned(),
             batch_size: step.cell.batch_size,
             ..Now::default()

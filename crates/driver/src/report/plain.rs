@@ -33,22 +33,11 @@ impl View for Plain {
 }
 
 fn beginning(step: &Step) -> String {
-    let Step {
-        number,
-        count,
-        model,
-        cell,
-        ..
-    } = step;
-    let round = step.round.map(|round| format!(", round {round}"));
     let left = match step.left {
         Some(left) => format!("about {} left", rounded(left)),
         None => "time left unknown".to_owned(),
     };
-    format!(
-        "{number}/{count} {model}: {cell}{}; {left}",
-        round.unwrap_or_default()
-    )
+    format!("{step}; {left}")
 }
 
 fn ending(result: &PointResult, file: &Path) -> String {
