@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
-use super::names::kind;
-use crate::results::{Arrivals, Estimate, Filed, Folder, Outcome, Phase, PointResult, Speed};
+use crate::{
+    results::{Arrivals, Estimate, Filed, Folder, Outcome, Phase, PointResult, Speed},
+    stats::Totals,
+};
 
 /// A phase of a point, or a point without one. Empty is what there is not.
 #[derive(Debug, Default, Serialize)]
@@ -71,20 +73,15 @@ pub(super) fn csv(folder: &Folder) -> Result<Vec<u8>, csv::Error> {
                     writer.serialize(of_phase(filed, speed, phase))?;
                 }
             }
-            None => writer.serialize(of_point(filed))?,
+            None => writer.serialize(of_point(filed, &filed.result.totals))?,
         }
     }
     Ok(writer.into_inner().map_err(|error| error.into_error())?)
 }
 
-/// What all phases of a point have in common, and its totals.
-fn of_point(filed: &Filed) -> Row<'_> {
-    let PointResult {
-        verdict,
-        totals,
-        round,
-        ..
-    } = &filed.result;
+/// What all phases of a point have in common, and the totals of one or of all.
+fn of_point<'a>(filed: &'a Filed, totals: &Totals) -> Row<'a> {
+    let PointResult { verdict, round, .. } = &filed.result;
     let node = &filed.result.node_configs[0];
     let checks: Vec<_> = verdict
         .reasons
@@ -121,7 +118,6 @@ fn of_point(filed: &Filed) -> Row<'_> {
 }
 
 fn of_phase<'a>(filed: &'a Filed, speed: &'a Speed, phase: &'a Phase) -> Row<'a> {
-    let totals = &phase.totals;
     let latency = phase.latency.as_ref();
     let percentile = |quantile| Some(latency?.percentile(quantile)?.ms);
     let value = |quantile| percentile(quantile).map(|ms: Estimate| ms.value);
@@ -131,17 +127,10 @@ fn of_phase<'a>(filed: &'a Filed, speed: &'a Speed, phase: &'a Phase) -> Row<'a>
     let (offered_qps, in_flight) = load(&phase.arrivals);
     Row {
         mode: &speed.mode,
-        phase: kind(phase.kind),
+        phase: phase.kind.name(),
         offered_qps,
         in_flight,
         steady: Some(phase.steady),
-        seconds: totals.seconds,
-        sent: totals.sent,
-        ok: totals.ok,
-        default: totals.default,
-        timeout: totals.timeout,
-        error: totals.error,
-        cancelled: totals.cancelled,
         throughput_qps: Some(phase.throughput.value),
         throughput_low: phase.throughput.low,
         throughput_high: phase.throughput.high,
@@ -167,7 +156,7 @@ fn of_phase<'a>(filed: &'a Filed, speed: &'a Speed, phase: &'a Phase) -> Row<'a>
         predicting_us: time.map(|time| time.predicting),
         replying_us: time.map(|time| time.replying),
         zero_qps: speed.zero.as_ref().map(|zero| zero.throughput_qps),
-        ..of_point(filed)
+        ..of_point(filed, &phase.totals)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::results::{Arrivals, Estimate, NodeConfig, Phase, PhaseKind, PointResult};
+use crate::results::{Arrivals, Estimate, NodeConfig, Phase, PointResult};
 
 /// What has to be in the name of a point so that it is the only one of that name.
 #[derive(Clone, Copy, Debug)]
@@ -63,19 +63,7 @@ pub(super) fn phase(phase: &Phase) -> String {
         Arrivals::Constant { rate } => format!("{}/s, evenly spaced", number(*rate)),
         Arrivals::Trace { file } => format!("as in {file}"),
     };
-    format!("{}, {load}", kind(phase.kind))
-}
-
-/// What a phase is for, in a word or two.
-pub(super) fn kind(kind: PhaseKind) -> &'static str {
-    match kind {
-        PhaseKind::Throughput => "throughput",
-        PhaseKind::Latency => "latency",
-        PhaseKind::Search => "search",
-        PhaseKind::Confirm => "confirmation",
-        PhaseKind::SingleStream => "single stream",
-        PhaseKind::Flood => "flood",
-    }
+    format!("{}, {load}", phase.kind)
 }
 
 /// Three figures or more, thousands apart: `0.123`, `15.6`, `12,346`.

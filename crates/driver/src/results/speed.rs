@@ -237,17 +237,23 @@ pub struct Generator {
     pub busiest_thread: f64,
 }
 
-/// As in "in the ... phase".
-impl fmt::Display for PhaseKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl PhaseKind {
+    /// As in "in the ... phase".
+    pub fn name(self) -> &'static str {
+        match self {
             PhaseKind::Throughput => "throughput",
             PhaseKind::Latency => "latency",
             PhaseKind::Search => "search",
             PhaseKind::Confirm => "confirming",
             PhaseKind::SingleStream => "single-stream",
             PhaseKind::Flood => "flood",
-        })
+        }
+    }
+}
+
+impl fmt::Display for PhaseKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

@@ -7,7 +7,7 @@ use plotly::{
 };
 
 use super::{
-    super::names::{Names, kind},
+    super::names::Names,
     plots::{Figure, axis, color, line, plain, plot, shades},
 };
 use crate::results::{Phase, PointResult, Resources, Speed};
@@ -179,5 +179,5 @@ fn shade(phase: &Phase) -> Shape {
         .fill_color(color(5))
         .opacity(0.14)
         .line(ShapeLine::new().width(0.0))
-        .name(kind(phase.kind))
+        .name(phase.kind.name())
 }
