@@ -1,10 +1,9 @@
 //! What can be measured: one point after the other, each deployed for itself.
 
+mod ceilings;
 mod run;
 
 use std::{
-    cell::RefCell,
-    collections::BTreeMap,
     rc::Rc,
     sync::{
         Arc,
@@ -28,13 +27,11 @@ use crate::{
     settings::Settings,
     stats::Totals,
 };
+pub use ceilings::Ceilings;
 use run::Run;
 
 /// How long the load generator is measured.
 const CEILING_DURATION: Duration = Duration::from_secs(1);
-
-/// A point that reaches this share of the ceiling has it measured again.
-const NEAR: f64 = 0.5;
 
 /// Is told how it goes, and what has been used until then.
 type Look<'a> = dyn FnMut(&Progress, &Resources) + 'a;
@@ -56,8 +53,8 @@ pub struct Sweep {
     pub versions: Versions,
     /// Set by Ctrl-C and SIGTERM.
     pub interrupted: Arc<AtomicBool>,
-    /// What the load generator can do, by queries in flight, as far as it has been measured.
-    pub ceilings: Rc<RefCell<BTreeMap<usize, f64>>>,
+    /// What the load generator can do, as far as it has been measured.
+    pub ceilings: Rc<Ceilings>,
 }
 
 impl Sweep {
@@ -156,26 +153,18 @@ impl Sweep {
         }
     }
 
-    /// What the load generator can do at most with these inputs and so many queries in flight, in queries a second: measured
-    /// for a second when it is first asked for, and again when `reached` comes near to it, because something else may have
-    /// slowed the first measurement down.
+    /// What the load generator can do at most with these inputs and so many queries in flight, in queries a second, for a point
+    /// that `reached` some rate.
     fn ceiling(&self, in_flight: usize, reached: f64) -> Result<f64, Error> {
-        let known = self.ceilings.borrow().get(&in_flight).copied();
-        if let Some(ceiling) = known.filter(|ceiling| reached <= NEAR * ceiling) {
-            return Ok(ceiling);
-        }
         let others = &self.plan.others;
         let clients = Clients {
             threads: self.settings.num_clients,
             in_flight,
             cores: others.pinned.then_some(&others.clients),
         };
-        let measured = self_test::saturate(&self.inputs.frames, clients, CEILING_DURATION)?;
-        let ceiling = self_test::rate(&measured).max(known.unwrap_or(0.0));
-        self.ceilings.borrow_mut().insert(in_flight, ceiling);
-        match known {
-            None => self.ceiling(in_flight, reached),
-            Some(_) => Ok(ceiling),
-        }
+        self.ceilings.at(in_flight, reached, || {
+            let measured = self_test::saturate(&self.inputs.frames, clients, CEILING_DURATION)?;
+            Ok(self_test::rate(&measured))
+        })
     }
 }
