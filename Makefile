@@ -1,6 +1,6 @@
 # Two commands do it all on a fresh machine: `make run` and `make test`. Each sets up what it needs, once.
 
-.PHONY: help run test test-tch check bench bench-frontend setup browser tch cuda build artifacts clean
+.PHONY: help run test test-tch check bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -54,7 +54,13 @@ bench: artifacts tch ## The benches: the frontend against a bare loop, and each 
 bench-frontend: artifacts ## The frontend alone, over ZeroMQ and REST, against bare programs.
 	cargo bench --workspace --bench frontend
 
+images: ## Build the Docker images of frontend, model servers and driver (docker/build_docker_images.sh --help).
+	docker/build_docker_images.sh
+
 setup: $(DEPS) ## Install what the build needs (apt, pip); does nothing the second time.
+
+apt-packages:
+	@echo $(APT)
 
 $(DEPS):
 	@missing=""; for package in $(APT); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \

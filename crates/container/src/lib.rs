@@ -14,6 +14,7 @@
 //! outputs are text; where they are numbers, nothing can be said but that there are none.
 
 mod artifact;
+mod health;
 mod high_perf;
 mod job;
 mod serve;
@@ -49,12 +50,16 @@ pub fn main<Own: clap::Args, M: Model>(
         .with_target(false)
         .init();
     let outcome = Settings::from_args(&server, std::env::args_os()).and_then(|(settings, own)| {
+        if let Some(pid) = settings.healthcheck {
+            return health::check(pid);
+        }
         if settings.exit_with_stdin {
             thread::spawn(exit_with_stdin);
         }
+        let loading = Stop::at_once()?;
         tracing::info!("loading {}", settings.describe());
         let model = load(&settings, own)?;
-        serve(model, &settings, Stop::on_signals()?)
+        serve(model, &settings, Stop::on_signals(&loading)?)
     });
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ use transport::{Frame, Wake, recv, send};
 use wire::rpc::{BatchError, FromContainer, FromFrontend, Metadata, NewContainer, Reply, Version};
 
 use crate::{
+    health,
     high_perf::HighPerf,
     job::{Done, Job, micros},
     settings::Settings,
@@ -62,6 +63,10 @@ impl Session {
         let metadata = Metadata {
             server: settings.server.name.to_owned(),
             server_version: settings.server.version.to_owned(),
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
             pid: std::process::id(),
             batches_in_flight: settings.batches_in_flight,
             model: info,
@@ -156,15 +161,19 @@ impl Session {
             }
             Ok(FromFrontend::Connection(id)) => {
                 tracing::info!("registered as connection {id}");
+                health::tell(true);
                 if let Some(high_perf) = &mut self.high_perf {
                     high_perf.registered(id);
                 }
             }
             Ok(FromFrontend::MetadataWanted) => {
                 self.register()?;
+                // Frontends of these generations do not answer it.
+                health::tell(matches!(self.version, Version::V3 | Version::V2017));
             }
             Ok(FromFrontend::Registered(registered)) => {
                 self.heartbeat = registered.heartbeat.max(Duration::from_millis(10));
+                health::tell(true);
                 tracing::info!(
                     "registered as replica {} of {}:{}",
                     registered.replica_id,
@@ -229,6 +238,7 @@ impl Session {
 
     /// Connects, and says the first word.
     fn open(&mut self) -> anyhow::Result<()> {
+        health::tell(false);
         if self.version == Version::HighPerf {
             let (context, number) = (&self.context, self.connection);
             let high_perf = HighPerf::open(context, &self.socket, &self.responses, number)?;

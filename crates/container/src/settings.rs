@@ -53,6 +53,8 @@ pub struct Settings {
     pub batches_in_flight: u32,
     /// End when standard input ends.
     pub exit_with_stdin: bool,
+    /// Serve nothing, but tell whether the model server with this process id is registered.
+    pub healthcheck: Option<u32>,
 }
 
 /// A model server: registers at a query frontend and answers its batches.
@@ -98,6 +100,10 @@ struct Flags<Own: Args> {
     /// End when standard input ends: for whoever starts servers and must leave none behind
     #[arg(long)]
     exit_with_stdin: bool,
+    /// Serve nothing, but exit with status 0 if the model server with this process id is registered at its frontend, with 1 if
+    /// not; without an id, the first process of a container
+    #[arg(long, value_name = "PID", num_args = 0..=1, default_missing_value = "1")]
+    healthcheck: Option<u32>,
     #[command(flatten)]
     own: Own,
 }
@@ -175,6 +181,7 @@ impl Settings {
             rpc_version,
             batches_in_flight: flags.batches_in_flight,
             exit_with_stdin: flags.exit_with_stdin,
+            healthcheck: flags.healthcheck,
         };
         Ok((settings, flags.own))
     }

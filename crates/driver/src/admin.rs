@@ -1,6 +1,9 @@
 //! The frontend's REST side, as far as the driver needs it.
 
-use std::time::Duration;
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -16,18 +19,20 @@ pub const MODEL_VERSION: &str = "1";
 #[derive(Debug)]
 pub struct Admin {
     agent: Agent,
+    address: IpAddr,
     ports: Ports,
 }
 
 impl Admin {
-    /// A client of the frontend with these ports on this machine.
-    pub fn new(ports: Ports) -> Admin {
+    /// A client of the frontend at this address and these ports.
+    pub fn new(address: IpAddr, ports: Ports) -> Admin {
         let config = Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(30)))
             .http_status_as_error(false)
             .build();
         Admin {
             agent: config.into(),
+            address,
             ports,
         }
     }
@@ -43,6 +48,11 @@ impl Admin {
         self.post("add_model_links", &links)
     }
 
+    /// True once the frontend is there.
+    pub fn answers(&self) -> bool {
+        self.get(self.ports.admin_port, "admin/ping").is_ok()
+    }
+
     /// The replicas that are registered.
     pub fn replicas(&self) -> Result<Vec<Replica>, Error> {
         let text = self.get(self.ports.admin_port, "admin/replicas")?;
@@ -56,14 +66,17 @@ impl Admin {
     }
 
     fn post(&self, what: &str, body: &impl Serialize) -> Result<(), Error> {
-        let url = format!("http://127.0.0.1:{}/admin/{what}", self.ports.admin_port);
+        let url = self.url(self.ports.admin_port, &format!("admin/{what}"));
         let response = self.agent.post(&url).send_json(body);
         text(what, response).map(drop)
     }
 
     fn get(&self, port: u16, what: &str) -> Result<String, Error> {
-        let url = format!("http://127.0.0.1:{port}/{what}");
-        text(what, self.agent.get(&url).call())
+        text(what, self.agent.get(&self.url(port, what)).call())
+    }
+
+    fn url(&self, port: u16, what: &str) -> String {
+        format!("http://{}/{what}", SocketAddr::new(self.address, port))
     }
 }
 

@@ -23,10 +23,10 @@ use crate::{
     Error, labels,
     machine::workspace,
     models::{self, InputKind, KnownModel},
-    settings::{Mode, Settings},
+    settings::{InDocker, Mode, Settings},
     sweep::Record,
 };
-use flags::{Flags, InputFlags, LoadFlags};
+use flags::{DockerFlags, Flags, InputFlags, LoadFlags};
 use given::Given;
 use values::{core_list, gpu_list, number, numbers, rate, share, shares, time};
 
@@ -79,6 +79,13 @@ pub enum Other {
         /// Result files, or folders with them: the original's and ours
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+    /// Remove the containers and networks that a driver left which was killed
+    #[command(after_help = pages::CLEAN)]
+    Clean {
+        /// Those of drivers that still run, too
+        #[arg(long)]
+        all: bool,
     },
     /// Print the JSON Schema of a result file
     #[command(after_help = pages::SCHEMA)]
@@ -210,6 +217,7 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
         model: model_flags,
         sweep,
         cores,
+        docker,
         load,
         inputs,
         output,
@@ -225,6 +233,7 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
         Some(_) => Duration::ZERO,
         None => time("--duration_seconds", &sweep.duration, 1.0)?,
     };
+    let engine = model.engine(model_flags.engine.as_deref())?;
     let list = |flag, pieces: &Option<Vec<String>>| {
         let pieces = pieces.as_deref();
         pieces.map(|pieces| core_list(flag, pieces)).transpose()
@@ -232,7 +241,8 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
     Ok(Settings {
         model,
         input_type: model.input_type(inputs.input_type.as_deref())?,
-        engine: model.engine(model_flags.engine.as_deref())?,
+        docker: in_docker(docker, engine)?,
+        engine,
         gpus: (cores.model_gpus.as_deref())
             .map_or(Ok(Vec::new()), |pieces| gpu_list(model, pieces))?,
         cpu_beyond_gpus: cores.cpu_beyond_gpus,
@@ -276,6 +286,38 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
         command_line,
         arguments,
     })
+}
+
+/// What is started with Docker, if that is asked for.
+fn in_docker(flags: DockerFlags, engine: Option<&str>) -> Result<Option<InDocker>, Error> {
+    let usage = |text: &str| Err(Error::Usage(text.to_owned()));
+    match flags.manager.as_str() {
+        "process" => {
+            let unused = [
+                ("--image", flags.image.is_some()),
+                ("--frontend_image", flags.frontend_image.is_some()),
+                ("--replica_memory_mib", flags.replica_memory_mib.is_some()),
+            ];
+            match unused.iter().find(|(_, given)| *given) {
+                None => Ok(None),
+                Some((flag, _)) => usage(&format!(
+                    "{flag} means nothing without --manager docker: leave it out"
+                )),
+            }
+        }
+        "docker" if engine == Some("tch") && flags.image.is_none() => usage(
+            "the images hold ONNX Runtime only: leave --engine tch out, or name an image of your own with --image",
+        ),
+        "docker" => Ok(Some(InDocker {
+            image: flags.image,
+            frontend_image: (flags.frontend_image)
+                .unwrap_or_else(|| "clipper/zmq_frontend".to_owned()),
+            replica_memory_mib: (flags.replica_memory_mib.as_deref())
+                .map(|text| number("--replica_memory_mib", text))
+                .transpose()?,
+        })),
+        other => usage(&format!("--manager takes process or docker, not {other:?}")),
+    }
 }
 
 /// Where inputs come from, and their labels in an accuracy run.
@@ -449,6 +491,13 @@ pub(crate) mod tests {
             ("-m vgg -g 0 --gpu_mem_frac 0", "--gpu_mem_frac"),
             ("-m vgg --engine tf", "ort or tch"),
             ("-m lgbm --engine ort", "no engine to choose"),
+            ("-m lgbm --manager podman", "process or docker"),
+            ("-m lgbm --image x", "--image means nothing without"),
+            ("-m vgg --manager docker --engine tch", "ONNX Runtime only"),
+            (
+                "-m lgbm --manager docker --replica_memory_mib 0",
+                "--replica_memory_mib",
+            ),
             ("-m svm --input_type strings", "floats"),
             ("-m noop --input_dir .", "--input_dir"),
             ("-m vgg --accuracy", "vgg does not name classes"),

@@ -1,18 +1,20 @@
 //! A frontend and the replicas of one model, from their start to their end.
 
 use std::{
+    net::SocketAddr,
+    path::Path,
     slice, thread,
     time::{Duration, Instant},
 };
 
-use model::{Device, ModelInfo};
+use model::ModelInfo;
 use wire::admin::{AddApp, AddModel, Replica};
 
 use crate::{
     Error,
     admin::{Admin, MODEL_VERSION},
     cores,
-    launch::{self, Frontend, Process},
+    launch::{self, Frontend, Member, Server},
     load::Target,
     measure::Sweep,
     plan::Point,
@@ -24,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Deployment {
     /// The replicas.
-    pub replicas: Vec<Process>,
+    pub replicas: Vec<Box<dyn Member>>,
     /// The frontend.
     pub frontend: Frontend,
     /// A client of it.
@@ -38,9 +40,9 @@ impl Deployment {
     pub fn start(sweep: &Sweep, point: &Point, slot: &Slot) -> Result<Deployment, Error> {
         let pinned = sweep.plan.others.pinned;
         let cores = pinned.then_some(&sweep.plan.others.frontend[..]);
-        let program = &sweep.programs.frontend;
-        let frontend = Frontend::start(program, cores, &slot.logs, &|| sweep.interrupted())?;
-        let admin = Admin::new(frontend.ports);
+        let manager = &sweep.manager;
+        let frontend = manager.frontend(cores, &slot.logs, &|| sweep.interrupted())?;
+        let admin = Admin::new(frontend.address, frontend.ports);
         let settings = &sweep.settings;
         admin.deploy(&app(settings), &model(settings, point))?;
         let mut deployment = Deployment {
@@ -51,11 +53,14 @@ impl Deployment {
         };
         let replicas = point.replica_cores.iter().zip(&point.devices);
         for (index, (cores, device)) in replicas.enumerate() {
-            let arguments = deployment.server_arguments(settings, *device);
-            let name = format!("{}-{index}", settings.model.name);
-            let named = (name, sweep.programs.server.as_path());
-            let cores = pinned.then_some(&cores[..]);
-            let replica = Process::start(named, &arguments, cores, &slot.logs, None)?;
+            let server = Server {
+                name: format!("{}-{index}", settings.model.name),
+                told: told(settings),
+                model_path: settings.model_path.as_deref().map(Path::new),
+                device: *device,
+                cores: pinned.then_some(&cores[..]),
+            };
+            let replica = manager.server(server, &deployment.frontend, &slot.logs)?;
             deployment.replicas.push(replica);
         }
         deployment.wait(sweep, point.batch_size)?;
@@ -64,37 +69,13 @@ impl Deployment {
 
     /// Where its clients find it.
     pub fn target(&self, settings: &Settings) -> Target<'static> {
-        let ports = self.frontend.ports;
+        let (address, ports) = (self.frontend.address, self.frontend.ports);
         Target {
-            answers: format!("tcp://127.0.0.1:{}", ports.send_port),
-            requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
+            answers: format!("tcp://{}", SocketAddr::new(address, ports.send_port)),
+            requests: format!("tcp://{}", SocketAddr::new(address, ports.recv_port)),
             app: settings.model.name,
             input_type: settings.input_type,
         }
-    }
-
-    fn server_arguments(&self, settings: &Settings, device: Device) -> Vec<String> {
-        let port = self.frontend.ports.rpc_service_port.to_string();
-        let (device, share) = (device.to_string(), settings.gpu_mem_frac.to_string());
-        let mut arguments = vec![
-            ("--model_name", settings.model.name),
-            ("--model_version", MODEL_VERSION),
-            ("--ip", "127.0.0.1"),
-            ("--port", &port),
-            ("--input_type", settings.input_type.name()),
-            ("--device", &device),
-            ("--gpu_mem_frac", &share),
-        ];
-        if let Some(engine) = settings.engine {
-            arguments.push(("--engine", engine));
-        }
-        if let Some(path) = &settings.model_path {
-            arguments.push(("--model_path", path));
-        }
-        arguments
-            .into_iter()
-            .flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()])
-            .collect()
     }
 
     fn wait(&mut self, sweep: &Sweep, batch_size: usize) -> Result<(), Error> {
@@ -102,7 +83,7 @@ impl Deployment {
         let began = Instant::now();
         loop {
             sweep.interrupted()?;
-            self.frontend.process.check("during start-up")?;
+            self.frontend.member.check("during start-up")?;
             for replica in &mut self.replicas {
                 replica.check("during start-up")?;
             }
@@ -121,7 +102,7 @@ impl Deployment {
                     "{registered} of {} replicas have registered in {} s: see their logs beside {}",
                     self.replicas.len(),
                     LIMIT.as_secs(),
-                    self.frontend.process.log.display()
+                    self.frontend.member.log().display()
                 )));
             }
             thread::sleep(Duration::from_millis(20));
@@ -130,7 +111,7 @@ impl Deployment {
 
     /// An error if the frontend or all replicas have ended.
     pub fn check(&mut self) -> Result<(), Error> {
-        self.frontend.process.check("under load")?;
+        self.frontend.member.check("under load")?;
         match self.died() == self.replicas.len() {
             true => self.replicas[0].check("under load, as all replicas did"),
             false => Ok(()),
@@ -143,10 +124,10 @@ impl Deployment {
         Ok(replicas.iter().all(|replica| replica.batches >= 2))
     }
 
-    /// How many replicas' processes have ended.
+    /// How many replicas have ended, whether or not they were started again.
     pub fn died(&mut self) -> usize {
         let replicas = self.replicas.iter_mut();
-        replicas.filter_map(Process::exited).count()
+        replicas.filter_map(|replica| replica.ended()).count()
     }
 
     /// How many of the replicas that were there at the beginning are not among those that are `listed`.
@@ -159,12 +140,13 @@ impl Deployment {
     /// Every replica that is registered, as frontend and kernel see it.
     pub fn replica_results(&mut self) -> Result<Vec<ReplicaResult>, Error> {
         let result = |replica: Replica| {
-            let pid = replica.metadata.as_ref().map(|metadata| metadata.pid);
-            let process = self.replicas.iter().find(|p| Some(p.pid()) == pid);
-            let cores = process.and_then(|process| process.cores().ok());
+            let metadata = replica.metadata.as_ref();
+            let is_it = |member: &&Box<dyn Member>| metadata.is_some_and(|m| member.is(m));
+            let member = self.replicas.iter().find(is_it);
+            let cores = member.and_then(|member| member.cores().ok());
             ReplicaResult {
                 replica,
-                pid: process.map(Process::pid),
+                pid: member.map(|member| member.pid()),
                 cores: cores.map(|cores| cores::show(&cores)),
             }
         };
@@ -175,8 +157,20 @@ impl Deployment {
 impl Drop for Deployment {
     fn drop(&mut self) {
         launch::stop(&mut self.replicas);
-        launch::stop(slice::from_mut(&mut self.frontend.process));
+        launch::stop(slice::from_mut(&mut self.frontend.member));
     }
+}
+
+/// What every model server is told.
+fn told(settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut told = vec![
+        ("model_name", settings.model.name.to_owned()),
+        ("model_version", MODEL_VERSION.to_owned()),
+        ("input_type", settings.input_type.name().to_owned()),
+        ("gpu_mem_frac", settings.gpu_mem_frac.to_string()),
+    ];
+    told.extend(settings.engine.map(|engine| ("engine", engine.to_owned())));
+    told
 }
 
 /// An error if the model takes smaller batches only: none would fill.

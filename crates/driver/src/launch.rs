@@ -1,236 +1,196 @@
-//! Frontend and model servers as child processes, which do not outlive the driver whatever ends it.
-//!
-//! Each child has its own process group, so that the terminal's Ctrl-C reaches the driver alone, and holds the reading
-//! end of a pipe from the driver: it exits when that closes, which happens even if the driver is killed.
+//! What starts frontend and model servers, as processes of this machine or as Docker containers, and stops them again.
+
+pub mod docker;
+pub mod process;
 
 use std::{
-    env,
-    fs::{self, File},
-    io::{BufRead, BufReader},
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    fmt::Debug,
+    fs,
+    net::IpAddr,
+    path::Path,
+    rc::Rc,
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, Signal, kill_process},
-};
+use model::Device;
 use serde::Deserialize;
+use wire::rpc::Metadata;
 
-use crate::{Error, cores, machine::workspace};
+use crate::{Error, cores, settings::Settings};
+use docker::Docker;
+use process::Programs;
 
-/// Builds the programs: all of them, because another set of packages would have cargo compile much of what they share anew,
-/// with other features.
-const BUILD: &str = "cargo build --release --workspace";
-
-/// Where the programs lie.
+/// What starts frontends and model servers.
 #[derive(Clone, Debug)]
-pub struct Programs {
-    /// The frontend.
-    pub frontend: PathBuf,
-    /// The model's server.
-    pub server: PathBuf,
+pub enum Manager {
+    /// As child processes.
+    Process(Programs),
+    /// As Docker containers, in a network of their own.
+    Docker(Rc<Docker>),
 }
 
-impl Programs {
-    /// Finds the release programs beside this one. Under `cargo run` it builds them first, so that what is measured is
-    /// never older than the sources.
-    ///
-    /// The engine `tch` is only in programs that are built for it, and only after `make tch`.
-    pub fn find(model: &str, engine: Option<&str>) -> Result<Programs, Error> {
-        let build = match engine {
-            Some("tch") => format!("{BUILD} --features featurizer/tch"),
-            _ => BUILD.to_owned(),
-        };
-        let own = env::current_exe().map_err(|error| {
-            Error::Failed(format!("cannot find this program's folder: {error}"))
-        })?;
-        let beside = own.parent().unwrap_or(Path::new("."));
-        let target = beside.parent().unwrap_or(beside);
-        // A debug driver measures release servers all the same.
-        let folder = match beside.ends_with("debug") {
-            true => target.join("release"),
-            false => beside.to_owned(),
-        };
-        if let (Some(cargo), Some(workspace)) = (env::var_os("CARGO"), workspace()) {
-            if engine == Some("tch") && !workspace.join(".deps/libtorch/lib").is_dir() {
-                let missing = "libtorch, which --engine tch needs, is not here: run `make tch`";
-                return Err(Error::Failed(missing.to_owned()));
-            }
-            eprintln!("driver: {build}");
-            let built = Command::new(cargo)
-                .args(build.split(' ').skip(1))
-                .arg("--target-dir")
-                .arg(target)
-                .current_dir(workspace)
-                .status();
-            if !built.is_ok_and(|status| status.success()) {
-                return Err(Error::Failed(format!("`{build}` failed: see above")));
-            }
-        }
-        let programs = Programs {
-            frontend: folder.join("frontend"),
-            server: folder.join(model),
-        };
-        exists(&programs.frontend)?;
-        programs.with_server(model)
-    }
-
-    /// The same with another model's server, which lies beside them.
-    pub fn with_server(&self, model: &str) -> Result<Programs, Error> {
-        let server = self.frontend.with_file_name(model);
-        exists(&server)?;
-        Ok(Programs {
-            frontend: self.frontend.clone(),
-            server,
-        })
-    }
-}
-
-fn exists(program: &Path) -> Result<(), Error> {
-    match program.is_file() {
-        true => Ok(()),
-        false => Err(Error::Failed(format!(
-            "there is no program {}: build it with `{BUILD}`",
-            program.display()
-        ))),
-    }
-}
-
-/// A child process. Dropping it kills it, if it still runs.
-#[derive(Debug)]
-pub struct Process {
+/// A model server that is to be started.
+#[derive(Clone, Debug)]
+pub struct Server<'a> {
     /// What it is called in messages and by its log.
     pub name: String,
-    /// Its output.
-    pub log: PathBuf,
-    child: Child,
+    /// What it is told: flags without their dashes, which are the names of its variables without `CLIPPER_` in small letters.
+    pub told: Vec<(&'static str, String)>,
+    /// Its artifact, if not its own.
+    pub model_path: Option<&'a Path>,
+    /// Where it computes.
+    pub device: Device,
+    /// Its cores; `None`: those of the driver.
+    pub cores: Option<&'a [usize]>,
 }
 
-impl Process {
-    /// Starts `program` on `cores` (`None`: on those of the driver), and checks that the kernel holds it there. Standard
-    /// error goes to `<name>.log` in `logs`, standard output too unless `stdout` says otherwise.
-    pub fn start(
-        (name, program): (String, &Path),
-        arguments: &[String],
+impl Manager {
+    /// Makes ready what the settings ask for: programs, or images and a network.
+    pub fn prepare(settings: &Settings) -> Result<Manager, Error> {
+        let (model, engine) = (settings.model.name, settings.engine);
+        match &settings.docker {
+            None => Programs::find(model, engine).map(Manager::Process),
+            Some(asked) => Ok(Manager::Docker(Rc::new(Docker::prepare(asked, settings)?))),
+        }
+    }
+
+    /// The same for another model.
+    pub fn with_model(&self, model: &'static str) -> Result<Manager, Error> {
+        match self {
+            Manager::Process(programs) => programs.with_server(model).map(Manager::Process),
+            Manager::Docker(docker) => {
+                let docker = docker.with_model(model)?;
+                Ok(Manager::Docker(Rc::new(docker)))
+            }
+        }
+    }
+
+    /// How it is called in results.
+    pub fn describe(&self) -> String {
+        match self {
+            Manager::Process(_) => "process".to_owned(),
+            Manager::Docker(docker) => docker.describe(),
+        }
+    }
+
+    /// What a model server is started from: the program's name, or the image's and its id.
+    pub fn model_image(&self) -> String {
+        match self {
+            Manager::Process(programs) => {
+                let name = programs.server.file_name().unwrap_or_default();
+                name.to_string_lossy().into_owned()
+            }
+            Manager::Docker(docker) => docker.model_image(),
+        }
+    }
+
+    /// Starts a frontend and waits until it answers, for a minute at most; `interrupted` ends the wait.
+    pub fn frontend(
+        &self,
         cores: Option<&[usize]>,
         logs: &Path,
-        stdout: Option<Stdio>,
-    ) -> Result<Process, Error> {
-        let log = logs.join(format!("{name}.log"));
-        let failed = |error| Error::file("start", program, error);
-        let file = File::create(&log).map_err(|error| Error::file("write", &log, error))?;
-        let stdout = match stdout {
-            Some(stdout) => stdout,
-            None => file.try_clone().map_err(failed)?.into(),
-        };
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .arg("--exit_with_stdin")
-            .stdin(Stdio::piped())
-            .stdout(stdout)
-            .stderr(file)
-            .process_group(0);
-        // GPUs have the numbers that nvidia-smi shows.
-        command.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
-        for variable in ["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"] {
-            command.env_remove(variable);
-        }
-        // A variable of the user's shell must not change what is measured unseen: the arguments say everything.
-        for (variable, _) in env::vars_os() {
-            if variable.as_encoded_bytes().starts_with(b"CLIPPER_") {
-                command.env_remove(variable);
+        interrupted: &dyn Fn() -> Result<(), Error>,
+    ) -> Result<Frontend, Error> {
+        match self {
+            Manager::Process(programs) => {
+                process::frontend(&programs.frontend, cores, logs, interrupted)
             }
+            Manager::Docker(docker) => docker.frontend(cores, logs, interrupted),
         }
-        let child = cores::on(cores, || command.spawn()).flatten();
-        let process = Process {
-            name,
-            log,
-            child: child.map_err(failed)?,
-        };
-        if let Some(asked) = cores {
-            let got = process.cores()?;
-            if got != asked {
-                return Err(Error::Failed(format!(
-                    "{} was to run on cores {}, but the kernel lets it run on {}: choose other --model_cpus",
-                    process.name,
-                    cores::show(asked),
-                    cores::show(&got)
-                )));
-            }
-        }
-        Ok(process)
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// Starts a model server of the frontend.
+    pub fn server(
+        &self,
+        server: Server<'_>,
+        frontend: &Frontend,
+        logs: &Path,
+    ) -> Result<Box<dyn Member>, Error> {
+        match self {
+            Manager::Process(programs) => process::server(&programs.server, server, frontend, logs),
+            Manager::Docker(docker) => docker.server(server, frontend, logs),
+        }
     }
+}
+
+/// A frontend or model server that has been started. Dropping it kills it, if it still runs.
+pub trait Member: Debug {
+    /// What it is called in messages and by its log.
+    fn name(&self) -> &str;
+
+    /// Its output.
+    fn log(&self) -> &Path;
+
+    /// Its process id on this machine.
+    fn pid(&self) -> u32;
+
+    /// True if it is the model server that registered with this.
+    fn is(&self, registered: &Metadata) -> bool;
+
+    /// How it ended, if it ever did.
+    fn ended(&mut self) -> Option<String>;
+
+    /// True unless it has ended, and has not been started again.
+    fn is_running(&mut self) -> bool;
+
+    /// Asks it to stop in good order.
+    fn ask_to_stop(&mut self);
+
+    /// Ends it, and removes what is left of it.
+    fn kill(&mut self);
 
     /// The cores that the kernel lets it run on.
-    pub fn cores(&self) -> Result<Vec<usize>, Error> {
+    fn cores(&self) -> Result<Vec<usize>, Error> {
         cores::of_process(self.pid()).map_err(|error| {
-            Error::Failed(format!("cannot read the cores of {}: {error}", self.name))
+            Error::Failed(format!("cannot read the cores of {}: {error}", self.name()))
         })
     }
 
-    /// How it ended, if it has.
-    pub fn exited(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
-    }
-
-    /// An error if it has ended, with the last lines that it wrote. `when` completes "... exited".
-    pub fn check(&mut self, when: &str) -> Result<(), Error> {
-        let Some(status) = self.exited() else {
+    /// An error if it has ended, with the last lines that it wrote. `when` completes "... ended".
+    fn check(&mut self, when: &str) -> Result<(), Error> {
+        let Some(how) = self.ended() else {
             return Ok(());
         };
         Err(Error::Failed(format!(
-            "{} exited {when} ({status}). The last lines of its log:\n{}\n    (the log is {})",
-            self.name,
-            last_lines(&self.log),
-            self.log.display()
+            "{} exited {when} ({how}). The last lines of its log:\n{}\n    (the log is {})",
+            self.name(),
+            last_lines(self.log()),
+            self.log().display()
         )))
     }
 
-    fn ask_to_stop(&self) {
-        if let Some(pid) = Pid::from_raw(self.pid().cast_signed()) {
-            // It fails only if the process is gone already, and it cannot be another one: nobody has waited for it.
-            let _ = kill_process(pid, Signal::TERM);
+    /// An error unless the kernel holds it on the cores that were asked for.
+    fn check_cores(&self, asked: Option<&[usize]>) -> Result<(), Error> {
+        let Some(asked) = asked else {
+            return Ok(());
+        };
+        let got = self.cores()?;
+        match got == asked {
+            true => Ok(()),
+            false => Err(Error::Failed(format!(
+                "{} was to run on cores {}, but the kernel lets it run on {}: choose other --model_cpus",
+                self.name(),
+                cores::show(asked),
+                cores::show(&got)
+            ))),
         }
-    }
-
-    fn kill(&mut self) {
-        // Both fail only if it is gone already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Asks the processes to stop in good order, waits for some seconds, then kills those that are left.
-pub fn stop(processes: &mut [Process]) {
-    for process in processes.iter_mut() {
-        if process.exited().is_none() {
-            process.ask_to_stop();
-        }
+/// Asks them to stop in good order, waits for some seconds, then kills those that are left.
+pub fn stop(members: &mut [Box<dyn Member>]) {
+    for member in members.iter_mut() {
+        member.ask_to_stop();
     }
     let limit = Instant::now() + Duration::from_secs(5);
-    while Instant::now() < limit && processes.iter_mut().any(|p| p.exited().is_none()) {
+    while Instant::now() < limit && members.iter_mut().any(|member| member.is_running()) {
         thread::sleep(Duration::from_millis(5));
     }
-    processes.iter_mut().for_each(Process::kill);
+    members.iter_mut().for_each(|member| member.kill());
 }
 
-/// The ports that a frontend has bound: the line of JSON that it prints when it is ready.
+/// The ports of a frontend. One in a process of this machine prints them as a line of JSON.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Ports {
     /// REST queries and metrics.
@@ -248,73 +208,14 @@ pub struct Ports {
 /// A frontend that is ready.
 #[derive(Debug)]
 pub struct Frontend {
-    /// Its process.
-    pub process: Process,
+    /// Its process or container.
+    pub member: Box<dyn Member>,
+    /// Where the driver finds it.
+    pub address: IpAddr,
+    /// Where model servers find it.
+    pub name_for_servers: String,
     /// Its ports.
     pub ports: Ports,
-    /// Kept open: a frontend that prints more must not fail for it.
-    _stdout: BufReader<ChildStdout>,
-}
-
-impl Frontend {
-    /// Starts a frontend and waits for its ports, for a minute at most; `interrupted` ends the wait.
-    pub fn start(
-        program: &Path,
-        cores: Option<&[usize]>,
-        logs: &Path,
-        interrupted: &dyn Fn() -> Result<(), Error>,
-    ) -> Result<Frontend, Error> {
-        let arguments = "--bind 127.0.0.1 --query_port 0 --admin_port 0 --rpc_service_port 0 --rpc_2017_port 0 \
-                         --rpc_send_port 0 --rpc_recv_port 0 --send_port 0 --recv_port 0";
-        let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
-        let named = ("frontend".to_owned(), program);
-        let mut process = Process::start(named, &arguments, cores, logs, Some(Stdio::piped()))?;
-        let stdout = process.child.stdout.take();
-        let stdout = stdout.expect("it was started with a pipe");
-        let began = Instant::now();
-        while !readable(&stdout)? {
-            interrupted()?;
-            if began.elapsed() > Duration::from_secs(60) {
-                return Err(Error::Failed(format!(
-                    "the frontend has not told its ports within a minute: see {}",
-                    process.log.display()
-                )));
-            }
-        }
-        let mut stdout = BufReader::new(stdout);
-        let mut line = String::new();
-        let read = stdout.read_line(&mut line);
-        if read.is_ok_and(|length| length == 0) {
-            // The pipe ends a moment before the process does.
-            let _ = process.child.wait();
-        }
-        process.check("during start-up")?;
-        let ports = serde_json::from_str(&line).map_err(|error| {
-            Error::Failed(format!(
-                "the frontend printed no ports but {line:?} ({error}): build frontend and driver from one commit"
-            ))
-        })?;
-        Ok(Frontend {
-            process,
-            ports,
-            _stdout: stdout,
-        })
-    }
-}
-
-/// Waits for something to read, or the end, for 100 ms at most.
-fn readable(stdout: &ChildStdout) -> Result<bool, Error> {
-    let limit = Timespec {
-        tv_sec: 0,
-        tv_nsec: 100_000_000,
-    };
-    match poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&limit)) {
-        Ok(count) => Ok(count > 0),
-        Err(rustix::io::Errno::INTR) => Ok(false),
-        Err(error) => Err(Error::Failed(format!(
-            "cannot wait for the frontend's ports: {error}"
-        ))),
-    }
 }
 
 /// The end of a log, indented, for an error message.
@@ -333,44 +234,5 @@ fn last_lines(log: &Path) -> String {
             .map(|line| format!("    {line}"))
             .collect::<Vec<_>>()
             .join("\n"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shell(script: &str, logs: &Path) -> Process {
-        let arguments = ["-c".to_owned(), script.to_owned()];
-        let named = ("shell".to_owned(), Path::new("/bin/sh"));
-        Process::start(named, &arguments, None, logs, None).unwrap()
-    }
-
-    #[test]
-    fn a_process_that_exits_shows_its_last_lines() {
-        let logs = tempfile::tempdir().unwrap();
-        let mut process = shell("echo first; echo no such artifact >&2; exit 3", logs.path());
-        process.child.wait().unwrap();
-        let error = process.check("during start-up").unwrap_err().to_string();
-        assert!(
-            error.contains("shell exited during start-up (exit status: 3)"),
-            "{error}"
-        );
-        assert!(error.contains("    no such artifact"), "{error}");
-    }
-
-    #[test]
-    fn a_process_does_not_outlive_its_pipe_nor_its_owner() {
-        let logs = tempfile::tempdir().unwrap();
-        let mut reader = shell("cat", logs.path());
-        drop(reader.child.stdin.take());
-        assert!(reader.child.wait().unwrap().success());
-        let stubborn = shell(
-            "trap '' TERM; echo ready; while :; do read line; done",
-            logs.path(),
-        );
-        let pid = Pid::from_raw(stubborn.pid().cast_signed()).unwrap();
-        drop(stubborn);
-        assert!(rustix::process::test_kill_process(pid).is_err());
     }
 }

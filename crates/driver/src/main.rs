@@ -18,7 +18,7 @@ use driver::{
     cli::{self, Command, Other},
     cores::{self, Topology},
     inputs::Inputs,
-    launch::Programs,
+    launch::{Manager, docker},
     load::pacer,
     machine::{Machine, Versions},
     measure::Sweep,
@@ -52,11 +52,23 @@ fn do_other(other: Other) -> Result<ExitCode, Error> {
         Other::Report { dir } => report::report(&dir)?,
         Other::Compare(asked) => return report::comparison(&asked).map(passed),
         Other::Import { files } => report::import(&files)?,
+        Other::Clean { all } => report::print(&cleaned(&docker::clean(all)?))?,
         Other::Schema => report::print(&schema())?,
         Other::Completions { shell } => report::print(&cli::completions(shell))?,
         Other::Man => report::print(&cli::man())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was removed, a line each.
+fn cleaned(names: &[String]) -> String {
+    match names {
+        [] => "nothing is left of other drivers\n".to_owned(),
+        names => names
+            .iter()
+            .map(|name| format!("removed {name}\n"))
+            .collect(),
+    }
 }
 
 /// The exit status of something that can fail without an error.
@@ -86,7 +98,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     if settings.resume.is_none() {
         SweepFolder::try_parent(&settings.results_dir)?;
     }
-    let programs = Programs::find(settings.model.name, settings.engine);
+    let manager = Manager::prepare(&settings);
     if interrupted.load(Relaxed) {
         return Err(Error::Interrupted);
     }
@@ -94,7 +106,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
         settings,
         plan,
         inputs,
-        programs: programs?,
+        manager: manager?,
         machine,
         versions: Versions::read(),
         interrupted,

@@ -18,7 +18,7 @@ use crate::{
     Error,
     cores::Cores,
     inputs::Inputs,
-    launch::Programs,
+    launch::Manager,
     load::Progress,
     machine::{Machine, Versions},
     plan::{Cell, Plan, Point},
@@ -45,8 +45,8 @@ pub struct Sweep {
     pub plan: Plan,
     /// What is sent.
     pub inputs: Inputs,
-    /// What is started.
-    pub programs: Programs,
+    /// What starts frontend and model servers.
+    pub manager: Manager,
     /// What it runs on.
     pub machine: Machine,
     /// What is measured.
@@ -124,7 +124,7 @@ impl Sweep {
         NodeConfig {
             name: self.settings.model.name.to_owned(),
             input_type: self.settings.input_type.to_string(),
-            model_image: self.settings.model.name.to_owned(),
+            model_image: self.manager.model_image(),
             allocated_cpus: Vec::new(),
             cpus_per_replica: cell.cpus_per_replica,
             slo: u64::try_from(self.settings.told_objective().as_micros()).unwrap_or(u64::MAX),
@@ -142,6 +142,7 @@ impl Sweep {
             Some((name.to_owned(), held))
         });
         DriverConfig {
+            manager: self.manager.describe(),
             cores: cores.collect(),
             num_clients: self.settings.num_clients,
             in_flight,

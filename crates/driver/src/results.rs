@@ -147,6 +147,9 @@ pub struct ReplicaResult {
 /// How the queries were sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DriverConfig {
+    /// What started frontend and replicas: `process`, or `docker` and the engine's version.
+    #[serde(default = "DriverConfig::first_manager")]
+    pub manager: String,
     /// The cores of driver and frontend, as read back from the kernel, as lists.
     pub cores: BTreeMap<String, String>,
     /// Client threads.
@@ -166,6 +169,11 @@ pub struct DriverConfig {
 }
 
 impl DriverConfig {
+    /// Of results from before there was a choice.
+    fn first_manager() -> String {
+        "process".to_owned()
+    }
+
     /// The cores of `driver` or `frontend`; `None` if they were not read back.
     pub fn cores_of(&self, process: &str) -> Option<Cores> {
         cores::parse(slice::from_ref(self.cores.get(process)?)).ok()

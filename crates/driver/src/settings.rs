@@ -28,6 +28,8 @@ pub struct Settings {
     pub num_replicas: Vec<usize>,
     /// How often each point is measured, in rounds.
     pub repeats: usize,
+    /// Frontend and replicas are Docker containers; `None`: processes.
+    pub docker: Option<InDocker>,
     /// The engine of the model, if it is not its usual one.
     pub engine: Option<&'static str>,
     /// The GPUs for the replicas, one for each.
@@ -86,6 +88,17 @@ pub struct Settings {
     /// Everything that was given, by flag, file or environment, as arguments that say it again.
     #[serde(skip)]
     pub arguments: Vec<String>,
+}
+
+/// What to start with Docker.
+#[derive(Clone, Debug, Serialize)]
+pub struct InDocker {
+    /// The model server's image, if not the one that is built for it here.
+    pub image: Option<String>,
+    /// The frontend's image.
+    pub frontend_image: String,
+    /// The memory that a replica may take, in MiB.
+    pub replica_memory_mib: Option<usize>,
 }
 
 /// How queries are sent.

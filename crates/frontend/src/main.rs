@@ -4,6 +4,7 @@ use std::{
     io::{IsTerminal, Read, Write, stderr, stdin, stdout},
     process::ExitCode,
     thread,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -18,7 +19,11 @@ fn main() -> ExitCode {
         .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .init();
-    match run(&settings) {
+    let outcome = match settings.healthcheck {
+        true => healthcheck(&settings),
+        false => run(&settings),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("frontend: {error:#}");
@@ -45,4 +50,18 @@ fn run(settings: &Settings) -> anyhow::Result<()> {
     tracing::info!("listening on {}: {ports}", settings.bind);
     writeln!(stdout(), "{ports}").context("nobody reads the ports on standard output")?;
     frontend.wait()
+}
+
+/// Asks as any client would. A frontend that listens on all addresses is asked on this machine's own.
+fn healthcheck(settings: &Settings) -> anyhow::Result<()> {
+    let host = match settings.bind.as_str() {
+        "0.0.0.0" => "127.0.0.1",
+        address => address,
+    };
+    let url = format!("http://{host}:{}/admin/ping", settings.ports.admin);
+    let patience = Duration::from_secs(2);
+    let request = ureq::get(&url).config().timeout_global(Some(patience));
+    let answer = request.build().call();
+    answer.with_context(|| format!("no frontend answers at {url}"))?;
+    Ok(())
 }

@@ -14,7 +14,7 @@ use wire::query::Dialect;
 #[command(name = "frontend", version, rename_all = "snake_case")]
 pub struct Settings {
     /// The address to listen on; 0.0.0.0 opens all ports to the network
-    #[arg(long, default_value = "127.0.0.1")]
+    #[arg(long, env = "CLIPPER_BIND", default_value = "127.0.0.1")]
     pub bind: String,
     /// The ports.
     #[command(flatten)]
@@ -51,6 +51,9 @@ pub struct Settings {
     /// End when standard input ends: for whoever starts a frontend and must leave none behind
     #[arg(long)]
     pub exit_with_stdin: bool,
+    /// Serve nothing, but exit with status 0 if the frontend with these flags answers on this machine, with 1 if it does not
+    #[arg(long)]
+    pub healthcheck: bool,
 }
 
 /// How HTTP is served. The first three flags are Clipper's, and so are their defaults.

@@ -176,6 +176,7 @@ fn registration(version: &str, input_type: DataType) -> NewContainer {
         version: version.into(),
         input_type,
         metadata: Some(Metadata {
+            host: String::new(),
             batches_in_flight: 2,
             ..Metadata::default()
         }),

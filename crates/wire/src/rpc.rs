@@ -166,6 +166,9 @@ pub struct Metadata {
     pub server: String,
     /// The program's version.
     pub server_version: String,
+    /// The name of its machine or container; empty from servers that do not say it.
+    #[serde(default)]
+    pub host: String,
     /// Its process id, in its own PID namespace.
     pub pid: u32,
     /// How many batches it wants in flight: 2 is one computing and one waiting.

@@ -157,6 +157,7 @@ fn a_version_4_session_reads_back_as_it_was_written() {
         input_type: DataType::Strings,
         metadata: Some(Metadata {
             server: "vgg".into(),
+            host: "box".into(),
             batches_in_flight: 2,
             model: ModelInfo {
                 engine: "onnxruntime".into(),

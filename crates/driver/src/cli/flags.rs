@@ -16,6 +16,8 @@ pub(super) struct Flags {
     pub(super) sweep: SweepFlags,
     #[command(flatten, next_help_heading = "Cores and GPUs")]
     pub(super) cores: CoreFlags,
+    #[command(flatten, next_help_heading = "Docker")]
+    pub(super) docker: DockerFlags,
     #[command(flatten, next_help_heading = "Load")]
     pub(super) load: LoadFlags,
     #[command(flatten, next_help_heading = "Inputs")]
@@ -119,6 +121,27 @@ pub(super) struct CoreFlags {
         hide_short_help = true
     )]
     pub(super) gpu_mem_frac: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DockerFlags {
+    /// What starts frontend and replicas: process (of this machine) or docker (containers, from the images that
+    /// docker/build_docker_images.sh makes)
+    #[arg(long, value_name = "MANAGER", default_value = "process")]
+    pub(super) manager: String,
+    /// The model server's image [default: model-comp/MODEL, with --model_gpus model-comp/MODEL:latest-cuda]
+    #[arg(long, value_name = "IMAGE", hide_short_help = true)]
+    pub(super) image: Option<String>,
+    /// The frontend's image [default: clipper/zmq_frontend]
+    #[arg(long = "frontend_image", value_name = "IMAGE", hide_short_help = true)]
+    pub(super) frontend_image: Option<String>,
+    /// MiB of memory that a replica's container may take
+    #[arg(
+        long = "replica_memory_mib",
+        value_name = "MIB",
+        hide_short_help = true
+    )]
+    pub(super) replica_memory_mib: Option<String>,
 }
 
 #[derive(Debug, Args)]

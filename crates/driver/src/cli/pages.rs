@@ -31,6 +31,7 @@ Examples:
                                                       the highest rate within 20 ms, and what 5000 a second take
   driver -m lgbm -b 8 64 --repeats 5                  five rounds: the median, and how much it varies
   driver -m noop -b 32 -d 5 --mode saturate           what frontend and protocol cost
+  driver -m vgg --manager docker -r 1 2 -p 2          in containers with cores of their own
   driver -m svm --accuracy -r 1 2 -b 1 32             are the served answers right?
   driver --config nightly.toml -d 30                  flags from a file, but half a minute for each point
   driver --resume results/vgg-261126_090000           go on where a sweep was stopped
@@ -75,6 +76,12 @@ pub(super) const IMPORT: &str = "\
 Examples:
   driver import old/results-*.json       one table; what the old files lack is marked
   driver import old results/vgg-*        the original's beside ours";
+
+pub(super) const CLEAN: &str = "\
+Containers of a killed driver end by themselves; this removes what is left of them.
+
+Example:
+  driver clean";
 
 pub(super) const SCHEMA: &str = "\
 Example:

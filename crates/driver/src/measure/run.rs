@@ -192,13 +192,13 @@ fn sampler(sweep: &Sweep, point: &Point, deployment: &Deployment, now: Instant) 
         pid,
         pinned: others.pinned.then(|| cores.to_vec()),
     };
-    let frontend = deployment.frontend.process.pid();
+    let frontend = deployment.frontend.member.pid();
     let mut all = vec![
         watched("driver", process::id(), &others.driver()),
         watched("frontend", frontend, &others.frontend),
     ];
     for (replica, cores) in deployment.replicas.iter().zip(&point.replica_cores) {
-        all.push(watched(&replica.name, replica.pid(), cores));
+        all.push(watched(replica.name(), replica.pid(), cores));
     }
     let gpus = &sweep.settings.gpus[..point.gpus().len()];
     Sampler::new(&all, &others.allowed, gpus, now)

@@ -82,7 +82,7 @@ fn with_noop(sweep: &Sweep) -> Result<Sweep, Error> {
         settings,
         plan: sweep.plan.of_zero(),
         inputs: sweep.inputs.clone(),
-        programs: sweep.programs.with_server(model.name)?,
+        manager: sweep.manager.with_model(model.name)?,
         machine: sweep.machine.clone(),
         versions: sweep.versions.clone(),
         interrupted: sweep.interrupted.clone(),

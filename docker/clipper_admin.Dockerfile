@@ -1,0 +1,27 @@
+# What Clipper's own tool starts beside the frontends. The exporter is ours: the query frontend speaks Prometheus' format itself,
+# so it only forwards. The other two stand in for redis:alpine and prom/prometheus where those cannot be pulled.
+ARG BASE=debian:bookworm-slim
+FROM $BASE AS exporter
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends socat >/dev/null \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt
+USER 65532:65532
+EXPOSE 1390
+# It is given `--query_frontend_name HOST:1337`.
+ENTRYPOINT ["sh", "-c", "exec socat TCP-LISTEN:1390,fork,reuseaddr TCP:$2", "exporter"]
+
+FROM $BASE AS redis
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt
+USER redis
+EXPOSE 6379
+CMD ["redis-server", "--bind", "0.0.0.0", "--protected-mode", "no", "--save", "", "--dir", "/tmp"]
+
+FROM $BASE AS prometheus
+RUN apt-get update -qq \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus >/dev/null \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt
+EXPOSE 9090
+WORKDIR /prometheus
+ENTRYPOINT ["prometheus"]
