@@ -28,10 +28,8 @@ use std::{
     thread,
 };
 
-use model::Model;
-use signal_hook::consts::SIGKILL;
-
 pub use artifact::artifact_beside;
+use model::Model;
 pub use serve::serve;
 pub use settings::{Server, Settings};
 pub use stop::Stop;
@@ -75,6 +73,7 @@ fn exit_with_stdin() {
     let mut rest = Vec::new();
     // An error means the same as the end: nobody is there any more.
     let _ = stdin().read_to_end(&mut rest);
-    // Not `exit`: it would run an engine's destructors under its running threads.
-    let _ = signal_hook::low_level::raise(SIGKILL);
+    // Not `std::process::exit`: it would run an engine's destructors under its running threads. Nor a signal: a container's first
+    // process does not get its own.
+    signal_hook::low_level::exit(1);
 }
