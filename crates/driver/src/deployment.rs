@@ -141,8 +141,8 @@ impl Deployment {
     pub fn replica_results(&mut self) -> Result<Vec<ReplicaResult>, Error> {
         let result = |replica: Replica| {
             let metadata = replica.metadata.as_ref();
-            let is_it = |member: &&Box<dyn Member>| metadata.is_some_and(|m| member.is(m));
-            let member = self.replicas.iter().find(is_it);
+            let mut members = self.replicas.iter();
+            let member = members.find(|member| metadata.is_some_and(|m| member.is(m)));
             let cores = member.and_then(|member| member.cores().ok());
             ReplicaResult {
                 replica,
