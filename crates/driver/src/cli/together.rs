@@ -1,0 +1,115 @@
+//! What several flags say together: Docker, where inputs come from, how queries are sent.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    flags::{DockerFlags, InputFlags, LoadFlags},
+    values::{number, rate},
+};
+use crate::{
+    Error, labels,
+    models::{InputKind, KnownModel},
+    settings::{InDocker, Mode},
+};
+
+/// What is started with Docker, if that is asked for.
+pub(super) fn in_docker(
+    flags: DockerFlags,
+    engine: Option<&str>,
+) -> Result<Option<InDocker>, Error> {
+    let usage = |text: &str| Err(Error::Usage(text.to_owned()));
+    match flags.manager.as_str() {
+        "process" => {
+            let unused = [
+                ("--image", flags.image.is_some()),
+                ("--frontend_image", flags.frontend_image.is_some()),
+                ("--replica_memory_mib", flags.replica_memory_mib.is_some()),
+            ];
+            match unused.iter().find(|(_, given)| *given) {
+                None => Ok(None),
+                Some((flag, _)) => usage(&format!(
+                    "{flag} means nothing without --manager docker: leave it out"
+                )),
+            }
+        }
+        "docker" if engine == Some("tch") && flags.image.is_none() => usage(
+            "the images hold ONNX Runtime only: leave --engine tch out, or name an image of your own with --image",
+        ),
+        "docker" => Ok(Some(InDocker {
+            image: flags.image,
+            frontend_image: (flags.frontend_image)
+                .unwrap_or_else(|| "clipper/zmq_frontend".to_owned()),
+            replica_memory_mib: (flags.replica_memory_mib.as_deref())
+                .map(|text| number("--replica_memory_mib", text))
+                .transpose()?,
+        })),
+        other => usage(&format!("--manager takes process or docker, not {other:?}")),
+    }
+}
+
+/// Where inputs come from, and their labels in an accuracy run.
+pub(super) fn input_files(
+    inputs: &InputFlags,
+    model: &KnownModel,
+    artifact: Option<&str>,
+) -> Result<(Option<PathBuf>, Option<PathBuf>), Error> {
+    if inputs.input_dir.is_some() && matches!(model.input, InputKind::Anything(_)) {
+        return Err(Error::Usage(format!(
+            "{} does not look at its inputs: leave --input_dir out",
+            model.name
+        )));
+    }
+    let input_dir = inputs.input_dir.clone();
+    if !inputs.accuracy {
+        return Ok((input_dir, None));
+    }
+    let artifact = artifact.map(Path::new);
+    let files = labels::locate(model, input_dir, artifact, inputs.labels.clone())?;
+    Ok((Some(files.0), Some(files.1)))
+}
+
+/// What the original sends: one query every 5 ms.
+const FLOOD: f64 = 200.0;
+
+/// How queries are sent.
+pub(super) fn mode(load: &LoadFlags) -> Result<Mode, Error> {
+    let asked = (load.rate.as_deref())
+        .map(|text| rate("--rate", text))
+        .transpose()?;
+    let needed = |name| {
+        let text = format!("--mode {name} needs --rate: how many queries a second are sent");
+        asked.ok_or(Error::Usage(text))
+    };
+    let mode = match (load.mode.as_str(), &load.trace) {
+        ("profile", _) => Mode::Profile,
+        ("saturate", _) => Mode::Saturate,
+        ("single-stream" | "single_stream", _) => Mode::SingleStream,
+        ("poisson", _) => Mode::Poisson(needed("poisson")?),
+        ("constant", _) => Mode::Constant(needed("constant")?),
+        ("flood", _) => Mode::Flood(asked.unwrap_or(FLOOD)),
+        ("trace", Some(file)) => Mode::Trace(file.clone()),
+        ("trace", None) => {
+            return Err(Error::Usage(
+                "--mode trace needs --trace FILE: seconds since the beginning, one per line".into(),
+            ));
+        }
+        (other, _) => {
+            return Err(Error::Usage(format!(
+                "--mode takes profile, saturate, single-stream, poisson, constant, trace or flood, not {other:?}"
+            )));
+        }
+    };
+    let rated = matches!(mode, Mode::Poisson(_) | Mode::Constant(_) | Mode::Flood(_));
+    let unused = |flag: &str| {
+        let text = format!(
+            "{flag} means nothing with --mode {}: leave it out",
+            mode.name()
+        );
+        Err(Error::Usage(text))
+    };
+    match (asked.is_some() && !rated, &load.trace) {
+        (true, _) => unused("--rate"),
+        (_, Some(_)) if !matches!(mode, Mode::Trace(_)) => unused("--trace"),
+        _ => Ok(mode),
+    }
+}
