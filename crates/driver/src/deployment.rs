@@ -119,9 +119,20 @@ impl Deployment {
     }
 
     /// True if every replica has answered two batches.
-    pub fn is_warm(&self) -> Result<bool, Error> {
-        let replicas = self.admin.replicas()?;
-        Ok(replicas.iter().all(|replica| replica.batches >= 2))
+    pub fn is_warm(&mut self) -> Result<bool, Error> {
+        match self.admin.replicas() {
+            Ok(replicas) => Ok(replicas.iter().all(|replica| replica.batches >= 2)),
+            Err(error) => Err(self.why_silent().unwrap_or(error)),
+        }
+    }
+
+    /// Why the frontend does not answer, if that is because it has ended: its port is closed a moment before that is known.
+    fn why_silent(&mut self) -> Option<Error> {
+        let limit = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < limit && self.frontend.member.is_running() {
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.check().err()
     }
 
     /// How many replicas have ended, whether or not they were started again.
