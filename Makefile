@@ -1,6 +1,6 @@
 # Two commands do it all on a fresh machine: `make run` and `make test`. Each sets up what it needs, once.
 
-.PHONY: help run test test-tch check bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
+.PHONY: help run test test-docker test-tch check bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -38,6 +38,15 @@ run: artifacts ## Build everything and sweep all four models on real photographs
 
 test: artifacts browser $(CLIPPER_ADMIN_READY) ## Every test.
 	cargo test --release --workspace
+	@$(MAKE) --no-print-directory test-docker
+
+test-docker: artifacts ## The tests that need a Docker engine, on images that are built first; says so where there is none.
+	@if docker version >/dev/null 2>&1; then \
+	  docker/build_docker_images.sh --compile host noop lgbm frontend && \
+	  cargo test --release --workspace --test docker -- --ignored --test-threads 1; \
+	else \
+	  echo "NOT RUN: the tests of deploying with Docker: no Docker engine answers"; \
+	fi
 
 test-tch: artifacts tch ## The featurizers' tests again, on both engines.
 	cargo test --release --workspace --features featurizer/tch --test networks --test features
