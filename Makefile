@@ -40,10 +40,10 @@ test: artifacts browser $(CLIPPER_ADMIN_READY) ## Every test.
 	cargo test --release --workspace
 	@$(MAKE) --no-print-directory test-docker
 
-test-docker: artifacts ## The tests that need a Docker engine, on images that are built first; says so where there is none.
+test-docker: artifacts $(CLIPPER_ADMIN_READY) ## The tests that need a Docker engine, on images that are built first; says so where there is none.
 	@if docker version >/dev/null 2>&1; then \
-	  docker/build_docker_images.sh --compile host noop lgbm frontend && \
-	  cargo test --release --workspace --test docker -- --ignored --test-threads 1; \
+	  docker/build_docker_images.sh --compile host noop lgbm frontend clipper_admin && \
+	  cargo test --release --workspace --test docker --test clipper_admin -- --ignored --test-threads 1; \
 	else \
 	  echo "NOT RUN: the tests of deploying with Docker: no Docker engine answers"; \
 	fi
