@@ -43,7 +43,7 @@ test: artifacts browser $(CLIPPER_ADMIN_READY) ## Every test.
 test-docker: artifacts $(CLIPPER_ADMIN_READY) ## The tests that need a Docker engine, on images that are built first; says so where there is none.
 	@if docker version >/dev/null 2>&1; then \
 	  docker/build_docker_images.sh --compile host noop lgbm frontend clipper_admin && \
-	  cargo test --release --workspace --test docker --test clipper_admin -- --ignored --test-threads 1; \
+	  cargo test --release --workspace --test docker --test clipper_admin --test compose -- --ignored --test-threads 1; \
 	else \
 	  echo "NOT RUN: the tests of deploying with Docker: no Docker engine answers"; \
 	fi
