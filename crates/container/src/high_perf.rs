@@ -5,7 +5,6 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Context as _;
 use transport::{Frame, recv, send};
 use wire::rpc::{Reply, Times};
 
@@ -18,23 +17,17 @@ pub(crate) struct HighPerf {
 }
 
 impl HighPerf {
-    /// `batches` is the socket for batches, not connected yet; `address` the frontend's for responses.
+    /// `batches` is the socket for batches, not connected yet; `responses` is connected.
     pub(crate) fn open(
         context: &zmq::Context,
         batches: &zmq::Socket,
-        address: &str,
+        responses: zmq::Socket,
         number: u64,
     ) -> anyhow::Result<HighPerf> {
         let endpoint = format!("inproc://batches-{number}");
         batches.monitor(&endpoint, zmq::SocketEvent::DISCONNECTED.to_raw().into())?;
         let monitor = context.socket(zmq::PAIR)?;
         monitor.connect(&endpoint)?;
-        let responses = context.socket(zmq::DEALER)?;
-        // What was not sent when its frontend was lost must not reach the next.
-        responses.set_linger(0)?;
-        responses
-            .connect(address)
-            .with_context(|| format!("{address} is no address of a frontend"))?;
         Ok(HighPerf {
             responses,
             monitor,

@@ -31,7 +31,7 @@ use std::{
 pub use artifact::artifact_beside;
 use model::Model;
 pub use serve::serve;
-pub use settings::{Server, Settings};
+pub use settings::{Curve, Server, Settings};
 pub use stop::Stop;
 
 /// Runs a model server: reads flags and environment, loads the model, serves it until the process is told to stop.

@@ -15,7 +15,7 @@ use crate::{
     health,
     high_perf::HighPerf,
     job::{Done, Job, micros},
-    settings::Settings,
+    settings::{Curve, Settings},
     stop::Stop,
 };
 
@@ -28,11 +28,15 @@ const V3_SILENCE: Duration = Duration::from_secs(30);
 /// Periods without a word after which a frontend of version 4 is gone.
 const V4_SILENCE: u32 = 5;
 
+/// How long to finish batches that are here when told to stop. Those that are not finished then are for another replica.
+const DRAIN: Duration = Duration::from_secs(5);
+
 /// How long to go on sending a goodbye, at most.
 const LINGER_MS: i32 = 200;
 
 pub(crate) struct Session {
     context: zmq::Context,
+    curve: Option<Curve>,
     socket: zmq::Socket,
     /// Only in the high-performance dialect.
     high_perf: Option<HighPerf>,
@@ -42,6 +46,8 @@ pub(crate) struct Session {
     registration: NewContainer,
     output_type: DataType,
     jobs: Sender<Job>,
+    /// Batches that the model has.
+    computing: usize,
     clock: Instant,
     /// Counts sockets.
     connection: u64,
@@ -72,8 +78,9 @@ impl Session {
             model: info,
         };
         Ok(Session {
-            socket: dealer(&context)?,
+            socket: dealer(&context, settings.curve.as_ref())?,
             context,
+            curve: settings.curve.clone(),
             high_perf: None,
             frontend: settings.frontend.clone(),
             responses: settings.responses.clone(),
@@ -86,6 +93,7 @@ impl Session {
             },
             output_type,
             jobs,
+            computing: 0,
             clock,
             connection: 0,
             heartbeat: HEARTBEAT,
@@ -118,13 +126,11 @@ impl Session {
             let [_, woken, stopped] =
                 items.map(|item| item.get_revents() != zmq::PollEvents::empty());
             if stopped {
+                self.finish(wake, finished)?;
                 return self.leave();
             }
             if woken {
-                wake.clear();
-                for done in finished.try_iter() {
-                    self.reply(done)?;
-                }
+                self.reply_all(wake, finished)?;
             }
             while recv(&mut self.socket, &mut self.message)? {
                 self.last_heard = Some(Instant::now());
@@ -137,6 +143,34 @@ impl Session {
                 self.beat()?;
             }
         }
+    }
+
+    /// Answers what is computed or about to be, and takes nothing new.
+    fn finish(&mut self, wake: &Wake, finished: &Receiver<Done>) -> anyhow::Result<()> {
+        tracing::info!("stopping: {} batches to finish", self.computing);
+        let end = Instant::now() + DRAIN;
+        loop {
+            self.reply_all(wake, finished)?;
+            let left = end.saturating_duration_since(Instant::now());
+            if self.computing == 0 || left.is_zero() {
+                return Ok(());
+            }
+            let mut items = [zmq::PollItem::from_fd(wake.fd(), zmq::POLLIN)];
+            let timeout = i64::try_from(left.as_millis() + 1).unwrap_or(i64::MAX);
+            match zmq::poll(&mut items, timeout) {
+                Ok(_) | Err(zmq::Error::EINTR) => {}
+                Err(error) => return Err(error).context("cannot wait for the model"),
+            }
+        }
+    }
+
+    fn reply_all(&mut self, wake: &Wake, finished: &Receiver<Done>) -> anyhow::Result<()> {
+        wake.clear();
+        for done in finished.try_iter() {
+            self.computing -= 1;
+            self.reply(done)?;
+        }
+        Ok(())
     }
 
     fn on_message(&mut self) -> anyhow::Result<()> {
@@ -158,6 +192,7 @@ impl Session {
                 };
                 // The model's loop ends only after this one.
                 let _ = self.jobs.send(job);
+                self.computing += 1;
             }
             Ok(FromFrontend::Connection(id)) => {
                 tracing::info!("registered as connection {id}");
@@ -240,8 +275,14 @@ impl Session {
     fn open(&mut self) -> anyhow::Result<()> {
         health::tell(false);
         if self.version == Version::HighPerf {
+            let responses = dealer(&self.context, self.curve.as_ref())?;
+            // What was not sent when its frontend was lost must not reach the next.
+            responses.set_linger(0)?;
+            responses
+                .connect(&self.responses)
+                .with_context(|| format!("{} is no address of a frontend", self.responses))?;
             let (context, number) = (&self.context, self.connection);
-            let high_perf = HighPerf::open(context, &self.socket, &self.responses, number)?;
+            let high_perf = HighPerf::open(context, &self.socket, responses, number)?;
             self.high_perf = Some(high_perf);
         }
         self.socket
@@ -272,7 +313,6 @@ impl Session {
 
     /// Says goodbye, if the frontend understands it.
     fn leave(&mut self) -> anyhow::Result<()> {
-        tracing::info!("stopping");
         if self.version == Version::V4 {
             let mut message = Vec::new();
             FromContainer::encode_goodbye(&mut message);
@@ -283,7 +323,7 @@ impl Session {
 
     /// A new socket is a new identity: the frontend sees a new replica.
     fn reconnect(&mut self) -> anyhow::Result<()> {
-        self.socket = dealer(&self.context)?;
+        self.socket = dealer(&self.context, self.curve.as_ref())?;
         self.connection += 1;
         self.last_heard = None;
         self.heartbeat = HEARTBEAT;
@@ -317,8 +357,11 @@ fn sent(outcome: zmq::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-fn dealer(context: &zmq::Context) -> zmq::Result<zmq::Socket> {
+fn dealer(context: &zmq::Context, curve: Option<&Curve>) -> zmq::Result<zmq::Socket> {
     let socket = context.socket(zmq::DEALER)?;
     socket.set_linger(LINGER_MS)?;
+    if let Some(curve) = curve {
+        curve.keys.connect(&socket, curve.frontend)?;
+    }
     Ok(socket)
 }

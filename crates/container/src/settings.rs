@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf, thread::available_parallelism};
 use anyhow::Context;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use model::{DataType, Device};
+use transport::curve::{KeyPair, PublicKey};
 use wire::rpc::Version;
 
 use crate::artifact::default_path;
@@ -51,10 +52,21 @@ pub struct Settings {
     pub rpc_version: Version,
     /// Batches that it wants in flight.
     pub batches_in_flight: u32,
+    /// Keys, if the connection is to be encrypted.
+    pub curve: Option<Curve>,
     /// End when standard input ends.
     pub exit_with_stdin: bool,
     /// Serve nothing, but tell whether the model server with this process id is registered.
     pub healthcheck: Option<u32>,
+}
+
+/// Whom a model server is, and whom it trusts.
+#[derive(Clone, Debug)]
+pub struct Curve {
+    /// Its own keys.
+    pub keys: KeyPair,
+    /// The frontend's public one.
+    pub frontend: PublicKey,
 }
 
 /// A model server: registers at a query frontend and answers its batches.
@@ -97,6 +109,22 @@ struct Flags<Own: Args> {
     /// Batches to have in flight: 2 is one computing and one waiting
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     batches_in_flight: u32,
+    /// This model server's own keys, for a frontend with --curve_key
+    #[arg(
+        long,
+        env = "CLIPPER_CURVE_KEY",
+        value_name = "NAME.key_secret",
+        requires = "curve_frontend"
+    )]
+    curve_key: Option<PathBuf>,
+    /// That frontend's public key
+    #[arg(
+        long,
+        env = "CLIPPER_CURVE_FRONTEND",
+        value_name = "NAME.key",
+        requires = "curve_key"
+    )]
+    curve_frontend: Option<PathBuf>,
     /// End when standard input ends: for whoever starts servers and must leave none behind
     #[arg(long)]
     exit_with_stdin: bool,
@@ -166,6 +194,13 @@ impl Settings {
             Version::HighPerf => 7010,
             Version::V2017 | Version::V3 | Version::V4 => 7000,
         };
+        let curve = match (&flags.curve_key, &flags.curve_frontend) {
+            (Some(keys), Some(frontend)) => Some(Curve {
+                keys: KeyPair::read(keys).context("--curve_key")?,
+                frontend: PublicKey::read(frontend).context("--curve_frontend")?,
+            }),
+            _ => None,
+        };
         let artifact = || server.artifact.map(default_path).unwrap_or_default();
         let settings = Settings {
             server: *server,
@@ -180,6 +215,7 @@ impl Settings {
             threads: flags.threads.unwrap_or(cpus.get()),
             rpc_version,
             batches_in_flight: flags.batches_in_flight,
+            curve,
             exit_with_stdin: flags.exit_with_stdin,
             healthcheck: flags.healthcheck,
         };

@@ -34,12 +34,18 @@ impl Stop {
         Ok(loading)
     }
 
-    /// Stops in good order on SIGTERM and SIGINT.
+    /// Stops in good order on SIGTERM and SIGINT; a second signal ends the process at once, with status 1.
     ///
     /// # Errors
     /// If the process cannot be told of signals.
     pub fn on_signals(loading: &AtomicBool) -> io::Result<Stop> {
         let (stop, told) = UnixStream::pair()?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGINT] {
+            // In this order: the first signal finds the flag unset.
+            flag::register_conditional_shutdown(signal, 1, stopping.clone())?;
+            flag::register(signal, stopping.clone())?;
+        }
         signal_hook::low_level::pipe::register(SIGTERM, told.try_clone()?)?;
         signal_hook::low_level::pipe::register(SIGINT, told)?;
         loading.store(false, Relaxed);

@@ -13,8 +13,6 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const NEEDS: &str = "a Docker engine and images: make test-docker";
-
 /// A driver that deploys with Docker, and where its results go.
 struct Driver {
     child: Child,
@@ -105,7 +103,7 @@ fn left(driver: u32) -> String {
     let filter = format!("name=image-driver-{driver}");
     let containers = docker(&["ps", "--all", "--quiet", "--filter", &filter]);
     let networks = docker(&["network", "ls", "--quiet", "--filter", &filter]);
-    assert!(containers.status.success(), "{NEEDS}");
+    assert!(containers.status.success(), "no Docker engine answers");
     let names = [containers.stdout, networks.stdout].concat();
     String::from_utf8(names).unwrap()
 }
@@ -301,6 +299,80 @@ fn a_frontend_that_is_killed_ends_the_point_with_the_reason() {
             .contains("frontend exited under load (exit status: 137)"),
         "{}",
         ended.stdout
+    );
+}
+
+#[test]
+#[ignore = "needs a Docker engine and images: make test-docker"]
+fn a_frontend_that_stands_still_answers_all_when_it_goes_on_and_the_latency_tells_it() {
+    let driver = start("-m noop --manager docker -d 8 --mode constant --rate 200");
+    driver.loaded();
+    let frontend = driver.container("frontend");
+    for (action, time) in [
+        ("pause", Duration::from_secs(2)),
+        ("unpause", Duration::ZERO),
+    ] {
+        let done = docker(&[action, &frontend]);
+        assert!(done.status.success(), "{action}: {done:?}");
+        sleep(time);
+    }
+    let ended = driver.end();
+    assert_eq!(ended.left, "", "{}", ended.stderr);
+    let [result] = &ended.results[..] else {
+        panic!("{}{}", ended.stdout, ended.stderr);
+    };
+    assert_accounted(result);
+    assert_eq!(result["totals"]["timeout"], 0, "{}", result["totals"]);
+    // Queries count from when they ought to have been sent.
+    let phases = result["phases"].as_array().unwrap().iter();
+    let slowest = phases.filter_map(|phase| phase["latency"]["max"].as_f64());
+    let slowest = slowest.fold(0.0, f64::max);
+    assert!(slowest > 1500.0, "{slowest} ms");
+}
+
+#[test]
+#[ignore = "needs a Docker engine and images: make test-docker"]
+fn a_frontend_that_is_cut_off_ends_the_point_with_the_reason() {
+    let driver = start("-m noop --manager docker -d 12 --mode constant --rate 200");
+    driver.loaded();
+    let network = format!("image-driver-{}", driver.child.id());
+    let done = docker(&[
+        "network",
+        "disconnect",
+        &network,
+        &driver.container("frontend"),
+    ]);
+    assert!(done.status.success(), "{done:?}");
+    let ended = driver.end();
+    assert_eq!(
+        (ended.status, &ended.left[..]),
+        (Some(1), ""),
+        "{}{}",
+        ended.stdout,
+        ended.stderr
+    );
+    assert!(
+        ended.stdout.contains("the frontend did not do"),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+#[ignore = "needs a Docker engine and images: make test-docker"]
+fn a_replica_beyond_its_memory_is_told_so() {
+    let ended = start("-m lgbm --manager docker -d 2 --replica_memory_mib 8").end();
+    assert_eq!(
+        (ended.status, &ended.left[..]),
+        (Some(1), ""),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stdout.contains("beyond --replica_memory_mib"),
+        "{}{}",
+        ended.stdout,
+        ended.stderr
     );
 }
 

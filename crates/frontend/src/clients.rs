@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use scheduler::{QueryKey, Refusal};
@@ -13,6 +13,7 @@ use wire::query::{Answer, Connected, Dialect, Lineage, decode_connect};
 
 use crate::{
     answers::{Answered, Answers},
+    complaints::Complaints,
     doors::Door,
     outcome::{Ended, Outcome},
 };
@@ -64,7 +65,12 @@ struct Client {
 
 impl Clients {
     /// Call it when the engine's clock starts. Clients that do not say what they speak, speak `dialect`.
-    pub(crate) fn new(session: u64, dialect: Dialect, http: Answers) -> Clients {
+    pub(crate) fn new(
+        session: u64,
+        dialect: Dialect,
+        http: Answers,
+        complaints: Complaints,
+    ) -> Clients {
         let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Clients {
             session,
@@ -77,7 +83,7 @@ impl Clients {
             answered: Vec::new(),
             asked: HashMap::new(),
             lost: false,
-            complaints: Complaints::default(),
+            complaints,
         }
     }
 
@@ -93,7 +99,7 @@ impl Clients {
         };
         let dialect = match decode_connect(frames) {
             Ok(asked) => asked.unwrap_or(self.dialect),
-            Err(error) => return self.complain(&error),
+            Err(error) => return self.complain(identity, &error),
         };
         let connected = Connected {
             session: self.session,
@@ -123,12 +129,14 @@ impl Clients {
             }
         };
         let Some(known) = self.clients.get(&client) else {
-            return self.complain(&"an answer to a client that is gone");
+            return self
+                .complaints
+                .add(&"us", &"an answer to a client that is gone");
         };
         let unanswerable = matches!(outcome.ended, Ended::Refused(Refusal::UnknownApp));
         if unanswerable && known.dialect != Dialect::Native {
             // There is no application, so no default output: Clipper's clients get nothing, as from Clipper.
-            return self.complain(&outcome.ended.reason());
+            return self.complaints.add(&"us", &outcome.ended.reason());
         }
         let reason = outcome.ended.reason();
         let answer = Answer {
@@ -151,7 +159,8 @@ impl Clients {
                 self.clients.remove(&client);
                 self.lost = true;
             }
-            self.complain(&"an answer to a client that is gone or does not read");
+            let what = "an answer to a client that is gone or does not read";
+            self.complaints.add(&"us", &what);
         }
     }
 
@@ -191,28 +200,14 @@ impl Clients {
         self.asked.remove(&ticket)
     }
 
-    /// Logs what was dropped, at most once a second.
-    pub(crate) fn complain(&mut self, what: &dyn fmt::Display) {
-        self.complaints.add(what);
+    /// How much was dropped.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.complaints.total()
     }
-}
 
-/// Keeps a client that sends nonsense from filling the log.
-#[derive(Debug, Default)]
-struct Complaints {
-    last: Option<Instant>,
-    unsaid: u64,
-}
-
-impl Complaints {
-    fn add(&mut self, what: &dyn fmt::Display) {
-        let soon = |last: Instant| last.elapsed() < Duration::from_secs(1);
-        if self.last.is_some_and(soon) {
-            self.unsaid += 1;
-            return;
-        }
-        let unsaid = std::mem::take(&mut self.unsaid);
-        self.last = Some(Instant::now());
-        tracing::warn!("dropped: {what} ({unsaid} more before)");
+    /// Counts and logs what was dropped of the client or model server that sent this frame.
+    pub(crate) fn complain(&self, of: &Frame, what: &dyn fmt::Display) {
+        let peer = of.peer_address().unwrap_or("a peer");
+        self.complaints.add(&peer, what);
     }
 }

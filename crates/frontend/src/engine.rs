@@ -9,9 +9,10 @@ mod queries;
 
 use std::{
     collections::HashSet,
+    io::Read,
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::mpsc::Receiver,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::Context;
@@ -23,6 +24,7 @@ use crate::{
     cache::Cache,
     clients::{Clients, Pending},
     command::Command,
+    complaints::Complaints,
     doors::Port,
     metrics::Metrics,
     outcome::{Ended, Outcome, Passed},
@@ -57,6 +59,10 @@ pub(crate) struct Engine {
     /// Model servers that wait for their number.
     joining: HashSet<(Port, Vec<u8>)>,
     message: Vec<Frame>,
+    /// How long to finish what is under way.
+    drain: Duration,
+    /// When that ends, once it was told to stop.
+    drained_at: Option<Now>,
 }
 
 impl Engine {
@@ -64,10 +70,11 @@ impl Engine {
         sockets: Sockets,
         (commands, wake): (Receiver<Command>, Wake),
         answers: Answers,
+        complaints: Complaints,
         settings: &Settings,
     ) -> anyhow::Result<Engine> {
         let session = rand::random();
-        let clients = Clients::new(session, settings.dialect(), answers);
+        let clients = Clients::new(session, settings.dialect(), answers, complaints);
         let traces = match &settings.trace_file {
             Some(file) => Traces::to(file, settings.trace_every, clients.started())?,
             None => Traces::off(),
@@ -90,6 +97,8 @@ impl Engine {
             roster: None,
             joining: HashSet::new(),
             message: Vec::new(),
+            drain: Duration::from_secs(settings.drain_seconds),
+            drained_at: None,
         })
     }
 
@@ -98,9 +107,13 @@ impl Engine {
         Engine { roster, ..self }
     }
 
-    /// Runs until `stop` can be read.
+    /// Runs until `stop` says so: a byte, and it takes no more queries and ends when the last one has ended, or its time is
+    /// over; another, or the stream's end, and it ends at once. Queries that are left get their default output.
     pub(crate) fn run(mut self, stop: &UnixStream) -> anyhow::Result<()> {
-        while !self.wait(stop)? {
+        while !self.is_drained() {
+            if self.wait(stop)? {
+                self.told_to_stop(stop);
+            }
             self.take_commands();
             self.take_connects()?;
             self.take_containers()?;
@@ -112,11 +125,39 @@ impl Engine {
             self.hand_out(now);
             self.clients.flush();
         }
+        let left = self.scheduler.waiting().count();
+        if left > 0 {
+            tracing::warn!("{left} queries were under way: they get their default output");
+        }
+        self.scheduler.give_up();
+        self.hand_out(self.clock.elapsed());
+        self.clients.flush();
         self.replicas.say_goodbye(&mut self.sockets.doors);
         Ok(())
     }
 
-    /// Looks what came, and waits for something to happen unless there is more to do; true if it is time to stop.
+    fn told_to_stop(&mut self, mut stop: &UnixStream) {
+        let mut said = [0; 16];
+        let now = self.clock.elapsed();
+        self.drained_at = match (stop.read(&mut said), self.drained_at) {
+            // It can be read, but somebody else did.
+            (Err(_), until) => until,
+            (Ok(1), None) => {
+                tracing::info!("stopping: no more queries are taken");
+                self.scheduler.close();
+                Some(now + self.drain)
+            }
+            (Ok(_), _) => Some(now),
+        };
+    }
+
+    fn is_drained(&self) -> bool {
+        self.drained_at.is_some_and(|at| {
+            at <= self.clock.elapsed() || self.scheduler.waiting().next().is_none()
+        })
+    }
+
+    /// Looks what came, and waits for something to happen unless there is more to do; true if it is told to stop.
     fn wait(&mut self, stop: &UnixStream) -> anyhow::Result<bool> {
         let busy = self.sockets.iter_mut().any(|door| door.is_awake());
         let timeout = if busy { 0 } else { -1 };
@@ -149,7 +190,11 @@ impl Engine {
 
     /// Has the timer fire when there is something to do though nothing came; sooner does no harm.
     fn set_timer(&mut self) -> anyhow::Result<()> {
-        let next = [self.scheduler.next_wake(), self.replicas.next_look()];
+        let next = [
+            self.scheduler.next_wake(),
+            self.replicas.next_look(),
+            self.drained_at,
+        ];
         let Some(next) = next.into_iter().flatten().min() else {
             return Ok(());
         };

@@ -6,6 +6,7 @@ mod body;
 mod json;
 mod metrics;
 mod oip;
+mod places;
 mod predict;
 mod scan;
 mod server;
@@ -19,21 +20,40 @@ use std::{
 };
 
 use axum::{
-    http::{StatusCode, header},
+    Router,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{
     runtime::Runtime,
     sync::{mpsc, oneshot},
+    time::timeout,
 };
 
-use crate::{answers::Answered, handle::Handle, settings, state};
+use crate::{
+    access::{Guards, Token},
+    answers::Answered,
+    complaints::Complaints,
+    handle::Handle,
+    settings, state,
+};
 
 use body::Limits;
+use places::Places;
+use server::Server;
 use tickets::Tickets;
+
+/// Whether the frontend lives.
+const PING: &str = "/admin/ping";
 
 /// Queries in one request; more of them would take far more memory than their text.
 const MOST_QUERIES: usize = 100_000;
+
+/// How long to wait at the end until clients have what was answered.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What every handler has.
 #[derive(Clone)]
@@ -67,6 +87,7 @@ pub(crate) fn start(
     (query, admin): (TcpListener, TcpListener),
     (state, engine): (state::Handle, Handle),
     answers: mpsc::UnboundedReceiver<Vec<Answered>>,
+    (guards, complaints): (Guards, Complaints),
     settings: &settings::Http,
 ) -> anyhow::Result<Http> {
     let shared = Shared {
@@ -78,6 +99,7 @@ pub(crate) fn start(
             time: Duration::from_secs(settings.timeout_content),
         },
     };
+    let places = Places::new(settings.max_connections);
     let runtime = runtime(settings.thread_pool_size, shared.engine.clone())?;
     let tickets = shared.tickets.clone();
     let admin_routes = admin::routes().with_state(shared.clone());
@@ -85,20 +107,31 @@ pub(crate) fn start(
         .merge(oip::routes())
         .fallback(predict::serve)
         .with_state(shared);
-    let idle = Duration::from_secs(settings.timeout_request);
+    let server = |routes| Server {
+        routes,
+        idle: Duration::from_secs(settings.timeout_request),
+        tls: guards.tls.clone(),
+        places: places.clone(),
+        complaints: complaints.clone(),
+    };
+    let query_server = server(guarded(query_routes, guards.query));
+    let admin_server = server(guarded(admin_routes, guards.admin));
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = move || {
         runtime.block_on(async {
+            let connections = GracefulShutdown::new();
             tokio::select! {
-                error = server::serve(query, query_routes, idle) => {
+                error = query_server.serve(query, &connections) => {
                     tracing::error!("the query server ended: {error}");
                 }
-                error = server::serve(admin, admin_routes, idle) => {
+                error = admin_server.serve(admin, &connections) => {
                     tracing::error!("the admin server ended: {error}");
                 }
                 () = tickets.distribute(answers) => {}
                 _ = stopped => {}
             }
+            // Clients that do not take their answers now get none.
+            let _ = timeout(GOODBYE, connections.shutdown()).await;
         });
         runtime.shutdown_background();
     };
@@ -107,6 +140,26 @@ pub(crate) fn start(
         stop: Some(stop),
         thread: Some(thread),
     })
+}
+
+/// Asks for the token before anything else, where there is one. Whether the frontend lives may be asked without.
+fn guarded(routes: Router, token: Option<Token>) -> Router {
+    match token {
+        None => routes,
+        Some(token) => routes.layer(middleware::from_fn_with_state(token, ask_for_token)),
+    }
+}
+
+async fn ask_for_token(State(token): State<Token>, request: Request, next: Next) -> Response {
+    let header = request.headers().get(header::AUTHORIZATION);
+    if token.is_borne_by(header.map(HeaderValue::as_bytes)) || request.uri().path() == PING {
+        return next.run(request).await;
+    }
+    let text = "this needs the frontend's token: Authorization: Bearer TOKEN".to_owned();
+    let mut response = text_response(StatusCode::UNAUTHORIZED, text);
+    let headers = response.headers_mut();
+    headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
 }
 
 /// Before a thread waits for something to come it wakes the engine for what it has sent.

@@ -11,11 +11,14 @@
 //! [`Frontend::start`] binds every port, then starts two threads: the engine, which owns the ZeroMQ sockets and the
 //! scheduler, and the HTTP servers. Commands go from the second to the first through one queue with one wake-up.
 
+mod access;
 mod answers;
 mod cache;
 mod clients;
 mod command;
+mod complaints;
 mod directory;
+mod doorman;
 mod doors;
 mod engine;
 mod handle;
@@ -40,9 +43,11 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use transport::Wake;
 
+pub use access::Access;
 pub use settings::{ClientProtocol, Ports, Settings};
 
 use answers::Answers;
+use complaints::Complaints;
 use engine::Engine;
 use handle::Handle;
 use http::Http;
@@ -50,7 +55,7 @@ use settings::cannot_listen;
 use sockets::Sockets;
 use state::State;
 
-/// A running query frontend. Dropping it stops it.
+/// A running query frontend. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct Frontend {
     ports: Bound,
@@ -88,10 +93,13 @@ impl Frontend {
     /// If a port is in use or the state file cannot be read: says which, and what to do.
     pub fn start(settings: &Settings) -> anyhow::Result<Frontend> {
         let address = address(&settings.bind)?;
+        let guards = settings.access.guards(address)?;
+        let complaints = Complaints::default();
         let listen = |port, flag| listen(address, port, flag);
         let query = listen(settings.ports.query, "--query_port")?;
         let admin = listen(settings.ports.admin, "--admin_port")?;
-        let (sockets, zmq_ports) = Sockets::bind(address, settings.ports)?;
+        let (sockets, zmq_ports) =
+            Sockets::bind(address, settings, guards.curve.as_ref(), &complaints)?;
         let ports = Bound {
             query_port: query.local_addr()?.port(),
             admin_port: admin.local_addr()?.port(),
@@ -106,17 +114,31 @@ impl Frontend {
         let (commands, to_do) = mpsc::channel();
         let wake = Wake::new()?;
         let (stop, told) = UnixStream::pair()?;
+        told.set_nonblocking(true)?;
         let handle = Handle::new(commands, wake.clone());
         let (answers, answered) = Answers::channel();
         let roster = state.roster();
         let state = state.start(handle.clone())?;
-        let engine = Engine::new(sockets, (to_do, wake), answers, settings)?;
+        let engine = Engine::new(
+            sockets,
+            (to_do, wake),
+            answers,
+            complaints.clone(),
+            settings,
+        )?;
         let engine = engine.with_roster(roster);
         let engine = thread::Builder::new()
             .name("engine".into())
             .spawn(move || engine.run(&told))?;
         let doors = (query, admin);
-        let http = http::start(doors, (state.handle(), handle), answered, &settings.http)?;
+        let handles = (state.handle(), handle);
+        let http = http::start(
+            doors,
+            handles,
+            answered,
+            (guards, complaints),
+            &settings.http,
+        )?;
         Ok(Frontend {
             ports,
             stop,
@@ -131,7 +153,8 @@ impl Frontend {
         self.ports
     }
 
-    /// A stream that stops the frontend when it is written to.
+    /// A stream that stops the frontend when a byte is written to it: it takes no more queries, and ends when those that are
+    /// under way have ended, after [`Settings::drain_seconds`] at the latest. At the second byte it ends at once.
     ///
     /// # Errors
     /// If there are no file descriptors left.
@@ -159,8 +182,8 @@ impl Frontend {
 
 impl Drop for Frontend {
     fn drop(&mut self) {
-        // It may have stopped already; and an error has nobody to go to.
-        let _ = self.stop.write_all(&[0]);
+        // At once. It may have stopped already; and an error has nobody to go to.
+        let _ = self.stop.write_all(&[0, 0]);
         let _ = self.join();
     }
 }

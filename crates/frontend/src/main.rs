@@ -2,6 +2,7 @@
 
 use std::{
     io::{IsTerminal, Read, Write, stderr, stdin, stdout},
+    path::Path,
     process::ExitCode,
     thread,
     time::Duration,
@@ -11,6 +12,8 @@ use anyhow::Context;
 use clap::Parser;
 use frontend::{Frontend, Settings};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use transport::curve::KeyPair;
+use ureq::tls::TlsConfig;
 
 fn main() -> ExitCode {
     let settings = Settings::parse();
@@ -19,9 +22,10 @@ fn main() -> ExitCode {
         .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .init();
-    let outcome = match settings.healthcheck {
-        true => healthcheck(&settings),
-        false => run(&settings),
+    let outcome = match &settings.access.new_curve_key {
+        Some(name) => draw_keys(name),
+        None if settings.healthcheck => healthcheck(&settings),
+        None => run(&settings),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -52,16 +56,31 @@ fn run(settings: &Settings) -> anyhow::Result<()> {
     frontend.wait()
 }
 
+fn draw_keys(name: &Path) -> anyhow::Result<()> {
+    let [public, secret] = KeyPair::new()?.write(name)?;
+    println!(
+        "{} may go to whom it is to meet; {} stays where it is used",
+        public.display(),
+        secret.display()
+    );
+    Ok(())
+}
+
 /// Asks as any client would. A frontend that listens on all addresses is asked on this machine's own.
 fn healthcheck(settings: &Settings) -> anyhow::Result<()> {
     let host = match settings.bind.as_str() {
         "0.0.0.0" => "127.0.0.1",
         address => address,
     };
-    let url = format!("http://{host}:{}/admin/ping", settings.ports.admin);
+    let (scheme, tls) = match settings.access.tls_cert {
+        // Whom the certificate names is not the question here.
+        Some(_) => ("https", TlsConfig::builder().disable_verification(true)),
+        None => ("http", TlsConfig::builder()),
+    };
+    let url = format!("{scheme}://{host}:{}/admin/ping", settings.ports.admin);
     let patience = Duration::from_secs(2);
     let request = ureq::get(&url).config().timeout_global(Some(patience));
-    let answer = request.build().call();
+    let answer = request.tls_config(tls.build()).build().call();
     answer.with_context(|| format!("no frontend answers at {url}"))?;
     Ok(())
 }

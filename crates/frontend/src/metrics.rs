@@ -33,6 +33,8 @@ pub(crate) struct Metrics {
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) metrics: Metrics,
+    /// Messages that were dropped: nonsense, or for nobody.
+    pub(crate) dropped: u64,
     pub(crate) now: Now,
     pub(crate) loads: Vec<(ModelVersion, Load)>,
 }
@@ -130,7 +132,8 @@ impl Metrics {
         match refusal {
             Refusal::InputType { app, .. }
             | Refusal::ModelInputType { app, .. }
-            | Refusal::Overloaded { app, .. } => {
+            | Refusal::Overloaded { app, .. }
+            | Refusal::Stopping { app } => {
                 if let Some(metrics) = self.apps.get_mut(&app.name) {
                     let labels = refusal_labels(refusal);
                     *metrics.ended.entry(labels).or_default() += 1;
@@ -226,6 +229,7 @@ fn refusal_labels(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::InputType { .. } | Refusal::ModelInputType { .. } => "input type",
         Refusal::UnknownVersion(_) => "unknown version",
         Refusal::Overloaded { .. } => "overloaded",
+        Refusal::Stopping { .. } => "stopping",
     };
     ("refused", reason)
 }

@@ -7,13 +7,15 @@ use clap::Parser;
 use scheduler::{Adaptive, Rules};
 use wire::query::Dialect;
 
+use crate::access::Access;
+
 /// The Clipper-compatible query frontend: queues queries, forms batches, sends them to model servers.
 ///
 /// Prints one line of JSON with its ports on standard output when it is ready; its log goes to standard error.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "frontend", version, rename_all = "snake_case")]
 pub struct Settings {
-    /// The address to listen on; 0.0.0.0 opens all ports to the network
+    /// The address to listen on; beyond this machine only with tokens and CURVE, or with --insecure
     #[arg(long, env = "CLIPPER_BIND", default_value = "127.0.0.1")]
     pub bind: String,
     /// The ports.
@@ -48,6 +50,15 @@ pub struct Settings {
     /// Queues and batches.
     #[command(flatten)]
     pub queues: Queues,
+    /// MiB that a frame of a ZeroMQ message may have; who sends a larger one is disconnected
+    #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub max_message_mib: u64,
+    /// Seconds to finish what is under way after SIGTERM or SIGINT; what is left then gets its default output
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub drain_seconds: u64,
+    /// Who may come in.
+    #[command(flatten)]
+    pub access: Access,
     /// End when standard input ends: for whoever starts a frontend and must leave none behind
     #[arg(long)]
     pub exit_with_stdin: bool,
@@ -72,6 +83,9 @@ pub struct Http {
     /// MiB that a request's body may have; larger ones are refused
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub max_body_mib: usize,
+    /// HTTP connections that one address may have; more of them are closed at once
+    #[arg(long, default_value_t = 2_048, value_name = "N")]
+    pub max_connections: usize,
 }
 
 /// Where Redis listens, if it is used.

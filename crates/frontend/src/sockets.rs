@@ -5,12 +5,18 @@ use std::net::Ipv4Addr;
 use anyhow::Context;
 
 use crate::{
+    access::Curve,
+    complaints::Complaints,
+    doorman::{CLIENTS, CONTAINERS, Doorman},
     doors::{Door, Doors},
-    settings::{Ports, cannot_listen},
+    settings::{Ports, Settings, cannot_listen},
 };
 
-/// Bytes of the largest frame that is received; a peer that sends more is disconnected.
-const LARGEST_FRAME: i64 = 1 << 30;
+/// Milliseconds in which who connects must say what it speaks, and who it is.
+const HANDSHAKE: i32 = 5_000;
+
+/// Seconds of silence after which the kernel asks whether the other end is there, and how long and often it asks.
+const KEEPALIVE: [i32; 3] = [30, 10, 3];
 
 /// The engine's sockets.
 pub(crate) struct Sockets {
@@ -20,23 +26,48 @@ pub(crate) struct Sockets {
     pub(crate) answers: Door,
     /// Clients: requests in.
     pub(crate) requests: Door,
+    /// Ends after the sockets.
+    _doorman: Option<Doorman>,
+}
+
+/// What every socket is made with.
+struct Maker<'a> {
+    context: zmq::Context,
+    address: Ipv4Addr,
+    largest: i64,
+    curve: Option<&'a Curve>,
 }
 
 impl Sockets {
     /// Binds them; answers the ports that they got.
-    pub(crate) fn bind(address: Ipv4Addr, ports: Ports) -> anyhow::Result<(Sockets, Ports)> {
+    pub(crate) fn bind(
+        address: Ipv4Addr,
+        settings: &Settings,
+        curve: Option<&Curve>,
+        complaints: &Complaints,
+    ) -> anyhow::Result<(Sockets, Ports)> {
         let context = zmq::Context::new();
-        let bind = |port, flag| router(&context, address, port, flag);
-        let (rpc, rpc_service) = bind(ports.rpc_service, "--rpc_service_port")?;
-        let (of_2017, rpc_2017) = bind(ports.rpc_2017, "--rpc_2017_port")?;
-        let (high_perf, rpc_send) = bind(ports.rpc_send, "--rpc_send_port")?;
-        let (returns, rpc_recv) = bind(ports.rpc_recv, "--rpc_recv_port")?;
-        let (answers, send) = bind(ports.send, "--send_port")?;
-        let (requests, recv) = bind(ports.recv, "--recv_port")?;
+        let doorman = curve.map(|curve| Doorman::start(&context, curve, complaints.clone()));
+        let doorman = doorman.transpose()?;
+        let maker = Maker {
+            context,
+            address,
+            largest: i64::try_from(settings.max_message_mib << 20).unwrap_or(i64::MAX),
+            curve,
+        };
+        let ports = settings.ports;
+        let (rpc, rpc_service) =
+            maker.router(CONTAINERS, ports.rpc_service, "--rpc_service_port")?;
+        let (of_2017, rpc_2017) = maker.router(CONTAINERS, ports.rpc_2017, "--rpc_2017_port")?;
+        let (high_perf, rpc_send) = maker.router(CONTAINERS, ports.rpc_send, "--rpc_send_port")?;
+        let (returns, rpc_recv) = maker.router(CONTAINERS, ports.rpc_recv, "--rpc_recv_port")?;
+        let (answers, send) = maker.router(CLIENTS, ports.send, "--send_port")?;
+        let (requests, recv) = maker.router(CLIENTS, ports.recv, "--recv_port")?;
         let sockets = Sockets {
             doors: Doors::new([rpc, of_2017, high_perf, returns]),
             answers,
             requests,
+            _doorman: doorman,
         };
         let ports = Ports {
             rpc_service,
@@ -56,34 +87,43 @@ impl Sockets {
     }
 }
 
-fn router(
-    context: &zmq::Context,
-    address: Ipv4Addr,
-    port: u16,
-    flag: &str,
-) -> anyhow::Result<(Door, u16)> {
-    let socket = context.socket(zmq::ROUTER)?;
-    // Without it a message to a peer that is gone, or does not read, would vanish without a word.
-    socket.set_router_mandatory(true)?;
-    // Long enough for a goodbye.
-    socket.set_linger(200)?;
-    socket.set_sndhwm(100_000)?;
-    socket.set_maxmsgsize(LARGEST_FRAME)?;
-    let port_or_any = if port == 0 {
-        "*".into()
-    } else {
-        port.to_string()
-    };
-    socket
-        .bind(&format!("tcp://{address}:{port_or_any}"))
-        .with_context(|| cannot_listen(address, port, flag))?;
-    let endpoint = socket.get_last_endpoint()?.unwrap_or_default();
-    let bound = endpoint
-        .rsplit(':')
-        .next()
-        .and_then(|port| port.parse().ok());
-    Ok((
-        Door::new(socket)?,
-        bound.context("a bound socket has a port")?,
-    ))
+impl Maker<'_> {
+    /// A socket that listens, for peers of one kind; and its port.
+    fn router(&self, domain: &str, port: u16, flag: &str) -> anyhow::Result<(Door, u16)> {
+        let socket = self.context.socket(zmq::ROUTER)?;
+        // Without it a message to a peer that is gone, or does not read, would vanish without a word.
+        socket.set_router_mandatory(true)?;
+        // Long enough for a goodbye.
+        socket.set_linger(200)?;
+        socket.set_sndhwm(100_000)?;
+        socket.set_maxmsgsize(self.largest)?;
+        // Connections that are only half there go.
+        let [idle, interval, count] = KEEPALIVE;
+        socket.set_handshake_ivl(HANDSHAKE)?;
+        socket.set_tcp_keepalive(1)?;
+        socket.set_tcp_keepalive_idle(idle)?;
+        socket.set_tcp_keepalive_intvl(interval)?;
+        socket.set_tcp_keepalive_cnt(count)?;
+        if let Some(curve) = self.curve {
+            curve.keys.serve(&socket, domain)?;
+        }
+        let port_or_any = if port == 0 {
+            "*".into()
+        } else {
+            port.to_string()
+        };
+        let address = self.address;
+        socket
+            .bind(&format!("tcp://{address}:{port_or_any}"))
+            .with_context(|| cannot_listen(address, port, flag))?;
+        let endpoint = socket.get_last_endpoint()?.unwrap_or_default();
+        let bound = endpoint
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok());
+        Ok((
+            Door::new(socket)?,
+            bound.context("a bound socket has a port")?,
+        ))
+    }
 }

@@ -51,6 +51,7 @@ pub struct Scheduler<P> {
     actions: VecDeque<Action<P>>,
     next_batch: BatchId,
     next_sequence: u64,
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -141,6 +142,7 @@ impl<P> Scheduler<P> {
             actions: VecDeque::new(),
             next_batch: first_batch,
             next_sequence: 0,
+            closed: false,
         }
     }
 
@@ -271,6 +273,10 @@ impl<P> Scheduler<P> {
         let Some(AppState { app, model }) = self.apps.get(app) else {
             return Err((payload, Refusal::UnknownApp));
         };
+        if self.closed {
+            let app = app.clone();
+            return Err((payload, Refusal::Stopping { app }));
+        }
         if input_type != app.input_type {
             let app = app.clone();
             let got = input_type;
@@ -330,6 +336,21 @@ impl<P> Scheduler<P> {
         version.queue.push(query.place(key), fingerprint);
         self.queries.insert(query);
         Ok(Some(key))
+    }
+
+    /// Takes no more queries; those that are under way end as they would have.
+    pub fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Gives every query that somebody waits for the default output. What replicas still answer goes nowhere.
+    pub fn give_up(&mut self) {
+        let waiting: Vec<QueryKey> = self.waiting().map(|(key, _)| key).collect();
+        for key in waiting {
+            let query = self.take_back(key);
+            let action = query.map(|query| Action::Default(query, Reason::Stopping));
+            self.actions.extend(action);
+        }
     }
 
     /// What is to be done next.

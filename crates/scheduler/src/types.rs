@@ -152,6 +152,8 @@ pub enum Reason {
     TimedOutAtReplica,
     /// Two replicas died, or stopped answering, while computing it.
     ReplicaDied,
+    /// The scheduler was given up before it had its answer.
+    Stopping,
 }
 
 impl Reason {
@@ -162,6 +164,7 @@ impl Reason {
             Reason::TimedOutInQueue => "timed out in queue",
             Reason::TimedOutAtReplica => "timed out at the replica",
             Reason::ReplicaDied => "replica died",
+            Reason::Stopping => "the frontend stopped",
         }
     }
 }
@@ -247,5 +250,11 @@ pub enum Refusal {
         queries: usize,
         /// Bytes of their inputs.
         bytes: usize,
+    },
+    /// No more queries are taken.
+    #[error("the frontend is stopping")]
+    Stopping {
+        /// The application.
+        app: Arc<App>,
     },
 }

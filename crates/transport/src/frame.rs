@@ -2,7 +2,11 @@
 //! sending consumes it, so an input that may have to be sent again could not be kept without a copy.
 #![expect(unsafe_code, reason = "libzmq's C API")]
 
-use std::{cell::UnsafeCell, ffi::c_void, fmt, slice};
+use std::{
+    cell::UnsafeCell,
+    ffi::{CStr, c_void},
+    fmt, slice,
+};
 
 use zmq::{Error, Socket};
 use zmq_sys::zmq_msg_t;
@@ -22,6 +26,20 @@ impl Frame {
         // SAFETY: the pointer is to a zmq_msg_t that is ours; initialising an empty one cannot fail.
         unsafe { zmq_sys::zmq_msg_init(frame.0.get()) };
         frame
+    }
+}
+
+/// Of a message that was received.
+impl Frame {
+    /// The address of who sent it, while it is the frame that came: a copy does not know.
+    pub fn peer_address(&self) -> Option<&str> {
+        // SAFETY: the message is initialised, the name ends with a NUL; the answer ends with one too, and lives as long as
+        // the message.
+        let address = unsafe {
+            let address = zmq_sys::zmq_msg_gets(self.0.get(), c"Peer-Address".as_ptr());
+            (!address.is_null()).then(|| CStr::from_ptr(address))
+        };
+        address?.to_str().ok()
     }
 }
 

@@ -4,7 +4,9 @@
 //! - [`recv`], [`send`]: whole multipart messages, without waiting.
 //! - [`Wake`], [`Timer`]: what a loop polls beside its sockets. `zmq_poll` counts whole milliseconds, so deadlines come
 //!   from a timer that the kernel keeps.
+//! - [`curve`]: keys that encrypt connections, and say who connects.
 
+pub mod curve;
 mod fds;
 mod frame;
 

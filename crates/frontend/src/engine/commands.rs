@@ -68,6 +68,7 @@ impl Engine {
         let loads = self.scheduler.loads();
         Box::new(Snapshot {
             metrics: self.metrics.clone(),
+            dropped: self.clients.dropped(),
             now: self.clock.elapsed(),
             loads: loads.map(|(model, load)| (model.clone(), load)).collect(),
         })

@@ -34,7 +34,7 @@ impl Engine {
             let message = std::mem::take(&mut self.message);
             if let Some((identity, frames)) = message.split_first() {
                 match port {
-                    Port::RpcRecv => self.on_returned(frames),
+                    Port::RpcRecv => self.on_returned(identity, frames),
                     _ => self.on_container(Sender { port, identity }, frames),
                 }
             }
@@ -74,30 +74,30 @@ impl Engine {
             (Ok(FromContainer::Goodbye), Some(key)) => {
                 self.lose(Lost::stopped(key, "said goodbye"));
             }
-            (Err(error), None) => self.clients.complain(&error),
+            (Err(error), None) => self.clients.complain(sender.identity, &error),
             // Of a replica that was given up, or from before a restart: it will be asked to register.
             (_, None) => {}
-            (Err(error), Some(key)) => self.lose_because_of(key, &error),
+            (Err(error), Some(key)) => self.lose_because_of(sender.identity, key, &error),
         }
     }
 
     /// A response by the port that high-performance model servers have for them.
-    fn on_returned(&mut self, frames: &[Frame]) {
+    fn on_returned(&mut self, sender: &Frame, frames: &[Frame]) {
         let now = self.clock.elapsed();
         let returned = match Returned::decode(frames) {
             Ok(returned) => returned,
-            Err(error) => return self.clients.complain(&error),
+            Err(error) => return self.clients.complain(sender, &error),
         };
         match (
             self.replicas.connected(returned.connection, now),
             returned.response,
         ) {
             (Some(key), Ok(response)) => self.on_response(key, &response, now),
-            (Some(key), Err(error)) => self.lose_because_of(key, &error),
+            (Some(key), Err(error)) => self.lose_because_of(sender, key, &error),
             // Of a replica that was given up, or from before a restart.
             (None, _) => {
                 let what = "a response with a connection id that was not given out";
-                self.clients.complain(&what);
+                self.clients.complain(sender, &what);
             }
         }
     }
@@ -277,8 +277,8 @@ impl Engine {
         self.scheduler.on_left(lost.key, lost.left);
     }
 
-    fn lose_because_of(&mut self, key: ReplicaKey, error: &wire::DecodeError) {
-        tracing::error!("a model server sent nonsense: {error}");
+    fn lose_because_of(&mut self, sender: &Frame, key: ReplicaKey, error: &wire::DecodeError) {
+        self.clients.complain(sender, error);
         self.lose(Lost::died(key, "sends nonsense"));
     }
 }

@@ -40,22 +40,29 @@ impl Engine {
     }
 
     fn on_request(&mut self, message: &[Frame]) {
-        let request = match query::Request::decode(message.get(1..).unwrap_or_default()) {
+        let Some((sender, frames)) = message.split_first() else {
+            return;
+        };
+        let request = match query::Request::decode(frames) {
             Ok(request) => request,
-            Err(error) => return self.clients.complain(&error),
+            Err(error) => return self.clients.complain(sender, &error),
         };
         if request
             .session
             .is_some_and(|session| session != self.session)
         {
-            return self.clients.complain(&"a request of an earlier session");
+            return self
+                .clients
+                .complain(sender, &"a request of an earlier session");
         }
         let origin = Origin::Zmq {
             client: request.client_id,
             request: request.request_id,
         };
         if !self.clients.knows(request.client_id) {
-            return self.clients.complain(&"a request of a client that is gone");
+            return self
+                .clients
+                .complain(sender, &"a request of a client that is gone");
         }
         let arriving = Arriving {
             app: request.app,
@@ -147,7 +154,8 @@ impl Engine {
         let known = match &refusal {
             Refusal::InputType { app, .. }
             | Refusal::ModelInputType { app, .. }
-            | Refusal::Overloaded { app, .. } => Some(app.clone()),
+            | Refusal::Overloaded { app, .. }
+            | Refusal::Stopping { app } => Some(app.clone()),
             Refusal::UnknownApp | Refusal::UnknownVersion(_) => None,
         };
         self.metrics.refused(&refusal);

@@ -11,13 +11,13 @@ use axum::{
 };
 use wire::admin::{ENDPOINTS, Endpoint};
 
-use super::{Shared, stopping, text_response};
+use super::{PING, Shared, stopping, text_response};
 use crate::command::Command;
 
 pub(super) fn routes() -> Router<Shared> {
     let pong = async || text_response(StatusCode::OK, "PONG".to_owned());
     let routes = Router::new()
-        .route("/admin/ping", get(pong))
+        .route(PING, get(pong))
         .route("/admin/replicas", get(replicas));
     ENDPOINTS.iter().fold(routes, |routes, endpoint| {
         let path = format!("/admin/{}", endpoint.name);

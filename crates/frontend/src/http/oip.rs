@@ -246,8 +246,10 @@ fn predicted(answered: Answered) -> Result<Answered, Failure> {
         Ended::Default(Reason::TimedOutInQueue | Reason::TimedOutAtReplica) => {
             StatusCode::GATEWAY_TIMEOUT
         }
-        Ended::Default(Reason::NoReplica | Reason::ReplicaDied)
-        | Ended::Refused(Refusal::Overloaded { .. }) => StatusCode::SERVICE_UNAVAILABLE,
+        Ended::Default(Reason::NoReplica | Reason::ReplicaDied | Reason::Stopping)
+        | Ended::Refused(Refusal::Overloaded { .. } | Refusal::Stopping { .. }) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Ended::Refused(Refusal::InputType { .. } | Refusal::ModelInputType { .. }) => {
             StatusCode::BAD_REQUEST
         }

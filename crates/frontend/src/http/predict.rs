@@ -205,6 +205,7 @@ fn refused(refusal: &Refusal) -> Refused {
             (StatusCode::BAD_REQUEST, "Query processing error")
         }
         Refusal::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Overloaded"),
+        Refusal::Stopping { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Stopping"),
     };
     let cause = refusal.to_string();
     Refused {

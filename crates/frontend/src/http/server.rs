@@ -15,42 +15,102 @@ use hyper::{
     rt::{Sleep, Timer},
     server::conn::http1,
 };
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use tokio::time::{sleep, sleep_until};
+use hyper_util::{
+    rt::TokioIo,
+    server::graceful::{GracefulShutdown, Watcher},
+    service::TowerToHyperService,
+};
+use rustix::net::sockopt::set_tcp_user_timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{sleep, sleep_until, timeout},
+};
+use tokio_rustls::TlsAcceptor;
 
-/// Serves every connection that comes; one on which no request's header comes for so long is closed.
-pub(super) async fn serve(listener: TcpListener, routes: Router, idle: Duration) -> io::Error {
-    let mut listener = match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => listener,
-        Err(error) => return error,
-    };
-    loop {
-        let (stream, _) = Listener::accept(&mut listener).await;
-        // Without it answers are only later.
-        let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(routes.clone());
+use super::places::Places;
+use crate::complaints::Complaints;
+
+/// Milliseconds after which a client that does not take its answer is gone.
+const UNREAD: u32 = 30_000;
+
+/// What a connection gets, and how long it may take.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub(super) routes: Router,
+    /// A connection on which no request's header comes for so long is closed.
+    pub(super) idle: Duration,
+    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) places: Places,
+    pub(super) complaints: Complaints,
+}
+
+impl Server {
+    /// Serves every connection that comes.
+    pub(super) async fn serve(
+        self,
+        listener: TcpListener,
+        connections: &GracefulShutdown,
+    ) -> io::Error {
+        let mut listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => return error,
+        };
+        loop {
+            let (stream, address) = Listener::accept(&mut listener).await;
+            let Some(place) = self.places.take(address.ip()) else {
+                let what =
+                    "an HTTP connection, of which it has as many as one may (--max_connections)";
+                self.complaints.add(&address.ip(), &what);
+                continue;
+            };
+            // Without it answers are only later.
+            let _ = stream.set_nodelay(true);
+            // Without it they could wait for ever.
+            let _ = set_tcp_user_timeout(&stream, UNREAD);
+            let (server, watcher) = (self.clone(), connections.watcher());
+            tokio::spawn(async move {
+                let _place = place;
+                match &server.tls {
+                    None => server.attend(stream, watcher).await,
+                    Some(acceptor) => {
+                        // A handshake that fails or takes too long concerns nobody but its client.
+                        let shaken = timeout(server.idle, acceptor.accept(stream)).await;
+                        if let Ok(Ok(stream)) = shaken {
+                            server.attend(stream, watcher).await;
+                        }
+                    }
+                }
+            });
+        }
+    }
+
+    async fn attend(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        watcher: Watcher,
+    ) {
+        let idle = self.idle;
+        let service = TowerToHyperService::new(self.routes.clone());
         let patience = Patience::default();
         let mut server = http1::Builder::new();
         server.timer(patience.clone()).header_read_timeout(idle);
         let connection = server.serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            let mut tick = pin!(sleep(idle));
-            loop {
-                tokio::select! {
-                    // A connection that breaks concerns nobody but its client.
-                    _ = &mut connection => return,
-                    () = &mut tick => {
-                        let next = patience.ends().filter(|at| *at > Instant::now());
-                        tick.set(sleep_until(next.unwrap_or(Instant::now() + idle).into()));
-                    }
+        let mut connection = pin!(watcher.watch(connection));
+        let mut tick = pin!(sleep(idle));
+        loop {
+            tokio::select! {
+                // A connection that breaks concerns nobody but its client.
+                _ = &mut connection => return,
+                () = &mut tick => {
+                    let next = patience.ends().filter(|at| *at > Instant::now());
+                    tick.set(sleep_until(next.unwrap_or(Instant::now() + idle).into()));
                 }
             }
-        });
+        }
     }
 }
 
-/// Hyper's timer on one connection: it says when the patience for a header ends, and [`serve`] looks then. Tokio's would be armed for
+/// Hyper's timer on one connection: it says when the patience for a header ends, and [`Server`] looks then. Tokio's would be armed for
 /// every request, and wake the thread each time.
 #[derive(Clone, Debug, Default)]
 struct Patience(Arc<Mutex<Option<Instant>>>);

@@ -69,6 +69,11 @@ impl Snapshot {
             "Queries whose clients were gone before they were answered",
             metrics.abandoned,
         )?;
+        families.counter(
+            "dropped_messages",
+            "Messages that were dropped: nonsense, of nobody who is known, or for a client that is gone",
+            self.dropped,
+        )?;
         let apps = metrics.apps.iter();
         families.durations(
             "query_duration",

@@ -1,0 +1,92 @@
+//! The log of what was dropped: one line for each kind and peer in a while, whatever they send.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// The same complaint again after so long.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Kinds and peers that are told apart in that time; those beyond are only counted.
+const MOST: usize = 256;
+
+/// Keeps those that send nonsense from filling the log. Clones share what they know.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Complaints(Arc<Mutex<Log>>);
+
+#[derive(Debug, Default)]
+struct Log {
+    said: HashMap<(String, String), Said>,
+    /// All that were ever made.
+    total: u64,
+}
+
+#[derive(Debug)]
+struct Said {
+    at: Instant,
+    unsaid: u64,
+}
+
+impl Complaints {
+    /// Counts what this peer sent and was dropped, and logs it unless it was logged lately.
+    pub(crate) fn add(&self, peer: &dyn fmt::Display, what: &dyn fmt::Display) {
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(unsaid) = log.add((peer.to_string(), what.to_string())) {
+            match unsaid {
+                0 => tracing::warn!("dropped, of {peer}: {what}"),
+                _ => tracing::warn!("dropped, of {peer}: {what} (and {unsaid} before)"),
+            }
+        }
+    }
+
+    /// How much was dropped.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).total
+    }
+}
+
+impl Log {
+    /// How many were not said since the last of this kind, if it is to be said now.
+    fn add(&mut self, kind: (String, String)) -> Option<u64> {
+        self.total += 1;
+        if let Some(said) = self.said.get_mut(&kind) {
+            if said.at.elapsed() < AGAIN {
+                said.unsaid += 1;
+                return None;
+            }
+        } else if self.said.len() >= MOST {
+            self.said.retain(|_, said| said.at.elapsed() < AGAIN);
+            if self.said.len() >= MOST {
+                return None;
+            }
+        }
+        let now = Said {
+            at: Instant::now(),
+            unsaid: 0,
+        };
+        Some(
+            self.said
+                .insert(kind, now)
+                .map_or(0, |before| before.unsaid),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_has_a_bound_and_all_is_counted() {
+        let mut log = Log::default();
+        let kind = |peer: u32| (peer.to_string(), "nonsense".to_owned());
+        let said = (0..10_000).filter(|peer| log.add(kind(*peer)).is_some());
+        assert_eq!(said.count(), MOST);
+        assert!((0..10_000).all(|_| log.add(kind(1)).is_none()));
+        assert_eq!((log.said.len(), log.total), (MOST, 20_000));
+        assert_eq!(log.said[&kind(1)].unsaid, 10_000);
+    }
+}
