@@ -1,13 +1,13 @@
 //! A real model server against a real frontend, which goes and comes back.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::{io::Write, os::unix::net::UnixStream, thread, time::Duration};
+use std::{io::Write, os::unix::net::UnixStream, sync::mpsc, thread, time::Duration};
 
 use container::{Server, Settings, Stop, serve};
 use frontend::{Bound, Frontend};
 use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
 use noop::Noop;
-use testkit::{Peer, deploy};
+use testkit::{Peer, deploy, replicas, until};
 use wire::query::{Answer, Connected, Status};
 
 const SERVER: Server = Server {
@@ -191,5 +191,59 @@ fn a_refused_model_server_ends_with_the_frontends_reason() {
     assert!(
         error.ends_with("refuses: m:1 takes floats, not strings"),
         "{error}"
+    );
+}
+
+/// Computes until it is told to go on.
+struct Slow {
+    begun: mpsc::Sender<()>,
+    go_on: mpsc::Receiver<()>,
+}
+
+impl Model for Slow {
+    fn info(&self) -> ModelInfo {
+        Noop.info()
+    }
+
+    fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
+        self.begun.send(()).unwrap();
+        self.go_on.recv().unwrap();
+        Noop.predict(batch)
+    }
+}
+
+#[test]
+fn a_model_server_that_is_told_to_stop_answers_the_batches_that_it_has() {
+    let frontend = Frontend::start(&testkit::settings()).unwrap();
+    deploy(&frontend, 1, Duration::from_secs(60));
+    let port = format!("--port={}", frontend.ports().rpc_service_port);
+    let (settings, ()) = Settings::from_args(&SERVER, ["m", &port]).unwrap();
+    let (mut stop, told) = UnixStream::pair().unwrap();
+    let (begun, has_begun) = mpsc::channel();
+    let (goes_on, go_on) = mpsc::channel();
+    let model = Slow { begun, go_on };
+    let server = thread::spawn(move || serve(model, &settings, Stop::on_stream(told)));
+    until("it has registered", || {
+        replicas(&frontend).contains("replica_id").then_some(())
+    });
+    let mut answers = Peer::connect(frontend.ports().send_port);
+    let mut requests = Peer::connect(frontend.ports().recv_port);
+    let connected = answers.connect_native();
+    requests.ask(connected, 1, &[1.0]);
+    has_begun.recv().unwrap();
+    stop.write_all(&[0]).unwrap();
+    // With it gone there is nobody else to answer.
+    goes_on.send(()).unwrap();
+    let frames = answers.hear();
+    let answer = Answer::decode(&frames).unwrap();
+    assert_eq!((answer.request_id, answer.status), (1, Status::Ok));
+    server.join().unwrap().unwrap();
+    // It said goodbye: there is nothing to wait for.
+    requests.ask(connected, 2, &[1.0]);
+    let frames = answers.hear();
+    let answer = Answer::decode(&frames).unwrap();
+    assert_eq!(
+        (answer.request_id, answer.reason),
+        (2, "no replica connected")
     );
 }

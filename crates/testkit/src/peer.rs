@@ -3,7 +3,11 @@
 use std::time::{Duration, Instant};
 
 use model::{DataType, Output, Predictions};
-use transport::{Frame, recv, send};
+use transport::{
+    Frame,
+    curve::{KeyPair, PublicKey},
+    recv, send,
+};
 use wire::{
     query::{Connected, Input, Request, encode_connect},
     rpc::{FromContainer, FromFrontend, Metadata, NewContainer, Reply, Times, Version},
@@ -24,10 +28,25 @@ impl Peer {
 
     /// The same where there are many, which share their threads; they are disconnected a little after they are dropped.
     pub fn connect_in(context: &zmq::Context, port: u16) -> Peer {
+        Peer::connect_with(context, port, |_| Ok(()))
+    }
+
+    /// Connects as the owner of these keys, to the owner of the other.
+    pub fn connect_as(keys: &KeyPair, server: PublicKey, port: u16) -> Peer {
+        let context = zmq::Context::new();
+        Peer::connect_with(&context, port, |socket| keys.connect(socket, server))
+    }
+
+    fn connect_with(
+        context: &zmq::Context,
+        port: u16,
+        set: impl FnOnce(&zmq::Socket) -> zmq::Result<()>,
+    ) -> Peer {
         let socket = context.socket(zmq::DEALER).unwrap();
         socket.set_linger(0).unwrap();
         // A test says as much as it wants, as fast as it can.
         socket.set_sndhwm(0).unwrap();
+        set(&socket).unwrap();
         socket.connect(&format!("tcp://127.0.0.1:{port}")).unwrap();
         Peer { socket }
     }
