@@ -44,8 +44,12 @@ impl Driver {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Waits until every replica has answered batches.
     fn loaded(&self) {
+        self.has_done(2);
+    }
+
+    /// Waits until every replica has answered so many batches.
+    fn has_done(&self, batches: u64) {
         let url = format!("http://{}:1338/admin/replicas", self.address());
         until("every replica works", || {
             let text = ureq::get(&url).call();
@@ -54,7 +58,7 @@ impl Driver {
                 .ok()
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .unwrap_or_default();
-            let works = |replica: &Value| replica["batches"].as_u64() > Some(1);
+            let works = |replica: &Value| replica["batches"].as_u64() >= Some(batches);
             !replicas.is_empty() && replicas.iter().all(works)
         });
     }
@@ -305,8 +309,9 @@ fn a_frontend_that_is_killed_ends_the_point_with_the_reason() {
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
 fn a_frontend_that_stands_still_answers_all_when_it_goes_on_and_the_latency_tells_it() {
-    let driver = start("-m noop --manager docker -d 8 --mode constant --rate 200");
-    driver.loaded();
+    let driver = start("-m noop --manager docker -d 12 --mode constant --rate 200");
+    // The warm-up, of which no latency is recorded, is over by then.
+    driver.has_done(800);
     let frontend = driver.container("frontend");
     for (action, time) in [
         ("pause", Duration::from_secs(2)),
@@ -361,7 +366,16 @@ fn a_frontend_that_is_cut_off_ends_the_point_with_the_reason() {
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
 fn a_replica_beyond_its_memory_is_told_so() {
-    let ended = start("-m lgbm --manager docker -d 2 --replica_memory_mib 8").end();
+    let folder = tempfile::tempdir().unwrap();
+    let artifact = folder.path().join("forest.txt");
+    // It takes no room where it lies, but where it is read.
+    let file = fs::File::create(&artifact).unwrap();
+    file.set_len(256 << 20).unwrap();
+    let line = format!(
+        "-m lgbm --manager docker -d 2 --replica_memory_mib 16 --model_path {}",
+        artifact.display()
+    );
+    let ended = start(&line).end();
     assert_eq!(
         (ended.status, &ended.left[..]),
         (Some(1), ""),
