@@ -17,6 +17,7 @@ use clap::Parser;
 use frontend::Settings;
 
 mod http;
+mod microscope;
 mod peer;
 mod program;
 mod python;
@@ -24,6 +25,7 @@ mod redis;
 mod reference;
 
 pub use http::{Http, Response};
+pub use microscope::{Behaviour, Microscope};
 pub use peer::{Peer, double, inputs, replica};
 pub use program::{Program, Serves};
 pub use python::Script;

@@ -62,7 +62,7 @@ impl Engine {
                     .session
                     .is_none_or(|session| session == self.session)
                 {
-                    self.on_response(key, &response, now);
+                    self.on_response(sender.identity, key, &response, now);
                 }
             }
             (Ok(FromContainer::Error(error)), Some(key)) => {
@@ -92,7 +92,7 @@ impl Engine {
             self.replicas.connected(returned.connection, now),
             returned.response,
         ) {
-            (Some(key), Ok(response)) => self.on_response(key, &response, now),
+            (Some(key), Ok(response)) => self.on_response(sender, key, &response, now),
             (Some(key), Err(error)) => self.lose_because_of(sender, key, &error),
             // Of a replica that was given up, or from before a restart.
             (None, _) => {
@@ -156,9 +156,11 @@ impl Engine {
         outcome.is_ok()
     }
 
-    fn on_response(&mut self, key: ReplicaKey, response: &Response<'_>, now: Now) {
+    fn on_response(&mut self, sender: &Frame, key: ReplicaKey, response: &Response<'_>, now: Now) {
         let Some(answered) = self.scheduler.on_answered(key, response.message_id, now) else {
-            return;
+            // It was late and another has it, or it never had one of this number.
+            let what = "a response to a batch that it does not have";
+            return self.clients.complain(sender, &what);
         };
         let size = answered.size;
         let replica = self.replicas.answered(key, size);
