@@ -1,6 +1,6 @@
 # Two commands do it all on a fresh machine: `make run` and `make test`. Each sets up what it needs, once.
 
-.PHONY: help run test test-docker test-tch check bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
+.PHONY: help run test test-docker test-tch check deny sanitize bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -15,6 +15,8 @@ BROWSER := chromium
 # libtorch as tch wants it, and what its library for CPUs needs besides.
 TORCH := torch==2.13.0
 TORCH_NEEDS := nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
+DENY := cargo-deny@0.20.2
+ADVISORIES := https://github.com/RustSec/advisory-db
 ORT_CUDA := onnxruntime-gpu==1.31.1
 INSTALL := python3 -m pip install --quiet --root-user-action ignore --only-binary :all: --target
 # Clipper's own client of the admin API, as it was released, and what it imports.
@@ -55,6 +57,17 @@ check: setup tch ## Formatting, and clippy with warnings as errors, with one eng
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --release --workspace --all-targets --features featurizer/tch --quiet -- -D warnings
+
+deny: ## Licences, versions and sources of every dependency; known vulnerabilities too, where their database can be reached.
+	@command -v cargo-deny >/dev/null || PATH=".deps/cargo/bin:$$PATH" command -v cargo-deny >/dev/null || \
+	  cargo install --quiet --locked --root .deps/cargo $(DENY)
+	@export PATH="$$PATH:$(CURDIR)/.deps/cargo/bin"; cargo deny check licenses bans sources; \
+	if git ls-remote --quiet $(ADVISORIES) HEAD >/dev/null 2>&1; then cargo deny check advisories; \
+	else echo "NOT RUN: known vulnerabilities: $(ADVISORIES) cannot be reached"; fi
+
+sanitize: setup ## What has unsafe code of ours, under the address sanitizer.
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p transport --lib --target-dir target/sanitizer \
+	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
 
 bench: artifacts tch ## The benches: the frontend against a bare loop, and each model against its engine alone.
 	cargo bench --workspace --features featurizer/tch --bench vgg --bench inception --bench svm --bench lgbm -- --quick

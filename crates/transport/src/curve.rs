@@ -55,7 +55,7 @@ impl PublicKey {
 /// In Z85, as in key files.
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&z85(&self.0))
+        f.write_str(&z85::encode(self.0))
     }
 }
 
@@ -115,7 +115,7 @@ impl KeyPair {
             PathBuf::from(file)
         });
         let lines = format!("curve\n    public-key = \"{}\"\n", self.public);
-        let both = format!("{lines}    secret-key = \"{}\"\n", z85(&self.secret));
+        let both = format!("{lines}    secret-key = \"{}\"\n", z85::encode(self.secret));
         create(
             &secret,
             0o600,
@@ -164,14 +164,10 @@ fn read(file: &Path, what: &'static str) -> Result<[u8; 32], KeyError> {
     let key = text.lines().find_map(|line| {
         let (name, value) = line.split_once('=')?;
         let value = value.trim().strip_prefix('"')?.strip_suffix('"')?;
-        let bytes = (name.trim() == what).then(|| zmq::z85_decode(value))?;
+        let bytes = (name.trim() == what).then(|| z85::decode(value))?;
         bytes.ok()?.try_into().ok()
     });
     key.ok_or_else(|| KeyError::NoKey(file.to_owned(), what))
-}
-
-fn z85(key: &[u8; 32]) -> String {
-    zmq::z85_encode(key).expect("32 bytes are eight groups of four")
 }
 
 #[cfg(test)]
@@ -193,7 +189,7 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let again = keys.write(&folder.path().join("lgbm"));
         assert!(again.is_err(), "a key is never written over");
-        assert!(!format!("{keys:?}").contains(&z85(&keys.secret)));
+        assert!(!format!("{keys:?}").contains(&z85::encode(keys.secret)));
     }
 
     #[test]
