@@ -69,9 +69,15 @@ pub struct Curve {
     pub frontend: PublicKey,
 }
 
+const EXIT: &str = "\
+Exit status:
+  0    stopped by SIGTERM or SIGINT: batches that were here were finished, for 5 s
+  1    cannot serve, or the frontend refuses it: one line on standard error; or a second signal, which ends it at once
+  2    a flag that makes no sense";
+
 /// A model server: registers at a query frontend and answers its batches.
 #[derive(Parser)]
-#[command(rename_all = "snake_case", next_line_help = false)]
+#[command(rename_all = "snake_case", next_line_help = false, after_help = EXIT)]
 struct Flags<Own: Args> {
     /// The model's name at the frontend [default: the program's name]
     #[arg(long, env = "CLIPPER_MODEL_NAME")]

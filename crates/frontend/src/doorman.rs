@@ -142,11 +142,10 @@ impl List {
 
     /// A folder that changed is read anew; if it cannot be, nobody is known.
     fn knows(&mut self, key: PublicKey) -> bool {
-        if self.changed.is_none() || self.changed != self.last_change() {
-            if let Err(error) = self.read() {
-                tracing::error!("{error:#}");
-                self.keys.clear();
-            }
+        let stale = self.changed.is_none() || self.changed != self.last_change();
+        if stale && let Err(error) = self.read() {
+            tracing::error!("{error:#}");
+            self.keys.clear();
         }
         self.keys.contains(&key)
     }

@@ -9,11 +9,18 @@ use wire::query::Dialect;
 
 use crate::access::Access;
 
+const EXIT: &str = "\
+Exit status:
+  0    stopped by SIGTERM or SIGINT: queries under way were finished for --drain_seconds, or got their default output;
+       a second signal skips the wait
+  1    could not start, or a socket failed: one line on standard error
+  2    a flag that makes no sense";
+
 /// The Clipper-compatible query frontend: queues queries, forms batches, sends them to model servers.
 ///
 /// Prints one line of JSON with its ports on standard output when it is ready; its log goes to standard error.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "frontend", version, rename_all = "snake_case")]
+#[command(name = "frontend", version, rename_all = "snake_case", after_help = EXIT)]
 pub struct Settings {
     /// The address to listen on; beyond this machine only with tokens and CURVE, or with --insecure
     #[arg(long, env = "CLIPPER_BIND", default_value = "127.0.0.1")]

@@ -70,7 +70,7 @@ fn each_http_port_wants_its_own_token_whatever_the_path() {
         (ports.query_port, QUERY, ADMIN, "POST", "/app/predict"),
         (ports.query_port, QUERY, ADMIN, "GET", "/no/such/path"),
     ] {
-        let mut status = |authorization: Option<String>| {
+        let status = |authorization: Option<String>| {
             let mut http = Http::connect(port);
             let headers = authorization
                 .as_deref()
@@ -391,10 +391,7 @@ fn a_frontend_that_is_told_to_stop_finishes_what_is_under_way_and_takes_no_more(
     assert_eq!(status, 200, "{text}");
     assert!(text.contains(r#""default":false"#), "{text}");
     // Those that came before it was told, but after it was asked, are answered as well.
-    loop {
-        let Some(frames) = replica.hear_within(Duration::from_millis(200)) else {
-            break;
-        };
+    while let Some(frames) = replica.hear_within(Duration::from_millis(200)) {
         match FromFrontend::decode(&frames) {
             Ok(FromFrontend::Request(_)) => drop(testkit::double(&mut replica, &frames)),
             Ok(FromFrontend::Goodbye) => break,
