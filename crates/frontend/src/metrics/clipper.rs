@@ -176,6 +176,7 @@ mod tests {
             metrics.query("a", Duration::from_micros(70), &ended, at);
         }
         let report = report(&Snapshot {
+            dropped: 0,
             metrics,
             now: Duration::from_secs(2),
             loads: Vec::new(),
