@@ -3,6 +3,8 @@
 mod admin;
 mod answer;
 mod body;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json;
 mod metrics;
 mod oip;
@@ -34,6 +36,9 @@ use tickets::Tickets;
 
 /// Queries in one request; more of them would take far more memory than their text.
 const MOST_QUERIES: usize = 100_000;
+
+/// Bytes of an admin request's body: read into a tree, it takes a hundred times as many.
+const LARGEST_CHANGE: usize = 1 << 20;
 
 /// What every handler has.
 #[derive(Clone)]
@@ -80,7 +85,9 @@ pub(crate) fn start(
     };
     let runtime = runtime(settings.thread_pool_size, shared.engine.clone())?;
     let tickets = shared.tickets.clone();
-    let admin_routes = admin::routes().with_state(shared.clone());
+    let mut administration = shared.clone();
+    administration.limits.size = shared.limits.size.min(LARGEST_CHANGE);
+    let admin_routes = admin::routes().with_state(administration);
     let query_routes = metrics::routes()
         .merge(oip::routes())
         .fallback(predict::serve)
