@@ -1,6 +1,6 @@
 # Two commands do it all on a fresh machine: `make run` and `make test`. Each sets up what it needs, once.
 
-.PHONY: help run test test-docker test-tch check bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
+.PHONY: help run test test-docker test-tch check fuzz fuzz-smoke corpus bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -23,6 +23,13 @@ CLIPPER_ADMIN := clipper-admin==0.4.1 annotated-types==0.8.0 certifi==2026.10.18
   pydantic==2.14.3 pydantic-core==2.50.4 python-dateutil==4.0.0 pyyaml==6.0.3 requests==2.34.2 \
   requests-oauthlib==2.0.0 typing-extensions==4.16.0 typing-inspection==0.4.5 urllib3==2.8.0 websocket-client==1.9.2
 CLIPPER_ADMIN_READY := .deps/clipper_admin/.ready-$(shell echo $(CLIPPER_ADMIN) | cksum | cut -d' ' -f1)
+CARGO_FUZZ := cargo-fuzz@0.13.2
+CARGO_FUZZ_READY := .deps/cargo/.ready-$(CARGO_FUZZ)
+# What to fuzz, and for how many seconds each.
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+FUZZ_SECONDS := 300
+# The address sanitizer is for nightly compilers; this one can do it too, so nobody needs another.
+FUZZ := RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/.deps/cargo/bin:$$PATH" cargo fuzz
 PHOTOGRAPHS := .deps/python/skimage/data
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -55,6 +62,26 @@ check: setup tch ## Formatting, and clippy with warnings as errors, with one eng
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --release --workspace --all-targets --features featurizer/tch --quiet -- -D warnings
+
+fuzz: $(CARGO_FUZZ_READY) ## Fuzz every decoder, FUZZ_SECONDS=300 each. What is found is in fuzz/artifacts.
+	@$(FUZZ) build
+	@for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/found/$$target; \
+	  $(FUZZ) run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+	    -verbosity=0 -print_final_stats=1 -timeout=10 -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+fuzz-smoke: ## The same for three seconds each.
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=3
+
+corpus: setup ## Write the seeds of fuzzing anew, from the project's own encoders.
+	cargo run --quiet --manifest-path fuzz/Cargo.toml --example corpus
+
+$(CARGO_FUZZ_READY): $(DEPS)
+	@echo "fuzz: compiling $(CARGO_FUZZ)"
+	@rm -rf .deps/cargo
+	@cargo install --quiet --locked --root .deps/cargo $(CARGO_FUZZ)
+	@touch $@
 
 bench: artifacts tch ## The benches: the frontend against a bare loop, and each model against its engine alone.
 	cargo bench --workspace --features featurizer/tch --bench vgg --bench inception --bench svm --bench lgbm -- --quick

@@ -40,6 +40,8 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use transport::Wake;
 
+#[cfg(fuzzing)]
+pub use http::fuzzing;
 pub use settings::{ClientProtocol, Ports, Settings};
 
 use answers::Answers;
