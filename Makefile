@@ -1,6 +1,6 @@
 # Two commands do it all on a fresh machine: `make run` and `make test`. Each sets up what it needs, once.
 
-.PHONY: help run test test-docker test-tch check deny sanitize bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
+.PHONY: help run test test-docker test-tch check deny sanitize fuzz fuzz-smoke corpus bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -15,7 +15,7 @@ BROWSER := chromium
 # libtorch as tch wants it, and what its library for CPUs needs besides.
 TORCH := torch==2.13.0
 TORCH_NEEDS := nvidia-cuda-runtime==13.0.96 nvidia-cuda-cupti==13.0.85
-DENY := cargo-deny@0.20.2
+CARGO_DENY_READY := .deps/cargo/.ready-cargo-deny@0.20.2
 ADVISORIES := https://github.com/RustSec/advisory-db
 ORT_CUDA := onnxruntime-gpu==1.31.1
 INSTALL := python3 -m pip install --quiet --root-user-action ignore --only-binary :all: --target
@@ -25,6 +25,12 @@ CLIPPER_ADMIN := clipper-admin==0.4.1 annotated-types==0.8.0 certifi==2026.10.18
   pydantic==2.14.3 pydantic-core==2.50.4 python-dateutil==4.0.0 pyyaml==6.0.3 requests==2.34.2 \
   requests-oauthlib==2.0.0 typing-extensions==4.16.0 typing-inspection==0.4.5 urllib3==2.8.0 websocket-client==1.9.2
 CLIPPER_ADMIN_READY := .deps/clipper_admin/.ready-$(shell echo $(CLIPPER_ADMIN) | cksum | cut -d' ' -f1)
+CARGO_FUZZ_READY := .deps/cargo/.ready-cargo-fuzz@0.13.2
+# What to fuzz, and for how many seconds each.
+FUZZ_TARGETS := $(basename $(notdir $(wildcard fuzz/fuzz_targets/*.rs)))
+FUZZ_SECONDS := 300
+# The address sanitizer is for nightly compilers; this one can do it too, so nobody needs another.
+FUZZ := RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/.deps/cargo/bin:$$PATH" cargo fuzz
 PHOTOGRAPHS := .deps/python/skimage/data
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -58,16 +64,33 @@ check: setup tch ## Formatting, and clippy with warnings as errors, with one eng
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --release --workspace --all-targets --features featurizer/tch --quiet -- -D warnings
 
-deny: ## Licences, versions and sources of every dependency; known vulnerabilities too, where their database can be reached.
-	@command -v cargo-deny >/dev/null || PATH=".deps/cargo/bin:$$PATH" command -v cargo-deny >/dev/null || \
-	  cargo install --quiet --locked --root .deps/cargo $(DENY)
-	@export PATH="$$PATH:$(CURDIR)/.deps/cargo/bin"; cargo deny check licenses bans sources; \
+deny: $(CARGO_DENY_READY) ## Licences, versions and sources of every dependency; known vulnerabilities too, where their database can be reached.
+	@export PATH="$(CURDIR)/.deps/cargo/bin:$$PATH"; cargo deny check licenses bans sources; \
 	if git ls-remote --quiet $(ADVISORIES) HEAD >/dev/null 2>&1; then cargo deny check advisories; \
 	else echo "NOT RUN: known vulnerabilities: $(ADVISORIES) cannot be reached"; fi
 
 sanitize: setup ## What has unsafe code of ours, under the address sanitizer.
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p transport --lib --target-dir target/sanitizer \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
+
+fuzz: $(CARGO_FUZZ_READY) ## Fuzz every decoder, FUZZ_SECONDS=300 each. What is found is in fuzz/artifacts.
+	@$(FUZZ) build
+	@for target in $(FUZZ_TARGETS); do \
+	  mkdir -p fuzz/found/$$target; \
+	  $(FUZZ) run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+	    -verbosity=0 -print_final_stats=1 -timeout=10 -max_total_time=$(FUZZ_SECONDS); \
+	done
+
+fuzz-smoke: ## The same for three seconds each.
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=3
+
+corpus: setup ## Write the seeds of fuzzing anew, from the project's own encoders.
+	cargo run --quiet --manifest-path fuzz/Cargo.toml --example corpus
+
+.deps/cargo/.ready-%: $(DEPS)
+	@echo "$*: compiling"
+	@cargo install --quiet --locked --root .deps/cargo $*
+	@touch $@
 
 bench: artifacts tch ## The benches: the frontend against a bare loop, and each model against its engine alone.
 	cargo bench --workspace --features featurizer/tch --bench vgg --bench inception --bench svm --bench lgbm -- --quick

@@ -41,7 +41,7 @@ impl Contents {
         fs::write(path, self.encode()).map_err(|source| Error::Io(path.to_owned(), source))
     }
 
-    fn decode(bytes: &[u8]) -> Result<Contents, String> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Contents, String> {
         let unreadable = |error| format!("it is not a safetensors file ({error})");
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
         let labels = metadata.metadata().as_ref().and_then(|map| map.get(LABELS));
@@ -58,7 +58,7 @@ impl Contents {
         Ok(Contents { pca, svm, labels })
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut arrays: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (stage, part) in [("pca", &self.pca), ("svm", &self.svm)] {
             for (name, matrix) in [("points", &part.points), ("weights", &part.weights)] {

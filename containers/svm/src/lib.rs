@@ -4,6 +4,8 @@
 //! label. Both stages are sums of kernels ([`kernel`]), computed for a whole batch by matrix product.
 
 mod artifact;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod kernel;
 mod kernel_pca;
 mod products;

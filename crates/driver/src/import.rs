@@ -63,7 +63,12 @@ enum Clients {
 impl Original {
     /// Reads a file, whatever may be wrong with it.
     pub fn read(file: &Path) -> Result<Original, NotRead> {
-        let keys: Keys = serde_json::from_slice(&fs::read(file)?)?;
+        Original::parse(&fs::read(file)?)
+    }
+
+    /// Reads the text of a file.
+    pub fn parse(text: &[u8]) -> Result<Original, NotRead> {
+        let keys: Keys = serde_json::from_slice(text)?;
         // Some lists have an entry on the load among the models.
         let nodes = keys.node_configs.into_iter();
         let nodes: Vec<Node> = nodes
@@ -140,10 +145,7 @@ mod tests {
     use serde_json::json;
 
     fn read(json: &Value) -> Result<Original, NotRead> {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("results.json");
-        fs::write(&file, json.to_string()).unwrap();
-        Original::read(&file)
+        Original::parse(json.to_string().as_bytes())
     }
 
     fn node(name: &str) -> Value {

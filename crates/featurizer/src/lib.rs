@@ -7,6 +7,8 @@
 
 mod engine;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod network;
 mod pictures;
 

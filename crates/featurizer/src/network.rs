@@ -102,11 +102,6 @@ pub struct NetworkOptions {
 impl NetworkOptions {
     /// What the metadata file `<artifact>.json` says; nothing if there is no such file.
     pub(crate) fn beside(artifact: &Path) -> Result<NetworkOptions, Error> {
-        #[derive(Deserialize)]
-        struct Metadata {
-            #[serde(default)]
-            network: NetworkOptions,
-        }
         let mut path = artifact.as_os_str().to_owned();
         path.push(".json");
         let path = PathBuf::from(path);
@@ -115,12 +110,21 @@ impl NetworkOptions {
             reason,
         };
         match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json)
-                .map(|metadata: Metadata| metadata.network)
-                .map_err(|error| wrong(error.to_string())),
+            Ok(json) => NetworkOptions::parse(&json).map_err(|error| wrong(error.to_string())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(NetworkOptions::default()),
             Err(error) => Err(wrong(error.to_string())),
         }
+    }
+
+    /// What the text of a metadata file says.
+    pub(crate) fn parse(json: &[u8]) -> serde_json::Result<NetworkOptions> {
+        #[derive(Deserialize)]
+        struct Metadata {
+            #[serde(default)]
+            network: NetworkOptions,
+        }
+        let metadata: Metadata = serde_json::from_slice(json)?;
+        Ok(metadata.network)
     }
 
     /// This, and where it says nothing, what `other` says.
@@ -212,31 +216,22 @@ impl Network {
                 input.describe("input")
             ));
         }
+        let batch = batch.filter(|&pictures| pictures > 0);
+        check_sizes([Some(height), Some(width), batch])?;
         let network = Network {
             input: input.name.clone(),
             output: output.name.clone(),
             layout,
             height,
             width,
-            batch: batch.filter(|&pictures| pictures > 0),
+            batch,
             resize: resize(architecture, said, height.max(width))?,
             scaling: Scaling {
                 mean: said.mean.unwrap_or(architecture.scaling.mean),
                 std: said.std.unwrap_or(architecture.scaling.std),
             },
         };
-        let sizes = [Some(height), Some(width), network.resize, network.batch];
-        if let Some(size) = sizes
-            .into_iter()
-            .flatten()
-            .find(|size| !SIZES.contains(size))
-        {
-            return Err(format!(
-                "{size} pixels or pictures cannot be: sizes go from {} to {}",
-                SIZES.start(),
-                SIZES.end()
-            ));
-        }
+        check_sizes([network.resize])?;
         let Scaling { mean, std } = network.scaling;
         if !(mean.iter().chain(&std).all(|value| value.is_finite()) && std.iter().all(|&s| s > 0.0))
         {
@@ -287,6 +282,19 @@ fn choose<'a>(outputs: &'a [Port], name: Option<&str>) -> Result<&'a Port, Strin
             .iter()
             .find(|port| port.name == name)
             .ok_or_else(|| format!("it has no output {name:?}; it has {}", all())),
+    }
+}
+
+/// Refuses sizes that no memory holds.
+fn check_sizes<const N: usize>(sizes: [Option<usize>; N]) -> Result<(), String> {
+    let mut sizes = sizes.into_iter().flatten();
+    match sizes.find(|size| !SIZES.contains(size)) {
+        None => Ok(()),
+        Some(size) => Err(format!(
+            "{size} pixels or pictures cannot be: sizes go from {} to {}",
+            SIZES.start(),
+            SIZES.end()
+        )),
     }
 }
 

@@ -11,7 +11,7 @@ use fast_image_resize::{
     images::{TypedImage, TypedImageRef},
     pixels::U8x3,
 };
-use image::{ImageReader, RgbImage};
+use image::{ImageReader, Limits, RgbImage};
 use model::{Batch, DataType, InputError};
 
 use crate::{Layout, Network, Scaling};
@@ -19,6 +19,12 @@ use crate::{Layout, Network, Scaling};
 /// Pictures longer than so many times their shorter side are refused: cut to a square they would show next to nothing, and
 /// resized as a whole before that they would take any amount of memory.
 const LONGEST: usize = 32;
+
+/// Bytes of a picture per byte of its file, at most: deflate makes 1,032 out of one, with eight pixels in each.
+const MOST_PER_BYTE: u64 = 8 * 1_032;
+
+/// Bytes that a decoder may take however short the file is: for itself, and for a small picture.
+const FEWEST_BYTES: u64 = 1 << 20;
 
 /// Reads the inputs of a batch into the tensor, sharing them out among threads.
 pub(crate) struct Pictures {
@@ -91,7 +97,7 @@ fn crashed() -> Result<(), InputError> {
 }
 
 /// Reads one input at a time.
-struct Reader {
+pub(crate) struct Reader {
     height: usize,
     width: usize,
     layout: Layout,
@@ -106,7 +112,7 @@ struct Reader {
 }
 
 impl Reader {
-    fn new(network: &Network) -> Reader {
+    pub(crate) fn new(network: &Network) -> Reader {
         let &Network { height, width, .. } = network;
         let Scaling { mean, std } = &network.scaling;
         Reader {
@@ -144,7 +150,7 @@ impl Reader {
     }
 
     /// Base64 of a JPEG or PNG file.
-    fn file(&mut self, input: &[u8], row: &mut [f32]) -> Result<(), InputError> {
+    pub(crate) fn file(&mut self, input: &[u8], row: &mut [f32]) -> Result<(), InputError> {
         self.file.clear();
         STANDARD
             .decode_vec(input, &mut self.file)
@@ -227,9 +233,13 @@ fn middle(length: usize, part: usize) -> usize {
     }
 }
 
-/// A picture in RGB; the decoder refuses what would take more than 512 MiB.
+/// A picture in RGB; the decoder refuses what would take more than 512 MiB, or more than a file of this length can hold.
 fn decode(file: &[u8]) -> image::ImageResult<RgbImage> {
-    let reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
+    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format()?;
+    let mut limits = Limits::default();
+    let honest = FEWEST_BYTES + MOST_PER_BYTE * file.len() as u64;
+    limits.max_alloc = limits.max_alloc.map(|most| most.min(honest));
+    reader.limits(limits);
     Ok(reader.decode()?.into_rgb8())
 }
 
@@ -318,11 +328,24 @@ mod tests {
 
     #[test]
     fn a_picture_of_one_colour_keeps_it_at_any_size() {
-        for (width, height) in [(1, 1), (3, 2), (97, 61), (640, 480)] {
+        for (width, height) in [(1, 1), (3, 2), (97, 61), (640, 480), (4000, 3000)] {
             let picture = image::RgbImage::from_pixel(width, height, Rgb([200, 100, 50]));
             let row = read_text(&text(picture, ImageFormat::Png)).unwrap();
             (0..16).for_each(|pixel| assert_pixel(&row, pixel, [200.0, 100.0, 50.0]));
         }
+    }
+
+    #[test]
+    fn a_file_that_claims_more_than_it_can_hold_is_refused_before_there_is_memory_for_it() {
+        let mut file = Cursor::new(Vec::new());
+        let grey = image::GrayImage::new(8, 8);
+        grey.write_to(&mut file, ImageFormat::Jpeg).unwrap();
+        let mut file = file.into_inner();
+        // The frame's header: its length, 8 bits, height and width.
+        let header = file.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+        file[header + 5..][..4].copy_from_slice(&[0x3e, 0x80, 0x3e, 0x80]);
+        let error = read_text(&STANDARD.encode(file)).unwrap_err().0;
+        assert!(error.contains("Memory limit exceeded"), "{error}");
     }
 
     #[test]

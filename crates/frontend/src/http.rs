@@ -3,6 +3,8 @@
 mod admin;
 mod answer;
 mod body;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod json;
 mod metrics;
 mod oip;
@@ -55,6 +57,9 @@ const MOST_QUERIES: usize = 100_000;
 /// How long to wait at the end until clients have what was answered.
 const GOODBYE: Duration = Duration::from_secs(1);
 
+/// Bytes of an admin request's body: read into a tree, it takes a hundred times as many.
+const LARGEST_CHANGE: usize = 1 << 20;
+
 /// What every handler has.
 #[derive(Clone)]
 struct Shared {
@@ -102,7 +107,9 @@ pub(crate) fn start(
     let places = Places::new(settings.max_connections);
     let runtime = runtime(settings.thread_pool_size, shared.engine.clone())?;
     let tickets = shared.tickets.clone();
-    let admin_routes = admin::routes().with_state(shared.clone());
+    let mut administration = shared.clone();
+    administration.limits.size = shared.limits.size.min(LARGEST_CHANGE);
+    let admin_routes = admin::routes().with_state(administration);
     let query_routes = metrics::routes()
         .merge(oip::routes())
         .fallback(predict::serve)

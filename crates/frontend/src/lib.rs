@@ -44,6 +44,8 @@ use serde::{Deserialize, Serialize};
 use transport::Wake;
 
 pub use access::Access;
+#[cfg(fuzzing)]
+pub use http::fuzzing;
 pub use settings::{ClientProtocol, Ports, Settings};
 
 use answers::Answers;

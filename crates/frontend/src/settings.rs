@@ -87,7 +87,7 @@ pub struct Http {
     /// Seconds that a request's body may take to come
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub timeout_content: u64,
-    /// MiB that a request's body may have; larger ones are refused
+    /// MiB that a request's body may have (at the admin port 1 at most); larger ones are refused
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub max_body_mib: usize,
     /// HTTP connections that one address may have; more of them are closed at once

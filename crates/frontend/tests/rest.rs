@@ -356,6 +356,14 @@ fn a_body_that_is_too_large_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn a_body_of_the_admin_api_has_a_mebibyte_at_most() {
+    let frontend = with_flags(&["--max_body_mib=64"]);
+    let mut client = Http::connect(frontend.ports().admin_port);
+    client.say(b"POST /admin/add_app HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n");
+    assert_eq!(client.hear().status, 413);
+}
+
+#[test]
 fn a_connection_on_which_nothing_comes_is_closed_and_so_is_one_whose_request_does_not_end() {
     let frontend = with_flags(&["--timeout_request=1", "--timeout_content=1"]);
     deploy(&frontend, 1, HOUR);

@@ -206,9 +206,11 @@ fn a_version_4_session_reads_back_as_it_was_written() {
 
 #[test]
 fn sizes_that_contradict_the_outputs_are_errors() {
+    // Of floats: three bytes are none.
     let header = |_: ()| [u64s(&[1]), u32s(&[9, 2]), u64s(&[0, 0, 0, 0])].concat();
     for sizes in [
         vec![2, 1, 1],
+        vec![1, 3],
         vec![1, 4],
         vec![1, u64::MAX],
         vec![3, 1, 2],

@@ -86,7 +86,12 @@ impl Folder {
 impl PointResult {
     /// Reads a result file.
     pub fn read(file: &Path) -> Result<PointResult, NotRead> {
-        let json: Value = serde_json::from_slice(&fs::read(file)?)?;
+        PointResult::parse(&fs::read(file)?)
+    }
+
+    /// Reads the text of a result file.
+    pub fn parse(text: &[u8]) -> Result<PointResult, NotRead> {
+        let json: Value = serde_json::from_slice(text)?;
         match json.get("format") {
             None => return Err(NotRead::NoFormat),
             Some(format) if *format != FORMAT => return Err(NotRead::Format(format.clone())),

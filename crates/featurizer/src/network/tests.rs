@@ -148,6 +148,11 @@ fn what_does_not_fit_is_named() {
             "give --resize 64 or more",
         ),
         (
+            &[None, Some(3), Some(usize::MAX), Some(usize::MAX)],
+            said(),
+            "sizes go from 1 to 16384",
+        ),
+        (
             &fixed,
             NetworkOptions {
                 std: Some([1.0, 0.0, 1.0]),

@@ -1,6 +1,6 @@
 //! The admin API: Clipper's management frontend, and our `GET /admin/replicas`.
 
-mod tree;
+pub(super) mod tree;
 
 use axum::{
     Json, Router,

@@ -4,12 +4,12 @@
 //! tensor (whatever that is called) is a query; the rows of the tensor `output` are the answers. Whoever asks here wants the
 //! model's answer: where there is none, the whole request is an error, and the default output is not told.
 
-mod tensor;
+pub(super) mod tensor;
 
 use axum::{
     Json, Router,
     extract::{Path, Request, State},
-    http::{HeaderMap, HeaderName, StatusCode, header},
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -56,7 +56,7 @@ struct Named {
 }
 
 #[derive(Debug, Deserialize)]
-struct InferRequest {
+pub(super) struct InferRequest {
     id: Option<String>,
     #[serde(default)]
     parameters: Parameters,
@@ -174,21 +174,9 @@ async fn infer(
     let model = Deployed::find(&shared, &named)?;
     let body = shared.limits.read(&parts.headers, body).await;
     let body = body.map_err(|body::Unreadable { status, cause }| Failure(status, cause))?;
-    let (json, behind) = split(&parts.headers, &body)?;
-    let request: InferRequest = serde_json::from_slice(json).map_err(bad_request)?;
-    if let Some(other) = request
-        .outputs
-        .iter()
-        .find(|wanted| wanted.name != "output")
-    {
-        let text = format!("there is no output '{}', only 'output'", other.name);
-        return Err(bad_request(text));
-    }
-    let Ok([input]) = <[Input; 1]>::try_from(request.inputs) else {
-        return Err(bad_request("there must be one input"));
-    };
+    let (json, behind) = split(parts.headers.get(JSON_LENGTH), &body).map_err(bad_request)?;
     let input_type = model.app.app.input_type;
-    let rows = input.rows(input_type, behind).map_err(bad_request)?;
+    let (request, rows) = InferRequest::read(json, behind, input_type).map_err(bad_request)?;
     // It is longer than its rows, and answers may take their time.
     drop(body);
     let tickets: Vec<_> = rows
@@ -228,14 +216,40 @@ async fn infer(
     }
 }
 
-/// The JSON, and what stands behind it.
-fn split<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Failure> {
-    let Some(length) = headers.get(JSON_LENGTH) else {
+/// The JSON, whose length a header may say, and what stands behind it.
+pub(super) fn split<'a>(
+    length: Option<&HeaderValue>,
+    body: &'a [u8],
+) -> Result<(&'a [u8], &'a [u8]), &'static str> {
+    let Some(length) = length else {
         return Ok((body, &[]));
     };
     let length = length.to_str().ok().and_then(|length| length.parse().ok());
     let parts = length.and_then(|length| body.split_at_checked(length));
-    parts.ok_or_else(|| bad_request("Inference-Header-Content-Length is not within the body"))
+    parts.ok_or("Inference-Header-Content-Length is not within the body")
+}
+
+impl InferRequest {
+    /// Reads the JSON: what is asked for, and the rows of its one input, whose data may stand behind it.
+    pub(super) fn read(
+        json: &[u8],
+        behind: &[u8],
+        input_type: DataType,
+    ) -> Result<(InferRequest, Vec<Vec<u8>>), String> {
+        let mut request: InferRequest =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        let mut outputs = request.outputs.iter();
+        if let Some(other) = outputs.find(|wanted| wanted.name != "output") {
+            let name = &other.name;
+            return Err(format!("there is no output '{name}', only 'output'"));
+        }
+        let inputs = std::mem::take(&mut request.inputs);
+        let Ok([input]) = <[Input; 1]>::try_from(inputs) else {
+            return Err("there must be one input".into());
+        };
+        let rows = input.rows(input_type, behind)?;
+        Ok((request, rows))
+    }
 }
 
 /// The model's answer, or why there is none.

@@ -94,9 +94,11 @@ fn split_inputs<'a>(
 }
 
 fn split_strings<'a>(content: &'a [u8], ends: &[u32]) -> Option<Vec<&'a [u8]>> {
+    // No more than the header says, however many NULs there are.
     let strings: Vec<_> = content
         .strip_suffix(&[0])?
         .split(|byte| *byte == 0)
+        .take(ends.len() + 2)
         .collect();
     let right =
         strings.len() == ends.len() + 1 && ends.iter().copied().eq(1..number(strings.len()));

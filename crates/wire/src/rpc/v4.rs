@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use model::element_count;
+
 use super::{
     from_container::{open, sizes},
     from_frontend::{check_inputs, header, predict_only},
@@ -110,13 +112,17 @@ pub(super) fn decode_response<F: Frame>(frames: &[F]) -> Result<Response<'_>, De
         session: Some(session),
         message_id,
         output_type,
-        outputs: split(data.as_ref(), sizes.as_ref())?,
+        outputs: split(data.as_ref(), sizes.as_ref(), output_type)?,
         times: Some(times),
     })
 }
 
 /// Cuts the outputs of a version-4 response out of their one frame.
-fn split<'a>(data: &'a [u8], sizes: &[u8]) -> Result<Vec<Result<&'a [u8], &'a str>>, DecodeError> {
+fn split<'a>(
+    data: &'a [u8],
+    sizes: &[u8],
+    output_type: DataType,
+) -> Result<Vec<Result<&'a [u8], &'a str>>, DecodeError> {
     let wrong = DecodeError::Inconsistent {
         what: "the outputs of a response are not as long as its sizes say",
     };
@@ -127,6 +133,7 @@ fn split<'a>(data: &'a [u8], sizes: &[u8]) -> Result<Vec<Result<&'a [u8], &'a st
         let (output, after) = rest.split_at_checked(length).ok_or_else(|| wrong.clone())?;
         rest = after;
         outputs.push(if size & FAILED == 0 {
+            element_count(output_type, output).map_err(|_| wrong.clone())?;
             Ok(output)
         } else {
             Err(text_frame(output, "reason of a failed input")?)

@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value};
 use crate::http::scan::{self, Kind, Scanner, Syntax};
 
 /// Reads a text. Of several members with one name the first counts, as in RapidJSON.
-pub(super) fn read(text: &[u8]) -> Result<Value, Syntax> {
+pub(in crate::http) fn read(text: &[u8]) -> Result<Value, Syntax> {
     Scanner::new(text).document(value)
 }
 

@@ -43,7 +43,7 @@ struct Data {
 
 /// The answer's tensor.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(in crate::http) struct Output {
     pub(super) data_type: DataType,
     pub(super) shape: [usize; 2],
     /// As behind the JSON.
@@ -171,7 +171,7 @@ fn push(data_type: DataType, value: f64, bytes: &mut Vec<u8>) -> Option<()> {
 
 impl Output {
     /// One row per answer.
-    pub(super) fn of(answers: &[Answered]) -> Result<Output, String> {
+    pub(in crate::http) fn of(answers: &[Answered]) -> Result<Output, String> {
         let output_type = answers.first().map_or(DataType::Bytes, |a| a.output_type);
         if answers.iter().any(|other| other.output_type != output_type) {
             return Err("the model's outputs are of different types".into());
@@ -200,7 +200,7 @@ impl Output {
     }
 
     /// The elements in a flat list.
-    pub(super) fn to_json(&self) -> Result<Value, String> {
+    pub(in crate::http) fn to_json(&self) -> Result<Value, String> {
         let (fours, _) = self.bytes.as_chunks();
         let (eights, _) = self.bytes.as_chunks();
         Ok(match self.data_type {

@@ -1,0 +1,77 @@
+//! What a model server says to the frontend: four dialects, and the high-performance one's port for responses.
+#![no_main]
+
+use fuzz::{Frames, bounded, frames, size};
+use libfuzzer_sys::fuzz_target;
+use model::{InputError, Output, Predictions, element_count};
+use wire::rpc::{FromContainer, Reply, Response, Returned, Times, Version};
+
+/// An output of 2017 without elements is 4 bytes on the wire, and 24 in a list; so is an entry of a list of strings in the
+/// metadata, of 3 bytes, while the list grows.
+const FACTOR: usize = 40;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((dialect, bytes)) = bytes.split_first() else {
+        return;
+    };
+    let said = frames(bytes);
+    let version = match dialect % 5 {
+        0 => Version::V2017,
+        1 => Version::HighPerf,
+        2 => Version::V3,
+        3 => Version::V4,
+        _ => return returned(&said),
+    };
+    let decode = || FromContainer::decode(&said, version);
+    let Ok(message) = bounded(FACTOR, size(&said), decode) else {
+        return;
+    };
+    let mut out = Frames::new();
+    match &message {
+        // Of versions 3 and 4 a registration says itself which it is.
+        FromContainer::NewContainer(new) if version.number().is_some() => new.encode(&mut out),
+        FromContainer::NewContainer(new) => new.encode_as(version, &mut out),
+        FromContainer::Heartbeat => FromContainer::encode_heartbeat(&mut out),
+        FromContainer::Error(error) => error.encode(&mut out),
+        FromContainer::Goodbye => FromContainer::encode_goodbye(&mut out),
+        FromContainer::Response(response) => match reply(response) {
+            Some(reply) if version == Version::V2017 => reply.encode_2017(&mut out),
+            Some(reply) => reply.encode(&mut out),
+            None => return,
+        },
+    }
+    assert_eq!(FromContainer::decode(&out, version).as_ref(), Ok(&message));
+});
+
+fn returned(said: &[Vec<u8>]) {
+    let Ok(returned) = bounded(FACTOR, size(said), || Returned::decode(said)) else {
+        return;
+    };
+    let Some(reply) = returned.response.as_ref().ok().and_then(reply) else {
+        return;
+    };
+    let mut out = Frames::new();
+    reply.encode_high_perf(returned.connection, &mut out);
+    assert_eq!(Returned::decode(&out), Ok(returned));
+}
+
+/// What would be sent to say the same; `None` where an output is no text: only a foreign model server sends that.
+fn reply(response: &Response<'_>) -> Option<Reply> {
+    let output_type = response.output_type;
+    let prediction = |output: &Result<&[u8], &str>| match output {
+        Ok(bytes) => {
+            let whole = element_count(output_type, bytes);
+            assert!(whole.is_ok(), "{whole:?}");
+            Output::read(output_type, bytes).ok().map(Ok)
+        }
+        Err(reason) => Some(Err(InputError((*reason).to_owned()))),
+    };
+    let predictions: Option<Predictions> = response.outputs.iter().map(prediction).collect();
+    Some(Reply {
+        session: response.session,
+        message_id: response.message_id,
+        output_type,
+        predictions: predictions?,
+        times: response.times.unwrap_or(Times::default()),
+    })
+}
