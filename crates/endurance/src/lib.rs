@@ -2,8 +2,11 @@
 //!
 //! - [`ledger`]: how each query ended, once; [`weather`]: what was wrong then; [`questions`]: which answer is right.
 //! - [`native`], [`rest`]: clients; [`pace`], [`load`]: all of them, at a share of what they can.
-//! - [`process`], [`scene`]: frontend and model servers.
+//! - [`models`], [`process`], [`scene`]: frontend and model servers.
+//! - [`schedule`], [`faults`]: what goes wrong when, and its doing; [`samples`]: what processes hold.
+//! - [`progress`], [`report`]: what is told.
 
+pub mod faults;
 pub mod ledger;
 pub mod load;
 pub mod models;
@@ -16,4 +19,5 @@ pub mod report;
 pub mod rest;
 pub mod samples;
 pub mod scene;
+pub mod schedule;
 pub mod weather;

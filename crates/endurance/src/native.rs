@@ -129,13 +129,18 @@ impl Native {
         }
     }
 
-    /// Connects, sends so many queries, and goes without a word. True if there was somebody to send them to.
-    pub fn vanish(mut self, queries: usize, limit: Duration) -> anyhow::Result<bool> {
-        let connected = self.await_connection(limit)?;
-        if connected {
+    /// Connects, asks so many queries, and goes without a word when the first is answered. None of this takes longer than `limit`.
+    pub fn vanish(mut self, queries: usize, limit: Duration) -> anyhow::Result<()> {
+        let began = Instant::now();
+        if self.await_connection(limit)? {
             (0..queries).try_for_each(|_| self.ask(Instant::now(), Sky::default()))?;
         }
-        Ok(connected)
+        while self.ledger.open() == queries && began.elapsed() < limit {
+            if !self.hear(&Weather::default())? && self.wait(Instant::now(), None)? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Waits until it is connected; false if it is not within `limit`.

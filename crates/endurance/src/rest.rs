@@ -1,7 +1,8 @@
 //! A client over REST: one query at a time, on one connection.
 
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind, Write},
+    net::TcpStream,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -84,10 +85,10 @@ impl Rest {
     fn ask(&mut self, shared: &Shared) {
         let now = Instant::now();
         let number = self.ledger.ask(now, shared.weather.look(now));
-        let input = self.questions.input(self.number, number);
-        let input = Output::read(self.questions.input_type(), &input);
-        let input = input.map(|input| input.to_text()).unwrap_or_default();
-        let body = format!("{{\"input\":{input}}}");
+        let body = format!(
+            "{{\"input\":{}}}",
+            input(&self.questions, self.number, number)
+        );
         let response = self.agent.post(&self.url).send(&body);
         let read = response.and_then(|mut response| {
             let text = response.body_mut().read_to_string()?;
@@ -123,6 +124,27 @@ impl Rest {
             false => Ending::Wrong,
         }
     }
+}
+
+/// A client that asks so many queries in one request, and goes before they are answered.
+pub fn vanish(app: &str, questions: &Questions, queries: u32, ports: Ports) -> io::Result<()> {
+    let inputs: Vec<_> = (0..queries)
+        .map(|number| input(questions, u32::MAX, number))
+        .collect();
+    let body = format!("{{\"input_batch\":[{}]}}", inputs.join(","));
+    let mut stream = TcpStream::connect(("127.0.0.1", ports.query_port))?;
+    let length = body.len();
+    write!(
+        stream,
+        "POST /{app}/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+/// A query's input in JSON.
+fn input(questions: &Questions, client: u32, number: u32) -> String {
+    let input = questions.input(client, number);
+    let input = Output::read(questions.input_type(), &input);
+    input.map(|input| input.to_text()).unwrap_or_default()
 }
 
 /// Numbers as the model answered them: ints where the inputs are, as the model server `digest` does, else floats.

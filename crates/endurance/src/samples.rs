@@ -42,6 +42,16 @@ impl Held {
         read().with_context(|| format!("cannot look at process {pid}"))
     }
 
+    /// The larger of each.
+    pub fn most(&self, other: &Held) -> Held {
+        Held {
+            rss: self.rss.max(other.rss),
+            pss: self.pss.max(other.pss),
+            fds: self.fds.max(other.fds),
+            threads: self.threads.max(other.threads),
+        }
+    }
+
     /// What of this lies beyond `level` by more than the [`MARGIN`], in words.
     pub fn beyond(&self, level: &Held) -> Vec<String> {
         let mut beyond = Vec::new();

@@ -56,7 +56,8 @@ pub struct Scene {
     /// For model servers of older generations, of which there are none here.
     other_ports: Vec<u16>,
     admin: Admin,
-    frontend: Process,
+    /// `None` between its death and its next start.
+    frontend: Option<Process>,
     replicas: Vec<Replica>,
 }
 
@@ -97,7 +98,7 @@ impl Scene {
             recv_port: free[4],
         };
         let mut scene = Scene {
-            frontend: start_frontend(folder, programs, ports, &other_ports)?,
+            frontend: Some(start_frontend(folder, programs, ports, &other_ports)?),
             folder: folder.to_owned(),
             programs: programs.to_owned(),
             ports,
@@ -137,22 +138,24 @@ impl Scene {
         &self.replicas[replica].name
     }
 
-    /// The processes that run, by name: the frontend first.
+    /// The processes that run, by name.
     pub fn processes(&self) -> impl Iterator<Item = (&str, u32)> {
-        let replicas = self.replicas.iter().filter_map(|r| r.process.as_ref());
-        let all = std::iter::once(&self.frontend).chain(replicas);
+        let replicas = self.replicas.iter().map(|replica| &replica.process);
+        let all = std::iter::once(&self.frontend).chain(replicas).flatten();
         all.map(|process| (process.name(), process.id()))
     }
 
     /// Kills the frontend (SIGKILL).
     pub fn kill_frontend(&mut self) {
-        self.frontend.kill();
+        self.frontend = None;
     }
 
     /// Starts it again, with its state and on its ports. It does not serve yet.
     pub fn restart_frontend(&mut self) -> anyhow::Result<()> {
         let (folder, programs) = (&self.folder, &self.programs);
-        self.frontend = start_frontend(folder, programs, self.ports, &self.other_ports)?;
+        let others = &self.other_ports;
+        let frontend = start_frontend(folder, programs, self.ports, others)?;
+        self.frontend = Some(frontend);
         Ok(())
     }
 
@@ -190,8 +193,9 @@ impl Scene {
 
     /// An error if a process has ended that nobody killed.
     pub fn check(&mut self) -> anyhow::Result<()> {
-        let replicas = self.replicas.iter_mut().filter_map(|r| r.process.as_mut());
-        for process in std::iter::once(&mut self.frontend).chain(replicas) {
+        let replicas = self.replicas.iter_mut().map(|replica| &mut replica.process);
+        let all = std::iter::once(&mut self.frontend).chain(replicas);
+        for process in all.flatten() {
             if let Some(how) = process.ended() {
                 let log = self.folder.join(format!("logs/{}.log", process.name()));
                 anyhow::bail!(
@@ -214,7 +218,8 @@ impl Scene {
         let registered = self.admin.replicas().unwrap_or_default();
         let told = registered.iter().filter_map(|r| r.metadata.as_ref());
         let told: BTreeSet<u32> = told.map(|metadata| metadata.pid).collect();
-        let running = self.processes().skip(1).map(|(_, id)| id).collect();
+        let running = self.replicas.iter().flat_map(|replica| &replica.process);
+        let running: BTreeSet<u32> = running.map(Process::id).collect();
         registered.len() == self.replicas.len() && told == running
     }
 
