@@ -10,7 +10,7 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Who may depend on whom in this workspace, tests and benches aside. A package that is not here may not exist.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("onnx", &[]),
     ("wire", &["model"]),
@@ -25,6 +25,10 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("svm", &["container", "model"]),
     ("lgbm", &["container", "model"]),
     ("noop", &["container", "model"]),
+    (
+        "endurance",
+        &["container", "driver", "model", "transport", "wire"],
+    ),
     ("testkit", &["frontend", "model", "transport", "wire"]),
     ("benches", &["featurizer", "model", "transport", "wire"]),
     (
