@@ -1,6 +1,6 @@
 # Two commands do it all on a fresh machine: `make run` and `make test`. Each sets up what it needs, once.
 
-.PHONY: help run test test-docker test-tch check deny sanitize fuzz fuzz-smoke corpus bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
+.PHONY: help run test test-docker test-tch check deny sanitize fuzz fuzz-smoke corpus chaos soak bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -58,6 +58,12 @@ test-docker: artifacts $(CLIPPER_ADMIN_READY) ## The tests that need a Docker en
 
 test-tch: artifacts tch ## The featurizers' tests again, on both engines.
 	cargo test --release --workspace --features featurizer/tch --test networks --test features
+
+chaos: artifacts ## Processes killed, stopped and slowed under load for CHAOS_SECONDS (600): every query must be accounted for.
+	cargo run --release --quiet -p endurance --bin chaos
+
+soak: artifacts ## Mixed models under moderate load for SOAK_SECONDS (3600): nothing may grow.
+	cargo run --release --quiet -p endurance --bin soak
 
 check: setup tch ## Formatting, and clippy with warnings as errors, with one engine and with both.
 	cargo fmt --all --check

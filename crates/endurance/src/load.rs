@@ -17,7 +17,7 @@ use crate::{
 
 /// A query without an end after this time is lost. Far beyond any objective here: the frontend answers at that with the default
 /// output, and only a machine that hardly moves takes longer.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Queries that a ZeroMQ client has open while the capacity is looked for.
 const WINDOW: usize = 64;

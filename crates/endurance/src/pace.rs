@@ -12,9 +12,16 @@ use crate::weather::Weather;
 pub enum Pace {
     /// As fast as it gets its answers, with so many queries open.
     Window(usize),
-    /// So many a second, evenly, whatever the answers do.
+    /// So many a second, evenly, whatever the answers do, unless two seconds' are open.
     Rate(f64),
 }
+
+/// Queries of so long a time may be open: several objectives. With more the machine does not keep up at all, because others took it
+/// after the capacity was found, and the queries would only wait in sockets.
+const BEHIND: Duration = Duration::from_secs(2);
+
+/// The least that may be open, however low the rate.
+const FEW: f64 = 64.0;
 
 /// A client that is so late leaves out what it owes: it is not the frontend that is measured then.
 const LATEST: Duration = Duration::from_secs(1);
@@ -36,7 +43,10 @@ impl Pacer {
     pub fn due(&mut self, now: Instant, open: usize) -> Option<Instant> {
         match self.pace {
             Pace::Window(most) => (open < most).then_some(now),
-            Pace::Rate(_) => {
+            Pace::Rate(rate) => {
+                if open as f64 >= (rate * BEHIND.as_secs_f64()).max(FEW) {
+                    return None;
+                }
                 if now.saturating_duration_since(self.next) > LATEST {
                     self.next = now;
                 }
@@ -97,11 +107,12 @@ mod tests {
         let mut pacer = Pacer::new(Pace::Rate(10.0), began);
         let later = began + Duration::from_millis(500);
         let mut asked = 0;
-        while pacer.due(later, 1_000).is_some_and(|due| due <= later) {
+        while pacer.due(later, 63).is_some_and(|due| due <= later) {
             pacer.asked();
             asked += 1;
         }
         assert_eq!(asked, 6);
+        assert_eq!(pacer.due(later, 64), None);
         let much_later = began + Duration::from_secs(60);
         assert_eq!(pacer.due(much_later, 0), Some(much_later));
     }

@@ -88,7 +88,10 @@ pub fn verdict(program: &str, violations: &[String]) -> ExitCode {
 enum Row {
     Calm,
     One(Fault),
+    /// Several, and the frontend was there.
     Several,
+    /// Several, among them that the frontend was not.
+    WithoutFrontend,
 }
 
 impl Row {
@@ -97,6 +100,7 @@ impl Row {
         match kinds[..] {
             [] => Row::Calm,
             [one] => Row::One(one),
+            _ if kinds.contains(&Fault::KilledFrontend) => Row::WithoutFrontend,
             _ => Row::Several,
         }
     }
@@ -106,6 +110,7 @@ impl Row {
             Row::Calm => "no fault",
             Row::One(fault) => fault.name(),
             Row::Several => "several at once",
+            Row::WithoutFrontend => "frontend killed and others",
         }
     }
 }
@@ -192,7 +197,12 @@ mod tests {
             .collect();
         assert_eq!(
             names,
-            ["no fault", "replica stopped", "several at once", "all"]
+            [
+                "no fault",
+                "replica stopped",
+                "frontend killed and others",
+                "all"
+            ]
         );
         assert!(
             table

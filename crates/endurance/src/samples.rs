@@ -52,16 +52,16 @@ impl Held {
         }
     }
 
-    /// What of this lies beyond `level` by more than the [`MARGIN`], in words.
-    pub fn beyond(&self, level: &Held) -> Vec<String> {
+    /// What of this lies beyond `level` by more than the margin, in words.
+    pub fn beyond(&self, level: &Held, margin: Margin) -> Vec<String> {
         let mut beyond = Vec::new();
-        if self.rss > MARGIN.rss(level.rss) {
+        if self.rss > margin.rss(level.rss) {
             beyond.push(format!("memory {} after {}", Mib(self.rss), Mib(level.rss)));
         }
-        if self.fds > level.fds + MARGIN.count {
+        if self.fds > level.fds + margin.count {
             beyond.push(format!("file descriptors {} after {}", self.fds, level.fds));
         }
-        if self.threads > level.threads + MARGIN.count {
+        if self.threads > level.threads + margin.count {
             beyond.push(format!("threads {} after {}", self.threads, level.threads));
         }
         beyond
@@ -79,14 +79,21 @@ pub struct Margin {
     count: u64,
 }
 
-/// The margin of every check.
-pub const MARGIN: Margin = Margin {
-    bytes: 4 << 20,
-    percent: 5,
-    count: 8,
-};
-
 impl Margin {
+    /// Of a process whose load does not change.
+    pub const STEADY: Margin = Margin {
+        bytes: 4 << 20,
+        percent: 5,
+        count: 8,
+    };
+
+    /// Of a process after load with long queues: the allocator keeps some of what they took.
+    pub const PEAKS: Margin = Margin {
+        bytes: 16 << 20,
+        percent: 25,
+        count: 8,
+    };
+
     fn rss(&self, level: u64) -> u64 {
         level + self.bytes + level * self.percent / 100
     }
@@ -140,12 +147,12 @@ impl Samples {
         Ok(())
     }
 
-    /// Processes that hold more in the last quarter than in the second, by the medians and beyond the [`MARGIN`]; the first
+    /// Processes that hold more in the last quarter than in the second, by the medians and beyond the margin for steady load; the first
     /// quarter is warm-up. A line each.
     pub fn growth(&self) -> Vec<String> {
         let grown = |(name, held): (&String, &Vec<Held>)| {
             let (second, last) = (quarter(held, 1), quarter(held, 3));
-            let beyond = median(last).beyond(&median(second));
+            let beyond = median(last).beyond(&median(second), Margin::STEADY);
             beyond
                 .into_iter()
                 .map(move |what| format!("{name} grows: {what}"))

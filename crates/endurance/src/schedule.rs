@@ -59,11 +59,14 @@ pub struct Schedule {
 const AFTERMATH: Duration = Duration::from_secs(2);
 
 /// The mean time from the end of a replica's fault to its next.
-const REPLICA_GAP: f64 = 20.0;
+const REPLICA_GAP: f64 = 40.0;
 
 /// The same for the frontend, and for clients.
 const FRONTEND_GAP: f64 = 30.0;
 const CLIENTS_GAP: f64 = 8.0;
+
+/// Seconds until the first of each, at most.
+const FIRST: f64 = 15.0;
 
 /// A slowed replica is stopped for the first part of each period.
 const PERIOD: Duration = Duration::from_millis(100);
@@ -71,7 +74,7 @@ const STOPPED: Duration = Duration::from_millis(80);
 
 impl Schedule {
     /// Faults of `replicas` replicas, the frontend and clients within `time`, all mended at its end. Faults of different processes
-    /// overlap, those of one do not. Within half a minute or so there is one of each kind.
+    /// overlap, those of one do not. In the first 15 s each process has one.
     pub fn new(seed: u64, time: Duration, replicas: usize) -> Schedule {
         let mut draw = Draw {
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
@@ -80,15 +83,15 @@ impl Schedule {
         };
         let mut schedule = Schedule::default();
         // When each replica is next to have a fault; the earliest comes first, so that the kinds are mixed over time.
-        let mut next: Vec<Duration> = (0..replicas).map(|_| draw.gap(REPLICA_GAP / 2.0)).collect();
+        let mut next: Vec<Duration> = (0..replicas).map(|_| draw.seconds(1.0, FIRST)).collect();
         while let Some((replica, begins)) = earliest(&next, time) {
             next[replica] = draw.replica(replica, begins, &mut schedule) + draw.gap(REPLICA_GAP);
         }
-        let mut at = draw.gap(FRONTEND_GAP / 3.0);
+        let mut at = draw.seconds(1.0, FIRST);
         while at < time {
             at = draw.frontend(at, &mut schedule) + draw.gap(FRONTEND_GAP);
         }
-        let mut at = draw.gap(CLIENTS_GAP);
+        let mut at = draw.seconds(1.0, FIRST);
         while at < time {
             let clients = draw.random.random_range(1..=8);
             schedule.push(at, Action::Vanish(clients));

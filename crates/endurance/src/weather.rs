@@ -114,7 +114,7 @@ impl Default for Weather {
 
 impl Weather {
     /// For so long after the frontend is back, clients may still find out that it was gone.
-    pub const GRACE: Duration = Duration::from_secs(5);
+    pub const GRACE: Duration = Duration::from_secs(15);
 
     /// These faults are there now, and no others.
     pub fn set(&self, faults: Faults) {

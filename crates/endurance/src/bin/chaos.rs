@@ -4,10 +4,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::AtomicBool,
-    },
+    sync::{Arc, atomic::AtomicBool},
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -21,7 +18,7 @@ use endurance::{
     pace::{Pace, Shared},
     progress::{Progress, percent},
     report,
-    samples::{Held, MARGIN, Mib},
+    samples::{Held, Margin, Mib},
     scene::{Deployed, Scene},
     schedule::Schedule,
     weather::Fault,
@@ -169,12 +166,13 @@ fn restored(clients: &[(String, Counts)]) -> Vec<String> {
 
 /// After the load: nothing waits, and nobody holds more than before the faults. Waits for that, but not for long.
 fn back_to(level: &BTreeMap<String, Held>, scene: &mut Scene) -> anyhow::Result<Vec<String>> {
+    let margin = Margin::PEAKS;
     let limit = Instant::now() + BACK;
     loop {
         let now = held(scene)?;
         let mut violations = Vec::new();
         for (role, now) in &now {
-            let beyond = now.beyond(&level[role]).into_iter();
+            let beyond = now.beyond(&level[role], margin).into_iter();
             violations.extend(
                 beyond.map(|what| format!("without load, {role} holds more than before: {what}")),
             );
@@ -191,7 +189,7 @@ fn back_to(level: &BTreeMap<String, Held>, scene: &mut Scene) -> anyhow::Result<
             };
             let shown: Vec<_> = now.iter().map(show).collect();
             println!(
-                "memory after the load (before the faults; allowed are {MARGIN} more): {}",
+                "memory after the load (before the faults; allowed are {margin} more): {}",
                 shown.join(", ")
             );
             return Ok(violations);

@@ -20,7 +20,7 @@ use endurance::{
     pace::{Pace, Shared},
     progress::Progress,
     report,
-    samples::{MARGIN, Samples},
+    samples::{Margin, Samples},
     scene::{Deployed, Scene},
 };
 use model::DataType;
@@ -145,6 +145,7 @@ fn conclude(
     counts
         .iter()
         .for_each(|(_, counts)| all.add(counts.clone()));
+    let margin = Margin::STEADY;
     let curves = report::memory(samples);
     samples.write(&arguments.dir.join("samples.csv"))?;
     let file = arguments.dir.join("memory.txt");
@@ -152,7 +153,7 @@ fn conclude(
         .with_context(|| format!("cannot write {}", file.display()))?;
     println!("{}\n{}", report::by_client(counts), report::reasons(&all));
     println!(
-        "Medians of the second and of the last quarter; beyond {MARGIN} it grows:\n\n{curves}\n"
+        "Medians of the second and of the last quarter; beyond {margin} it grows:\n\n{curves}\n"
     );
     println!("samples and logs: {}", arguments.dir.display());
     let mut violations = all.violations();
