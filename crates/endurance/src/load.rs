@@ -40,7 +40,7 @@ pub struct Client {
 
 enum Speaks {
     Native(Box<Native>),
-    Rest(Rest),
+    Rest(Box<Rest>),
 }
 
 /// Clients that are numbered as they are added.
@@ -73,7 +73,7 @@ impl Clients {
                 }
                 Door::Rest => {
                     let rest = Rest::new(number, asks, ledger, self.ports);
-                    ("REST", Speaks::Rest(rest))
+                    ("REST", Speaks::Rest(Box::new(rest)))
                 }
             };
             let name = format!("{} over {over}", model.name);
