@@ -6,16 +6,19 @@
 mod commands;
 mod containers;
 mod queries;
+mod slack;
 
 use std::{
     collections::HashSet,
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::mpsc::Receiver,
+    thread,
     time::Instant,
 };
 
 use anyhow::Context;
 use scheduler::{Action, Finished, Now, Scheduler};
+use slack::Slack;
 use transport::{Frame, Timer, Wake};
 
 use crate::{
@@ -56,6 +59,7 @@ pub(crate) struct Engine {
     roster: Option<Roster>,
     /// Model servers that wait for their number.
     joining: HashSet<(Port, Vec<u8>)>,
+    slack: Slack,
     message: Vec<Frame>,
 }
 
@@ -89,6 +93,7 @@ impl Engine {
             session,
             roster: None,
             joining: HashSet::new(),
+            slack: Slack::default(),
             message: Vec::new(),
         })
     }
@@ -111,6 +116,13 @@ impl Engine {
             }
             self.hand_out(now);
             self.clients.flush();
+            if self
+                .slack
+                .is_due(self.scheduler.loads().map(|(_, load)| load), now)
+            {
+                // In a thread of its own, because it takes milliseconds; where none can be had, after the next long queue.
+                let _ = thread::Builder::new().spawn(transport::give_back_memory);
+            }
         }
         self.replicas.say_goodbye(&mut self.sockets.doors);
         Ok(())
