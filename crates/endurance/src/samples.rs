@@ -273,7 +273,7 @@ mod tests {
         let found = samples((0..100).map(|index| 100 + index / 3), 0).growth();
         assert_eq!(found, ["frontend grows: memory 129.0 MiB after 112.0 MiB"]);
         let found = samples((0..100).map(|_| 100), 40).growth();
-        assert_eq!(found, ["frontend grows: file descriptors 45 after 25"]);
+        assert_eq!(found, ["frontend grows: file descriptors 44 after 24"]);
     }
 
     #[test]

@@ -6,17 +6,20 @@
 mod commands;
 mod containers;
 mod queries;
+mod slack;
 
 use std::{
     collections::HashSet,
     io::Read,
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::mpsc::Receiver,
+    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use scheduler::{Action, Finished, Now, Scheduler};
+use slack::Slack;
 use transport::{Frame, Timer, Wake};
 
 use crate::{
@@ -58,6 +61,7 @@ pub(crate) struct Engine {
     roster: Option<Roster>,
     /// Model servers that wait for their number.
     joining: HashSet<(Port, Vec<u8>)>,
+    slack: Slack,
     message: Vec<Frame>,
     /// How long to finish what is under way.
     drain: Duration,
@@ -96,6 +100,7 @@ impl Engine {
             session,
             roster: None,
             joining: HashSet::new(),
+            slack: Slack::default(),
             message: Vec::new(),
             drain: Duration::from_secs(settings.drain_seconds),
             drained_at: None,
@@ -124,6 +129,13 @@ impl Engine {
             }
             self.hand_out(now);
             self.clients.flush();
+            if self
+                .slack
+                .is_due(self.scheduler.loads().map(|(_, load)| load), now)
+            {
+                // In a thread of its own, because it takes milliseconds; where none can be had, after the next long queue.
+                let _ = thread::Builder::new().spawn(transport::give_back_memory);
+            }
         }
         let left = self.scheduler.waiting().count();
         if left > 0 {

@@ -3,15 +3,15 @@
 
 use std::{fs, thread, time::Duration};
 
-use testkit::{Peer, Program, Serves, deploy, double, replica};
+use testkit::{Peer, Program, Serves, deploy, double, replica, until};
 use wire::query::{Answer, Connected, Status};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const KIB: usize = 1024;
 
-fn start() -> Program {
+fn start(objective: Duration) -> Program {
     let program = Program::start(env!("CARGO_BIN_EXE_frontend"), &[]);
-    deploy(&program, 32, HOUR);
+    deploy(&program, 32, objective);
     program
 }
 
@@ -55,7 +55,7 @@ impl Client {
 #[test]
 fn a_waiting_query_takes_at_most_2_kib_beyond_its_input() {
     const WAITING: u32 = 90_000;
-    let program = start();
+    let program = start(HOUR);
     let (_silent, _) = replica(&program);
     let mut client = Client::connect(&program);
     let before = memory(&program);
@@ -71,7 +71,7 @@ fn a_waiting_query_takes_at_most_2_kib_beyond_its_input() {
 #[test]
 fn a_million_queries_leave_nothing_behind() {
     const WINDOW: u32 = 1_000;
-    let program = start();
+    let program = start(HOUR);
     let (mut replica, _) = replica(&program);
     thread::spawn(move || {
         loop {
@@ -91,4 +91,35 @@ fn a_million_queries_leave_nothing_behind() {
     let after = serve(1_000);
     let grown = after.saturating_sub(warm);
     assert!(grown < 4 * KIB * KIB, "grown by {grown} bytes from {warm}");
+}
+
+#[test]
+fn what_a_long_queue_took_is_given_back_when_it_is_gone() {
+    const ROUND: u32 = 10_000;
+    let program = start(Duration::from_millis(300));
+    let (_silent, _) = replica(&program);
+    let mut client = Client::connect(&program);
+    let before = memory(&program);
+    let mut most = 0;
+    for _ in 0..3 {
+        // Large ones are kept as they came, small ones are copied, and they lie between each other.
+        for id in 0..ROUND {
+            let length = if id % 4 == 0 { 2_048 } else { 10 };
+            client
+                .requests
+                .ask(client.connected, id, &vec![1.0; length]);
+        }
+        for _ in 0..ROUND {
+            let frames = client.answers.hear();
+            assert_eq!(Answer::decode(&frames).unwrap().status, Status::Default);
+            most = most.max(memory(&program));
+        }
+    }
+    until("memory is given back", || {
+        (memory(&program) < before + 6 * KIB * KIB).then_some(())
+    });
+    assert!(
+        most > before + 12 * KIB * KIB,
+        "{most} after {before}: no long queue"
+    );
 }

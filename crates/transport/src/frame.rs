@@ -1,6 +1,6 @@
 //! A reference-counted ZeroMQ frame. The only module with unsafe code: the `zmq` crate's `Message` cannot be cloned, and
 //! sending consumes it, so an input that may have to be sent again could not be kept without a copy.
-#![expect(unsafe_code, reason = "libzmq's C API")]
+#![expect(unsafe_code, reason = "libzmq's C API, and the allocator's")]
 
 use std::{
     cell::UnsafeCell,
@@ -194,6 +194,19 @@ pub fn send(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives memory that is free, but that the allocator keeps, back to the kernel. Allocations of other threads may wait meanwhile, for
+/// milliseconds.
+pub fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: it may be called at any time, on any thread.
+        unsafe { malloc_trim(0) };
+    }
 }
 
 fn last_error() -> Error {
