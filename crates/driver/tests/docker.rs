@@ -154,7 +154,7 @@ fn assert_accounted(result: &Value) {
 fn a_sweep_in_containers_is_one_as_with_processes() {
     for manager in ["process", "docker"] {
         let ended = start(&format!(
-            "-m noop --manager {manager} -r 1 2 -b 4 -d 2 -c 0-1 -p 1"
+            "-m noop --manager {manager} -r 1 2 -b 4 -d 2 -c 0-1 -p 1 --mode saturate"
         ))
         .end();
         assert_eq!(ended.status, Some(0), "{}{}", ended.stdout, ended.stderr);
