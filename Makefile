@@ -80,15 +80,15 @@ sanitize: setup ## What has unsafe code of ours, under the address sanitizer.
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
 
 fuzz: $(CARGO_FUZZ_READY) ## Fuzz every decoder, FUZZ_SECONDS=300 each. What is found is in fuzz/artifacts.
-	@$(FUZZ) build
+	@$(FUZZ) build $(FUZZ_FLAGS)
 	@for target in $(FUZZ_TARGETS); do \
 	  mkdir -p fuzz/found/$$target; \
-	  $(FUZZ) run $$target fuzz/found/$$target fuzz/corpus/$$target -- \
+	  $(FUZZ) run $(FUZZ_FLAGS) $$target fuzz/found/$$target fuzz/corpus/$$target -- \
 	    -verbosity=0 -print_final_stats=1 -timeout=10 -max_total_time=$(FUZZ_SECONDS); \
 	done
 
-fuzz-smoke: ## The same for three seconds each.
-	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=3
+fuzz-smoke: ## The same for three seconds each, without optimisation: that is compiled sooner.
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=3 FUZZ_FLAGS=--dev
 
 corpus: setup ## Write the seeds of fuzzing anew, from the project's own encoders.
 	cargo run --quiet --manifest-path fuzz/Cargo.toml --example corpus

@@ -8,8 +8,9 @@
 //! | 7002             | `--rpc_2017_port`              | model servers of Clipper's generation of 2017                      |
 //! | 7010, 7011       | `--rpc_send_port`, `--rpc_recv_port` | model servers of Clipper's high-performance generation       |
 //!
-//! [`Frontend::start`] binds every port, then starts two threads: the engine, which owns the ZeroMQ sockets and the
-//! scheduler, and the HTTP servers. Commands go from the second to the first through one queue with one wake-up.
+//! [`Frontend::start`] binds every port, then starts its threads: the engine, which owns the ZeroMQ sockets and the
+//! scheduler; the HTTP servers; the state's; with CURVE the doorman, whom libzmq asks who may connect. Commands go from the
+//! others to the engine through one queue with one wake-up.
 
 mod access;
 mod answers;

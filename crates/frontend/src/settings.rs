@@ -60,8 +60,9 @@ pub struct Settings {
     /// MiB that a frame of a ZeroMQ message may have; who sends a larger one is disconnected
     #[arg(long, default_value_t = 256, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
     pub max_message_mib: u64,
-    /// Seconds to finish what is under way after SIGTERM or SIGINT; what is left then gets its default output
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    /// Seconds to finish what is under way after SIGTERM or SIGINT; what is left then gets its default output. Docker kills
+    /// after 10
+    #[arg(long, default_value_t = 8, value_name = "SECONDS")]
     pub drain_seconds: u64,
     /// Who may come in.
     #[command(flatten)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use frontend::{Frontend, Settings};
 use model::{DataType, Output};
-use testkit::{Peer, deploy, settings};
+use testkit::{Peer, deploy, registration, settings};
 use wire::{
     query::{Answer, Status},
-    rpc::{FromFrontend, Metadata, NewContainer, Reply, Times},
+    rpc::{FromFrontend, Reply, Times},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -21,15 +21,7 @@ fn start(settings: &Settings, batch_size: i32) -> Frontend {
 
 fn replica(frontend: &Frontend) -> Peer {
     let mut peer = Peer::connect(frontend.ports().rpc_service_port);
-    peer.register(&NewContainer {
-        name: "m".into(),
-        version: "1".into(),
-        input_type: DataType::Floats,
-        metadata: Some(Metadata {
-            batches_in_flight: 1,
-            ..Metadata::default()
-        }),
-    });
+    peer.register(&registration("1", DataType::Floats, 1));
     peer
 }
 

@@ -26,7 +26,7 @@ mod reference;
 
 pub use http::{Http, Response};
 pub use microscope::{Behaviour, Microscope};
-pub use peer::{Peer, double, inputs, replica};
+pub use peer::{Peer, double, inputs, registration, replica};
 pub use program::{Program, Serves};
 pub use python::Script;
 pub use redis::Redis;

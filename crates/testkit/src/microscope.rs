@@ -10,11 +10,11 @@ use std::{
 };
 
 use model::{DataType, Output, Predictions};
-use wire::rpc::{FromContainer, FromFrontend, Metadata, NewContainer};
+use wire::rpc::{FromContainer, FromFrontend, NewContainer};
 
 use crate::{
     Serves,
-    peer::{Peer, inputs},
+    peer::{Peer, inputs, registration},
 };
 
 /// What to do with batches; inputs are single floats, the right answer is twice the input.
@@ -137,9 +137,7 @@ impl Server {
         };
         let behaviour = wanted();
         match FromFrontend::decode(&message) {
-            Ok(FromFrontend::MetadataWanted) => {
-                peer.say_with(|frames| registration().encode(frames))
-            }
+            Ok(FromFrontend::MetadataWanted) => peer.say_with(|frames| own().encode(frames)),
             Ok(FromFrontend::Request(_)) if behaviour == Behaviour::Crash => self.peer = None,
             Ok(FromFrontend::Request(_)) => answer(peer, &message, behaviour),
             _ => {}
@@ -149,20 +147,12 @@ impl Server {
 
 fn join(port: u16) -> Peer {
     let mut peer = Peer::connect(port);
-    peer.register(&registration());
+    peer.register(&own());
     peer
 }
 
-fn registration() -> NewContainer {
-    NewContainer {
-        name: "m".into(),
-        version: "1".into(),
-        input_type: DataType::Floats,
-        metadata: Some(Metadata {
-            batches_in_flight: 1,
-            ..Metadata::default()
-        }),
-    }
+fn own() -> NewContainer {
+    registration("1", DataType::Floats, 1)
 }
 
 fn answer(peer: &mut Peer, request: &[Vec<u8>], behaviour: Behaviour) {

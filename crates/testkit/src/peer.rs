@@ -60,6 +60,17 @@ impl Peer {
         send(&mut self.socket, &mut message).unwrap();
     }
 
+    /// The same for who may have been turned away already, so that nobody would hear it.
+    pub fn try_say(&mut self, encode: impl FnOnce(&mut Vec<Vec<u8>>)) {
+        let mut frames = Vec::new();
+        encode(&mut frames);
+        let mut message = frames.iter().map(|frame| Frame::from(&frame[..])).collect();
+        match send(&mut self.socket, &mut message) {
+            Ok(()) | Err(zmq::Error::EAGAIN) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     /// Says what `encode` appends.
     pub fn say_with(&mut self, encode: impl FnOnce(&mut Vec<Vec<u8>>)) {
         let mut frames = Vec::new();
@@ -147,7 +158,7 @@ impl Peer {
     /// As a version-4 model server: joins as a replica of model `m`, any version.
     pub fn join(port: u16, version: &str, input_type: DataType) -> Peer {
         let mut peer = Peer::connect(port);
-        peer.register(&registration(version, input_type));
+        peer.register(&registration(version, input_type, 2));
         peer
     }
 
@@ -189,14 +200,15 @@ pub fn inputs(request: &[Vec<u8>]) -> Vec<Vec<u8>> {
     }
 }
 
-fn registration(version: &str, input_type: DataType) -> NewContainer {
+/// A version-4 model server's of model `m`, which wants so many batches in flight.
+pub fn registration(version: &str, input_type: DataType, batches_in_flight: u32) -> NewContainer {
     NewContainer {
         name: "m".into(),
         version: version.into(),
         input_type,
         metadata: Some(Metadata {
             host: String::new(),
-            batches_in_flight: 2,
+            batches_in_flight,
             ..Metadata::default()
         }),
     }
@@ -205,7 +217,7 @@ fn registration(version: &str, input_type: DataType) -> NewContainer {
 /// A version-4 replica of model `m`, and the frontend's session.
 pub fn replica(frontend: &impl Serves) -> (Peer, u64) {
     let mut peer = Peer::connect(frontend.ports().rpc_service_port);
-    let session = peer.register(&registration("1", DataType::Floats));
+    let session = peer.register(&registration("1", DataType::Floats, 2));
     (peer, session.unwrap())
 }
 
