@@ -310,7 +310,8 @@ fn keys_of_pyzmq_are_understood_and_it_understands_ours() {
 
 #[test]
 fn an_address_has_so_many_connections_and_gets_their_places_back() {
-    let frontend = start(&["--max_connections=2"]);
+    // Silence alone must not close them.
+    let frontend = start(&["--max_connections=2", "--timeout_request=3600"]);
     let port = frontend.ports().admin_port;
     let mut held = [Http::connect(port), Http::connect(port)];
     for http in &mut held {
