@@ -7,8 +7,9 @@ SHELL := /bin/bash
 # What a Debian 12 machine needs besides Rust, gcc, Python 3 and pip.
 APT := g++ pkg-config libzmq3-dev libclang-dev redis-server wrk
 # Wheels that hold what Debian has not, or not new enough: the engine, CMake >= 3.28, photographs; ZeroMQ for the peers in
-# Python that tests start.
-PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0 pyzmq==27.3.0
+# Python that tests start, and a validator for the schema of results.
+PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0 pyzmq==27.3.0 jsonschema==4.26.0 attrs==26.1.0 \
+  jsonschema-specifications==2025.9.1 referencing==0.37.0 rpds-py==2026.9.1 typing-extensions==4.16.0
 DEPS := .deps/.ready-$(shell echo $(APT) $(PIP) | cksum | cut -d' ' -f1)
 # The browser in which tests look at a report's page.
 BROWSER := chromium

@@ -301,7 +301,9 @@ mod tests {
         ended.wait().unwrap();
         let began = Instant::now();
         let mut sampler = Sampler::new(&[one, two, three], &allowed, &[], began);
-        while sampler.seen().seconds.len() < 3 {
+        // Others may want the core too, and much more than it does.
+        let total = |of: &[f64]| of.iter().sum::<f64>();
+        while sampler.seen().seconds.len() < 3 || total(&sampler.seen().processes[0].cpu) < 0.3 {
             std::thread::sleep(Duration::from_millis(10));
             sampler.sample(Instant::now());
         }
@@ -315,15 +317,14 @@ mod tests {
         let [busy, idle, ended] = &resources.processes[..] else {
             panic!("{resources:?}");
         };
-        let mean = |process: &ProcessUse| process.cpu.iter().sum::<f64>() / samples as f64;
-        // Others want the core too.
-        assert!(mean(busy) > 0.1 && mean(busy) < 1.2, "{busy:?}");
-        assert!(mean(idle) < 0.05 && idle.rss_mib[0] > 0.1, "{idle:?}");
-        assert_eq!((mean(ended), &ended.held), (0.0, &None));
+        let busy_core = total(&resources.cores[0].busy);
+        assert!(total(&busy.cpu) < 1.2 * samples as f64, "{busy:?}");
+        assert!(busy_core > 0.5 * total(&busy.cpu), "{resources:?}");
+        assert!(total(&idle.cpu) < 0.1 && idle.rss_mib[0] > 0.1, "{idle:?}");
+        assert_eq!((total(&ended.cpu), &ended.held), (0.0, &None));
         assert_eq!(busy.held, Some(cores::show(&core)));
         assert_eq!(busy.held, busy.pinned);
         assert_eq!(idle.held, Some(cores::show(&allowed)));
-        assert!(resources.cores[0].busy.iter().sum::<f64>() > 0.1 * samples as f64);
         assert!(resources.stolen.len() == samples && resources.gpus.is_empty());
         assert!(resources.seconds.is_sorted());
     }

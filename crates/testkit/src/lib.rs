@@ -28,7 +28,7 @@ pub use http::{Http, Response};
 pub use microscope::{Behaviour, Microscope};
 pub use peer::{Peer, double, inputs, registration, replica};
 pub use program::{Program, Serves};
-pub use python::Script;
+pub use python::{Script, schema_errors};
 pub use redis::Redis;
 pub use reference::{Answer, Reference};
 

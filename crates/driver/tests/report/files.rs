@@ -201,17 +201,13 @@ fn a_sweep_of_accuracy_runs_has_a_table_and_no_plot() {
 fn the_schema_is_printed_and_results_are_valid_by_it() {
     let (status, printed, _) = driver(&["schema"]);
     assert_eq!(status, 0);
-    let schema: Value = serde_json::from_str(&printed).unwrap();
-    let validator = jsonschema::validator_for(&schema).unwrap();
     let mut made = Made::new("vgg", 2, 8);
     made.gpus = 2;
-    for result in [made.speed(), made.accuracy(190), made.not_run("no memory")] {
+    let results = [made.speed(), made.accuracy(190), made.not_run("no memory")];
+    let results = results.map(|result| {
         let read: driver::results::PointResult = serde_json::from_value(result).unwrap();
-        let result = serde_json::to_value(read).unwrap();
-        let errors: Vec<_> = validator
-            .iter_errors(&result)
-            .map(|e| e.to_string())
-            .collect();
-        assert!(errors.is_empty(), "{errors:?}");
-    }
+        serde_json::to_value(read).unwrap()
+    });
+    let errors = testkit::schema_errors(&printed, &results);
+    assert!(errors.iter().all(Vec::is_empty), "{errors:?}");
 }

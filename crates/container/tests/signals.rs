@@ -1,0 +1,93 @@
+//! A model server in a process of its own, told to stop while its model hangs.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    env,
+    io::{BufRead, BufReader},
+    process::{Child, Command, ExitStatus, Stdio, exit},
+    thread,
+    time::Duration,
+};
+
+use container::{Server, Settings, Stop, serve};
+use frontend::Frontend;
+use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
+use noop::Noop;
+use rustix::process::{Pid, Signal, kill_process};
+use testkit::{Peer, deploy, replicas, until};
+
+/// Given to this test's own program, it makes a model server of it.
+const PORT: &str = "HANGING_MODEL_SERVER_PORT";
+
+struct Hangs;
+
+impl Model for Hangs {
+    fn info(&self) -> ModelInfo {
+        Noop.info()
+    }
+
+    fn predict(&mut self, _: &Batch<'_>) -> Result<Predictions, PredictError> {
+        println!("begun");
+        loop {
+            thread::park();
+        }
+    }
+}
+
+fn model_server(port: &str) -> ! {
+    let server = Server {
+        name: "m",
+        version: "1",
+        about: "a test",
+        input_type: DataType::Floats,
+        artifact: None,
+    };
+    let loading = Stop::at_once().unwrap();
+    let (settings, ()) = Settings::from_args(&server, ["m", "--port", port]).unwrap();
+    let stop = Stop::on_signals(&loading).unwrap();
+    serve(Hangs, &settings, stop).unwrap();
+    exit(0)
+}
+
+/// Starts one, waits until its model hangs, and sends it these signals.
+fn stopped_by(signals: &[Signal]) -> ExitStatus {
+    let frontend = Frontend::start(&testkit::settings()).unwrap();
+    deploy(&frontend, 1, Duration::from_secs(60));
+    let mut server = start(frontend.ports().rpc_service_port);
+    until("it has registered", || {
+        replicas(&frontend).contains("replica_id").then_some(())
+    });
+    let mut answers = Peer::connect(frontend.ports().send_port);
+    let mut requests = Peer::connect(frontend.ports().recv_port);
+    requests.ask(answers.connect_native(), 1, &[1.0]);
+    let mut said = BufReader::new(server.stdout.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().ends_with("begun")));
+    let pid = Pid::from_child(&server);
+    signals
+        .iter()
+        .for_each(|signal| kill_process(pid, *signal).unwrap());
+    server.wait().unwrap()
+}
+
+fn start(port: u16) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("a_second_signal_ends_a_model_server_that_one_lets_wait_for_its_model")
+        .env(PORT, port.to_string())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_second_signal_ends_a_model_server_that_one_lets_wait_for_its_model() {
+    if let Ok(port) = env::var(PORT) {
+        model_server(&port);
+    }
+    // Not the same signal twice: the kernel makes one of two that wait.
+    let twice = stopped_by(&[Signal::TERM, Signal::INT]);
+    assert_eq!(twice.code(), Some(1), "{twice}");
+    // It does not wait for ever.
+    let once = stopped_by(&[Signal::TERM]);
+    assert_eq!(once.code(), Some(0), "{once}");
+}
