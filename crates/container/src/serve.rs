@@ -28,7 +28,13 @@ pub fn serve(mut model: impl Model, settings: &Settings, stop: Stop) -> anyhow::
     let session_wake = wake.clone();
     let keeper = thread::Builder::new()
         .name("session".into())
-        .spawn(move || session.run(&stop, &session_wake, &finished))
+        .spawn(move || {
+            let outcome = session.run(&stop, &session_wake, &finished);
+            if session.is_computing() {
+                stop.leave_the_model(&outcome);
+            }
+            outcome
+        })
         .context("cannot start a thread")?;
     for job in to_do {
         if done

@@ -145,6 +145,11 @@ impl Session {
         }
     }
 
+    /// Whether the model has batches that are not answered.
+    pub(crate) fn is_computing(&self) -> bool {
+        self.computing > 0
+    }
+
     /// Answers what is computed or about to be, and takes nothing new.
     fn finish(&mut self, wake: &Wake, finished: &Receiver<Done>) -> anyhow::Result<()> {
         tracing::info!("stopping: {} batches to finish", self.computing);

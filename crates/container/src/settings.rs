@@ -71,8 +71,9 @@ pub struct Curve {
 
 const EXIT: &str = "\
 Exit status:
-  0    stopped by SIGTERM or SIGINT: batches that were here were finished, for 5 s
-  1    cannot serve, or the frontend refuses it: one line on standard error; or a second signal, which ends it at once
+  0    stopped by SIGTERM or SIGINT: the batches that were here are finished
+  1    cannot serve, or the frontend refuses it: one line on standard error; or told to stop, and a batch is not finished
+       within 5 s, or a second signal has ended it at once
   2    a flag that makes no sense";
 
 /// A model server: registers at a query frontend and answers its batches.

@@ -14,12 +14,16 @@ use std::{
 
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
-    flag,
+    flag, low_level,
 };
 
 /// What tells a running server to stop.
 #[derive(Debug)]
-pub struct Stop(UnixStream);
+pub struct Stop {
+    told: UnixStream,
+    /// Signals are for the process, so it is not kept by a model that hangs.
+    ends_process: bool,
+}
 
 impl Stop {
     /// Until [`Stop::on_signals`] takes over, SIGTERM and SIGINT end the process at once, with status 0. The kernel by itself would
@@ -39,25 +43,44 @@ impl Stop {
     /// # Errors
     /// If the process cannot be told of signals.
     pub fn on_signals(loading: &AtomicBool) -> io::Result<Stop> {
-        let (stop, told) = UnixStream::pair()?;
+        let (told, tell) = UnixStream::pair()?;
         let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
             // In this order: the first signal finds the flag unset.
             flag::register_conditional_shutdown(signal, 1, stopping.clone())?;
             flag::register(signal, stopping.clone())?;
         }
-        signal_hook::low_level::pipe::register(SIGTERM, told.try_clone()?)?;
-        signal_hook::low_level::pipe::register(SIGINT, told)?;
+        low_level::pipe::register(SIGTERM, tell.try_clone()?)?;
+        low_level::pipe::register(SIGINT, tell)?;
         loading.store(false, Relaxed);
-        Ok(Stop(stop))
+        Ok(Stop {
+            told,
+            ends_process: true,
+        })
     }
 
     /// Stops when the stream's other end is written to or closed.
     pub fn on_stream(stream: UnixStream) -> Stop {
-        Stop(stream)
+        Stop {
+            told: stream,
+            ends_process: false,
+        }
+    }
+
+    /// The session is over, and the model still computes: nobody will hear of it.
+    pub(crate) fn leave_the_model(&self, outcome: &anyhow::Result<()>) {
+        if !self.ends_process {
+            return;
+        }
+        match outcome {
+            Ok(()) => tracing::error!("the model has not finished in time: ending without it"),
+            Err(error) => tracing::error!("{error:#}"),
+        }
+        // Not `std::process::exit`: it would run an engine's destructors under its running threads.
+        low_level::exit(1);
     }
 
     pub(crate) fn fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        self.told.as_raw_fd()
     }
 }
