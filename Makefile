@@ -66,10 +66,10 @@ chaos: artifacts ## Processes killed, stopped and slowed under load for CHAOS_SE
 soak: artifacts ## Mixed models under moderate load for SOAK_SECONDS (3600): nothing may grow.
 	cargo run --release --quiet -p endurance --bin soak
 
-check: setup tch ## Formatting, and clippy with warnings as errors, with one engine and with both.
+check: setup tch ## Formatting, and clippy with warnings as errors, with both engines and with one.
 	cargo fmt --all --check
-	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 	cargo clippy --release --workspace --all-targets --features featurizer/tch --quiet -- -D warnings
+	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 
 deny: $(CARGO_DENY_READY) ## Licences, versions and sources of every dependency; known vulnerabilities too, where their database can be reached.
 	@export PATH="$(CURDIR)/.deps/cargo/bin:$$PATH"; cargo deny check licenses bans sources; \
@@ -88,8 +88,8 @@ fuzz: $(CARGO_FUZZ_READY) ## Fuzz every decoder, FUZZ_SECONDS=300 each. What is 
 	    -verbosity=0 -print_final_stats=1 -timeout=10 -max_total_time=$(FUZZ_SECONDS); \
 	done
 
-fuzz-smoke: ## The same for three seconds each, without optimisation: that is compiled sooner.
-	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=3 FUZZ_FLAGS=--dev
+fuzz-smoke: ## The same for three seconds each, without optimisation and sanitizer: that is compiled sooner.
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=3 FUZZ_FLAGS="--dev --sanitizer none"
 
 corpus: setup ## Write the seeds of fuzzing anew, from the project's own encoders.
 	cargo run --quiet --manifest-path fuzz/Cargo.toml --example corpus

@@ -7,7 +7,7 @@
 mod rest;
 mod served;
 
-use std::{env, error::Error, process::Command, str::FromStr};
+use std::{env, error::Error, str::FromStr};
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
@@ -121,7 +121,7 @@ fn row(protocol: &str, sizes: [usize; 3], [frontend, bare, generator]: [Rate; 3]
 }
 
 fn build() -> anyhow::Result<()> {
-    let mut cargo = Command::new(env!("CARGO"));
+    let mut cargo = driver::machine::cargo(env!("CARGO"));
     // Of the whole workspace, so that its packages are built with the features that `make` builds them with.
     cargo.args(["build", "--release", "--quiet", "--workspace"]);
     cargo.args(

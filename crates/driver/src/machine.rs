@@ -1,7 +1,9 @@
 //! What the numbers were measured on and with.
 
 use std::{
-    env, fs,
+    env,
+    ffi::OsStr,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -98,6 +100,19 @@ pub fn workspace() -> Option<PathBuf> {
         .map(Path::to_owned)
 }
 
+/// Cargo as started from a shell. What it tells a program that it runs of that program's package has build scripts run again, and
+/// what depends on them compiled again, each time.
+pub fn cargo(program: impl AsRef<OsStr>) -> Command {
+    let mut cargo = Command::new(program);
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
 fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
@@ -108,4 +123,21 @@ fn field(text: &str, name: &str) -> String {
         .filter_map(|line| line.split_once(':'))
         .find(|(key, _)| key.trim() == name)
         .map_or(String::new(), |(_, value)| value.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_does_not_hear_of_the_package_that_it_runs() {
+        let output = cargo("env").output().unwrap();
+        let ours = String::from_utf8_lossy(&output.stdout);
+        let theirs = Command::new("env").output().unwrap();
+        let theirs = String::from_utf8_lossy(&theirs.stdout);
+        for name in ["CARGO_PKG_NAME=", "CARGO_MANIFEST_DIR="] {
+            assert!(theirs.contains(name) && !ours.contains(name), "{name}");
+        }
+        assert!(ours.contains("PATH="));
+    }
 }

@@ -5,12 +5,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Who may depend on whom in this workspace, tests and benches aside. A package that is not here may not exist.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
+    ("workspace-hack", &[]),
     ("model", &[]),
     ("onnx", &[]),
     ("wire", &["model"]),
@@ -19,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("featurizer", &["model", "onnx"]),
     ("container", &["model", "transport", "wire"]),
     ("frontend", &["model", "scheduler", "transport", "wire"]),
-    ("driver", &["model", "transport", "wire"]),
+    ("driver", &["model", "transport", "wire", "workspace-hack"]),
     ("vgg", &["container", "featurizer", "model"]),
     ("inception", &["container", "featurizer", "model"]),
     ("svm", &["container", "model"]),
@@ -42,6 +44,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "onnx",
             "svm",
             "vgg",
+            "workspace-hack",
         ],
     ),
 ];
@@ -117,6 +120,55 @@ fn engines_stay_where_they_belong_and_pure_crates_pure() {
                 .find(|name| package == pure && names.contains(**name));
             assert!(breach.is_none(), "{package} may not use {breach:?}");
         }
+    }
+}
+
+/// Every crate that these flags of `cargo tree` list, with its features.
+fn features(flags: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--locked",
+            "--prefix",
+            "none",
+            "--format",
+            "{p} [{f}]",
+        ])
+        .args(flags.split(' '))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let line = |line: &str| line.replace(" (*)", "").replace(" (proc-macro)", "");
+    lines.lines().map(line).collect()
+}
+
+#[test]
+fn programs_that_are_started_by_their_package_share_what_is_compiled_with_the_whole_workspace() {
+    let part = |of: &str| {
+        // What is compiled to run while compiling, and what is not, have features of their own.
+        ["normal,no-proc-macro", "no-dev"].map(|edges| features(&format!("{of} --edges {edges}")))
+    };
+    let workspace = part("--workspace");
+    for package in ["driver", "endurance", "xtask"] {
+        for (package_s, workspace_s) in part(&format!("--package {package}")).iter().zip(&workspace)
+        {
+            let other: Vec<_> = package_s.difference(workspace_s).collect();
+            assert!(
+                other.is_empty(),
+                "{package}: crates/workspace-hack/Cargo.toml lacks what the workspace gives these: {other:#?}"
+            );
+        }
+    }
+    let tests = features("--workspace");
+    let both_engines = features("--workspace --features featurizer/tch");
+    for (less, more) in [(&workspace[1], &tests), (&tests, &both_engines)] {
+        let other = less.difference(more);
+        let other: Vec<_> = other
+            .filter(|line| !line.starts_with("featurizer "))
+            .collect();
+        assert!(other.is_empty(), "features that come and go: {other:#?}");
     }
 }
 

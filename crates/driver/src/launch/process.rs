@@ -21,7 +21,10 @@ use rustix::{
 use wire::rpc::Metadata;
 
 use super::{Frontend, Member, Server};
-use crate::{Error, cores, machine::workspace};
+use crate::{
+    Error, cores,
+    machine::{self, workspace},
+};
 
 /// Builds the programs: all of them, because another set of packages would have cargo compile much of what they share anew,
 /// with other features.
@@ -62,7 +65,7 @@ impl Programs {
                 return Err(Error::Failed(missing.to_owned()));
             }
             eprintln!("driver: {build}");
-            let built = Command::new(cargo)
+            let built = machine::cargo(cargo)
                 .args(build.split(' ').skip(1))
                 .arg("--target-dir")
                 .arg(target)

@@ -1,0 +1,1 @@
+//! Nothing. What this package is for stands in its Cargo.toml.
