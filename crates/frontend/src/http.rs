@@ -8,7 +8,6 @@ pub mod fuzzing;
 mod json;
 mod metrics;
 mod oip;
-mod places;
 mod predict;
 mod scan;
 mod server;
@@ -40,11 +39,11 @@ use crate::{
     answers::Answered,
     complaints::Complaints,
     handle::Handle,
+    places::Places,
     settings, state,
 };
 
 use body::Limits;
-use places::Places;
 use server::Server;
 use tickets::Tickets;
 

@@ -9,7 +9,8 @@
 //! | 7010, 7011       | `--rpc_send_port`, `--rpc_recv_port` | model servers of Clipper's high-performance generation       |
 //!
 //! [`Frontend::start`] binds every port, then starts its threads: the engine, which owns the ZeroMQ sockets and the
-//! scheduler; the HTTP servers; the state's; with CURVE the doorman, whom libzmq asks who may connect. Commands go from the
+//! scheduler; the HTTP servers; the state's; the turnstile, which counts ZeroMQ
+//! connections; with CURVE the doorman, whom libzmq asks who may connect. Commands go from the
 //! others to the engine through one queue with one wake-up.
 
 mod access;
@@ -26,11 +27,13 @@ mod handle;
 mod http;
 mod metrics;
 mod outcome;
+mod places;
 mod replicas;
 mod settings;
 mod sockets;
 mod state;
 mod traces;
+mod turnstile;
 
 use std::{
     io::Write,

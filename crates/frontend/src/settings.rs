@@ -91,7 +91,7 @@ pub struct Http {
     /// MiB that a request's body may have (at the admin port 1 at most); larger ones are refused
     #[arg(long, default_value_t = 64, value_name = "MIB")]
     pub max_body_mib: usize,
-    /// HTTP connections that one address may have; more of them are closed at once
+    /// Connections that one address may have, over HTTP and as many over ZeroMQ; more of them are closed at once
     #[arg(long, default_value_t = 2_048, value_name = "N")]
     pub max_connections: usize,
 }

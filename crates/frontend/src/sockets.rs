@@ -9,7 +9,9 @@ use crate::{
     complaints::Complaints,
     doorman::{CLIENTS, CONTAINERS, Doorman},
     doors::{Door, Doors},
+    places::Places,
     settings::{Ports, Settings, cannot_listen},
+    turnstile::{self, Turnstile},
 };
 
 /// Milliseconds in which who connects must say what it speaks, and who it is.
@@ -26,7 +28,8 @@ pub(crate) struct Sockets {
     pub(crate) answers: Door,
     /// Clients: requests in.
     pub(crate) requests: Door,
-    /// Ends after the sockets.
+    /// Ends after the sockets, as the doorman does.
+    _turnstile: Turnstile,
     _doorman: Option<Doorman>,
 }
 
@@ -36,6 +39,8 @@ struct Maker<'a> {
     address: Ipv4Addr,
     largest: i64,
     curve: Option<&'a Curve>,
+    /// What tells of the connections of each socket.
+    monitors: Vec<zmq::Socket>,
 }
 
 impl Sockets {
@@ -49,7 +54,8 @@ impl Sockets {
         let context = zmq::Context::new();
         let doorman = curve.map(|curve| Doorman::start(&context, curve, complaints.clone()));
         let doorman = doorman.transpose()?;
-        let maker = Maker {
+        let mut maker = Maker {
+            monitors: Vec::new(),
             context,
             address,
             largest: i64::try_from(settings.max_message_mib << 20).unwrap_or(i64::MAX),
@@ -63,10 +69,13 @@ impl Sockets {
         let (returns, rpc_recv) = maker.router(CONTAINERS, ports.rpc_recv, "--rpc_recv_port")?;
         let (answers, send) = maker.router(CLIENTS, ports.send, "--send_port")?;
         let (requests, recv) = maker.router(CLIENTS, ports.recv, "--recv_port")?;
+        let places = Places::new(settings.http.max_connections);
+        let turnstile = Turnstile::start(maker.monitors, places, complaints.clone())?;
         let sockets = Sockets {
             doors: Doors::new([rpc, of_2017, high_perf, returns]),
             answers,
             requests,
+            _turnstile: turnstile,
             _doorman: doorman,
         };
         let ports = Ports {
@@ -89,7 +98,7 @@ impl Sockets {
 
 impl Maker<'_> {
     /// A socket that listens, for peers of one kind; and its port.
-    fn router(&self, domain: &str, port: u16, flag: &str) -> anyhow::Result<(Door, u16)> {
+    fn router(&mut self, domain: &str, port: u16, flag: &str) -> anyhow::Result<(Door, u16)> {
         let socket = self.context.socket(zmq::ROUTER)?;
         // Without it a message to a peer that is gone, or does not read, would vanish without a word.
         socket.set_router_mandatory(true)?;
@@ -112,6 +121,8 @@ impl Maker<'_> {
         } else {
             port.to_string()
         };
+        self.monitors
+            .push(turnstile::monitor(&self.context, &socket, flag)?);
         let address = self.address;
         socket
             .bind(&format!("tcp://{address}:{port_or_any}"))

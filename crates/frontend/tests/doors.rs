@@ -333,6 +333,45 @@ fn an_address_has_so_many_connections_and_gets_their_places_back() {
 }
 
 #[test]
+fn an_address_has_so_many_zeromq_connections_and_gets_their_places_back() {
+    let frontend = start(&["--max_connections=2"]);
+    deploy(&frontend, 1, HOUR);
+    let ports = frontend.ports();
+    // A ZeroMQ port greets at once: so it has been accepted.
+    let connect = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", ports.rpc_service_port)).unwrap();
+        stream.read_exact(&mut [0; 10]).unwrap();
+        stream
+    };
+    let mut held = [connect(), connect()];
+    // The ports share them.
+    for port in [ports.rpc_service_port, ports.rpc_2017_port, ports.send_port] {
+        let mut refused = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        refused.read_to_end(&mut Vec::new()).unwrap();
+    }
+    // It was not silence that closed those: these have been silent for longer.
+    for stream in &mut held {
+        stream.set_nonblocking(true).unwrap();
+        let heard = stream.read(&mut [0; 100]).map_err(|error| error.kind());
+        assert!(heard != Ok(0), "{heard:?}");
+    }
+    drop(held);
+    // ZeroMQ tries again by itself.
+    let mut answers = Peer::connect(ports.send_port);
+    let mut requests = Peer::connect(ports.recv_port);
+    requests.ask(answers.connect_native(), 1, &[0.0]);
+    let frames = answers.hear();
+    let answer = Answer::decode(&frames).unwrap();
+    assert_eq!(
+        (answer.request_id, answer.reason),
+        (1, "no replica connected")
+    );
+    // HTTP has places of its own.
+    let mut http = Http::connect(ports.admin_port);
+    assert_eq!(http.get("/admin/ping").status, 200);
+}
+
+#[test]
 fn a_message_beyond_the_limit_ends_its_connection_and_no_other() {
     let frontend = start(&["--max_message_mib=1"]);
     deploy(&frontend, 1, HOUR);

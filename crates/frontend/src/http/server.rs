@@ -27,8 +27,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::places::Places;
 use crate::complaints::Complaints;
+use crate::places::Places;
 
 /// Milliseconds after which a client that does not take its answer is gone.
 const UNREAD: u32 = 30_000;

@@ -8,20 +8,20 @@ use std::{
 
 /// Places for connections, so many for each address. Clones share them.
 #[derive(Clone, Debug)]
-pub(super) struct Places {
+pub(crate) struct Places {
     most: usize,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// A connection's place, free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     address: IpAddr,
     places: Places,
 }
 
 impl Places {
-    pub(super) fn new(most: usize) -> Places {
+    pub(crate) fn new(most: usize) -> Places {
         Places {
             most,
             taken: Arc::default(),
@@ -29,7 +29,7 @@ impl Places {
     }
 
     /// A place, if there is one left for this address.
-    pub(super) fn take(&self, address: IpAddr) -> Option<Place> {
+    pub(crate) fn take(&self, address: IpAddr) -> Option<Place> {
         let mut taken = self.taken();
         let count = taken.entry(address).or_default();
         if *count >= self.most {
