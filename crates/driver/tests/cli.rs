@@ -84,10 +84,11 @@ fn artifact_and_input_type_may_come_from_the_environment() {
 
 /// A folder with the driver in `release/`, beside a frontend and model servers that are shell scripts, and `results/`.
 fn installed(script: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let release = folder.path().join("release");
     fs::create_dir(&release).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_driver"), release.join("driver")).unwrap();
+    // Not a copy: while another test's child holds what was written, it cannot be started.
+    fs::hard_link(env!("CARGO_BIN_EXE_driver"), release.join("driver")).unwrap();
     for program in ["frontend", "noop", "vgg"] {
         let path = release.join(program);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
