@@ -204,16 +204,17 @@ fn in_an_accuracy_run_every_input_is_sent_once_and_its_answer_kept_with_it() {
 
 #[test]
 fn an_accuracy_run_keeps_the_models_answers_only_and_ends_without_those_that_never_come() {
+    // Two never come: each of the two clients may have three in flight, and could go on if both were its own.
     let frontend = Frontend::start(|n| match n % 20 {
         3 => Some(Status::Default),
         5 => Some(Status::Error),
-        7 => None,
+        7 if n % 40 == 7 => None,
         _ => Some(Status::Ok),
     });
     let load::Measured { tally, .. } = ask_once(&frontend, 60);
     let totals = tally.totals;
-    assert_eq!((totals.sent, totals.ok, tally.outputs.len()), (60, 51, 51));
-    assert_eq!((totals.default, totals.error, totals.timeout), (3, 3, 3));
+    assert_eq!((totals.sent, totals.ok, tally.outputs.len()), (60, 52, 52));
+    assert_eq!((totals.default, totals.error, totals.timeout), (3, 3, 2));
     frontend.stop();
 }
 
