@@ -2,6 +2,8 @@
 ARG RUST=rust:1.95-bookworm
 FROM $RUST
 COPY Makefile .
+# make comes first: it knows the others.
 RUN apt-get update -qq \
- && apt-get install -y -qq --no-install-recommends make python3 python3-pip $(make -s apt-packages) >/dev/null \
+ && apt-get install -y -qq --no-install-recommends make python3 python3-pip >/dev/null \
+ && apt-get install -y -qq --no-install-recommends $(make -s apt-packages) >/dev/null \
  && rm -rf /var/lib/apt/lists/*
