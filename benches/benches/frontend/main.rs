@@ -14,17 +14,18 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use served::{Rate, Served};
 
-/// Over ZeroMQ: floats per input, maximum batch, queries in flight.
-const ZMQ: [(usize, usize, usize); 6] = [
-    (10, 32, 64),
-    (10, 32, 512),
-    (10, 1, 64),
-    (10, 1, 1),
-    (2_048, 32, 64),
-    (150_528, 8, 32),
+/// Over ZeroMQ: floats per input, maximum batch, batches that the model server may have, queries in flight.
+const ZMQ: [(usize, usize, usize, usize); 7] = [
+    (10, 32, 2, 64),
+    (10, 32, 2, 512),
+    (10, 1, 2, 64),
+    (10, 1, 9, 64),
+    (10, 1, 2, 1),
+    (2_048, 32, 2, 64),
+    (150_528, 8, 2, 32),
 ];
 
-/// Over REST, as JSON: floats per input, connections. The maximum batch is 32.
+/// Over REST, as JSON: floats per input, connections. The maximum batch is 32, the model server may have two.
 const REST: [(usize, usize); 3] = [(10, 64), (2_048, 64), (10, 1)];
 
 fn main() -> anyhow::Result<()> {
@@ -43,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         "",
         "floats",
         "batch",
+        "batches",
         "in flight",
         "answers/s",
         "bare",
@@ -58,13 +60,13 @@ fn main() -> anyhow::Result<()> {
     let rows = ZMQ.len() + REST.len();
     let started =
         |row: usize| eprintln!("row {row} of {rows}, {} s each", 3 * rounds * (seconds + 1));
-    for (index, (floats, batch, in_flight)) in ZMQ.into_iter().enumerate() {
+    for (index, (floats, batch, batches, in_flight)) in ZMQ.into_iter().enumerate() {
         started(index + 1);
         let sides = [("frontend", batch), (or_parent("bare"), batch), ("bare", 0)];
-        let rates = measure(rounds, sides, |served| {
+        let rates = measure(rounds, sides, batches, |served| {
             served.measure(floats, in_flight, seconds)
         })?;
-        table.add_row(row("ZeroMQ", [floats, batch, in_flight], rates));
+        table.add_row(row("ZeroMQ", [floats, batch, batches, in_flight], rates));
     }
     for (index, (floats, connections)) in REST.into_iter().enumerate() {
         started(ZMQ.len() + index + 1);
@@ -75,11 +77,11 @@ fn main() -> anyhow::Result<()> {
             ("bare_http", 0),
         ];
         let mut turn = 0;
-        let rates = measure(rounds, sides, |served| {
+        let rates = measure(rounds, sides, 2, |served| {
             turn += 1;
             rest::measure(&served.http(), floats, connections, seconds, turn % 3 == 0)
         })?;
-        table.add_row(row("REST", [floats, 32, connections], rates));
+        table.add_row(row("REST", [floats, 32, 2, connections], rates));
     }
     println!("{table}");
     Ok(())
@@ -89,12 +91,13 @@ fn main() -> anyhow::Result<()> {
 fn measure(
     rounds: u64,
     sides: [(&str, usize); 3],
+    batches: usize,
     mut one: impl FnMut(&Served) -> anyhow::Result<Rate>,
 ) -> anyhow::Result<[Rate; 3]> {
     let mut rates = [const { Vec::new() }; 3];
     for _ in 0..rounds {
         for (rates, (program, batch)) in rates.iter_mut().zip(sides) {
-            rates.push(one(&Served::start(program, batch)?)?);
+            rates.push(one(&Served::start(program, batch, batches)?)?);
         }
     }
     Ok(rates.map(|rates| Rate {
@@ -105,15 +108,19 @@ fn measure(
     }))
 }
 
-fn row(protocol: &str, sizes: [usize; 3], [frontend, bare, generator]: [Rate; 3]) -> Vec<String> {
+fn row(protocol: &str, sizes: [usize; 4], [frontend, bare, generator]: [Rate; 3]) -> Vec<String> {
     let mut row = vec![protocol.to_owned()];
+    let mean_batch = match frontend.mean_batch {
+        mean if mean.is_nan() => String::new(),
+        mean => format!("{mean:.1}"),
+    };
     row.extend(sizes.map(|size| size.to_string()));
     row.extend([
         format!("{:.0}", frontend.per_second),
         format!("{:.0}", bare.per_second),
         format!("{:.2}", frontend.per_second / bare.per_second),
         format!("{:.0}", generator.per_second),
-        format!("{:.1}", frontend.mean_batch),
+        mean_batch,
         format!("{:.2}", frontend.p50_ms),
         format!("{:.2}", frontend.p99_ms),
     ]);

@@ -36,8 +36,8 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// Starts `bare`, `bare_http`, `frontend`, or an earlier build of that from a file.
-    pub(crate) fn start(program: &str, batch: usize) -> anyhow::Result<Served> {
+    /// Starts `bare`, `bare_http`, `frontend`, or an earlier build of that from a file; the replica may have so many batches.
+    pub(crate) fn start(program: &str, batch: usize, batches: usize) -> anyhow::Result<Served> {
         let mut command = Command::new(beside(program)?);
         let bare = program.starts_with("bare");
         if !bare {
@@ -68,6 +68,7 @@ impl Served {
         let replica = || {
             Command::new(beside("noop")?)
                 .arg(format!("--port={}", ports["rpc_service_port"]))
+                .arg(format!("--batches_in_flight={batches}"))
                 .arg("--exit_with_stdin")
                 .stdin(Stdio::piped())
                 .stderr(Stdio::null())

@@ -21,6 +21,8 @@ use wire::{
 
 struct Replica {
     identity: Frame,
+    /// Batches that it may have.
+    room: usize,
     in_flight: usize,
 }
 
@@ -127,14 +129,16 @@ impl Bare {
             let identity = &message[0];
             let reply = match FromContainer::decode(&message[1..], Version::V4)? {
                 FromContainer::Heartbeat => FromFrontend::MetadataWanted,
-                FromContainer::NewContainer(_) => {
+                FromContainer::NewContainer(container) => {
                     if !self
                         .replicas
                         .iter()
                         .any(|r| r.identity.as_ref() == identity.as_ref())
                     {
+                        let metadata = container.metadata.context("version 4 has metadata")?;
                         self.replicas.push(Replica {
                             identity: identity.keep(),
+                            room: metadata.batches_in_flight as usize,
                             in_flight: 0,
                         });
                     }
@@ -207,7 +211,7 @@ impl Bare {
                 .replicas
                 .iter()
                 .enumerate()
-                .filter(|(_, r)| r.in_flight < 2);
+                .filter(|(_, r)| r.in_flight < r.room);
             let Some((index, _)) = free.min_by_key(|(_, r)| r.in_flight) else {
                 break;
             };
