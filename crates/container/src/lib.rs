@@ -57,6 +57,7 @@ pub fn main<Own: clap::Args, M: Model>(
         let loading = Stop::at_once()?;
         tracing::info!("loading {}", settings.describe());
         let model = load(&settings, own)?;
+        transport::keep_memory();
         serve(model, &settings, Stop::on_signals(&loading)?)
     });
     match outcome {

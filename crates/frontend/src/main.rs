@@ -37,6 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn run(settings: &Settings) -> anyhow::Result<()> {
+    transport::keep_memory();
     let frontend = Frontend::start(settings)?;
     for signal in [SIGTERM, SIGINT] {
         signal_hook::low_level::pipe::register(signal, frontend.stopper()?)?;

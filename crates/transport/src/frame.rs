@@ -196,6 +196,26 @@ pub fn send(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<()> {
     Ok(())
 }
 
+/// Lets the allocator keep what is freed, up to 64 MiB, blocks of up to 32 MiB among it. By itself it returns the pages of each large
+/// input to the kernel, which then has to clear others for the next. What long queues leave, [`give_back_memory`] gives back.
+pub fn keep_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        use std::ffi::c_int;
+
+        unsafe extern "C" {
+            fn mallopt(parameter: c_int, value: c_int) -> c_int;
+        }
+        const M_TRIM_THRESHOLD: c_int = -1;
+        const M_MMAP_THRESHOLD: c_int = -3;
+        // SAFETY: it may be called at any time, on any thread.
+        unsafe {
+            mallopt(M_TRIM_THRESHOLD, 64 << 20);
+            mallopt(M_MMAP_THRESHOLD, 32 << 20);
+        }
+    }
+}
+
 /// Gives memory that is free, but that the allocator keeps, back to the kernel. Allocations of other threads may wait meanwhile, for
 /// milliseconds.
 pub fn give_back_memory() {
