@@ -68,6 +68,7 @@ soak: artifacts ## Mixed models under moderate load for SOAK_SECONDS (3600): not
 
 check: setup tch ## Formatting, and clippy with warnings as errors, with both engines and with one.
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --release --workspace --all-targets --features featurizer/tch --quiet -- -D warnings
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 

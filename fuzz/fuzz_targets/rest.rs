@@ -48,10 +48,11 @@ fn body(input_type: DataType, bytes: &[u8]) {
     assert!(ours, "serde_json takes it");
     // Of several members with one name each counts another.
     let names = text.windows(7).filter(|name| *name == b"\"input\"");
-    if names.count() == 1 && !text.contains(&b'\\') {
-        if let Some(input) = theirs.get("input") {
-            same(input_type, input, &inputs);
-        }
+    if names.count() == 1
+        && !text.contains(&b'\\')
+        && let Some(input) = theirs.get("input")
+    {
+        same(input_type, input, &inputs);
     }
 }
 

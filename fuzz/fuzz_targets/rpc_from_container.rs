@@ -4,7 +4,7 @@
 use fuzz::{Frames, bounded, frames, size};
 use libfuzzer_sys::fuzz_target;
 use model::{InputError, Output, Predictions, element_count};
-use wire::rpc::{FromContainer, Reply, Response, Returned, Times, Version};
+use wire::rpc::{FromContainer, Reply, Response, Returned, Version};
 
 /// An output of 2017 without elements is 4 bytes on the wire, and 24 in a list; so is an entry of a list of strings in the
 /// metadata, of 3 bytes, while the list grows.
@@ -72,6 +72,6 @@ fn reply(response: &Response<'_>) -> Option<Reply> {
         message_id: response.message_id,
         output_type,
         predictions: predictions?,
-        times: response.times.unwrap_or(Times::default()),
+        times: response.times.unwrap_or_default(),
     })
 }
