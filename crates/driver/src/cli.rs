@@ -13,6 +13,7 @@ use std::{
     env,
     ffi::OsString,
     fs, iter,
+    os::unix::ffi::{OsStrExt, OsStringExt},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,11 +21,17 @@ use std::{
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{Error, machine::workspace, models, settings::Settings, sweep::Record};
+use crate::{
+    Error,
+    machine::workspace,
+    models,
+    settings::{Mode, Settings},
+    sweep::Record,
+};
 use flags::Flags;
 use given::Given;
 use together::{in_docker, input_files, mode};
-use values::{core_list, gpu_list, number, numbers, rate, share, shares, time};
+use values::{core_list, gpu_list, number, numbers, rate, share, shares, time, utf8};
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -138,13 +145,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
     let arguments: Vec<OsString> = arguments.into_iter().map(underscored).collect();
     let typed: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
     let typed = typed.join(" ");
-    let mut given = Given::read(arguments, Line::command());
+    let mut given = Given::read(arguments, Line::command())?;
     if let Some(other) = given.line.other {
         return Ok(Command::Other(other));
     }
     if let Some(file) = &given.line.sweep.sweep.config {
         let added = config::arguments(file, &given)?;
-        given = given.with(added);
+        given = given.with(added)?;
     }
     let settings = match given.line.sweep.sweep.resume.clone() {
         None => {
@@ -153,6 +160,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, E
         }
         Some(folder) => resumed(&folder, &given)?,
     };
+    check_paths(&settings)?;
     Ok(Command::Sweep(Box::new(settings)))
 }
 
@@ -161,13 +169,14 @@ fn resumed(folder: &Path, given: &Given) -> Result<Settings, Error> {
     given.only(&["resume", "plain"])?;
     let folder = fs::canonicalize(folder)
         .map_err(|error| Error::Usage(format!("--resume {}: {error}", folder.display())))?;
+    utf8("--resume", &folder)?;
     let record = Record::read(&folder)?;
     // Paths mean what they meant then, and what the environment said then is among the arguments.
     env::set_current_dir(&record.started_in)
         .map_err(|error| Error::file("go to", &record.started_in, error))?;
     let arguments = iter::once("driver").chain(record.arguments.iter().map(String::as_str));
     let command = Line::command().mut_args(|argument| argument.env(None));
-    let begun = Given::read(arguments.map(OsString::from).collect(), command);
+    let begun = Given::read(arguments.map(OsString::from).collect(), command)?;
     let settings = settings(begun.line.sweep, record.command_line, record.arguments)?;
     Ok(Settings {
         resume: Some(folder),
@@ -198,14 +207,36 @@ pub fn check_environment(names: impl IntoIterator<Item = OsString>) -> Result<()
 
 /// `--num-replicas` is `--num_replicas`; values stay as they are.
 fn underscored(argument: OsString) -> OsString {
-    let Some(text) = argument.to_str() else {
+    if !argument.as_bytes().starts_with(b"--") {
         return argument;
+    }
+    let mut bytes = argument.into_vec();
+    let name = bytes.iter_mut().skip(2).take_while(|byte| **byte != b'=');
+    for byte in name.filter(|byte| **byte == b'-') {
+        *byte = b'_';
+    }
+    OsString::from_vec(bytes)
+}
+
+/// Refuses a sweep whose record and results, which hold paths as text, could not be written.
+fn check_paths(settings: &Settings) -> Result<(), Error> {
+    let started_in = env::current_dir()
+        .map_err(|error| Error::Failed(format!("cannot find the current folder: {error}")))?;
+    let trace = match &settings.mode {
+        Mode::Trace(file) => Some(file),
+        _ => None,
     };
-    let Some(flag) = text.strip_prefix("--") else {
-        return argument;
-    };
-    let (name, value) = flag.split_at(flag.find('=').unwrap_or(flag.len()));
-    format!("--{}{value}", name.replace('-', "_")).into()
+    let paths = [
+        ("--results_dir", Some(&settings.results_dir)),
+        ("--input_dir", settings.input_dir.as_ref()),
+        ("--labels", settings.labels.as_ref()),
+        ("--trace", trace),
+        ("the current folder", Some(&started_in)),
+    ];
+    let mut named = paths
+        .into_iter()
+        .filter_map(|(flag, path)| Some((flag, path?)));
+    named.try_for_each(|(flag, path)| utf8(flag, path).map(drop))
 }
 
 fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Result<Settings, Error> {
@@ -272,7 +303,9 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
         target_qps: (load.target_qps.as_deref())
             .map(|text| rate("--target_qps", text))
             .transpose()?,
-        model_path: model_flags.model_path,
+        model_path: (model_flags.model_path.as_deref())
+            .map(|path| utf8("--model_path", path))
+            .transpose()?,
         input_dir,
         labels,
         seed: inputs.seed,
@@ -287,7 +320,6 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::settings::Mode;
     use model::DataType;
 
     /// What a whole command line asks for, where it asks for a sweep.

@@ -1,6 +1,6 @@
 //! What ends a sweep early, by who has to do something about it.
 
-use std::{fmt::Display, path::Path};
+use std::{fmt::Display, io, path::Path};
 
 /// Why the driver stops. The text says what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,17 @@ impl Error {
             Error::Usage(_) => 2,
             Error::Failed(_) => 1,
             Error::Interrupted => 130,
+        }
+    }
+
+    /// What writing to standard output came to. A reader that closes its end early, as `head` does, has all that it wants:
+    /// that is no error, and what is left to do goes on.
+    pub(crate) fn printed(written: io::Result<()>) -> Result<(), Error> {
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Failed(format!(
+                "cannot write to standard output: {error}"
+            ))),
+            _ => Ok(()),
         }
     }
 

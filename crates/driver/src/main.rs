@@ -83,6 +83,8 @@ fn passed(passed: bool) -> ExitCode {
 fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let interrupted = listen()?;
     cli::check_environment(env::vars_os().map(|(name, _)| name))?;
+    let resumed = settings.resume.as_deref().map(SweepFolder::open);
+    let resumed = resumed.transpose()?;
     let allowed = cores::allowed()?;
     let plan = Plan::new(&settings, &allowed, &Topology::read(Path::new("/")))?;
     let inputs = Inputs::prepare(&settings)?;
@@ -95,7 +97,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
         return report::print(&format!("{planned}\n")).map(|()| ExitCode::SUCCESS);
     }
     say(&planned);
-    if settings.resume.is_none() {
+    if resumed.is_none() {
         SweepFolder::try_parent(&settings.results_dir)?;
     }
     let manager = Manager::prepare(&settings);
@@ -112,7 +114,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
         interrupted,
         ceilings: Rc::default(),
     };
-    let (folder, changes) = sweep::folder(&sweep)?;
+    let (folder, changes) = sweep::folder(&sweep, resumed)?;
     for change in changes {
         say(&format!(
             "driver: since the sweep began, something has changed: {change}"
@@ -122,7 +124,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let mut view = report::view(&sweep.settings, &sweep.plan);
     let ended = sweep::run(&sweep, &folder, &mut *view, &mut results);
     drop(view);
-    report::table(&results, sweep.settings.target_qps);
+    let printed = report::table(&results, sweep.settings.target_qps);
     match results.is_empty() {
         true => say(&format!("results: {}", folder.path.display())),
         false => say(&format!(
@@ -130,7 +132,7 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
             report::write_all(&folder.path)?.display()
         )),
     }
-    ended.map(|()| verdict(&results))
+    ended.and(printed).map(|()| verdict(&results))
 }
 
 /// What Ctrl-C and SIGTERM set. The second one ends the driver at once, and with it its children, which hang on a pipe.

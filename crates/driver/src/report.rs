@@ -105,10 +105,10 @@ fn rounded(time: Duration) -> String {
     SpanPrinter::new().duration_to_string(&rounded)
 }
 
-/// Prints a whole document on standard output. A reader that has gone away is an error, so that no half of it looks whole.
+/// Prints a whole document on standard output; an error unless all of it is there or its reader has gone.
 pub fn print(text: &str) -> Result<(), Error> {
-    let printed = stdout().write_all(text.as_bytes());
-    printed.map_err(|error| Error::Failed(format!("cannot write to standard output: {error}")))
+    let mut out = stdout().lock();
+    Error::printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// A line on standard error; nothing can be done if that is closed.

@@ -23,11 +23,15 @@ use zeros::Zeros;
 
 /// The folder for a sweep's results, with its record: a new one, or the one that is resumed. Then the second list says what
 /// has changed since it began.
-pub fn folder(sweep: &Sweep) -> Result<(SweepFolder, Vec<String>), Error> {
-    match &sweep.settings.resume {
-        Some(path) => {
-            let changes = Record::read(path)?.changes(&sweep.machine, &sweep.versions);
-            Ok((SweepFolder::open(path)?, changes))
+pub fn folder(
+    sweep: &Sweep,
+    resumed: Option<SweepFolder>,
+) -> Result<(SweepFolder, Vec<String>), Error> {
+    match resumed {
+        Some(folder) => {
+            let record = Record::read(&folder.path)?;
+            let changes = record.changes(&sweep.machine, &sweep.versions);
+            Ok((folder, changes))
         }
         None => {
             let settings = &sweep.settings;

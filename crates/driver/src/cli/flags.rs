@@ -38,7 +38,7 @@ pub(super) struct ModelFlags {
         value_name = "PATH",
         hide_short_help = true
     )]
-    pub(super) model_path: Option<String>,
+    pub(super) model_path: Option<PathBuf>,
     /// What computes the networks of vgg and inception: ort (ONNX Runtime) or tch (libtorch, after `make tch`)
     /// [default: ort]
     #[arg(

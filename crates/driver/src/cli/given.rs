@@ -1,6 +1,10 @@
 //! What of a command line was given, and what is a default.
 
-use std::ffi::{OsStr, OsString};
+use std::{
+    ffi::{OsStr, OsString},
+    io::{Write, stdout},
+    process,
+};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, parser::ValueSource};
 
@@ -21,21 +25,22 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// Reads the arguments, the program's name first. `--help` and what clap refuses end the process here.
-    pub(super) fn read(arguments: Vec<OsString>, command: Command) -> Given {
+    /// Reads the arguments, the program's name first. `--help` and what clap refuses end the process here; a help that
+    /// cannot be printed is an error.
+    pub(super) fn read(arguments: Vec<OsString>, command: Command) -> Result<Given, Error> {
         let matches = command.clone().try_get_matches_from(&arguments);
-        let matches = matches.unwrap_or_else(|error| error.exit());
-        let line = Line::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-        Given {
+        let matches = matches.or_else(ended)?;
+        let line = Line::from_arg_matches(&matches).or_else(ended)?;
+        Ok(Given {
             line,
             command,
             arguments,
             matches,
-        }
+        })
     }
 
     /// Reads them again, with others behind them.
-    pub(super) fn with(mut self, others: Vec<OsString>) -> Given {
+    pub(super) fn with(mut self, others: Vec<OsString>) -> Result<Given, Error> {
         self.arguments.extend(others);
         Given::read(self.arguments, self.command)
     }
@@ -86,6 +91,15 @@ impl Given {
     fn source(&self, flag: &Arg) -> Option<ValueSource> {
         self.matches.value_source(flag.get_id().as_str())
     }
+}
+
+/// Ends the process with what clap has to say: a help or version on standard output, or what it refuses on standard error.
+fn ended<T>(error: clap::Error) -> Result<T, Error> {
+    if error.use_stderr() {
+        error.exit()
+    }
+    Error::printed(error.print().and_then(|()| stdout().flush()))?;
+    process::exit(0)
 }
 
 /// True if a flag takes no value.

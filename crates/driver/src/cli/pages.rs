@@ -51,8 +51,9 @@ processes in logs/, and report.html, summary.csv and summary.md at the end.
 Exit status:
   0    every number is of what was asked for
   1    a point could not run, failed, has a query that was not answered or the verdict INVALID, or is not as accurate as
-       the artifact's offline evaluation
-  2    a flag that makes no sense, or nothing of what is asked for can run: nothing was started
+       the artifact's offline evaluation; or standard output takes nothing (a pipe that its reader closes is no error)
+  2    a flag that makes no sense, nothing of what is asked for can run, or another driver measures into the folder:
+       nothing was started
   130  stopped by Ctrl-C; --resume goes on";
 
 pub(super) const SELF_TEST: &str = "\

@@ -51,7 +51,7 @@ pub(super) fn in_docker(
 pub(super) fn input_files(
     inputs: &InputFlags,
     model: &KnownModel,
-    artifact: Option<&str>,
+    artifact: Option<&Path>,
 ) -> Result<(Option<PathBuf>, Option<PathBuf>), Error> {
     if inputs.input_dir.is_some() && matches!(model.input, InputKind::Anything(_)) {
         return Err(Error::Usage(format!(
@@ -63,7 +63,6 @@ pub(super) fn input_files(
     if !inputs.accuracy {
         return Ok((input_dir, None));
     }
-    let artifact = artifact.map(Path::new);
     let files = labels::locate(model, input_dir, artifact, inputs.labels.clone())?;
     Ok((Some(files.0), Some(files.1)))
 }

@@ -1,12 +1,22 @@
 //! Values of flags as typed, checked one by one. Each error names its flag.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use crate::{
     Error,
     cores::{self, Cores},
     models::KnownModel,
 };
+
+/// A path as text, as result files hold it.
+pub(super) fn utf8(flag: &str, path: &Path) -> Result<String, Error> {
+    path.to_str().map(str::to_owned).ok_or_else(|| {
+        Error::Usage(format!(
+            "{flag} {} is not UTF-8, and result files hold paths as text: choose a path that is UTF-8, or rename it",
+            path.display()
+        ))
+    })
+}
 
 /// Numbers of things: from one up to far more than any machine holds.
 pub(super) fn number(flag: &str, text: &str) -> Result<usize, Error> {

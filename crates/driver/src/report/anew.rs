@@ -11,9 +11,9 @@ pub fn report(dir: &Path) -> Result<(), Error> {
     left_out(&folder);
     let page = files::write(&folder)?;
     let results: Vec<_> = folder.results().cloned().collect();
-    table(&results, folder.target_qps);
+    let printed = table(&results, folder.target_qps);
     note(&format!("the report is {}", page.display()));
-    Ok(())
+    printed
 }
 
 /// Names the files that are no results.

@@ -7,24 +7,25 @@ mod speed;
 use std::{
     collections::BTreeMap,
     env,
-    io::{IsTerminal, Write, stdout},
+    io::{IsTerminal, stdout},
 };
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::print;
 use crate::{
+    Error,
     choice::Choice,
     plan::Cell,
     results::{PointResult, Verdict},
 };
 
 /// Prints the table, what must be known to read it, and what it recommends for `target_qps` queries a second. Verdicts have colours on a terminal, unless `NO_COLOR` is set.
-pub fn table(results: &[PointResult], target_qps: Option<f64>) {
+pub fn table(results: &[PointResult], target_qps: Option<f64>) -> Result<(), Error> {
     let colours = stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
-    let text = text(results, target_qps, colours);
-    if !text.is_empty() {
-        // Nothing is left to do if standard output is closed: the results are on disk.
-        let _ = writeln!(stdout(), "{text}");
+    match text(results, target_qps, colours) {
+        text if text.is_empty() => Ok(()),
+        text => print(&format!("{text}\n")),
     }
 }
 

@@ -1,20 +1,31 @@
 //! The folder of a sweep: a record of what was asked for, a file per result, logs, and the no-op model's likewise.
 
 use std::{
-    fs, io,
+    fs::{self, File, TryLockError},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
+    process,
+    rc::Rc,
 };
+
+use jiff::Zoned;
+use rustix::system::uname;
 
 use crate::{
     Error,
     results::{self, PointResult, Slot},
 };
 
-/// A folder that takes results.
-#[derive(Clone, Debug)]
+/// The file that is locked while a driver measures into the folder. It says which driver that is, or was.
+const LOCK: &str = "lock";
+
+/// A folder that takes results, of this driver alone as long as it is open.
+#[derive(Debug)]
 pub struct SweepFolder {
     /// Where it is.
     pub path: PathBuf,
+    /// Holds the lock, which the kernel releases when the driver ends, however it ends.
+    lock: Rc<File>,
 }
 
 impl SweepFolder {
@@ -45,17 +56,24 @@ impl SweepFolder {
         unreachable!("the names do not end")
     }
 
-    /// The folder `path`, with room for results and logs.
+    /// Locks the folder `path` and makes room for results and logs. An error if another driver measures into it.
     pub fn open(path: &Path) -> Result<SweepFolder, Error> {
-        let logs = path.join("logs");
-        fs::create_dir_all(&logs).map_err(|error| Error::file("make the folder", &logs, error))?;
         let path = fs::canonicalize(path).map_err(|error| Error::file("find", path, error))?;
-        Ok(SweepFolder { path })
+        let lock = Rc::new(lock(&path)?);
+        SweepFolder { path, lock }.with_logs()
     }
 
-    /// The folder in it for what is measured of the no-op model.
+    /// The folder in it for what is measured of the no-op model, under the same lock.
     pub fn zero(&self) -> Result<SweepFolder, Error> {
-        SweepFolder::open(&self.path.join("zero"))
+        let path = self.path.join("zero");
+        let lock = self.lock.clone();
+        SweepFolder { path, lock }.with_logs()
+    }
+
+    fn with_logs(self) -> Result<SweepFolder, Error> {
+        let logs = self.path.join("logs");
+        fs::create_dir_all(&logs).map_err(|error| Error::file("make the folder", &logs, error))?;
+        Ok(self)
     }
 
     /// A name for a result that is about to be measured.
@@ -78,6 +96,47 @@ impl SweepFolder {
         }
         Ok(results)
     }
+}
+
+/// Locks the folder for as long as the file is open.
+fn lock(folder: &Path) -> Result<File, Error> {
+    let path = folder.join(LOCK);
+    let failed = |error: io::Error| {
+        let advice = "results need a folder that can be written, on a file system with locks";
+        Error::file("lock", &path, format!("{error}; {advice}"))
+    };
+    let mut options = File::options();
+    let options = options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(in_use(folder, file)),
+        Err(TryLockError::Error(error)) => return Err(failed(error)),
+    }
+    let host = uname();
+    let holder = format!(
+        "driver {} on {}, since {}",
+        process::id(),
+        host.nodename().to_string_lossy(),
+        Zoned::now().strftime("%F %T")
+    );
+    file.set_len(0)
+        .and_then(|()| file.write_all(holder.as_bytes()))
+        .map_err(failed)?;
+    Ok(file)
+}
+
+/// Says who measures into the folder, as far as the locked file tells.
+fn in_use(folder: &Path, mut locked: File) -> Error {
+    let mut holder = String::new();
+    let holder = match locked.read_to_string(&mut holder) {
+        Ok(1..) => holder.as_str(),
+        _ => "another driver",
+    };
+    Error::Usage(format!(
+        "{} is in use by {holder}: wait until that has ended, or stop it with Ctrl-C, and then give --resume again",
+        folder.display()
+    ))
 }
 
 #[cfg(test)]

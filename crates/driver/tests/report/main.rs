@@ -5,6 +5,7 @@ mod compare;
 mod files;
 mod import;
 mod made;
+mod output;
 mod page;
 
 use std::{path::Path, process::Command};
