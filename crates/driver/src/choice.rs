@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use crate::{
-    results::{self, PointResult, Shape, Speed, Status},
-    stats::interval,
+use crate::results::{
+    self, PointResult, RoundCounts, Rounds, Shape, Speed, Status, middle, sorted,
 };
 
 /// Above this share of what the no-op model reaches, the frontend is the limit, whatever the number of replicas.
@@ -19,7 +18,7 @@ pub struct Choice {
     pub recommended: Option<Recommendation>,
 }
 
-/// A configuration as measured; over several rounds, in the mean.
+/// A configuration as measured: over several rounds, the median of those that count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
     /// What it is.
@@ -31,8 +30,10 @@ pub struct Candidate {
     pub qps: f64,
     /// The p99 at that rate, in milliseconds; absent if it cannot be stated.
     pub p99_ms: Option<f64>,
-    /// True if a round of it is SUSPECT.
+    /// True if a round that counts is SUSPECT.
     pub suspect: bool,
+    /// How many rounds count, and how many do not.
+    pub rounds: RoundCounts,
     /// Cores of the replicas alone.
     replica_cores: usize,
     /// What the no-op model reaches at this shape, if it was measured.
@@ -84,16 +85,15 @@ impl Choice {
 fn candidates(results: &[PointResult]) -> Vec<Candidate> {
     let points = results::by_shape(results).into_iter();
     points
-        .filter_map(|(shape, rounds)| Candidate::of(shape, rounds))
+        .filter_map(|(shape, rounds)| Candidate::of(shape, &rounds))
         .collect()
 }
 
 impl Candidate {
-    /// `None` if all rounds are INVALID, or another has no speed, or none that meets the objective.
-    fn of(shape: Shape, mut rounds: Vec<&PointResult>) -> Option<Candidate> {
-        rounds.retain(|round| round.verdict.status != Status::Invalid);
-        let first = *rounds.first()?;
-        let speeds: Option<Vec<&Speed>> = rounds.iter().map(|round| round.speed()).collect();
+    /// `None` if no round counts, or one that does has no speed, or none that meets the objective.
+    fn of(shape: Shape, rounds: &Rounds<'_>) -> Option<Candidate> {
+        let first = rounds.counted().next()?;
+        let speeds: Option<Vec<&Speed>> = rounds.counted().map(PointResult::speed).collect();
         let speeds = speeds?;
         let figures: Option<Vec<_>> = speeds.iter().map(|speed| figures(speed)).collect();
         let (rates, p99s): (Vec<f64>, Vec<Option<f64>>) = figures?.into_iter().unzip();
@@ -103,15 +103,17 @@ impl Candidate {
         cores.extend(first.driver.cores_of("frontend").unwrap_or_default());
         cores.sort_unstable();
         cores.dedup();
-        let qps = interval::mean(&rates);
+        let median = |values: Vec<f64>| middle(&sorted(values.into_iter()));
+        let qps = median(rates)?;
         (qps > 0.0).then(|| Candidate {
             shape,
             cores: cores.len(),
             qps,
-            p99_ms: p99s.map(|p99s| interval::mean(&p99s)),
+            p99_ms: p99s.and_then(median),
             suspect: rounds
-                .iter()
+                .counted()
                 .any(|round| round.verdict.status == Status::Suspect),
+            rounds: rounds.counts(),
             replica_cores,
             zero_qps: speeds
                 .iter()
@@ -196,6 +198,10 @@ impl fmt::Display for Candidate {
         }
         let plural = if self.cores == 1 { "" } else { "s" };
         write!(f, "{} core{plural} in all", self.cores)?;
+        match self.rounds.to_string() {
+            text if text.is_empty() => {}
+            text => write!(f, " ({text})")?,
+        }
         if self.suspect {
             write!(f, " ({})", Status::Suspect)?;
         }
@@ -395,6 +401,27 @@ mod tests {
             panic!("{choice:?}");
         };
         assert_eq!((candidate.qps, candidate.p99_ms), (105.0, Some(21.0)));
+    }
+
+    #[test]
+    fn the_lucky_round_does_not_choose_the_configuration() {
+        let round = |batch_size, qps| batch(point(1, qps, 20.0), batch_size);
+        let results = [
+            round(1, 90.0),
+            round(1, 500.0),
+            round(1, 80.0),
+            round(2, 100.0),
+            judged(round(2, 1e6), Status::Invalid),
+            round(2, 102.0),
+        ];
+        let choice = Choice::of(&results, Some(95.0));
+        assert_eq!(
+            choice.lines()[0],
+            "for 95 queries/s take noop, 1 replica x 1 CPU, batch 2, saturate: 101.0 queries/s, p99 20.0 ms, 2 cores in \
+             all (median of 2 of 3 rounds, left out: 1 INVALID)"
+        );
+        // Batch size 1 has 90 in the median, as soon and with as many cores.
+        assert_eq!(choice.front.len(), 1, "{choice:?}");
     }
 
     proptest! {

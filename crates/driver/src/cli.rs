@@ -128,12 +128,17 @@ pub struct Compare {
     pub a: PathBuf,
     /// The folder of the second one
     pub b: PathBuf,
-    /// Exit status 1 if the throughput of some point is below this share of the first one's, significantly
+    /// Exit status 1 if the throughput of some point, or its highest rate within the objective, is below this share of the
+    /// first sweep's, significantly, or cannot be judged
     #[arg(long = "fail_below", value_name = "SHARE")]
     pub fail_below: Option<f64>,
-    /// Exit status 1 if the p99 of some point is above this multiple of the first one's, significantly
+    /// Exit status 1 if the p99 of some point is above this multiple of the first sweep's, significantly, or cannot be
+    /// judged. After a search (--slo_ms) the p99s are at different rates: use --fail_below
     #[arg(long = "fail_above", value_name = "MULTIPLE")]
     pub fail_above: Option<f64>,
+    /// Let points pass that cannot be judged: missing, NOT RUN, INVALID, without an interval, or a p99 at another load
+    #[arg(long = "allow_missing")]
+    pub allow_missing: bool,
     /// Write a JUnit file too, with a test case for each point
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

@@ -1,274 +1,236 @@
 //! Two sweeps against each other: what has changed at each point, and whether that is more than chance.
 
-use std::collections::BTreeSet;
+mod alike;
+mod figure;
 
-use crate::{
-    results::{self, Estimate, PointResult, Points, ReplicaResult, Shape, Speed, Status},
-    stats::interval,
-};
+pub use figure::Figure;
+
+use std::{collections::BTreeSet, fmt};
+
+use crate::results::{self, PointResult, RoundCounts, Rounds, Shape, Status};
 
 /// Sweep B as seen from sweep A.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// The points that both have, in order of their shapes.
+    /// The points that A or B has, in order of their shapes.
     pub points: Vec<Pair>,
-    /// Those that only A has.
-    pub only_a: Vec<Shape>,
-    /// Those that only B has.
-    pub only_b: Vec<Shape>,
     /// What differs between A and B, other than the versions, and may be what has changed the numbers; in words.
     pub unfair: Vec<String>,
 }
 
-/// A point that both sweeps have.
+/// A point of A or B, as it is in both.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pair {
     /// What was asked for.
     pub shape: Shape,
-    /// The worst verdict in A and in B. Rounds that are INVALID are left out of the figures.
-    pub status: [Status; 2],
-    /// The rate of the first phase: in a closed loop, the throughput; absent if one side has no valid round.
-    pub throughput: Option<Change>,
-    /// The p99 that answers for the point's latency. In a profile it is of a share of each side's own throughput. Absent
-    /// if a side cannot state one.
-    pub p99: Option<Change>,
+    /// What A and B have of it. Rounds that are INVALID or did not run are left out of the figures.
+    pub sides: [Side; 2],
+    /// The rate of the first phase: in a closed loop, the throughput.
+    pub throughput: Figure,
+    /// The highest rate within the objective; absent if neither side looked for one.
+    pub highest: Option<Figure>,
+    /// The p99 that answers for the point's latency. In a profile it is of a share of each side's own throughput.
+    pub p99: Figure,
 }
 
-/// How a figure has changed from A to B.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Change {
-    /// A's figure: over several rounds, the geometric mean.
-    pub a: f64,
-    /// B's figure.
-    pub b: f64,
-    /// B over A with its 95 % interval: above 1 is more in B. Between rounds, if both have several; else from the intervals
-    /// of the figures, which do not know how much one deployment differs from the next; without bounds where those have
-    /// none.
-    pub ratio: Estimate,
-    /// How many rounds each figure is of.
-    pub rounds: [usize; 2],
+/// The rounds of a point in one sweep.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Side {
+    /// How many count, and how many do not; none at all where the sweep has not got the point.
+    pub counts: RoundCounts,
+    /// The worst verdict.
+    worst: Option<Status>,
+    /// Why the first round that did not run did not.
+    not_run: String,
+    /// Why the first round that is INVALID is.
+    invalid: String,
 }
 
 /// Compares B with A, point by point.
 pub fn compare(a: &[PointResult], b: &[PointResult]) -> Comparison {
-    let [of_a, of_b] = [a, b].map(results::by_shape);
-    let only = |these: &Points<'_>, those: &Points<'_>| {
-        let shapes = these.keys().filter(|shape| !those.contains_key(shape));
-        shapes.cloned().collect()
+    let points = results::by_shapes([a, b]);
+    let shapes: BTreeSet<&Shape> = points.iter().flat_map(|points| points.keys()).collect();
+    let none = Rounds::default();
+    let pair = |shape: &Shape| {
+        let rounds = points.each_ref().map(|points| points.get(shape));
+        Pair::of(shape, rounds.map(|rounds| rounds.unwrap_or(&none)))
     };
-    let pairs = of_a.iter().filter_map(|(shape, a)| {
-        let b = of_b.get(shape)?;
-        Some(Pair::of(shape, a, b))
-    });
     Comparison {
-        points: pairs.collect(),
-        only_a: only(&of_a, &of_b),
-        only_b: only(&of_b, &of_a),
-        unfair: unfair(a, b),
+        points: shapes.into_iter().map(pair).collect(),
+        unfair: alike::differences(&points),
+    }
+}
+
+impl Comparison {
+    /// True if some point is in both sweeps, whatever became of it there.
+    pub fn has_common_points(&self) -> bool {
+        self.points.iter().any(|pair| {
+            let totals = pair.sides.each_ref().map(|side| side.counts.total());
+            !totals.contains(&0)
+        })
     }
 }
 
 impl Pair {
-    fn of(shape: &Shape, a: &[&PointResult], b: &[&PointResult]) -> Pair {
-        let worst = |rounds: &[&PointResult]| {
-            let status = rounds.iter().map(|round| round.verdict.status).max();
-            status.unwrap_or(Status::Valid)
-        };
-        let change = |read: fn(&Speed) -> Option<Estimate>| {
-            let figures = |rounds: &[&PointResult]| -> Vec<Estimate> {
-                let valid = rounds
-                    .iter()
-                    .filter(|r| r.verdict.status != Status::Invalid);
-                let speeds = valid.filter_map(|round| round.speed());
-                speeds.filter_map(read).collect()
-            };
-            Change::between(&figures(a), &figures(b))
-        };
+    fn of(shape: &Shape, rounds: [&Rounds<'_>; 2]) -> Pair {
         Pair {
             shape: shape.clone(),
-            status: [worst(a), worst(b)],
-            throughput: change(|speed| Some(speed.phases.first()?.throughput)),
-            p99: change(|speed| Some(speed.latency()?.latency.as_ref()?.percentile(0.99)?.ms)),
+            sides: rounds.map(Side::of),
+            throughput: figure::throughput(rounds),
+            highest: figure::highest(rounds),
+            p99: figure::p99(rounds),
+        }
+    }
+
+    /// The figures that there are.
+    pub fn figures(&self) -> impl Iterator<Item = &Figure> {
+        let (first, last) = (Some(&self.throughput), Some(&self.p99));
+        [first, self.highest.as_ref(), last].into_iter().flatten()
+    }
+
+    /// Why not all of its rounds can be compared; empty if they can.
+    pub fn missing(&self) -> Vec<String> {
+        let sides = self.sides.iter().zip(["A", "B"]);
+        sides.flat_map(|(side, name)| side.missing(name)).collect()
+    }
+
+    /// Why these of its figures cannot be compared; empty if they can, and where a side has no round that counts, which
+    /// [`missing`](Pair::missing) says.
+    pub fn open<'a>(&self, figures: impl Iterator<Item = &'a Figure>) -> Vec<String> {
+        let has_rounds = self.sides.iter().all(|side| side.counts.counted > 0);
+        let figures = figures.filter(|_| has_rounds);
+        figures
+            .filter_map(Figure::open)
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl Side {
+    fn of(rounds: &Rounds<'_>) -> Side {
+        let all = rounds.all();
+        let invalid = all.iter().flat_map(|round| &round.verdict.reasons);
+        let mut invalid = invalid.filter(|r| r.status == Status::Invalid && r.check != "not_run");
+        Side {
+            counts: rounds.counts(),
+            worst: all.iter().map(|round| round.verdict.status).max(),
+            not_run: first_line(all.iter().find_map(|round| round.not_run())),
+            invalid: first_line(invalid.next().map(|reason| reason.text.as_str())),
+        }
+    }
+
+    /// Why it cannot be compared, where that is so; `name` is that of the sweep.
+    fn missing(&self, name: &str) -> Vec<String> {
+        let total = self.counts.total();
+        if total == 0 {
+            return vec![format!("it is missing in {name}")];
+        }
+        let some = |count: usize, one: &str, is: &str, are: &str, why: &str| {
+            let what = match (count, total) {
+                (0, _) => return None,
+                (_, 1) => one.to_owned(),
+                (1, total) => format!("1 of {total} rounds {is}"),
+                (count, total) => format!("{count} of {total} rounds {are}"),
+            };
+            let why = if why.is_empty() {
+                ""
+            } else {
+                &format!(": {why}")
+            };
+            Some(format!("{what} in {name}{why}"))
+        };
+        let not_run = some(
+            self.counts.not_run,
+            "it did not run",
+            "did not run",
+            "did not run",
+            &self.not_run,
+        );
+        let invalid = some(
+            self.counts.invalid,
+            "it is INVALID",
+            "is INVALID",
+            "are INVALID",
+            &self.invalid,
+        );
+        not_run.into_iter().chain(invalid).collect()
+    }
+}
+
+/// The verdict, or what there is instead of one.
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.worst {
+            None => f.pad("missing"),
+            Some(_) if self.counts.not_run > 0 => f.pad("NOT RUN"),
+            Some(worst) => worst.fmt(f),
         }
     }
 }
 
-impl Change {
-    /// From A's rounds to B's; `None` if one has none, or a figure is zero.
-    fn between(a: &[Estimate], b: &[Estimate]) -> Option<Change> {
-        let logs = [a, b].map(|side| {
-            side.iter()
-                .map(|figure| figure.value.ln())
-                .collect::<Vec<_>>()
-        });
-        let means = logs.each_ref().map(|logs| interval::mean(logs));
-        means.iter().all(|mean| mean.is_finite()).then_some(())?;
-        let ratio = means[1] - means[0];
-        let ends = match a.len() > 1 && b.len() > 1 {
-            true => Some(welch(&logs[0], &logs[1])).map(|half| (ratio - half, ratio + half)),
-            false => Option::zip(reach(a), reach(b)).map(|(a, b)| {
-                // The difference of two intervals that are not symmetric: each end is as far as the two that make it.
-                (
-                    ratio - f64::hypot(b.down, a.up),
-                    ratio + f64::hypot(b.up, a.down),
-                )
-            }),
-        };
-        Some(Change {
-            a: means[0].exp(),
-            b: means[1].exp(),
-            ratio: Estimate {
-                value: ratio.exp(),
-                low: ends.map(|(low, _)| low.exp()),
-                high: ends.map(|(_, high)| high.exp()),
-            },
-            rounds: [a.len(), b.len()],
-        })
-    }
-
-    /// True if the interval leaves out 1: there is a change, if 95 % are enough.
-    pub fn is_significant(&self) -> bool {
-        let above = self.ratio.low.is_some_and(|low| low > 1.0);
-        above || self.ratio.high.is_some_and(|high| high < 1.0)
-    }
-}
-
-/// Half of the 95 % interval of the difference of two means, by Welch: the sides may vary differently.
-fn welch(a: &[f64], b: &[f64]) -> f64 {
-    let [of_a, of_b] = [a, b].map(|side| {
-        let freedom = side.len() as f64 - 1.0;
-        (
-            interval::squares(side) / freedom / side.len() as f64,
-            freedom,
-        )
-    });
-    let variance = of_a.0 + of_b.0;
-    if variance == 0.0 {
-        return 0.0;
-    }
-    let freedom = variance.powi(2) / (of_a.0.powi(2) / of_a.1 + of_b.0.powi(2) / of_b.1);
-    interval::student(freedom) * variance.sqrt()
-}
-
-/// How far the logarithm of the geometric mean of some figures may be from the truth, either way.
-struct Reach {
-    down: f64,
-    up: f64,
-}
-
-/// `None` if a figure has no interval.
-fn reach(figures: &[Estimate]) -> Option<Reach> {
-    let mut squares = Reach { down: 0.0, up: 0.0 };
-    for figure in figures {
-        let (low, high) = (figure.low.filter(|low| *low > 0.0)?, figure.high?);
-        squares.down += (figure.value / low).ln().powi(2);
-        squares.up += (high / figure.value).ln().powi(2);
-    }
-    let count = figures.len() as f64;
-    Some(Reach {
-        down: squares.down.sqrt() / count,
-        up: squares.up.sqrt() / count,
-    })
-}
-
-/// Reads one property of a result, in words.
-type Property = fn(&PointResult) -> String;
-
-/// What both sweeps must have in common.
-const COMMON: [(&str, Property); 11] = [
-    ("processor", |r| r.machine.cpu.clone()),
-    ("cores of the machine", |r| r.machine.cores.to_string()),
-    ("cores allowed", |r| r.machine.allowed_cores.clone()),
-    ("kernel", |r| r.machine.kernel.clone()),
-    ("build", |r| r.versions.profile.clone()),
-    ("cores shared", |r| r.pinning.clone()),
-    ("inputs", |r| r.driver.inputs.clone()),
-    ("client threads", |r| r.driver.num_clients.to_string()),
-    ("seconds under load", |r| {
-        r.driver.duration_seconds.to_string()
-    }),
-    ("objective", |r| {
-        let enforced = if r.has_objective() {
-            " ms, enforced"
-        } else {
-            " ms"
-        };
-        r.driver
-            .objective_ms
-            .map_or("none".to_owned(), |ms| format!("{ms}{enforced}"))
-    }),
-    ("artifact", |r| {
-        let mut artifacts = r.replicas.iter().filter_map(ReplicaResult::artifact);
-        artifacts
-            .next()
-            .map_or(String::new(), |a| format!("{} ({})", a.file, a.provenance))
-    }),
-];
-
-fn unfair(a: &[PointResult], b: &[PointResult]) -> Vec<String> {
-    let differs = |(name, read): (&str, Property)| {
-        let values =
-            |results: &[PointResult]| -> BTreeSet<String> { results.iter().map(read).collect() };
-        let (of_a, of_b) = (values(a), values(b));
-        let show = |values: BTreeSet<String>| Vec::from_iter(values).join(" / ");
-        (of_a != of_b).then(|| format!("{name}: {} in A, {} in B", show(of_a), show(of_b)))
-    };
-    COMMON.into_iter().filter_map(differs).collect()
+/// A log may follow in other lines.
+fn first_line(text: Option<&str>) -> String {
+    let line = text.and_then(|text| text.lines().next());
+    line.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::results::{
-        Reason, Verdict,
-        fixture::{phase, whole},
+        Estimate, Outcome, Reason, Search, Verdict,
+        fixture::{phase, profiled, speed, whole},
     };
     use proptest::prelude::*;
-    use rand::{RngExt, SeedableRng};
-    use rand_distr::StandardNormal;
-    use rand_xoshiro::Xoshiro256PlusPlus;
 
     /// A point with this throughput, good to 3 %.
     fn point(qps: f64) -> PointResult {
         let mut result = whole();
-        phase(&mut result).throughput = figure(qps);
+        phase(&mut result).throughput = Estimate {
+            value: qps,
+            low: Some(0.97 * qps),
+            high: Some(1.03 * qps),
+        };
         result
     }
 
-    fn figure(value: f64) -> Estimate {
-        Estimate {
-            value,
-            low: Some(0.97 * value),
-            high: Some(1.03 * value),
-        }
+    fn invalid(mut result: PointResult) -> PointResult {
+        result.verdict = Verdict::of(vec![Reason {
+            status: Status::Invalid,
+            check: String::new(),
+            text: "one was lost\n    log".to_owned(),
+        }]);
+        result
     }
 
-    fn throughput(a: &[f64], b: &[f64]) -> Change {
+    fn only(comparison: Comparison) -> Pair {
+        let [pair] = <[Pair; 1]>::try_from(comparison.points).unwrap();
+        pair
+    }
+
+    fn throughput(a: &[f64], b: &[f64]) -> Figure {
         let [a, b] = [a, b].map(|side| side.iter().map(|qps| point(*qps)).collect::<Vec<_>>());
-        compare(&a, &b).points[0].throughput.unwrap()
+        only(compare(&a, &b)).throughput
     }
 
     #[test]
     fn one_round_each_is_compared_by_the_intervals_of_its_figures() {
-        let change = throughput(&[200.0], &[220.0]);
-        assert!((change.ratio.value - 1.1).abs() < 1e-9, "{change:?}");
-        assert!((change.a - 200.0).abs() < 1e-9 && (change.b - 220.0).abs() < 1e-9);
+        let figure = throughput(&[200.0], &[220.0]);
+        let [a, b] = figure.values.map(Option::unwrap);
+        assert!((a - 200.0).abs() < 1e-9 && (b - 220.0).abs() < 1e-9);
+        let ratio = figure.ratio.as_ref().unwrap();
+        assert!((ratio.value - 1.1).abs() < 1e-9, "{figure:?}");
         // Two intervals of 3 % are one of 4.3 %.
-        assert!(
-            (change.ratio.low.unwrap() - 1.1 * 0.958).abs() < 1e-3,
-            "{change:?}"
-        );
-        assert!(
-            (change.ratio.high.unwrap() - 1.1 * 1.044).abs() < 1e-3,
-            "{change:?}"
-        );
-        assert!(change.is_significant());
+        let ends = [ratio.low, ratio.high].map(Option::unwrap);
+        assert!((ends[0] - 1.1 * 0.958).abs() < 1e-3, "{figure:?}");
+        assert!((ends[1] - 1.1 * 1.044).abs() < 1e-3, "{figure:?}");
+        assert!(figure.is_significant() && figure.open().is_none());
         assert!(throughput(&[220.0], &[200.0]).is_significant());
         assert!(!throughput(&[200.0], &[206.0]).is_significant());
     }
 
     #[test]
-    fn several_rounds_each_are_compared_by_how_they_differ_and_not_by_their_own_intervals() {
+    fn several_rounds_each_are_compared_by_how_they_differ() {
         let apart = throughput(&[200.0, 201.0, 199.0], &[204.0, 205.0, 206.0]);
         assert_eq!(apart.rounds, [3, 3]);
         assert!(apart.is_significant(), "{apart:?}");
@@ -277,72 +239,146 @@ mod tests {
     }
 
     #[test]
-    fn welchs_interval_is_that_of_a_numeric_integration() {
-        // Variances of the means 2 and 0.833, 6.52 degrees of freedom, of which the factor is 2.4005.
-        let half = welch(&[1.0, 3.0, 5.0, 7.0, 9.0], &[1.0, 2.0, 4.0, 5.0]);
-        assert!((half - 4.0406).abs() < 1e-3, "{half}");
-        assert_eq!(welch(&[1.0, 1.0], &[2.0, 2.0]), 0.0);
+    fn a_round_that_does_not_count_is_no_figure_and_is_named() {
+        let not_run = PointResult {
+            outcome: Outcome::NotRun {
+                not_run: "no cores".to_owned(),
+            },
+            ..whole()
+        };
+        let b = [point(200.0), invalid(point(1e6)), not_run.clone()];
+        let pair = only(compare(&[point(200.0)], &b));
+        let ratio = pair.throughput.ratio.as_ref().unwrap();
+        assert!((ratio.value - 1.0).abs() < 1e-9);
+        assert_eq!(pair.throughput.rounds, [1, 1]);
+        assert_eq!(
+            pair.sides.each_ref().map(Side::to_string),
+            ["VALID", "NOT RUN"]
+        );
+        assert_eq!(
+            pair.missing(),
+            [
+                "1 of 3 rounds did not run in B: no cores",
+                "1 of 3 rounds is INVALID in B: one was lost"
+            ]
+        );
+        // Without a round that counts there is nothing else to say.
+        let pair = only(compare(&[invalid(point(1e6))], &[not_run]));
+        assert_eq!(
+            pair.missing(),
+            [
+                "it is INVALID in A: one was lost",
+                "it did not run in B: no cores"
+            ]
+        );
+        assert_eq!(pair.open(pair.figures()), [""; 0]);
+        assert!(pair.throughput.ratio.is_err() && pair.p99.ratio.is_err());
     }
 
     #[test]
-    fn without_a_change_one_comparison_in_twenty_finds_one() {
-        let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
-        let mut found = 0;
-        for _ in 0..2000 {
-            let mut rounds = |count, spread: f64| -> Vec<Estimate> {
-                let noise = |_| (spread * random.sample::<f64, _>(StandardNormal)).exp();
-                (0..count).map(noise).map(figure).collect()
-            };
-            let (a, b) = (rounds(5, 0.02), rounds(4, 0.06));
-            found += usize::from(Change::between(&a, &b).unwrap().is_significant());
-        }
-        // 100 are expected, give or take 20.
-        assert!((70..130).contains(&found), "{found}");
-    }
-
-    #[test]
-    fn a_round_that_is_invalid_is_no_figure_but_the_verdict_is_said() {
-        let mut invalid = point(1e6);
-        invalid.verdict = Verdict::of(vec![Reason {
-            status: Status::Invalid,
-            check: String::new(),
-            text: String::new(),
-        }]);
-        let comparison = compare(&[point(200.0)], &[point(200.0), invalid.clone()]);
-        let pair = &comparison.points[0];
-        assert_eq!(pair.status, [Status::Valid, Status::Invalid]);
-        let change = pair.throughput.unwrap();
-        assert!((change.ratio.value - 1.0).abs() < 1e-9 && change.rounds == [1, 1]);
-        let pair = &compare(&[point(200.0)], &[invalid]).points[0];
-        assert_eq!((pair.throughput, pair.p99), (None, None));
-    }
-
-    #[test]
-    fn what_has_no_interval_has_a_ratio_without_bounds_that_is_not_significant() {
+    fn a_ratio_without_bounds_is_open_and_not_significant() {
         let mut short = point(400.0);
         phase(&mut short).throughput.low = None;
-        let change = compare(&[point(200.0)], &[short]).points[0]
-            .throughput
-            .unwrap();
-        assert_eq!((change.ratio.low, change.ratio.high), (None, None));
-        assert!((change.ratio.value - 2.0).abs() < 1e-9 && !change.is_significant());
+        let figure = only(compare(&[point(200.0)], &[short])).throughput;
+        let ratio = figure.ratio.as_ref().unwrap();
+        assert_eq!((ratio.low, ratio.high), (None, None));
+        assert!((ratio.value - 2.0).abs() < 1e-9 && !figure.is_significant());
+        assert_eq!(figure.open(), Some("the throughput has no interval in B"));
+    }
+
+    #[test]
+    fn nothing_is_a_multiple_of_zero() {
+        let [a, b] = [([0.0], [200.0]), ([200.0], [0.0])].map(|(a, b)| throughput(&a, &b));
+        assert_eq!(a.ratio.unwrap_err(), "the throughput is 0 in A");
+        assert_eq!(b.ratio.unwrap_err(), "the throughput is 0 in B");
     }
 
     #[test]
     fn a_p99_that_one_side_cannot_state_is_not_compared() {
         let mut short = whole();
-        phase(&mut short)
-            .latency
-            .as_mut()
-            .unwrap()
-            .percentiles
-            .pop();
-        assert!(compare(&[whole()], &[whole()]).points[0].p99.is_some());
-        assert_eq!(compare(&[whole()], &[short]).points[0].p99, None);
+        let latency = phase(&mut short).latency.as_mut().unwrap();
+        latency.percentiles.pop();
+        assert!(only(compare(&[whole()], &[whole()])).p99.ratio.is_ok());
+        let pair = only(compare(&[whole()], &[short]));
+        assert_eq!(
+            pair.open(pair.figures()),
+            ["there are too few answers for the p99 in B"]
+        );
     }
 
     #[test]
-    fn points_meet_by_what_was_asked_for_and_the_others_are_listed() {
+    fn p99s_of_different_phases_or_loads_are_not_compared() {
+        let mut alone = profiled();
+        speed(&mut alone).phases.pop();
+        let mut fuller = alone.clone();
+        phase(&mut fuller).arrivals = crate::results::Arrivals::Closed { in_flight: 48 };
+        let p99 = |a: &PointResult, b: &PointResult| {
+            let [a, b] = [a, b].map(std::slice::from_ref);
+            only(compare(a, b)).p99.ratio
+        };
+        assert!(p99(&profiled(), &profiled()).is_ok());
+        assert_eq!(
+            p99(&profiled(), &alone).unwrap_err(),
+            "the p99 is of different loads: latency phase, 80 % of the throughput in A, throughput phase, 24 in flight in B"
+        );
+        assert_eq!(
+            p99(&alone, &fuller).unwrap_err(),
+            "the p99 is of different loads: throughput phase, 24 in flight in A, throughput phase, 48 in flight in B"
+        );
+    }
+
+    #[test]
+    fn the_highest_rates_are_compared_between_those_that_missed() {
+        let searched = |highest_qps, missed_qps, objective_ms| {
+            let mut result = point(600.0);
+            speed(&mut result).search = Some(Search {
+                objective_ms,
+                highest_qps,
+                p99_ms: None,
+                missed_qps,
+            });
+            result
+        };
+        let highest = |a: PointResult, b: PointResult| only(compare(&[a], &[b])).highest.unwrap();
+        let a = searched(Some(500.0), Some(520.0), 20.0);
+        let found = highest(a.clone(), searched(Some(300.0), Some(310.0), 20.0));
+        let ratio = found.ratio.unwrap();
+        let ends = [ratio.low, ratio.high].map(Option::unwrap);
+        for (is, expected) in [
+            (ratio.value, 0.6),
+            (ends[0], 300.0 / 520.0),
+            (ends[1], 310.0 / 500.0),
+        ] {
+            assert!((is - expected).abs() < 1e-9, "{ratio:?}");
+        }
+        // The throughput is the end where it is near, and there is none where it is not.
+        let near = highest(searched(Some(580.0), None, 20.0), a.clone());
+        assert!(near.ratio.unwrap().high.is_some());
+        let far = highest(searched(Some(500.0), None, 20.0), a.clone());
+        let ratio = far.ratio.as_ref().unwrap();
+        assert_eq!((ratio.low, far.open()), (None, None));
+
+        let why = |a, b| highest(a, b).ratio.unwrap_err();
+        let none = searched(None, Some(30.0), 20.0);
+        assert_eq!(
+            why(none.clone(), a.clone()),
+            "no rate met the objective in A"
+        );
+        let nothing = highest(a.clone(), none);
+        assert_eq!(nothing.ratio.unwrap(), Estimate::default());
+        assert_eq!(
+            why(a.clone(), searched(Some(500.0), None, 50.0)),
+            "the highest rate within the objective is of different objectives: 20 ms in A, 50 ms in B"
+        );
+        assert_eq!(
+            why(a, point(600.0)),
+            "only A looked for the highest rate within the objective"
+        );
+        assert_eq!(only(compare(&[point(1.0)], &[point(1.0)])).highest, None);
+    }
+
+    #[test]
+    fn points_meet_by_what_was_asked_for_and_others_are_missing() {
         let with_batch = |size| {
             let mut result = whole();
             result.node_configs[0].batch_size = size;
@@ -352,11 +388,14 @@ mod tests {
             &[with_batch(1), with_batch(2)],
             &[with_batch(2), with_batch(4)],
         );
-        let batches = |shapes: &[Shape]| shapes.iter().map(|s| s.batch_size).collect::<Vec<_>>();
-        assert_eq!(comparison.points.len(), 1);
-        assert_eq!(comparison.points[0].shape.batch_size, 2);
-        assert_eq!(batches(&comparison.only_a), [1]);
-        assert_eq!(batches(&comparison.only_b), [4]);
+        assert!(comparison.has_common_points());
+        let missing = comparison.points.iter().map(Pair::missing);
+        assert_eq!(
+            missing.map(|why| why.join("; ")).collect::<Vec<_>>(),
+            ["it is missing in B", "", "it is missing in A"]
+        );
+        assert!(!compare(&[with_batch(1)], &[with_batch(2)]).has_common_points());
+        assert!(!compare(&[], &[]).has_common_points());
     }
 
     #[test]
@@ -375,6 +414,34 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_differs_is_said_of_the_points_that_both_have() {
+        let with = |batch, in_flight| {
+            let mut result = whole();
+            result.node_configs[0].batch_size = batch;
+            result.driver.in_flight = in_flight;
+            result
+        };
+        // What only one has, and what did not run, differs in nothing.
+        let mut not_run = with(2, 0);
+        not_run.outcome = Outcome::NotRun {
+            not_run: String::new(),
+        };
+        let a = [with(1, 3), with(2, 6), with(4, 12)];
+        assert_eq!(compare(&a, &[with(1, 3), not_run]).unfair, [""; 0]);
+        let b = [with(1, 4), with(2, 6), with(4, 12)];
+        let said = |b: &[PointResult]| compare(&a, b).unfair;
+        assert_eq!(
+            said(&b),
+            ["queries in flight: 3 in A, 4 in B (at 1 of 3 points)"]
+        );
+        let b = [with(1, 4), with(2, 6), with(4, 16)];
+        assert_eq!(
+            said(&b),
+            ["queries in flight: 3 in A, 4 in B (so at the first of 2 points)"]
+        );
+    }
+
     proptest! {
         #[test]
         fn the_way_back_is_the_inverse(
@@ -382,11 +449,12 @@ mod tests {
             b in prop::collection::vec(1.0..1e5_f64, 1..5),
         ) {
             let (there, back) = (throughput(&a, &b), throughput(&b, &a));
-            let inverse = |one: f64, other: f64| (one * other - 1.0).abs() < 1e-9;
-            prop_assert!(inverse(there.ratio.value, back.ratio.value));
-            prop_assert!(inverse(there.ratio.low.unwrap(), back.ratio.high.unwrap()));
-            prop_assert!(there.ratio.low <= Some(there.ratio.value) && Some(there.ratio.value) <= there.ratio.high);
             prop_assert_eq!(there.is_significant(), back.is_significant());
+            let (there, back) = (there.ratio.unwrap(), back.ratio.unwrap());
+            let inverse = |one: f64, other: f64| (one * other - 1.0).abs() < 1e-9;
+            prop_assert!(inverse(there.value, back.value));
+            prop_assert!(inverse(there.low.unwrap(), back.high.unwrap()));
+            prop_assert!(there.low <= Some(there.value) && Some(there.value) <= there.high);
         }
     }
 }

@@ -5,6 +5,7 @@ mod accuracy;
 pub(crate) mod fixture;
 mod folder;
 mod resources;
+mod rounds;
 mod schema;
 mod shape;
 mod speed;
@@ -14,8 +15,10 @@ pub use accuracy::AccuracyRun;
 pub(crate) use folder::files;
 pub use folder::{Filed, Folder, NotRead};
 pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
+pub use rounds::{RoundCounts, Rounds};
+pub(crate) use rounds::{middle, sorted};
 pub use schema::schema;
-pub use shape::{Points, Shape, by_shape};
+pub use shape::{Points, Shape, by_shape, by_shapes};
 pub use speed::{
     Arrivals, ClientMetrics, Estimate, Generator, Lag, Latency, Percentile, Phase, PhaseKind,
     Search, Speed, TimeBreakdown, Window, Zero,

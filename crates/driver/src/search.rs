@@ -17,7 +17,7 @@ const MAY_MISS: f64 = 0.01;
 
 /// The search ends when the rates that met and missed are as near as this, as a share of the higher one. The throughput
 /// that it starts from is hardly known better.
-const NEAR: f64 = 0.05;
+pub(crate) const NEAR: f64 = 0.05;
 
 /// After a confirming run that missed, the next one is at this share of its rate.
 const STEP_DOWN: f64 = 0.95;

@@ -71,7 +71,11 @@ Examples:
   driver compare results/main results/branch --fail_below 0.95 --junit compare.xml
                                               for CI: fails where 5 % of the throughput are lost
 
-Exit status: 0 no threshold is crossed, 1 one is, 2 a folder that cannot be compared.";
+Exit status:
+  0  no limit is broken, or none was given
+  1  one is broken, or a point could not be judged: it is missing, NOT RUN, INVALID or without an interval in A or B, in
+     one of its rounds or in all (--allow_missing lets these pass, as long as there is a point that could be judged)
+  2  folders that cannot be compared";
 
 pub(super) const IMPORT: &str = "\
 Examples:

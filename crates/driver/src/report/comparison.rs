@@ -1,5 +1,7 @@
 //! `driver compare`: what has changed from one sweep to another, for people and for CI.
 
+mod gate;
+
 use std::{fs, path::Path};
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -13,60 +15,60 @@ use super::{
 use crate::{
     Error,
     cli::Compare,
-    compare::{Change, Comparison, Pair, compare},
-    results::{Folder, PointResult, Status},
+    compare::{Comparison, Figure, Pair, compare},
+    results::{Folder, PointResult},
 };
+use gate::{Gate, Judgement};
 
-const HEADER: [&str; 9] = [
-    "point",
-    "verdicts",
-    "queries/s A",
-    "B",
-    "B / A",
-    "throughput",
-    "p99 ms A",
-    "B",
-    "B / A",
-];
+/// A point, and what the gate says of it.
+struct Judged<'a> {
+    pair: &'a Pair,
+    judgement: Judgement,
+}
 
-/// Prints the comparison; true if it is within the limits that were given.
+/// Prints the comparison; true if it is within the limits that were given, and could be judged.
 pub fn comparison(asked: &Compare) -> Result<bool, Error> {
-    for (flag, limit) in [
-        ("--fail_below", asked.fail_below),
-        ("--fail_above", asked.fail_above),
-    ] {
-        if limit.is_some_and(|limit| !(limit > 0.0 && limit.is_finite())) {
-            return Err(Error::Usage(format!(
-                "{flag} takes a number above zero, as 0.95 or 1.1"
-            )));
-        }
-    }
+    let gate = Gate::of(asked)?;
     let compared = compare(&results(&asked.a)?, &results(&asked.b)?);
-    if compared.points.is_empty() {
-        return Err(Error::Usage(format!(
-            "{} and {} have no point in common, so there is nothing to compare",
-            asked.a.display(),
-            asked.b.display()
-        )));
+    if !compared.has_common_points() {
+        return Err(nothing_in_common(asked, &compared));
     }
-    print(&format!("{}\n", render(&compared)))?;
-    let judged: Vec<_> = compared
-        .points
-        .iter()
-        .map(|pair| (pair, judge(pair, asked)))
-        .collect();
+    let printed = print(&format!("{}\n", render(&compared)));
+    let judged = compared.points.iter().map(|pair| Judged {
+        pair,
+        judgement: gate.judge(pair),
+    });
+    let judged: Vec<_> = judged.collect();
     if let Some(file) = &asked.junit {
         let xml = junit(&judged).map_err(|error| Error::file("write", file, error))?;
         fs::write(file, xml).map_err(|error| Error::file("write", file, error))?;
     }
-    for (pair, judgement) in &judged {
+    for Judged { pair, judgement } in &judged {
         if let Judgement::Failed(why) = judgement {
             note(&format!("driver: {}: {why}", pair.shape));
         }
     }
-    Ok(judged
+    let is = |is: fn(&Judgement) -> bool| judged.iter().filter(|j| is(&j.judgement)).count();
+    let nothing_judged = gate.is_set() && is(|j| matches!(j, Judgement::Open(_))) == judged.len();
+    if nothing_judged {
+        note("driver: no point could be judged, so the gate fails: see the notes under the table");
+    }
+    printed?;
+    Ok(!nothing_judged && is(|j| matches!(j, Judgement::Failed(_))) == 0)
+}
+
+fn nothing_in_common(asked: &Compare, compared: &Comparison) -> Error {
+    let differs: Vec<_> = compared
+        .unfair
         .iter()
-        .all(|(_, judgement)| !matches!(judgement, Judgement::Failed(_))))
+        .map(|what| format!("; {what}"))
+        .collect();
+    Error::Usage(format!(
+        "{} and {} have no point in common, so there is nothing to compare{}",
+        asked.a.display(),
+        asked.b.display(),
+        differs.concat()
+    ))
 }
 
 /// A folder that cannot be compared is a mistake in the command: exit status 1 is for limits that are broken.
@@ -77,50 +79,15 @@ fn results(dir: &Path) -> Result<Vec<PointResult>, Error> {
     Ok(points.map(|point| point.result).collect())
 }
 
-/// What the limits say of a point.
-enum Judgement {
-    Passed,
-    /// A has nothing that could be compared with.
-    Skipped(&'static str),
-    Failed(String),
-}
-
-/// A limit is broken where the whole interval is beyond it. A point that is INVALID in B alone breaks every limit.
-fn judge(pair: &Pair, asked: &Compare) -> Judgement {
-    let [a, b] = pair.status.map(|status| status == Status::Invalid);
-    let limited = asked.fail_below.is_some() || asked.fail_above.is_some();
-    let ratio = |change: Option<Change>| change.map(|change| change.ratio);
-    let (throughput, p99) = (ratio(pair.throughput), ratio(pair.p99));
-    let slower = throughput.zip(asked.fail_below);
-    let slower = slower.filter(|(ratio, limit)| ratio.high.is_some_and(|high| high < *limit));
-    let later = p99.zip(asked.fail_above);
-    let later = later.filter(|(ratio, limit)| ratio.low.is_some_and(|low| low > *limit));
-    let said = |what: &str, ratio, beyond: &str, limit: f64| {
-        Judgement::Failed(format!(
-            "{what} is {} times A's, {beyond} {limit}",
-            estimate(&ratio)
-        ))
-    };
-    match (slower, later) {
-        (Some((ratio, limit)), _) => said("the throughput", ratio, "below", limit),
-        (None, Some((ratio, limit))) => said("the p99", ratio, "above", limit),
-        (None, None) if a && throughput.is_none() => Judgement::Skipped("it is INVALID in A"),
-        (None, None) if b && throughput.is_none() && limited => {
-            Judgement::Failed("it is INVALID in B".to_owned())
-        }
-        (None, None) => Judgement::Passed,
-    }
-}
-
 /// A test case per point.
-fn junit(judged: &[(&Pair, Judgement)]) -> Result<String, quick_junit::SerializeError> {
+fn junit(judged: &[Judged<'_>]) -> Result<String, quick_junit::SerializeError> {
     let mut suite = TestSuite::new("driver compare");
-    for (pair, judgement) in judged {
+    for Judged { pair, judgement } in judged {
         let status = match judgement {
-            Judgement::Passed => TestCaseStatus::success(),
-            Judgement::Skipped(why) => {
+            Judgement::Passed | Judgement::InPart(_) => TestCaseStatus::success(),
+            Judgement::Open(why) => {
                 let mut status = TestCaseStatus::skipped();
-                status.set_message(*why);
+                status.set_message(why.as_str());
                 status
             }
             Judgement::Failed(why) => {
@@ -130,16 +97,15 @@ fn junit(judged: &[(&Pair, Judgement)]) -> Result<String, quick_junit::Serialize
             }
         };
         let mut case = TestCase::new(pair.shape.to_string(), status);
-        let ratio = |change: &Option<Change>| {
-            change
-                .as_ref()
-                .map_or("-".to_owned(), |c| estimate(&c.ratio))
-        };
-        case.set_system_out(format!(
-            "throughput B / A: {}\np99 B / A: {}",
-            ratio(&pair.throughput),
-            ratio(&pair.p99)
-        ));
+        let ratios = pair.figures().map(|figure| {
+            let ratio = figure.ratio.as_ref().map_or("-".to_owned(), estimate);
+            format!("{} B / A: {ratio}", figure.name)
+        });
+        let mut lines: Vec<_> = ratios.collect();
+        if let Judgement::InPart(why) = judgement {
+            lines.push(format!("not judged: {why}"));
+        }
+        case.set_system_out(lines.join("\n"));
         suite.add_test_case(case);
     }
     let mut report = Report::new("driver compare");
@@ -149,9 +115,22 @@ fn junit(judged: &[(&Pair, Judgement)]) -> Result<String, quick_junit::Serialize
 
 /// The table, and what has to be known to read it.
 fn render(compared: &Comparison) -> String {
+    let searched = compared.points.iter().any(|pair| pair.highest.is_some());
+    let mut header = vec![
+        "point",
+        "verdicts",
+        "queries/s A",
+        "B",
+        "B / A",
+        "throughput",
+    ];
+    if searched {
+        header.extend(["highest/s A", "B", "B / A"]);
+    }
+    header.extend(["p99 ms A", "B", "B / A"]);
     let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(HEADER);
-    table.add_rows(compared.points.iter().map(row));
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header);
+    table.add_rows(compared.points.iter().map(|pair| row(pair, searched)));
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -163,37 +142,61 @@ fn render(compared: &Comparison) -> String {
     text
 }
 
-fn row(pair: &Pair) -> Vec<String> {
-    let [a, b] = pair.status;
-    let cells = |change: &Option<Change>| match change {
-        None => ["-"; 3].map(str::to_owned),
-        Some(change) => [number(change.a), number(change.b), estimate(&change.ratio)],
-    };
+fn row(pair: &Pair, searched: bool) -> Vec<String> {
+    let [a, b] = &pair.sides;
     let mut row = vec![pair.shape.to_string(), format!("{a}, {b}")];
-    row.extend(cells(&pair.throughput));
-    row.push(pair.throughput.as_ref().map_or("-", in_a_word).to_owned());
-    row.extend(cells(&pair.p99));
+    row.extend(cells(Some(&pair.throughput)));
+    row.push(in_a_word(&pair.throughput).to_owned());
+    if searched {
+        row.extend(cells(pair.highest.as_ref()));
+    }
+    row.extend(cells(Some(&pair.p99)));
     row
 }
 
-fn in_a_word(change: &Change) -> &'static str {
-    match (change.is_significant(), change.ratio.value > 1.0) {
-        (true, true) => "higher",
-        (true, false) => "lower",
-        (false, _) if change.ratio.low.is_none() => "no interval",
-        (false, _) => "not significant",
+fn cells(figure: Option<&Figure>) -> [String; 3] {
+    let Some(figure) = figure else {
+        return ["-"; 3].map(str::to_owned);
+    };
+    let [a, b] = figure
+        .values
+        .map(|value| value.map_or("-".to_owned(), number));
+    let ratio = match &figure.ratio {
+        Ok(ratio) => estimate(ratio),
+        Err(_) if figure.values.iter().all(Option::is_some) => "not compared".to_owned(),
+        Err(_) => "-".to_owned(),
+    };
+    [a, b, ratio]
+}
+
+fn in_a_word(figure: &Figure) -> &'static str {
+    match &figure.ratio {
+        Err(_) => "not compared",
+        Ok(ratio) if figure.is_significant() && ratio.value > 1.0 => "higher",
+        Ok(_) if figure.is_significant() => "lower",
+        Ok(_) if figure.open().is_some() => "no interval",
+        Ok(_) => "not significant",
     }
 }
 
 fn notes(compared: &Comparison) -> Vec<String> {
+    let points = &compared.points;
     let mut notes = vec![
         "B / A with its 95 % interval: above 1 is more in B; significant where the interval leaves out 1".to_owned(),
         "where a profile measured the p99, it is at a share of each side's own throughput".to_owned(),
     ];
-    let changes = compared.points.iter().filter_map(|pair| pair.throughput);
-    if changes.into_iter().any(|change| change.rounds != [1, 1]) {
+    if points.iter().any(|pair| pair.highest.is_some()) {
         notes.push(
-            "of several rounds these are the geometric means, without those that are INVALID"
+            "highest: the highest rate within the objective; its interval ends at the rates that were tried and missed"
+                .to_owned(),
+        );
+    }
+    if points
+        .iter()
+        .any(|pair| pair.throughput.rounds.iter().any(|rounds| *rounds > 1))
+    {
+        notes.push(
+            "of several rounds these are the geometric means, without those that are INVALID or did not run"
                 .to_owned(),
         );
     } else {
@@ -201,22 +204,31 @@ fn notes(compared: &Comparison) -> Vec<String> {
             "of one round the interval does not know how much one deployment differs from the next: --repeats tells".to_owned(),
         );
     }
-    notes.extend(
-        compared
-            .unfair
-            .iter()
-            .map(|what| format!("not the same in A and B: {what}")),
-    );
-    for (side, shapes) in [("A", &compared.only_a), ("B", &compared.only_b)] {
-        if !shapes.is_empty() {
-            let names: Vec<_> = shapes.iter().map(ToString::to_string).collect();
-            let count = names.len();
-            notes.push(format!(
-                "{count} {} only in {side}: {}",
-                plural(count, "point"),
-                names.join("; ")
-            ));
+    let unfair = compared.unfair.iter();
+    notes.extend(unfair.map(|what| format!("not the same in A and B: {what}")));
+    notes.extend(not_compared(points));
+    notes
+}
+
+/// What cannot be compared: each reason once, with its points.
+fn not_compared(points: &[Pair]) -> Vec<String> {
+    let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
+    for pair in points {
+        for why in [pair.missing(), pair.open(pair.figures())].concat() {
+            let shape = pair.shape.to_string();
+            match reasons.iter_mut().find(|(reason, _)| *reason == why) {
+                Some((_, shapes)) => shapes.push(shape),
+                None => reasons.push((why, vec![shape])),
+            }
         }
     }
-    notes
+    let line = |(why, shapes): (String, Vec<String>)| {
+        let count = shapes.len();
+        let points = match count {
+            1 => String::new(),
+            _ => format!("{count} {}, ", plural(count, "point")),
+        };
+        format!("not compared, {points}{}: {why}", shapes.join("; "))
+    };
+    reasons.into_iter().map(line).collect()
 }

@@ -3,6 +3,7 @@
 
 mod compare;
 mod files;
+mod gate;
 mod import;
 mod made;
 mod output;

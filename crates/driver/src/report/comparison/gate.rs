@@ -1,0 +1,128 @@
+//! The gate of `driver compare`: limits for CI, which fail where they are broken and where nobody can tell.
+
+use super::super::names::estimate;
+use crate::{
+    Error,
+    cli::Compare,
+    compare::{Figure, Pair},
+};
+
+/// The limits that were given.
+pub(super) struct Gate {
+    below: Option<f64>,
+    above: Option<f64>,
+    allow_missing: bool,
+}
+
+/// What a gate says of a point.
+pub(super) enum Judgement {
+    /// It is within the limits; without any limit, it could be compared.
+    Passed,
+    /// It is within the limits in what can be judged; the text says what cannot, which is allowed.
+    InPart(String),
+    /// Nothing of it can be judged, and that is allowed.
+    Open(String),
+    /// A limit is broken, or it cannot be judged.
+    Failed(String),
+}
+
+/// A figure, and the limit that it has.
+struct Limited<'a> {
+    figure: &'a Figure,
+    limit: Limit,
+}
+
+#[derive(Clone, Copy)]
+enum Limit {
+    Below(f64),
+    Above(f64),
+}
+
+impl Gate {
+    /// An error if a limit is no number that a ratio could have, or there is nothing for it to do.
+    pub(super) fn of(asked: &Compare) -> Result<Gate, Error> {
+        let gate = Gate {
+            below: asked.fail_below,
+            above: asked.fail_above,
+            allow_missing: asked.allow_missing,
+        };
+        for (flag, limit) in [("--fail_below", gate.below), ("--fail_above", gate.above)] {
+            if limit.is_some_and(|limit| !(limit > 0.0 && limit.is_finite())) {
+                return Err(Error::Usage(format!(
+                    "{flag} takes a number above zero, as 0.95 or 1.1"
+                )));
+            }
+        }
+        match gate.allow_missing && !gate.is_set() {
+            true => Err(Error::Usage(
+                "--allow_missing means nothing without --fail_below or --fail_above: leave it out"
+                    .to_owned(),
+            )),
+            false => Ok(gate),
+        }
+    }
+
+    /// True if there is a limit.
+    pub(super) fn is_set(&self) -> bool {
+        self.below.is_some() || self.above.is_some()
+    }
+
+    /// A limit is broken where the whole interval is beyond it.
+    pub(super) fn judge(&self, pair: &Pair) -> Judgement {
+        let limited = self.limited(pair);
+        let mut failures: Vec<_> = limited.iter().filter_map(Limited::broken).collect();
+        let figures: Vec<&Figure> = match self.is_set() {
+            true => limited.iter().map(|limited| limited.figure).collect(),
+            false => pair.figures().collect(),
+        };
+        let judged = figures.iter().any(|figure| figure.open().is_none());
+        let open = [pair.missing(), pair.open(figures.into_iter())].concat();
+        if self.is_set() && !self.allow_missing {
+            failures.extend_from_slice(&open);
+        }
+        match (failures.is_empty(), open.is_empty()) {
+            (false, _) => Judgement::Failed(failures.join("; ")),
+            (true, true) => Judgement::Passed,
+            (true, false) if judged => Judgement::InPart(open.join("; ")),
+            (true, false) => Judgement::Open(open.join("; ")),
+        }
+    }
+
+    /// The figures of a point that have a limit.
+    fn limited<'a>(&self, pair: &'a Pair) -> Vec<Limited<'a>> {
+        let below = |figure| Some((figure, Limit::Below(self.below?)));
+        let above = |figure| Some((figure, Limit::Above(self.above?)));
+        let figures = [
+            below(&pair.throughput),
+            pair.highest.as_ref().and_then(below),
+            above(&pair.p99),
+        ];
+        let figures = figures.into_iter().flatten();
+        figures
+            .map(|(figure, limit)| Limited { figure, limit })
+            .collect()
+    }
+}
+
+impl Limited<'_> {
+    /// How the figure breaks its limit, if it does. One without bounds that may be judged is judged by itself.
+    fn broken(&self) -> Option<String> {
+        let ratio = self.figure.ratio.as_ref().ok()?;
+        if self.figure.open().is_some() {
+            return None;
+        }
+        let (broken, beyond, limit) = match self.limit {
+            Limit::Below(limit) => (ratio.high.unwrap_or(ratio.value) < limit, "below", limit),
+            Limit::Above(limit) => (ratio.low.unwrap_or(ratio.value) > limit, "above", limit),
+        };
+        let none = if ratio.value == 0.0 {
+            ": no rate met the objective in B"
+        } else {
+            ""
+        };
+        broken.then(|| {
+            let (name, ratio) = (self.figure.name, estimate(ratio));
+            format!("{name} is {ratio} times A's, {beyond} {limit}{none}")
+        })
+    }
+}
