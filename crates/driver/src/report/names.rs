@@ -37,18 +37,18 @@ impl Names {
         format!("{model}{replicas} × {cpus} {}{gpus}", plural(cpus, "CPU"))
     }
 
-    /// All of it: `2 × 1 CPU, batch 8`.
+    /// All but the round: `2 × 1 CPU, batch 8`.
+    pub(super) fn combination(&self, node: &NodeConfig) -> String {
+        format!("{}, batch {}", self.deployment(node), node.batch_size)
+    }
+
+    /// All of it: `2 × 1 CPU, batch 8, round 3`.
     pub(super) fn point(&self, result: &PointResult) -> String {
-        let node = &result.node_configs[0];
-        let round = match self.rounds {
-            true => format!(", round {}", result.round),
-            false => String::new(),
-        };
-        format!(
-            "{}, batch {}{round}",
-            self.deployment(node),
-            node.batch_size
-        )
+        let combination = self.combination(&result.node_configs[0]);
+        match self.rounds {
+            true => format!("{combination}, round {}", result.round),
+            false => combination,
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::names::{Names, estimate, number, plural};
 use crate::choice::Choice;
-use crate::results::{Folder, PointResult, Speed, Status};
+use crate::results::{
+    self, Estimate, Folder, PointResult, RoundCounts, Rounds, Speed, Status, middle,
+};
 
 /// The model, or the models.
 pub(super) fn title(folder: &Folder) -> String {
@@ -19,7 +21,7 @@ pub(super) fn title(folder: &Folder) -> String {
     format!("{}: {count} {what}", models.join(", "))
 }
 
-/// The best that was found.
+/// The best that was found: of each combination, the median of the rounds that count.
 pub(super) fn sentence(folder: &Folder, names: &Names) -> String {
     let runs: Vec<_> = folder.results().filter_map(PointResult::accuracy).collect();
     if !runs.is_empty() {
@@ -39,33 +41,33 @@ pub(super) fn sentence(folder: &Folder, names: &Names) -> String {
             "{range} % of the answers were right. These are counts of right answers; no speed was measured."
         );
     }
-    let speeds = || sound(folder);
-    let Some((result, speed)) =
-        speeds().max_by(|a, b| a.1.throughput_qps.total_cmp(&b.1.throughput_qps))
-    else {
+    let results: Vec<_> = folder.results().cloned().collect();
+    let points = results::by_shape(&results);
+    let throughput = |speed: &Speed| Some(speed.phases.first()?.throughput);
+    let Some(fastest) = best(points.values(), throughput) else {
         return "No point has a number that may be acted on: the table says why.".to_owned();
     };
-    let mut text = format!(
-        "At most {} queries/s, with {}.",
-        estimate(&speed.phases[0].throughput),
-        names.point(result)
-    );
-    let searched = speeds().filter_map(|(result, speed)| {
-        let search = speed.search.as_ref()?;
-        Some((search.highest_qps?, search.objective_ms, result))
-    });
-    if let Some((rate, objective, result)) = searched.max_by(|a, b| a.0.total_cmp(&b.0)) {
+    let mut text = format!("At most {}.", fastest.said(names));
+    let highest = |speed: &Speed| {
+        let value = speed.search.as_ref()?.highest_qps?;
+        Some(Estimate {
+            value,
+            ..Estimate::default()
+        })
+    };
+    if let Some(found) = best(points.values(), highest) {
+        let objective = found.first.driver.objective_ms.map(|ms| ms.to_string());
         text.push_str(&format!(
-            " The p99 stays within {} ms up to {} queries/s, with {}.",
-            objective,
-            number(rate),
-            names.point(result)
+            " The p99 stays within {} ms up to {}.",
+            objective.unwrap_or_default(),
+            found.said(names)
         ));
     }
-    let choice = choice(folder);
+    let choice = Choice::of(&results, folder.target_qps);
     if let (Some(_), Some(recommendation)) = (&choice.recommended, choice.lines().first()) {
         text.push_str(&format!(" And {recommendation}."));
     }
+    text.push_str(&left_out(points.values(), names));
     text
 }
 
@@ -75,12 +77,74 @@ pub(super) fn choice(folder: &Folder) -> Choice {
     Choice::of(&results, folder.target_qps)
 }
 
-/// The speeds that are of what was asked for.
-fn sound(folder: &Folder) -> impl Iterator<Item = (&PointResult, &Speed)> {
-    let sound = folder
-        .results()
-        .filter(|result| result.verdict.status != Status::Invalid);
-    sound.filter_map(|result| Some((result, result.speed()?)))
+/// The combination that a sentence names.
+struct Best<'a> {
+    /// Its first round that counts.
+    first: &'a PointResult,
+    counts: RoundCounts,
+    /// The rates of its rounds that count, ascending.
+    rates: Vec<Estimate>,
+    /// The median of the rates.
+    median: f64,
+}
+
+/// The combination whose rate is the highest in the median; only of those where every round that counts has one.
+fn best<'a>(
+    points: impl Iterator<Item = &'a Rounds<'a>>,
+    read: impl Fn(&Speed) -> Option<Estimate>,
+) -> Option<Best<'a>> {
+    let of = |rounds: &'a Rounds<'a>| {
+        let rates = rounds.counted().map(|round| read(round.speed()?));
+        let mut rates = rates.collect::<Option<Vec<_>>>()?;
+        rates.sort_by(|a, b| a.value.total_cmp(&b.value));
+        let values: Vec<_> = rates.iter().map(|rate| rate.value).collect();
+        Some(Best {
+            first: rounds.counted().next()?,
+            counts: rounds.counts(),
+            median: middle(&values)?,
+            rates,
+        })
+    };
+    points
+        .filter_map(of)
+        .max_by(|a, b| a.median.total_cmp(&b.median))
+}
+
+impl Best<'_> {
+    /// `101.0 queries/s (median of 2 rounds; 98.0 to 104.0), with 2 × 1 CPU, batch 4`.
+    fn said(&self, names: &Names) -> String {
+        let rounds = match (&self.rates[..], self.counts.to_string()) {
+            ([_], counts) if counts.is_empty() => String::new(),
+            ([least, .., most], counts) => {
+                let (least, most) = (number(least.value), number(most.value));
+                format!(" ({counts}; {least} to {most})")
+            }
+            (_, counts) => format!(" ({counts})"),
+        };
+        let rate = match &self.rates[..] {
+            [one] => estimate(one),
+            _ => number(self.median),
+        };
+        format!(
+            "{rate} queries/s{rounds}, with {}",
+            names.combination(&self.first.node_configs[0])
+        )
+    }
+}
+
+/// What no number here is of, and why.
+fn left_out<'a>(points: impl Iterator<Item = &'a Rounds<'a>>, names: &Names) -> String {
+    let mut counts = RoundCounts::default();
+    points.for_each(|rounds| counts.add(rounds.counts()));
+    let thing = if names.rounds { "round" } else { "point" };
+    let total = counts.total();
+    counts.left_out().map_or(String::new(), |kinds| {
+        let left_out = total - counts.counted;
+        format!(
+            " Left out: {left_out} of {total} {} ({kinds}).",
+            plural(total, thing)
+        )
+    })
 }
 
 /// How many points have which verdict.

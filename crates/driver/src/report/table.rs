@@ -17,7 +17,7 @@ use crate::{
     Error,
     choice::Choice,
     plan::Cell,
-    results::{PointResult, Verdict},
+    results::{PointResult, Rounds, Verdict},
 };
 
 /// Prints the table, what must be known to read it, and what it recommends for `target_qps` queries a second. Verdicts have colours on a terminal, unless `NO_COLOR` is set.
@@ -70,7 +70,7 @@ struct Row<'a> {
     /// How it is called in the notes, from 1.
     number: usize,
     cell: Cell,
-    rounds: Vec<&'a PointResult>,
+    rounds: Rounds<'a>,
 }
 
 impl Row<'_> {
@@ -78,6 +78,7 @@ impl Row<'_> {
     fn verdict(&self) -> Verdict {
         let reasons = self
             .rounds
+            .all()
             .iter()
             .flat_map(|result| &result.verdict.reasons);
         Verdict::of(reasons.cloned().collect())
@@ -85,13 +86,13 @@ impl Row<'_> {
 
     /// True if there is no number in any round.
     fn not_run(&self) -> bool {
-        self.rounds.iter().all(|result| result.not_run().is_some())
+        self.rounds.counts().not_run == self.rounds.all().len()
     }
 }
 
 /// In the order of the grid, whatever the order of measuring was.
 fn rows(results: &[PointResult]) -> Vec<Row<'_>> {
-    let mut points: BTreeMap<Cell, Vec<&PointResult>> = BTreeMap::new();
+    let mut points: BTreeMap<Cell, Rounds<'_>> = BTreeMap::new();
     for result in results {
         points.entry(result.cell()).or_default().push(result);
     }
@@ -185,6 +186,31 @@ mod tests {
             text.contains("* SUSPECT, point 1: one round is odd"),
             "{text}"
         );
+        assert!(!text.contains("left out"), "{text}");
+    }
+
+    #[test]
+    fn rounds_that_do_not_count_are_no_part_of_the_median() {
+        let invalid = held(point(2, 4, 3, 1e6), Status::Invalid, "lost", "one was lost");
+        let results = [
+            point(2, 4, 1, 100.0),
+            point(2, 4, 2, 104.0),
+            invalid.clone(),
+            PointResult {
+                round: 4,
+                ..not_run(2, "no cores")
+            },
+            point(3, 4, 1, 50.0),
+        ];
+        let text = render(&results, false);
+        assert_eq!(row(&text, 1)[4..6], ["102.0", "-2.0 +2.0 %"]);
+        assert_eq!(row(&text, 1).last().unwrap(), "INVALID");
+        let note = "* point 1: median of 2 of 4 rounds, left out: 1 INVALID, 1 NOT RUN";
+        assert!(text.contains(note), "{text}");
+        // Without a round that counts, the row shows what it is INVALID with.
+        let text = render(&[invalid, point(3, 4, 1, 50.0)], false);
+        assert_eq!(row(&text, 1)[4], "1000000");
+        assert!(!text.contains("left out"), "{text}");
     }
 
     #[test]

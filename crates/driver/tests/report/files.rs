@@ -30,8 +30,80 @@ fn a_report_prints_the_table_leaves_three_files_and_says_where_the_page_is() {
         ),
         "{markdown}"
     );
+    assert!(
+        markdown.contains(". Left out: 2 of 24 points (1 INVALID, 1 NOT RUN).\n"),
+        "{markdown}"
+    );
     assert!(markdown.contains(printed.trim()), "{markdown}");
     assert!(read(folder.path(), "report.html").starts_with("<!DOCTYPE html>"));
+}
+
+/// Three rounds at batch sizes 1 and 2, with a lucky one, an INVALID one and one that did not run; all rounds of 4 are INVALID.
+fn repeated(folder: &Path) {
+    let rounds = [
+        (1, [90.0, 500.0, 80.0], ["VALID"; 3]),
+        (2, [100.0, 1e4, 102.0], ["VALID", "INVALID", "SUSPECT"]),
+        (4, [1e5, 2e5, 3e5], ["INVALID", "INVALID", "NOT RUN"]),
+    ];
+    for (batch, rates, statuses) in rounds {
+        for (index, (qps, status)) in rates.into_iter().zip(statuses).enumerate() {
+            let mut made = Made::new("vgg", 1, batch);
+            (made.qps, made.round, made.status) = (qps, index + 1, status);
+            let mut point = match status {
+                "NOT RUN" => made.not_run("no cores"),
+                _ => made.speed(),
+            };
+            if status != "NOT RUN" {
+                point["search"] = json!({
+                    "objective_ms": 400.0, "highest_qps": 0.9 * qps, "p99_ms": 390.0, "missed_qps": qps
+                });
+            }
+            put(folder, &made.file(), &point);
+        }
+    }
+    fs::write(
+        folder.join("sweep.json"),
+        r#"{"settings": {"target_qps": 85.0}}"#,
+    )
+    .unwrap();
+}
+
+#[test]
+fn the_headline_is_the_best_median_of_rounds_that_count() {
+    let folder = tempfile::tempdir().unwrap();
+    repeated(folder.path());
+    let (status, printed, said) = driver(&["report", path(&folder)]);
+    assert_eq!(status, 0, "{said}");
+    let sentence = "At most 101.0 queries/s (median of 2 of 3 rounds, left out: 1 INVALID; 100.0 to 102.0), \
+                    with 1 × 1 CPU, batch 2. The p99 stays within 400 ms up to 90.9 queries/s \
+                    (median of 2 of 3 rounds, left out: 1 INVALID; 90.0 to 91.8), with 1 × 1 CPU, batch 2. \
+                    And for 85 queries/s take vgg, 1 replica x 1 CPU, batch 2, profile: 90.9 queries/s, p99 390.0 ms, \
+                    2 cores in all (median of 2 of 3 rounds, left out: 1 INVALID) (SUSPECT). \
+                    Left out: 4 of 9 rounds (3 INVALID, 1 NOT RUN).";
+    let page = read(folder.path(), "report.html");
+    for text in [&read(folder.path(), "summary.md"), &page] {
+        assert!(text.contains(sentence), "{sentence}: {text}");
+    }
+    for line in printed.lines().filter(|line| line.starts_with('*')) {
+        for lucky in ["500", "450", "10,000", "10000", "9000", "9,000"] {
+            assert!(!line.contains(lucky), "{line}");
+        }
+    }
+    let rows: Vec<_> = printed
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .collect();
+    for (row, rate) in rows[1..].iter().zip([" 90.00 ", " 101.0 ", " 150000 "]) {
+        assert!(row.contains(rate), "{rate}: {row}");
+    }
+    assert!(
+        printed.contains("* point 2: median of 2 of 3 rounds, left out: 1 INVALID\n"),
+        "{printed}"
+    );
+    // The heat map has no lucky round either.
+    for rate in ["\"90.0\"", "\"101.0 ✕\""] {
+        assert!(page.contains(rate), "{rate}");
+    }
 }
 
 #[test]

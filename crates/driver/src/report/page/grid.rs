@@ -7,7 +7,7 @@ use super::{
     super::names::{Names, number},
     plots::{Figure, axis, plain, plot, shades},
 };
-use crate::results::{PointResult, Status};
+use crate::results::{PointResult, Rounds, Status, middle, sorted};
 
 /// A heat map with its numbers in the cells, which the library's own type does not know.
 #[derive(Clone, Serialize)]
@@ -64,28 +64,31 @@ pub(super) fn grid(names: &Names, results: &[&PointResult]) -> Figure {
     Figure::of(
         "grid",
         "Throughput over the grid",
-        "Queries/s by replicas × CPUs of each and maximum batch size, the mean of the rounds. A question mark is SUSPECT, a cross INVALID; an empty cell was not measured.",
+        "Queries/s by replicas × CPUs of each and maximum batch size, the median of the rounds that are not INVALID. A question mark is SUSPECT, a cross INVALID in some round; an empty cell was not measured.",
         plot,
     )
 }
 
-/// The mean throughput of a cell's rounds, and what is written in it.
+/// The median throughput of a cell's rounds that count, or of all where none does, and what is written in it.
 fn cell(names: &Names, results: &[&PointResult], row: &str, size: usize) -> (Option<f64>, String) {
-    let here = results.iter().filter(|result| {
+    let here = results.iter().copied().filter(|result| {
         let node = &result.node_configs[0];
         node.batch_size == size && plain(&names.deployment(node)) == row
     });
-    let (rates, statuses): (Vec<_>, Vec<_>) = here
-        .filter_map(|result| Some((result.speed()?.throughput_qps, result.verdict.status)))
-        .unzip();
-    let Some(worst) = statuses.into_iter().max() else {
+    let rounds: Rounds<'_> = here.collect();
+    let shown = rounds.shown().into_iter().filter_map(PointResult::speed);
+    let rates = sorted(shown.map(|speed| speed.throughput_qps));
+    let Some(rate) = middle(&rates) else {
         return (None, String::new());
     };
-    let mean = rates.iter().sum::<f64>() / rates.len() as f64;
-    let mark = match worst {
-        Status::Valid => "",
-        Status::Suspect => " ?",
-        Status::Invalid => " ✕",
+    let ran = rounds
+        .all()
+        .iter()
+        .filter(|round| round.not_run().is_none());
+    let mark = match ran.map(|round| round.verdict.status).max() {
+        None | Some(Status::Valid) => "",
+        Some(Status::Suspect) => " ?",
+        Some(Status::Invalid) => " ✕",
     };
-    (Some(mean), format!("{}{mark}", number(mean)))
+    (Some(rate), format!("{}{mark}", number(rate)))
 }

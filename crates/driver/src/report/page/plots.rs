@@ -13,7 +13,7 @@ use plotly::{
 };
 
 use super::super::names::Names;
-use crate::results::{Estimate, PointResult, Speed, Status, TimeBreakdown};
+use crate::results::{Estimate, PointResult, Rounds, Speed, Status, TimeBreakdown};
 
 /// Told apart by the colour-blind, and on white as on black.
 const COLORS: [&str; 6] = [
@@ -200,13 +200,13 @@ pub(super) fn throughput(names: &Names, results: &[(&PointResult, &Speed)]) -> F
     let y = axis("queries/s").range_mode(RangeMode::ToZero);
     let mut plot = plot(440, Layout::new().x_axis(x).y_axis(y));
     for (index, (deployment, points)) in deployments(names, results).into_iter().enumerate() {
-        plot.add_trace(means(index, &deployment, &points));
+        plot.add_trace(medians(index, &deployment, &points));
         plot.add_traces(marks(names, index, &deployment, &points));
     }
     Figure::of(
         "throughput",
         "Throughput against batch size",
-        "One line per replicas × CPUs of each, through the mean of the points that are not INVALID; bars are 95 % intervals. \
+        "One line per replicas × CPUs of each, through the median of the rounds that are not INVALID; bars are 95 % intervals. \
          Circles are VALID, diamonds SUSPECT, hollow circles INVALID.",
         plot,
     )
@@ -258,25 +258,23 @@ fn deployments<'a>(
     groups
 }
 
-/// The line through the mean of each batch size's rounds.
-fn means(index: usize, deployment: &str, points: &Points) -> Box<dyn Trace> {
-    let mut rates: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-    for (result, speed) in points {
-        if result.verdict.status != Status::Invalid {
-            let rates = rates.entry(result.node_configs[0].batch_size).or_default();
-            rates.push(speed.throughput_qps);
-        }
+/// The line through the median of each batch size's rounds that count.
+fn medians(index: usize, deployment: &str, points: &Points) -> Box<dyn Trace> {
+    let mut rounds: BTreeMap<usize, Rounds<'_>> = BTreeMap::new();
+    for (result, _) in points {
+        let size = result.node_configs[0].batch_size;
+        rounds.entry(size).or_default().push(result);
     }
-    let mean = |rates: &Vec<f64>| rates.iter().sum::<f64>() / rates.len() as f64;
-    Scatter::new(
-        rates.keys().copied().collect(),
-        rates.values().map(mean).collect(),
-    )
-    .mode(Mode::Lines)
-    .legend_group(deployment)
-    .show_legend(false)
-    .line(line(index))
-    .hover_info(HoverInfo::Skip)
+    let median = |rounds: &Rounds<'_>| rounds.median(|speed| Some(speed.throughput_qps));
+    let medians = rounds.into_iter();
+    let medians = medians.filter_map(|(size, rounds)| Some((size, median(&rounds)?)));
+    let (sizes, rates) = medians.unzip();
+    Scatter::new(sizes, rates)
+        .mode(Mode::Lines)
+        .legend_group(deployment)
+        .show_legend(false)
+        .line(line(index))
+        .hover_info(HoverInfo::Skip)
 }
 
 /// Reads one part of it.

@@ -12,17 +12,26 @@ pub(super) fn notes(results: &[PointResult], rows: &[Row<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
     let runs = results.iter().filter_map(PointResult::accuracy);
     notes.extend(runs.map(|run| run.note.clone()).next());
-    if rows.iter().any(|row| row.rounds.len() > 1) {
+    if rows.iter().any(|row| row.rounds.all().len() > 1) {
         notes.push(
-            "each number is the median of a point's rounds, and its verdict the worst".to_owned(),
+            "each number is the median of a point's rounds that are VALID or SUSPECT; its verdict is the worst of all its rounds"
+                .to_owned(),
         );
     }
+    notes.extend(rows.iter().filter_map(left_out));
     notes.extend(sharing(results));
     notes.extend(untrained(results));
     notes.extend(differing(results));
     notes.extend(offline(results));
     notes.extend(reasons(rows));
     notes
+}
+
+/// Rounds that a row's numbers are not of.
+fn left_out(row: &Row<'_>) -> Option<String> {
+    let counts = row.rounds.counts();
+    let partly = counts.counted > 0 && counts.left_out().is_some();
+    partly.then(|| format!("point {}: {counts}", row.number))
 }
 
 /// Who shares cores with whom, where anything ran.
@@ -101,6 +110,7 @@ fn reasons(rows: &[Row<'_>]) -> Vec<String> {
     for row in rows {
         for new in row
             .rounds
+            .all()
             .iter()
             .flat_map(|result| held(result, row.number))
         {

@@ -1,9 +1,9 @@
-//! A row for each point whose speed was measured: the median of its rounds.
+//! A row for each point whose speed was measured: the median of its rounds that count.
 
 use comfy_table::{Cell, Color, Table};
 
 use super::Row;
-use crate::results::{Arrivals, Estimate, Phase, PointResult, Speed, Status};
+use crate::results::{self, Arrivals, Estimate, Phase, PointResult, Speed, Status, middle};
 
 /// What a column shows of a row.
 type Show = fn(&Row<'_>) -> String;
@@ -27,7 +27,7 @@ fn columns(rows: &[Row<'_>]) -> Vec<Column> {
         let mut speeds = rows.iter().flat_map(|row| speeds(row));
         speeds.any(is)
     };
-    let repeated = rows.iter().any(|row| row.rounds.len() > 1);
+    let repeated = rows.iter().any(|row| row.rounds.all().len() > 1);
     let mut columns: Vec<Column> = vec![
         ("#", |row| row.number.to_string()),
         ("replicas", |row| row.cell.replicas.to_string()),
@@ -69,24 +69,14 @@ fn verdict(row: &Row<'_>) -> Cell {
     })
 }
 
-fn speeds<'a>(row: &'a Row<'_>) -> impl Iterator<Item = &'a Speed> {
-    row.rounds
-        .iter()
-        .filter_map(|result| PointResult::speed(result))
+fn speeds<'a>(row: &Row<'a>) -> impl Iterator<Item = &'a Speed> {
+    let rounds = row.rounds.shown().into_iter();
+    rounds.filter_map(PointResult::speed)
 }
 
 /// What the rounds of a row have of something, ascending.
 fn sorted(row: &Row<'_>, read: impl Fn(&Speed) -> Option<f64>) -> Vec<f64> {
-    let mut values: Vec<_> = speeds(row).filter_map(read).collect();
-    values.sort_by(f64::total_cmp);
-    values
-}
-
-/// The median; of an even number, the mean of the two in the middle.
-fn middle(sorted: &[f64]) -> Option<f64> {
-    let upper = sorted.get(sorted.len() / 2)?;
-    let lower = sorted.get(sorted.len().saturating_sub(1) / 2)?;
-    Some((lower + upper) / 2.0)
+    results::sorted(speeds(row).filter_map(read))
 }
 
 fn median(row: &Row<'_>, read: impl Fn(&Speed) -> Option<f64>) -> String {
