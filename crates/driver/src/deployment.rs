@@ -184,11 +184,12 @@ fn told(settings: &Settings) -> Vec<(&'static str, String)> {
     told
 }
 
-/// An error if the model takes smaller batches only: none would fill.
+/// An error if the model takes smaller batches only: the point would not measure what it says.
 fn fits(model: &ModelInfo, batch_size: usize) -> Result<(), Error> {
     match model.max_batch {
         Some(most) if most < batch_size => Err(Error::Failed(format!(
-            "the model takes batches of {most} at most: leave greater --batch_sizes out, or take another artifact"
+            "the model takes batches of {most} at most, not {batch_size}: give --batch_sizes {most}, or take another \
+             artifact (the model server's log says more)"
         ))),
         _ => Ok(()),
     }
@@ -213,5 +214,23 @@ fn model(settings: &Settings, point: &Point) -> AddModel {
         container_name: settings.model.name.to_owned(),
         model_data_path: settings.model_path.clone().unwrap_or_default(),
         batch_size: i32::try_from(point.batch_size).unwrap_or(i32::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_larger_than_the_model_takes_is_refused_with_both_numbers() {
+        let takes = |max_batch| ModelInfo {
+            max_batch,
+            ..ModelInfo::default()
+        };
+        assert!(fits(&takes(None), 32).is_ok());
+        assert!(fits(&takes(Some(1)), 1).is_ok());
+        let error = fits(&takes(Some(1)), 32).unwrap_err().to_string();
+        assert!(error.contains("batches of 1 at most, not 32"), "{error}");
+        assert!(error.contains("--batch_sizes 1"), "{error}");
     }
 }

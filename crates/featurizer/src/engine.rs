@@ -5,9 +5,9 @@ mod ort;
 #[cfg(feature = "tch")]
 mod tch;
 
-pub(crate) use cuda::explain as explain_gpu;
+pub(crate) use cuda::{explain as explain_gpu, is_about_gpu};
 
-use std::path::Path;
+use std::{path::Path, slice::ChunksExact};
 
 use model::Device;
 
@@ -24,12 +24,39 @@ pub trait Engine {
     /// What the network answers.
     fn outputs(&self) -> Vec<Port>;
 
-    /// The features of pictures, in the network's shape, one picture after the other; `pictures` holds whole pictures, and
-    /// at least one.
+    /// Computes one call: `pictures` holds whole pictures in the network's shape, one after the other; at least one.
     ///
     /// # Errors
     /// What the engine says.
-    fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<Vec<f32>, String>;
+    fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<EngineOutput, String>;
+}
+
+/// The output of one call of an engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineOutput {
+    /// Its dimensions; no dimensions are a single value.
+    pub shape: Vec<usize>,
+    /// Its values, the last dimension fastest: as many as the shape says.
+    pub values: Vec<f32>,
+}
+
+impl EngineOutput {
+    /// The values of each picture: equal parts along the first dimension.
+    ///
+    /// # Errors
+    /// The shape, if its first dimension is not the number of pictures or a part is empty.
+    pub(crate) fn rows(&self, pictures: usize) -> Result<ChunksExact<'_, f32>, String> {
+        let shape = &self.shape;
+        if shape.first() != Some(&pictures) {
+            return Err(format!(
+                "its output has the shape {shape:?}, where {pictures} was expected as the first dimension"
+            ));
+        }
+        match self.values.len().checked_div(pictures) {
+            None | Some(0) => Err(format!("its output is empty: its shape is {shape:?}")),
+            Some(width) => Ok(self.values.chunks_exact(width)),
+        }
+    }
 }
 
 /// The engines by name.

@@ -3,8 +3,9 @@
 //! A [`Featurizer`] is a [`Model`] made of three things: an [`Architecture`] (constants of the model server), an
 //! artifact (an ONNX file) and [`Settings`] (what the replica was given); together they make a [`Network`]. A batch goes
 //! through [`pictures`], which writes every picture straight into its row of the input tensor, and then through an
-//! [`Engine`], in one call.
+//! [`Engine`], in one call, or in several where [`batching`] found that the network takes fewer pictures.
 
+mod batching;
 mod engine;
 mod error;
 #[cfg(fuzzing)]
@@ -19,10 +20,11 @@ use model::{
     Predictions,
 };
 
-pub use engine::{Engine, EngineKind, Resources};
+pub use engine::{Engine, EngineKind, EngineOutput, Resources};
 pub use error::Error;
 pub use network::{Architecture, Layout, Network, NetworkOptions, Port, Scaling};
 
+use batching::Batching;
 use pictures::Pictures;
 
 /// What a replica was given.
@@ -73,6 +75,7 @@ pub struct Flags {
 /// any size, which is resized and cut out as the network wants it. An output is as many floats as the network answers.
 pub struct Featurizer {
     network: Network,
+    batching: Batching,
     settings: Settings,
     pictures: Pictures,
     engine: Box<dyn Engine>,
@@ -81,7 +84,8 @@ pub struct Featurizer {
 }
 
 impl Featurizer {
-    /// Loads the ONNX file at `path`, which takes pictures and answers float32.
+    /// Loads the ONNX file at `path`, which takes pictures and answers float32, and tries it on two pictures. Logs a
+    /// warning if it can only be served one picture a call.
     pub fn load(
         architecture: &Architecture,
         path: &Path,
@@ -99,18 +103,35 @@ impl Featurizer {
             gpu_mem_frac: settings.gpu_mem_frac,
             threads: settings.threads,
         };
-        let engine = engine::load(settings.flags.engine, path, resources)?;
+        let mut engine = engine::load(settings.flags.engine, path, resources)?;
         let options = settings.flags.network.clone();
         let options = options.or(NetworkOptions::beside(path)?);
         let (inputs, outputs) = (engine.inputs(), engine.outputs());
-        let network = Network::resolve(architecture, &options, &inputs, &outputs);
-        let network = network.map_err(|reason| Error::Network {
+        let unfit = |reason| Error::Network {
             path: path.to_owned(),
             model: architecture.name,
             reason,
+        };
+        let network = Network::resolve(architecture, &options, &inputs, &outputs).map_err(unfit)?;
+        let output = outputs.iter().find(|port| port.name == network.output);
+        let output = output.expect("the output was chosen among these");
+        let found = batching::find(engine.as_mut(), &network, output);
+        let found = found.map_err(|reason| match settings.device {
+            Device::Cuda(gpu) if engine::is_about_gpu(&reason) => Error::Gpu {
+                gpu,
+                reason: engine::explain_gpu(&reason),
+            },
+            _ => unfit(reason),
         })?;
+        if let Some(why) = found.why_single {
+            tracing::warn!(
+                "{} is served one picture a call, as its output is not one row for each picture of a call: {why}",
+                path.display()
+            );
+        }
         Ok(Featurizer {
             pictures: Pictures::new(&network, settings.data_type, settings.threads),
+            batching: found.batching,
             network,
             engine,
             tensor: Vec::new(),
@@ -127,26 +148,25 @@ impl Featurizer {
     fn features(&mut self, good: usize) -> Result<Vec<Output>, PredictError> {
         let values = self.network.values();
         // A network that takes no other number of pictures gets it, filled up with whatever is there.
-        let step = self.network.batch.unwrap_or(good);
+        let step = self.batching.pictures().unwrap_or(good);
         let mut outputs = Vec::with_capacity(good);
         while outputs.len() < good {
             let rows = &self.tensor[outputs.len() * values..][..step * values];
-            let features = self.engine.run(&self.network, rows);
-            let features = features.map_err(|error| {
+            let output = self.engine.run(&self.network, rows);
+            let failed = |error: String| {
                 let error = match self.settings.device {
                     Device::Cpu => error,
                     Device::Cuda(_) => engine::explain_gpu(&error),
                 };
                 PredictError(format!("{}: {error}", self.engine.version()))
-            })?;
-            let width = features.len() / step;
-            if width == 0 || features.len() != step * width {
-                let found = features.len();
-                return Err(PredictError(format!(
-                    "the network answered {step} pictures with {found} values"
-                )));
+            };
+            let output = output.map_err(failed)?;
+            if self.batching == Batching::Single {
+                outputs.push(Output::Floats(output.values));
+                continue;
             }
-            let rows = features.chunks_exact(width).take(good - outputs.len());
+            let rows = output.rows(step).map_err(failed)?;
+            let rows = rows.take(good - outputs.len());
             outputs.extend(rows.map(|row| Output::Floats(row.to_vec())));
         }
         Ok(outputs)
@@ -165,14 +185,15 @@ impl Model for Featurizer {
                 DataType::Floats => vec![height, width, 3],
                 _ => Vec::new(),
             },
-            max_batch: None,
+            // A larger batch would be computed picture by picture: batches of one show it as it is.
+            max_batch: (self.batching == Batching::Single).then_some(1),
             artifact: self.settings.artifact.clone(),
         }
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
         let values = self.network.values();
-        let step = self.network.batch.unwrap_or(1);
+        let step = self.batching.pictures().unwrap_or(1);
         let rows = batch.len().next_multiple_of(step);
         let length = self.tensor.len().max(rows * values);
         self.tensor.resize(length, 0.0);

@@ -257,7 +257,7 @@ impl Network {
 }
 
 impl Port {
-    fn describe(&self, what: &str) -> String {
+    pub(crate) fn describe(&self, what: &str) -> String {
         let sizes = self.shape.iter().map(|size| match size {
             Some(size) => size.to_string(),
             None => "?".to_owned(),

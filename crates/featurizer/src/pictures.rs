@@ -129,7 +129,7 @@ impl Reader {
     }
 
     /// Pixels as they come over the wire: `[height, width, 3]`, little-endian.
-    fn floats(&mut self, input: &[u8], row: &mut [f32]) -> Result<(), InputError> {
+    pub(crate) fn floats(&mut self, input: &[u8], row: &mut [f32]) -> Result<(), InputError> {
         if input.len() != row.len() * 4 {
             return Err(InputError(format!(
                 "an input must be {} x {} x 3 floats ({} bytes), this one has {} bytes",

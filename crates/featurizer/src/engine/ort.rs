@@ -10,11 +10,12 @@ use std::{
 use model::Device;
 use ort::{
     environment::Environment,
+    logging::LogLevel,
     session::{OutputSelector, RunOptions, Session, builder::SessionBuilder},
     value::{Outlet, TensorElementType, TensorRef, ValueType},
 };
 
-use super::{Engine, Resources, cuda};
+use super::{Engine, EngineOutput, Resources, cuda};
 use crate::{Error, Network, network::Port};
 
 /// A session.
@@ -75,16 +76,22 @@ impl Engine for Onnxruntime {
         self.session.outputs().iter().map(port).collect()
     }
 
-    fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<Vec<f32>, String> {
+    fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<EngineOutput, String> {
         let mut run = || {
             let shape = network.shape(pictures.len() / network.values());
             let input = TensorRef::from_array_view((shape, pictures))?;
             let only = OutputSelector::no_default().with(&network.output);
-            let options = RunOptions::new()?.with_outputs(only);
+            let mut options = RunOptions::new()?.with_outputs(only);
+            // An error is returned, and not written to standard error as well.
+            options.set_log_level(LogLevel::Fatal)?;
             let inputs = ort::inputs![network.input.as_str() => input];
             let outputs = self.session.run_with_options(inputs, &options)?;
-            let (_, values) = outputs[0].try_extract_tensor::<f32>()?;
-            Ok(values.to_vec())
+            let (shape, values) = outputs[0].try_extract_tensor::<f32>()?;
+            let sizes = shape.iter().map(|&size| usize::try_from(size));
+            Ok(EngineOutput {
+                shape: sizes.collect::<Result<_, _>>().map_err(ort::Error::wrap)?,
+                values: values.to_vec(),
+            })
         };
         run().map_err(|error: ort::Error| error.to_string())
     }

@@ -13,7 +13,7 @@ use model::Device;
 use onnx::{Bytes, Dimension, GraphProto, Message, ModelProto, ValueInfoProto};
 use tch::{TchError, Tensor};
 
-use super::{Engine, Resources, cuda};
+use super::{Engine, EngineOutput, Resources, cuda};
 use crate::{Error, Network, network::Port};
 use operation::{Operation, Weights};
 
@@ -60,7 +60,7 @@ impl Libtorch {
         })
     }
 
-    fn compute(&self, network: &Network, pictures: &[f32]) -> Result<Vec<f32>, TchError> {
+    fn compute(&self, network: &Network, pictures: &[f32]) -> Result<EngineOutput, TchError> {
         let _no_gradients = tch::no_grad_guard();
         let shape = network.shape(pictures.len() / network.values());
         let shape = shape.map(|size| size as i64);
@@ -79,11 +79,17 @@ impl Libtorch {
         }
         let features = values.get(&self.numbers[&network.output]);
         let features = features.ok_or_else(|| TchError::Shape("the output is missing".into()))?;
-        let mut row = vec![0.0; features.numel()];
+        let sizes = features.size();
+        let sizes = sizes.iter().map(|&size| usize::try_from(size));
+        let shape = sizes.collect::<Result<_, _>>();
+        let mut values = vec![0.0; features.numel()];
         features
             .f_contiguous()?
-            .f_copy_data(&mut row, features.numel())?;
-        Ok(row)
+            .f_copy_data(&mut values, features.numel())?;
+        Ok(EngineOutput {
+            shape: shape.map_err(|error| TchError::Shape(error.to_string()))?,
+            values,
+        })
     }
 }
 
@@ -101,7 +107,7 @@ impl Engine for Libtorch {
         self.outputs.clone()
     }
 
-    fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<Vec<f32>, String> {
+    fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<EngineOutput, String> {
         self.compute(network, pictures)
             .map_err(|error| error.to_string())
     }

@@ -6,7 +6,7 @@ use featurizer::{Architecture, EngineKind, Featurizer, Scaling, Settings};
 use model::{Batch, DataType, Model, Output};
 
 /// Pictures of 6x6 whose values go in as they are.
-const TINY: Architecture = Architecture {
+pub(crate) const TINY: Architecture = Architecture {
     name: "tiny",
     side: 6,
     resize: 6,
@@ -16,14 +16,17 @@ const TINY: Architecture = Architecture {
     },
 };
 
-fn load(file: &tempfile::NamedTempFile, engine: EngineKind) -> Result<Featurizer, String> {
+pub(crate) fn load(
+    file: &tempfile::NamedTempFile,
+    engine: EngineKind,
+) -> Result<Featurizer, String> {
     let mut settings = Settings::default();
     settings.flags.engine = engine;
     Featurizer::load(&TINY, file.path(), settings).map_err(|error| error.to_string())
 }
 
 /// So many pictures with all values different.
-fn pictures(count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn pictures(count: usize) -> Vec<Vec<u8>> {
     let value = |picture: usize, i: usize| ((picture * 31 + i * 13) % 101) as f32 / 50.0 - 1.0;
     let picture = |p| {
         (0..108)
@@ -33,7 +36,7 @@ fn pictures(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(picture).collect()
 }
 
-fn features(model: &mut Featurizer, inputs: &[Vec<u8>]) -> Vec<Vec<f32>> {
+pub(crate) fn features(model: &mut Featurizer, inputs: &[Vec<u8>]) -> Vec<Vec<f32>> {
     let batch = Batch {
         data_type: DataType::Floats,
         inputs: inputs.iter().map(Vec::as_slice).collect(),
@@ -47,7 +50,7 @@ fn features(model: &mut Featurizer, inputs: &[Vec<u8>]) -> Vec<Vec<f32>> {
 }
 
 #[track_caller]
-fn assert_close(one: &[Vec<f32>], other: &[Vec<f32>]) {
+pub(crate) fn assert_close(one: &[Vec<f32>], other: &[Vec<f32>]) {
     assert_eq!(one.len(), other.len());
     for (one, other) in one.iter().zip(other) {
         assert_eq!(one.len(), other.len());
@@ -58,7 +61,7 @@ fn assert_close(one: &[Vec<f32>], other: &[Vec<f32>]) {
 }
 
 /// Every operation that both engines have, and ReLUs in place and not.
-fn everything(batch: i64) -> tempfile::NamedTempFile {
+pub(crate) fn everything(batch: i64) -> tempfile::NamedTempFile {
     File::new([batch, 3, 6, 6])
         .weight("w1", &[6, 1, 3, 3])
         .weight("b1", &[6])

@@ -3,7 +3,7 @@
 use std::fs;
 
 use onnx::{
-    AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, GraphProto, Message,
+    AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, GraphProto, INT64, Message,
     ModelProto, NodeProto, OperatorSetIdProto, ShapeProto, TensorProto, TensorTypeProto, TypeProto,
     ValueInfoProto,
 };
@@ -60,6 +60,29 @@ impl File {
         self
     }
 
+    /// Whole numbers that an operation takes, such as a shape.
+    pub(crate) fn integers(mut self, name: &str, values: &[i64]) -> File {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            dims: vec![values.len() as i64],
+            data_type: INT64,
+            int64_data: values.to_vec(),
+            ..TensorProto::default()
+        });
+        self
+    }
+
+    /// A single number.
+    pub(crate) fn number(mut self, name: &str, value: f32) -> File {
+        self.graph.initializer.push(TensorProto {
+            name: name.into(),
+            data_type: FLOAT,
+            float_data: vec![value],
+            ..TensorProto::default()
+        });
+        self
+    }
+
     pub(crate) fn save(mut self, output: &str, shape: &[i64]) -> tempfile::NamedTempFile {
         self.graph.output.push(port(output, shape));
         let model = ModelProto {
@@ -79,7 +102,15 @@ impl File {
 
 /// One integer, or several.
 fn attribute(name: &str, values: &[i64]) -> AttributeProto {
-    let several = ["kernel_shape", "strides", "pads", "perm", "dilations"].contains(&name);
+    let several = [
+        "axes",
+        "dilations",
+        "kernel_shape",
+        "pads",
+        "perm",
+        "strides",
+    ]
+    .contains(&name);
     let kind = if several {
         AttributeType::Ints
     } else {

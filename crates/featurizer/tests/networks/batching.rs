@@ -1,0 +1,258 @@
+//! Which part of an output is a picture's: rows of a batch where that is proven, one picture a call where it is not.
+
+use featurizer::{EngineKind, Featurizer};
+use model::{Batch, DataType, Model};
+use tempfile::NamedTempFile;
+
+use crate::{
+    engines::{assert_close, everything, features, load, pictures},
+    file::File,
+};
+
+/// Means of the three channels, `[N, 3]`, as `means`.
+fn means(batch: i64) -> File {
+    File::new([batch, 3, 6, 6])
+        .node("GlobalAveragePool", "images", "pooled", &[])
+        .node("Flatten", "pooled", "means", &[])
+}
+
+/// `[N, 3]` to `[3, N]`, declared as said.
+fn transposed(batch: i64, declared: &[i64]) -> NamedTempFile {
+    means(batch)
+        .node("Transpose", "means", "features", &[("perm", &[1, 0])])
+        .save("features", declared)
+}
+
+/// One row `[picture, channel]` for every channel whose mean is above `threshold`.
+fn detections(threshold: f32) -> NamedTempFile {
+    means(0)
+        .number("threshold", threshold)
+        .node("Greater", "means threshold", "found", &[])
+        .node("NonZero", "found", "places", &[])
+        .node("Transpose", "places", "rows", &[("perm", &[1, 0])])
+        .node("Cast", "rows", "features", &[("to", &[1])])
+        .save("features", &[0, 2])
+}
+
+/// Means in another shape.
+fn reshaped(to: &[i64], declared: &[i64]) -> NamedTempFile {
+    means(0)
+        .integers("shape", to)
+        .node("Reshape", "means shape", "features", &[])
+        .save("features", declared)
+}
+
+/// Shares that the pictures of a call have in the sum over all of them.
+fn softmax(batch: i64) -> NamedTempFile {
+    means(batch)
+        .node("Softmax", "means", "features", &[("axis", &[0])])
+        .save("features", &[batch, 3])
+}
+
+fn on(engine: EngineKind, file: &NamedTempFile) -> Featurizer {
+    load(file, engine).unwrap()
+}
+
+fn why_refused(file: &NamedTempFile, engine: EngineKind) -> String {
+    load(file, engine)
+        .err()
+        .expect("this network is not served")
+}
+
+/// Checks that each picture of a batch has the answer that it has alone, and that the model takes one at a time.
+#[track_caller]
+fn assert_served_one_by_one(file: &NamedTempFile, engine: EngineKind) -> Vec<Vec<f32>> {
+    let inputs = pictures(5);
+    let mut model = on(engine, file);
+    let together = features(&mut model, &inputs);
+    let alone: Vec<_> = inputs
+        .iter()
+        .flat_map(|input| features(&mut model, std::slice::from_ref(input)))
+        .collect();
+    assert_eq!(together, alone);
+    assert_eq!(model.info().max_batch, Some(1));
+    together
+}
+
+#[test]
+fn an_output_with_the_pictures_last_is_served_one_by_one() {
+    let by_picture = means(0).node("Identity", "means", "features", &[]);
+    let by_picture = by_picture.save("features", &[0, 3]);
+    for engine in EngineKind::in_this_build() {
+        let expected = features(&mut on(engine, &by_picture), &pictures(5));
+        for declared in [&[3, 0], &[0, 0]] {
+            let found = assert_served_one_by_one(&transposed(0, declared), engine);
+            assert_close(&found, &expected);
+        }
+    }
+}
+
+#[test]
+fn detections_of_a_picture_are_not_rows_of_its_neighbours() {
+    // The values that these tests send are -1 to 1, those of the trial 0 to 255: all channels are above the threshold.
+    let found = assert_served_one_by_one(&detections(-10.0), EngineKind::Ort);
+    assert_eq!(found, vec![vec![0.0, 0.0, 0.0, 1.0, 0.0, 2.0]; 5]);
+}
+
+#[test]
+fn one_answer_to_all_pictures_of_a_call_is_served_one_by_one() {
+    let axis_0: (&str, &[i64]) = ("axes", &[0]);
+    let mean_row = means(0)
+        .node(
+            "ReduceMean",
+            "means",
+            "features",
+            &[axis_0, ("keepdims", &[0])],
+        )
+        .save("features", &[3]);
+    let single_value = means(0)
+        .node("ReduceMean", "means", "features", &[("keepdims", &[0])])
+        .save("features", &[]);
+    for (file, width) in [(mean_row, 3), (single_value, 1)] {
+        let found = assert_served_one_by_one(&file, EngineKind::Ort);
+        assert_eq!(found[0].len(), width);
+    }
+}
+
+#[test]
+fn two_rows_for_every_picture_are_served_one_by_one() {
+    let twice = means(0)
+        .node("Concat", "means means", "features", &[("axis", &[0])])
+        .save("features", &[0, 3]);
+    for engine in EngineKind::in_this_build() {
+        let found = assert_served_one_by_one(&twice, engine);
+        assert_eq!(found[0].len(), 6);
+    }
+}
+
+#[test]
+fn a_hard_coded_batch_is_served_one_by_one() {
+    for (to, declared) in [
+        (&[1, 3][..], &[1, 3][..]),
+        (&[1, 3], &[0, 3]),
+        (&[1, -1], &[0, 0]),
+        (&[3, -1], &[0, 0]),
+    ] {
+        let found = assert_served_one_by_one(&reshaped(to, declared), EngineKind::Ort);
+        assert_eq!(found[4].len(), 3, "{to:?}");
+    }
+}
+
+#[test]
+fn rows_that_change_with_their_neighbours_are_served_one_by_one() {
+    let found = assert_served_one_by_one(&softmax(0), EngineKind::Ort);
+    assert_eq!(found, vec![vec![1.0; 3]; 5]);
+}
+
+#[test]
+fn rows_that_are_proven_come_in_batches() {
+    for engine in EngineKind::in_this_build() {
+        for batch in [0, 2, 5] {
+            assert_eq!(on(engine, &everything(batch)).info().max_batch, None);
+        }
+        assert_eq!(on(engine, &everything(1)).info().max_batch, Some(1));
+    }
+}
+
+#[test]
+fn a_network_of_one_picture_a_call_may_answer_any_shape() {
+    for engine in EngineKind::in_this_build() {
+        let found = assert_served_one_by_one(&transposed(1, &[3, 1]), engine);
+        assert_eq!(found[0].len(), 3);
+    }
+}
+
+/// A share of the mean over all pictures of the call, as a kernel might round with other neighbours.
+#[test]
+fn rows_may_differ_by_rounding() {
+    for (share, most) in [(1e-3, None), (0.2, Some(1))] {
+        let file = means(0)
+            .number("share", share)
+            .node("ReduceMean", "means", "all", &[("axes", &[0])])
+            .node("Mul", "all share", "little", &[])
+            .node("Add", "means little", "features", &[])
+            .save("features", &[0, 3]);
+        let info = on(EngineKind::Ort, &file).info();
+        assert_eq!(info.max_batch, most, "{share}");
+    }
+}
+
+#[test]
+fn numbers_that_are_undefined_do_not_count_as_a_difference() {
+    let roots = means(0)
+        .number("down", -1.0)
+        .node("Mul", "means down", "negative", &[])
+        .node("Sqrt", "negative", "roots", &[])
+        .node("Concat", "means roots", "features", &[("axis", &[1])])
+        .save("features", &[0, 6]);
+    assert_eq!(on(EngineKind::Ort, &roots).info().max_batch, None);
+}
+
+#[test]
+fn a_fixed_batch_whose_output_is_not_by_picture_is_refused() {
+    let error = why_refused(&softmax(4), EngineKind::Ort);
+    assert!(error.contains("takes 4 pictures a call"), "{error}");
+    assert!(error.contains("change"), "{error}");
+    for engine in EngineKind::in_this_build() {
+        for declared in [&[3, 4], &[0, 0]] {
+            let error = why_refused(&transposed(4, declared), engine);
+            assert!(error.contains("takes 4 pictures a call"), "{error}");
+            assert!(error.contains("[3, "), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_network_that_cannot_answer_one_picture_is_refused() {
+    let error = why_refused(&reshaped(&[1, 4], &[0, 4]), EngineKind::Ort);
+    assert!(error.contains("fails on one picture"), "{error}");
+    assert!(!error.contains('\n'), "{error}");
+}
+
+#[test]
+fn a_network_without_an_output_is_refused() {
+    let error = why_refused(&detections(1e9), EngineKind::Ort);
+    assert!(
+        error.contains("noise is empty: its shape is [0, 2]"),
+        "{error}"
+    );
+    let no_columns = means(0)
+        .integers("none", &[])
+        .node("Gather", "means none", "features", &[("axis", &[1])])
+        .save("features", &[0, 0]);
+    let error = why_refused(&no_columns, EngineKind::Ort);
+    assert!(
+        error.contains("noise is empty: its shape is [1, 0]"),
+        "{error}"
+    );
+}
+
+/// Pictures whose mean is above 0, and no row for the others: the trial has none of those.
+#[test]
+fn a_call_that_answers_fewer_rows_than_pictures_is_an_error() {
+    let some = means(0)
+        .number("zero", 0.0)
+        .node(
+            "ReduceMean",
+            "means",
+            "brightness",
+            &[("axes", &[1]), ("keepdims", &[0])],
+        )
+        .node("Greater", "brightness zero", "bright", &[])
+        .node("Compress", "means bright", "features", &[("axis", &[0])])
+        .save("features", &[0, 3]);
+    let mut model = on(EngineKind::Ort, &some);
+    assert_eq!(model.info().max_batch, None);
+    let picture = |value: f32| value.to_le_bytes().repeat(108);
+    let (bright, dark) = (picture(1.0), picture(-1.0));
+    let mut predict = |inputs: &[&[u8]]| {
+        model.predict(&Batch {
+            data_type: DataType::Floats,
+            inputs: inputs.to_vec(),
+        })
+    };
+    assert!(predict(&[&bright, &bright]).is_ok());
+    let error = predict(&[&bright, &dark, &bright]).unwrap_err().0;
+    assert!(error.contains("[2, 3], where 3 was expected"), "{error}");
+    assert!(predict(&[&dark]).is_err());
+}
