@@ -109,27 +109,28 @@ fn pictures(folder: &Path, side: u32, strings: bool) -> Result<Made, Error> {
         .filter(|path| is_picture(path))
         .collect();
     files.sort();
-    let mut unusable = 0;
+    let mut left_out = Vec::new();
     let mut inputs = Vec::new();
     for path in &files {
         match picture(path, side, strings) {
             Ok(input) => inputs.push(input),
-            Err(_) => unusable += 1,
+            Err(why) => left_out.push(why),
         }
         if inputs.len() == PICTURES {
             break;
         }
     }
+    let left_out = match &left_out[..] {
+        [] => String::new(),
+        [only] => format!(" (1 left out: {only})"),
+        [first, ..] => format!(" ({} left out, first {first})", left_out.len()),
+    };
     if inputs.is_empty() {
         return Err(Error::Usage(format!(
-            "--input_dir {} has no JPEG or PNG file that can be decoded ({unusable} cannot): name a folder that has",
+            "--input_dir {} has no JPEG or PNG file that can be decoded{left_out}: name a folder that has",
             folder.display()
         )));
     }
-    let left_out = match unusable {
-        0 => String::new(),
-        n => format!(" ({n} left out: not decodable)"),
-    };
     Ok((
         inputs,
         format!("pictures from {}{left_out}", folder.display()),
@@ -142,9 +143,13 @@ fn is_picture(path: &Path) -> bool {
 }
 
 /// The file's own bytes in base64, or its pixels; decoded in both cases, so that what cannot be is found now.
-fn picture(path: &Path, side: u32, strings: bool) -> Result<Vec<u8>, image::ImageError> {
-    let bytes = fs::read(path)?;
-    let picture = image::load_from_memory(&bytes)?;
+///
+/// # Errors
+/// Which file cannot be used, and why.
+fn picture(path: &Path, side: u32, strings: bool) -> Result<Vec<u8>, String> {
+    let name = path.file_name().unwrap_or_default().display();
+    let bytes = fs::read(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
+    let picture = picture::decode(&bytes).map_err(|error| format!("{name} is {error}"))?;
     Ok(match strings {
         true => STANDARD.encode(&bytes).into_bytes(),
         false => pixels(&resized(&picture, side)),
@@ -318,16 +323,39 @@ mod tests {
         white.save(folder.path().join("a.PNG")).unwrap();
         fs::write(folder.path().join("b.jpg"), "no picture").unwrap();
         fs::write(folder.path().join("c.txt"), "text").unwrap();
-        let inputs = prepare(&format!("-m vgg --input_dir {}", folder.path().display())).unwrap();
+        let line = format!("-m vgg --input_dir {}", folder.path().display());
+        let inputs = prepare(&line).unwrap();
         assert_eq!(inputs.frames.len(), 1);
-        assert!(
-            inputs.description.contains("1 left out"),
-            "{}",
-            inputs.description
-        );
+        let said = inputs.description;
+        let left_out = "(1 left out: b.jpg is not a JPEG or PNG picture";
+        assert!(said.contains(left_out), "{said}");
         let pixels = values(&inputs.frames[0]);
         assert_eq!(pixels.len(), 224 * 224 * 3);
         assert_eq!(pixels[..6], [255.0, 128.0, 0.0, 255.0, 128.0, 0.0]);
+
+        fs::write(folder.path().join("d.jpg"), "no picture either").unwrap();
+        let said = prepare(&line).unwrap().description;
+        assert!(said.contains("(2 left out, first b.jpg is not"), "{said}");
+    }
+
+    #[test]
+    fn a_truncated_picture_is_no_input() {
+        let folder = tempfile::tempdir().unwrap();
+        let noise = RgbImage::from_fn(64, 64, |x, y| image::Rgb([x as u8, (x * y) as u8, 0]));
+        for name in ["a.jpg", "b.png"] {
+            let path = folder.path().join(name);
+            noise.save(&path).unwrap();
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, &whole[..whole.len() - 100]).unwrap();
+        }
+        for model in ["vgg", "inception"] {
+            let line = format!("-m {model} --input_dir {}", folder.path().display());
+            let error = prepare(&line).unwrap_err().to_string();
+            assert!(
+                error.contains("(2 left out, first a.jpg is truncated"),
+                "{error}"
+            );
+        }
     }
 
     /// Counts on in float64.

@@ -61,14 +61,15 @@ pub(crate) fn cut(dir: &Path, force: bool) -> anyhow::Result<()> {
 /// Tiles of a photograph that do not overlap, drawn at random.
 fn tiles(file: &str, seed: u64) -> anyhow::Result<Vec<RgbImage>> {
     let path = folder().join(file);
-    let photograph = image::open(&path)
-        .with_context(|| {
-            format!(
-                "no photograph at {}: `make setup` fetches it",
-                path.display()
-            )
-        })?
-        .to_rgb8();
+    let photograph = fs::read(&path).with_context(|| {
+        format!(
+            "no photograph at {}: `make setup` fetches it",
+            path.display()
+        )
+    })?;
+    let photograph = picture::decode(&photograph)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .into_rgb8();
     let (columns, rows) = (photograph.width() / TILE, photograph.height() / TILE);
     let mut places: Vec<_> = (0..rows)
         .flat_map(|row| (0..columns).map(move |column| (column * TILE, row * TILE)))

@@ -11,17 +11,21 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Who may depend on whom in this workspace, tests and benches aside. A package that is not here may not exist.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("workspace-hack", &[]),
     ("model", &[]),
     ("onnx", &[]),
+    ("picture", &[]),
     ("wire", &["model"]),
     ("transport", &["wire"]),
     ("scheduler", &["model"]),
-    ("featurizer", &["model", "onnx"]),
+    ("featurizer", &["model", "onnx", "picture"]),
     ("container", &["model", "transport", "wire"]),
     ("frontend", &["model", "scheduler", "transport", "wire"]),
-    ("driver", &["model", "transport", "wire", "workspace-hack"]),
+    (
+        "driver",
+        &["model", "picture", "transport", "wire", "workspace-hack"],
+    ),
     ("vgg", &["container", "featurizer", "model"]),
     ("inception", &["container", "featurizer", "model"]),
     ("svm", &["container", "model"]),
@@ -42,6 +46,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
             "lgbm",
             "model",
             "onnx",
+            "picture",
             "svm",
             "vgg",
             "workspace-hack",

@@ -1,0 +1,123 @@
+//! Files cut short at every byte, against Pillow's verdict.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{fs, path::Path};
+
+use picture::{Error, decode};
+
+/// A file that `reference.py` made, and from which length it is read; shorter ones are truncated.
+struct Cut {
+    file: &'static str,
+    length: usize,
+    /// By Pillow 13.0.0.
+    pillow: usize,
+    /// By [`decode`].
+    ours: usize,
+}
+
+const fn cut(file: &'static str, length: usize, pillow: usize, ours: usize) -> Cut {
+    Cut {
+        file,
+        length,
+        pillow,
+        ours,
+    }
+}
+
+/// Of a PNG file Pillow needs the pixels alone; we need the checksum after them and the name of the last chunk too.
+const CUTS: [Cut; 9] = [
+    cut("baseline.jpg", 1207, 1207, 1207),
+    cut("restarts.jpg", 1423, 1423, 1423),
+    cut("grey.jpg", 821, 821, 821),
+    cut("thumbnail.jpg", 1894, 1894, 1894),
+    cut("progressive.jpg", 1154, 1154, 1154),
+    cut("grey_progressive.jpg", 810, 810, 810),
+    cut("plain.png", 4912, 4891, 4908),
+    cut("palette.png", 2427, 2405, 2423),
+    cut("interlaced.png", 6509, 6488, 6505),
+];
+
+fn file(name: &str) -> Vec<u8> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data"));
+    fs::read(folder.join(name)).unwrap()
+}
+
+#[test]
+fn a_file_cut_anywhere_is_whole_or_an_error() {
+    for cut in CUTS {
+        let file = file(cut.file);
+        assert_eq!(file.len(), cut.length, "{}", cut.file);
+        assert!(cut.ours >= cut.pillow);
+        let whole = decode(&file).unwrap();
+        for length in 0..file.len() {
+            let at = format!("{} cut to {length} bytes", cut.file);
+            match decode(&file[..length]) {
+                Ok(picture) => assert!(length >= cut.ours && picture == whole, "{at}"),
+                Err(_) => assert!(length < cut.ours, "{at}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn the_error_says_that_the_file_is_truncated() {
+    for cut in CUTS {
+        let file = file(cut.file);
+        for length in [file.len() / 2, cut.ours - 1] {
+            let error = decode(&file[..length]).unwrap_err();
+            assert!(matches!(error, Error::Truncated), "{}: {error}", cut.file);
+        }
+    }
+}
+
+/// As in Pillow.
+#[test]
+fn bytes_after_the_end_are_left_alone() {
+    for cut in CUTS {
+        let whole = decode(&file(cut.file)).unwrap();
+        for tail in [&[0; 9][..], b"\xff\xd8\xff", b"garbage"] {
+            let file = [&file(cut.file), tail].concat();
+            assert!(decode(&file).unwrap() == whole, "{} + {tail:?}", cut.file);
+        }
+    }
+}
+
+#[test]
+fn fill_bytes_before_the_end_are_allowed() {
+    for name in ["baseline.jpg", "progressive.jpg"] {
+        let whole = file(name);
+        let filled = [&whole[..whole.len() - 2], b"\xff\xff\xff\xd9"].concat();
+        assert!(decode(&filled).unwrap() == decode(&whole).unwrap());
+    }
+}
+
+/// Pillow takes zeros for the rest of a baseline picture, so it reads a half with enough of them as well.
+#[test]
+fn zeros_are_no_end() {
+    for name in ["baseline.jpg", "progressive.jpg"] {
+        let whole = file(name);
+        for length in [whole.len() - 2, whole.len() - 100] {
+            let padded = [&whole[..length], &[0; 200]].concat();
+            let error = decode(&padded).unwrap_err();
+            assert!(matches!(error, Error::Truncated), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_picture_is_not_called_truncated() {
+    for bytes in [&b"hello"[..], b"", b"GIF89a", &[0xff; 9]] {
+        let error = decode(bytes).unwrap_err();
+        assert!(matches!(error, Error::NotAPicture(_)), "{bytes:?}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_claims_more_than_it_can_hold_is_refused_before_there_is_memory_for_it() {
+    let mut file = file("baseline.jpg");
+    // The frame's header: its length, 8 bits, height and width.
+    let header = file.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    file[header + 5..][..4].copy_from_slice(&[0x3e, 0x80, 0x3e, 0x80]);
+    let error = decode(&file).unwrap_err().to_string();
+    assert!(error.contains("Memory limit exceeded"), "{error}");
+}
