@@ -8,7 +8,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use crate::{
-    load::Opening,
+    load::{
+        Opening,
+        trace::{self, Trace},
+    },
     results::{self, Arrivals, Phase, PhaseKind},
     search::Search,
     settings::{Mode, Settings},
@@ -67,15 +70,18 @@ impl Agenda {
         let closed = Arrivals::Closed { in_flight };
         let poisson = |rate| Arrivals::Poisson { rate, share: None };
         let constant = |rate| Arrivals::Constant { rate };
-        let trace = |file: &std::path::Path| Arrivals::Trace {
-            file: file.display().to_string(),
+        let trace = |trace: &Trace| Arrivals::Trace {
+            file: trace.file.display().to_string(),
+            arrivals: trace.times.len(),
+            seconds: trace::seconds(trace.length()),
+            left_out: trace.times.len() - trace.before(duration),
         };
         let (kind, arrivals) = match &settings.mode {
             Mode::Profile | Mode::Saturate | Mode::Zero => (PhaseKind::Throughput, closed),
             Mode::SingleStream => (PhaseKind::SingleStream, ONE),
             Mode::Poisson(rate) => (PhaseKind::Latency, poisson(*rate)),
             Mode::Constant(rate) => (PhaseKind::Latency, constant(*rate)),
-            Mode::Trace(file) => (PhaseKind::Latency, trace(file)),
+            Mode::Trace(of) => (PhaseKind::Latency, trace(of)),
             Mode::Flood(rate) => (PhaseKind::Flood, constant(*rate)),
         };
         let (first, then) = match (&settings.mode, settings.objective) {
@@ -106,6 +112,11 @@ impl Agenda {
         let worth_it = !self.begun || step.duration >= SHORTEST;
         self.begun = true;
         worth_it.then_some(step)
+    }
+
+    /// True if a phase follows, unless time runs out.
+    pub fn goes_on(&self) -> bool {
+        !self.steps.is_empty()
     }
 
     /// Takes in what a phase has shown.
@@ -174,15 +185,15 @@ impl Agenda {
 }
 
 impl Step {
-    /// When its window opens. A flood has no warm-up, as in the original; a trace is what it is, so its warm-up has a length
-    /// of its own: a tenth.
+    /// When its window opens. A flood has no warm-up, as in the original; a trace is what it is, so its warm-up is a share of
+    /// it, whether the rate is steady then or not.
     pub fn opening(&self) -> Opening {
         let warm_up = (self.duration / 10)
             .max(Duration::from_secs(1))
             .min(self.duration / 4);
         match (self.kind, &self.arrivals) {
             (PhaseKind::Flood, _) => Opening::AtOnce,
-            (_, Arrivals::Trace { .. }) => Opening::After(warm_up),
+            (_, Arrivals::Trace { .. }) => Opening::After(trace::warm_up(self.duration)),
             _ => Opening::Steady(warm_up),
         }
     }
@@ -306,10 +317,9 @@ mod tests {
 
     #[test]
     fn every_other_mode_is_one_phase_for_all_of_the_time() {
-        use Arrivals::{Closed, Constant, Poisson, Trace};
+        use Arrivals::{Closed, Constant, Poisson};
         let minute = Duration::from_secs(60);
         let rate = 7.0;
-        let file = "t".to_owned();
         for (mode, kind, arrivals, opening) in [
             (
                 "saturate",
@@ -338,12 +348,6 @@ mod tests {
                 Opening::Steady(minute / 10),
             ),
             (
-                "trace --trace t",
-                PhaseKind::Latency,
-                Trace { file },
-                Opening::After(minute / 10),
-            ),
-            (
                 "flood",
                 PhaseKind::Flood,
                 Constant { rate: 200.0 },
@@ -367,6 +371,54 @@ mod tests {
             );
             assert_eq!(steps[0].opening(), opening, "{mode}");
         }
+    }
+
+    /// The only step of a trace with a query every half a second.
+    fn of_trace(seconds: u32, line: &str) -> Step {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("trace");
+        let times = (0..=2 * seconds).map(|n| format!("{}\n", f64::from(n) / 2.0));
+        std::fs::write(&file, times.collect::<String>()).unwrap();
+        let line = format!("--mode trace --trace {} {line}", file.display());
+        let steps = steps(agenda(&line), 1000.0, Duration::ZERO);
+        assert_eq!(steps.len(), 1);
+        steps[0].clone()
+    }
+
+    #[test]
+    fn the_warm_up_is_a_tenth_of_the_trace() {
+        // A minute and two are more than there is.
+        for (seconds, line) in [(11, ""), (15, ""), (15, "-d 60"), (15, "-d 15.001")] {
+            let step = of_trace(seconds, line);
+            let length = Duration::from_secs(seconds.into()) + Duration::from_millis(1);
+            assert_eq!(step.duration, length);
+            assert_eq!(step.opening(), Opening::After(length / 10));
+            let Arrivals::Trace {
+                arrivals, left_out, ..
+            } = step.arrivals
+            else {
+                panic!("{step:?}")
+            };
+            assert_eq!((arrivals, left_out), (2 * seconds as usize + 1, 0));
+        }
+    }
+
+    #[test]
+    fn a_longer_trace_is_cut_and_the_result_says_so() {
+        let step = of_trace(300, "-d 120");
+        assert_eq!(step.duration, Duration::from_secs(120));
+        assert_eq!(step.opening(), Opening::After(Duration::from_secs(12)));
+        let Arrivals::Trace {
+            arrivals,
+            seconds,
+            left_out,
+            ..
+        } = step.arrivals
+        else {
+            panic!("{step:?}")
+        };
+        // The one at 120 s is too late.
+        assert_eq!((arrivals, seconds, left_out), (601, 300.001, 361));
     }
 
     #[test]

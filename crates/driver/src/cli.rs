@@ -227,15 +227,10 @@ fn underscored(argument: OsString) -> OsString {
 fn check_paths(settings: &Settings) -> Result<(), Error> {
     let started_in = env::current_dir()
         .map_err(|error| Error::Failed(format!("cannot find the current folder: {error}")))?;
-    let trace = match &settings.mode {
-        Mode::Trace(file) => Some(file),
-        _ => None,
-    };
     let paths = [
         ("--results_dir", Some(&settings.results_dir)),
         ("--input_dir", settings.input_dir.as_ref()),
         ("--labels", settings.labels.as_ref()),
-        ("--trace", trace),
         ("the current folder", Some(&started_in)),
     ];
     let mut named = paths
@@ -261,9 +256,12 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
     };
     let model = models::find(&name)?;
     let (input_dir, labels) = input_files(&inputs, model, model_flags.model_path.as_deref())?;
-    let duration = match labels {
-        Some(_) => Duration::ZERO,
-        None => time("--duration_seconds", &sweep.duration, 1.0)?,
+    let mode = mode(&load)?;
+    let asked = time("--duration_seconds", &sweep.duration, 1.0);
+    let duration = match (&labels, &mode) {
+        (Some(_), _) => Duration::ZERO,
+        (None, Mode::Trace(trace)) => trace.duration(asked?)?,
+        (None, _) => asked?,
     };
     let engine = model.engine(model_flags.engine.as_deref())?;
     let list = |flag, pieces: &Option<Vec<String>>| {
@@ -295,7 +293,7 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
         cpus_per_replica: cores.cpus_per_replica_nums.map_or(Ok(Vec::new()), |nums| {
             numbers("--cpus_per_replica_nums", &nums)
         })?,
-        mode: mode(&load)?,
+        mode,
         load_shares: shares("--load_shares", &load.load_shares)?,
         num_clients: number("--num_clients", &load.num_clients)?,
         in_flight: (load.in_flight.as_deref())

@@ -3,14 +3,20 @@
 //! - [`pacer`]: when the next query is intended.
 //! - [`flow`]: a client without its sockets and clock; `client` gives it both.
 //! - [`steady`]: when the window opens.
+//! - [`overload`]: whether an open loop offers more than is served, and when it then ends.
+//! - [`settle`]: what an overloaded load leaves behind.
+//! - [`trace`]: arrival times out of a file.
 //! - `threads`: what the generator itself takes of its cores.
 
 mod client;
 pub mod flow;
+pub mod overload;
 pub mod pacer;
+mod settle;
 mod shared;
 pub mod steady;
 mod threads;
+pub mod trace;
 
 use std::{
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -21,8 +27,11 @@ use std::{
 use model::DataType;
 use transport::Frame;
 
+pub use settle::settle;
+
 use client::Client;
 use flow::Finished;
+use overload::Overload;
 use pacer::Pace;
 use shared::Shared;
 use steady::Course;
@@ -69,7 +78,7 @@ pub struct Load<'a> {
     /// After the last query: how long without any answer until the missing ones are given up. Twice the slowest
     /// answer's time, if that is longer.
     pub patience: Duration,
-    /// Answers within this time are counted as goodput.
+    /// Answers within this time are counted as goodput, and an overloaded open loop waits for its last ones so long.
     pub objective: Option<Duration>,
     /// When the point's first load began, for [`Progress::elapsed`].
     pub since: Instant,
@@ -134,6 +143,9 @@ pub struct Measured {
     pub span: Span,
     /// True if the window opened because what was asked for had come about, not because half of the time was over.
     pub steady: bool,
+    /// True if it was an open loop that offered more than was served: no latency is known then, and what was unanswered at
+    /// the end of the drain is cancelled.
+    pub overloaded: bool,
     /// The cores' worth of time that the busiest thread of the load generator took while the window was open.
     pub busiest_thread: f64,
 }
@@ -199,6 +211,8 @@ struct Watcher<'a> {
     all: Tally,
     course: Course,
     steady: bool,
+    /// In an open loop.
+    overload: Option<Overload>,
     threads: Threads,
     /// Of each client, how many slices it has finished.
     finished: Vec<usize>,
@@ -212,6 +226,8 @@ impl<'a> Watcher<'a> {
             all: Tally::new(load.objective),
             course: Course::new(load.pace.in_flight(), load.duration),
             steady: load.pace.is_once(),
+            overload: (load.pace.in_flight().is_none())
+                .then(|| Overload::new(shared.began, load.objective)),
             threads: Threads::default(),
             finished: vec![0; shared.counters.len()],
         }
@@ -235,6 +251,7 @@ impl<'a> Watcher<'a> {
                     let progress = self.progress();
                     let go = watch(&progress);
                     self.steer(go, progress.in_phase);
+                    self.end_if_overloaded();
                     self.threads.look(&self.shared.span());
                 }
             }
@@ -315,7 +332,19 @@ impl<'a> Watcher<'a> {
         }
     }
 
+    fn end_if_overloaded(&mut self) {
+        let (now, span, counts) = (Instant::now(), self.shared.span(), self.shared.counts());
+        let mut overload = self.overload.iter_mut();
+        if overload.any(|overload| overload.tell(now, &span, counts)) {
+            self.shared.stop();
+        }
+    }
+
     fn measured(mut self) -> Measured {
+        let counts = self.shared.counts();
+        let overloaded = self
+            .overload
+            .is_some_and(|overload| overload.is_found(counts));
         let span = self.shared.span();
         let end = span.closes.min(Instant::now());
         let opened = span.opens.min(end);
@@ -325,6 +354,7 @@ impl<'a> Watcher<'a> {
             tally: self.all,
             span,
             steady: self.steady,
+            overloaded,
             busiest_thread: self.threads.busiest(),
         }
     }

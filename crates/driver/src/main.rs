@@ -19,14 +19,13 @@ use driver::{
     cores::{self, Topology},
     inputs::Inputs,
     launch::{Manager, docker},
-    load::pacer,
     machine::{Machine, Versions},
     measure::Sweep,
     plan::Plan,
     report::{self, live},
     results::{PointResult, schema},
     self_test,
-    settings::{Mode, Settings},
+    settings::Settings,
     sweep::{self, SweepFolder},
 };
 use signal_hook::{
@@ -88,9 +87,6 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let allowed = cores::allowed()?;
     let plan = Plan::new(&settings, &allowed, &Topology::read(Path::new("/")))?;
     let inputs = Inputs::prepare(&settings)?;
-    if let Mode::Trace(file) = &settings.mode {
-        pacer::read_trace(file)?;
-    }
     let machine = Machine::read(&allowed);
     let planned = report::plan(&settings, &plan, &inputs, &machine);
     if settings.dry_run {

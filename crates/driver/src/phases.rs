@@ -14,13 +14,22 @@ use crate::{
 const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 impl Phase {
-    /// Reads what a load has shown.
+    /// Reads what a load has shown. One that was overloaded has no latency: its answers tell how long the queue had become.
     pub fn read(load: &Load<'_>, arrivals: Arrivals, measured: &mut Measured) -> Phase {
-        let Measured { tally, span, .. } = measured;
+        let Measured {
+            tally,
+            span,
+            overloaded,
+            ..
+        } = measured;
+        let overloaded = *overloaded;
         // Never zero: the rates of a window that did not open are zero.
         let seconds = tally.totals.seconds.max(f64::MIN_POSITIVE);
         let arrived = tally.arrived;
-        let windows = windows(tally, span.slices(), seconds);
+        let mut windows = windows(tally, span.slices(), seconds);
+        if overloaded {
+            windows.iter_mut().for_each(Window::without_latency);
+        }
         Phase {
             kind: load.kind,
             arrivals,
@@ -28,15 +37,30 @@ impl Phase {
             warm_up: tally.warm_up,
             totals: tally.totals,
             steady: measured.steady,
+            overloaded,
             throughput: interval::throughput(&windows),
             goodput_qps: (load.objective).map(|_| arrived.good as f64 / seconds),
-            latency: latency(&tally.latency, &tally.slices),
+            latency: (!overloaded)
+                .then(|| latency(&tally.latency, &tally.slices))
+                .flatten(),
             lag: (load.pace.in_flight().is_none()).then(|| lag(&tally.lag)),
             mean_in_flight: tally.in_flight.as_secs_f64() / seconds,
             mean_batch: arrived.mean_batch(),
             batches: arrived.batches,
             time_breakdown: breakdown(&arrived),
             windows,
+        }
+    }
+
+    /// The offered load in queries a second: as asked for, or as a trace had it inside the window. `None` in a closed loop.
+    pub fn offered_qps(&self) -> Option<f64> {
+        match self.arrivals {
+            Arrivals::Closed { .. } => None,
+            Arrivals::Poisson { rate, .. } | Arrivals::Constant { rate } => Some(rate),
+            Arrivals::Trace { .. } => {
+                let seconds = self.totals.seconds;
+                (seconds > 0.0).then(|| self.totals.sent as f64 / seconds)
+            }
         }
     }
 

@@ -1,11 +1,11 @@
 //! What to measure, free of contradictions that can be seen without looking at the machine.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use model::DataType;
 use serde::{Serialize, Serializer};
 
-use crate::{cores::Cores, models::KnownModel};
+use crate::{cores::Cores, load::trace::Trace, models::KnownModel};
 
 /// What the frontend is told as the application's latency objective where none is to be enforced: no queue here reaches it.
 pub const UNENFORCED: Duration = Duration::from_secs(3600);
@@ -18,8 +18,8 @@ pub struct Settings {
     pub model: &'static KnownModel,
     /// The type of its inputs.
     pub input_type: DataType,
-    /// How long each point is under load, all of its phases and their warm-ups included; zero in an accuracy run, which
-    /// ends by itself.
+    /// How long each point is under load, all of its phases and their warm-ups included: a trace for its own length at most.
+    /// Zero in an accuracy run, which ends by itself.
     #[serde(serialize_with = "in_seconds")]
     pub duration: Duration,
     /// Maximum batch sizes to try.
@@ -114,8 +114,8 @@ pub enum Mode {
     Poisson(f64),
     /// Evenly spaced arrivals at a rate, in queries a second.
     Constant(f64),
-    /// Arrivals at the times in a file: seconds since the beginning, one per line, ascending.
-    Trace(PathBuf),
+    /// Arrivals at the times in a file.
+    Trace(Trace),
     /// As the original driver: evenly spaced sends at a rate, whatever the server does.
     Flood(f64),
     /// One query in flight: latency without a queue.
@@ -135,6 +135,14 @@ impl Settings {
 }
 
 impl Mode {
+    /// The arrival times of a trace; none of another mode.
+    pub fn trace_times(&self) -> Arc<[Duration]> {
+        match self {
+            Mode::Trace(trace) => trace.times.clone(),
+            _ => Arc::default(),
+        }
+    }
+
     /// As on the command line.
     pub fn name(&self) -> &'static str {
         match self {

@@ -34,7 +34,7 @@ pub struct Totals {
     pub timeout: u64,
     /// Answered with an error: refused, or the model failed.
     pub error: u64,
-    /// In flight when the iteration was stopped before its end.
+    /// Not answered when the drain of an overloaded open loop ended, or when the iteration was stopped before its end.
     pub cancelled: u64,
     /// Length of that time in seconds.
     pub seconds: f64,

@@ -16,7 +16,7 @@ type Finding = Option<(Status, String)>;
 type Check = fn(&PointResult) -> Finding;
 
 /// Everything that is looked at, by the name that scripts see, in the order in which reasons are given.
-const CHECKS: [(&str, Check); 24] = [
+const CHECKS: [(&str, Check); 25] = [
     ("not_run", queries::not_run),
     ("accuracy", queries::accuracy),
     ("queries_lost", queries::lost),
@@ -24,6 +24,7 @@ const CHECKS: [(&str, Check); 24] = [
     ("replicas_lost", queries::replicas_lost),
     ("pins_not_held", machine::pins_not_held),
     ("rate_not_sent", load::rate_not_sent),
+    ("overloaded", load::overloaded),
     ("generator_ceiling", load::generator_ceiling),
     ("flood", load::flood),
     ("send_lag", load::send_lag),
@@ -97,6 +98,14 @@ fn rate(phase: &Phase) -> Option<f64> {
     }
 }
 
+/// What to take for more queries: a longer duration adds nothing to a trace that is sent to its end.
+fn longer(phase: &Phase) -> &'static str {
+    match phase.arrivals {
+        Arrivals::Trace { left_out: 0, .. } => "a longer trace",
+        _ => "a longer --duration_seconds",
+    }
+}
+
 /// A share for the reader.
 fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
@@ -119,7 +128,7 @@ fn mean_during(result: &PointResult, phase: &Phase, samples: &[f64]) -> Option<f
 mod tests {
     use super::*;
     use crate::results::{
-        AccuracyRun, Outcome, Resources,
+        AccuracyRun, Outcome, PhaseKind, Resources,
         fixture::{accurate, phase, profiled, speed, whole},
     };
     use std::collections::BTreeSet;
@@ -145,7 +154,7 @@ mod tests {
     }
 
     /// What provokes each check, and what is just not enough to.
-    const PROVOKED: [(&str, Status, Change, Change); 24] = [
+    const PROVOKED: [(&str, Status, Change, Change); 25] = [
         (
             "not_run",
             Status::Invalid,
@@ -191,6 +200,12 @@ mod tests {
             Status::Invalid,
             |r| send(r, 910),
             |r| send(r, 930),
+        ),
+        (
+            "overloaded",
+            Status::Invalid,
+            |r| overload(r, PhaseKind::Latency),
+            |r| overload(r, PhaseKind::Search),
         ),
         (
             "generator_ceiling",
@@ -310,6 +325,13 @@ mod tests {
 
     fn reach(result: &mut PointResult, share: f64) {
         speed(result).generator.as_mut().unwrap().share_of_ceiling = share;
+    }
+
+    fn overload(result: &mut PointResult, kind: PhaseKind) {
+        let phase = latency(result);
+        (phase.kind, phase.overloaded) = (kind, true);
+        (phase.totals.ok, phase.totals.cancelled) = (600, 400);
+        phase.latency = None;
     }
 
     fn lag(result: &mut PointResult, ms: f64) {

@@ -9,12 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ::frontend::Frontend as RealFrontend;
 use driver::{
-    load::{self, Go, Load, Opening, pacer::Pace},
+    load::{self, Go, Load, Opening, Target, pacer::Pace},
     null_server::NullServer,
     results::{Arrivals, Phase, PhaseKind},
+    stats::Totals,
 };
 use model::{DataType, Output};
+use testkit::{Behaviour, Microscope};
 use transport::Frame;
 use wire::query::Status;
 
@@ -274,6 +277,119 @@ fn sends_of_an_open_loop_do_not_wait_for_answers() {
     assert_eq!(sent, 600);
     let [totals, warm_up] = [measured.tally.totals, measured.tally.warm_up];
     assert_eq!(totals.timeout + warm_up.timeout, 600);
+}
+
+/// A frontend with a model server that takes 20 ms for each query, and a load of it.
+fn slow_model() -> (RealFrontend, Microscope, Load<'static>) {
+    let frontend = RealFrontend::start(&testkit::settings()).unwrap();
+    testkit::deploy(&frontend, 1, Duration::from_secs(3600));
+    let server = Microscope::start(&frontend, Behaviour::Slow(Duration::from_millis(20)));
+    let ports = frontend.ports();
+    let load = Load {
+        target: Target {
+            answers: format!("tcp://127.0.0.1:{}", ports.send_port),
+            requests: format!("tcp://127.0.0.1:{}", ports.recv_port),
+            app: "app",
+            input_type: DataType::Floats,
+        },
+        kind: PhaseKind::Latency,
+        pace: Pace::Poisson {
+            rate: 500.0,
+            seed: 3,
+        },
+        cores: None,
+        clients: 2,
+        duration: Duration::from_secs(2),
+        opening: Opening::After(Duration::from_millis(200)),
+        until: None,
+        patience: testkit::PATIENCE,
+        objective: None,
+        since: Instant::now(),
+    };
+    (frontend, server, load)
+}
+
+/// Queries that the model has answered, as the frontend counts them.
+fn predictions(frontend: &RealFrontend) -> u64 {
+    let metrics = testkit::get(frontend, "/metrics/prometheus");
+    let mut lines = metrics.lines();
+    let count = lines.find_map(|line| line.strip_prefix("clipper_predictions_total{"));
+    let (_, count) = count.unwrap().split_once("} ").unwrap();
+    count.parse().unwrap()
+}
+
+#[test]
+fn a_load_above_capacity_leaves_no_queue_behind() {
+    let (frontend, _server, load) = slow_model();
+    let inputs = [Frame::from(vec![0; 4])];
+    load::settle(&load, &inputs, |_| Go::Warm).unwrap();
+    let mut measured = load::run(&load, &inputs, |_| Go::Warm).unwrap();
+    let [totals, warm_up] = [measured.tally.totals, measured.tally.warm_up];
+    assert!(measured.overloaded);
+    for Totals {
+        sent,
+        ok,
+        cancelled,
+        ..
+    } in [totals, warm_up]
+    {
+        assert_eq!(sent, ok + cancelled);
+    }
+    // It served 50 a second at most.
+    assert!(
+        totals.cancelled > 500 && measured.tally.arrived.ok > 0,
+        "{totals:?}"
+    );
+    let arrivals = Arrivals::Poisson {
+        rate: 500.0,
+        share: None,
+    };
+    let phase = Phase::read(&load, arrivals, &mut measured);
+    assert!(phase.overloaded && phase.latency.is_none());
+    // A query that comes later does not wait for what the model had not begun.
+    load::settle(&load, &inputs, |_| Go::Warm).unwrap();
+    let served = predictions(&frontend);
+    assert!(served < 300, "{served}");
+}
+
+#[test]
+fn settling_waits_until_a_full_queue_takes_a_query() {
+    let frontend = Frontend::start(|n| Some(if n < 3 { Status::Refused } else { Status::Ok }));
+    load::settle(&frontend.load(), &inputs(), |_| Go::Cold).unwrap();
+    assert_eq!(frontend.stop(), [1, 0, 3, 0]);
+    let silent = Frontend::start(|_| None);
+    let load = Load {
+        patience: Duration::from_millis(200),
+        ..silent.load()
+    };
+    let error = load::settle(&load, &inputs(), |_| Go::Cold).unwrap_err();
+    assert!(error.to_string().contains("answers no query"), "{error}");
+}
+
+#[test]
+fn a_load_within_capacity_gets_all_its_answers() {
+    let (_frontend, _server, load) = slow_model();
+    let load = Load {
+        pace: Pace::Constant { rate: 20.0 },
+        ..load
+    };
+    let load::Measured {
+        tally, overloaded, ..
+    } = load::run(&load, &[Frame::from(vec![0; 4])], |_| Go::Warm).unwrap();
+    assert!(!overloaded);
+    assert_eq!(tally.totals.sent, tally.totals.ok);
+}
+
+#[test]
+fn an_overloaded_load_is_cut_whatever_its_arrival_process() {
+    let trace: Vec<_> = (0..2000).map(Duration::from_millis).collect();
+    for pace in [Pace::Constant { rate: 500.0 }, Pace::Trace(trace.into())] {
+        let (_frontend, _server, load) = slow_model();
+        let load = Load { pace, ..load };
+        let measured = load::run(&load, &[Frame::from(vec![0; 4])], |_| Go::Warm).unwrap();
+        assert!(measured.overloaded);
+        assert!(measured.tally.totals.cancelled > 500);
+    }
 }
 
 #[test]

@@ -151,10 +151,12 @@ pub(super) struct LoadFlags {
     /// driver: evenly spaced, whatever the server does)
     #[arg(long, value_name = "MODE", default_value = "profile")]
     pub(super) mode: String,
-    /// Queries a second of the modes poisson, constant and flood [default of flood: 200, as the original's 5 ms]
+    /// Queries a second of the modes poisson, constant and flood [default of flood: 200, as the original's 5 ms]. If it is
+    /// more than is served, the load ends soon after its duration and the point is INVALID: overloaded
     #[arg(long, value_name = "QPS", hide_short_help = true)]
     pub(super) rate: Option<String>,
-    /// Arrival times of the mode trace: seconds since the beginning, one per line
+    /// Arrival times of the mode trace: seconds, one per line, ascending; they count from the first one, so that seconds
+    /// since 1970 will do, and --duration_seconds cuts a longer trace
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(super) trace: Option<PathBuf>,
     /// Shares of the throughput at which the profile measures latency

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::{
     flags::{DockerFlags, InputFlags, LoadFlags},
-    values::{number, rate},
+    values::{number, rate, utf8},
 };
 use crate::{
     Error, labels,
+    load::trace::Trace,
     models::{InputKind, KnownModel},
     settings::{InDocker, Mode},
 };
@@ -86,10 +87,13 @@ pub(super) fn mode(load: &LoadFlags) -> Result<Mode, Error> {
         ("poisson", _) => Mode::Poisson(needed("poisson")?),
         ("constant", _) => Mode::Constant(needed("constant")?),
         ("flood", _) => Mode::Flood(asked.unwrap_or(FLOOD)),
-        ("trace", Some(file)) => Mode::Trace(file.clone()),
+        ("trace", Some(file)) => {
+            utf8("--trace", file)?;
+            Mode::Trace(Trace::read(file)?)
+        }
         ("trace", None) => {
             return Err(Error::Usage(
-                "--mode trace needs --trace FILE: seconds since the beginning, one per line".into(),
+                "--mode trace needs --trace FILE: arrival times in seconds, one per line".into(),
             ));
         }
         (other, _) => {

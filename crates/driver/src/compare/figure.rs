@@ -105,7 +105,12 @@ fn load(phase: &Phase) -> String {
         } => format!("{:.0} % of the throughput", 1e2 * share),
         Arrivals::Poisson { rate, share: None } => format!("{rate:.1}/s"),
         Arrivals::Constant { rate } => format!("{rate:.1}/s evenly spaced"),
-        Arrivals::Trace { file } => format!("as in {file}"),
+        Arrivals::Trace {
+            file, left_out: 0, ..
+        } => format!("as in {file}"),
+        Arrivals::Trace { file, left_out, .. } => {
+            format!("as in {file} without its last {left_out} arrivals")
+        }
     };
     format!("{} phase, {load}", phase.kind)
 }

@@ -143,9 +143,8 @@ impl Client {
         if !flow.answered(now, span, &answer) {
             return Ok(());
         }
-        let ok = answer.status == Status::Ok;
-        counters.answered(ok);
-        if ok && flow.is_once() {
+        counters.answered(&answer);
+        if answer.status == Status::Ok && flow.is_once() {
             let output = Output::read(answer.output_type, answer.output);
             let output = output.map_err(|error| unreadable(&error))?;
             flow.keep(self.first + answer.request_id as usize, output);

@@ -1,12 +1,10 @@
 //! When the next query is intended: the one place that knows how queries arrive. It is told the time.
 
-use std::{fs, iter::Peekable, path::Path, sync::Arc, time::Duration};
+use std::{iter::Peekable, sync::Arc, time::Duration};
 
 use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
 use rand_xoshiro::Xoshiro256PlusPlus;
-
-use crate::Error;
 
 /// How queries arrive, over all clients.
 #[derive(Clone, Debug)]
@@ -46,14 +44,6 @@ impl Pace {
         }
     }
 
-    /// How long it lasts, if it ends by itself: until just after the last arrival of a trace.
-    pub fn length(&self) -> Option<Duration> {
-        match self {
-            Pace::Trace(times) => Some(*times.last()? + Duration::from_millis(1)),
-            _ => None,
-        }
-    }
-
     /// True if each input is sent once.
     pub fn is_once(&self) -> bool {
         matches!(self, Pace::Once { .. })
@@ -75,32 +65,6 @@ impl Pace {
             }
             Pace::Trace(times) => Box::new((0..times.len()).map(move |n| times[n])),
         }
-    }
-}
-
-/// Reads arrival times: seconds since the beginning, one per line, ascending. Empty lines do not count.
-pub fn read_trace(file: &Path) -> Result<Pace, Error> {
-    let text = fs::read_to_string(file).map_err(|error| Error::file("read", file, error))?;
-    let mut times: Vec<Duration> = Vec::new();
-    for (number, line) in (1..)
-        .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
-        let seconds = line.trim().parse().ok();
-        let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-        match time.filter(|time| times.last().is_none_or(|last| last <= time)) {
-            Some(time) => times.push(time),
-            None => {
-                return Err(Error::Usage(format!(
-                    "line {number} of {} is {line:?}: a trace has a time in seconds on each line, none before the last one",
-                    file.display()
-                )));
-            }
-        }
-    }
-    match times.is_empty() {
-        true => Err(Error::Usage(format!("{} holds no times", file.display()))),
-        false => Ok(Pace::Trace(times.into())),
     }
 }
 
@@ -228,32 +192,6 @@ mod tests {
         });
         assert_eq!(shares, [3, 2]);
         assert_eq!(clients[0].next(now, 0), Some(now));
-    }
-
-    #[test]
-    fn a_trace_is_read_line_by_line_and_a_time_that_goes_back_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("trace");
-        let read = |text: &str| {
-            fs::write(&file, text).unwrap();
-            read_trace(&file)
-        };
-        let Ok(Pace::Trace(times)) = read("0\n0.5\n\n 0.5 \n2e0\n") else {
-            panic!("a trace")
-        };
-        assert_eq!(
-            times.iter().map(Duration::as_millis).collect::<Vec<_>>(),
-            [0, 500, 500, 2000]
-        );
-        for (text, named) in [
-            ("0\n2\n1\n", "line 3"),
-            ("x", "line 1"),
-            ("-1", "line 1"),
-            ("\n", "no times"),
-        ] {
-            let error = read(text).unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
-        }
     }
 
     proptest! {

@@ -9,7 +9,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Load, Opening};
+use wire::query::Answer;
+
+use super::{Load, Opening, overload::Counts};
 use crate::stats::Span;
 
 /// No run is as long: a window that closes then is open until the run ends.
@@ -36,14 +38,8 @@ pub(super) struct Counters {
     sent: AtomicU64,
     answered: AtomicU64,
     ok: AtomicU64,
-}
-
-/// The sum of what all clients have done.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) sent: u64,
-    pub(super) answered: u64,
-    pub(super) ok: u64,
+    refused: AtomicU64,
+    batch_micros: AtomicU64,
 }
 
 impl Shared {
@@ -103,6 +99,7 @@ impl Shared {
         self.stop.load(Relaxed)
     }
 
+    /// The sum over all clients.
     pub(super) fn counts(&self) -> Counts {
         let add = |sum: Counts, client: &Counters| {
             let of = |counter: &AtomicU64| counter.load(Relaxed);
@@ -110,6 +107,8 @@ impl Shared {
                 sent: sum.sent + of(&client.sent),
                 answered: sum.answered + of(&client.answered),
                 ok: sum.ok + of(&client.ok),
+                refused: sum.refused + of(&client.refused),
+                batch_micros: sum.batch_micros + of(&client.batch_micros),
             }
         };
         self.counters.iter().fold(Counts::default(), add)
@@ -118,18 +117,20 @@ impl Shared {
 
 impl Counters {
     pub(super) fn sent(&self) {
-        add_one(&self.sent);
+        add(&self.sent, 1);
     }
 
-    pub(super) fn answered(&self, ok: bool) {
-        add_one(&self.answered);
-        if ok {
-            add_one(&self.ok);
-        }
+    pub(super) fn answered(&self, answer: &Answer<'_>) {
+        let mut one = Counts::default();
+        one.answered(answer);
+        add(&self.answered, one.answered);
+        add(&self.ok, one.ok);
+        add(&self.refused, one.refused);
+        add(&self.batch_micros, one.batch_micros);
     }
 }
 
-/// To a counter that nobody else writes.
-fn add_one(counter: &AtomicU64) {
-    counter.store(counter.load(Relaxed) + 1, Relaxed);
+/// Adds to a counter that only one thread writes.
+fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Relaxed) + more, Relaxed);
 }

@@ -1,7 +1,6 @@
 //! One point, from its deployment to its result.
 
 use std::{
-    path::Path,
     process,
     time::{Duration, Instant},
 };
@@ -11,7 +10,7 @@ use crate::{
     Error,
     agenda::{Agenda, Step},
     deployment::Deployment,
-    load::{self, Go, Load, Measured, pacer, pacer::Pace},
+    load::{self, Go, Load, Measured, pacer::Pace},
     plan::Point,
     resources::{Sampler, Watched},
     results::{
@@ -20,6 +19,9 @@ use crate::{
     },
     stats::Totals,
 };
+
+/// Silence after which missing answers are given up.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A point that is being measured.
 pub(super) struct Run<'a> {
@@ -59,10 +61,13 @@ impl<'a> Run<'a> {
         let mut agenda = Agenda::new(settings, self.point.in_flight);
         let mut phases: Vec<Phase> = Vec::new();
         while let Some(step) = agenda.next(self.since.elapsed()) {
-            let load = self.load(&step, phases.len() as u64)?;
+            let load = self.load(&step, phases.len() as u64);
             let mut measured = self.run(&load, look)?;
-            let phase = Phase::read(&load, step.arrivals, &mut measured);
+            let phase = Phase::read(&load, step.arrivals.clone(), &mut measured);
             agenda.saw(&phase);
+            if phase.overloaded && agenda.goes_on() {
+                self.settle(&step)?;
+            }
             phases.push(phase);
         }
         let fastest = phases.iter().map(|phase| phase.throughput.value);
@@ -95,7 +100,7 @@ impl<'a> Run<'a> {
         let load = Load {
             pace: Pace::Once { in_flight },
             until: None,
-            ..self.load(&step, 0)?
+            ..self.load(&step, 0)
         };
         let outputs = self.run(&load, look)?.tally.outputs;
         let replicas = self.deployment.replica_results()?;
@@ -106,7 +111,7 @@ impl<'a> Run<'a> {
     }
 
     /// The load of a phase; each number has arrivals of its own.
-    fn load(&self, step: &Step, number: u64) -> Result<Load<'a>, Error> {
+    fn load(&self, step: &Step, number: u64) -> Load<'a> {
         let (settings, others) = (&self.sweep.settings, &self.sweep.plan.others);
         let pace = match step.arrivals {
             Arrivals::Closed { in_flight } => Pace::Closed { in_flight },
@@ -115,33 +120,41 @@ impl<'a> Run<'a> {
                 seed: settings.seed.wrapping_add(number),
             },
             Arrivals::Constant { rate } => Pace::Constant { rate },
-            Arrivals::Trace { ref file } => pacer::read_trace(Path::new(file))?,
+            Arrivals::Trace { .. } => Pace::Trace(settings.mode.trace_times()),
         };
-        Ok(Load {
+        Load {
             target: self.deployment.target(settings),
             kind: step.kind,
-            duration: step.duration.min(pace.length().unwrap_or(Duration::MAX)),
+            duration: step.duration,
             pace,
             cores: others.pinned.then_some(&others.clients[..]),
             clients: settings.num_clients,
             opening: step.opening(),
             until: settings.until,
-            patience: Duration::from_secs(30),
+            patience: PATIENCE,
             objective: settings.objective,
             since: self.since,
-        })
+        }
+    }
+
+    /// Waits until the frontend is rid of what an overloaded phase has left in its queue.
+    fn settle(&mut self, step: &Step) -> Result<(), Error> {
+        let load = Load {
+            patience: PATIENCE.max(self.sweep.settings.duration),
+            ..self.load(step, 0)
+        };
+        let (frames, mut failure) = (&self.sweep.inputs.frames, None);
+        load::settle(&load, frames, |_| self.look_after(&mut failure))?;
+        failure.map_or(Ok(()), Err)
     }
 
     /// Sends one load, and sees that frontend and replicas stay there.
     fn run(&mut self, load: &Load<'_>, look: &mut Look<'_>) -> Result<Measured, Error> {
-        let mut failure = None;
-        let measured = load::run(load, &self.sweep.inputs.frames, |at| {
-            self.sampler.sample(Instant::now());
+        let (frames, mut failure) = (&self.sweep.inputs.frames, None);
+        let measured = load::run(load, frames, |at| {
+            let go = self.look_after(&mut failure);
             look(at, self.sampler.seen());
-            self.watch().unwrap_or_else(|error| {
-                failure = Some(error);
-                Go::Stop
-            })
+            go
         })?;
         if let Some(error) = failure {
             return Err(error);
@@ -152,6 +165,15 @@ impl<'a> Run<'a> {
             self.first_reason.clone_from(&measured.tally.first_reason);
         }
         Ok(measured)
+    }
+
+    /// Takes a sample of what is used, and stops the load where it cannot go on; `failure` says why.
+    fn look_after(&mut self, failure: &mut Option<Error>) -> Go {
+        self.sampler.sample(Instant::now());
+        self.watch().unwrap_or_else(|error| {
+            *failure = Some(error);
+            Go::Stop
+        })
     }
 
     /// Goes on as long as the frontend and one replica live.

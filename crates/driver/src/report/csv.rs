@@ -26,6 +26,7 @@ struct Row<'a> {
     offered_qps: Option<f64>,
     in_flight: Option<usize>,
     steady: Option<bool>,
+    overloaded: Option<bool>,
     seconds: f64,
     sent: u64,
     ok: u64,
@@ -124,13 +125,13 @@ fn of_phase<'a>(filed: &'a Filed, speed: &'a Speed, phase: &'a Phase) -> Row<'a>
     let low = |quantile| percentile(quantile)?.low;
     let high = |quantile| percentile(quantile)?.high;
     let time = phase.time_breakdown;
-    let (offered_qps, in_flight) = load(&phase.arrivals);
     Row {
         mode: &speed.mode,
         phase: phase.kind.name(),
-        offered_qps,
-        in_flight,
+        offered_qps: phase.offered_qps(),
+        in_flight: in_flight(&phase.arrivals),
         steady: Some(phase.steady),
+        overloaded: Some(phase.overloaded),
         throughput_qps: Some(phase.throughput.value),
         throughput_low: phase.throughput.low,
         throughput_high: phase.throughput.high,
@@ -160,11 +161,10 @@ fn of_phase<'a>(filed: &'a Filed, speed: &'a Speed, phase: &'a Phase) -> Row<'a>
     }
 }
 
-/// The rate that was offered, or the number in flight.
-fn load(arrivals: &Arrivals) -> (Option<f64>, Option<usize>) {
+/// The number in flight in a closed loop.
+fn in_flight(arrivals: &Arrivals) -> Option<usize> {
     match arrivals {
-        Arrivals::Closed { in_flight } => (None, Some(*in_flight)),
-        Arrivals::Poisson { rate, .. } | Arrivals::Constant { rate } => (Some(*rate), None),
-        Arrivals::Trace { .. } => (None, None),
+        Arrivals::Closed { in_flight } => Some(*in_flight),
+        Arrivals::Poisson { .. } | Arrivals::Constant { .. } | Arrivals::Trace { .. } => None,
     }
 }

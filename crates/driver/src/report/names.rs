@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::results::{Arrivals, Estimate, NodeConfig, Phase, PointResult};
+use crate::{
+    results::{Arrivals, Estimate, NodeConfig, Phase, PointResult},
+    stats::Totals,
+};
 
 /// What has to be in the name of a point so that it is the only one of that name.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +64,30 @@ pub(super) fn phase(phase: &Phase) -> String {
             None => format!("{}/s", number(*rate)),
         },
         Arrivals::Constant { rate } => format!("{}/s, evenly spaced", number(*rate)),
-        Arrivals::Trace { file } => format!("as in {file}"),
+        Arrivals::Trace {
+            file,
+            arrivals,
+            left_out,
+            ..
+        } => match left_out {
+            0 => format!("as in {file}"),
+            _ => format!("as in {file} without its last {left_out} of {arrivals} arrivals"),
+        },
     };
     format!("{}, {load}", phase.kind)
+}
+
+/// How many of the queries were answered by the model, and how many were not waited for: `220 of 1,600, 1,380 cancelled`.
+pub(super) fn answered(totals: &Totals) -> String {
+    let count = |count: u64| match count {
+        1000.. => number(count as f64),
+        _ => count.to_string(),
+    };
+    let [ok, sent, cancelled] = [totals.ok, totals.sent, totals.cancelled].map(count);
+    match totals.cancelled {
+        0 => format!("{ok} of {sent}"),
+        _ => format!("{ok} of {sent}, {cancelled} cancelled"),
+    }
 }
 
 /// Three figures or more, thousands apart: `0.123`, `15.6`, `12,346`.

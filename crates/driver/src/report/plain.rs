@@ -65,7 +65,14 @@ pub(super) fn found(result: &PointResult) -> String {
         }
     };
     let totals = &result.totals;
-    format!("{found}, {} of {} answered", totals.ok, totals.sent)
+    let cancelled = match totals.cancelled {
+        0 => String::new(),
+        cancelled => format!(", {cancelled} cancelled"),
+    };
+    format!(
+        "{found}, {} of {} answered{cancelled}",
+        totals.ok, totals.sent
+    )
 }
 
 /// A line on standard error; nothing can be done if that is closed.
@@ -115,6 +122,9 @@ mod tests {
             ending(&whole(), file),
             "200.0 queries/s, p99 138.00 ms, VALID, 1000 of 1000 answered: results.json"
         );
+        let mut cut = whole();
+        cut.totals.cancelled = 600;
+        assert!(found(&cut).ends_with(", 1000 of 1000 answered, 600 cancelled"));
         let result = PointResult {
             outcome: Outcome::NotRun {
                 not_run: "no cores".to_owned(),

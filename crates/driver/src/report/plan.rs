@@ -1,11 +1,12 @@
 //! The plan in words: what is going to be measured, on which cores, and how long that takes.
 
-use std::{collections::BTreeSet, fmt::Write};
+use std::{collections::BTreeSet, fmt::Write, time::Duration};
 
-use super::{DEBUG_BUILD, rounded};
+use super::{DEBUG_BUILD, names::plural, rounded};
 use crate::{
     cores,
     inputs::Inputs,
+    load::trace::{self, Trace},
     machine::Machine,
     plan::{Impossible, Plan, Point},
     settings::{Mode, Settings},
@@ -36,7 +37,7 @@ pub fn plan(settings: &Settings, plan: &Plan, inputs: &Inputs, machine: &Machine
         row("cannot run", format!("{combinations}: {reason}"));
     }
     if settings.labels.is_none() {
-        row("load", load(settings));
+        row("load", load(settings, plan));
     }
     row("inputs", inputs.description.clone());
     row("artifact", artifact(settings));
@@ -71,7 +72,7 @@ fn headline(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
     let total = TimeLeft::new(settings, plan.zero.len(), plan.runs.len()).left();
     format!(
         "plan: {model} at {points}, each {} s under load, about {} in all",
-        settings.duration.as_secs_f64(),
+        trace::seconds(settings.duration),
         rounded(total.unwrap_or_default())
     )
 }
@@ -120,23 +121,59 @@ fn core_plan(plan: &Plan, machine: &Machine) -> String {
     )
 }
 
-fn load(settings: &Settings) -> String {
-    let mode = match &settings.mode {
-        Mode::Poisson(rate) | Mode::Constant(rate) | Mode::Flood(rate) => {
-            format!("{} at {rate} queries/s", settings.mode.name())
-        }
-        Mode::Trace(file) => format!("trace {}", file.display()),
-        Mode::Profile | Mode::Saturate | Mode::SingleStream | Mode::Zero => {
-            settings.mode.name().to_owned()
-        }
+/// How queries are going to arrive in the mode that was asked for.
+fn load(settings: &Settings, plan: &Plan) -> String {
+    let mode = settings.mode.name();
+    let load = match &settings.mode {
+        Mode::Profile => format!("{}, then {}", in_flight(plan), latency(settings)),
+        Mode::Saturate => in_flight(plan),
+        Mode::SingleStream => "1 query in flight".to_owned(),
+        Mode::Zero => format!("{}, then 1", in_flight(plan)),
+        Mode::Poisson(rate) => format!("{rate} queries/s on average, at random (Poisson) times"),
+        Mode::Constant(rate) => format!("{rate} queries/s, evenly spaced"),
+        Mode::Flood(rate) => format!("{rate} queries/s, evenly spaced, without a warm-up"),
+        Mode::Trace(trace) => recorded(trace, settings.duration),
     };
-    let in_flight = match settings.in_flight {
-        Some(number) => number.to_string(),
-        None => "3 x batch size x replicas".to_owned(),
+    let threads = match &settings.mode {
+        Mode::SingleStream => 1,
+        _ => settings.num_clients,
     };
+    let threads = format!("{threads} client {}", plural(threads, "thread"));
+    format!("{mode}: {load}; from {threads}")
+}
+
+/// Over all points, in a closed loop.
+fn in_flight(plan: &Plan) -> String {
+    let numbers = || plan.points.iter().map(|point| point.in_flight);
+    match (numbers().min(), numbers().max()) {
+        (Some(least), Some(most)) if least < most => format!("{least} to {most} queries in flight"),
+        (_, most) => format!("{} queries in flight", most.unwrap_or_default()),
+    }
+}
+
+/// What a profile does for the latency once it knows the throughput.
+fn latency(settings: &Settings) -> String {
+    match settings.objective {
+        Some(_) => "random (Poisson) arrivals at the rates of a search for the highest one within the objective".to_owned(),
+        None => {
+            let shares = settings.load_shares.iter();
+            let shares: Vec<_> = shares.map(|share| format!("{} %", (1e3 * share).round() / 10.0)).collect();
+            let shares = shares.join(" and ");
+            format!("random (Poisson) arrivals at {shares} of the throughput")
+        }
+    }
+}
+
+fn recorded(trace: &Trace, duration: Duration) -> String {
+    let (arrivals, sent) = (trace.times.len(), trace.before(duration));
+    let cut = match sent < arrivals {
+        true => format!(", cut at {} s: the first {sent}", trace::seconds(duration)),
+        false => String::new(),
+    };
+    let seconds = trace::seconds(trace.length());
     format!(
-        "{mode}; in a closed loop {in_flight} in flight, from {} client threads",
-        settings.num_clients
+        "{arrivals} arrivals in {seconds} s{cut}, as in {}",
+        trace.file.display()
     )
 }
 

@@ -43,12 +43,16 @@ pub struct Phase {
     /// True if the window opened because every replica had worked and several windows in a row had agreed; false if it
     /// opened because time was running out.
     pub steady: bool,
+    /// True if an open loop offered more than was served. Then its queue grew for as long as it sent, its latencies say how
+    /// long that was and are left out, and what was unanswered after a short drain is cancelled.
+    #[serde(default)]
+    pub overloaded: bool,
     /// Answers by the model that arrived inside the window, over its length: queries a second.
     pub throughput: Estimate,
     /// Those among them that came within the objective; absent without one.
     pub goodput_qps: Option<f64>,
     /// Of the queries that were sent inside the window and answered by the model, from the intended time of sending; absent
-    /// if there is none.
+    /// if there is none, or the phase was overloaded.
     pub latency: Option<Latency>,
     /// How late sends were, in milliseconds; absent in a closed loop, which intends no time.
     pub lag: Option<Lag>,
@@ -107,6 +111,15 @@ pub enum Arrivals {
     Trace {
         /// The file.
         file: String,
+        /// Queries in it; zero in results from before this was counted.
+        #[serde(default)]
+        arrivals: usize,
+        /// Seconds from its first arrival to just after its last one.
+        #[serde(default)]
+        seconds: f64,
+        /// Queries at its end that were not to be sent, because the trace is longer than the load was to be.
+        #[serde(default)]
+        left_out: usize,
     },
 }
 
@@ -168,7 +181,8 @@ pub struct Window {
     pub seconds: f64,
     /// Answers by the model that arrived in it.
     pub ok: u64,
-    /// Mean latency of those that were sent inside the window, in milliseconds; absent if there is none.
+    /// Mean latency of those that were sent inside the window, in milliseconds; absent if there is none, or the phase was
+    /// overloaded.
     pub mean_ms: Option<f64>,
     /// The 99th percentile, likewise.
     pub p99_ms: Option<f64>,
@@ -284,6 +298,13 @@ impl Speed {
             .or_else(|| of(PhaseKind::Latency))
             .or_else(|| of(PhaseKind::SingleStream))
             .or(self.phases.first())
+    }
+}
+
+impl Window {
+    /// Forgets how long its answers took.
+    pub(crate) fn without_latency(&mut self) {
+        (self.mean_ms, self.p99_ms) = (None, None);
     }
 }
 

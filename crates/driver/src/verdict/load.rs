@@ -1,7 +1,7 @@
 //! Whether the load was the one asked for, or the generator was what limited it.
 
 use super::{Finding, highest, invalid, mean_during, percent, phases, place, rate, suspect};
-use crate::results::{Arrivals, Phase, PointResult};
+use crate::results::{Arrivals, Phase, PhaseKind, PointResult};
 
 /// The share of a rate that must have been sent.
 const SENT: f64 = 0.98;
@@ -35,6 +35,34 @@ pub(super) fn rate_not_sent(result: &PointResult) -> Finding {
         place(phase),
         percent(1.0 - missing)
     ))
+}
+
+/// More was offered than is served: nothing about latency was measured. In a search such a rate is one that missed the
+/// objective, and a flood is meant to be one.
+pub(super) fn overloaded(result: &PointResult) -> Finding {
+    let is_latency = |phase: &&Phase| phase.kind == PhaseKind::Latency;
+    let phase = phases(result)
+        .filter(is_latency)
+        .find(|phase| phase.overloaded)?;
+    invalid(format!(
+        "{}, so its latency would say how long the test ran: ask for a lower rate",
+        overload(phase)?
+    ))
+}
+
+/// For instance `overloaded: offered 40/s, served 5.5/s in the latency phase`.
+fn overload(phase: &Phase) -> Option<String> {
+    let [offered, served] = [phase.offered_qps()?, phase.throughput.value].map(figures);
+    Some(format!(
+        "overloaded: offered {offered}/s, served {served}/s in the {} phase",
+        phase.kind
+    ))
+}
+
+/// Two decimals at most, and one above ten: `40`, `5.53`, `12.7`.
+fn figures(rate: f64) -> f64 {
+    let scale = if rate < 10.0 { 100.0 } else { 10.0 };
+    (rate * scale).round() / scale
 }
 
 pub(super) fn send_lag(result: &PointResult) -> Finding {
@@ -85,13 +113,17 @@ pub(super) fn client_cpu(result: &PointResult) -> Finding {
 }
 
 pub(super) fn flood(result: &PointResult) -> Finding {
-    let is_flood = result.speed()?.mode == "flood";
-    is_flood.then_some(())?;
-    suspect(
-        "a flood is sent whatever the server does, so its latency says how long the test ran: for latency, take \
-         --mode profile"
-            .to_owned(),
-    )
+    let speed = result.speed()?;
+    (speed.mode == "flood").then_some(())?;
+    let overloaded = speed.phases.iter().find(|phase| phase.overloaded);
+    let overload = overloaded
+        .and_then(overload)
+        .map(|text| format!("{text}; "));
+    suspect(format!(
+        "{}a flood is sent whatever the server does, so its latency says how long the test ran: for latency, take \
+         --mode profile",
+        overload.unwrap_or_default()
+    ))
 }
 
 #[cfg(test)]
@@ -134,6 +166,35 @@ mod tests {
         assert_eq!(status, Status::Invalid);
         assert!(
             text.starts_with("in the latency phase (160.0 queries/s) only 96 %"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_overload_has_figures_and_is_no_fault_of_a_flood() {
+        let mut result = profiled();
+        let phase = &mut speed(&mut result).phases[1];
+        phase.arrivals = Arrivals::Poisson {
+            rate: 40.0,
+            share: None,
+        };
+        phase.throughput.value = 5.5;
+        phase.overloaded = true;
+        let (status, text) = overloaded(&result).unwrap();
+        assert_eq!(status, Status::Invalid);
+        assert!(
+            text.starts_with("overloaded: offered 40/s, served 5.5/s in"),
+            "{text}"
+        );
+
+        let speed = speed(&mut result);
+        speed.mode = "flood".to_owned();
+        speed.phases[1].kind = PhaseKind::Flood;
+        assert_eq!(overloaded(&result), None);
+        let (status, text) = flood(&result).unwrap();
+        assert_eq!(status, Status::Suspect);
+        assert!(
+            text.starts_with("overloaded: offered 40/s, served 5.5/s in"),
             "{text}"
         );
     }

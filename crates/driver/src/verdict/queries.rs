@@ -1,6 +1,6 @@
 //! What became of the queries, and whether there were enough of them.
 
-use super::{Finding, invalid, percent, phases, place, suspect};
+use super::{Finding, invalid, longer, percent, phases, place, suspect};
 use crate::results::{Outcome, Phase, PhaseKind, PointResult};
 
 /// In fewer batches than these, where the window cuts them makes a difference of several per cent.
@@ -25,7 +25,8 @@ pub(super) fn accuracy(result: &PointResult) -> Finding {
 }
 
 /// Every query must be answered by the model. With an objective that the frontend enforces the default output is an
-/// answer too, and in a search a query that is refused is one that missed the objective.
+/// answer too, and in a search a query that is refused is one that missed the objective. What an overloaded phase did not
+/// wait for is not lost.
 pub(super) fn lost(result: &PointResult) -> Finding {
     let (of, lost) = match &result.outcome {
         Outcome::Accuracy { accuracy_run } => {
@@ -34,7 +35,7 @@ pub(super) fn lost(result: &PointResult) -> Finding {
         }
         Outcome::Speed(speed) => {
             let counts = speed.phases.iter().flat_map(|phase| {
-                let refusals = matches!(phase.kind, PhaseKind::Search | PhaseKind::Confirm);
+                let refusals = is_searched(phase);
                 [phase.totals, phase.warm_up].map(|totals| {
                     let defaults = if result.has_objective() {
                         totals.default
@@ -42,10 +43,13 @@ pub(super) fn lost(result: &PointResult) -> Finding {
                         0
                     };
                     let errors = if refusals { totals.error } else { 0 };
-                    (
-                        totals.sent,
-                        totals.sent.saturating_sub(totals.ok + defaults + errors),
-                    )
+                    let cancelled = if phase.overloaded {
+                        totals.cancelled
+                    } else {
+                        0
+                    };
+                    let known = totals.ok + defaults + errors + cancelled;
+                    (totals.sent, totals.sent.saturating_sub(known))
                 })
             });
             counts.fold((0, 0), |(of, lost), next| (of + next.0, lost + next.1))
@@ -66,13 +70,21 @@ pub(super) fn lost(result: &PointResult) -> Finding {
 
 pub(super) fn nothing_answered(result: &PointResult) -> Finding {
     let nothing = |phase: &&Phase| {
-        phase.totals.sent == 0 || (phase.batches == 0.0 && !result.has_objective())
+        let missed = phase.overloaded && is_searched(phase);
+        let none = phase.batches == 0.0 && !result.has_objective() && !missed;
+        phase.totals.sent == 0 || none
     };
     let phase = phases(result).find(nothing)?;
     invalid(format!(
-        "{} the model answered nothing: take a longer --duration_seconds or smaller batches",
-        place(phase)
+        "{} the model answered nothing: take {} or smaller batches",
+        place(phase),
+        longer(phase)
     ))
+}
+
+/// True if the phase tried a rate, which may have been too high.
+fn is_searched(phase: &Phase) -> bool {
+    matches!(phase.kind, PhaseKind::Search | PhaseKind::Confirm)
 }
 
 pub(super) fn replicas_lost(result: &PointResult) -> Finding {
@@ -114,10 +126,7 @@ pub(super) fn few_samples(result: &PointResult) -> Finding {
             latency.samples
         ),
     };
-    suspect(format!(
-        "{} {why}: take a longer --duration_seconds",
-        place(phase)
-    ))
+    suspect(format!("{} {why}: take {}", place(phase), longer(phase)))
 }
 
 pub(super) fn few_batches(result: &PointResult) -> Finding {
@@ -136,7 +145,7 @@ mod tests {
     use super::*;
     use crate::{
         results::{
-            AccuracyRun, Percentile,
+            AccuracyRun, Arrivals, Percentile,
             fixture::{accurate, phase, whole},
         },
         stats::Totals,
@@ -176,6 +185,24 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_sent_to_its_end_needs_no_longer_duration() {
+        let text = |left_out| {
+            let result = whole_with(|result| {
+                phase(result).arrivals = Arrivals::Trace {
+                    file: "trace".to_owned(),
+                    arrivals: 1000,
+                    seconds: 5.0,
+                    left_out,
+                };
+                phase(result).batches = 0.0;
+            });
+            nothing_answered(&result).unwrap().1
+        };
+        assert!(text(0).contains("take a longer trace or"), "{}", text(0));
+        assert!(text(1).contains("--duration_seconds"), "{}", text(1));
+    }
+
+    #[test]
     fn a_phase_in_which_nothing_was_sent_is_no_result() {
         let result = whole_with(|result| phase(result).totals = Totals::default());
         assert!(nothing_answered(&result).is_some());
@@ -212,6 +239,37 @@ mod tests {
             (phase(result).totals.error, phase(result).totals.timeout) = (99, 1);
         });
         assert!(lost(&silent).is_some());
+    }
+
+    #[test]
+    fn only_an_overloaded_phase_may_have_cancelled_queries() {
+        let cut = |overloaded| {
+            whole_with(|result| {
+                let phase = phase(result);
+                phase.overloaded = overloaded;
+                (phase.totals.ok, phase.totals.cancelled) = (600, 400);
+            })
+        };
+        assert_eq!(lost(&cut(true)), None);
+        let (_, text) = lost(&cut(false)).unwrap();
+        assert!(text.starts_with("400 of 2000 queries"), "{text}");
+        // What was lost beside them is.
+        let mut both = cut(true);
+        phase(&mut both).totals.ok -= 1;
+        assert!(lost(&both).is_some());
+    }
+
+    #[test]
+    fn a_search_may_try_a_rate_that_answers_nothing() {
+        let nothing = |kind, overloaded| {
+            let result = whole_with(|result| {
+                let phase = phase(result);
+                (phase.kind, phase.overloaded, phase.batches) = (kind, overloaded, 0.0);
+            });
+            nothing_answered(&result).is_some()
+        };
+        assert!(!nothing(PhaseKind::Search, true));
+        assert!(nothing(PhaseKind::Search, false) && nothing(PhaseKind::Latency, true));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Whether it was the model that was measured, and whether the system was in the state that the numbers are said to be of.
 
-use super::{Finding, highest, mean_during, percent, phases, place, suspect};
+use super::{Finding, highest, longer, mean_during, percent, phases, place, suspect};
 use crate::{
     results::{Arrivals, Phase, PointResult, Window},
     stats::interval,
@@ -136,9 +136,10 @@ pub(super) fn littles_law(result: &PointResult) -> Finding {
     let (phase, deviation) = highest(phases(result), deviation)?;
     suspect(format!(
         "{} the queries in flight differ by {} from throughput times latency, so one of the three is not of a steady \
-         state: take a longer --duration_seconds",
+         state: take {}",
         place(phase),
-        percent(deviation)
+        percent(deviation),
+        longer(phase)
     ))
 }
 
@@ -185,6 +186,9 @@ mod tests {
         assert!(drift(&result).is_some());
         let trace = Arrivals::Trace {
             file: "trace".to_owned(),
+            arrivals: 1000,
+            seconds: 5.0,
+            left_out: 0,
         };
         phase(&mut result).arrivals = trace;
         assert_eq!(drift(&result), None);

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "what a test stands on may panic")]
 
 mod folder;
+mod load;
 
 use std::{
     collections::BTreeMap,

@@ -141,6 +141,56 @@ fn the_csv_has_one_row_for_each_phase_of_each_point() {
 }
 
 #[test]
+fn an_overloaded_point_shows_what_was_cancelled_and_no_latency() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Made::new("vgg", 1, 4);
+    put(folder.path(), &made.file(), &made.overloaded());
+    let (status, printed, said) = driver(&["report", path(&folder)]);
+    assert_eq!(status, 0, "{said}");
+    let cells = |line: usize| -> Vec<String> {
+        let line = printed.lines().nth(line).unwrap();
+        line.split('|').map(|cell| cell.trim().to_owned()).collect()
+    };
+    let of = |heading: &str| {
+        let column = cells(0).iter().position(|cell| cell == heading).unwrap();
+        cells(2)[column].clone()
+    };
+    assert_eq!(
+        [of("cancelled"), of("p50 ms"), of("p99 ms")],
+        ["1200", "-", "-"]
+    );
+    let page = read(folder.path(), "report.html");
+    assert!(page.contains("400 of 1,600, 1,200 cancelled"), "{page}");
+    let mut reader = csv::Reader::from_path(folder.path().join("summary.csv")).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let row = reader.records().next().unwrap().unwrap();
+    let cell = |name: &str| &row[header.iter().position(|column| column == name).unwrap()];
+    assert_eq!(
+        [cell("cancelled"), cell("overloaded"), cell("offered_qps")],
+        ["1200", "true", "40.0"]
+    );
+    assert_eq!([cell("p99_ms"), cell("max_ms")], ["", ""]);
+}
+
+#[test]
+fn a_trace_that_was_cut_is_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Made::new("vgg", 1, 4);
+    let mut point = made.speed();
+    point["phases"][2]["arrivals"] =
+        json!({"trace": {"file": "t.txt", "arrivals": 500, "seconds": 299.2, "left_out": 300}});
+    put(folder.path(), &made.file(), &point);
+    let (_, printed, _) = driver(&["report", path(&folder)]);
+    let note = "the trace t.txt was cut: its last 300 of 500 arrivals were not sent; it takes 299.2 s, so --duration_seconds 300";
+    assert!(printed.contains(note), "{printed}");
+    let page = read(folder.path(), "report.html");
+    assert!(
+        page.contains("without its last 300 of 500 arrivals"),
+        "{page}"
+    );
+}
+
+#[test]
 fn files_that_are_no_results_are_named_and_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let made = Made::new("svm", 1, 4);

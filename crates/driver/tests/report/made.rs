@@ -77,6 +77,21 @@ impl Made {
         point
     }
 
+    /// A point that was sent more than it served: a quarter of the queries were answered.
+    pub(crate) fn overloaded(&self) -> Value {
+        let mut point = self.speed();
+        let mut phase = self.phase(1, Some(0.8), 0.0);
+        let cut = json!({"sent": 1600, "ok": 400, "default": 0, "timeout": 0, "error": 0, "cancelled": 1200, "seconds": 18.0});
+        phase["arrivals"] = json!({"poisson": {"rate": 40.0, "share": null}});
+        phase["overloaded"] = json!(true);
+        phase["totals"] = cut.clone();
+        phase.as_object_mut().unwrap().remove("latency");
+        point["mode"] = json!("poisson");
+        point["totals"] = cut;
+        point["phases"] = json!([phase]);
+        point
+    }
+
     /// A combination that could not run.
     pub(crate) fn not_run(&self, why: &str) -> Value {
         let mut point = self.frame();

@@ -10,6 +10,7 @@ use driver::{
     load::{
         Load, Measured, Opening, Target,
         flow::{Flow, Next},
+        overload::{Counts, Overload},
         pacer::{Pace, Pacer},
     },
     results::PhaseKind,
@@ -21,6 +22,9 @@ use wire::query::{Answer, Lineage, Status, Timing};
 /// A client looks around so often at least.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// The watcher looks for an overload so often.
+const TICK: Duration = Duration::from_millis(100);
+
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub(crate) struct Simulation {
@@ -30,14 +34,16 @@ pub(crate) struct Simulation {
     clients: usize,
     /// The clients do nothing between these times.
     asleep: (Duration, Duration),
+    objective: Option<Duration>,
 }
 
 /// When queries were sent, and how long each took from then.
 #[derive(Debug, Default)]
 pub(crate) struct Sends(Vec<(Duration, Duration)>);
 
-/// What happens to a client, and when.
-type Event = Reverse<(Instant, usize, Option<u32>)>;
+/// What happens to a client, and when: it looks around, or an answer comes that took so long to compute. The watcher is the
+/// client after the last.
+type Event = Reverse<(Instant, usize, Option<(u32, Duration)>)>;
 
 impl Simulation {
     pub(crate) fn new(pace: Pace, duration: Duration) -> Simulation {
@@ -47,7 +53,13 @@ impl Simulation {
             warm_up: Duration::ZERO,
             clients: 1,
             asleep: (Duration::MAX, Duration::MAX),
+            objective: None,
         }
+    }
+
+    pub(crate) fn objective(self, objective: Duration) -> Simulation {
+        let objective = Some(objective);
+        Simulation { objective, ..self }
     }
 
     pub(crate) fn warm_up(self, warm_up: Duration) -> Simulation {
@@ -61,6 +73,10 @@ impl Simulation {
     pub(crate) fn asleep(self, from: Duration, to: Duration) -> Simulation {
         let asleep = (from, to);
         Simulation { asleep, ..self }
+    }
+
+    pub(crate) fn duration(&self) -> Duration {
+        self.duration
     }
 
     /// The times at which queries are intended in an open loop.
@@ -93,13 +109,28 @@ impl Simulation {
         let mut flows: Vec<_> = (0..self.clients)
             .map(|client| Some(self.flow(client, began)))
             .collect();
-        let mut events: BinaryHeap<Event> = (0..self.clients)
+        let mut events: BinaryHeap<Event> = (0..=self.clients)
             .map(|client| Reverse((began, client, None)))
             .collect();
-        let mut all = Tally::new(None);
+        let mut all = Tally::new(self.objective);
+        let mut counts = Counts::default();
+        let open = self.pace.in_flight().is_none();
+        let mut overload = open.then(|| Overload::new(began, self.objective));
         let mut wakes = vec![began; self.clients];
         let mut idle_from = began;
         while let Some(Reverse((at, client, answer))) = events.pop() {
+            if client == self.clients {
+                if overload
+                    .as_mut()
+                    .is_some_and(|o| o.tell(at, &window, counts))
+                {
+                    let left = flows.iter_mut().filter_map(Option::take);
+                    left.for_each(|flow| all.merge(flow.end(at, &window, true)));
+                }
+                let goes_on = flows.iter().any(Option::is_some);
+                events.extend(goes_on.then_some(Reverse((at + TICK, client, None))));
+                continue;
+            }
             let is_stale = answer.is_none() && wakes[client] != at;
             let Some(flow) = flows[client].as_mut().filter(|_| !is_stale) else {
                 continue;
@@ -108,18 +139,21 @@ impl Simulation {
             // As under load, the window is told a moment before it opens.
             let told = now + Duration::from_millis(1) >= window.opens;
             let span = if told { window } else { Span::unopened(closes) };
-            if let Some(id) = answer {
-                assert!(flow.answered(now, &span, &ok(id)));
+            if let Some((id, service)) = answer {
+                let answer = ok(id, service);
+                assert!(flow.answered(now, &span, &answer));
+                counts.answered(&answer);
             }
             loop {
                 match flow.next(now, &span) {
                     Next::Send(id) => {
+                        counts.sent += 1;
                         let turn = idle_from.max(now);
                         let service = serve(turn - began, id);
                         idle_from = turn + service.unwrap_or_default();
                         sends.0.push((now - began, idle_from - now));
-                        if service.is_some() {
-                            events.push(Reverse((idle_from, client, Some(id))));
+                        if let Some(service) = service {
+                            events.push(Reverse((idle_from, client, Some((id, service)))));
                         }
                     }
                     Next::Wait(until) => {
@@ -136,19 +170,26 @@ impl Simulation {
                 }
             }
         }
-        all.totals.seconds = window.length().as_secs_f64();
-        all.warm_up.seconds = self.warm_up.as_secs_f64();
+        let overloaded = overload.is_some_and(|overload| overload.is_found(counts));
+        self.measured(all, window, overloaded)
+    }
+
+    fn measured(&self, mut tally: Tally, span: Span, overloaded: bool) -> Measured {
+        tally.totals.seconds = span.length().as_secs_f64();
+        tally.warm_up.seconds = self.warm_up.as_secs_f64();
         Measured {
-            tally: all,
-            span: window,
+            tally,
+            span,
             steady: true,
+            overloaded,
             busiest_thread: 0.0,
         }
     }
 
     fn flow(&self, client: usize, began: Instant) -> Flow {
         let pacer = Pacer::new(&self.pace, client, self.clients, 0);
-        Flow::new(began, pacer, Duration::from_secs(5), Tally::new(None))
+        let tally = Tally::new(self.objective);
+        Flow::new(began, pacer, Duration::from_secs(30), tally)
     }
 
     /// When a client gets to what happens at `at`.
@@ -203,7 +244,7 @@ pub(crate) fn load(simulation: &Simulation) -> Load<'static> {
     }
 }
 
-fn ok(request_id: u32) -> Answer<'static> {
+fn ok(request_id: u32, service: Duration) -> Answer<'static> {
     Answer {
         session: 0,
         request_id,
@@ -211,7 +252,10 @@ fn ok(request_id: u32) -> Answer<'static> {
         reason: "",
         output_type: DataType::Bytes,
         output: &[],
-        timing: Timing::default(),
+        timing: Timing {
+            away: service.as_micros() as u64,
+            ..Timing::default()
+        },
         lineage: Lineage::default(),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     super::names::{self, Names},
     plots::{Figure, LINES, axis, bars, color, line, logarithmic, marker, plain, plot, visible},
 };
-use crate::results::{Arrivals, Estimate, Latency, Phase, PhaseKind, PointResult, Speed, Status};
+use crate::results::{Estimate, Latency, Phase, PhaseKind, PointResult, Speed, Status};
 
 /// The rates of two phases lie further apart than this: then their axis is logarithmic.
 const WIDE: f64 = 20.0;
@@ -111,13 +111,10 @@ fn loads(speed: &Speed) -> Vec<Load<'_>> {
 
 /// Queries a second; `None` in a closed loop with a queue, whose latency is as long as the queue was made.
 fn offered(phase: &Phase) -> Option<f64> {
-    match phase.arrivals {
-        Arrivals::Poisson { rate, .. } | Arrivals::Constant { rate } => Some(rate),
-        Arrivals::Trace { .. } => Some(phase.totals.sent as f64 / phase.totals.seconds),
-        Arrivals::Closed { .. } => {
-            (phase.kind == PhaseKind::SingleStream).then_some(phase.throughput.value)
-        }
-    }
+    let single = phase.kind == PhaseKind::SingleStream;
+    phase
+        .offered_qps()
+        .or(single.then_some(phase.throughput.value))
 }
 
 fn curves(index: usize, name: &str, status: Status, loads: &[Load]) -> Vec<Box<dyn Trace>> {

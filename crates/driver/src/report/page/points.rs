@@ -105,7 +105,7 @@ impl Columns<'_> {
             td { @if let Some(phase) = phase { (load(phase)) } }
             td { (optional(first.mean_batch)) " of " (result.node_configs[0].batch_size) }
             @if self.zero { td { (share_of_zero(speed)) } }
-            td { (answered(result)) }
+            td { (names::answered(&result.totals)) }
         }
     }
 }
@@ -124,7 +124,7 @@ fn accuracy_cells(result: &PointResult, run: &AccuracyRun) -> Markup {
         td { (run.served.of) }
         td { (number(1e2 * run.share)) " %" }
         td { (run.offline.map_or("-".to_owned(), |offline| offline.right.to_string())) }
-        td { (answered(result)) }
+        td { (names::answered(&result.totals)) }
     }
 }
 
@@ -165,15 +165,6 @@ fn interval(estimate: Option<&Estimate>) -> Markup {
 
 fn optional(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), number)
-}
-
-fn answered(result: &PointResult) -> String {
-    let totals = &result.totals;
-    format!(
-        "{} of {}",
-        number(totals.ok as f64),
-        number(totals.sent as f64)
-    )
 }
 
 fn zero(result: &PointResult) -> Option<&Zero> {

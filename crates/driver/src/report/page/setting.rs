@@ -106,7 +106,7 @@ fn artifact(result: &PointResult) -> String {
 }
 
 /// The words of the page.
-const TERMS: [(&str, &str); 9] = [
+const TERMS: [(&str, &str); 10] = [
     (
         "point",
         "One combination of replicas, CPUs per replica and maximum batch size; everything was started anew for it.",
@@ -125,6 +125,11 @@ const TERMS: [(&str, &str); 9] = [
         "latency",
         "From the moment at which a query was to be sent, so that a driver that falls behind hides nothing, until its \
       answer was there. At rates below the throughput: under full load it only tells how many are in flight.",
+    ),
+    (
+        "overloaded",
+        "More queries were sent than the model serves. Their latency would say how long the test ran, so there is none, and \
+      what had no answer soon after the window is cancelled.",
     ),
     (
         "intervals",

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use super::Row;
 use crate::{
     cores,
-    results::{PointResult, ReplicaResult, Status},
+    results::{Arrivals, PointResult, ReplicaResult, Status},
 };
 
 pub(super) fn notes(results: &[PointResult], rows: &[Row<'_>]) -> Vec<String> {
@@ -19,6 +19,7 @@ pub(super) fn notes(results: &[PointResult], rows: &[Row<'_>]) -> Vec<String> {
         );
     }
     notes.extend(rows.iter().filter_map(left_out));
+    notes.extend(cut(results));
     notes.extend(sharing(results));
     notes.extend(untrained(results));
     notes.extend(differing(results));
@@ -32,6 +33,25 @@ fn left_out(row: &Row<'_>) -> Option<String> {
     let counts = row.rounds.counts();
     let partly = counts.counted > 0 && counts.left_out().is_some();
     partly.then(|| format!("point {}: {counts}", row.number))
+}
+
+/// A trace of which only the beginning was sent.
+fn cut(results: &[PointResult]) -> Option<String> {
+    let speeds = results.iter().filter_map(PointResult::speed);
+    let mut phases = speeds.flat_map(|speed| &speed.phases);
+    phases.find_map(|phase| match &phase.arrivals {
+        Arrivals::Trace {
+            file,
+            arrivals,
+            seconds,
+            left_out: left_out @ 1..,
+        } => Some(format!(
+            "the trace {file} was cut: its last {left_out} of {arrivals} arrivals were not sent; it takes {seconds} s, so \
+             --duration_seconds {:.0} sends them all",
+            seconds.ceil()
+        )),
+        _ => None,
+    })
 }
 
 /// Who shares cores with whom, where anything ran.

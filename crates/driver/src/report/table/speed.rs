@@ -50,6 +50,11 @@ fn columns(rows: &[Row<'_>]) -> Vec<Column> {
     if some(|speed| goodput(speed).is_some()) {
         columns.push(("goodput", |row| median(row, goodput)));
     }
+    if some(|speed| cancelled(speed).is_some()) {
+        columns.push(("cancelled", |row| {
+            middle(&sorted(row, cancelled)).map_or("-".to_owned(), |count| format!("{count:.0}"))
+        }));
+    }
     columns.push(("fill", fill_of_batches));
     if some(|speed| speed.zero.is_some()) {
         columns.push(("zero", share_of_zero));
@@ -146,6 +151,16 @@ fn load(row: &Row<'_>) -> String {
 /// Of the phase that says how long a query takes.
 fn goodput(speed: &Speed) -> Option<f64> {
     speed.latency()?.goodput_qps
+}
+
+/// Queries that an overloaded point did not wait for, if there are any.
+fn cancelled(speed: &Speed) -> Option<f64> {
+    let cancelled: u64 = speed
+        .phases
+        .iter()
+        .map(|phase| phase.totals.cancelled)
+        .sum();
+    (cancelled > 0).then_some(cancelled as f64)
 }
 
 fn fill_of_batches(row: &Row<'_>) -> String {

@@ -1,0 +1,47 @@
+//! The time between an overloaded load and the next one: the frontend still has a queue that nobody waits for.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use transport::Frame;
+
+use super::{Go, Load, Progress, pacer::Pace, run};
+use crate::Error;
+
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_millis(20);
+
+/// Waits until the frontend is rid of what earlier loads have left in its queue, or `watch` stops it. The frontend drops the
+/// queries of a client that has disconnected when it next answers one of them, and serves in order: so once it answers a query
+/// that was sent later, nothing is left. Of `load` the pace and duration do not count, nor is that query counted.
+///
+/// # Errors
+///
+/// `Failed` if no query is answered within the load's patience, or a socket fails.
+pub fn settle(
+    load: &Load<'_>,
+    inputs: &[Frame],
+    mut watch: impl FnMut(&Progress) -> Go,
+) -> Result<(), Error> {
+    let one = Load {
+        pace: Pace::Once { in_flight: 1 },
+        until: None,
+        ..load.clone()
+    };
+    let began = Instant::now();
+    while began.elapsed() < load.patience {
+        let totals = run(&one, &inputs[..1], &mut watch)?.tally.totals;
+        // While the queue is full, the query is refused.
+        if totals.error + totals.timeout == 0 {
+            return Ok(());
+        }
+        thread::sleep(AGAIN);
+    }
+    Err(Error::Failed(format!(
+        "{} s after an overloaded phase the frontend answers no query, and the next phase would begin with its queue: see its \
+         log and the replicas'",
+        load.patience.as_secs()
+    )))
+}
