@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<()> {
     for threads in benches::threads() {
         let settings = Settings {
             threads,
-            artifact: None,
+            ..Settings::default()
         };
         let mut model = Svm::load(&file, settings)?;
         for size in [1, 4, 32, 128, 512] {

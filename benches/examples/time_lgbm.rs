@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     };
     let settings = Settings {
         threads: threads.parse().context("THREADS")?,
-        artifact: None,
+        ..Settings::default()
     };
     let mut model = Lgbm::load(Path::new(path), settings)?;
     let rows = fs::read(rows).with_context(|| format!("cannot read {rows}"))?;

@@ -1,8 +1,10 @@
 //! The lgbm model server: features -> LightGBM -> scores.
 //!
-//! An input is as many floats as the model has features (2,048 from `inception`); NaN stands for a missing value, as
-//! always in LightGBM. The output is a probability per class for a multi-class model, one number for any other.
+//! An input is as many floats as the model has features (2,048 from `inception`), or doubles if that is asked for; NaN
+//! stands for a missing value, as always in LightGBM. The output, of the same type, is a probability per class for a
+//! multi-class model, one number for any other.
 
+mod float32;
 mod model_file;
 mod train;
 mod workers;
@@ -19,8 +21,15 @@ use workers::Workers;
 
 /// A LightGBM model that answers batches. It stays on the thread that loads it.
 pub struct Lgbm {
-    workers: Workers,
+    workers: Served,
     settings: Settings,
+    float32_loss: Option<String>,
+}
+
+/// The model in the precision of its inputs.
+enum Served {
+    Floats(Workers<f32>),
+    Doubles(Workers<f64>),
 }
 
 /// How to run it.
@@ -28,6 +37,8 @@ pub struct Lgbm {
 pub struct Settings {
     /// Threads for one batch, each with a model of its own in memory; 0 counts as 1.
     pub threads: usize,
+    /// Inputs and outputs are doubles; floats otherwise.
+    pub doubles: bool,
     /// Where the artifact comes from, to be repeated in [`ModelInfo`].
     pub artifact: Option<model::Artifact>,
 }
@@ -64,8 +75,13 @@ impl Lgbm {
         let damaged = |problem| Error::Artifact(path.to_owned(), problem);
         model_file::check(&text).map_err(damaged)?;
         let threads = settings.threads.max(1);
+        let workers = match settings.doubles {
+            false => Workers::load(&text, threads).map(Served::Floats),
+            true => Workers::load(&text, threads).map(Served::Doubles),
+        };
         Ok(Lgbm {
-            workers: Workers::load(&text, threads).map_err(damaged)?,
+            workers: workers.map_err(damaged)?,
+            float32_loss: (!settings.doubles).then(|| float32::loss(&text)).flatten(),
             settings: Settings {
                 threads,
                 ..settings
@@ -73,18 +89,39 @@ impl Lgbm {
         })
     }
 
-    /// What LightGBM computes for one row of features, in float64; [`predict`](Model::predict) rounds it to float32.
+    /// What is lost because the inputs are floats: the first threshold that needs more digits than float32 has. `None` if
+    /// nothing is, or the inputs are doubles.
+    pub fn float32_loss(&self) -> Option<&str> {
+        self.float32_loss.as_deref()
+    }
+
+    /// What LightGBM computes for one row of features, in float64; a model that takes floats rounds the row to float32
+    /// before, and [`predict`](Model::predict) rounds what it answers.
     ///
     /// # Errors
     /// If the row has another number of features.
-    pub fn scores(&self, row: &[f32]) -> Result<Vec<f64>, PredictError> {
-        let (width, given) = (self.workers.width(), row.len());
+    pub fn scores(&self, row: &[f64]) -> Result<Vec<f64>, PredictError> {
+        let (width, given) = (self.width(), row.len());
         if given != width {
             return Err(PredictError(format!(
                 "a row has {width} features, this one has {given}"
             )));
         }
-        self.workers.scores(row)
+        match &self.workers {
+            Served::Floats(workers) => {
+                let row: Vec<f32> = row.iter().map(|&value| value as f32).collect();
+                workers.scores(&row)
+            }
+            Served::Doubles(workers) => workers.scores(row),
+        }
+    }
+
+    /// Features of one row.
+    fn width(&self) -> usize {
+        match &self.workers {
+            Served::Floats(workers) => workers.width(),
+            Served::Doubles(workers) => workers.width(),
+        }
     }
 }
 
@@ -94,15 +131,21 @@ impl Model for Lgbm {
             engine: "lightgbm".into(),
             device: "cpu".into(),
             threads: self.settings.threads,
-            output_type: DataType::Floats,
-            input_shape: vec![self.workers.width()],
+            output_type: match self.settings.doubles {
+                false => DataType::Floats,
+                true => DataType::Doubles,
+            },
+            input_shape: vec![self.width()],
             max_batch: None,
             artifact: self.settings.artifact.clone(),
         }
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
-        self.workers.predict(batch)
+        match &self.workers {
+            Served::Floats(workers) => workers.predict(batch),
+            Served::Doubles(workers) => workers.predict(batch),
+        }
     }
 }
 

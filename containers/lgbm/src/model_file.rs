@@ -151,10 +151,10 @@ fn is_plain(line: &str) -> bool {
 }
 
 /// Lines of the form `key=value`; of equal keys the last counts.
-struct Fields<'a>(HashMap<&'a str, &'a str>);
+pub(crate) struct Fields<'a>(HashMap<&'a str, &'a str>);
 
 impl<'a> Fields<'a> {
-    fn read(text: &'a str) -> Fields<'a> {
+    pub(crate) fn read(text: &'a str) -> Fields<'a> {
         Fields(
             text.lines()
                 .filter_map(|line| line.split_once('='))
@@ -168,7 +168,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The numbers of a list, none if it is missing.
-    fn list<T: FromStr>(&self, key: &str) -> Result<Vec<T>, String> {
+    pub(crate) fn list<T: FromStr>(&self, key: &str) -> Result<Vec<T>, String> {
         let items = self.0.get(key).copied().unwrap_or_default();
         items
             .split(' ')

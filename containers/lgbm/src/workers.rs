@@ -12,31 +12,49 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
-use lightgbm3::Booster;
-use model::{Batch, InputError, Output, PredictError, Predictions};
+use lightgbm3::{Booster, DType};
+use model::{Batch, InputError, Number, Output, PredictError, Predictions};
 use serde_json::json;
 
+/// What features are made of, and answers: a row goes to LightGBM as it came, in float32 or in float64.
+pub(crate) trait Precision: DType + Number + Default + Send + 'static {
+    /// The output in this precision.
+    fn output(scores: Vec<f64>) -> Output;
+}
+
+impl Precision for f32 {
+    fn output(scores: Vec<f64>) -> Output {
+        Output::Floats(scores.into_iter().map(|score| score as f32).collect())
+    }
+}
+
+impl Precision for f64 {
+    fn output(scores: Vec<f64>) -> Output {
+        Output::Doubles(scores)
+    }
+}
+
 /// The model, on this thread and on its helpers.
-pub(crate) struct Workers {
+pub(crate) struct Workers<T> {
     booster: Booster,
     /// Features of one row.
     width: usize,
     helpers: usize,
     /// Both ends of the helpers' queue: this thread does what they leave.
-    queue: Sender<Block>,
-    waiting: Receiver<Block>,
+    queue: Sender<Block<T>>,
+    waiting: Receiver<Block<T>>,
     /// Rows of a block.
     block: usize,
 }
 
 /// Some inputs of a batch, in their order.
-struct Block {
+struct Block<T> {
     /// The place of the first.
     start: usize,
     /// For each, whether it is a row.
     checks: Vec<Result<(), InputError>>,
     /// The rows, zeros for an input that is none.
-    rows: Vec<f32>,
+    rows: Vec<T>,
     width: usize,
     answers: Sender<Answers>,
 }
@@ -56,10 +74,10 @@ const AHEAD: usize = 64;
 /// server, and at the end of one, less time passes than it takes to wake.
 const LINGER: Duration = Duration::from_micros(50);
 
-impl Workers {
+impl<T: Precision> Workers<T> {
     /// Loads the model on so many threads, this one included.
-    pub(crate) fn load(text: &str, threads: usize) -> Result<Workers, String> {
-        let booster = load(text)?;
+    pub(crate) fn load(text: &str, threads: usize) -> Result<Workers<T>, String> {
+        let booster = load::<T>(text)?;
         let number = |count: i32| usize::try_from(count).map_err(|_| format!("it counts {count}"));
         let trees = number(booster.num_iterations())? * number(booster.num_classes())?;
         let width = number(booster.num_features())?;
@@ -82,20 +100,20 @@ impl Workers {
     }
 
     /// What LightGBM computes for one row of that width.
-    pub(crate) fn scores(&self, row: &[f32]) -> Result<Vec<f64>, PredictError> {
+    pub(crate) fn scores(&self, row: &[T]) -> Result<Vec<f64>, PredictError> {
         scores(&self.booster, row)
     }
 
     /// The answers to a batch, in its order: this thread's from the front, the helpers' from the end.
     pub(crate) fn predict(&self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
         let (sender, answers) = unbounded();
-        let mut row = vec![0.0; self.width];
+        let mut row = vec![T::default(); self.width];
         let mut all = Vec::with_capacity(batch.len());
         let mut end = batch.len();
         while all.len() < end {
             end = self.hand_out(batch, all.len()..end, &sender);
             for place in all.len()..end.min(all.len() + self.block) {
-                let check = batch.copy_floats(place, &mut row);
+                let check = batch.copy_row(place, &mut row);
                 all.push(answer(&self.booster, check, &row)?);
             }
         }
@@ -133,10 +151,15 @@ impl Workers {
         rest.end
     }
 
-    fn block(&self, batch: &Batch<'_>, places: Range<usize>, answers: &Sender<Answers>) -> Block {
-        let mut rows = vec![0.0; places.len() * self.width];
+    fn block(
+        &self,
+        batch: &Batch<'_>,
+        places: Range<usize>,
+        answers: &Sender<Answers>,
+    ) -> Block<T> {
+        let mut rows = vec![T::default(); places.len() * self.width];
         let checks = places.clone().zip(rows.chunks_exact_mut(self.width));
-        let checks = checks.map(|(place, row)| batch.copy_floats(place, row));
+        let checks = checks.map(|(place, row)| batch.copy_row(place, row));
         Block {
             start: places.start,
             checks: checks.collect(),
@@ -147,7 +170,7 @@ impl Workers {
     }
 }
 
-impl Block {
+impl<T: Precision> Block<T> {
     fn answer(self, booster: &Booster) {
         let rows = self.rows.chunks_exact(self.width);
         let answers = self.checks.into_iter().zip(rows);
@@ -158,21 +181,23 @@ impl Block {
 }
 
 /// The answer to an input that has been checked to be `row`, or not.
-fn answer(
+fn answer<T: Precision>(
     booster: &Booster,
     check: Result<(), InputError>,
-    row: &[f32],
+    row: &[T],
 ) -> Result<Result<Output, InputError>, PredictError> {
     if let Err(refused) = check {
         return Ok(Err(refused));
     }
-    let scores = scores(booster, row)?.into_iter();
-    let scores = scores.map(|score| score as f32).collect();
-    Ok(Ok(Output::Floats(scores)))
+    Ok(Ok(T::output(scores(booster, row)?)))
 }
 
 /// Starts helpers, and waits until each has the model. They end when nobody can send them blocks any more.
-fn start(helpers: usize, text: &str, waiting: &Receiver<Block>) -> Result<(), String> {
+fn start<T: Precision>(
+    helpers: usize,
+    text: &str,
+    waiting: &Receiver<Block<T>>,
+) -> Result<(), String> {
     let text: Arc<str> = text.into();
     let (sender, problems) = bounded(helpers);
     for _ in 0..helpers {
@@ -187,8 +212,8 @@ fn start(helpers: usize, text: &str, waiting: &Receiver<Block>) -> Result<(), St
 }
 
 /// A helper's life; if it says no problem, it has the model.
-fn help(text: Arc<str>, waiting: &Receiver<Block>, problems: Sender<String>) {
-    match load(&text) {
+fn help<T: Precision>(text: Arc<str>, waiting: &Receiver<Block<T>>, problems: Sender<String>) {
+    match load::<T>(&text) {
         Ok(booster) => {
             drop((text, problems));
             iter::from_fn(|| receive(waiting)).for_each(|block| block.answer(&booster));
@@ -197,17 +222,17 @@ fn help(text: Arc<str>, waiting: &Receiver<Block>, problems: Sender<String>) {
     }
 }
 
-/// The model, ready to score single rows. After the first call LightGBM loads without threads of OpenMP's.
-fn load(text: &str) -> Result<Booster, String> {
+/// The model, ready to score single rows of `T`. After the first call LightGBM loads without threads of OpenMP's.
+fn load<T: Precision>(text: &str) -> Result<Booster, String> {
     let parameters = json!({ "num_threads": 1, "verbosity": -1 });
     let booster = Booster::from_string(text).and_then(|mut booster| {
-        booster.single_row_fast_init::<f32>(Some(&parameters))?;
+        booster.single_row_fast_init::<T>(Some(&parameters))?;
         Ok(booster)
     });
     booster.map_err(|error| error.to_string())
 }
 
-fn scores(booster: &Booster, row: &[f32]) -> Result<Vec<f64>, PredictError> {
+fn scores<T: Precision>(booster: &Booster, row: &[T]) -> Result<Vec<f64>, PredictError> {
     let scores = booster.predict_single_row_fast(row);
     scores.map_err(|error| PredictError(error.to_string()))
 }

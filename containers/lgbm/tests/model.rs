@@ -32,8 +32,9 @@ impl Reference {
         serde_json::from_str(include_str!("reference.json")).unwrap()
     }
 
-    fn rows(&self) -> Vec<Vec<f32>> {
-        let row = |bits: &Vec<u32>| bits.iter().copied().map(f32::from_bits).collect();
+    fn rows(&self) -> Vec<Vec<f64>> {
+        let value = |&bits: &u32| f64::from(f32::from_bits(bits));
+        let row = |bits: &Vec<u32>| bits.iter().map(value).collect();
         self.inputs.iter().map(row).collect()
     }
 
@@ -70,7 +71,7 @@ fn load(text: impl AsRef<[u8]>, threads: usize) -> Result<Lgbm, lgbm::Error> {
     fs::write(&path, text).unwrap();
     let settings = Settings {
         threads,
-        artifact: None,
+        ..Settings::default()
     };
     Lgbm::load(&path, settings)
 }
@@ -96,7 +97,7 @@ fn floats(output: &Output) -> &[f32] {
 }
 
 /// The scores must be Python's to 1e-12 of their size, or of 1 where they are smaller.
-fn assert_scores(text: &str, rows: &[Vec<f32>], expected: &[Vec<Option<f64>>], what: &str) {
+fn assert_scores(text: &str, rows: &[Vec<f64>], expected: &[Vec<Option<f64>>], what: &str) {
     let model = load(text, 1).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(rows.len(), expected.len());
     for (row, expected) in rows.iter().zip(expected) {
@@ -142,7 +143,7 @@ fn every_kind_of_model_serves_its_scores_as_float32_alone_and_in_batches_on_any_
     for (name, text) in models() {
         for threads in [1, 3] {
             let mut model = load(&text, threads).unwrap();
-            let served = |row: &Vec<f32>| {
+            let served = |row: &Vec<f64>| {
                 let scores = model.scores(row).unwrap();
                 scores
                     .iter()

@@ -1,4 +1,5 @@
-"""Makes models/ and reference.json: models of every kind, and what LightGBM's Python package scores with them.
+"""Makes models/ and reference.json: models of every kind, and what LightGBM's Python package scores with them. And
+doubles/timestamps.json: what it scores of times in seconds, which float32 rounds to one, with doubles/timestamps.txt.
 
 python3 -m pip install lightgbm==4.7.0 numpy==2.4.6 scipy==1.17.1
 python3 reference.py
@@ -113,7 +114,19 @@ def rows(scores):
     return [[finite(score) for score in row] for row in scores.reshape(len(scores), -1).tolist()]
 
 
+def timestamps():
+    """The four times fall into four leaves; float32 makes 1700001024 of each."""
+    times = [1700000990, 1700001010, 1700000965, 1700001050]
+    inputs = np.array([[time, other] for other in [0, -1.25, 0.1, np.nan] for time in times], dtype=np.float64)
+    booster = lightgbm.Booster(model_file=HERE / "doubles" / "timestamps.txt")
+    # JSON knows no NaN: null.
+    rows = [[None if np.isnan(value) else value for value in row] for row in inputs.tolist()]
+    reference = {"inputs": rows, "predictions": booster.predict(inputs).tolist()}
+    (HERE / "doubles" / "timestamps.json").write_text(json.dumps(reference, allow_nan=False) + "\n")
+
+
 def main():
+    timestamps()
     MODELS.mkdir(exist_ok=True)
     for kind in KINDS:
         (MODELS / f"{kind}.txt").write_text(text(kind))

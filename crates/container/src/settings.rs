@@ -229,14 +229,14 @@ impl Settings {
         Ok((settings, flags.own))
     }
 
-    /// For a model that takes floats and knows no GPU: refuses anything else, rather than doing something else.
+    /// For a model that takes floats or doubles and knows no GPU: refuses anything else, rather than doing something else.
     ///
     /// # Errors
     /// If another input type or a GPU is asked for.
-    pub fn require_floats_on_cpu(&self) -> anyhow::Result<()> {
+    pub fn require_numbers_on_cpu(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
-            self.input_type == DataType::Floats,
-            "{} takes floats, not {}: leave out --input_type",
+            matches!(self.input_type, DataType::Floats | DataType::Doubles),
+            "{} takes floats or doubles, not {}: leave out --input_type (CLIPPER_INPUT_TYPE)",
             self.server.name,
             self.input_type
         );
@@ -247,6 +247,15 @@ impl Settings {
             self.device
         );
         Ok(())
+    }
+
+    /// Logs that the model's inputs need more digits than floats have, and what to do.
+    pub fn warn_of_float32(&self, loss: &str) {
+        tracing::warn!(
+            "{}: {loss}; floats are rounded before the model sees them: serve it with CLIPPER_INPUT_TYPE=doubles \
+             (--input_type doubles)",
+            self.model_path.display()
+        );
     }
 
     /// One line for the log.

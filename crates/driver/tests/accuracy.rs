@@ -41,8 +41,8 @@ impl Model for Toy {
 
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
         let answer = |index| {
-            let mut number = [0.0];
-            batch.copy_floats(index, &mut number)?;
+            let mut number = [0.0_f32];
+            batch.copy_row(index, &mut number)?;
             let number = number[0] as usize;
             if self.failing == Some(number) {
                 return Err(InputError("as the test wants it".into()));

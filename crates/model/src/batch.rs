@@ -2,9 +2,38 @@
 
 use crate::{DataType, InputError};
 
+/// A number that inputs are made of.
+pub trait Number: Copy {
+    /// The type of an input that is made of such numbers.
+    const DATA_TYPE: DataType;
+
+    /// Reads `row.len()` little-endian numbers from as many elements' bytes.
+    fn read(bytes: &[u8], row: &mut [Self]);
+}
+
+impl Number for f32 {
+    const DATA_TYPE: DataType = DataType::Floats;
+
+    fn read(bytes: &[u8], row: &mut [f32]) {
+        for (value, raw) in row.iter_mut().zip(bytes.as_chunks().0) {
+            *value = f32::from_le_bytes(*raw);
+        }
+    }
+}
+
+impl Number for f64 {
+    const DATA_TYPE: DataType = DataType::Doubles;
+
+    fn read(bytes: &[u8], row: &mut [f64]) {
+        for (value, raw) in row.iter_mut().zip(bytes.as_chunks().0) {
+            *value = f64::from_le_bytes(*raw);
+        }
+    }
+}
+
 /// A batch of inputs of one type, each as the bytes that came over the wire (little-endian elements).
 ///
-/// The bytes may start at any address, so they are never cast: [`Batch::copy_floats`] copies them into place.
+/// The bytes may start at any address, so they are never cast: [`Batch::copy_row`] copies them into place.
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
     /// The type of every input.
@@ -24,26 +53,27 @@ impl Batch<'_> {
         self.inputs.is_empty()
     }
 
-    /// Copies input `index`, which must hold exactly `row.len()` floats, into `row`.
-    pub fn copy_floats(&self, index: usize, row: &mut [f32]) -> Result<(), InputError> {
-        let bytes = self.inputs[index];
-        if self.data_type != DataType::Floats {
+    /// Copies input `index` into `row`.
+    ///
+    /// # Errors
+    /// If the batch is of another type than the row, or the input does not hold exactly `row.len()` numbers.
+    pub fn copy_row<T: Number>(&self, index: usize, row: &mut [T]) -> Result<(), InputError> {
+        let (bytes, wanted) = (self.inputs[index], T::DATA_TYPE);
+        if self.data_type != wanted {
             return Err(InputError(format!(
-                "this model takes floats, not {}",
+                "this model takes {wanted}, not {}",
                 self.data_type
             )));
         }
-        if bytes.len() != row.len() * 4 {
+        let size = row.len() * wanted.element_size();
+        if bytes.len() != size {
             return Err(InputError(format!(
-                "an input must be {} floats ({} bytes), this one has {} bytes",
+                "an input must be {} {wanted} ({size} bytes), this one has {} bytes",
                 row.len(),
-                row.len() * 4,
                 bytes.len()
             )));
         }
-        for (value, raw) in row.iter_mut().zip(bytes.chunks_exact(4)) {
-            *value = f32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]);
-        }
+        T::read(bytes, row);
         Ok(())
     }
 
@@ -71,33 +101,44 @@ mod tests {
     use super::*;
 
     #[test]
-    fn floats_are_copied_from_any_address() {
-        let mut bytes = vec![0_u8];
-        for value in [1.5_f32, -2.0] {
-            bytes.extend(value.to_le_bytes());
+    fn numbers_are_copied_from_any_address() {
+        fn copied<T: Number + Default>(numbers: &[u8]) -> [T; 2] {
+            let bytes = [&[0], numbers].concat();
+            let batch = Batch {
+                data_type: T::DATA_TYPE,
+                inputs: vec![&bytes[1..]],
+            };
+            let mut row = [T::default(); 2];
+            batch.copy_row(0, &mut row).expect("two numbers");
+            row
         }
-        let batch = Batch {
-            data_type: DataType::Floats,
-            inputs: vec![&bytes[1..]],
-        };
-        let mut row = [0.0; 2];
-        batch.copy_floats(0, &mut row).expect("two floats");
-        assert_eq!(row, [1.5, -2.0]);
+        let floats = [1.5_f32, -2.0];
+        assert_eq!(copied(&floats.map(f32::to_le_bytes).concat()), floats);
+        let doubles = [1_700_000_997.5_f64, 0.1];
+        assert_eq!(copied(&doubles.map(f64::to_le_bytes).concat()), doubles);
     }
 
     #[test]
     fn an_input_of_another_length_or_type_is_refused() {
         let bytes = [0; 12];
-        let floats = |data_type| Batch {
+        let batch = |data_type| Batch {
             data_type,
             inputs: vec![&bytes[..]],
         };
-        let mut row = [0.0; 2];
-        let error = floats(DataType::Floats).copy_floats(0, &mut row);
+        let error = batch(DataType::Floats).copy_row(0, &mut [0.0_f32; 2]);
         assert_eq!(
             error.expect_err("12 bytes are three floats").0,
             "an input must be 2 floats (8 bytes), this one has 12 bytes"
         );
-        assert!(floats(DataType::Ints).copy_floats(0, &mut row).is_err());
+        let error = batch(DataType::Doubles).copy_row(0, &mut [0.0_f64; 3]);
+        assert_eq!(
+            error.expect_err("12 bytes are no whole doubles").0,
+            "an input must be 3 doubles (24 bytes), this one has 12 bytes"
+        );
+        let error = batch(DataType::Floats).copy_row(0, &mut [0.0_f64; 3]);
+        assert_eq!(
+            error.expect_err("floats are no doubles").0,
+            "this model takes doubles, not floats"
+        );
     }
 }

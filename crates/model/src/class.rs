@@ -17,7 +17,7 @@ pub struct Accuracy {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAClass {
     /// Neither a label nor scores.
-    #[error("an output of {0} names no class: a classifier answers strings or floats")]
+    #[error("an output of {0} names no class: a classifier answers strings, floats or doubles")]
     Type(DataType),
     /// As many scores as there are classes (or one for two) would say which is which.
     #[error(
@@ -46,9 +46,10 @@ impl Output {
     /// The class that the output names: the text itself, the first with the highest of as many scores as there are
     /// `classes`, or, where a single score is the probability of the second of two, the likelier one.
     pub fn class<'a>(&'a self, classes: &'a [String]) -> Result<&'a str, NotAClass> {
-        let scores = match self {
+        let scores: Vec<f64> = match self {
             Output::Text(label) => return Ok(label),
-            Output::Floats(scores) => scores,
+            Output::Floats(scores) => scores.iter().copied().map(f64::from).collect(),
+            Output::Doubles(scores) => scores.clone(),
             other => return Err(NotAClass::Type(other.data_type())),
         };
         if scores.iter().any(|score| score.is_nan()) {
@@ -99,6 +100,13 @@ mod tests {
             assert_eq!(Output::Floats(vec![score]).class(&classes), Ok(class));
         }
         assert_eq!(Output::Floats(vec![0.2, 0.8]).class(&classes), Ok("yes"));
+    }
+
+    #[test]
+    fn doubles_name_a_class_by_digits_that_floats_lack() {
+        let classes = names(["no", "yes"]);
+        let close = Output::Doubles(vec![0.5, 0.5 + 1e-12]);
+        assert_eq!(close.class(&classes), Ok("yes"));
     }
 
     #[test]

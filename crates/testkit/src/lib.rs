@@ -18,6 +18,7 @@ use frontend::Settings;
 
 mod http;
 mod microscope;
+mod model_server;
 mod peer;
 mod program;
 mod python;
@@ -26,6 +27,7 @@ mod reference;
 
 pub use http::{Http, Response};
 pub use microscope::{Behaviour, Microscope};
+pub use model_server::{ModelServer, Rpc};
 pub use peer::{Peer, double, inputs, registration, replica};
 pub use program::{Program, Serves};
 pub use python::{Script, schema_errors};

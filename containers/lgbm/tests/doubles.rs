@@ -1,0 +1,184 @@
+//! Features that float32 cannot hold, such as times in seconds: with doubles the scores are those of LightGBM's Python
+//! package, and with floats a model that needs doubles says so.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::{fs, path::PathBuf};
+
+use lgbm::{Lgbm, Settings};
+use lightgbm3::{Booster, Dataset};
+use model::{Batch, DataType, InputError, Model, Output, Predictions};
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use serde_json::json;
+
+/// What Python computed (`reference.py`); `None` is NaN.
+#[derive(serde::Deserialize)]
+struct Reference {
+    inputs: Vec<Vec<Option<f64>>>,
+    predictions: Vec<f64>,
+}
+
+impl Reference {
+    fn load() -> Reference {
+        serde_json::from_str(include_str!("doubles/timestamps.json")).unwrap()
+    }
+
+    /// The inputs' little-endian bytes.
+    fn inputs(&self) -> Vec<Vec<u8>> {
+        let bytes = |value: &Option<f64>| value.unwrap_or(f64::NAN).to_le_bytes();
+        let row = |row: &Vec<Option<f64>>| row.iter().flat_map(bytes).collect();
+        self.inputs.iter().map(row).collect()
+    }
+}
+
+fn timestamps() -> PathBuf {
+    PathBuf::from(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/doubles/timestamps.txt"
+    ))
+}
+
+fn load(doubles: bool, threads: usize) -> Lgbm {
+    let settings = Settings {
+        threads,
+        doubles,
+        ..Settings::default()
+    };
+    Lgbm::load(&timestamps(), settings).unwrap()
+}
+
+fn predict(model: &mut Lgbm, data_type: DataType, inputs: &[Vec<u8>]) -> Predictions {
+    let batch = Batch {
+        data_type,
+        inputs: inputs.iter().map(Vec::as_slice).collect(),
+    };
+    model.predict(&batch).unwrap()
+}
+
+#[test]
+fn times_get_the_scores_of_the_python_package() {
+    let reference = Reference::load();
+    // Enough for many blocks of rows.
+    let inputs: Vec<_> = reference.inputs().into_iter().cycle().take(1003).collect();
+    for threads in [1, 3] {
+        let mut model = load(true, threads);
+        assert_eq!(model.info().output_type, DataType::Doubles);
+        assert_eq!(model.info().input_shape, [2]);
+        let answers = predict(&mut model, DataType::Doubles, &inputs);
+        assert_eq!(answers.len(), inputs.len());
+        for (answer, expected) in answers.iter().zip(reference.predictions.iter().cycle()) {
+            let Ok(Output::Doubles(scores)) = answer else {
+                panic!("{answer:?}");
+            };
+            assert!((scores[0] - expected).abs() <= 1e-12, "{scores:?}");
+        }
+    }
+}
+
+#[test]
+fn an_input_of_another_length_or_type_fails_alone() {
+    let reference = Reference::load();
+    let mut inputs = reference.inputs()[..4].to_vec();
+    let mut model = load(true, 1);
+    let expected = predict(&mut model, DataType::Doubles, &inputs);
+    inputs[1].truncate(8);
+    let answers = predict(&mut model, DataType::Doubles, &inputs);
+    let reason = "an input must be 2 doubles (16 bytes), this one has 8 bytes";
+    assert_eq!(answers[1], Err(InputError(reason.into())));
+    assert_eq!(answers[2..], expected[2..]);
+    let floats = predict(&mut model, DataType::Floats, &[vec![0; 8]]);
+    assert!(floats[0].is_err());
+}
+
+/// The text of a regression model of one feature, trained on float64 values if `precise`, else on float32.
+fn trained(values: &[f64], precise: bool) -> String {
+    let labels: Vec<f32> = (0..values.len()).map(|row| (row % 7) as f32).collect();
+    let data = match precise {
+        true => Dataset::from_slice(values, &labels, 1, true),
+        false => {
+            let values: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+            Dataset::from_slice(&values, &labels, 1, true)
+        }
+    };
+    let parameters = json!({
+        "objective": "regression", "num_iterations": 30, "num_leaves": 31, "min_data_in_leaf": 2, "num_threads": 1,
+        "verbosity": -1,
+    });
+    let booster = Booster::train(data.unwrap(), &parameters).unwrap();
+    booster.save_string().unwrap()
+}
+
+fn loss(text: &str, doubles: bool) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lgbm.txt");
+    fs::write(&path, text).unwrap();
+    let settings = Settings {
+        doubles,
+        ..Settings::default()
+    };
+    let model = Lgbm::load(&path, settings).unwrap();
+    model.float32_loss().map(str::to_owned)
+}
+
+/// 2,000 values each of times within the hour, the day, the year; of ids; of amounts in cents; of what lies close together.
+fn beyond_float32() -> Vec<(&'static str, Vec<f64>)> {
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
+    let mut values = |name, low: f64, high: f64, unit: f64| {
+        let value = |_| (random.random_range(low..high) / unit).round() * unit;
+        (name, (0..2_000).map(value).collect())
+    };
+    vec![
+        values("times of an hour", 1_700_000_000.0, 1_700_003_600.0, 1.0),
+        values("times of a year", 1_700_000_000.0, 1_731_536_000.0, 1.0),
+        values("times before 1970", -1_731_536_000.0, -1_700_000_000.0, 1.0),
+        values("milliseconds", 1.7e12, 1.7e12 + 3.6e6, 1.0),
+        values("ids", 20_000_000.0, 20_002_000.0, 1.0),
+        values("ids from 0", 0.0, 4e9, 1.0),
+        values("amounts", 30e6, 40e6, 0.01),
+        values("close together", 1_000_000.0, 1_000_001.0, 0.01),
+    ]
+}
+
+#[test]
+fn a_model_that_needs_doubles_says_so_when_it_is_served_floats() {
+    for (name, values) in beyond_float32() {
+        let text = trained(&values, true);
+        let loss_of_floats = loss(&text, false);
+        assert!(
+            loss_of_floats
+                .as_ref()
+                .is_some_and(|loss| loss.starts_with("feature \"Column_0\" has ")),
+            "{name}: {loss_of_floats:?}"
+        );
+        assert_eq!(loss(&text, true), None, "{name} as doubles");
+    }
+    let said = load(false, 1).float32_loss().unwrap().to_owned();
+    let expected = "feature \"Column_0\" has a threshold at 1700000889.0000002, where float32 numbers are 128 apart";
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_model_trained_on_float32_or_ordinary_fractions_says_nothing() {
+    for (name, values) in beyond_float32() {
+        assert_eq!(loss(&trained(&values, false), false), None, "{name}");
+    }
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(2);
+    let mut ordinary = Vec::new();
+    for scale in [1e-30, 1e-3, 1.0, 255.0, 1e5, 1e9, 1e30] {
+        // Some of them far from the others, as amounts of money are.
+        let value = |_| scale * random.random_range(-4.0_f64..4.0).powi(9);
+        ordinary.push((0..2_000).map(value).collect::<Vec<f64>>());
+    }
+    for values in &ordinary {
+        let largest = values
+            .iter()
+            .fold(0.0, |largest: f64, v| largest.max(v.abs()));
+        assert_eq!(loss(&trained(values, false), false), None, "to {largest:e}");
+        if largest < 16_777_216.0 {
+            assert_eq!(loss(&trained(values, true), false), None, "to {largest:e}");
+        }
+    }
+    // No float64 either: every one is a float32 number.
+    let whole: Vec<f64> = (0..2_000).map(f64::from).collect();
+    assert_eq!(loss(&trained(&whole, true), false), None);
+}
