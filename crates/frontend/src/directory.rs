@@ -1,4 +1,5 @@
-//! Which applications and models there are, for the HTTP threads: what the engine has been told, without asking it.
+//! Which applications and models there are, for the HTTP threads: what the engine has been told, without asking it. And what
+//! replicas declare of their inputs and outputs, which the engine notes when one joins.
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +20,16 @@ struct Known {
     apps: BTreeMap<String, Application>,
     models: BTreeMap<ModelVersion, DataType>,
     current: BTreeMap<String, String>,
+    declared: BTreeMap<ModelVersion, Declared>,
+}
+
+/// What the replicas of a model version declare.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Declared {
+    /// The shape of one input; empty if any length is taken.
+    pub(crate) input_shape: Vec<usize>,
+    /// The type of the outputs.
+    pub(crate) output_type: DataType,
 }
 
 /// An application, and the model that it is linked to.
@@ -51,6 +62,7 @@ impl Directory {
             }
             Command::RemoveModel(model) => {
                 known.models.remove(model);
+                known.declared.remove(model);
                 if known.current.get(&model.name) == Some(&model.version) {
                     known.current.remove(&model.name);
                 }
@@ -62,6 +74,17 @@ impl Directory {
             }
             _ => {}
         }
+    }
+
+    /// Notes what the replicas of a model version declare from now on.
+    pub(crate) fn declare(&self, model: &ModelVersion, declared: Declared) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        known.declared.insert(model.clone(), declared);
+    }
+
+    /// What the replicas of a model version declare, or did while there was one; `None` if none has joined yet.
+    pub(crate) fn declared(&self, model: &ModelVersion) -> Option<Declared> {
+        self.known().declared.get(model).cloned()
     }
 
     pub(crate) fn app(&self, name: &str) -> Option<Application> {

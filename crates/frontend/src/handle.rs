@@ -3,7 +3,7 @@
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
-    mpsc::Sender,
+    mpsc::{self, Receiver, Sender},
 };
 
 use tokio::sync::oneshot;
@@ -27,14 +27,33 @@ pub(crate) struct Handle {
     directory: Arc<Directory>,
 }
 
+/// The engine's end.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    pub(crate) commands: Receiver<Command>,
+    /// Wakes the engine for them.
+    pub(crate) wake: Wake,
+    /// Where the engine notes what replicas declare.
+    pub(crate) directory: Arc<Directory>,
+}
+
 impl Handle {
-    pub(crate) fn new(commands: Sender<Command>, wake: Wake) -> Handle {
-        Handle {
+    /// Both ends of the queue.
+    pub(crate) fn channel(wake: Wake) -> (Handle, Inbox) {
+        let (sender, commands) = mpsc::channel();
+        let directory = Arc::<Directory>::default();
+        let handle = Handle {
+            commands: sender,
+            wake: wake.clone(),
+            held: Arc::default(),
+            directory: directory.clone(),
+        };
+        let inbox = Inbox {
             commands,
             wake,
-            held: Arc::default(),
-            directory: Arc::default(),
-        }
+            directory,
+        };
+        (handle, inbox)
     }
 
     /// What the engine has been told of applications and models.

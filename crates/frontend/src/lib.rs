@@ -39,7 +39,6 @@ use std::{
     io::Write,
     net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs},
     os::unix::net::UnixStream,
-    sync::mpsc,
     thread::{self, JoinHandle},
 };
 
@@ -117,21 +116,14 @@ impl Frontend {
             recv_port: zmq_ports.recv,
         };
         let state = state::open(settings, ports.rpc_service_port)?;
-        let (commands, to_do) = mpsc::channel();
         let wake = Wake::new()?;
         let (stop, told) = UnixStream::pair()?;
         told.set_nonblocking(true)?;
-        let handle = Handle::new(commands, wake.clone());
+        let (handle, inbox) = Handle::channel(wake);
         let (answers, answered) = Answers::channel();
         let roster = state.roster();
         let state = state.start(handle.clone())?;
-        let engine = Engine::new(
-            sockets,
-            (to_do, wake),
-            answers,
-            complaints.clone(),
-            settings,
-        )?;
+        let engine = Engine::new(sockets, inbox, answers, complaints.clone(), settings)?;
         let engine = engine.with_roster(roster);
         let engine = thread::Builder::new()
             .name("engine".into())

@@ -7,7 +7,7 @@
 //! - high-performance: there are no heartbeats, so silence means nothing, and whatever is sent is a batch. It is learnt
 //!   when the next batch finds no connection; the batch that it had at its end is given up as one that hangs.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use model::DataType;
 use scheduler::{Joining, Left, ModelVersion, Now, ReplicaKey, Scheduler};
@@ -17,7 +17,10 @@ use wire::{
     rpc::{FromFrontend, Metadata, NewContainer, Registered, Version},
 };
 
-use crate::doors::{Doors, Port};
+use crate::{
+    directory::{Declared, Directory},
+    doors::{Doors, Port},
+};
 
 /// How often a version-4 model server must say that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -80,6 +83,7 @@ pub(crate) struct Replicas {
     next_connection: u32,
     next_id: HashMap<ModelVersion, u32>,
     next_look: Now,
+    directory: Arc<Directory>,
     out: Vec<Frame>,
 }
 
@@ -102,6 +106,14 @@ pub(crate) struct Replica {
     queries: u64,
 }
 
+impl Replica {
+    /// The shape of one input; empty if it declares none.
+    fn input_shape(&self) -> &[usize] {
+        let metadata = self.metadata.as_ref();
+        metadata.map_or(&[], |metadata| &metadata.model.input_shape)
+    }
+}
+
 /// A model server that wants to be a replica.
 #[derive(Debug)]
 pub(crate) struct Newcomer {
@@ -111,7 +123,8 @@ pub(crate) struct Newcomer {
 }
 
 impl Replicas {
-    pub(crate) fn new(session: u64) -> Replicas {
+    /// Without a replica; what those that join declare is noted in the directory.
+    pub(crate) fn new(session: u64, directory: Arc<Directory>) -> Replicas {
         Replicas {
             session,
             replicas: HashMap::new(),
@@ -120,6 +133,7 @@ impl Replicas {
             next_connection: rand::random(),
             next_id: HashMap::new(),
             next_look: Now::ZERO,
+            directory,
             out: Vec::new(),
         }
     }
@@ -206,6 +220,10 @@ impl Replicas {
             tracing::error!("refused a model server: {reason}");
             return Err(reason);
         }
+        if let Err(reason) = self.declare(&model, new.metadata.as_ref()) {
+            tracing::error!("refused a model server: {reason}");
+            return Err(reason);
+        }
         let metadata = new.metadata;
         let in_flight = metadata.as_ref().map_or(1, |data| data.batches_in_flight);
         let key = scheduler.on_joined(Joining {
@@ -244,6 +262,32 @@ impl Replicas {
                 heartbeat: HEARTBEAT,
             }),
         })
+    }
+
+    /// Notes what a newcomer declares, unless replicas that serve its model version have declared a shape already: then it
+    /// may declare no other one.
+    fn declare(&self, model: &ModelVersion, metadata: Option<&Metadata>) -> Result<(), String> {
+        let declared = metadata.map_or_else(Vec::new, |data| data.model.input_shape.clone());
+        let others = self.replicas.values().filter(|other| other.model == *model);
+        let mut shapes = others.map(|other| other.input_shape());
+        match shapes.find(|shape| !shape.is_empty()) {
+            Some(shape) if !declared.is_empty() && declared != shape => {
+                return Err(format!(
+                    "the replicas of {model} take inputs of the shape {shape:?}, not {declared:?}: register it as another \
+                     version"
+                ));
+            }
+            Some(_) => {}
+            None => self.directory.declare(
+                model,
+                Declared {
+                    input_shape: declared,
+                    // A replica of an older version answers text.
+                    output_type: metadata.map_or(DataType::Strings, |data| data.model.output_type),
+                },
+            ),
+        }
+        Ok(())
     }
 
     fn next_connection(&mut self, key: ReplicaKey) -> u32 {

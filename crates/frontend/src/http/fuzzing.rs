@@ -43,8 +43,9 @@ pub fn infer(
 ) -> Result<Vec<Vec<u8>>, String> {
     let length = length.and_then(|length| HeaderValue::from_str(length).ok());
     let (json, behind) = oip::split(length.as_ref(), body)?;
-    let (_, rows) = oip::InferRequest::read(json, behind, input_type)?;
-    Ok(rows)
+    let spec = oip::shape::TensorSpec::input(input_type, None);
+    let (_, rows) = oip::InferRequest::read(json, behind, &spec)?;
+    Ok(rows.inputs)
 }
 
 /// What a model server's outputs become: an answer of Clipper's for each, and the one tensor of all.

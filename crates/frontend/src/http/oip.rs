@@ -4,6 +4,7 @@
 //! tensor (whatever that is called) is a query; the rows of the tensor `output` are the answers. Whoever asks here wants the
 //! model's answer: where there is none, the whole request is an error, and the default output is not told.
 
+pub(super) mod shape;
 pub(super) mod tensor;
 
 use axum::{
@@ -14,14 +15,23 @@ use axum::{
     routing::{get, post},
 };
 use model::DataType;
-use scheduler::{Reason, Refusal};
+use scheduler::{ModelVersion, Reason, Refusal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::admin::Replica;
 
-use super::{Shared, body, tickets::Question};
-use crate::{answers::Answered, command::Command, directory::Application, outcome::Ended};
-use tensor::{Input, Output, Parameters, datatype};
+use super::{
+    Shared, body,
+    tickets::{Question, Ticket},
+};
+use crate::{
+    answers::Answered,
+    command::Command,
+    directory::{Application, Declared},
+    outcome::Ended,
+};
+use shape::TensorSpec;
+use tensor::{Input, Output, Parameters, Rows, datatype};
 
 /// Where the JSON ends in a body with binary tensors.
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -126,18 +136,14 @@ async fn metadata(
     Path(named): Path<Named>,
 ) -> Result<Json<Value>, Failure> {
     let model = Deployed::find(&shared, &named)?;
-    let tensors = model.tensors(&shared).await?;
-    let tensors = tensors.map(|(name, data_type, shape)| {
-        let shape: Vec<i64> = std::iter::once(-1).chain(shape).collect();
-        json!([{ "name": name, "datatype": datatype(data_type), "shape": shape }])
-    });
-    let [inputs, outputs] = tensors;
+    let declared = model.declared(&shared);
+    let tensor = |name, spec: TensorSpec| json!([{ "name": name, "datatype": datatype(spec.data_type), "shape": spec.shape.to_json() }]);
     Ok(Json(json!({
         "name": named.model,
         "versions": model.versions(&shared),
         "platform": "clipper",
-        "inputs": inputs,
-        "outputs": outputs,
+        "inputs": tensor("input", model.input(declared.as_ref())),
+        "outputs": tensor("output", TensorSpec::output(declared.as_ref())),
     })))
 }
 
@@ -147,21 +153,21 @@ async fn config(
     Path(named): Path<Named>,
 ) -> Result<Json<Value>, Failure> {
     let model = Deployed::find(&shared, &named)?;
-    let tensors = model.tensors(&shared).await?;
-    let [input, output] = tensors.map(|(name, data_type, shape)| {
-        let data_type = match data_type {
+    let declared = model.declared(&shared);
+    let tensor = |name, spec: TensorSpec| {
+        let data_type = match spec.data_type {
             DataType::Strings => "TYPE_STRING".to_owned(),
             other => format!("TYPE_{}", datatype(other)),
         };
-        json!([{ "name": name, "data_type": data_type, "dims": shape }])
-    });
+        json!([{ "name": name, "data_type": data_type, "dims": spec.shape.row_to_json() }])
+    };
     Ok(Json(json!({
         "name": named.model,
         "platform": "clipper",
         "backend": "clipper",
         "max_batch_size": MAX_BATCH_SIZE,
-        "input": input,
-        "output": output,
+        "input": tensor("input", model.input(declared.as_ref())),
+        "output": tensor("output", TensorSpec::output(declared.as_ref())),
     })))
 }
 
@@ -175,28 +181,31 @@ async fn infer(
     let body = shared.limits.read(&parts.headers, body).await;
     let body = body.map_err(|body::Unreadable { status, cause }| Failure(status, cause))?;
     let (json, behind) = split(parts.headers.get(JSON_LENGTH), &body).map_err(bad_request)?;
-    let input_type = model.app.app.input_type;
-    let (request, rows) = InferRequest::read(json, behind, input_type).map_err(bad_request)?;
+    let spec = model.input(model.declared(&shared).as_ref());
+    let (request, rows) = InferRequest::read(json, behind, &spec).map_err(bad_request)?;
     // It is longer than its rows, and answers may take their time.
     drop(body);
     let tickets: Vec<_> = rows
+        .inputs
         .into_iter()
         .map(|input| {
             let question = Question {
                 app: model.app.app.name.clone(),
                 version: named.version.clone(),
-                input_type,
+                input_type: spec.data_type,
                 within: None,
                 input,
             };
             shared.tickets.ask(&shared.engine, question)
         })
         .collect();
-    let mut answers = Vec::with_capacity(tickets.len());
-    for ticket in tickets {
-        let answered = ticket.answer().await.ok_or_else(stopping)?;
-        answers.push(predicted(answered)?);
+    let answers = predictions(tickets).await;
+    if !spec.is_declared {
+        // The first replica, which declares the shape, may have joined after the request was read.
+        let spec = model.input(model.declared(&shared).as_ref());
+        spec.check(&rows.head).map_err(bad_request)?;
     }
+    let answers = answers?;
     let failed = |text| Failure(StatusCode::INTERNAL_SERVER_ERROR, text);
     let output = Output::of(&answers).map_err(failed)?;
     let wanted = request
@@ -230,12 +239,13 @@ pub(super) fn split<'a>(
 }
 
 impl InferRequest {
-    /// Reads the JSON: what is asked for, and the rows of its one input, whose data may stand behind it.
+    /// Reads the JSON: what is asked for, and the rows of its one input, which must be what `spec` says and whose data may
+    /// stand behind it.
     pub(super) fn read(
         json: &[u8],
         behind: &[u8],
-        input_type: DataType,
-    ) -> Result<(InferRequest, Vec<Vec<u8>>), String> {
+        spec: &TensorSpec,
+    ) -> Result<(InferRequest, Rows), String> {
         let mut request: InferRequest =
             serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let mut outputs = request.outputs.iter();
@@ -247,9 +257,19 @@ impl InferRequest {
         let Ok([input]) = <[Input; 1]>::try_from(inputs) else {
             return Err("there must be one input".into());
         };
-        let rows = input.rows(input_type, behind)?;
+        let rows = input.rows(spec, behind)?;
         Ok((request, rows))
     }
+}
+
+/// The model's answers to all queries, or why one has none.
+async fn predictions(tickets: Vec<Ticket<'_>>) -> Result<Vec<Answered>, Failure> {
+    let mut answers = Vec::with_capacity(tickets.len());
+    for ticket in tickets {
+        let answered = ticket.answer().await.ok_or_else(stopping)?;
+        answers.push(predicted(answered)?);
+    }
+    Ok(answers)
 }
 
 /// The model's answer, or why there is none.
@@ -346,31 +366,17 @@ impl Deployed {
         }))
     }
 
-    /// Names, types and shapes of a row of its input and output, as far as they are known: -1 is any length.
-    async fn tensors(&self, shared: &Shared) -> Result<[(&str, DataType, Vec<i64>); 2], Failure> {
-        let replica = self.replica(shared).await?;
-        let model = replica
-            .and_then(|replica| replica.metadata)
-            .map(|metadata| metadata.model);
-        let shape = model.iter().flat_map(|model| &model.input_shape);
-        let shape: Vec<i64> = shape.map(|d| i64::try_from(*d).unwrap_or(-1)).collect();
-        // A replica of an older version answers text.
-        let output_type = model.map_or(DataType::Strings, |model| model.output_type);
-        let length = |data_type| {
-            if data_type == DataType::Strings {
-                1
-            } else {
-                -1
-            }
+    /// What its replicas declare; `None` before the first has joined.
+    fn declared(&self, shared: &Shared) -> Option<Declared> {
+        let version = ModelVersion {
+            name: self.app.model.as_deref()?.to_owned(),
+            version: self.version.clone()?,
         };
-        let input_type = self.app.app.input_type;
-        let shape = match &shape[..] {
-            [] => vec![length(input_type)],
-            _ => shape,
-        };
-        Ok([
-            ("input", input_type, shape),
-            ("output", output_type, vec![length(output_type)]),
-        ])
+        shared.engine.directory().declared(&version)
+    }
+
+    /// The tensor that it takes.
+    fn input(&self, declared: Option<&Declared>) -> TensorSpec {
+        TensorSpec::input(self.app.app.input_type, declared)
     }
 }

@@ -5,12 +5,12 @@ use std::fmt;
 use model::DataType;
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, SeqAccess, Visitor},
+    de::{self, DeserializeSeed, SeqAccess, Visitor},
 };
 
 use serde_json::{Value, json};
 
-use super::super::MOST_QUERIES;
+use super::shape::{Head, Nesting, TensorSpec};
 use crate::answers::Answered;
 
 /// A tensor of a request. Its data stand here, or in the body behind the JSON.
@@ -34,11 +34,21 @@ pub(super) struct Parameters {
     pub(super) binary_data_output: Option<bool>,
 }
 
-/// Elements in row-major order, however deep the lists that they stood in.
+/// Elements in row-major order, and the lists that they stood in.
 #[derive(Debug, Default)]
 struct Data {
     numbers: Vec<f64>,
     texts: Vec<String>,
+    nesting: Nesting,
+}
+
+/// The rows of a request's tensor.
+#[derive(Debug)]
+pub(in crate::http) struct Rows {
+    /// What the request said of them.
+    pub(super) head: Head,
+    /// The elements of each, as on the wire.
+    pub(in crate::http) inputs: Vec<Vec<u8>>,
 }
 
 /// The answer's tensor.
@@ -63,50 +73,67 @@ pub(super) fn datatype(data_type: DataType) -> &'static str {
 
 impl Input {
     /// One input per row: the tensor's first dimension. `behind` is what stands behind the JSON.
-    pub(super) fn rows(self, wanted: DataType, behind: &[u8]) -> Result<Vec<Vec<u8>>, String> {
-        let is_bytes = self.datatype == "BYTES";
-        // A row of bytes is a list of them, or one element that holds as many as it likes.
-        if self.datatype != datatype(wanted) && !(is_bytes && wanted == DataType::Bytes) {
-            let (got, wanted) = (&self.datatype, datatype(wanted));
-            return Err(format!("the model takes {wanted}, not {got}"));
-        }
-        let (rows, width) = self.dimensions()?;
+    ///
+    /// # Errors
+    /// If the tensor is not what the spec declares, or its data are not what the tensor says.
+    pub(super) fn rows(self, spec: &TensorSpec, behind: &[u8]) -> Result<Rows, String> {
+        let head = Head {
+            datatype: self.datatype,
+            shape: self.shape,
+        };
+        let (rows, width) = head.dimensions()?;
+        let is_bytes = head.datatype == "BYTES";
         if is_bytes && width != 1 {
             return Err("a row of BYTES must have one element".into());
         }
-        let elements = rows.checked_mul(width).ok_or("the shape is too large")?;
-        match (self.parameters.binary_data_size, self.data) {
+        spec.check(&head)?;
+        let inputs = match (self.parameters.binary_data_size, self.data) {
             (Some(size), None) => {
                 let data = behind.get(..size).filter(|data| data.len() == behind.len());
                 let data = data.ok_or("binary_data_size is not the size of the data")?;
-                if is_bytes {
-                    return prefixed(data, rows);
+                match is_bytes {
+                    true => prefixed(data, rows),
+                    false => cut(data, rows, width * spec.data_type.element_size()),
                 }
-                let row = width.checked_mul(wanted.element_size());
-                if row.and_then(|row| row.checked_mul(rows)) != Some(size) {
-                    return Err(format!("{size} bytes are not what the shape says"));
-                }
-                Ok(data.chunks(size / rows).map(<[u8]>::to_vec).collect())
             }
-            (None, Some(data)) => data.rows(wanted, elements, width),
+            (None, Some(data)) => {
+                data.nesting.check(&head.shape)?;
+                data.rows(spec.data_type, rows, width)
+            }
             (Some(_), Some(_)) => Err("there are data and a binary_data_size".into()),
             (None, None) => Err("there are no data".into()),
+        }?;
+        if spec.is_in_elements(&head) {
+            check_lengths(&inputs, spec)?;
+        }
+        Ok(Rows { head, inputs })
+    }
+}
+
+/// Binary data as so many rows of so many bytes.
+fn cut(data: &[u8], rows: usize, size: usize) -> Result<Vec<Vec<u8>>, String> {
+    match rows * size == data.len() {
+        true => Ok(data.chunks(size).map(<[u8]>::to_vec).collect()),
+        false => {
+            let found = data.len();
+            Err(format!("{found} bytes are not what the shape says"))
         }
     }
+}
 
-    /// How many rows, and elements of each.
-    fn dimensions(&self) -> Result<(usize, usize), String> {
-        let (rows, rest) = self.shape.split_first().ok_or("the shape is empty")?;
-        if self.shape.contains(&0) {
-            return Err("a dimension of the shape is 0".into());
-        }
-        if *rows > MOST_QUERIES {
-            return Err(format!("there are more than {MOST_QUERIES} rows"));
-        }
-        let width = rest
-            .iter()
-            .try_fold(1_usize, |size, d| size.checked_mul(*d));
-        Ok((*rows, width.ok_or("the shape is too large")?))
+/// Refuses inputs that have not as many bytes as the spec's row, if that has a fixed number.
+fn check_lengths(inputs: &[Vec<u8>], spec: &TensorSpec) -> Result<(), String> {
+    let expected = spec.shape.row_elements();
+    match inputs
+        .iter()
+        .find(|input| expected.is_some_and(|expected| input.len() != expected))
+    {
+        Some(other) => Err(format!(
+            "the model takes the shape {}, and an element of BYTES has {} bytes",
+            spec.shape,
+            other.len()
+        )),
+        None => Ok(()),
     }
 }
 
@@ -127,8 +154,9 @@ fn prefixed(mut data: &[u8], rows: usize) -> Result<Vec<Vec<u8>>, String> {
 }
 
 impl Data {
-    fn rows(self, wanted: DataType, elements: usize, width: usize) -> Result<Vec<Vec<u8>>, String> {
-        let Data { numbers, texts } = self;
+    fn rows(self, wanted: DataType, rows: usize, width: usize) -> Result<Vec<Vec<u8>>, String> {
+        let elements = rows * width;
+        let Data { numbers, texts, .. } = self;
         if numbers.len() + texts.len() != elements {
             let found = numbers.len() + texts.len();
             return Err(format!("there are {found} elements, not {elements}"));
@@ -221,15 +249,22 @@ impl Output {
 impl<'de> Deserialize<'de> for Data {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Data, D::Error> {
         let mut data = Data::default();
-        Flat(&mut data).deserialize(deserializer)?;
+        let elements = Elements {
+            data: &mut data,
+            depth: 0,
+        };
+        elements.deserialize(deserializer)?;
         Ok(data)
     }
 }
 
-/// Puts every element that it meets into the list.
-struct Flat<'a>(&'a mut Data);
+/// Appends every element to the data, in so many lists.
+struct Elements<'a> {
+    data: &'a mut Data,
+    depth: usize,
+}
 
-impl<'de> DeserializeSeed<'de> for Flat<'_> {
+impl<'de> DeserializeSeed<'de> for Elements<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -237,7 +272,7 @@ impl<'de> DeserializeSeed<'de> for Flat<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Flat<'_> {
+impl<'de> Visitor<'de> for Elements<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -245,27 +280,39 @@ impl<'de> Visitor<'de> for Flat<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(Flat(self.0))?.is_some() {}
+        let Elements { data, depth } = self;
+        let mut length = 0;
+        loop {
+            let next = Elements {
+                data: &mut *data,
+                depth: depth + 1,
+            };
+            if list.next_element_seed(next)?.is_none() {
+                break;
+            }
+            length += 1;
+        }
+        data.nesting.list(depth, length);
         Ok(())
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
-        self.0.numbers.push(value);
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
+        self.data.nesting.element(self.depth);
+        self.data.numbers.push(value);
         Ok(())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
-        self.0.numbers.push(value as f64);
-        Ok(())
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
+        self.visit_f64(value as f64)
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
-        self.0.numbers.push(value as f64);
-        Ok(())
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
+        self.visit_f64(value as f64)
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.0.texts.push(text.to_owned());
+        self.data.nesting.element(self.depth);
+        self.data.texts.push(text.to_owned());
         Ok(())
     }
 }
