@@ -4,6 +4,8 @@
     python3 from_sklearn.py pipeline.joblib svm.safetensors
     CLIPPER_MODEL_PATH=svm.safetensors svm
 
+Features that float32 cannot hold (times in seconds, ids) need --doubles, and CLIPPER_INPUT_TYPE=doubles when it is served.
+
 The pipeline is Pipeline([StandardScaler,] KernelPCA(kernel="rbf"), SVC(kernel="rbf")), saved with joblib.dump by the
 scikit-learn named above. joblib files run code when they are loaded: take only your own. In a notebook, call
 `save(pipeline, "svm.safetensors")`. README.md says what the file holds.
@@ -26,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
-# How far projections may be off in float32, relative to the largest.
+# How far projections may be off as they are served, relative to the largest.
 TOLERANCE = 1e-3
 
 
@@ -34,9 +36,9 @@ class CannotCarry(Exception):
     """The pipeline has something that the server cannot do as scikit-learn does."""
 
 
-def save(pipeline, path, provenance=None):
-    """Writes the artifact `path` (.safetensors) and the description beside it (`path`.json)."""
-    arrays, labels = convert(pipeline)
+def save(pipeline, path, provenance=None, doubles=False):
+    """Writes the artifact `path` (.safetensors), in float64 if `doubles`, and the description beside it (`path`.json)."""
+    arrays, labels = convert(pipeline, np.float64 if doubles else np.float32)
     path = Path(path)
     path.write_bytes(to_bytes(arrays, metadata={"labels": json.dumps(labels)}))
     points, components = arrays["pca.weights"].shape
@@ -45,10 +47,10 @@ def save(pipeline, path, provenance=None):
     path.with_name(path.name + ".json").write_text(json.dumps(artifact, indent=2) + "\n")
 
 
-def convert(pipeline):
-    """The artifact's arrays by name (float32), and its labels."""
+def convert(pipeline, precision=np.float32):
+    """The artifact's arrays by name, and its labels."""
     scaler, pca, svc = steps(pipeline)
-    served = in_float32(kernel_pca(scaler, pca) | support_vectors(pca, svc))
+    served = in_precision(kernel_pca(scaler, pca) | support_vectors(pca, svc), precision)
     check_projections(pca, served)
     check_labels(pca, svc, served)
     return served, [str(label) for label in svc.classes_.tolist()]
@@ -122,31 +124,32 @@ def support_vectors(pca, svc):
     }
 
 
-def in_float32(arrays):
-    """The arrays as they are served, if float32 can hold them."""
+def in_precision(arrays, precision):
+    """The arrays as they are served, if float32 or float64 can hold them."""
     with np.errstate(over="ignore", under="ignore"):
-        served = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
+        served = {name: np.ascontiguousarray(array, dtype=precision) for name, array in arrays.items()}
     for name, array in served.items():
         if not np.isfinite(array).all():
-            raise CannotCarry(f"{name} has values that float32 cannot hold; scale the features")
+            raise CannotCarry(f"{name} has values that {array.dtype} cannot hold; scale the features, or take --doubles")
         if name.endswith("gamma") and not (array > 0).all():
-            raise CannotCarry(f"{name} is zero in float32; scale the features, or take another gamma")
+            raise CannotCarry(f"{name} is zero in {array.dtype}; scale the features, or take another gamma, or --doubles")
     return served
 
 
 def check_projections(pca, served):
-    """Refuses what float32 would spoil: components with eigenvalues so small that dividing by them shows every rounding."""
+    """Refuses what the precision would spoil: components with eigenvalues so small that dividing by them shows every rounding."""
     expected, found = pca.transform(pca.X_fit_), project(served)
     error = np.abs(found - expected).max() / np.abs(expected).max()
     if not error <= TOLERANCE:
         raise CannotCarry(
-            f"the server computes in float32, and there the projections of the training points are off by {error:.1e} of the "
-            f"largest ({TOLERANCE:g} is allowed); keep fewer components (n_components), or scale the features"
+            f"the server computes in {found.dtype}, and there the projections of the training points are off by {error:.1e} of "
+            f"the largest ({TOLERANCE:g} is allowed); keep fewer components (n_components), or scale the features, or take "
+            "--doubles"
         )
 
 
 def check_labels(pca, svc, served):
-    """Refuses coefficients so large that float32 decides otherwise: labels of the training points must stay."""
+    """Refuses coefficients so large that the precision decides otherwise: labels of the training points must stay."""
     decisions = kernel(project(served), served["svm.points"], served["svm.gamma"]) @ served["svm.weights"]
     votes = np.zeros((len(decisions), len(svc.classes_)), dtype=int)
     pairs = [(a, b) for a in range(votes.shape[1]) for b in range(a + 1, votes.shape[1])]
@@ -157,8 +160,8 @@ def check_labels(pca, svc, served):
     different = np.mean(found != svc.predict(pca.transform(pca.X_fit_)))
     if different > TOLERANCE:
         raise CannotCarry(
-            f"the server computes in float32, and there {different:.1%} of the training points get another label; "
-            "train with a smaller C, or a smaller gamma"
+            f"the server computes in {decisions.dtype}, and there {different:.1%} of the training points get another label; "
+            "train with a smaller C, or a smaller gamma, or take --doubles"
         )
 
 
@@ -180,6 +183,7 @@ def main():
     parser = argparse.ArgumentParser(description="Makes an artifact for svm of a trained scikit-learn pipeline.")
     parser.add_argument("pipeline", type=Path, help="what joblib.dump(pipeline, ...) wrote; load only your own files")
     parser.add_argument("artifact", type=Path, help="the .safetensors file to write; its description goes to ARTIFACT.json")
+    parser.add_argument("--doubles", action="store_true", help="keep float64; serve it with CLIPPER_INPUT_TYPE=doubles")
     parser.add_argument("--provenance", help="what the description says of the training")
     told = parser.parse_args()
     try:
@@ -187,7 +191,7 @@ def main():
     except Exception as error:  # unpickling can raise anything
         sys.exit(f"{told.pipeline} cannot be loaded with joblib: {type(error).__name__}: {error}")
     try:
-        save(pipeline, told.artifact, told.provenance)
+        save(pipeline, told.artifact, told.provenance, told.doubles)
     except (CannotCarry, NotFittedError) as error:
         sys.exit(f"{told.pipeline} cannot be carried over: {error}")
     except OSError as error:

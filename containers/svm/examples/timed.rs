@@ -16,7 +16,7 @@ fn main() -> anyhow::Result<()> {
     };
     let settings = Settings {
         threads: threads.parse()?,
-        artifact: None,
+        ..Settings::default()
     };
     let mut model = Svm::load(Path::new(artifact), settings)?;
     let bytes = fs::read(inputs).with_context(|| format!("cannot read {inputs}"))?;

@@ -1,4 +1,4 @@
-//! The file: one `.safetensors` with float32 arrays and, as metadata, the labels as a JSON list.
+//! The file: one `.safetensors` with arrays of float32 or float64 and, as metadata, the labels as a JSON list.
 //!
 //! | array                        | shape                       |
 //! |------------------------------|-----------------------------|
@@ -18,11 +18,11 @@ use crate::{Error, kernel::Parameters, svc};
 /// The key of the labels in the file's metadata.
 const LABELS: &str = "labels";
 
-/// What a file holds: the parameters of both stages, and a label per class.
+/// What a file holds: the parameters of both stages, in float64 whatever the file has, and a label per class.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Contents {
-    pub(crate) pca: Parameters<f32>,
-    pub(crate) svm: Parameters<f32>,
+    pub(crate) pca: Parameters<f64>,
+    pub(crate) svm: Parameters<f64>,
     pub(crate) labels: Vec<String>,
 }
 
@@ -36,9 +36,10 @@ impl Contents {
         Contents::decode(&bytes).map_err(|problem| Error::Artifact(path.to_owned(), problem))
     }
 
-    /// Writes the file at `path`.
+    /// Writes the file at `path` in float32.
     pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
-        fs::write(path, self.encode()).map_err(|source| Error::Io(path.to_owned(), source))
+        fs::write(path, self.encode(Dtype::F32))
+            .map_err(|source| Error::Io(path.to_owned(), source))
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Contents, String> {
@@ -58,20 +59,29 @@ impl Contents {
         Ok(Contents { pca, svm, labels })
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The file in float32 or float64, as `dtype` says.
+    pub(crate) fn encode(&self, dtype: Dtype) -> Vec<u8> {
         let mut arrays: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (stage, part) in [("pca", &self.pca), ("svm", &self.svm)] {
             for (name, matrix) in [("points", &part.points), ("weights", &part.weights)] {
                 let shape = matrix.shape().to_vec();
-                arrays.push((format!("{stage}.{name}"), shape, little_endian(matrix)));
+                arrays.push((
+                    format!("{stage}.{name}"),
+                    shape,
+                    little_endian(matrix, dtype),
+                ));
             }
             for (name, vector) in [("offsets", &part.offsets), ("gamma", &part.gamma)] {
                 let shape = vec![vector.len()];
-                arrays.push((format!("{stage}.{name}"), shape, little_endian(vector)));
+                arrays.push((
+                    format!("{stage}.{name}"),
+                    shape,
+                    little_endian(vector, dtype),
+                ));
             }
         }
         let views = arrays.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
+            let view = TensorView::new(dtype, shape.clone(), bytes);
             (name, view.expect("as many bytes as the shape says"))
         });
         let labels = serde_json::to_string(&self.labels).expect("a list of strings is JSON");
@@ -90,7 +100,7 @@ impl Arrays<'_> {
         stage: &str,
         features: Option<usize>,
         outputs: Option<usize>,
-    ) -> Result<Parameters<f32>, String> {
+    ) -> Result<Parameters<f64>, String> {
         let matrix = |name: &str, rows, columns| {
             let (shape, values) = self.get(&format!("{stage}.{name}"), &[rows, columns])?;
             Array2::from_shape_vec((shape[0], shape[1]), values).map_err(|error| error.to_string())
@@ -120,12 +130,12 @@ impl Arrays<'_> {
         })
     }
 
-    /// Shape and values of an array of finite float32 values; `None` stands for any length but zero.
+    /// Shape and values of an array of finite values; `None` stands for any length but zero.
     fn get(
         &self,
         name: &str,
         expected: &[Option<usize>],
-    ) -> Result<(Vec<usize>, Vec<f32>), String> {
+    ) -> Result<(Vec<usize>, Vec<f64>), String> {
         let array = self
             .0
             .tensor(name)
@@ -144,14 +154,15 @@ impl Arrays<'_> {
                 expected.join(", ")
             ));
         }
-        if array.dtype() != Dtype::F32 {
-            return Err(format!("the array {name} is {}, not F32", array.dtype()));
-        }
-        let values: Vec<_> = array
-            .data()
-            .chunks_exact(4)
-            .map(|raw| f32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]))
-            .collect();
+        let (fours, eights) = (array.data().as_chunks().0, array.data().as_chunks().0);
+        let values: Vec<f64> = match array.dtype() {
+            Dtype::F32 => fours
+                .iter()
+                .map(|raw| f32::from_le_bytes(*raw).into())
+                .collect(),
+            Dtype::F64 => eights.iter().map(|raw| f64::from_le_bytes(*raw)).collect(),
+            other => return Err(format!("the array {name} is {other}, not F32 or F64")),
+        };
         if !values.iter().all(|value| value.is_finite()) {
             return Err(format!("the array {name} has values that are not finite"));
         }
@@ -159,6 +170,12 @@ impl Arrays<'_> {
     }
 }
 
-fn little_endian<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
-    values.into_iter().flat_map(|v| v.to_le_bytes()).collect()
+fn little_endian<'a>(values: impl IntoIterator<Item = &'a f64>, dtype: Dtype) -> Vec<u8> {
+    let values = values.into_iter();
+    match dtype {
+        Dtype::F64 => values.flat_map(|value| value.to_le_bytes()).collect(),
+        _ => values
+            .flat_map(|&value| (value as f32).to_le_bytes())
+            .collect(),
+    }
 }

@@ -26,13 +26,13 @@ pub(crate) struct Parameters<F> {
 }
 
 impl Parameters<f64> {
-    /// The same in the precision that is served.
-    pub(crate) fn to_f32(&self) -> Parameters<f32> {
+    /// The same in another precision.
+    pub(crate) fn to<F: Precision>(&self) -> Parameters<F> {
         Parameters {
-            points: self.points.mapv(|value| value as f32),
-            gamma: self.gamma.mapv(|value| value as f32),
-            weights: self.weights.mapv(|value| value as f32),
-            offsets: self.offsets.mapv(|value| value as f32),
+            points: self.points.mapv(F::rounded),
+            gamma: self.gamma.mapv(F::rounded),
+            weights: self.weights.mapv(F::rounded),
+            offsets: self.offsets.mapv(F::rounded),
         }
     }
 }

@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn projections_are_scikit_learns_to_1e_3_in_the_precision_that_is_served() {
         let reference = Reference::load();
-        let pca = KernelSum::new(fit_reference(&reference).to_f32());
+        let pca = KernelSum::new(fit_reference(&reference).to::<f32>());
         for (points, expected) in [("train", "train_projections"), ("new", "new_projections")] {
             let points = reference.points(points).mapv(|value| value as f32);
             let projected = pca.apply(points).mapv(f64::from);

@@ -1,9 +1,11 @@
 //! The svm model server: features -> RBF kernel PCA -> multi-class SVM -> label.
 //!
-//! An input is as many floats as the artifact's training points have features (4,096 from `vgg`), the output a
-//! label. Both stages are sums of kernels ([`kernel`]), computed for a whole batch by matrix product.
+//! An input is as many floats as the artifact's training points have features (4,096 from `vgg`), or doubles if that is
+//! asked for, the output a label. Both stages are sums of kernels ([`kernel`]), computed for a whole batch by matrix product.
 
 mod artifact;
+mod classifier;
+mod float32;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod kernel;
@@ -21,20 +23,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use model::{Batch, DataType, InputError, Model, ModelInfo, Output, PredictError, Predictions};
-use ndarray::Array2;
+use model::{Batch, DataType, Model, ModelInfo, Output, PredictError, Predictions};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 use artifact::Contents;
-use kernel::KernelSum;
+use classifier::Classifier;
 
 /// A trained classifier that answers batches.
 pub struct Svm {
-    pca: KernelSum<f32>,
-    svm: KernelSum<f32>,
+    classifier: Served,
     labels: Vec<String>,
     threads: ThreadPool,
     artifact: Option<model::Artifact>,
+    float32_loss: Option<String>,
+}
+
+/// The classifier in the precision of its inputs.
+enum Served {
+    Floats(Classifier<f32>),
+    Doubles(Classifier<f64>),
 }
 
 /// How to run it.
@@ -42,6 +49,8 @@ pub struct Svm {
 pub struct Settings {
     /// Threads for one batch; 0 counts as 1.
     pub threads: usize,
+    /// Inputs are doubles, and everything is computed in float64; floats and float32 otherwise.
+    pub doubles: bool,
     /// Where the artifact comes from, to be repeated in [`ModelInfo`].
     pub artifact: Option<model::Artifact>,
 }
@@ -66,6 +75,9 @@ pub enum Error {
         .0.display(), .1
     )]
     Artifact(PathBuf, String),
+    /// The artifact's numbers do not fit into float32.
+    #[error("{}: {} has values that float32 cannot hold: serve it with CLIPPER_INPUT_TYPE=doubles", .0.display(), .1)]
+    Float32(PathBuf, String),
     /// The threads for a batch could not be started.
     #[error("{0} threads for a batch cannot be started: {1}; ask for fewer")]
     Threads(usize, ThreadPoolBuildError),
@@ -77,32 +89,32 @@ pub enum Error {
 impl Svm {
     /// Loads the artifact at `path`.
     pub fn load(path: &Path, settings: Settings) -> Result<Svm, Error> {
-        let Contents { pca, svm, labels } = Contents::load(path)?;
+        let contents = Contents::load(path)?;
+        if let (false, Some(array)) = (settings.doubles, float32::beyond(&contents)) {
+            return Err(Error::Float32(path.to_owned(), array));
+        }
         let threads = ThreadPoolBuilder::new()
             .num_threads(settings.threads.max(1))
             .build()
             .map_err(|error| Error::Threads(settings.threads, error))?;
-        let (pca, svm) = threads.install(|| (KernelSum::new(pca), KernelSum::new(svm)));
+        let classifier = threads.install(|| match settings.doubles {
+            false => Served::Floats(Classifier::new(&contents)),
+            true => Served::Doubles(Classifier::new(&contents)),
+        });
         Ok(Svm {
-            pca,
-            svm,
-            labels,
+            classifier,
+            float32_loss: (!settings.doubles)
+                .then(|| float32::loss(&contents.pca))
+                .flatten(),
+            labels: contents.labels,
             threads,
             artifact: settings.artifact,
         })
     }
 
-    /// The label of every row of `inputs` (inputs x features); `None` where the arithmetic breaks down.
-    fn classify(&self, inputs: Array2<f32>) -> Vec<Option<&str>> {
-        let decisions = self
-            .threads
-            .install(|| self.svm.apply(self.pca.apply(inputs)));
-        let rows = decisions.rows().into_iter();
-        rows.map(|row| {
-            let is_number = !row.iter().any(|decision| decision.is_nan());
-            is_number.then(|| self.labels[svc::vote(row, self.labels.len())].as_str())
-        })
-        .collect()
+    /// What is lost because the inputs are floats, in words; `None` if nothing is, or the inputs are doubles.
+    pub fn float32_loss(&self) -> Option<&str> {
+        self.float32_loss.as_deref()
     }
 }
 
@@ -113,48 +125,23 @@ impl Model for Svm {
             device: "cpu".into(),
             threads: self.threads.current_num_threads(),
             output_type: DataType::Strings,
-            input_shape: vec![self.pca.width()],
+            input_shape: vec![match &self.classifier {
+                Served::Floats(classifier) => classifier.width(),
+                Served::Doubles(classifier) => classifier.width(),
+            }],
             max_batch: None,
             artifact: self.artifact.clone(),
         }
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
-        let width = self.pca.width();
-        let mut inputs = Array2::zeros((batch.len(), width));
-        let rows = inputs.rows_mut().into_iter().enumerate();
-        let checks: Vec<_> = rows
-            .map(|(index, row)| {
-                batch.copy_floats(index, row.into_slice().expect("rows are contiguous"))
-            })
-            .collect();
-        // Rows are independent: what a refused one holds reaches no other.
-        let labels = self.classify(inputs);
-        let answers = checks.into_iter().zip(labels).enumerate();
-        Ok(answers
-            .map(|(index, (check, label))| match (check, label) {
-                (Ok(()), Some(label)) => Ok(Output::Text(label.to_owned())),
-                (Ok(()), None) => Err(refusal(batch, index, width)),
-                (Err(error), _) => Err(error),
-            })
-            .collect())
+        let classes = match &self.classifier {
+            Served::Floats(classifier) => classifier.classify(batch, &self.threads),
+            Served::Doubles(classifier) => classifier.classify(batch, &self.threads),
+        };
+        let label = |class: usize| Output::Text(self.labels[class].clone());
+        Ok(classes.into_iter().map(|class| class.map(label)).collect())
     }
-}
-
-/// Why an input of the right length has no label: what it holds is not finite, or its squares overflow.
-fn refusal(batch: &Batch<'_>, index: usize, width: usize) -> InputError {
-    let mut row = vec![0.0_f32; width];
-    if let Err(error) = batch.copy_floats(index, &mut row) {
-        return error;
-    }
-    let sizes = row.iter().map(|value| value.abs()).enumerate();
-    // NaN is the largest in this order.
-    let worst = sizes.max_by(|a, b| a.1.total_cmp(&b.1));
-    let at = worst.map_or(0, |(at, _)| at);
-    InputError(format!(
-        "value {at} is {}: values must be numbers whose squares can be summed in float32",
-        row[at]
-    ))
 }
 
 #[cfg(test)]

@@ -16,11 +16,16 @@ const SERVER: Server = Server {
 
 fn main() -> ExitCode {
     container::main(SERVER, |told, ()| {
-        told.require_floats_on_cpu()?;
+        told.require_numbers_on_cpu()?;
         let settings = Settings {
             threads: told.threads,
+            doubles: told.input_type == DataType::Doubles,
             artifact: artifact_beside(&told.model_path)?,
         };
-        Ok(Svm::load(&told.model_path, settings)?)
+        let model = Svm::load(&told.model_path, settings)?;
+        if let Some(loss) = model.float32_loss() {
+            told.warn_of_float32(loss);
+        }
+        Ok(model)
     })
 }

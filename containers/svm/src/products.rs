@@ -1,6 +1,7 @@
-//! Matrix products and exponentials in both precisions: float64 trains, float32 serves.
+//! Matrix products and exponentials in both precisions: float64 trains and serves doubles, float32 serves floats.
 
 use linfa::Float;
+use model::Number;
 use ndarray::{Array2, ArrayView2, CowArray, Ix2};
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_simd::SimdUnaryOp;
@@ -8,9 +9,15 @@ use rten_tensor::NdTensorView;
 use rten_vecmath::Exp;
 
 /// What a kernel needs of its numbers.
-pub(crate) trait Precision: Float {
+pub(crate) trait Precision: Float + Number {
+    /// As NumPy calls the type.
+    const NAME: &str;
+
     /// The rows of a matrix, laid out once for any number of products.
     type Rows: Send + Sync;
+
+    /// The number of this precision that is nearest.
+    fn rounded(value: f64) -> Self;
 
     /// Lays out `rows`.
     fn lay_out(rows: ArrayView2<Self>) -> Self::Rows;
@@ -23,7 +30,13 @@ pub(crate) trait Precision: Float {
 }
 
 impl Precision for f64 {
+    const NAME: &str = "float64";
+
     type Rows = Array2<f64>;
+
+    fn rounded(value: f64) -> f64 {
+        value
+    }
 
     fn lay_out(rows: ArrayView2<f64>) -> Array2<f64> {
         rows.to_owned()
@@ -39,8 +52,14 @@ impl Precision for f64 {
 }
 
 impl Precision for f32 {
+    const NAME: &str = "float32";
+
     /// Laid out for the CPU's widest vectors: a product that does so each time takes more than twice as long for 32 inputs.
     type Rows = PackedBMatrix<f32>;
+
+    fn rounded(value: f64) -> f32 {
+        value as f32
+    }
 
     fn lay_out(rows: ArrayView2<f32>) -> PackedBMatrix<f32> {
         let rows = rows.as_standard_layout();

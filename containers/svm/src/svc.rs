@@ -1,6 +1,6 @@
 //! One-vs-one classification: one binary C-SVM per pair of classes, by linfa-svm, and votes.
 
-use linfa::{Dataset, traits::Fit};
+use linfa::{Dataset, Float, traits::Fit};
 use linfa_svm::Svm;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, array};
 
@@ -45,8 +45,11 @@ pub(crate) fn fit(examples: &Examples, gamma: f64, c: f64) -> Result<Parameters<
 
 /// The class with most votes, the lowest of several; one decision per pair of [`pairs`]. As in libsvm, a decision must be
 /// above 0 for the first class of its pair.
-pub(crate) fn vote(decisions: ArrayView1<f32>, classes: usize) -> usize {
-    winner(decisions.iter().map(|&decision| decision > 0.0), classes)
+pub(crate) fn vote<F: Float>(decisions: ArrayView1<F>, classes: usize) -> usize {
+    winner(
+        decisions.iter().map(|&decision| decision > F::zero()),
+        classes,
+    )
 }
 
 /// Pairs of classes in the order of their decisions: (0, 1), (0, 2), ... (1, 2), ...
@@ -116,7 +119,7 @@ mod tests {
             classes: 3,
         };
         let parameters = fit(&examples, 0.7, 2.0).unwrap();
-        let decide = KernelSum::new(parameters.to_f32());
+        let decide = KernelSum::new(parameters.to::<f32>());
         let models: Vec<_> = pairs(3)
             .map(|pair| fit_pair(&examples, pair, 0.7, 2.0).unwrap().1)
             .collect();

@@ -42,7 +42,7 @@ impl Default for Training {
 pub struct Trained(pub(crate) Contents);
 
 impl Trained {
-    /// Writes the artifact, a `.safetensors` file.
+    /// Writes the artifact, a `.safetensors` file, in float32.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
         self.0.save(path)
     }
@@ -73,8 +73,8 @@ pub fn train(
         .unwrap_or_else(|| scale(projections.view()));
     let svm = svc::fit(&examples, gamma, training.c)?;
     Ok(Trained(Contents {
-        pca: pca.to_f32(),
-        svm: svm.to_f32(),
+        pca,
+        svm,
         labels: names.to_vec(),
     }))
 }
@@ -136,8 +136,8 @@ mod tests {
         let trained = train(features.view(), &labels, &names, &training).unwrap();
 
         let new = reference.points("new").mapv(|value| value as f32);
-        let projections = KernelSum::new(trained.0.pca).apply(new);
-        let decisions = KernelSum::new(trained.0.svm).apply(projections);
+        let projections = KernelSum::new(trained.0.pca.to::<f32>()).apply(new);
+        let decisions = KernelSum::new(trained.0.svm.to::<f32>()).apply(projections);
         let rows = decisions.rows().into_iter();
         let ours: Vec<_> = rows.map(|row| svc::vote(row, CLASSES)).collect();
 

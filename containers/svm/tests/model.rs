@@ -44,7 +44,7 @@ fn artifact() -> (TempDir, PathBuf) {
 fn load(path: &Path) -> Svm {
     let settings = Settings {
         threads: 2,
-        artifact: None,
+        ..Settings::default()
     };
     Svm::load(path, settings).unwrap()
 }

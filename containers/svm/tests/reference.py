@@ -6,7 +6,8 @@
 Five classes of unequal size overlap, in a cloud far from zero whose features have unequal spreads. It writes, beside itself,
 reference.safetensors: points (as bytes: `value = 500 + byte / 8`), labels and projections; and two pipelines that
 from_sklearn.py carried over: exported.safetensors tells the five classes apart, by names, and exported_binary.safetensors
-the first from the others, as 1 and 0.
+the first from the others, as 1 and 0. exported_doubles.safetensors, in float64, tells the thirds of a quarter of an hour
+apart by times in seconds, which float32 cannot hold; doubles.safetensors has new times and their labels.
 """
 
 import sys
@@ -68,7 +69,26 @@ arrays = {
     "new_projections": pca.transform(new[:PROJECTED]),
 }
 (HERE / "reference.safetensors").write_bytes(save(arrays))
+# Seconds since 1970, which float32 rounds to 128 of them, and a feature of ordinary size; a class is 5 minutes long.
+times = np.random.default_rng(2)
+
+
+def seconds(count):
+    """Times in float64, and their classes."""
+    moments = 1_700_000_000 + times.uniform(0, 900, size=count)
+    return np.stack([moments, times.normal(size=count)], axis=1), ((moments - 1_700_000_000) // 300).astype(int)
+
+
+known, thirds = seconds(80)
+unknown, truth = seconds(200)
+doubles = make_pipeline(StandardScaler(), KernelPCA(10, kernel="rbf", eigen_solver="dense"), SVC(C=C))
+doubles.fit(known, NAMES[thirds])
+from_sklearn.save(doubles, HERE / "exported_doubles.safetensors", doubles=True)
+named = {"points": unknown, "labels": np.searchsorted(doubles.classes_, doubles.predict(unknown)).astype(np.uint8)}
+(HERE / "doubles.safetensors").write_bytes(save(named))
+
 print("of the new points, the pipelines get right:")
 print("  the reference", np.mean(pipeline.predict(new) == new_truth))
 print("  exported", np.mean(exported.predict(new) == NAMES[new_truth]))
+print("  exported_doubles", np.mean(doubles.predict(unknown) == NAMES[truth]))
 print("  exported_binary", np.mean(binary.predict(new) == (new_truth == 0)))
