@@ -1,16 +1,16 @@
 //! The inputs of the queries, made once: real pictures and rows, or seeded random ones.
 
+mod rows;
+
 use std::{
     fs,
-    fs::File,
-    io::{BufReader, Cursor},
+    io::Cursor,
     path::{Path, PathBuf},
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use image::{DynamicImage, ImageFormat, RgbImage, imageops::FilterType};
 use model::{DataType, ModelInfo};
-use npyz::{NpyFile, Order};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use transport::Frame;
@@ -38,16 +38,8 @@ impl Inputs {
         let (inputs, what) = match (settings.model.input, &settings.input_dir) {
             (InputKind::Picture(side), Some(folder)) => pictures(folder, side, strings)?,
             (InputKind::Picture(side), None) => noise(random, side, strings),
-            (InputKind::Vector(length), Some(file)) => {
-                // An accuracy run is about all of them.
-                let most = if settings.labels.is_some() {
-                    usize::MAX
-                } else {
-                    ROWS
-                };
-                rows(file, length, most)?
-            }
-            (InputKind::Vector(length), None) => vectors(random, length),
+            (InputKind::Vector(length), Some(file)) => rows_of(settings, length, file)?,
+            (InputKind::Vector(length), None) => vectors(random, length, settings.input_type),
             (InputKind::Anything(length), _) => anything(random, length, settings.input_type),
         };
         let bytes: usize = inputs.iter().map(Vec::len).sum();
@@ -71,17 +63,19 @@ impl Inputs {
         })
     }
 
-    /// An error if they are floats, and the model's artifact takes another number of them.
+    /// An error if they are numbers, and the model's artifact takes more or fewer of them.
     pub fn check(&self, model: &ModelInfo) -> Result<(), Error> {
         let takes: usize = model.input_shape.iter().product();
         let sent = self.frames[0].as_ref().len() / self.input_type.element_size();
-        let known = self.input_type == DataType::Floats && !model.input_shape.is_empty();
+        let kind = self.input_type;
+        let are_numbers = matches!(kind, DataType::Floats | DataType::Doubles);
+        let known = are_numbers && !model.input_shape.is_empty();
         if !known || takes == sent {
             return Ok(());
         }
         let artifact = model.artifact.as_ref();
         Err(Error::Failed(format!(
-            "{} takes inputs of {takes} floats, but the driver sends {sent}: name an artifact for {sent} with \
+            "{} takes inputs of {takes} {kind}, but the driver sends {sent}: name an artifact for {sent} with \
              --model_path",
             artifact.map_or("the model", |artifact| &artifact.file)
         )))
@@ -191,42 +185,27 @@ fn noise(mut random: Xoshiro256PlusPlus, side: u32, strings: bool) -> Made {
     )
 }
 
-fn rows(path: &Path, length: usize, most: usize) -> Result<Made, Error> {
-    let unusable = |why: String| {
-        Error::Usage(format!(
-            "--input_dir {} {why}; name an .npy file of float32 or float64 with shape [rows, {length}]",
-            path.display()
-        ))
+/// The rows of a file: of `length`, unless it is for an artifact of one's own.
+fn rows_of(settings: &Settings, length: usize, file: &Path) -> Result<Made, Error> {
+    let wanted = rows::Wanted {
+        width: settings.model_path.is_none().then_some(length),
+        // An accuracy run is about all of them.
+        most: settings.labels.as_ref().map_or(ROWS, |_| usize::MAX),
+        data_type: settings.input_type,
     };
-    let file = File::open(path).map_err(|error| unusable(format!("cannot be opened: {error}")))?;
-    let array = NpyFile::new(BufReader::new(file))
-        .map_err(|error| unusable(format!("is no .npy file: {error}")))?;
-    let shape = array.shape().to_vec();
-    let fits = matches!(shape[..], [rows, columns] if rows > 0 && columns == length as u64);
-    if !fits || array.order() != Order::C {
-        return Err(unusable(format!(
-            "has shape {shape:?} in {:?} order",
-            array.order()
-        )));
-    }
-    let wanted = length.saturating_mul(most);
-    let values: Result<Vec<f32>, _> = match array.try_data::<f32>() {
-        Ok(data) => data.take(wanted).collect(),
-        Err(array) => array
-            .data::<f64>()
-            .map_err(|error| unusable(format!("does not hold floats: {error}")))?
-            .take(wanted)
-            .map(|value| value.map(|value| value as f32))
-            .collect(),
-    };
-    let values = values.map_err(|error| unusable(format!("ends early: {error}")))?;
-    let inputs = values.chunks_exact(length);
-    let inputs = inputs.map(|row| floats(row.iter().copied())).collect();
-    Ok((inputs, format!("rows of {}", path.display())))
+    let rows = rows::read(file, wanted)?;
+    Ok((rows, format!("rows of {}", file.display())))
 }
 
-fn vectors(mut random: Xoshiro256PlusPlus, length: usize) -> Made {
-    let inputs = (0..VECTORS).map(|_| floats((0..length).map(|_| random.random())));
+/// The same numbers as floats and as doubles.
+fn vectors(mut random: Xoshiro256PlusPlus, length: usize, data_type: DataType) -> Made {
+    let inputs = (0..VECTORS).map(|_| {
+        let numbers = (0..length).map(|_| random.random::<f32>());
+        match data_type {
+            DataType::Doubles => numbers.flat_map(|n| f64::from(n).to_le_bytes()).collect(),
+            _ => floats(numbers),
+        }
+    });
     (inputs.collect(), format!("random vectors of {length}"))
 }
 
@@ -269,6 +248,7 @@ mod tests {
             ("vgg", 224 * 224 * 3 * 4),
             ("svm", 4096 * 4),
             ("lgbm", 2048 * 4),
+            ("lgbm --input_type doubles", 2048 * 8),
             ("noop", 40),
         ] {
             let inputs = prepare(&format!("-m {model} --seed 7")).unwrap();
@@ -298,6 +278,13 @@ mod tests {
         let error = inputs.check(&model(&[4096])).unwrap_err().to_string();
         assert!(
             error.contains("4096 floats, but the driver sends 2048"),
+            "{error}"
+        );
+        let doubles = prepare("-m lgbm --input_type doubles").unwrap();
+        doubles.check(&model(&[2048])).unwrap();
+        let error = doubles.check(&model(&[4096])).unwrap_err().to_string();
+        assert!(
+            error.contains("4096 doubles, but the driver sends 2048"),
             "{error}"
         );
         let pictures = prepare("-m vgg").unwrap();
@@ -364,7 +351,7 @@ mod tests {
         let mut writer = npyz::WriteOptions::<f64>::new()
             .default_dtype()
             .shape(&[rows.into(), 2048])
-            .writer(File::create(path).unwrap())
+            .writer(fs::File::create(path).unwrap())
             .begin_nd()
             .unwrap();
         writer.extend((0..rows * 2048).map(f64::from)).unwrap();

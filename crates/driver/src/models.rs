@@ -24,7 +24,7 @@ const ENGINES: &[&str] = &["ort", "tch"];
 pub enum InputKind {
     /// A square RGB picture, this many pixels wide: floats 0 to 255, channels last, or base64 of a JPEG or PNG file.
     Picture(u32),
-    /// This many floats.
+    /// This many floats or doubles.
     Vector(usize),
     /// This many elements of any type, whatever they are.
     Anything(usize),
@@ -46,13 +46,13 @@ pub const MODELS: [KnownModel; 5] = [
     },
     KnownModel {
         name: "svm",
-        input_types: &[DataType::Floats],
+        input_types: &[DataType::Floats, DataType::Doubles],
         input: InputKind::Vector(4096),
         engines: &[],
     },
     KnownModel {
         name: "lgbm",
-        input_types: &[DataType::Floats],
+        input_types: &[DataType::Floats, DataType::Doubles],
         input: InputKind::Vector(2048),
         engines: &[],
     },

@@ -187,11 +187,13 @@ pub(super) struct LoadFlags {
 
 #[derive(Debug, Args)]
 pub(super) struct InputFlags {
-    /// Real inputs: a folder of JPEG and PNG files (vgg, inception) or an .npy file of float rows (svm, lgbm)
+    /// Real inputs: a folder of JPEG and PNG files (vgg, inception) or an .npy file of float32, float64 or int64 rows
+    /// (svm, lgbm)
     /// [default: seeded random ones; with --accuracy, artifacts/MODEL.npy]
     #[arg(long = "input_dir", value_name = "PATH")]
     pub(super) input_dir: Option<PathBuf>,
-    /// floats or strings, where the model takes both [default: strings for inception, floats for the others]
+    /// What inputs are sent as: floats or strings (vgg, inception), floats or doubles (svm, lgbm), any type (noop). Doubles are
+    /// for features that float32 cannot hold, such as times and ids [default: strings for inception, floats for the others]
     #[arg(
         long = "input_type",
         env = "CLIPPER_INPUT_TYPE",
