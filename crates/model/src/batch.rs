@@ -113,9 +113,15 @@ mod tests {
             row
         }
         let floats = [1.5_f32, -2.0];
-        assert_eq!(copied(&floats.map(f32::to_le_bytes).concat()), floats);
+        assert_eq!(
+            copied::<f32>(&floats.map(f32::to_le_bytes).concat()),
+            floats
+        );
         let doubles = [1_700_000_997.5_f64, 0.1];
-        assert_eq!(copied(&doubles.map(f64::to_le_bytes).concat()), doubles);
+        assert_eq!(
+            copied::<f64>(&doubles.map(f64::to_le_bytes).concat()),
+            doubles
+        );
     }
 
     #[test]
