@@ -4,13 +4,16 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
-# What a Debian 12 machine needs besides Rust, gcc, Python 3 and pip.
-APT := g++ pkg-config libzmq3-dev libclang-dev redis-server wrk
-# Wheels that hold what Debian has not, or not new enough: the engine, CMake >= 3.28, photographs; ZeroMQ for the peers in
-# Python that tests start, and a validator for the schema of results.
-PIP := onnxruntime==1.31.1 cmake==4.4.4 scikit-image==0.26.0 pyzmq==27.3.0 jsonschema==4.26.0 attrs==26.1.0 \
-  jsonschema-specifications==2025.9.1 referencing==0.37.0 rpds-py==2026.9.1 typing-extensions==4.16.0
+# What a Debian 12 machine needs besides Rust, gcc, Python 3 and pip: to run, and to test, which has the benches' wrk.
+APT := libzmq3-dev
+APT_TEST := g++ redis-server wrk
+# Wheels that hold what Debian has not, or not new enough: to run, the engines and photographs; to test, ZeroMQ for the peers in Python
+# and a validator for the schema of results.
+PIP := onnxruntime==1.31.1 lightgbm==4.7.0 scikit-image==0.26.0
+PIP_TEST := pyzmq==27.3.0 jsonschema==4.26.0 attrs==26.1.0 jsonschema-specifications==2025.9.1 referencing==0.37.0 \
+  rpds-py==2026.9.1 typing-extensions==4.16.0
 DEPS := .deps/.ready-$(shell echo $(APT) $(PIP) | cksum | cut -d' ' -f1)
+DEPS_TEST := .deps/.ready-test-$(shell echo $(APT_TEST) $(PIP_TEST) | cksum | cut -d' ' -f1)
 # The browser in which tests look at a report's page.
 BROWSER := chromium
 # libtorch as tch wants it, and what its library for CPUs needs besides.
@@ -33,6 +36,8 @@ FUZZ_SECONDS := 300
 # The address sanitizer is for nightly compilers; this one can do it too, so nobody needs another.
 FUZZ := RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/.deps/cargo/bin:$$PATH" cargo fuzz
 PHOTOGRAPHS := .deps/python/skimage/data
+# What runs on its own; the packages that test and measure them are compiled where they are used.
+PROGRAMS := $(addprefix --package ,driver frontend noop vgg inception svm lgbm)
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 help: ## This list.
@@ -45,7 +50,7 @@ run: artifacts ## Build everything and sweep all four models on real photographs
 	sweep --model_name svm --input_dir artifacts/svm.npy; \
 	sweep --model_name lgbm --input_dir artifacts/lgbm.npy
 
-test: artifacts browser $(CLIPPER_ADMIN_READY) ## Every test.
+test: artifacts browser $(DEPS_TEST) $(CLIPPER_ADMIN_READY) ## Every test.
 	cargo test --release --workspace
 	@$(MAKE) --no-print-directory test-docker
 
@@ -77,7 +82,7 @@ deny: $(CARGO_DENY_READY) ## Licences, versions and sources of every dependency;
 	if git ls-remote --quiet $(ADVISORIES) HEAD >/dev/null 2>&1; then cargo deny check advisories; \
 	else echo "NOT RUN: known vulnerabilities: $(ADVISORIES) cannot be reached"; fi
 
-sanitize: setup ## What has unsafe code of ours, under the address sanitizer.
+sanitize: $(DEPS_TEST) ## What has unsafe code of ours, under the address sanitizer.
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test -p transport --lib --target-dir target/sanitizer \
 	  --target "$$(rustc -vV | sed -n 's/^host: //p')"
 
@@ -92,40 +97,51 @@ fuzz: $(CARGO_FUZZ_READY) ## Fuzz every decoder, FUZZ_SECONDS=300 each. What is 
 fuzz-smoke: ## The same for three seconds each, without optimisation and sanitizer: that is compiled sooner.
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=3 FUZZ_FLAGS="--dev --sanitizer none"
 
-corpus: setup ## Write the seeds of fuzzing anew, from the project's own encoders.
+corpus: $(DEPS_TEST) ## Write the seeds of fuzzing anew, from the project's own encoders.
 	cargo run --quiet --manifest-path fuzz/Cargo.toml --example corpus
 
-.deps/cargo/.ready-%: $(DEPS)
+.deps/cargo/.ready-%: $(DEPS_TEST)
 	@echo "$*: compiling"
 	@cargo install --quiet --locked --debug --root .deps/cargo $* # compiled in half the time
 	@touch $@
 
-bench: artifacts tch ## The benches: the frontend against a bare loop, and each model against its engine alone.
+bench: artifacts tch $(DEPS_TEST) ## The benches: the frontend against a bare loop, and each model against its engine alone.
 	cargo bench --workspace --features featurizer/tch --bench vgg --bench inception --bench svm --bench lgbm -- --quick
 	cargo bench --workspace --features featurizer/tch --bench frontend
 
-bench-frontend: artifacts ## The frontend alone, over ZeroMQ and REST, against bare programs.
+bench-frontend: artifacts $(DEPS_TEST) ## The frontend alone, over ZeroMQ and REST, against bare programs.
 	cargo bench --workspace --bench frontend
 
 images: ## Build the Docker images of frontend, model servers and driver (docker/build_docker_images.sh --help).
 	docker/build_docker_images.sh
 
-setup: $(DEPS) ## Install what the build needs (apt, pip); does nothing the second time.
+setup: $(DEPS) ## Install what the programs need (apt, pip); does nothing the second time.
 
 apt-packages:
 	@echo $(APT)
 
+# Installs the packages of a list that are missing.
+define install
+missing=""; for package in $(1); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
+if [ -n "$$missing" ]; then \
+  echo "setup: installing$$missing"; \
+  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+fi
+endef
+
 $(DEPS):
-	@missing=""; for package in $(APT); do dpkg -s $$package >/dev/null 2>&1 || missing="$$missing $$package"; done; \
-	if [ -n "$$missing" ]; then \
-	  echo "setup: installing$$missing"; \
-	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	fi
+	@$(call install,$(APT))
 	@echo "setup: fetching $(PIP)"
-	@rm -rf .deps && mkdir -p .deps/bin .deps/lib
+	@rm -rf .deps && mkdir -p .deps/lib
 	@$(INSTALL) .deps/python --no-deps $(PIP)
-	@ln -s ../python/cmake/data/bin/cmake .deps/bin/cmake
+	@ln -s ../python/lightgbm/lib/lib_lightgbm.so .deps/lib/lib_lightgbm.so
 	@ln -s ../python/onnxruntime/capi/libonnxruntime.so.1.31.1 .deps/lib/libonnxruntime.so
+	@touch $@
+
+$(DEPS_TEST): $(DEPS)
+	@$(call install,$(APT_TEST))
+	@echo "setup: fetching $(PIP_TEST)"
+	@$(INSTALL) .deps/python --no-deps --upgrade $(PIP_TEST)
 	@touch $@
 
 $(CLIPPER_ADMIN_READY): $(DEPS)
@@ -135,14 +151,12 @@ $(CLIPPER_ADMIN_READY): $(DEPS)
 	@touch $@
 
 browser:
-	@if ! command -v $(BROWSER) >/dev/null; then \
-	  echo "test: installing $(BROWSER)"; \
-	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq --no-install-recommends $(BROWSER) >/dev/null; \
-	fi
+	@$(call install,$(BROWSER))
 
 tch: .deps/libtorch/.ready ## Fetch libtorch (500 MB), the second engine, for builds with --features featurizer/tch.
 
 .deps/libtorch/.ready: $(DEPS)
+	@$(call install,g++)
 	@echo "tch: fetching $(TORCH)"
 	@rm -rf .deps/libtorch .deps/wheels && mkdir -p .deps/libtorch/lib
 	@$(INSTALL) .deps/wheels --no-deps $(TORCH) $(TORCH_NEEDS)
@@ -169,8 +183,8 @@ cuda: .deps/cuda/.ready ## Fetch both engines for NVIDIA GPUs (5 GB), in place o
 	@cargo clean --quiet --release -p torch-sys 2>/dev/null || true # it was linked with the other libtorch
 	@touch .deps/libtorch/.ready $@
 
-build: setup ## Compile everything; the first time takes minutes, most of them for LightGBM.
-	cargo build --release --workspace
+build: setup ## Compile the driver, the frontend and the model servers.
+	cargo build --release $(PROGRAMS)
 
 artifacts: build ## Make the models' artifacts (seeded weights, trained classifiers) where they are missing.
 	@cargo run --release --quiet -p xtask -- artifacts

@@ -132,6 +132,7 @@ model() {
       fi
       ln -sf "$(basename "$files"/usr/local/lib/libonnxruntime.so.*)" "$files/usr/local/lib/libonnxruntime.so"
       ;;
+    lgbm) cp --dereference .deps/lib/lib_lightgbm.so "$files/usr/local/lib" ;;
   esac
   if [ -n "$artifacts" ]; then
     local artifact

@@ -8,10 +8,10 @@
 //! | `svm.weights`, `svm.offsets` | x pairs of classes          |
 //! | `pca.gamma`, `svm.gamma`     | 1, or one per feature       |
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{fs, io, path::Path};
 
 use ndarray::{Array1, Array2};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors};
 
 use crate::{Error, kernel::Parameters, svc};
 
@@ -36,12 +36,6 @@ impl Contents {
         Contents::decode(&bytes).map_err(|problem| Error::Artifact(path.to_owned(), problem))
     }
 
-    /// Writes the file at `path` in float32.
-    pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
-        fs::write(path, self.encode(Dtype::F32))
-            .map_err(|source| Error::Io(path.to_owned(), source))
-    }
-
     pub(crate) fn decode(bytes: &[u8]) -> Result<Contents, String> {
         let unreadable = |error| format!("it is not a safetensors file ({error})");
         let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
@@ -57,6 +51,15 @@ impl Contents {
         let pairs = svc::pairs(labels.len()).count();
         let svm = arrays.parameters("svm", Some(pca.offsets.len()), Some(pairs))?;
         Ok(Contents { pca, svm, labels })
+    }
+}
+
+#[cfg(feature = "train")]
+impl Contents {
+    /// Writes the file at `path` in float32.
+    pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
+        fs::write(path, self.encode(Dtype::F32))
+            .map_err(|source| Error::Io(path.to_owned(), source))
     }
 
     /// The file in float32 or float64, as `dtype` says.
@@ -81,11 +84,11 @@ impl Contents {
             }
         }
         let views = arrays.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(dtype, shape.clone(), bytes);
+            let view = safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes);
             (name, view.expect("as many bytes as the shape says"))
         });
         let labels = serde_json::to_string(&self.labels).expect("a list of strings is JSON");
-        let metadata = HashMap::from([(LABELS.to_owned(), labels)]);
+        let metadata = std::collections::HashMap::from([(LABELS.to_owned(), labels)]);
         safetensors::serialize(views, Some(metadata)).expect("a header far below its limit")
     }
 }
@@ -170,6 +173,7 @@ impl Arrays<'_> {
     }
 }
 
+#[cfg(feature = "train")]
 fn little_endian<'a>(values: impl IntoIterator<Item = &'a f64>, dtype: Dtype) -> Vec<u8> {
     let values = values.into_iter();
     match dtype {

@@ -62,7 +62,8 @@ impl<F: Precision> KernelSum<F> {
         self.kernel.origin.len()
     }
 
-    /// One row of outputs per row of `inputs` (inputs x features); NaN for a row that [`Kernel::rows`] cannot compute with.
+    /// One row of outputs per row of `inputs` (inputs x features); NaN for a row with a NaN or an infinity, or whose squares
+    /// overflow.
     pub(crate) fn apply(&self, inputs: Array2<F>) -> Array2<F> {
         let weighted = |block: usize, rows| F::products(&rows, &self.weights[block]);
         let sums = self.kernel.parts(inputs, weighted).into_iter();
@@ -120,6 +121,7 @@ impl<F: Precision> Kernel<F> {
     /// The kernel of every input against every point (inputs x points).
     ///
     /// NaN for an input that has a NaN or an infinity, or whose squares overflow.
+    #[cfg(feature = "train")]
     pub(crate) fn rows(&self, inputs: Array2<F>) -> Array2<F> {
         let parts = self.parts(inputs, |_, rows| rows);
         let parts: Vec<_> = parts.iter().map(Array2::view).collect();

@@ -9,13 +9,14 @@ mod float32;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod kernel;
-mod kernel_pca;
 mod products;
 #[cfg(test)]
 mod reference;
 mod svc;
+#[cfg(feature = "train")]
 mod train;
 
+#[cfg(feature = "train")]
 pub use train::{Trained, Training, train};
 
 use std::{

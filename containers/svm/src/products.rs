@@ -1,15 +1,15 @@
 //! Matrix products and exponentials in both precisions: float64 trains and serves doubles, float32 serves floats.
 
-use linfa::Float;
 use model::Number;
-use ndarray::{Array2, ArrayView2, CowArray, Ix2};
+use ndarray::{Array2, ArrayView2, CowArray, Ix2, NdFloat};
+use num_traits::FromPrimitive;
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
 use rten_simd::SimdUnaryOp;
 use rten_tensor::NdTensorView;
 use rten_vecmath::Exp;
 
 /// What a kernel needs of its numbers.
-pub(crate) trait Precision: Float + Number {
+pub(crate) trait Precision: NdFloat + FromPrimitive + Number {
     /// As NumPy calls the type.
     const NAME: &str;
 

@@ -1,16 +1,14 @@
 //! Learning: kernel PCA of the features, then the SVMs on its projections.
 
+mod kernel_pca;
+mod one_vs_one;
+
 use std::path::Path;
 
 use ndarray::{ArrayView2, Axis};
 
-use crate::{
-    Error,
-    artifact::Contents,
-    kernel::KernelSum,
-    kernel_pca,
-    svc::{self, Examples},
-};
+use crate::{Error, artifact::Contents, kernel::KernelSum};
+use one_vs_one::Examples;
 
 /// What to learn with.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +69,7 @@ pub fn train(
     let gamma = training
         .svm_gamma
         .unwrap_or_else(|| scale(projections.view()));
-    let svm = svc::fit(&examples, gamma, training.c)?;
+    let svm = one_vs_one::fit(&examples, gamma, training.c)?;
     Ok(Trained(Contents {
         pca,
         svm,
@@ -121,6 +119,7 @@ fn scale(points: ArrayView2<f64>) -> f64 {
 mod tests {
     use super::*;
     use crate::reference::{CLASSES, Reference, agreement};
+    use crate::svc;
 
     #[test]
     fn what_is_learnt_labels_new_points_as_scikit_learn_does() {

@@ -2,6 +2,7 @@
 
 pub mod docker;
 pub mod process;
+mod requirements;
 
 use std::{
     fmt::Debug,
@@ -20,6 +21,7 @@ use wire::rpc::Metadata;
 use crate::{Error, cores, settings::Settings};
 use docker::Docker;
 use process::Programs;
+use requirements::Place;
 
 /// What starts frontends and model servers.
 #[derive(Clone, Debug)]
@@ -48,9 +50,17 @@ pub struct Server<'a> {
 impl Manager {
     /// Makes ready what the settings ask for: programs, or images and a network.
     pub fn prepare(settings: &Settings) -> Result<Manager, Error> {
-        let (model, engine) = (settings.model.name, settings.engine);
         match &settings.docker {
-            None => Programs::find(model, engine).map(Manager::Process),
+            None => {
+                let mut packages = vec![settings.model.name];
+                if settings.zero && packages != ["noop"] {
+                    packages.push("noop");
+                }
+                let programs = process::folder()?;
+                Place::here(&programs, settings.model_path.as_deref()).check(settings.model)?;
+                Programs::find(settings.model.name, &packages, settings.engine)
+                    .map(Manager::Process)
+            }
             Some(asked) => Ok(Manager::Docker(Rc::new(Docker::prepare(asked, settings)?))),
         }
     }

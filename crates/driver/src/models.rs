@@ -15,7 +15,34 @@ pub struct KnownModel {
     pub input: InputKind,
     /// The engines that it runs on, on CPU or GPU, its usual one first; none if it has only its own way, on CPU.
     pub engines: &'static [&'static str],
+    /// The file name of its own artifact in a folder `artifacts`; `None` if it needs none.
+    pub artifact: Option<&'static str>,
+    /// The library that its program loads and that `make setup` fetches, if any.
+    pub library: Option<&'static Library>,
 }
+
+/// A library that a model server's program loads when it starts.
+#[derive(Debug)]
+pub struct Library {
+    /// What it is.
+    pub name: &'static str,
+    /// Its file name in a folder `.deps/lib` or `lib` above the program.
+    pub file: &'static str,
+    /// The variable that names another place: the file, or a folder with it.
+    pub variable: &'static str,
+}
+
+const ONNX_RUNTIME: Library = Library {
+    name: "ONNX Runtime",
+    file: "libonnxruntime.so",
+    variable: "ORT_DYLIB_PATH",
+};
+
+const LIGHTGBM: Library = Library {
+    name: "LightGBM",
+    file: "lib_lightgbm.so",
+    variable: "LIGHTGBM_LIB_DIR",
+};
 
 const ENGINES: &[&str] = &["ort", "tch"];
 
@@ -37,24 +64,32 @@ pub const MODELS: [KnownModel; 5] = [
         input_types: &[DataType::Floats, DataType::Strings],
         input: InputKind::Picture(224),
         engines: ENGINES,
+        artifact: Some("vgg.onnx"),
+        library: Some(&ONNX_RUNTIME),
     },
     KnownModel {
         name: "inception",
         input_types: &[DataType::Strings, DataType::Floats],
         input: InputKind::Picture(299),
         engines: ENGINES,
+        artifact: Some("inception.onnx"),
+        library: Some(&ONNX_RUNTIME),
     },
     KnownModel {
         name: "svm",
         input_types: &[DataType::Floats, DataType::Doubles],
         input: InputKind::Vector(4096),
         engines: &[],
+        artifact: Some("svm.safetensors"),
+        library: None,
     },
     KnownModel {
         name: "lgbm",
         input_types: &[DataType::Floats, DataType::Doubles],
         input: InputKind::Vector(2048),
         engines: &[],
+        artifact: Some("lgbm.txt"),
+        library: Some(&LIGHTGBM),
     },
     KnownModel {
         name: "noop",
@@ -67,6 +102,8 @@ pub const MODELS: [KnownModel; 5] = [
         ],
         input: InputKind::Anything(10),
         engines: &[],
+        artifact: None,
+        library: None,
     },
 ];
 

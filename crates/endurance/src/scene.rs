@@ -47,6 +47,9 @@ pub struct Deployed {
     pub questions: Arc<Questions>,
 }
 
+/// The model server of this package.
+const DIGEST: &str = "digest";
+
 /// The processes.
 #[derive(Debug)]
 pub struct Scene {
@@ -80,7 +83,10 @@ pub struct Registered {
 impl Scene {
     /// Starts everything, in a folder for the state and the logs that is emptied before, and waits until it serves.
     pub fn start(folder: &Path, models: &[Deployed]) -> anyhow::Result<Scene> {
-        let programs = Programs::find("digest", None)?.frontend;
+        let mut packages: Vec<_> = models.iter().map(|model| model.program).collect();
+        packages.retain(|&program| program != DIGEST);
+        packages.push(env!("CARGO_PKG_NAME"));
+        let programs = Programs::find(DIGEST, &packages, None)?.frontend;
         let programs = programs.parent().context("a program lies in a folder")?;
         let logs = folder.join("logs");
         if folder.exists() {

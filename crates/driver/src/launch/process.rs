@@ -26,10 +26,6 @@ use crate::{
     machine::{self, workspace},
 };
 
-/// Builds the programs: all of them, because another set of packages would have cargo compile much of what they share anew,
-/// with other features.
-const BUILD: &str = "cargo build --release --workspace";
-
 /// Where the programs lie.
 #[derive(Clone, Debug)]
 pub struct Programs {
@@ -40,35 +36,26 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Finds the release programs beside this one. Under `cargo run` it builds them first, so that what is measured is
-    /// never older than the sources.
+    /// Finds the frontend and the server `program` beside this program. Under `cargo run` it first builds the frontend and
+    /// `packages`, so that no program is older than its sources.
     ///
     /// The engine `tch` is only in programs that are built for it, and only after `make tch`.
-    pub fn find(model: &str, engine: Option<&str>) -> Result<Programs, Error> {
-        let build = match engine {
-            Some("tch") => format!("{BUILD} --features featurizer/tch"),
-            _ => BUILD.to_owned(),
-        };
-        let own = env::current_exe().map_err(|error| {
-            Error::Failed(format!("cannot find this program's folder: {error}"))
-        })?;
-        let beside = own.parent().unwrap_or(Path::new("."));
-        let target = beside.parent().unwrap_or(beside);
-        // A debug driver measures release servers all the same.
-        let folder = match beside.ends_with("debug") {
-            true => target.join("release"),
-            false => beside.to_owned(),
-        };
+    ///
+    /// # Errors
+    /// If libtorch is asked for and missing, the build fails, or a program is missing.
+    pub fn find(program: &str, packages: &[&str], engine: Option<&str>) -> Result<Programs, Error> {
+        let folder = folder()?;
         if let (Some(cargo), Some(workspace)) = (env::var_os("CARGO"), workspace()) {
             if engine == Some("tch") && !workspace.join(".deps/libtorch/lib").is_dir() {
                 let missing = "libtorch, which --engine tch needs, is not here: run `make tch`";
                 return Err(Error::Failed(missing.to_owned()));
             }
+            let build = build_command(packages, engine);
             eprintln!("driver: {build}");
             let built = machine::cargo(cargo)
                 .args(build.split(' ').skip(1))
                 .arg("--target-dir")
-                .arg(target)
+                .arg(folder.parent().unwrap_or(&folder))
                 .current_dir(workspace)
                 .status();
             if !built.is_ok_and(|status| status.success()) {
@@ -77,10 +64,10 @@ impl Programs {
         }
         let programs = Programs {
             frontend: folder.join("frontend"),
-            server: folder.join(model),
+            server: folder.join(program),
         };
         exists(&programs.frontend)?;
-        programs.with_server(model)
+        programs.with_server(program)
     }
 
     /// The same with another model's server, which lies beside them.
@@ -94,11 +81,37 @@ impl Programs {
     }
 }
 
+/// The folder of the release programs: this program's own, or, for a debug build, the one beside it.
+///
+/// # Errors
+/// If the path of this program cannot be found.
+pub(super) fn folder() -> Result<PathBuf, Error> {
+    let own = env::current_exe()
+        .map_err(|error| Error::Failed(format!("cannot find this program's folder: {error}")))?;
+    let beside = own.parent().unwrap_or(Path::new("."));
+    Ok(match beside.ends_with("debug") {
+        true => beside.with_file_name("release"),
+        false => beside.to_owned(),
+    })
+}
+
+/// The command that builds the frontend and these packages.
+fn build_command(packages: &[&str], engine: Option<&str>) -> String {
+    let mut build = "cargo build --release --package frontend".to_owned();
+    for package in packages {
+        build.push_str(&format!(" --package {package}"));
+    }
+    if engine == Some("tch") {
+        build.push_str(" --features featurizer/tch");
+    }
+    build
+}
+
 fn exists(program: &Path) -> Result<(), Error> {
     match program.is_file() {
         true => Ok(()),
         false => Err(Error::Failed(format!(
-            "there is no program {}: build it with `{BUILD}`",
+            "there is no program {}: build it with `make build`",
             program.display()
         ))),
     }
