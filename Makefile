@@ -43,12 +43,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 help: ## This list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: artifacts ## Build everything and sweep all four models on real photographs.
-	@sweep() { cargo run --release --quiet -p driver -- --num_replicas 1 2 --batch_sizes 1 4 --duration_seconds 20 "$$@"; }; \
-	sweep --model_name vgg --input_dir $(PHOTOGRAPHS); \
-	sweep --model_name inception --input_dir $(PHOTOGRAPHS); \
-	sweep --model_name svm --input_dir artifacts/svm.npy; \
-	sweep --model_name lgbm --input_dir artifacts/lgbm.npy
+run: artifacts ## Build everything and measure all four models on real photographs, in ten minutes at most.
+	@cargo run --release --quiet -p driver -- survey --pictures $(PHOTOGRAPHS)
 
 test: artifacts browser $(DEPS_TEST) $(CLIPPER_ADMIN_READY) ## Every test.
 	cargo test --release --workspace

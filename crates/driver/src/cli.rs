@@ -64,6 +64,9 @@ struct Line {
 /// What the driver does besides measuring.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Other {
+    /// Measure all models briefly, each for as long as it needs within a limit of time: what `make run` does
+    #[command(after_help = pages::SURVEY)]
+    Survey(Survey),
     /// Measure the load generator itself: how many queries a second it can send to a server that only answers
     #[command(after_help = pages::SELF_TEST)]
     SelfTest(SelfTest),
@@ -102,6 +105,32 @@ pub enum Other {
     /// Print the man page
     #[command(after_help = pages::MAN)]
     Man,
+}
+
+/// What a survey is told.
+#[derive(Clone, Debug, Args)]
+pub struct Survey {
+    /// The models, one after the other
+    #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["vgg", "inception", "svm", "lgbm"])]
+    pub models: Vec<String>,
+    /// How long the whole survey may take, in minutes, programs that are built aside
+    #[arg(long, default_value_t = 10.0)]
+    pub minutes: f64,
+    /// Numbers of replicas to try
+    #[arg(long = "num_replicas", num_args = 1.., default_values_t = [1, 2])]
+    pub num_replicas: Vec<usize>,
+    /// Maximum batch sizes to try
+    #[arg(long = "batch_sizes", num_args = 1.., default_values_t = [1, 4])]
+    pub batch_sizes: Vec<usize>,
+    /// A folder of JPEG and PNG files for vgg and inception [default: random pictures]
+    #[arg(long, value_name = "DIR")]
+    pub pictures: Option<PathBuf>,
+    /// Where sweeps' folders go [default: results/]
+    #[arg(long = "results_dir", value_name = "DIR")]
+    pub results_dir: Option<PathBuf>,
+    /// Plain lines instead of the live view
+    #[arg(long)]
+    pub plain: bool,
 }
 
 /// What a self-test is told.
@@ -188,6 +217,11 @@ fn resumed(folder: &Path, given: &Given) -> Result<Settings, Error> {
         plain: given.line.sweep.output.plain,
         ..settings
     })
+}
+
+/// Where sweeps' folders go unless another place is named.
+pub(crate) fn results_dir() -> PathBuf {
+    workspace().unwrap_or_else(|| ".".into()).join("results")
 }
 
 /// Refuses variables of Clipper's containers that say something the replicas would not be told: what is measured is what
@@ -312,8 +346,7 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
         input_dir,
         labels,
         seed: inputs.seed,
-        results_dir: (output.results_dir)
-            .unwrap_or_else(|| workspace().unwrap_or_else(|| ".".into()).join("results")),
+        results_dir: output.results_dir.unwrap_or_else(results_dir),
         plain: output.plain,
         command_line,
         arguments,

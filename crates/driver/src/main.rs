@@ -3,9 +3,7 @@
 use std::{
     env,
     io::{self, Write, stderr},
-    path::Path,
     process::{self, ExitCode},
-    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -15,18 +13,14 @@ use std::{
 
 use driver::{
     Error,
-    cli::{self, Command, Other},
-    cores::{self, Topology},
-    inputs::Inputs,
-    launch::{Manager, docker},
-    machine::{Machine, Versions},
-    measure::Sweep,
-    plan::Plan,
+    cli::{self, Command, Other, Survey},
+    launch::docker,
     report::{self, live},
     results::{PointResult, schema},
     self_test,
+    session::Prepared,
     settings::Settings,
-    sweep::{self, SweepFolder},
+    survey,
 };
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -47,6 +41,7 @@ fn main() -> ExitCode {
 /// What the driver does besides measuring.
 fn do_other(other: Other) -> Result<ExitCode, Error> {
     match other {
+        Other::Survey(asked) => return survey(&asked),
         Other::SelfTest(asked) => report::print(&self_test::table(&asked)?)?,
         Other::Report { dir } => report::report(&dir)?,
         Other::Compare(asked) => return report::comparison(&asked).map(passed),
@@ -82,53 +77,37 @@ fn passed(passed: bool) -> ExitCode {
 fn measure(settings: Settings) -> Result<ExitCode, Error> {
     let interrupted = listen()?;
     cli::check_environment(env::vars_os().map(|(name, _)| name))?;
-    let resumed = settings.resume.as_deref().map(SweepFolder::open);
-    let resumed = resumed.transpose()?;
-    let allowed = cores::allowed()?;
-    let plan = Plan::new(&settings, &allowed, &Topology::read(Path::new("/")))?;
-    let inputs = Inputs::prepare(&settings)?;
-    let machine = Machine::read(&allowed);
-    let planned = report::plan(&settings, &plan, &inputs, &machine);
-    if settings.dry_run {
+    let dry_run = settings.dry_run;
+    let prepared = Prepared::new(settings)?;
+    let planned = prepared.describe();
+    if dry_run {
         return report::print(&format!("{planned}\n")).map(|()| ExitCode::SUCCESS);
     }
     say(&planned);
-    if resumed.is_none() {
-        SweepFolder::try_parent(&settings.results_dir)?;
-    }
-    let manager = Manager::prepare(&settings);
-    if interrupted.load(Relaxed) {
-        return Err(Error::Interrupted);
-    }
-    let sweep = Sweep {
-        settings,
-        plan,
-        inputs,
-        manager: manager?,
-        machine,
-        versions: Versions::read(),
-        interrupted,
-        ceilings: Rc::default(),
-    };
-    let (folder, changes) = sweep::folder(&sweep, resumed)?;
-    for change in changes {
+    let started = prepared.start(&interrupted)?;
+    for change in &started.changes {
         say(&format!(
             "driver: since the sweep began, something has changed: {change}"
         ));
     }
-    let mut results = Vec::new();
-    let mut view = report::view(&sweep.settings, &sweep.plan);
-    let ended = sweep::run(&sweep, &folder, &mut *view, &mut results);
-    drop(view);
-    let printed = report::table(&results, sweep.settings.target_qps);
+    let measured = started.measure(report::view);
+    let results = &measured.results;
+    let printed = report::table(results, measured.target_qps);
+    let folder = &measured.folder.path;
     match results.is_empty() {
-        true => say(&format!("results: {}", folder.path.display())),
-        false => say(&format!(
-            "report: {}",
-            report::write_all(&folder.path)?.display()
-        )),
+        true => say(&format!("results: {}", folder.display())),
+        false => say(&format!("report: {}", report::write_all(folder)?.display())),
     }
-    ended.and(printed).map(|()| verdict(&results))
+    measured.ended.and(printed).map(|()| verdict(results))
+}
+
+/// All models, briefly.
+fn survey(asked: &Survey) -> Result<ExitCode, Error> {
+    let interrupted = listen()?;
+    cli::check_environment(env::vars_os().map(|(name, _)| name))?;
+    let surveyed = survey::run(asked, &interrupted)?;
+    report::print(&report::survey(&surveyed))?;
+    Ok(passed(surveyed.iter().all(|model| model.is_measured())))
 }
 
 /// What Ctrl-C and SIGTERM set. The second one ends the driver at once, and with it its children, which hang on a pipe.

@@ -12,6 +12,7 @@ mod page;
 mod plain;
 mod plan;
 mod summary;
+mod survey;
 mod table;
 
 pub use anew::report;
@@ -20,6 +21,7 @@ pub use files::{write, write_all};
 pub use import::import;
 pub use plain::Plain;
 pub use plan::plan;
+pub use survey::survey;
 pub use table::table;
 
 use std::{
@@ -112,6 +114,6 @@ pub fn print(text: &str) -> Result<(), Error> {
 }
 
 /// A line on standard error; nothing can be done if that is closed.
-fn note(line: &str) {
+pub fn note(line: &str) {
     let _ = writeln!(stderr(), "{line}");
 }

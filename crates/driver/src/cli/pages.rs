@@ -56,6 +56,21 @@ Exit status:
        nothing was started
   130  stopped by Ctrl-C; --resume goes on";
 
+pub(super) const SURVEY: &str = "\
+A trial of a few seconds says how long the points of a model take. A point that is SUSPECT or INVALID is reported, and the
+rest goes on.
+
+Examples:
+  driver survey                                    what this machine serves of all four models, in ten minutes
+  driver survey --pictures ~/photographs --minutes 20
+  driver survey --models svm lgbm --batch_sizes 1 32
+
+Exit status:
+  0    every model was measured, whatever the verdicts
+  1    a model could not be measured at all
+  2    a flag that makes no sense
+  130  stopped by Ctrl-C";
+
 pub(super) const SELF_TEST: &str = "\
 Examples:
   driver self-test                            one client, small and large inputs

@@ -90,6 +90,35 @@ pub(super) fn answered(totals: &Totals) -> String {
     }
 }
 
+/// The load of a phase in a narrow column: a share of the throughput, a rate, or how it is sent.
+pub(super) fn load(phase: &Phase) -> String {
+    match &phase.arrivals {
+        Arrivals::Poisson {
+            share: Some(share), ..
+        } => percent(*share),
+        Arrivals::Poisson { rate, share: None } | Arrivals::Constant { rate } => {
+            format!("{}/s", figures(*rate))
+        }
+        Arrivals::Closed { in_flight: 1 } => "single".to_owned(),
+        Arrivals::Closed { .. } => "full".to_owned(),
+        Arrivals::Trace { .. } => "trace".to_owned(),
+    }
+}
+
+/// Four figures or more.
+pub(super) fn figures(value: f64) -> String {
+    match value {
+        1000.0.. => format!("{value:.0}"),
+        100.0.. => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// A share, to the whole per cent.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
+}
+
 /// Three figures or more, thousands apart: `0.123`, `15.6`, `12,346`.
 pub(super) fn number(value: f64) -> String {
     let decimals = match value.abs() {

@@ -43,7 +43,6 @@ pub(super) fn sentence(folder: &Folder, names: &Names) -> String {
     }
     let results: Vec<_> = folder.results().cloned().collect();
     let points = results::by_shape(&results);
-    let throughput = |speed: &Speed| Some(speed.phases.first()?.throughput);
     let Some(fastest) = best(points.values(), throughput) else {
         return "No point has a number that may be acted on: the table says why.".to_owned();
     };
@@ -71,6 +70,11 @@ pub(super) fn sentence(folder: &Folder, names: &Names) -> String {
     text
 }
 
+/// The throughput of the first phase.
+pub(super) fn throughput(speed: &Speed) -> Option<Estimate> {
+    Some(speed.phases.first()?.throughput)
+}
+
 /// What the sweep recommends.
 pub(super) fn choice(folder: &Folder) -> Choice {
     let results: Vec<_> = folder.results().cloned().collect();
@@ -78,18 +82,18 @@ pub(super) fn choice(folder: &Folder) -> Choice {
 }
 
 /// The combination that a sentence names.
-struct Best<'a> {
+pub(super) struct Best<'a> {
     /// Its first round that counts.
-    first: &'a PointResult,
+    pub(super) first: &'a PointResult,
     counts: RoundCounts,
     /// The rates of its rounds that count, ascending.
     rates: Vec<Estimate>,
     /// The median of the rates.
-    median: f64,
+    pub(super) median: f64,
 }
 
 /// The combination whose rate is the highest in the median; only of those where every round that counts has one.
-fn best<'a>(
+pub(super) fn best<'a>(
     points: impl Iterator<Item = &'a Rounds<'a>>,
     read: impl Fn(&Speed) -> Option<Estimate>,
 ) -> Option<Best<'a>> {

@@ -3,7 +3,8 @@
 use comfy_table::{Cell, Color, Table};
 
 use super::Row;
-use crate::results::{self, Arrivals, Estimate, Phase, PointResult, Speed, Status, middle};
+use crate::report::names::{self, figures, percent};
+use crate::results::{self, Estimate, PointResult, Speed, Status, middle};
 
 /// What a column shows of a row.
 type Show = fn(&Row<'_>) -> String;
@@ -85,20 +86,7 @@ fn sorted(row: &Row<'_>, read: impl Fn(&Speed) -> Option<f64>) -> Vec<f64> {
 }
 
 fn median(row: &Row<'_>, read: impl Fn(&Speed) -> Option<f64>) -> String {
-    middle(&sorted(row, read)).map_or("-".to_owned(), number)
-}
-
-/// Four figures or more.
-fn number(value: f64) -> String {
-    match value {
-        1000.0.. => format!("{value:.0}"),
-        100.0.. => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
+    middle(&sorted(row, read)).map_or("-".to_owned(), figures)
 }
 
 /// From the least to the greatest throughput, as shares of the median.
@@ -133,19 +121,8 @@ fn percentile(speed: &Speed, quantile: f64) -> Option<f64> {
 
 /// The load at which latency was measured.
 fn load(row: &Row<'_>) -> String {
-    let load = |phase: &Phase| match &phase.arrivals {
-        Arrivals::Poisson {
-            share: Some(share), ..
-        } => percent(*share),
-        Arrivals::Poisson { rate, share: None } | Arrivals::Constant { rate } => {
-            format!("{}/s", number(*rate))
-        }
-        Arrivals::Closed { in_flight: 1 } => "single".to_owned(),
-        Arrivals::Closed { .. } => "full".to_owned(),
-        Arrivals::Trace { .. } => "trace".to_owned(),
-    };
     let mut phases = speeds(row).filter_map(Speed::latency);
-    phases.next().map_or("-".to_owned(), load)
+    phases.next().map_or("-".to_owned(), names::load)
 }
 
 /// Of the phase that says how long a query takes.
