@@ -1,24 +1,25 @@
 //! Whether a model's thresholds tell numbers apart that float32 cannot.
 //!
-//! LightGBM puts a threshold halfway between two neighbouring values of its training data. If those are float32 numbers,
-//! two rules hold for the thresholds of a feature:
+//! LightGBM puts a threshold halfway between two neighbouring values of its training data. If those are float32
+//! numbers, two rules hold for the thresholds of a feature:
 //!
 //! 1. Between two thresholds lies a float32 number.
 //! 2. A threshold is a multiple of half the distance between float32 numbers, that distance taken at the value nearest
 //!    to zero that the threshold can lie beside: the feature's next threshold towards zero or, without one, the least
 //!    (greatest, if negative) value of the training data.
 //!
-//! A model that breaks the first rule, or the second one with a threshold of 2^24 or more (times in seconds, ids: float32 has
-//! not every whole number there), needs doubles: rounded inputs fall on the wrong side of a threshold. A threshold
-//! below 2^24 may break the second rule: ordinary fractions such as 0.1 do, and few inputs lie that close to it.
+//! A model that breaks the first rule, or the second one with a threshold of 2^24 or more (times in seconds, ids:
+//! float32 has not every whole number there), needs doubles: rounded inputs fall on the wrong side of a threshold. A
+//! threshold below 2^24 may break the second rule: ordinary fractions such as 0.1 do, and few inputs lie close to it.
 
 use crate::model_file::Fields;
 
 /// From here on float32 lacks whole numbers.
 const WHOLE: f64 = 16_777_216.0;
 
-/// The first feature with a threshold that needs doubles, in words; `None` if there is none. `text` must be a model that
-/// [`check`](crate::model_file::check) accepts.
+/// The first feature with a threshold that needs doubles, in words; `None` if there is none.
+///
+/// `text` must be a model that [`check`](crate::model_file::check) accepts.
 pub(crate) fn loss(text: &str) -> Option<String> {
     let (header, trees) = text.split_once("\nTree=")?;
     let ends = ["\nend of trees", "\nfeature importances:"];

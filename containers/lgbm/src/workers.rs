@@ -13,11 +13,11 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use lightgbm3::{Booster, DType};
-use model::{Batch, InputError, Number, Output, PredictError, Predictions};
+use model::{Batch, InputError, Numeric, Output, PredictError, Predictions};
 use serde_json::json;
 
 /// What features are made of, and answers: a row goes to LightGBM as it came, in float32 or in float64.
-pub(crate) trait Precision: DType + Number + Default + Send + 'static {
+pub(crate) trait Precision: DType + Numeric + Default + Send + 'static {
     /// The output in this precision.
     fn output(scores: Vec<f64>) -> Output;
 }

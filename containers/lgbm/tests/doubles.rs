@@ -120,7 +120,7 @@ fn loss(text: &str, doubles: bool) -> Option<String> {
     model.float32_loss().map(str::to_owned)
 }
 
-/// 2,000 values each of times within the hour, the day, the year; of ids; of amounts in cents; of what lies close together.
+/// 2,000 values each of times within an hour and a year, of ids, of amounts in cents, of what lies close together.
 fn beyond_float32() -> Vec<(&'static str, Vec<f64>)> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut values = |name, low: f64, high: f64, unit: f64| {

@@ -4,12 +4,11 @@ use ndarray::ArrayView1;
 
 use crate::{artifact::Contents, kernel::Parameters};
 
-/// The kernel measures distances in units of the root of 1 / gamma; a point that float32 moves by more than this share of it
-/// is another point.
+/// A point that float32 moves by more than this share of the kernel's length (one over the root of gamma) is lost.
 const TOLERANCE: f64 = 1e-3;
 
-/// The first training point that float32 moves too far, in words; `None` if there is none. An artifact of float32 arrays has
-/// none.
+/// The first training point that float32 moves too far, in words; `None` if there is none, as in an artifact of float32
+/// arrays.
 pub(crate) fn loss(pca: &Parameters<f64>) -> Option<String> {
     let gammas = pca.gamma.broadcast(pca.points.ncols());
     let gammas = gammas.expect("one gamma, or one each");

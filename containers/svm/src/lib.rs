@@ -1,7 +1,8 @@
 //! The svm model server: features -> RBF kernel PCA -> multi-class SVM -> label.
 //!
 //! An input is as many floats as the artifact's training points have features (4,096 from `vgg`), or doubles if that is
-//! asked for, the output a label. Both stages are sums of kernels ([`kernel`]), computed for a whole batch by matrix product.
+//! asked for, the output a label. Both stages are sums of kernels ([`kernel`]), computed for a whole batch by matrix
+//! product.
 
 mod artifact;
 mod classifier;

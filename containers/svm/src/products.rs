@@ -1,6 +1,6 @@
 //! Matrix products and exponentials in both precisions: float64 trains and serves doubles, float32 serves floats.
 
-use model::Number;
+use model::Numeric;
 use ndarray::{Array2, ArrayView2, CowArray, Ix2, NdFloat};
 use num_traits::FromPrimitive;
 use rten_gemm::{GemmExecutor, GemmInputA, GemmInputB, GemmOptions, PackedBMatrix};
@@ -9,7 +9,7 @@ use rten_tensor::NdTensorView;
 use rten_vecmath::Exp;
 
 /// What a kernel needs of its numbers.
-pub(crate) trait Precision: NdFloat + FromPrimitive + Number {
+pub(crate) trait Precision: NdFloat + FromPrimitive + Numeric {
     /// As NumPy calls the type.
     const NAME: &str;
 

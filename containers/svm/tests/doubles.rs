@@ -1,5 +1,5 @@
-//! Features that float32 cannot hold, such as times in seconds: with doubles the labels are scikit-learn's, in process and
-//! through a real frontend, and with floats an artifact that needs doubles says so.
+//! Features that float32 cannot hold, such as times in seconds: with doubles the labels are scikit-learn's, in process
+//! and through a real frontend, and with floats an artifact that needs doubles says so.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{

@@ -229,7 +229,7 @@ impl Settings {
         Ok((settings, flags.own))
     }
 
-    /// For a model that takes floats or doubles and knows no GPU: refuses anything else, rather than doing something else.
+    /// For a model that takes floats or doubles and knows no GPU: refuses anything else.
     ///
     /// # Errors
     /// If another input type or a GPU is asked for.

@@ -1,5 +1,5 @@
-//! Which applications and models there are, for the HTTP threads: what the engine has been told, without asking it. And what
-//! replicas declare of their inputs and outputs, which the engine notes when one joins.
+//! Which applications and models there are, for the HTTP threads: what the engine has been told, without asking it. And
+//! what replicas declare of their inputs and outputs, which the engine notes when one joins.
 
 use std::{
     collections::BTreeMap,

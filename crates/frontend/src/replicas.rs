@@ -264,8 +264,10 @@ impl Replicas {
         })
     }
 
-    /// Notes what a newcomer declares, unless replicas that serve its model version have declared a shape already: then it
-    /// may declare no other one.
+    /// Notes what a newcomer declares, unless a replica of its model version has declared a shape already.
+    ///
+    /// # Errors
+    /// If the newcomer declares another shape than that replica.
     fn declare(&self, model: &ModelVersion, metadata: Option<&Metadata>) -> Result<(), String> {
         let declared = metadata.map_or_else(Vec::new, |data| data.model.input_shape.clone());
         let others = self.replicas.values().filter(|other| other.model == *model);

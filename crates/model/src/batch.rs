@@ -3,7 +3,7 @@
 use crate::{DataType, InputError};
 
 /// A number that inputs are made of.
-pub trait Number: Copy {
+pub trait Numeric: Copy {
     /// The type of an input that is made of such numbers.
     const DATA_TYPE: DataType;
 
@@ -11,7 +11,7 @@ pub trait Number: Copy {
     fn read(bytes: &[u8], row: &mut [Self]);
 }
 
-impl Number for f32 {
+impl Numeric for f32 {
     const DATA_TYPE: DataType = DataType::Floats;
 
     fn read(bytes: &[u8], row: &mut [f32]) {
@@ -21,7 +21,7 @@ impl Number for f32 {
     }
 }
 
-impl Number for f64 {
+impl Numeric for f64 {
     const DATA_TYPE: DataType = DataType::Doubles;
 
     fn read(bytes: &[u8], row: &mut [f64]) {
@@ -43,7 +43,7 @@ pub struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Number of inputs.
+    /// Numeric of inputs.
     pub fn len(&self) -> usize {
         self.inputs.len()
     }
@@ -57,7 +57,7 @@ impl Batch<'_> {
     ///
     /// # Errors
     /// If the batch is of another type than the row, or the input does not hold exactly `row.len()` numbers.
-    pub fn copy_row<T: Number>(&self, index: usize, row: &mut [T]) -> Result<(), InputError> {
+    pub fn copy_row<T: Numeric>(&self, index: usize, row: &mut [T]) -> Result<(), InputError> {
         let (bytes, wanted) = (self.inputs[index], T::DATA_TYPE);
         if self.data_type != wanted {
             return Err(InputError(format!(
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn numbers_are_copied_from_any_address() {
-        fn copied<T: Number + Default>(numbers: &[u8]) -> [T; 2] {
+        fn copied<T: Numeric + Default>(numbers: &[u8]) -> [T; 2] {
             let bytes = [&[0], numbers].concat();
             let batch = Batch {
                 data_type: T::DATA_TYPE,

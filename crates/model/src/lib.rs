@@ -8,7 +8,7 @@ mod data_type;
 mod device;
 mod output;
 
-pub use batch::{Batch, Number, element_count};
+pub use batch::{Batch, Numeric, element_count};
 pub use class::{Accuracy, NotAClass};
 pub use data_type::{DataType, UnknownDataType};
 pub use device::{Device, UnknownDevice};

@@ -49,8 +49,9 @@ pub struct ModelServer {
 }
 
 impl ModelServer {
-    /// Starts `program` as the only replica of model `m` of a frontend, and waits until it has registered. `command` adds
-    /// flags and variables.
+    /// Starts `program` as the only replica of model `m` of a frontend, and waits until it has registered.
+    ///
+    /// `command` adds flags and variables.
     pub fn start(
         program: &str,
         frontend: &impl Serves,

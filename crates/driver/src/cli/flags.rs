@@ -192,8 +192,9 @@ pub(super) struct InputFlags {
     /// [default: seeded random ones; with --accuracy, artifacts/MODEL.npy]
     #[arg(long = "input_dir", value_name = "PATH")]
     pub(super) input_dir: Option<PathBuf>,
-    /// What inputs are sent as: floats or strings (vgg, inception), floats or doubles (svm, lgbm), any type (noop). Doubles are
-    /// for features that float32 cannot hold, such as times and ids [default: strings for inception, floats for the others]
+    /// What inputs are sent as: floats or strings (vgg, inception), floats or doubles (svm, lgbm), any type (noop).
+    /// Doubles are for features that float32 cannot hold, such as times and ids [default: strings for inception, floats
+    /// for the others]
     #[arg(
         long = "input_type",
         env = "CLIPPER_INPUT_TYPE",

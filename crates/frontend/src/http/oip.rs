@@ -137,7 +137,10 @@ async fn metadata(
 ) -> Result<Json<Value>, Failure> {
     let model = Deployed::find(&shared, &named)?;
     let declared = model.declared(&shared);
-    let tensor = |name, spec: TensorSpec| json!([{ "name": name, "datatype": datatype(spec.data_type), "shape": spec.shape.to_json() }]);
+    let tensor = |name, spec: TensorSpec| {
+        let (data_type, shape) = (datatype(spec.data_type), spec.shape.to_json());
+        json!([{ "name": name, "datatype": data_type, "shape": shape }])
+    };
     Ok(Json(json!({
         "name": named.model,
         "versions": model.versions(&shared),
@@ -239,8 +242,8 @@ pub(super) fn split<'a>(
 }
 
 impl InferRequest {
-    /// Reads the JSON: what is asked for, and the rows of its one input, which must be what `spec` says and whose data may
-    /// stand behind it.
+    /// Reads the JSON: what is asked for, and the rows of its one input, which must be what `spec` says and whose data
+    /// may stand behind it.
     pub(super) fn read(
         json: &[u8],
         behind: &[u8],
