@@ -334,8 +334,8 @@ impl<'a> Watcher<'a> {
 
     fn end_if_overloaded(&mut self) {
         let (now, span, counts) = (Instant::now(), self.shared.span(), self.shared.counts());
-        let mut overload = self.overload.iter_mut();
-        if overload.any(|overload| overload.tell(now, &span, counts)) {
+        let overload = self.overload.as_mut();
+        if overload.is_some_and(|overload| overload.tell(now, &span, counts)) {
             self.shared.stop();
         }
     }
