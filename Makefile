@@ -43,7 +43,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 help: ## This list.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: artifacts ## Build everything and measure all four models on real photographs, in ten minutes at most.
+run: artifacts ## Build everything, then measure all four models on real photographs for ten minutes at most.
 	@cargo run --release --quiet -p driver -- survey --pictures $(PHOTOGRAPHS)
 
 test: artifacts browser $(DEPS_TEST) $(CLIPPER_ADMIN_READY) ## Every test.

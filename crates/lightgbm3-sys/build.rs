@@ -1,6 +1,10 @@
 //! Links LightGBM's library, which `make setup` puts into `.deps/lib`; `LIGHTGBM_LIB_DIR` names another folder.
+//!
+//! The library is copied to the build's own folder: what cargo starts is told to look there, wherever the target folder is.
 
-use std::{env, path::PathBuf};
+use std::{env, fs, path::PathBuf};
+
+const LIBRARY: &str = "lib_lightgbm.so";
 
 fn main() {
     println!("cargo::rerun-if-env-changed=LIGHTGBM_LIB_DIR");
@@ -8,16 +12,18 @@ fn main() {
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../.deps/lib")),
         PathBuf::from,
     );
-    let library = folder.join("lib_lightgbm.so");
+    let library = folder.join(LIBRARY);
     println!("cargo::rerun-if-changed={}", library.display());
-    if !library.is_file() {
-        println!(
-            "cargo::error=LightGBM's library is missing (looked for {}): run `make setup`, or name its folder with \
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    match fs::copy(&library, out.join(LIBRARY)) {
+        Ok(_) => {
+            println!("cargo::rustc-link-search=native={}", out.display());
+            println!("cargo::rustc-link-lib=dylib=_lightgbm");
+        }
+        Err(error) => println!(
+            "cargo::error=LightGBM's library {} cannot be read ({error}): run `make setup`, or name its folder with \
              LIGHTGBM_LIB_DIR",
             library.display()
-        );
-        return;
+        ),
     }
-    println!("cargo::rustc-link-search=native={}", folder.display());
-    println!("cargo::rustc-link-lib=dylib=_lightgbm");
 }

@@ -107,21 +107,21 @@ pub enum Other {
     Man,
 }
 
-/// What a survey is told.
+/// The flags of a survey.
 #[derive(Clone, Debug, Args)]
 pub struct Survey {
     /// The models, one after the other
     #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["vgg", "inception", "svm", "lgbm"])]
     pub models: Vec<String>,
-    /// How long the whole survey may take, in minutes, programs that are built aside
-    #[arg(long, default_value_t = 10.0)]
+    /// How long the whole survey may take, in minutes, without the time to build programs
+    #[arg(long, default_value_t = 10.0, allow_negative_numbers = true)]
     pub minutes: f64,
     /// Numbers of replicas to try
-    #[arg(long = "num_replicas", num_args = 1.., default_values_t = [1, 2])]
-    pub num_replicas: Vec<usize>,
+    #[arg(long = "num_replicas", num_args = 1.., default_values = ["1", "2"])]
+    pub num_replicas: Vec<String>,
     /// Maximum batch sizes to try
-    #[arg(long = "batch_sizes", num_args = 1.., default_values_t = [1, 4])]
-    pub batch_sizes: Vec<usize>,
+    #[arg(long = "batch_sizes", num_args = 1.., default_values = ["1", "4"])]
+    pub batch_sizes: Vec<String>,
     /// A folder of JPEG and PNG files for vgg and inception [default: random pictures]
     #[arg(long, value_name = "DIR")]
     pub pictures: Option<PathBuf>,
@@ -217,11 +217,6 @@ fn resumed(folder: &Path, given: &Given) -> Result<Settings, Error> {
         plain: given.line.sweep.output.plain,
         ..settings
     })
-}
-
-/// Where sweeps' folders go unless another place is named.
-pub(crate) fn results_dir() -> PathBuf {
-    workspace().unwrap_or_else(|| ".".into()).join("results")
 }
 
 /// Refuses variables of Clipper's containers that say something the replicas would not be told: what is measured is what
@@ -346,7 +341,8 @@ fn settings(flags: Flags, command_line: String, arguments: Vec<String>) -> Resul
         input_dir,
         labels,
         seed: inputs.seed,
-        results_dir: output.results_dir.unwrap_or_else(results_dir),
+        results_dir: (output.results_dir)
+            .unwrap_or_else(|| workspace().unwrap_or_else(|| ".".into()).join("results")),
         plain: output.plain,
         command_line,
         arguments,

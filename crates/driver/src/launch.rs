@@ -56,10 +56,14 @@ impl Manager {
                 if settings.zero && packages != ["noop"] {
                     packages.push("noop");
                 }
-                let programs = process::folder()?;
-                Place::here(&programs, settings.model_path.as_deref()).check(settings.model)?;
-                Programs::find(settings.model.name, &packages, settings.engine)
-                    .map(Manager::Process)
+                let folder = process::folder()?;
+                let place = Place::here(&folder, settings.model_path.as_deref());
+                let libraries = place.check(settings.model, settings.engine)?;
+                let programs = Programs::find(settings.model.name, &packages, settings.engine)?;
+                Ok(Manager::Process(Programs {
+                    libraries,
+                    ..programs
+                }))
             }
             Some(asked) => Ok(Manager::Docker(Rc::new(Docker::prepare(asked, settings)?))),
         }
@@ -118,7 +122,7 @@ impl Manager {
         logs: &Path,
     ) -> Result<Box<dyn Member>, Error> {
         match self {
-            Manager::Process(programs) => process::server(&programs.server, server, frontend, logs),
+            Manager::Process(programs) => process::server(programs, server, frontend, logs),
             Manager::Docker(docker) => docker.server(server, frontend, logs),
         }
     }

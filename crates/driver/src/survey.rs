@@ -1,7 +1,7 @@
 //! A survey: a short sweep of each model, sized by a trial, within a limit of time. It is what `make run` does.
 //!
-//! The trial loads one replica for some seconds. Its rate says how long a point takes until its slowest phase has seen enough
-//! answers; if all points together would take too long, the longest are shortened.
+//! The trial loads one replica for some seconds. Its rate says how long a point takes until its slowest phase has seen
+//! enough answers; if all points together would take too long, the longest are shortened.
 
 use std::{
     env,
@@ -15,6 +15,7 @@ use std::{
 use crate::{
     Error,
     cli::{self, Command, Survey},
+    launch::Manager,
     load::Progress,
     machine::workspace,
     models::{self, InputKind, KnownModel},
@@ -22,7 +23,8 @@ use crate::{
     report::{self, Step, View},
     results::{PointResult, Resources},
     session::Prepared,
-    settings::Settings,
+    settings::{Mode, Settings},
+    sweep::SweepFolder,
 };
 
 /// How long the load of a trial lasts.
@@ -67,6 +69,14 @@ impl Surveyed {
     }
 }
 
+/// A model that is to be measured.
+struct Candidate {
+    /// Its sweep, with points of the shortest duration.
+    settings: Settings,
+    /// What the trial has shown; or, in words, why the model cannot be measured.
+    sizing: Result<Sizing, String>,
+}
+
 /// What a trial has shown of a model, and how much of the survey it takes.
 #[derive(Clone, Copy, Debug)]
 struct Sizing {
@@ -81,47 +91,95 @@ struct Sizing {
 /// Measures every model that was asked for, and goes on after one that cannot be measured.
 ///
 /// # Errors
-/// If there is no model of a name, or `interrupted` is set.
+/// If the survey makes no sense, its results cannot be written, or `interrupted` is set.
 pub fn run(asked: &Survey, interrupted: &Arc<AtomicBool>) -> Result<Vec<Surveyed>, Error> {
-    let names = asked.models.iter().map(|name| models::find(name));
-    let models: Vec<_> = names.collect::<Result<_, _>>()?;
-    let limit = Duration::from_secs_f64(60.0 * asked.minutes);
+    check_environment()?;
+    let limit = limit(asked)?;
+    let sweeps: Vec<Settings> = asked
+        .models
+        .iter()
+        .map(|name| {
+            let settings = settings(asked, models::find(name)?, SHORTEST)?;
+            Prepared::new(settings.clone())?;
+            Ok(settings)
+        })
+        .collect::<Result<_, Error>>()?;
+    for settings in &sweeps {
+        SweepFolder::try_parent(&settings.results_dir)?;
+    }
+    // Whatever must be compiled is compiled before the time counts.
+    let prepared = sweeps.into_iter().map(|settings| {
+        let programs = Manager::prepare(&settings);
+        let sizing = programs.map(drop).map_err(|why| why.to_string());
+        (settings, sizing)
+    });
+    let prepared: Vec<_> = prepared.collect();
     let began = Instant::now();
-    let mut trials = Vec::new();
-    for model in &models {
-        report::note(&format!("{}: a trial of {} s", model.name, TRIAL.as_secs()));
-        let sizing = trial(model, asked, interrupted);
-        match &sizing {
-            Ok(sizing) => report::note(&format!("{}: {:.1} queries/s", model.name, sizing.rate)),
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(why) => report::note(&format!("{}: {why}", model.name)),
-        }
-        trials.push(sizing.map_err(|why| why.to_string()));
+    let mut candidates = Vec::new();
+    for (settings, programs) in prepared {
+        let sizing = match programs {
+            Ok(()) => or_reason(trial(&settings, interrupted))?,
+            Err(why) => Err(why),
+        };
+        let name = settings.model.name;
+        report::note(&match &sizing {
+            Ok(sizing) => format!("{name}: {:.1} queries/s in a trial", sizing.rate),
+            Err(why) => format!("{name}: {why}"),
+        });
+        candidates.push(Candidate { settings, sizing });
     }
     let mut surveyed = Vec::new();
-    for (at, model) in models.iter().enumerate() {
-        let outcome = match &trials[at] {
+    for (at, candidate) in candidates.iter().enumerate() {
+        let outcome = match &candidate.sizing {
             Err(why) => Err(why.clone()),
             Ok(first) => {
-                let others = trials[at + 1..].iter().flatten();
+                let later = candidates[at + 1..].iter();
+                let others = later.filter_map(|other| other.sizing.as_ref().ok());
                 let left = limit.saturating_sub(began.elapsed());
-                let duration = duration(first, others, left);
-                match swept(model, asked, duration, interrupted) {
-                    Err(Error::Interrupted) => return Err(Error::Interrupted),
-                    outcome => outcome.map_err(|why| why.to_string()),
-                }
+                let model = candidate.settings.model;
+                let settings = settings(asked, model, duration(first, others, left))?;
+                or_reason(swept(settings, interrupted))?
             }
         };
         surveyed.push(Surveyed {
-            model: model.name,
+            model: candidate.settings.model.name,
             outcome,
         });
     }
     Ok(surveyed)
 }
 
-/// How long each point of the `first` model is under load, if it and the `others` are to share what is `left`: what it needs,
-/// or the same as every other model whose need cannot be met.
+/// What is not to end the survey, in words. An interrupt ends it.
+fn or_reason<T>(outcome: Result<T, Error>) -> Result<Result<T, String>, Error> {
+    match outcome {
+        Err(Error::Interrupted) => Err(Error::Interrupted),
+        outcome => Ok(outcome.map_err(|why| why.to_string())),
+    }
+}
+
+/// Refuses variables that are about one model.
+fn check_environment() -> Result<(), Error> {
+    let named = ["CLIPPER_MODEL_PATH", "CLIPPER_INPUT_TYPE", "CLIPPER_ENGINE"];
+    match named.into_iter().find(|name| env::var_os(name).is_some()) {
+        None => Ok(()),
+        Some(name) => Err(Error::Usage(format!(
+            "{name} is set, and a survey measures several models: unset it, or measure its model by itself"
+        ))),
+    }
+}
+
+fn limit(asked: &Survey) -> Result<Duration, Error> {
+    match Duration::try_from_secs_f64(60.0 * asked.minutes) {
+        Ok(limit) if !limit.is_zero() => Ok(limit),
+        _ => Err(Error::Usage(format!(
+            "--minutes takes a number above zero, not {}",
+            asked.minutes
+        ))),
+    }
+}
+
+/// How long each point of the `first` model is under load, if it and the `others` are to share what is `left`: what it
+/// needs, or the same as every other model whose need cannot be met.
 fn duration<'a>(
     first: &'a Sizing,
     others: impl Iterator<Item = &'a Sizing>,
@@ -153,81 +211,79 @@ impl Sizing {
     }
 }
 
-/// Loads one replica of the model for some seconds, in a folder that is removed afterwards.
-fn trial(
-    model: &KnownModel,
-    asked: &Survey,
-    interrupted: &Arc<AtomicBool>,
-) -> Result<Sizing, Error> {
-    let folder = env::temp_dir().join(format!("driver-trial-{}", std::process::id()));
-    let batch = asked.batch_sizes.iter().max().copied().unwrap_or(1);
-    let arguments = [
-        format!("--num_replicas=1 --batch_sizes={batch} --mode=saturate --no_zero"),
-        format!("--duration_seconds={}", TRIAL.as_secs()),
-    ];
-    let settings = settings(model, asked, &arguments.join(" "), &folder)?;
-    let points = asked.num_replicas.len() * asked.batch_sizes.len();
-    let began = Instant::now();
+/// Loads one replica of the model for some seconds. The folder of a trial stays only if it failed, for its logs.
+fn trial(sweep: &Settings, interrupted: &Arc<AtomicBool>) -> Result<Sizing, Error> {
+    let points = sweep.num_replicas.len() * sweep.batch_sizes.len();
+    let settings = Settings {
+        num_replicas: vec![1],
+        batch_sizes: sweep
+            .batch_sizes
+            .iter()
+            .max()
+            .copied()
+            .into_iter()
+            .collect(),
+        mode: Mode::Saturate,
+        zero: false,
+        duration: TRIAL,
+        results_dir: sweep.results_dir.join("trials"),
+        ..sweep.clone()
+    };
     let started = Prepared::new(settings)?.start(interrupted)?;
+    let began = Instant::now();
     let measured = started.measure(|_, _| Box::new(Silent));
     let took = began.elapsed();
-    drop(measured.folder);
-    // What is left of a trial is in the way of nobody.
-    let _ = fs::remove_dir_all(&folder);
     measured.ended?;
     let result = measured.results.first();
-    match result.and_then(PointResult::speed) {
-        Some(speed) => Ok(Sizing {
-            rate: speed.throughput_qps.max(1.0 / TRIAL.as_secs_f64()),
-            overhead: took.saturating_sub(TRIAL),
-            points: u32::try_from(points).unwrap_or(u32::MAX),
-        }),
-        None => {
-            let why = result.and_then(PointResult::not_run);
-            Err(Error::Failed(why.unwrap_or("no result").to_owned()))
-        }
-    }
+    let Some(speed) = result.and_then(PointResult::speed) else {
+        let why = result.and_then(PointResult::not_run);
+        return Err(Error::Failed(why.unwrap_or("no result").to_owned()));
+    };
+    // A trial is not a result. Folders that cannot be removed harm nothing.
+    let _ = fs::remove_dir_all(&measured.folder.path);
+    let _ = measured.folder.path.parent().map(fs::remove_dir);
+    Ok(Sizing {
+        rate: speed.throughput_qps.max(1.0 / TRIAL.as_secs_f64()),
+        overhead: took.saturating_sub(TRIAL),
+        points: u32::try_from(points).unwrap_or(u32::MAX),
+    })
 }
 
-/// The sweep of the model, each point of it under load for so long.
-fn swept(
-    model: &KnownModel,
-    asked: &Survey,
-    duration: Duration,
-    interrupted: &Arc<AtomicBool>,
-) -> Result<Swept, Error> {
-    let list = |values: &[usize]| {
-        let texts: Vec<_> = values.iter().map(usize::to_string).collect();
-        texts.join(",")
-    };
-    let arguments = format!(
-        "--num_replicas={} --batch_sizes={} --duration_seconds={}",
-        list(&asked.num_replicas),
-        list(&asked.batch_sizes),
-        duration.as_secs()
-    );
-    let results_dir = asked.results_dir.clone().unwrap_or_else(cli::results_dir);
-    let prepared = settings(model, asked, &arguments, &results_dir).and_then(Prepared::new)?;
+/// The sweep of a model, with its report.
+fn swept(settings: Settings, interrupted: &Arc<AtomicBool>) -> Result<Swept, Error> {
+    let prepared = Prepared::new(settings)?;
     report::note(&prepared.describe());
     let measured = prepared.start(interrupted)?.measure(report::view);
     measured.ended?;
-    let report = report::write_all(&measured.folder.path)?;
+    let folder = measured.folder.path.clone();
+    let report = report::write_all(&folder).unwrap_or_else(|why| {
+        report::note(&format!("driver: {why}"));
+        folder
+    });
     Ok(Swept {
         results: measured.results,
         report,
     })
 }
 
-/// The settings of a command line for the model, with the inputs that a survey gives it.
-fn settings(
-    model: &KnownModel,
-    asked: &Survey,
-    arguments: &str,
-    results_dir: &Path,
-) -> Result<Settings, Error> {
+/// The sweep of a model whose points are under load for `duration` each.
+///
+/// # Errors
+/// If a flag of the survey makes no sense.
+fn settings(asked: &Survey, model: &KnownModel, duration: Duration) -> Result<Settings, Error> {
     let mut line: Vec<OsString> = vec!["driver".into(), "--model_name".into(), model.name.into()];
-    line.extend(arguments.split(' ').map(OsString::from));
-    line.extend(["--results_dir".into(), results_dir.into()]);
+    let lists = [
+        ("--num_replicas", &asked.num_replicas),
+        ("--batch_sizes", &asked.batch_sizes),
+    ];
+    for (flag, values) in lists {
+        line.push(flag.into());
+        line.extend(values.iter().map(OsString::from));
+    }
+    line.push(format!("--duration_seconds={}", duration.as_secs()).into());
+    if let Some(folder) = &asked.results_dir {
+        line.extend(["--results_dir".into(), folder.into()]);
+    }
     if let Some(inputs) = inputs(model, asked) {
         line.extend(["--input_dir".into(), inputs.into()]);
     }

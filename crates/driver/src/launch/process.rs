@@ -6,7 +6,8 @@
 use std::{
     env,
     fs::File,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
+    iter,
     net::Ipv4Addr,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -33,6 +34,8 @@ pub struct Programs {
     pub frontend: PathBuf,
     /// The model's server.
     pub server: PathBuf,
+    /// The folder of the library that the server loads, where its program may not find it by itself.
+    pub libraries: Option<PathBuf>,
 }
 
 impl Programs {
@@ -65,6 +68,7 @@ impl Programs {
         let programs = Programs {
             frontend: folder.join("frontend"),
             server: folder.join(program),
+            libraries: None,
         };
         exists(&programs.frontend)?;
         programs.with_server(program)
@@ -77,6 +81,7 @@ impl Programs {
         Ok(Programs {
             frontend: self.frontend.clone(),
             server,
+            libraries: self.libraries.clone(),
         })
     }
 }
@@ -127,8 +132,12 @@ pub(super) fn frontend(
     let arguments = "--bind 127.0.0.1 --query_port 0 --admin_port 0 --rpc_service_port 0 --rpc_2017_port 0 \
                      --rpc_send_port 0 --rpc_recv_port 0 --send_port 0 --recv_port 0";
     let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
-    let named = ("frontend".to_owned(), program);
-    let mut process = Process::start(named, &arguments, cores, logs, Some(Stdio::piped()))?;
+    let program = Program {
+        name: "frontend".to_owned(),
+        path: program,
+        libraries: None,
+    };
+    let mut process = Process::start(program, &arguments, cores, logs, Some(Stdio::piped()))?;
     let stdout = process.child.stdout.take();
     let mut stdout = BufReader::new(stdout.expect("it was started with a pipe"));
     let began = Instant::now();
@@ -164,7 +173,7 @@ pub(super) fn frontend(
 
 /// Starts a model server.
 pub(super) fn server(
-    program: &Path,
+    programs: &Programs,
     server: Server<'_>,
     frontend: &Frontend,
     logs: &Path,
@@ -180,8 +189,22 @@ pub(super) fn server(
     let arguments: Vec<_> = told
         .flat_map(|(flag, value)| [format!("--{flag}"), value])
         .collect();
-    let process = Process::start((server.name, program), &arguments, server.cores, logs, None)?;
+    let program = Program {
+        name: server.name,
+        path: &programs.server,
+        libraries: programs.libraries.as_deref(),
+    };
+    let process = Process::start(program, &arguments, server.cores, logs, None)?;
     Ok(Box::new(process))
+}
+
+/// A program that is to be started.
+struct Program<'a> {
+    /// What it is called in messages and by its log.
+    name: String,
+    path: &'a Path,
+    /// A folder in which the loader looks for libraries first.
+    libraries: Option<&'a Path>,
 }
 
 /// A child process.
@@ -198,20 +221,29 @@ impl Process {
     /// Starts `program` on `cores` (`None`: on those of the driver), and checks that the kernel holds it there. Standard
     /// error goes to `<name>.log` in `logs`, standard output too unless `stdout` says otherwise.
     fn start(
-        (name, program): (String, &Path),
+        program: Program<'_>,
         arguments: &[String],
         cores: Option<&[usize]>,
         logs: &Path,
         stdout: Option<Stdio>,
     ) -> Result<Process, Error> {
-        let log = logs.join(format!("{name}.log"));
-        let failed = |error| Error::file("start", program, error);
+        let log = logs.join(format!("{}.log", program.name));
+        let failed = |error| Error::file("start", program.path, error);
         let file = File::create(&log).map_err(|error| Error::file("write", &log, error))?;
         let stdout = match stdout {
             Some(stdout) => stdout,
             None => file.try_clone().map_err(failed)?.into(),
         };
-        let mut command = Command::new(program);
+        let mut command = Command::new(program.path);
+        if let Some(folder) = program.libraries {
+            let others = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+            let folders = iter::once(folder.to_owned()).chain(env::split_paths(&others));
+            let folders = env::join_paths(folders.filter(|path| !path.as_os_str().is_empty()));
+            command.env(
+                "LD_LIBRARY_PATH",
+                folders.map_err(io::Error::other).map_err(failed)?,
+            );
+        }
         command
             .args(arguments)
             .arg("--exit_with_stdin")
@@ -232,7 +264,7 @@ impl Process {
         }
         let child = cores::on(cores, || command.spawn()).flatten();
         let process = Process {
-            name,
+            name: program.name.clone(),
             log,
             child: child.map_err(failed)?,
             stdout: None,
@@ -311,8 +343,12 @@ mod tests {
 
     fn shell(script: &str, logs: &Path) -> Process {
         let arguments = ["-c".to_owned(), script.to_owned()];
-        let named = ("shell".to_owned(), Path::new("/bin/sh"));
-        Process::start(named, &arguments, None, logs, None).unwrap()
+        let shell = Program {
+            name: "shell".to_owned(),
+            path: Path::new("/bin/sh"),
+            libraries: Some(Path::new("/libraries")),
+        };
+        Process::start(shell, &arguments, None, logs, None).unwrap()
     }
 
     #[test]
@@ -326,6 +362,20 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("    no such artifact"), "{error}");
+    }
+
+    #[test]
+    fn a_process_looks_for_libraries_in_the_given_folder_first() {
+        let logs = tempfile::tempdir().unwrap();
+        let mut process = shell("echo \"$LD_LIBRARY_PATH\"", logs.path());
+        process.child.wait().unwrap();
+        let said = std::fs::read_to_string(process.log()).unwrap();
+        let mut folders = env::split_paths(said.trim());
+        assert_eq!(folders.next(), Some("/libraries".into()), "{said}");
+        assert!(
+            folders.all(|folder| !folder.as_os_str().is_empty()),
+            "{said}"
+        );
     }
 
     #[test]

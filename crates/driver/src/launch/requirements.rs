@@ -5,12 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, models::KnownModel};
+use crate::{
+    Error,
+    machine::workspace,
+    models::{KnownModel, Library},
+};
 
 /// Where to look for what a model server needs.
 pub(super) struct Place<'a> {
     /// The folder of the model servers' programs.
     pub(super) programs: &'a Path,
+    /// The root of the workspace, if there is one: the programs may have been built into a folder elsewhere.
+    pub(super) workspace: Option<PathBuf>,
     /// The artifact that `--model_path` names.
     pub(super) model_path: Option<&'a str>,
     /// The value of an environment variable.
@@ -22,6 +28,7 @@ impl<'a> Place<'a> {
     pub(super) fn here(programs: &'a Path, model_path: Option<&'a str>) -> Place<'a> {
         Place {
             programs,
+            workspace: workspace(),
             model_path,
             variable: &|name| {
                 env::var_os(name)
@@ -31,33 +38,47 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Checks that the model's artifact and library exist.
+    /// Checks that the model's artifact and the library of its usual engine exist; returns the folder of the library.
     ///
     /// # Errors
     /// Names the first that is missing, and the command that makes or installs it.
-    pub(super) fn check(&self, model: &KnownModel) -> Result<(), Error> {
-        self.check_library(model)?;
-        self.check_artifact(model)
+    pub(super) fn check(
+        &self,
+        model: &KnownModel,
+        engine: Option<&str>,
+    ) -> Result<Option<PathBuf>, Error> {
+        let usual = engine.is_none() || engine == model.engines.first().copied();
+        let library = model.library.filter(|_| usual);
+        let folder = library.map(|library| {
+            self.folder_of(library).ok_or_else(|| {
+                Error::Failed(format!(
+                    "{} needs {} ({}), which is missing: run `make setup`, or name it with {}",
+                    model.name, library.name, library.file, library.variable
+                ))
+            })
+        });
+        let folder = folder.transpose()?;
+        self.check_artifact(model)?;
+        Ok(folder)
     }
 
-    fn check_library(&self, model: &KnownModel) -> Result<(), Error> {
-        let Some(library) = model.library else {
-            return Ok(());
+    /// The folder of a library: what its variable names, else the nearest above the programs, else the workspace's.
+    fn folder_of(&self, library: &Library) -> Option<PathBuf> {
+        let named = (self.variable)(library.variable).map(|path| match path.is_file() {
+            true => path.parent().map(Path::to_owned).unwrap_or_default(),
+            false => path,
+        });
+        let mut folders: Vec<PathBuf> = match named {
+            Some(folder) => vec![folder],
+            None => {
+                let roots = self.programs.ancestors().chain(self.workspace.as_deref());
+                roots
+                    .flat_map(|root| [root.join(".deps/lib"), root.join("lib")])
+                    .collect()
+            }
         };
-        let found = match (self.variable)(library.variable) {
-            Some(path) => path.is_file() || path.join(library.file).is_file(),
-            None => self.above().any(|folder| {
-                let mut places = [".deps/lib", "lib"].iter();
-                places.any(|place| folder.join(place).join(library.file).is_file())
-            }),
-        };
-        match found {
-            true => Ok(()),
-            false => Err(Error::Failed(format!(
-                "{} needs {} ({}), which is missing: run `make setup`, or name it with {}",
-                model.name, library.name, library.file, library.variable
-            ))),
-        }
+        folders.retain(|folder| folder.join(library.file).is_file());
+        folders.into_iter().next()
     }
 
     fn check_artifact(&self, model: &KnownModel) -> Result<(), Error> {
@@ -75,16 +96,11 @@ impl<'a> Place<'a> {
             return Ok(());
         };
         let artifact = Path::new("artifacts").join(file);
-        let found = self.above().any(|folder| folder.join(&artifact).exists());
-        match found || artifact.exists() {
+        let mut above = self.programs.ancestors();
+        match above.any(|folder| folder.join(&artifact).exists()) || artifact.exists() {
             true => Ok(()),
             false => Err(missing(&artifact)),
         }
-    }
-
-    /// The folders in which a program looks for its files: those above it.
-    fn above(&self) -> impl Iterator<Item = &Path> {
-        self.programs.ancestors()
     }
 }
 
@@ -99,11 +115,12 @@ mod tests {
     fn missing(root: &Path, model: &str, model_path: Option<&str>) -> String {
         let place = Place {
             programs: &root.join("target/release"),
+            workspace: None,
             model_path,
             variable: &|_| None,
         };
-        let checked = place.check(models::find(model).unwrap());
-        checked.map_or_else(|error| error.to_string(), |()| String::new())
+        let checked = place.check(models::find(model).unwrap(), None);
+        checked.map_or_else(|error| error.to_string(), |_| String::new())
     }
 
     fn put(root: &Path, file: &str) {
@@ -140,16 +157,39 @@ mod tests {
     }
 
     #[test]
-    fn variable_names_another_place_for_library() {
+    fn library_is_found_by_variable_and_in_workspace() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         put(root, "elsewhere/lib_lightgbm.so");
+        put(root, "checkout/.deps/lib/lib_lightgbm.so");
         put(root, "artifacts/lgbm.txt");
-        let place = Place {
-            programs: &root.join("target/release"),
-            model_path: None,
-            variable: &|name| (name == "LIGHTGBM_LIB_DIR").then(|| root.join("elsewhere")),
+        let lgbm = models::find("lgbm").unwrap();
+        let of = |variable: &dyn Fn(&str) -> Option<PathBuf>| {
+            let place = Place {
+                programs: &root.join("target/release"),
+                workspace: Some(root.join("checkout")),
+                model_path: None,
+                variable,
+            };
+            place.check(lgbm, None).unwrap()
         };
-        place.check(models::find("lgbm").unwrap()).unwrap();
+        assert_eq!(of(&|_| None), Some(root.join("checkout/.deps/lib")));
+        let named = |name: &str| (name == "LIGHTGBM_LIB_DIR").then(|| root.join("elsewhere"));
+        assert_eq!(of(&named), Some(root.join("elsewhere")));
+    }
+
+    #[test]
+    fn another_engine_does_without_the_usual_ones_library() {
+        let root = tempfile::tempdir().unwrap();
+        put(root.path(), "artifacts/vgg.onnx");
+        let place = Place {
+            programs: &root.path().join("target/release"),
+            workspace: None,
+            model_path: None,
+            variable: &|_| None,
+        };
+        let vgg = models::find("vgg").unwrap();
+        assert!(place.check(vgg, Some("ort")).is_err());
+        assert_eq!(place.check(vgg, Some("tch")).unwrap(), None);
     }
 }

@@ -3,6 +3,7 @@
 
 mod folder;
 mod load;
+mod survey;
 
 use std::{
     collections::BTreeMap,
