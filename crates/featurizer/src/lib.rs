@@ -84,8 +84,8 @@ pub struct Featurizer {
 }
 
 impl Featurizer {
-    /// Loads the ONNX file at `path`, which takes pictures and answers float32, and tries it on two pictures. Logs a
-    /// warning if it can only be served one picture a call.
+    /// Loads the ONNX file at `path`, which takes pictures and answers float32, and tries it on a few pictures. Logs
+    /// a warning if it can only be served one picture a call.
     pub fn load(
         architecture: &Architecture,
         path: &Path,
@@ -125,7 +125,7 @@ impl Featurizer {
         })?;
         if let Some(why) = found.why_single {
             tracing::warn!(
-                "{} is served one picture a call, as its output is not one row for each picture of a call: {why}",
+                "{} is served one picture a call, as its output is not proven to be one row for each picture: {why}",
                 path.display()
             );
         }

@@ -42,6 +42,99 @@ fn reshaped(to: &[i64], declared: &[i64]) -> NamedTempFile {
         .save("features", declared)
 }
 
+/// The means of a picture, `[rows, 3]`: no row for a black picture, two if the brightness is above 1000, one otherwise.
+fn brightness_detections() -> NamedTempFile {
+    means(0)
+        .number("lit", 0.5)
+        .number("glaring", 1000.0)
+        .integers("rows_of_three", &[-1, 3])
+        .integers("list", &[-1])
+        .node("ReduceMean", "means", "brightness", &[("axes", &[1])])
+        .node("Greater", "brightness lit", "are_lit", &[])
+        .node("Greater", "brightness glaring", "are_glaring", &[])
+        .node("Concat", "are_lit are_glaring", "found", &[("axis", &[1])])
+        .node("Reshape", "found list", "are_found", &[])
+        .node("Concat", "means means", "twice", &[("axis", &[1])])
+        .node("Reshape", "twice rows_of_three", "candidates", &[])
+        .node(
+            "Compress",
+            "candidates are_found",
+            "features",
+            &[("axis", &[0])],
+        )
+        .save("features", &[0, 3])
+}
+
+/// What a network does to the rows of a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rows {
+    Kept,
+    Reversed,
+    Averaged,
+}
+
+impl Rows {
+    const DISTURBED: [Rows; 2] = [Rows::Reversed, Rows::Averaged];
+
+    /// `features`, `[N, 3]`, from `own`.
+    fn save(self, file: File, batch: i64) -> NamedTempFile {
+        let file = match self {
+            Rows::Kept => file.node("Identity", "own", "features", &[]),
+            Rows::Reversed => file
+                .integers("from", &[-1])
+                .integers("to", &[i64::MIN + 1])
+                .integers("axis", &[0])
+                .integers("step", &[-1])
+                .node("Slice", "own from to axis step", "features", &[]),
+            Rows::Averaged => file
+                .number("none", 0.0)
+                .node("ReduceMean", "own", "mean", &[("axes", &[0])])
+                .node("Mul", "own none", "zeros", &[])
+                .node("Add", "zeros mean", "features", &[]),
+        };
+        file.save("features", &[batch, 3])
+    }
+}
+
+/// Means as `own`, pressed together: 1 and a little.
+fn nearly_one(batch: i64) -> File {
+    means(batch)
+        .number("little", 1e-6)
+        .number("one", 1.0)
+        .node("Mul", "means little", "littles", &[])
+        .node("Add", "littles one", "own", &[])
+}
+
+/// Means as `own`, at most 1: of the first three trial pictures only the black one has less.
+fn at_most_one(batch: i64) -> File {
+    means(batch)
+        .number("one", 1.0)
+        .node("Min", "means one", "own", &[])
+}
+
+/// What means have above 200, as `own`: of the trial pictures only the white one has any.
+fn above_200(batch: i64) -> File {
+    means(batch)
+        .number("threshold", 200.0)
+        .node("Sub", "means threshold", "above", &[])
+        .node("Relu", "above", "own", &[])
+}
+
+/// Ones as `own`, whatever the picture.
+fn constant(batch: i64) -> File {
+    means(batch)
+        .number("none", 0.0)
+        .number("one", 1.0)
+        .node("Mul", "means none", "zeros_of", &[])
+        .node("Add", "zeros_of one", "own", &[])
+}
+
+/// The largest batch that the model server takes of this network.
+#[track_caller]
+fn max_batch(file: &NamedTempFile) -> Option<usize> {
+    on(EngineKind::Ort, file).info().max_batch
+}
+
 /// Shares that the pictures of a call have in the sum over all of them.
 fn softmax(batch: i64) -> NamedTempFile {
     means(batch)
@@ -92,6 +185,67 @@ fn detections_of_a_picture_are_not_rows_of_its_neighbours() {
     // The values that these tests send are -1 to 1, those of the trial 0 to 255: all channels are above the threshold.
     let found = assert_served_one_by_one(&detections(-10.0), EngineKind::Ort);
     assert_eq!(found, vec![vec![0.0, 0.0, 0.0, 1.0, 0.0, 2.0]; 5]);
+}
+
+#[test]
+fn as_many_detections_as_pictures_are_not_a_row_each() {
+    let file = brightness_detections();
+    let mut model = on(EngineKind::Ort, &file);
+    let picture = |value: f32| value.to_le_bytes().repeat(108);
+    let [none, one, two] = [-1.0, 500.0, 2000.0].map(picture);
+    let found = features(&mut model, &[none, two, one]);
+    let expected = [vec![], vec![2000.0; 6], vec![500.0; 3]];
+    assert_eq!(found, expected);
+    assert_eq!(model.info().max_batch, Some(1));
+}
+
+#[test]
+fn a_failure_on_a_black_picture_means_one_by_one() {
+    let lit_only = means(0)
+        .number("lit", 0.5)
+        .integers("shape", &[1, 3])
+        .node(
+            "ReduceMean",
+            "means",
+            "brightness",
+            &[("axes", &[1]), ("keepdims", &[0])],
+        )
+        .node("Greater", "brightness lit", "are_lit", &[])
+        .node("Compress", "means are_lit", "rows", &[("axis", &[0])])
+        .node("Reshape", "rows shape", "features", &[])
+        .save("features", &[0, 3]);
+    let mut model = on(EngineKind::Ort, &lit_only);
+    assert_eq!(model.info().max_batch, Some(1));
+    let lit = 500.0_f32.to_le_bytes().repeat(108);
+    assert_eq!(features(&mut model, &[lit.clone(), lit]).len(), 2);
+}
+
+#[test]
+fn alike_rows_are_proven_by_what_differs() {
+    for network in [nearly_one, at_most_one, above_200] {
+        for batch in [0, 2, 5] {
+            assert_eq!(max_batch(&Rows::Kept.save(network(batch), batch)), None);
+        }
+        for rows in Rows::DISTURBED {
+            assert_served_one_by_one(&rows.save(network(0), 0), EngineKind::Ort);
+            let error = why_refused(&rows.save(network(5), 5), EngineKind::Ort);
+            assert!(error.contains("change with its place"), "{rows:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_network_with_one_answer_proves_nothing() {
+    for rows in [Rows::Kept, Rows::Reversed, Rows::Averaged] {
+        let found = assert_served_one_by_one(&rows.save(constant(0), 0), EngineKind::Ort);
+        assert_eq!(found, vec![vec![1.0; 3]; 5]);
+    }
+    let error = why_refused(&Rows::Kept.save(constant(4), 4), EngineKind::Ort);
+    assert!(error.contains("takes 4 pictures a call"), "{error}");
+    assert!(
+        error.contains("its output is the same for every trial picture"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -213,7 +367,7 @@ fn a_network_that_cannot_answer_one_picture_is_refused() {
 fn a_network_without_an_output_is_refused() {
     let error = why_refused(&detections(1e9), EngineKind::Ort);
     assert!(
-        error.contains("noise is empty: its shape is [0, 2]"),
+        error.contains("a black one is empty: its shape is [0, 2]"),
         "{error}"
     );
     let no_columns = means(0)
@@ -222,23 +376,23 @@ fn a_network_without_an_output_is_refused() {
         .save("features", &[0, 0]);
     let error = why_refused(&no_columns, EngineKind::Ort);
     assert!(
-        error.contains("noise is empty: its shape is [1, 0]"),
+        error.contains("a black one is empty: its shape is [1, 0]"),
         "{error}"
     );
 }
 
-/// Pictures whose mean is above 0, and no row for the others: the trial has none of those.
+/// Pictures whose mean is not negative, and no row for the others: the trial has none of those.
 #[test]
 fn a_call_that_answers_fewer_rows_than_pictures_is_an_error() {
     let some = means(0)
-        .number("zero", 0.0)
+        .number("limit", -0.5)
         .node(
             "ReduceMean",
             "means",
             "brightness",
             &[("axes", &[1]), ("keepdims", &[0])],
         )
-        .node("Greater", "brightness zero", "bright", &[])
+        .node("Greater", "brightness limit", "bright", &[])
         .node("Compress", "means bright", "features", &[("axis", &[0])])
         .save("features", &[0, 3]);
     let mut model = on(EngineKind::Ort, &some);
