@@ -1,6 +1,6 @@
-//! Whether a model's thresholds tell numbers apart that float32 cannot.
+//! Whether a model tells numbers apart that float32 cannot: by thresholds, by categories, in linear leaves.
 //!
-//! LightGBM puts a threshold halfway between two neighbouring values of its training data. If those are float32
+//! LightGBM puts a **threshold** halfway between two neighbouring values of its training data. If those are float32
 //! numbers, two rules hold for the thresholds of a feature:
 //!
 //! 1. Between two thresholds lies a float32 number.
@@ -11,13 +11,27 @@
 //! A model that breaks the first rule, or the second one with a threshold of 2^24 or more (times in seconds, ids:
 //! float32 has not every whole number there), needs doubles: rounded inputs fall on the wrong side of a threshold. A
 //! threshold below 2^24 may break the second rule: ordinary fractions such as 0.1 do, and few inputs lie close to it.
+//!
+//! A split by **categories** needs doubles if float32 rounds a category of the training data, in the set of the split
+//! or not, to a number on the other side of the split. Only categories above 2^24 are rounded.
+//!
+//! A **linear leaf** needs doubles if a feature of its sum reached 2^24 in the training data. The file does not tell
+//! whether all its values there were float32 numbers, so that a model of which they were warns, too.
+
+use std::collections::BTreeMap;
 
 use crate::model_file::Fields;
 
 /// From here on float32 lacks whole numbers.
 const WHOLE: f64 = 16_777_216.0;
 
-/// The first feature with a threshold that needs doubles, in words; `None` if there is none.
+/// The same number as a category.
+const LARGE_CATEGORY: u64 = 1 << 24;
+
+/// The word of a set of categories that begins with that one.
+const LARGE_WORD: usize = LARGE_CATEGORY as usize / 32;
+
+/// The first feature that needs doubles and why, in words; `None` if there is none.
 ///
 /// `text` must be a model that [`check`](crate::model_file::check) accepts.
 pub(crate) fn loss(text: &str) -> Option<String> {
@@ -27,56 +41,137 @@ pub(crate) fn loss(text: &str) -> Option<String> {
         trees.split(end).next().unwrap_or_default()
     });
     let header = Fields::read(header);
-    let mut features = Vec::new();
+    let mut features = BTreeMap::new();
     for tree in trees.split("\nTree=") {
         collect(&Fields::read(tree), &mut features);
     }
-    let ranges: Vec<String> = header.list("feature_infos").unwrap_or_default();
+    let infos: Vec<String> = header.list("feature_infos").unwrap_or_default();
     let names: Vec<String> = header.list("feature_names").unwrap_or_default();
-    let mut features = features.into_iter().enumerate();
-    features.find_map(|(index, mut thresholds)| {
-        thresholds.sort_unstable_by(f64::total_cmp);
-        thresholds.dedup();
-        let feature = Feature {
-            range: ranges.get(index).and_then(|range| parse_range(range)),
-            thresholds,
-        };
+    features.into_iter().find_map(|(index, mut feature)| {
+        feature.thresholds.sort_unstable_by(f64::total_cmp);
+        feature.thresholds.dedup();
+        let trained = infos.get(index).map(|info| TrainedValues::parse(info));
+        let lost = feature.lost(&trained.unwrap_or_default())?;
         let name = names.get(index);
         let name = name.map_or_else(|| index.to_string(), |name| format!("{name:?}"));
-        Some(format!("feature {name} has {}", feature.lost()?))
+        Some(format!("feature {name} has {lost}"))
     })
 }
 
-/// The thresholds of a feature, ascending, and the least and greatest value that it was trained on, if the model tells.
+/// What the trees do with a feature.
+#[derive(Default)]
 struct Feature {
+    /// Ascending, each once, when all trees are read.
     thresholds: Vec<f64>,
-    range: Option<(f64, f64)>,
+    sets: Vec<LargeCategories>,
+    in_linear_leaf: bool,
 }
 
-/// Adds a tree's thresholds to those of each feature; a node that splits by categories has none.
-fn collect(tree: &Fields, features: &mut Vec<Vec<f64>>) {
+/// The categories of a set from 2^24 on: 32 in a word.
+struct LargeCategories(Vec<u32>);
+
+/// What the file says of a feature's values in the training data.
+#[derive(Default)]
+struct TrainedValues {
+    /// The least and the greatest of a feature of numbers.
+    range: Option<(f64, f64)>,
+    /// Those of a feature of categories, from 2^24 on.
+    large_categories: Vec<u64>,
+}
+
+/// Adds what a tree does with each feature.
+fn collect(tree: &Fields, features: &mut BTreeMap<usize, Feature>) {
     let split: Vec<usize> = tree.list("split_feature").unwrap_or_default();
     let thresholds: Vec<f64> = tree.list("threshold").unwrap_or_default();
     let decisions: Vec<i8> = tree.list("decision_type").unwrap_or_default();
+    let ends: Vec<usize> = tree.list("cat_boundaries").unwrap_or_default();
+    let words: Vec<u32> = tree.list("cat_threshold").unwrap_or_default();
     for ((feature, threshold), decision) in split.into_iter().zip(thresholds).zip(decisions) {
+        let feature = features.entry(feature).or_default();
         if decision & 1 == 0 {
-            if features.len() <= feature {
-                features.resize(feature + 1, Vec::new());
-            }
-            features[feature].push(threshold);
+            feature.thresholds.push(threshold);
+            continue;
+        }
+        // A node that splits by categories has the number of their set for a threshold.
+        let set = threshold as usize;
+        if let Some(&[start, end]) = ends.get(set..).and_then(|ends| ends.first_chunk())
+            && let Some(large) = words.get(start.saturating_add(LARGE_WORD)..end)
+        {
+            feature.sets.push(LargeCategories(large.to_vec()));
+        }
+    }
+    if tree.is_linear() == Ok(true) {
+        let terms: Vec<usize> = tree.list("leaf_features").unwrap_or_default();
+        let coefficients: Vec<f64> = tree.list("leaf_coeff").unwrap_or_default();
+        for (feature, coefficient) in terms.into_iter().zip(coefficients) {
+            features.entry(feature).or_default().in_linear_leaf |= coefficient != 0.0;
         }
     }
 }
 
-/// `[1700000000:1700001999]`; anything else is no range of numbers.
-fn parse_range(text: &str) -> Option<(f64, f64)> {
-    let (least, greatest) = text.strip_prefix('[')?.strip_suffix(']')?.split_once(':')?;
-    Some((least.parse().ok()?, greatest.parse().ok()?))
+impl TrainedValues {
+    /// `[1700000000:1700001999]`, or categories and -1 for any other: `-1:4:2:20000001`; anything else says nothing.
+    fn parse(info: &str) -> TrainedValues {
+        let brackets = info
+            .strip_prefix('[')
+            .and_then(|info| info.strip_suffix(']'));
+        match brackets.and_then(|range| range.split_once(':')) {
+            Some((least, greatest)) => TrainedValues {
+                range: least.parse().ok().zip(greatest.parse().ok()),
+                large_categories: Vec::new(),
+            },
+            None => TrainedValues {
+                range: None,
+                large_categories: info
+                    .split(':')
+                    .filter_map(|category| category.parse().ok())
+                    .filter(|&category| category >= LARGE_CATEGORY)
+                    .collect(),
+            },
+        }
+    }
+}
+
+impl LargeCategories {
+    /// Whether a category of 2^24 or more is in the set.
+    fn has(&self, category: u64) -> bool {
+        let word = (category / 32) as usize - LARGE_WORD;
+        let word = self.0.get(word).copied().unwrap_or_default();
+        word >> (category % 32) & 1 == 1
+    }
+
+    /// All of them.
+    fn iter(&self) -> impl Iterator<Item = u64> {
+        let words = self.0.iter().zip((LARGE_CATEGORY..).step_by(32));
+        let words = words.filter(|&(&word, _)| word != 0);
+        words.flat_map(|(&word, first)| {
+            let bits = (0..32).filter(move |bit| word >> bit & 1 == 1);
+            bits.map(move |bit| first + bit)
+        })
+    }
+
+    /// The first category of these and of `trained` that float32 takes to the other side of the split, in words.
+    fn lost(&self, trained: &[u64]) -> Option<String> {
+        let mut categories = self.iter().chain(trained.iter().copied());
+        categories.find_map(|category| {
+            let rounded = category as f32 as u64;
+            (self.has(category) != self.has(rounded))
+                .then(|| format!("the category {category}, which float32 rounds to {rounded}"))
+        })
+    }
 }
 
 impl Feature {
+    /// Why it needs doubles, in words.
+    fn lost(&self, trained: &TrainedValues) -> Option<String> {
+        let mut sets = self.sets.iter();
+        self.lost_threshold(trained.range)
+            .or_else(|| sets.find_map(|set| set.lost(&trained.large_categories)))
+            .or_else(|| self.lost_term(trained.range?))
+    }
+
     /// The first threshold that breaks a rule, in words.
-    fn lost(&self) -> Option<String> {
+    fn lost_threshold(&self, range: Option<(f64, f64)>) -> Option<String> {
         let places = self.thresholds.iter().enumerate();
         let mut lost = places.filter_map(|(place, &threshold)| {
             let below = place.checked_sub(1).map(|place| self.thresholds[place]);
@@ -86,39 +181,51 @@ impl Feature {
                     Some(format!("thresholds at {below} and {threshold}"))
                 }
                 _ if threshold.abs() < WHOLE => None,
-                _ => (!self.is_halfway(threshold, below, above))
-                    .then(|| format!("a threshold at {threshold}")),
+                _ => {
+                    let (least, greatest) = range.unzip();
+                    (!is_halfway(threshold, below.or(least), above.or(greatest)))
+                        .then(|| format!("a threshold at {threshold}"))
+                }
             }
-            .map(|what| {
-                format!(
-                    "{what}, where float32 numbers are {} apart",
-                    step(threshold.abs())
-                )
-            })
+            .map(|what| at_steps(&what, threshold))
         });
         lost.next()
     }
 
-    /// Whether two float32 numbers can have this threshold halfway between them, when no training value but theirs lies
-    /// between the thresholds `below` and `above`. Beyond float32's range anything can be.
-    fn is_halfway(&self, threshold: f64, below: Option<f64>, above: Option<f64>) -> bool {
-        let (least, greatest) = self.range.unzip();
-        // The side towards zero, where float32's steps are shorter.
-        let nearest = match threshold > 0.0 {
-            true => below.or(least).map_or(0.0, |value| value.min(threshold)),
-            false => above
-                .or(greatest)
-                .map_or(0.0, |value| -value.max(threshold)),
+    /// The largest value in a linear leaf, in words, if float32 lacks whole numbers there.
+    fn lost_term(&self, (least, greatest): (f64, f64)) -> Option<String> {
+        let largest = match least.abs() > greatest.abs() {
+            true => least,
+            false => greatest,
         };
-        if nearest < f64::from(f32::MIN_POSITIVE) || threshold.abs() > f64::from(f32::MAX) {
-            return true;
-        }
-        let half = step(nearest) / 2.0;
-        // LightGBM takes the next float64 above what lies halfway.
-        [threshold, threshold.next_down()]
-            .iter()
-            .any(|value| (value / half).fract() == 0.0)
+        (self.in_linear_leaf && largest.abs() >= WHOLE)
+            .then(|| at_steps(&format!("values to {largest} in a linear leaf"), largest))
     }
+}
+
+/// `what`, and the distance of float32 numbers at `value`.
+fn at_steps(what: &str, value: f64) -> String {
+    let step = step(value.abs());
+    format!("{what}, where float32 numbers are {step} apart")
+}
+
+/// Whether two float32 numbers can have this threshold halfway between them, when no training value but theirs lies
+/// between `below` and `above`: the next threshold or the end of the training data. Beyond float32's range anything can
+/// be.
+fn is_halfway(threshold: f64, below: Option<f64>, above: Option<f64>) -> bool {
+    // The side towards zero, where float32's steps are shorter.
+    let nearest = match threshold > 0.0 {
+        true => below.map_or(0.0, |value| value.min(threshold)),
+        false => above.map_or(0.0, |value| -value.max(threshold)),
+    };
+    if nearest < f64::from(f32::MIN_POSITIVE) || threshold.abs() > f64::from(f32::MAX) {
+        return true;
+    }
+    let half = step(nearest) / 2.0;
+    // LightGBM takes the next float64 above what lies halfway.
+    [threshold, threshold.next_down()]
+        .iter()
+        .any(|value| (value / half).fract() == 0.0)
 }
 
 /// The greatest float32 number that is not above `value`.

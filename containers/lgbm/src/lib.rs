@@ -89,8 +89,8 @@ impl Lgbm {
         })
     }
 
-    /// What is lost because the inputs are floats: the first threshold that needs more digits than float32 has.
-    /// `None` if nothing is, or the inputs are doubles.
+    /// What is lost because the inputs are floats: the first feature of which a threshold, a category or a linear leaf
+    /// needs more digits than float32 has. `None` if nothing is, or the inputs are doubles.
     pub fn float32_loss(&self) -> Option<&str> {
         self.float32_loss.as_deref()
     }

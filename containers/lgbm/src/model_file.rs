@@ -71,7 +71,7 @@ fn check_tree(text: &str, features: usize) -> Result<(), String> {
     let nodes = leaves.checked_sub(1).ok_or("it has no leaf")?;
     tree.items::<f64>("leaf_value", leaves, |_, _| true)?;
     tree.number::<usize>("num_cat")?;
-    let linear = tree.0.contains_key("is_linear") && tree.number::<u8>("is_linear")? != 0;
+    let linear = tree.is_linear()?;
     if nodes == 0 && !linear {
         return Ok(()); // LightGBM reads no further either
     }
@@ -165,6 +165,11 @@ impl<'a> Fields<'a> {
     fn number<T: FromStr>(&self, key: &str) -> Result<T, String> {
         let value = self.0.get(key).and_then(|value| value.parse().ok());
         value.ok_or_else(|| format!("its {key} is missing or no such number"))
+    }
+
+    /// Whether the leaves of a tree are sums over features.
+    pub(crate) fn is_linear(&self) -> Result<bool, String> {
+        Ok(self.0.contains_key("is_linear") && self.number::<u8>("is_linear")? != 0)
     }
 
     /// The numbers of a list, none if it is missing.

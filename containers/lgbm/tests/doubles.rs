@@ -108,7 +108,7 @@ fn trained(values: &[f64], precise: bool) -> String {
     booster.save_string().unwrap()
 }
 
-fn loss(text: &str, doubles: bool) -> Option<String> {
+fn load_text(text: &str, doubles: bool) -> Lgbm {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lgbm.txt");
     fs::write(&path, text).unwrap();
@@ -116,8 +116,11 @@ fn loss(text: &str, doubles: bool) -> Option<String> {
         doubles,
         ..Settings::default()
     };
-    let model = Lgbm::load(&path, settings).unwrap();
-    model.float32_loss().map(str::to_owned)
+    Lgbm::load(&path, settings).unwrap()
+}
+
+fn loss(text: &str, doubles: bool) -> Option<String> {
+    load_text(text, doubles).float32_loss().map(str::to_owned)
 }
 
 /// 2,000 values each of times within an hour and a year, of ids, of amounts in cents, of what lies close together.
@@ -181,4 +184,133 @@ fn a_model_trained_on_float32_or_ordinary_fractions_says_nothing() {
     // No float64 either: every one is a float32 number.
     let whole: Vec<f64> = (0..2_000).map(f64::from).collect();
     assert_eq!(loss(&trained(&whole, true), false), None);
+}
+
+/// A model of one feature and one tree, whose lines after the first these are.
+fn one_tree(feature_info: &str, lines: &str) -> String {
+    let tree = format!(
+        "Tree=0\nnum_leaves=2\nsplit_feature=0\nsplit_gain=1\nleft_child=-1\nright_child=-2\nleaf_value=1 2\n\
+         leaf_weight=1 1\nleaf_count=1 1\ninternal_value=0\ninternal_weight=2\ninternal_count=2\n\
+         {lines}shrinkage=1\n\n\n"
+    );
+    let header = format!(
+        "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=0\n\
+         objective=regression\nfeature_names=id\nfeature_infos={feature_info}\ntree_sizes={}\n\n",
+        tree.len()
+    );
+    format!(
+        "{header}{tree}end of trees\n\nfeature_importances:\n\nparameters:\nend of parameters\n"
+    )
+}
+
+/// The model that answers 1 to the categories of `set`, and 2 to any other; it was trained on the categories `trained`.
+fn by_category(set: &[usize], trained: &[usize]) -> String {
+    let mut words = vec![0_u32; set.iter().max().unwrap() / 32 + 1];
+    for category in set {
+        words[category / 32] |= 1 << (category % 32);
+    }
+    let list = |numbers: Vec<String>, with: &str| numbers.join(with);
+    let trained = trained.iter().map(usize::to_string).collect();
+    let end = words.len();
+    let words = list(words.iter().map(u32::to_string).collect(), " ");
+    let lines = format!(
+        "num_cat=1\nthreshold=0\ndecision_type=1\ncat_boundaries=0 {end}\ncat_threshold={words}\nis_linear=0\n"
+    );
+    one_tree(&format!("-1:{}", list(trained, ":")), &lines)
+}
+
+/// The model that answers 1 to numbers up to 0.5, and to others themselves times `coefficient`.
+fn linear(range: &str, coefficient: f64) -> String {
+    let lines = format!(
+        "num_cat=0\nthreshold=0.5\ndecision_type=2\nis_linear=1\nleaf_const=1 0\nnum_features=0 1\n\
+         leaf_features= 0 \nleaf_coeff= {coefficient} \n"
+    );
+    one_tree(range, &lines)
+}
+
+/// What LightGBM answers to `value`, as a float or as a double.
+fn score(text: &str, doubles: bool, value: f64) -> f64 {
+    load_text(text, doubles).scores(&[value]).unwrap()[0]
+}
+
+/// 2^24: float32 rounds the next whole number to it.
+const WHOLE: usize = 1 << 24;
+
+#[test]
+fn categories_that_float32_takes_across_a_split_are_a_loss() {
+    let two = [WHOLE, WHOLE + 1];
+    for (set, trained) in [
+        (&[WHOLE][..], &two[..]),
+        (&[WHOLE + 1], &two),
+        (&[WHOLE + 1], &[]),
+    ] {
+        let text = by_category(set, trained);
+        let expected = "feature \"id\" has the category 16777217, which float32 rounds to 16777216";
+        assert_eq!(loss(&text, false).as_deref(), Some(expected), "{set:?}");
+        assert_eq!(loss(&text, true), None);
+        let answers = [false, true].map(|doubles| score(&text, doubles, 16_777_217.0));
+        assert_ne!(answers[0], answers[1], "{set:?}");
+    }
+}
+
+#[test]
+fn categories_that_float32_keeps_on_their_side_are_no_loss() {
+    let two = [WHOLE, WHOLE + 1];
+    let even = [WHOLE, WHOLE + 2, 2 * WHOLE + 4];
+    for (set, trained) in [
+        (&two[..], &two[..]),
+        (&even[1..], &even),
+        (&[7], &[5, 7, WHOLE + 1]),
+        (&[7, WHOLE - 1], &[]),
+    ] {
+        let text = by_category(set, trained);
+        assert_eq!(loss(&text, false), None, "{set:?}");
+        for &category in set.iter().chain(trained) {
+            let answers = [false, true].map(|doubles| score(&text, doubles, category as f64));
+            assert_eq!(answers[0], answers[1], "{category} of {set:?}");
+        }
+    }
+}
+
+#[test]
+fn linear_leaves_of_large_values_are_a_loss() {
+    for (range, said) in [
+        (
+            "[1699999999:1700000999]",
+            "values to 1700000999 in a linear leaf, where float32 numbers are 128 apart",
+        ),
+        (
+            "[-16777216:5]",
+            "values to -16777216 in a linear leaf, where float32 numbers are 2 apart",
+        ),
+    ] {
+        let text = linear(range, 0.25);
+        let expected = format!("feature \"id\" has {said}");
+        assert_eq!(loss(&text, false), Some(expected));
+        assert_eq!(loss(&text, true), None);
+    }
+    let text = linear("[1699999999:1700000999]", 0.25);
+    let answers = [false, true].map(|doubles| score(&text, doubles, 1_700_000_500.0));
+    assert_eq!(answers, [425_000_128.0, 425_000_125.0]);
+}
+
+#[test]
+fn linear_leaves_of_small_or_unused_values_are_no_loss() {
+    for (range, coefficient) in [
+        ("[-16777215:16777215]", 0.25),
+        ("[0:1700000999]", 0.0),
+        ("none", 0.25),
+    ] {
+        let text = linear(range, coefficient);
+        assert_eq!(loss(&text, false), None, "{range}");
+    }
+}
+
+#[test]
+fn a_tree_of_one_leaf_may_name_any_feature() {
+    let splits = "split_feature=99999999999\nthreshold=1\ndecision_type=2\n";
+    let text = one_tree("[0:1]", &format!("num_cat=0\nis_linear=0\n{splits}"))
+        .replace("num_leaves=2", "num_leaves=1")
+        .replace("leaf_value=1 2", "leaf_value=1  ");
+    assert_eq!(loss(&text, false), None);
 }
