@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_does_not_count_is_no_figure_and_is_named() {
+    fn rounds_that_do_not_count_are_named_and_left_out() {
         let not_run = PointResult {
             outcome: Outcome::NotRun {
                 not_run: "no cores".to_owned(),
@@ -287,10 +287,17 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_a_multiple_of_zero() {
-        let [a, b] = [([0.0], [200.0]), ([200.0], [0.0])].map(|(a, b)| throughput(&a, &b));
-        assert_eq!(a.ratio.unwrap_err(), "the throughput is 0 in A");
-        assert_eq!(b.ratio.unwrap_err(), "the throughput is 0 in B");
+    fn nothing_is_a_multiple_of_zero_and_zero_is_less() {
+        for b in [0.0, 200.0] {
+            let figure = throughput(&[0.0], &[b]);
+            assert_eq!(figure.ratio.unwrap_err(), "the throughput is 0 in A");
+        }
+        for (a, b) in [(&[200.0][..], &[0.0][..]), (&[200.0, 210.0], &[0.0, 0.0])] {
+            let figure = throughput(a, b);
+            assert_eq!(figure.ratio, Ok(Estimate::default()));
+            assert!(figure.is_significant() && figure.open().is_none());
+            assert_eq!(figure.values[1], Some(0.0));
+        }
     }
 
     #[test]
@@ -378,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn points_meet_by_what_was_asked_for_and_others_are_missing() {
+    fn points_without_a_counterpart_are_missing() {
         let with_batch = |size| {
             let mut result = whole();
             result.node_configs[0].batch_size = size;

@@ -57,11 +57,11 @@ Exit status:
   130  stopped by Ctrl-C; --resume goes on";
 
 pub(super) const SURVEY: &str = "\
-A trial of a few seconds says how long the points of a model take. A point that is SUSPECT or INVALID is reported, and the
-rest goes on.
+A trial of a few seconds shows how long the points of a model take. A point that is SUSPECT or INVALID is reported, and the
+survey continues.
 
 Examples:
-  driver survey                                    what this machine serves of all four models, in ten minutes
+  driver survey                                    all four models in ten minutes
   driver survey --pictures ~/photographs --minutes 20
   driver survey --models svm lgbm --batch_sizes 1 32
 
@@ -84,12 +84,13 @@ pub(super) const COMPARE: &str = "\
 Examples:
   driver compare results/before results/after
   driver compare results/main results/branch --fail_below 0.95 --junit compare.xml
-                                              for CI: fails where 5 % of the throughput are lost
+                                              for CI: fails if 5 % of the throughput are lost
 
 Exit status:
   0  no limit is broken, or none was given
   1  one is broken, or a point could not be judged: it is missing, NOT RUN, INVALID or without an interval in A or B, in
-     one of its rounds or in all (--allow_missing lets these pass, as long as there is a point that could be judged)
+     one of its rounds or in all (--allow_missing lets these pass, as long as there is a point that could be judged);
+     a throughput of 0 in B always fails --fail_below
   2  folders that cannot be compared";
 
 pub(super) const IMPORT: &str = "\

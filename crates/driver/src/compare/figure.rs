@@ -15,12 +15,14 @@ pub struct Figure {
     pub values: [Option<f64>; 2],
     /// How many rounds each is of.
     pub rounds: [usize; 2],
-    /// B over A with its 95 % interval: above 1 is more in B. Between rounds, if both have several; else from the intervals
-    /// of the figures, which do not know how much one deployment differs from the next; without bounds where those have
-    /// none. The error says why there is no ratio.
+    /// B over A with its 95 % interval: above 1 is more in B. Between rounds, if both have several; else from the
+    /// intervals of the figures, which do not know how much one deployment differs from the next; without bounds where
+    /// those have none, or where B's is zero. The error says why there is no ratio.
     pub ratio: Result<Estimate, String>,
     /// Why the ratio has no interval, where it should have one.
     unbounded: Option<String>,
+    /// Why B's figure is zero, where it is: a figure that fails any lower limit, whatever A's is.
+    pub zero: Option<String>,
 }
 
 /// The rate of the first phase.
@@ -53,6 +55,7 @@ pub(super) fn highest(rounds: [&Rounds<'_>; 2]) -> Option<Figure> {
         _ if !met[0] => Err("no rate met the objective in A".to_owned()),
         _ if !met[1] => {
             figure.values[1] = Some(0.0);
+            figure.zero = Some("no rate met the objective in B".to_owned());
             Ok(Estimate::default())
         }
         _ => figure.ratio,
@@ -62,8 +65,8 @@ pub(super) fn highest(rounds: [&Rounds<'_>; 2]) -> Option<Figure> {
     Some(figure)
 }
 
-/// The rate that was found lies below the lowest that missed; where none did, below the throughput, if that is as near as a
-/// search goes.
+/// The rate that was found lies below the lowest that missed; where none did, below the throughput, if that is as near
+/// as a search goes.
 fn bracket(search: &Search, value: f64, speed: &Speed) -> Estimate {
     let throughput = speed.throughput().map(|phase| phase.throughput.value);
     let near = throughput.filter(|end| value <= *end && (1.0 - NEAR) * end <= value);
@@ -145,6 +148,7 @@ impl Figure {
         let ratio = means[1] - means[0];
         let several = a.len() > 1 && b.len() > 1;
         let ends = match several {
+            _ if !ratio.is_finite() => None,
             true => Some(welch(&logs[0], &logs[1])).map(|half| (ratio - half, ratio + half)),
             false => Option::zip(reach(a), reach(b)).map(|(a, b)| {
                 // The difference of two intervals that are not symmetric: each end is as far as the two that make it.
@@ -159,22 +163,24 @@ impl Figure {
             Some(["A", "B"][side])
         };
         let unknown = first(&|side| sides[side].is_empty());
-        let zero = first(&|side| means[side] == f64::NEG_INFINITY);
-        let open = first(&|side| !several && reach(sides[side]).is_none());
+        let is_zero = means.map(|mean| mean == f64::NEG_INFINITY);
+        let open = first(&|side| !several && !is_zero[1] && reach(sides[side]).is_none());
         Figure {
             name,
             values: [0, 1].map(|side| (!sides[side].is_empty()).then(|| means[side].exp())),
             rounds: sides.map(<[Estimate]>::len),
-            ratio: match (unknown, zero) {
+            ratio: match (unknown, is_zero) {
                 (Some(side), _) => Err(format!("there are too few answers for {name} in {side}")),
-                (None, Some(side)) => Err(format!("{name} is 0 in {side}")),
-                (None, None) => Ok(Estimate {
+                (None, [true, _]) => Err(format!("{name} is 0 in A")),
+                (None, [false, true]) => Ok(Estimate::default()),
+                (None, [false, false]) => Ok(Estimate {
                     value: ratio.exp(),
                     low: ends.map(|(low, _)| low.exp()),
                     high: ends.map(|(_, high)| high.exp()),
                 }),
             },
             unbounded: open.map(|side| format!("{name} has no interval in {side}")),
+            zero: is_zero[1].then(|| format!("{name} is 0 in B")),
         }
     }
 
@@ -184,12 +190,14 @@ impl Figure {
         no_ratio.or(self.unbounded.as_ref()).map(String::as_str)
     }
 
-    /// True if the interval leaves out 1: there is a change, if 95 % are enough.
+    /// True if the interval leaves out 1: there is a change, if 95 % are enough. A ratio of zero is one.
     pub fn is_significant(&self) -> bool {
         let Ok(ratio) = &self.ratio else {
             return false;
         };
-        ratio.low.is_some_and(|low| low > 1.0) || ratio.high.is_some_and(|high| high < 1.0)
+        let is_more = ratio.low.is_some_and(|low| low > 1.0);
+        let is_less = ratio.high.is_some_and(|high| high < 1.0);
+        is_more || is_less || ratio.value == 0.0
     }
 }
 

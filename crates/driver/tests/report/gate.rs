@@ -115,7 +115,7 @@ fn compared(a: &TempDir, b: &TempDir, flags: &[&str]) -> Compared {
 fn what_a_gate_cannot_judge_fails_it() {
     const BELOW: &str = "--fail_below";
     const ABOVE: &str = "--fail_above";
-    let cases: [(Spoil, Spoil, &str, &str); 14] = [
+    let cases: [(Spoil, Spoil, &str, &str); 13] = [
         (kept, |_| None, BELOW, "it is missing in B"),
         (|_| None, kept, BELOW, "it is missing in A"),
         (
@@ -154,12 +154,6 @@ fn what_a_gate_cannot_judge_fails_it() {
             kept,
             BELOW,
             "the throughput has no interval in A",
-        ),
-        (
-            kept,
-            with_nothing_answered,
-            BELOW,
-            "the throughput is 0 in B",
         ),
         (
             with_nothing_answered,
@@ -211,6 +205,30 @@ fn what_a_gate_cannot_judge_fails_it() {
         assert!(without.printed.contains(why), "{}", without.printed);
         assert!(without.xml.contains(r#"failures="0""#), "{}", without.xml);
     }
+}
+
+#[test]
+fn a_throughput_of_zero_fails_even_with_allow_missing() {
+    let b = spoilt(with_nothing_answered);
+    for (of_a, change) in [
+        (kept as Spoil, "lower"),
+        (without_interval, "lower"),
+        (with_nothing_answered, "not compared"),
+        (not_run, "not compared"),
+    ] {
+        let a = spoilt(of_a);
+        for allowed in [&[][..], &["--allow_missing"]] {
+            let gate = compared(&a, &b, &[&["--fail_below", "0.9"], allowed].concat());
+            assert_eq!(gate.status, 1, "{}{}", gate.printed, gate.said);
+            for text in [&gate.said, &gate.xml] {
+                assert!(text.contains("the throughput is 0 in B"), "{text}");
+            }
+            assert!(gate.xml.contains(r#"failures="1""#), "{}", gate.xml);
+            assert!(gate.printed.contains(change), "{}", gate.printed);
+        }
+    }
+    let unlimited = compared(&spoilt(kept), &b, &["--fail_above", "1.1"]);
+    assert_eq!(unlimited.status, 0, "{}", unlimited.said);
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Gate {
         for (flag, limit) in [("--fail_below", gate.below), ("--fail_above", gate.above)] {
             if limit.is_some_and(|limit| !(limit > 0.0 && limit.is_finite())) {
                 return Err(Error::Usage(format!(
-                    "{flag} takes a number above zero, as 0.95 or 1.1"
+                    "{flag} takes a number above zero, such as 0.95 or 1.1"
                 )));
             }
         }
@@ -107,6 +107,9 @@ impl Gate {
 impl Limited<'_> {
     /// How the figure breaks its limit, if it does. One without bounds that may be judged is judged by itself.
     fn broken(&self) -> Option<String> {
+        if let (Limit::Below(_), Some(why)) = (self.limit, &self.figure.zero) {
+            return Some(why.clone());
+        }
         let ratio = self.figure.ratio.as_ref().ok()?;
         if self.figure.open().is_some() {
             return None;
@@ -115,14 +118,9 @@ impl Limited<'_> {
             Limit::Below(limit) => (ratio.high.unwrap_or(ratio.value) < limit, "below", limit),
             Limit::Above(limit) => (ratio.low.unwrap_or(ratio.value) > limit, "above", limit),
         };
-        let none = if ratio.value == 0.0 {
-            ": no rate met the objective in B"
-        } else {
-            ""
-        };
         broken.then(|| {
             let (name, ratio) = (self.figure.name, estimate(ratio));
-            format!("{name} is {ratio} times A's, {beyond} {limit}{none}")
+            format!("{name} is {ratio} times A's, {beyond} {limit}")
         })
     }
 }
