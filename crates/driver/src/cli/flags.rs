@@ -151,12 +151,12 @@ pub(super) struct LoadFlags {
     /// driver: evenly spaced, whatever the server does)
     #[arg(long, value_name = "MODE", default_value = "profile")]
     pub(super) mode: String,
-    /// Queries a second of the modes poisson, constant and flood [default of flood: 200, as the original's 5 ms]. If it is
-    /// more than is served, the load ends soon after its duration and the point is INVALID: overloaded
+    /// Queries a second of the modes poisson, constant and flood [default of flood: 200, as the original's 5 ms]. If it
+    /// is more than is served, the load ends soon after its duration and the point is INVALID: overloaded
     #[arg(long, value_name = "QPS", hide_short_help = true)]
     pub(super) rate: Option<String>,
-    /// Arrival times of the mode trace: seconds, one per line, ascending; they count from the first one, so that seconds
-    /// since 1970 will do, and --duration_seconds cuts a longer trace
+    /// Arrival times of the mode trace: seconds, one per line, ascending; they count from the first one, so that
+    /// seconds since 1970 will do, and --duration_seconds cuts a longer trace
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(super) trace: Option<PathBuf>,
     /// Shares of the throughput at which the profile measures latency
@@ -187,7 +187,7 @@ pub(super) struct LoadFlags {
 
 #[derive(Debug, Args)]
 pub(super) struct InputFlags {
-    /// Real inputs: a folder of JPEG and PNG files (vgg, inception) or an .npy file of float32, float64 or int64 rows
+    /// Real inputs: a folder of JPEG and PNG files (vgg, inception) or an .npy file of float32, float64 or integer rows
     /// (svm, lgbm)
     /// [default: seeded random ones; with --accuracy, artifacts/MODEL.npy]
     #[arg(long = "input_dir", value_name = "PATH")]

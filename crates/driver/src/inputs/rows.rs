@@ -7,7 +7,7 @@ use std::{
 };
 
 use model::DataType;
-use npyz::{NpyFile, Order};
+use npyz::{Deserialize, NpyFile, Order};
 
 use crate::Error;
 
@@ -41,12 +41,12 @@ pub(super) fn read(path: &Path, wanted: Wanted) -> Result<Vec<Vec<u8>>, Error> {
     let refused = |why: String| Error::Usage(format!("--input_dir {} {why}", path.display()));
     let unusable = |why: String| {
         refused(format!(
-            "{why}; name an .npy file of float32, float64 or int64 with shape [rows, {width}]"
+            "{why}; name an .npy file of float32, float64 or integers with shape [rows, {width}]"
         ))
     };
     let file = File::open(path).map_err(|error| unusable(format!("cannot be opened: {error}")))?;
     let array = NpyFile::new(BufReader::new(file))
-        .map_err(|error| unusable(format!("is no .npy file: {error}")))?;
+        .map_err(|error| unusable(format!("is not an .npy file: {error}")))?;
     let shape = array.shape().to_vec();
     let columns = match shape[..] {
         [rows, columns] if rows > 0 && columns > 0 => usize::try_from(columns).ok(),
@@ -76,39 +76,46 @@ pub(super) fn read(path: &Path, wanted: Wanted) -> Result<Vec<Vec<u8>>, Error> {
     Ok(numbers.chunks_exact(columns).map(row).collect())
 }
 
-/// The first numbers of a file.
+/// The first numbers of a file of float32, float64 or integers.
 fn numbers(array: NpyFile<BufReader<File>>, most: usize) -> io::Result<Vec<f64>> {
-    let ends_early = |error: io::Error| io::Error::other(format!("ends early: {error}"));
-    let array = match array.try_data::<f32>() {
-        Ok(data) => {
-            let numbers = data.take(most).map(|number| number.map(f64::from));
-            return numbers.collect::<io::Result<_>>().map_err(ends_early);
-        }
-        Err(array) => array,
-    };
-    let array = match array.try_data::<f64>() {
-        Ok(data) => {
-            return data
-                .take(most)
-                .collect::<io::Result<_>>()
-                .map_err(ends_early);
-        }
-        Err(array) => array,
-    };
-    let data = array.data::<i64>();
-    let data = data.map_err(|error| io::Error::other(format!("does not hold numbers: {error}")))?;
-    data.take(most)
-        .map(|number| {
-            let number = number.map_err(ends_early)?;
-            let double = number as f64;
-            match double as i64 == number {
-                true => Ok(double),
-                false => Err(io::Error::other(format!(
-                    "has {number}, which no double is"
-                ))),
-            }
-        })
+    let dtype = array.dtype().descr();
+    // A dtype begins with its byte order, as in '<f4'.
+    match dtype.trim_matches(['\'', '<', '>', '|', '=']) {
+        "f4" => converted(array, most, |number: f32| Ok(number.into())),
+        "f8" => converted(array, most, |number: f64| Ok(number)),
+        "i1" => converted(array, most, |number: i8| Ok(number.into())),
+        "i2" => converted(array, most, |number: i16| Ok(number.into())),
+        "i4" => converted(array, most, |number: i32| Ok(number.into())),
+        "i8" => converted(array, most, |number: i64| exact(number.into())),
+        "u1" => converted(array, most, |number: u8| Ok(number.into())),
+        "u2" => converted(array, most, |number: u16| Ok(number.into())),
+        "u4" => converted(array, most, |number: u32| Ok(number.into())),
+        "u8" => converted(array, most, |number: u64| exact(number.into())),
+        _ => Err(io::Error::other(format!("holds values of dtype {dtype}"))),
+    }
+}
+
+/// The first numbers of a file of this type.
+fn converted<T: Deserialize>(
+    array: NpyFile<BufReader<File>>,
+    most: usize,
+    double: impl Fn(T) -> io::Result<f64>,
+) -> io::Result<Vec<f64>> {
+    let ends_early = |error| io::Error::other(format!("ends early: {error}"));
+    let data = array.data().map_err(io::Error::other)?.take(most);
+    data.map(|number| double(number.map_err(ends_early)?))
         .collect()
+}
+
+/// A 64-bit integer as a double, which holds each of them up to 2^53.
+fn exact(number: i128) -> io::Result<f64> {
+    let double = number as f64;
+    match double as i128 == number {
+        true => Ok(double),
+        false => Err(io::Error::other(format!(
+            "has {number}, which float64 cannot hold exactly"
+        ))),
+    }
 }
 
 /// The place of the first number that float32 makes another one: a number of 2^24 or more that is not a float32, or one
@@ -177,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_floats_would_merge_are_refused_and_sent_as_doubles() {
+    fn numbers_that_floats_would_merge_need_doubles() {
         let folder = tempfile::tempdir().unwrap();
         let place = folder.path();
         for (rows, said) in [
@@ -216,9 +223,51 @@ mod tests {
         let beyond = file(place, &[[(1_i64 << 53) + 1, 1], [2, 3]]);
         let error = read_as(&beyond, DataType::Doubles).unwrap_err().to_string();
         assert!(
-            error.contains("has 9007199254740993, which no double is"),
+            error.contains("has 9007199254740993, which float64 cannot hold exactly"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn whole_numbers_of_every_type_are_read() {
+        fn check<T>(rows: [[T; 2]; 2])
+        where
+            T: AutoSerialize + Serialize + Copy + Into<i128>,
+        {
+            let folder = tempfile::tempdir().unwrap();
+            let path = file(folder.path(), &rows);
+            let expected = rows.map(|row| row.map(|number| number.into() as f64));
+            let sent = read_as(&path, DataType::Doubles).unwrap();
+            assert_eq!(sent, doubles(&expected), "{}", std::any::type_name::<T>());
+        }
+        check([[i8::MIN, -1], [0, i8::MAX]]);
+        check([[i16::MIN, -1], [0, i16::MAX]]);
+        check([[i32::MIN, -1], [0, i32::MAX]]);
+        check([[i64::MIN, -1], [0, 1 << 53]]);
+        check([[0, 1], [2, u8::MAX]]);
+        check([[0, 1], [2, u16::MAX]]);
+        check([[0, 1], [2, u32::MAX]]);
+        check([[0, 1], [2, 1_u64 << 63]]);
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| read_as(path, DataType::Doubles).unwrap_err().to_string();
+        let signed = refused(&file(folder.path(), &[[i64::MAX, 0]]));
+        assert!(
+            signed.contains("has 9223372036854775807, which float64 cannot hold exactly"),
+            "{signed}"
+        );
+        let unsigned = refused(&file(folder.path(), &[[u64::MAX, 0]]));
+        assert!(
+            unsigned.contains("has 18446744073709551615, which float64 cannot hold exactly"),
+            "{unsigned}"
+        );
+    }
+
+    #[test]
+    fn a_file_of_another_type_is_refused_by_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), &[[true, false]]);
+        let error = read_as(&path, DataType::Floats).unwrap_err().to_string();
+        assert!(error.contains("holds values of dtype '|b1'"), "{error}");
     }
 
     #[test]
@@ -247,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_may_have_any_width_where_none_is_asked_for() {
+    fn rows_have_any_width_where_the_model_names_none() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(folder.path(), &[[1.0, 2.0]]);
         let of = |width| {
