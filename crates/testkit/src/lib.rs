@@ -38,7 +38,7 @@ pub use reference::{Answer, Reference};
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The same for other programs, which have to start on a machine that may be busy.
-const PATIENCE_WITH_PROGRAMS: Duration = Duration::from_secs(60);
+pub const PATIENCE_WITH_PROGRAMS: Duration = Duration::from_secs(60);
 
 /// A frontend's settings: loopback, free ports, state in memory.
 pub fn settings() -> Settings {

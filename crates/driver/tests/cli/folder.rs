@@ -5,15 +5,16 @@ use std::{
     fs::{self, File},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
-    process::{Child, Stdio},
-    thread,
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::json;
 use tempfile::TempDir;
+use testkit::until;
 
 use crate::{
-    command, ended, frontend_is_up, install, installed, measured, results, sweep, sweep_folder,
+    command, ended, ended_child, frontend_is_up, install, installed, measured, results,
+    started_sweep, sweep, sweep_folder,
 };
 
 /// A sweep of two points of which the first is measured and the second is not.
@@ -28,12 +29,32 @@ fn half_a_sweep(folder: &TempDir) -> PathBuf {
     begun
 }
 
-/// A driver that continues this sweep.
-fn resuming(folder: &TempDir, sweep: &Path) -> Child {
-    let resume = format!("--resume {}", sweep.display());
-    let mut command = command(folder.path(), &resume);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
+/// The command that continues this sweep.
+fn resume(folder: &TempDir, sweep: &Path) -> Command {
+    command(folder.path(), &format!("--resume {}", sweep.display()))
+}
+
+/// A driver that prints nothing and is killed when this value goes out of scope.
+struct Running(Child);
+
+impl Running {
+    fn start(mut command: Command) -> Running {
+        command.stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Running(command.spawn().unwrap())
+    }
+
+    /// The name under which messages speak of it.
+    fn name(&self) -> String {
+        format!("driver {}", self.0.id())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 #[test]
@@ -42,22 +63,15 @@ fn a_folder_is_measured_by_one_driver_at_a_time() {
     let begun = half_a_sweep(&folder);
     // A frontend that never tells its ports, and ends with its standard input.
     install(folder.path(), "cat");
-    let mut first = resuming(&folder, &begun);
-    while !frontend_is_up(&begun, 3) {
-        thread::yield_now();
-    }
+    let first = Running::start(resume(&folder, &begun));
+    until("the frontend is started", || {
+        frontend_is_up(&begun, 3).then_some(())
+    });
 
-    let second = ended(command(
-        folder.path(),
-        &format!("--resume {}", begun.display()),
-    ));
+    let second = ended(resume(&folder, &begun));
     assert_eq!(second.status, 2, "{}", second.stderr);
     assert_eq!(second.stderr.lines().count(), 1, "{}", second.stderr);
-    for part in [
-        begun.to_str().unwrap(),
-        &format!("driver {}", first.id()),
-        "--resume",
-    ] {
+    for part in [begun.to_str().unwrap(), &first.name(), "--resume"] {
         assert!(second.stderr.contains(part), "{part}: {}", second.stderr);
     }
     assert_eq!(second.stdout, "");
@@ -70,49 +84,29 @@ fn a_folder_is_measured_by_one_driver_at_a_time() {
     assert_eq!(report.status, 0, "{}", report.stderr);
 
     // A driver that is killed leaves no lock behind.
-    first.kill().unwrap();
-    first.wait().unwrap();
+    drop(first);
     install(folder.path(), "exit 3");
-    let third = resuming(&folder, &begun).wait_with_output().unwrap();
-    let said = String::from_utf8(third.stderr).unwrap();
-    assert_eq!(third.status.code(), Some(1), "{said}");
-    assert!(said.contains("1/1 noop"), "{said}");
+    let third = ended(resume(&folder, &begun));
+    assert_eq!(third.status, 1, "{}", third.stderr);
+    assert!(third.stderr.contains("1/1 noop"), "{}", third.stderr);
 }
 
 #[test]
 fn a_sweep_that_runs_cannot_be_resumed() {
     let folder = installed("cat");
-    let mut running = command(folder.path(), "-m noop --results_dir results");
-    let mut running = running
-        .current_dir(folder.path())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut command = command(folder.path(), "-m noop --results_dir results");
+    command.current_dir(folder.path());
+    let running = Running::start(command);
     let results = folder.path().join("results");
-    let begun = loop {
-        let sweeps = fs::read_dir(&results).ok().into_iter().flatten();
-        let mut sweeps = sweeps.map(|entry| entry.unwrap().path());
-        match sweeps.find(|sweep| frontend_is_up(sweep, 1)) {
-            Some(sweep) => break sweep,
-            None => thread::yield_now(),
-        }
-    };
-    let second = ended(command(
-        folder.path(),
-        &format!("--resume {}", begun.display()),
-    ));
+    let begun = until("the frontend is started", || started_sweep(&results));
+    let second = ended(resume(&folder, &begun));
     assert_eq!(second.status, 2, "{}", second.stderr);
-    assert!(
-        second.stderr.contains(&format!("driver {}", running.id())),
-        "{}",
-        second.stderr
-    );
-    running.kill().unwrap();
-    running.wait().unwrap();
+    let said = second.stderr;
+    assert!(said.contains(&running.name()), "{said}");
 }
 
 #[test]
-fn a_table_or_plan_that_cannot_be_printed_is_an_error() {
+fn failing_to_print_a_table_or_plan_is_an_error() {
     let folder = installed("exit 3");
     let begun = half_a_sweep(&folder);
     // The other point is measured, too.
@@ -120,19 +114,17 @@ fn a_table_or_plan_that_cannot_be_printed_is_an_error() {
     let batch = &mut other["node_configs"][0]["batch_size"];
     *batch = json!(3 - batch.as_u64().unwrap());
     fs::write(begun.join("results-other.json"), other.to_string()).unwrap();
+    assert_eq!(ended(resume(&folder, &begun)).status, 0);
     let resume = format!("--resume {}", begun.display());
-    assert_eq!(ended(command(folder.path(), &resume)).status, 0);
     fs::remove_file(begun.join("report.html")).unwrap();
     for line in [&resume[..], "-m noop --dry_run"] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let mut command = command(folder.path(), line);
-        let output = command
-            .stdout(full)
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+        command.stdin(Stdio::null());
+        command.stdout(full).stderr(Stdio::piped());
+        let ended = ended_child(command.spawn().unwrap());
+        let said = ended.stderr;
+        assert_eq!(ended.status, 1, "{line}: {said}");
         assert!(
             said.contains("cannot write to standard output: No space"),
             "{line}: {said}"
@@ -142,7 +134,7 @@ fn a_table_or_plan_that_cannot_be_printed_is_an_error() {
 }
 
 #[test]
-fn a_path_that_is_not_utf8_is_refused_before_anything_starts() {
+fn paths_that_are_not_utf8_are_refused_first() {
     let folder = installed("exit 3");
     let odd = folder.path().join(OsStr::from_bytes(b"caf\xe9"));
     fs::create_dir(&odd).unwrap();

@@ -10,13 +10,15 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
     thread,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::{PATIENCE_WITH_PROGRAMS, until};
 
 struct Ended {
     status: i32,
@@ -74,15 +76,15 @@ fn what_cannot_be_measured_is_one_line_and_status_2() {
 #[test]
 fn artifact_and_input_type_may_come_from_the_environment() {
     let folder = tempfile::tempdir().unwrap();
-    let ended = Command::new(env!("CARGO_BIN_EXE_driver"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_driver"));
+    command
         .args(["-m", "svm", "-d", "1", "--results_dir"])
         .arg(folder.path())
         .env_remove("CARGO") // nothing is built
-        .env("CLIPPER_INPUT_TYPE", "strings")
-        .output()
-        .unwrap();
-    let says = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(2), "{says}");
+        .env("CLIPPER_INPUT_TYPE", "strings");
+    let ended = ended(command);
+    let says = ended.stderr;
+    assert_eq!(ended.status, 2, "{says}");
     assert!(says.contains("svm does not take"), "{says}");
 }
 
@@ -114,12 +116,30 @@ fn command(folder: &Path, line: &str) -> Command {
 }
 
 fn ended(mut command: Command) -> Ended {
-    let output = command.output().unwrap();
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    ended_child(command.spawn().unwrap())
+}
+
+/// Waits for the end of a driver, and kills one that does not end.
+fn ended_child(child: Child) -> Ended {
+    let pid = pid(&child);
+    let (done, output) = mpsc::channel();
+    thread::spawn(move || done.send(child.wait_with_output()));
+    let Ok(output) = output.recv_timeout(PATIENCE_WITH_PROGRAMS) else {
+        kill_process(pid, Signal::KILL).unwrap();
+        panic!("the driver did not end within {PATIENCE_WITH_PROGRAMS:?}");
+    };
+    let output = output.unwrap();
     Ended {
         status: output.status.code().unwrap(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(child.id().cast_signed()).unwrap()
 }
 
 /// A sweep in such a folder's `results/`.
@@ -298,6 +318,14 @@ fn frontend_is_up(sweep: &Path, points: usize) -> bool {
     logs.filter(|log| log.exists()).count() == points
 }
 
+/// The sweep in this results folder that has started the frontend of its first point.
+fn started_sweep(results: &Path) -> Option<PathBuf> {
+    let mut sweeps = fs::read_dir(results)
+        .ok()?
+        .map(|entry| entry.unwrap().path());
+    sweeps.find(|sweep| frontend_is_up(sweep, 1))
+}
+
 #[test]
 fn ctrl_c_ends_the_sweep_at_once_with_a_status_of_its_own() {
     // A frontend that never tells its ports, and ends with its standard input.
@@ -309,15 +337,11 @@ fn ctrl_c_ends_the_sweep_at_once_with_a_status_of_its_own() {
         .spawn()
         .unwrap();
     let results = folder.path().join("results");
-    let logs = || Some(fs::read_dir(&results).ok()?.next()?.ok()?.path());
-    while !logs().is_some_and(|sweep| frontend_is_up(&sweep, 1)) {
-        thread::yield_now();
-    }
-    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let says = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{says}");
+    until("the frontend is started", || started_sweep(&results));
+    kill_process(pid(&child), Signal::INT).unwrap();
+    let ended = ended_child(child);
+    let says = ended.stderr;
+    assert_eq!(ended.status, 130, "{says}");
     assert!(says.contains("1/2 noop") && !says.contains("2/2"), "{says}");
     assert!(says.contains("--resume"), "{says}");
 }
@@ -341,13 +365,11 @@ fn completions_and_the_man_page_are_printed() {
 
 #[test]
 fn a_clipper_variable_that_would_be_lost_is_refused() {
-    let ended = Command::new(env!("CARGO_BIN_EXE_driver"))
-        .args(["-m", "noop"])
-        .env("CLIPPER_DEVICE", "cuda:0")
-        .output()
-        .unwrap();
-    let says = String::from_utf8(ended.stderr).unwrap();
-    assert_eq!(ended.status.code(), Some(2), "{says}");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_driver"));
+    command.args(["-m", "noop"]).env("CLIPPER_DEVICE", "cuda:0");
+    let ended = ended(command);
+    let says = ended.stderr;
+    assert_eq!(ended.status, 2, "{says}");
     assert!(says.contains("CLIPPER_DEVICE is set"), "{says}");
 }
 
