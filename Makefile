@@ -7,8 +7,8 @@ SHELL := /bin/bash
 # What a Debian 12 machine needs besides Rust, gcc, Python 3 and pip: to run, and to test, which has the benches' wrk.
 APT := libzmq3-dev
 APT_TEST := g++ redis-server wrk
-# Wheels that hold what Debian has not, or not new enough: to run, the engines and photographs; to test, ZeroMQ for the peers in Python
-# and a validator for the schema of results.
+# Wheels that hold what Debian has not, or not new enough: to run, the engines and photographs; to test, ZeroMQ for the
+# peers in Python and a validator for the schema of results.
 PIP := onnxruntime==1.31.1 lightgbm==4.7.0 scikit-image==0.26.0
 PIP_TEST := pyzmq==27.3.0 jsonschema==4.26.0 attrs==26.1.0 jsonschema-specifications==2025.9.1 referencing==0.37.0 \
   rpds-py==2026.9.1 typing-extensions==4.16.0

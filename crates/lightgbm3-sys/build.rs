@@ -1,6 +1,7 @@
 //! Links LightGBM's library, which `make setup` puts into `.deps/lib`; `LIGHTGBM_LIB_DIR` names another folder.
 //!
-//! The library is copied to the build's own folder: what cargo starts is told to look there, wherever the target folder is.
+//! The library is copied to the build's own folder: what cargo starts is told to look there, wherever the target folder
+//! is.
 
 use std::{env, fs, path::PathBuf};
 

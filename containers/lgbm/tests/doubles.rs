@@ -143,7 +143,7 @@ fn beyond_float32() -> Vec<(&'static str, Vec<f64>)> {
 }
 
 #[test]
-fn a_model_that_needs_doubles_says_so_when_it_is_served_floats() {
+fn models_that_need_doubles_say_what_floats_lose() {
     for (name, values) in beyond_float32() {
         let text = trained(&values, true);
         let loss_of_floats = loss(&text, false);

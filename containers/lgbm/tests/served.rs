@@ -215,7 +215,7 @@ fn the_open_inference_protocol_declares_fp64_and_answers_it() {
 }
 
 #[test]
-fn an_input_of_another_length_or_shape_is_an_error_in_every_interface() {
+fn every_interface_refuses_inputs_of_another_length_or_shape() {
     let (frontend, _server) = start("doubles", Rpc::V4);
     let mut rest = Http::connect(frontend.ports().query_port);
     for row in [&[1.5][..], &[1.5, 2.5, 3.5], &[]] {
@@ -253,7 +253,7 @@ fn an_input_of_another_length_or_shape_is_an_error_in_every_interface() {
 }
 
 #[test]
-fn a_model_that_needs_doubles_warns_in_one_line_when_it_is_served_floats() {
+fn floats_for_a_model_of_doubles_are_warned_about_once() {
     let warned = |server: &ModelServer| -> Vec<String> {
         let lines = server.log.iter();
         lines

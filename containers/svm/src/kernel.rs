@@ -62,8 +62,8 @@ impl<F: Precision> KernelSum<F> {
         self.kernel.origin.len()
     }
 
-    /// One row of outputs per row of `inputs` (inputs x features); NaN for a row with a NaN or an infinity, or whose squares
-    /// overflow.
+    /// One row of outputs per row of `inputs` (inputs x features); NaN for a row with a NaN or an infinity, or whose
+    /// squares overflow.
     pub(crate) fn apply(&self, inputs: Array2<F>) -> Array2<F> {
         let weighted = |block: usize, rows| F::products(&rows, &self.weights[block]);
         let sums = self.kernel.parts(inputs, weighted).into_iter();

@@ -63,7 +63,7 @@ fn agreement(answers: &Predictions, labels: &[&str]) -> usize {
 }
 
 #[test]
-fn times_get_the_labels_of_scikit_learn_as_doubles_and_not_as_floats() {
+fn only_doubles_give_times_the_labels_of_scikit_learn() {
     let (points, labels) = reference();
     let path = file("exported_doubles.safetensors");
     let mut model = load(&path, true).unwrap();
@@ -91,7 +91,7 @@ fn times_get_the_labels_of_scikit_learn_as_doubles_and_not_as_floats() {
 }
 
 #[test]
-fn an_artifact_of_float32_serves_doubles_and_says_nothing_of_floats() {
+fn a_float32_artifact_serves_doubles_without_a_warning() {
     for name in ["exported.safetensors", "exported_binary.safetensors"] {
         let model = load(&file(name), false).unwrap();
         assert_eq!(model.float32_loss(), None);
@@ -144,7 +144,7 @@ fn with_number(array: &str, number: f64) -> Vec<u8> {
 }
 
 #[test]
-fn numbers_beyond_float32_are_refused_as_floats_and_served_as_doubles() {
+fn numbers_beyond_float32_are_served_only_as_doubles() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("svm.safetensors");
     for (array, number) in [

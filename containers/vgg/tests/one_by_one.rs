@@ -24,7 +24,7 @@ impl Drop for Replica {
 }
 
 #[test]
-fn the_log_and_the_frontend_know_of_a_network_without_batches() {
+fn log_and_frontend_show_that_a_network_takes_no_batches() {
     let network = File::new([0, 3, 8, 8])
         .node("GlobalAveragePool", "images", "pooled", &[])
         .node("Flatten", "pooled", "means", &[])

@@ -185,8 +185,8 @@ impl Agenda {
 }
 
 impl Step {
-    /// When its window opens. A flood has no warm-up, as in the original; a trace is what it is, so its warm-up is a share of
-    /// it, whether the rate is steady then or not.
+    /// When its window opens. A flood has no warm-up, as in the original; a trace is what it is, so its warm-up is a
+    /// share of it, whether the rate is steady then or not.
     pub fn opening(&self) -> Opening {
         let warm_up = (self.duration / 10)
             .max(Duration::from_secs(1))

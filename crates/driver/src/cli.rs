@@ -157,8 +157,8 @@ pub struct Compare {
     pub a: PathBuf,
     /// The folder of the second one
     pub b: PathBuf,
-    /// Exit status 1 if the throughput of some point, or its highest rate within the objective, is below this share of the
-    /// first sweep's, significantly, or cannot be judged
+    /// Exit status 1 if the throughput of some point, or its highest rate within the objective, is below this share of
+    /// the first sweep's, significantly, or cannot be judged
     #[arg(long = "fail_below", value_name = "SHARE")]
     pub fail_below: Option<f64>,
     /// Exit status 1 if the p99 of some point is above this multiple of the first sweep's, significantly, or cannot be

@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_larger_than_the_model_takes_is_refused_with_both_numbers() {
+    fn a_batch_beyond_the_limit_is_refused_with_both_numbers() {
         let takes = |max_batch| ModelInfo {
             max_batch,
             ..ModelInfo::default()

@@ -28,8 +28,8 @@ impl Error {
         }
     }
 
-    /// What writing to standard output came to. A reader that closes its end early, as `head` does, has all that it wants:
-    /// that is no error, and what is left to do goes on.
+    /// What writing to standard output came to. A reader that closes its end early, as `head` does, has all that it
+    /// wants: that is no error, and what is left to do goes on.
     pub(crate) fn printed(written: io::Result<()>) -> Result<(), Error> {
         match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Failed(format!(

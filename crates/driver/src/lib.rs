@@ -9,7 +9,8 @@
 //! - [`null_server`], [`self_test`]: what the load generator can do at most.
 //! - [`measure`], [`deployment`], [`agenda`], [`search`], [`phases`]: one point from start to tear-down, phase by phase.
 //! - [`verdict`]: what speaks against a point's numbers.
-//! - [`sweep`], [`session`]: all points, one after the other, in a folder of their own. [`survey`]: such a sweep of each model.
+//! - [`sweep`], [`session`]: all points, one after the other, in a folder of their own. [`survey`]: such a sweep of
+//!   each model.
 //! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
 //! - [`results`], [`machine`], [`report`]: the file of each point, the plan, the progress, the table and the page.
 //! - [`import`]: the result files of the original driver.

@@ -143,8 +143,8 @@ pub struct Measured {
     pub span: Span,
     /// True if the window opened because what was asked for had come about, not because half of the time was over.
     pub steady: bool,
-    /// True if it was an open loop that offered more than was served: no latency is known then, and what was unanswered at
-    /// the end of the drain is cancelled.
+    /// True if it was an open loop that offered more than was served: no latency is known then, and what was unanswered
+    /// at the end of the drain is cancelled.
     pub overloaded: bool,
     /// The cores' worth of time that the busiest thread of the load generator took while the window was open.
     pub busiest_thread: f64,

@@ -14,7 +14,8 @@ use crate::{
 const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 impl Phase {
-    /// Reads what a load has shown. One that was overloaded has no latency: its answers tell how long the queue had become.
+    /// Reads what a load has shown. One that was overloaded has no latency: its answers tell how long the queue had
+    /// become.
     pub fn read(load: &Load<'_>, arrivals: Arrivals, measured: &mut Measured) -> Phase {
         let Measured {
             tally,
@@ -52,7 +53,8 @@ impl Phase {
         }
     }
 
-    /// The offered load in queries a second: as asked for, or as a trace had it inside the window. `None` in a closed loop.
+    /// The offered load in queries a second: as asked for, or as a trace had it inside the window. `None` in a closed
+    /// loop.
     pub fn offered_qps(&self) -> Option<f64> {
         match self.arrivals {
             Arrivals::Closed { .. } => None,

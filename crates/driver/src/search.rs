@@ -123,8 +123,8 @@ impl Search {
     }
 }
 
-/// True if at most one query in a hundred missed the objective; never in an overloaded phase, whose queue only grows. Where
-/// there are too few queries to state a p99, a rate misses only if more than that certainly did.
+/// True if at most one query in a hundred missed the objective; never in an overloaded phase, whose queue only grows.
+/// Where there are too few queries to state a p99, a rate misses only if more than that certainly did.
 fn meets(phase: &Phase, objective: Duration) -> bool {
     if phase.overloaded {
         return false;

@@ -18,8 +18,8 @@ pub struct Settings {
     pub model: &'static KnownModel,
     /// The type of its inputs.
     pub input_type: DataType,
-    /// How long each point is under load, all of its phases and their warm-ups included: a trace for its own length at most.
-    /// Zero in an accuracy run, which ends by itself.
+    /// How long each point is under load, all of its phases and their warm-ups included: a trace for its own length at
+    /// most. Zero in an accuracy run, which ends by itself.
     #[serde(serialize_with = "in_seconds")]
     pub duration: Duration,
     /// Maximum batch sizes to try.

@@ -30,8 +30,8 @@ use crate::{
 /// How long the load of a trial lasts.
 const TRIAL: Duration = Duration::from_secs(5);
 
-/// Answers that a point at full load would give in its time: then its latency phases, a quarter of the time each at half and
-/// four fifths of the load, see at least 10 answers in the second half of theirs.
+/// Answers that a point at full load would give in its time: then its latency phases, a quarter of the time each at
+/// half and four fifths of the load, see at least 10 answers in the second half of theirs.
 const ANSWERS: f64 = 160.0;
 
 /// A point is under load for no less.
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_is_short_is_shared_evenly_by_the_slow_models() {
+    fn slow_models_share_short_time_evenly() {
         let shared = durations(&[0.5, 0.5, 8_000.0], 400);
         assert_eq!(shared[0], shared[1]);
         assert_eq!(shared[2], 8);

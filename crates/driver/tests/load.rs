@@ -363,7 +363,10 @@ fn settling_waits_until_a_full_queue_takes_a_query() {
         ..silent.load()
     };
     let error = load::settle(&load, &inputs(), |_| Go::Cold).unwrap_err();
-    assert!(error.to_string().contains("answers no query"), "{error}");
+    assert!(
+        error.to_string().contains("has answered no query"),
+        "{error}"
+    );
 }
 
 #[test]

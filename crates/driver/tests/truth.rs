@@ -122,8 +122,8 @@ fn an_open_loop_above_a_servers_rate_shows_the_queue_and_is_not_slowed_by_it() {
     assert!(phase.windows.iter().all(|window| window.p99_ms.is_none()));
 }
 
-/// At a rate above that of the server, which takes so long for a query: how many were answered after the window, as if each had
-/// been sent in it.
+/// At a rate above that of the server, which takes so long for a query: how many were answered after the window, as if
+/// each had been sent in it.
 fn answered_in_the_drain(simulation: &Simulation, service: Duration) -> u64 {
     let phase = phase(simulation, simulation.run(|_, _| Some(service)));
     let totals = phase.totals;
@@ -133,7 +133,7 @@ fn answered_in_the_drain(simulation: &Simulation, service: Duration) -> u64 {
 }
 
 #[test]
-fn an_overloaded_load_drains_for_three_batch_times_or_its_objective() {
+fn overload_drains_for_three_batch_times_or_its_objective() {
     let forty = || Simulation::new(poisson(40.0), Duration::from_secs(40));
     let (service, look) = (200 * MS, 1);
     let drained = answered_in_the_drain(&forty(), service);
@@ -218,7 +218,8 @@ fn a_stall_just_before_the_close_is_waited_for() {
     assert_eq!(phase.totals.ok, phase.totals.sent);
 }
 
-/// In how many of a hundred simulated loads of so many queries, served one at a time in a random time, it says overloaded.
+/// In how many of a hundred simulated loads of so many queries, served one at a time in a random time, it says
+/// overloaded.
 fn said_overloaded(rho: f64, queries: u64) -> usize {
     let says = |seed: &u64| {
         let pace = Pace::Poisson {
@@ -349,7 +350,8 @@ proptest! {
             let answers: u64 = phase.windows.iter().map(|window| window.ok).sum();
             prop_assert_eq!(answers as f64, (phase.throughput.value * phase.totals.seconds).round());
             if let Some(intended) = simulation.intended() {
-                // Each at its time or later; and all of them, in their order, unless the load ends while a client is late.
+                // Each at its time or later; and all of them, in their order, unless the load ends while a client is
+                // late.
                 prop_assert!(sends.count() == intended.len() || phase.overloaded);
                 for (sent, intended) in sends.times().iter().zip(&intended) {
                     prop_assert!(sent >= intended);

@@ -85,7 +85,7 @@ fn declared_shape(client: &mut Http, path: &str) -> Value {
 }
 
 #[test]
-fn a_tensor_of_another_shape_than_the_declared_one_is_refused() {
+fn tensors_of_an_undeclared_shape_are_refused() {
     let (frontend, mut client) = start("floats");
     let mut replica = replica(&frontend, &declaring("1", DataType::Floats, &[32, 32, 3]));
     let declared = declared_shape(&mut client, "/v2/models/app");
@@ -197,7 +197,7 @@ fn texts_and_bytes_have_one_element_in_a_row() {
 }
 
 #[test]
-fn a_model_without_a_shape_takes_flat_rows_of_any_length() {
+fn models_without_a_shape_take_rows_of_any_length() {
     let (frontend, mut client) = start("floats");
     let mut replica = replica(&frontend, &declaring("1", DataType::Floats, &[]));
     for width in [1, 7] {

@@ -43,7 +43,7 @@ pub struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    /// Numeric of inputs.
+    /// Number of inputs.
     pub fn len(&self) -> usize {
         self.inputs.len()
     }

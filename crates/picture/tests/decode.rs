@@ -113,7 +113,7 @@ fn what_is_no_picture_is_not_called_truncated() {
 }
 
 #[test]
-fn a_file_that_claims_more_than_it_can_hold_is_refused_before_there_is_memory_for_it() {
+fn files_that_claim_too_much_memory_are_refused() {
     let mut file = file("baseline.jpg");
     // The frame's header: its length, 8 bits, height and width.
     let header = file.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();

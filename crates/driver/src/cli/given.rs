@@ -93,7 +93,8 @@ impl Given {
     }
 }
 
-/// Ends the process with what clap has to say: a help or version on standard output, or what it refuses on standard error.
+/// Ends the process with what clap has to say: a help or version on standard output, or what it refuses on standard
+/// error.
 fn ended<T>(error: clap::Error) -> Result<T, Error> {
     if error.use_stderr() {
         error.exit()

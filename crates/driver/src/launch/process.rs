@@ -39,8 +39,8 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// Finds the frontend and the server `program` beside this program. Under `cargo run` it first builds the frontend and
-    /// `packages`, so that no program is older than its sources.
+    /// Finds the frontend and the server `program` beside this program. Under `cargo run` it first builds the frontend
+    /// and `packages`, so that no program is older than its sources.
     ///
     /// The engine `tch` is only in programs that are built for it, and only after `make tch`.
     ///

@@ -1,8 +1,9 @@
-//! Whether an open loop offers more than is served, and how long it then waits for its last answers. It is told the time.
+//! Whether an open loop offers more than is served, and how long it then waits for its last answers. It is told the
+//! time.
 //!
-//! Above capacity the queue grows for as long as queries are sent, so their latency says how long the test ran. Such a load
-//! ends after a short drain, and what is unanswered then is cancelled. A load that is served waits for every answer: there a
-//! query that never gets one is lost, and shows as that.
+//! Above capacity the queue grows for as long as queries are sent, so their latency says how long the test ran. Such a
+//! load ends after a short drain, and what is unanswered then is cancelled. A load that is served waits for every
+//! answer: there a query that never gets one is lost, and shows as that.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,8 @@ const DEVIATIONS: f64 = 2.0;
 /// A query that is served waits for the batch that computes and for the one that was sent ahead, then its own computes.
 const BATCHES: u32 = 3;
 
-/// The drain of a fast model: the watcher looks ten times a second, and a stall of a busy machine must not look like a queue.
+/// The drain of a fast model: the watcher looks ten times a second, and a stall of a busy machine must not look like a
+/// queue.
 const SHORTEST: Duration = Duration::from_millis(300);
 
 /// The most that a batch is taken to need where none has ended.
@@ -66,12 +68,12 @@ impl Overload {
         }
     }
 
-    /// Takes in the counts at `now`; call it some times a second. True if the load is to end now because it is overloaded:
-    /// its drain, of the objective or three batch times, whichever is longer, is over.
+    /// Takes in the counts at `now`; call it some times a second. True if the load is to end now because it is
+    /// overloaded: its drain, of the objective or three batch times, whichever is longer, is over.
     ///
-    /// Overloaded is a load whose queue has grown over the window by more than chance explains, that is still there after
-    /// three batch times, and that is being served. A queue that nobody serves any more holds lost queries; but where there
-    /// never was an answer, the first batch takes longer than all of this.
+    /// Overloaded is a load whose queue has grown over the window by more than chance explains, that is still there
+    /// after three batch times, and that is being served. A queue that nobody serves any more holds lost queries; but
+    /// where there never was an answer, the first batch takes longer than all of this.
     pub fn tell(&mut self, now: Instant, span: &Span, counts: Counts) -> bool {
         if now >= span.opens {
             self.opened.get_or_insert(self.last);
@@ -93,8 +95,8 @@ impl Overload {
         self.found && drain >= batches.max(self.objective)
     }
 
-    /// True if more was offered than was served, by the `last` counts of a load that has ended. Where every query has an
-    /// answer, those that the frontend refused were not served.
+    /// True if more was offered than was served, by the `last` counts of a load that has ended. Where every query has
+    /// an answer, those that the frontend refused were not served.
     pub fn is_found(mut self, last: Counts) -> bool {
         self.last = last;
         let all_answered = last.answered >= last.sent && last.served() > 0;
@@ -141,7 +143,8 @@ impl Counts {
     }
 }
 
-/// How long the batch of an answer took: from its sending to its response, without the time that it lay ready at the replica.
+/// How long the batch of an answer took: from its sending to its response, without the time that it lay ready at the
+/// replica.
 fn batch_micros(timing: &Timing) -> u64 {
     let away = timing.away.saturating_sub(timing.waited);
     away.max(timing.predicting)
@@ -164,8 +167,8 @@ mod tests {
         }
     }
 
-    /// A load of ten seconds, one of them warm-up, that has been looked at ten times a second; `at` gives the counts after so
-    /// many seconds. When it was ended, and whether it was overloaded.
+    /// A load of ten seconds, one of them warm-up, that has been looked at ten times a second; `at` gives the counts
+    /// after so many seconds. When it was ended, and whether it was overloaded.
     fn watched(objective: Option<Duration>, at: impl Fn(f64) -> Counts) -> (Option<f64>, bool) {
         let began = Instant::now();
         let span = Span::new(began + SECOND, began + 10 * SECOND);

@@ -13,9 +13,10 @@ use crate::Error;
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// Waits until the frontend is rid of what earlier loads have left in its queue, or `watch` stops it. The frontend drops the
-/// queries of a client that has disconnected when it next answers one of them, and serves in order: so once it answers a query
-/// that was sent later, nothing is left. Of `load` the pace and duration do not count, nor is that query counted.
+/// Waits until the frontend is rid of what earlier loads have left in its queue, or `watch` stops it. The frontend
+/// drops the queries of a client that has disconnected when it next answers one of them, and serves in order: so once
+/// it answers a query that was sent later, nothing is left. Of `load` the pace and duration do not count, nor is that
+/// query counted.
 ///
 /// # Errors
 ///
@@ -40,8 +41,8 @@ pub fn settle(
         thread::sleep(AGAIN);
     }
     Err(Error::Failed(format!(
-        "{} s after an overloaded phase the frontend answers no query, and the next phase would begin with its queue: see its \
-         log and the replicas'",
+        "the frontend has answered no query for {} s after an overloaded phase, so the next phase would begin with a full \
+         queue: see the logs of the frontend and the replicas",
         load.patience.as_secs()
     )))
 }

@@ -30,8 +30,9 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// Reads times in seconds, one per line, ascending. Only the distances between them count: the first arrival is at zero,
-    /// whether the file has seconds since a beginning or since 1970. Empty lines and what follows a `#` do not count.
+    /// Reads times in seconds, one per line, ascending. Only the distances between them count: the first arrival is at
+    /// zero, whether the file has seconds since a beginning or since 1970. Empty lines and what follows a `#` do not
+    /// count.
     ///
     /// # Errors
     ///
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn the_record_of_a_sweep_names_the_file_of_a_trace() {
+    fn a_sweeps_record_names_the_file_of_its_trace() {
         let trace = Trace {
             file: "trace.txt".into(),
             times: Arc::from([Duration::ZERO; 1000]),

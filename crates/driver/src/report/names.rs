@@ -77,7 +77,8 @@ pub(super) fn phase(phase: &Phase) -> String {
     format!("{}, {load}", phase.kind)
 }
 
-/// How many of the queries were answered by the model, and how many were not waited for: `220 of 1,600, 1,380 cancelled`.
+/// How many of the queries were answered by the model, and how many were not waited for, as in
+/// `220 of 1,600, 1,380 cancelled`.
 pub(super) fn answered(totals: &Totals) -> String {
     let count = |count: u64| match count {
         1000.. => number(count as f64),

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_that_do_not_count_are_no_part_of_the_median() {
+    fn the_median_leaves_out_rounds_that_do_not_count() {
         let invalid = held(point(2, 4, 3, 1e6), Status::Invalid, "lost", "one was lost");
         let results = [
             point(2, 4, 1, 100.0),

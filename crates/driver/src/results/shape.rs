@@ -39,8 +39,8 @@ pub fn by_shape(results: &[PointResult]) -> Points<'_> {
     points
 }
 
-/// The same for two sweeps. A result that does not hold all of its shape, because nothing ran or no replica was left to tell
-/// its engine, is a round of the point that has the rest: in its own sweep or else in the other one.
+/// The same for two sweeps. A result that does not hold all of its shape, because nothing ran or no replica was left to
+/// tell its engine, is a round of the point that has the rest: in its own sweep or else in the other one.
 pub fn by_shapes<'a>(sweeps: [&'a [PointResult]; 2]) -> [Points<'a>; 2] {
     let shapes = sweeps.map(|results| -> BTreeSet<Shape> {
         let ran = results.iter().filter(|result| result.not_run().is_none());
@@ -62,7 +62,8 @@ pub fn by_shapes<'a>(sweeps: [&'a [PointResult]; 2]) -> [Points<'a>; 2] {
 }
 
 impl Shape {
-    /// True if `part` lacks something that this one has, and agrees in the rest. Where nothing ran, GPUs are unknown too.
+    /// True if `part` lacks something that this one has, and agrees in the rest. Where nothing ran, GPUs are unknown
+    /// too.
     fn completes(&self, part: &Shape) -> bool {
         let ran = !part.mode.is_empty();
         let completed = Shape {
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_did_not_run_is_a_round_of_the_point_that_ran() {
+    fn rounds_that_did_not_run_belong_to_their_point() {
         let ran = on("onnxruntime 1.31", 2);
         let mut without_replicas = ran.clone();
         without_replicas.replicas.clear();

@@ -43,8 +43,8 @@ pub struct Phase {
     /// True if the window opened because every replica had worked and several windows in a row had agreed; false if it
     /// opened because time was running out.
     pub steady: bool,
-    /// True if an open loop offered more than was served. Then its queue grew for as long as it sent, its latencies say how
-    /// long that was and are left out, and what was unanswered after a short drain is cancelled.
+    /// True if an open loop offered more than was served. Then its queue grew for as long as it sent, its latencies say
+    /// how long that was and are left out, and what was unanswered after a short drain is cancelled.
     #[serde(default)]
     pub overloaded: bool,
     /// Answers by the model that arrived inside the window, over its length: queries a second.
@@ -181,8 +181,8 @@ pub struct Window {
     pub seconds: f64,
     /// Answers by the model that arrived in it.
     pub ok: u64,
-    /// Mean latency of those that were sent inside the window, in milliseconds; absent if there is none, or the phase was
-    /// overloaded.
+    /// Mean latency of those that were sent inside the window, in milliseconds; absent if there is none, or the phase
+    /// was overloaded.
     pub mean_ms: Option<f64>,
     /// The 99th percentile, likewise.
     pub p99_ms: Option<f64>,

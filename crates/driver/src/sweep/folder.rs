@@ -134,7 +134,7 @@ fn in_use(folder: &Path, mut locked: File) -> Error {
         _ => "another driver",
     };
     Error::Usage(format!(
-        "{} is in use by {holder}: wait until that has ended, or stop it with Ctrl-C, and then give --resume again",
+        "{} is in use by {holder}: wait until it has ended or stop it with Ctrl-C, then give --resume again",
         folder.display()
     ))
 }

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overload_has_figures_and_is_no_fault_of_a_flood() {
+    fn overload_is_reported_but_no_fault_of_a_flood() {
         let mut result = profiled();
         let phase = &mut speed(&mut result).phases[1];
         phase.arrivals = Arrivals::Poisson {

@@ -38,7 +38,8 @@ fn a_report_prints_the_table_leaves_three_files_and_says_where_the_page_is() {
     assert!(read(folder.path(), "report.html").starts_with("<!DOCTYPE html>"));
 }
 
-/// Three rounds at batch sizes 1 and 2, with a lucky one, an INVALID one and one that did not run; all rounds of 4 are INVALID.
+/// Three rounds at batch sizes 1 and 2, with a lucky one, an INVALID one and one that did not run; all rounds of 4 are
+/// INVALID.
 fn repeated(folder: &Path) {
     let rounds = [
         (1, [90.0, 500.0, 80.0], ["VALID"; 3]),

@@ -41,8 +41,8 @@ pub(crate) struct Simulation {
 #[derive(Debug, Default)]
 pub(crate) struct Sends(Vec<(Duration, Duration)>);
 
-/// What happens to a client, and when: it looks around, or an answer comes that took so long to compute. The watcher is the
-/// client after the last.
+/// What happens to a client, and when: it looks around, or an answer comes that took so long to compute. The watcher is
+/// the client after the last.
 type Event = Reverse<(Instant, usize, Option<(u32, Duration)>)>;
 
 impl Simulation {

@@ -168,7 +168,7 @@ fn assert_served_one_by_one(file: &NamedTempFile, engine: EngineKind) -> Vec<Vec
 }
 
 #[test]
-fn an_output_with_the_pictures_last_is_served_one_by_one() {
+fn outputs_with_pictures_last_are_served_one_by_one() {
     let by_picture = means(0).node("Identity", "means", "features", &[]);
     let by_picture = by_picture.save("features", &[0, 3]);
     for engine in EngineKind::in_this_build() {
@@ -249,7 +249,7 @@ fn a_network_with_one_answer_proves_nothing() {
 }
 
 #[test]
-fn one_answer_to_all_pictures_of_a_call_is_served_one_by_one() {
+fn one_answer_for_all_pictures_is_served_one_by_one() {
     let axis_0: (&str, &[i64]) = ("axes", &[0]);
     let mean_row = means(0)
         .node(
@@ -293,7 +293,7 @@ fn a_hard_coded_batch_is_served_one_by_one() {
 }
 
 #[test]
-fn rows_that_change_with_their_neighbours_are_served_one_by_one() {
+fn rows_that_depend_on_neighbours_are_served_one_by_one() {
     let found = assert_served_one_by_one(&softmax(0), EngineKind::Ort);
     assert_eq!(found, vec![vec![1.0; 3]; 5]);
 }
@@ -309,7 +309,7 @@ fn rows_that_are_proven_come_in_batches() {
 }
 
 #[test]
-fn a_network_of_one_picture_a_call_may_answer_any_shape() {
+fn networks_of_one_picture_may_answer_any_shape() {
     for engine in EngineKind::in_this_build() {
         let found = assert_served_one_by_one(&transposed(1, &[3, 1]), engine);
         assert_eq!(found[0].len(), 3);
@@ -343,7 +343,7 @@ fn numbers_that_are_undefined_do_not_count_as_a_difference() {
 }
 
 #[test]
-fn a_fixed_batch_whose_output_is_not_by_picture_is_refused() {
+fn fixed_batches_without_outputs_by_picture_are_refused() {
     let error = why_refused(&softmax(4), EngineKind::Ort);
     assert!(error.contains("takes 4 pictures a call"), "{error}");
     assert!(error.contains("change"), "{error}");
@@ -383,7 +383,7 @@ fn a_network_without_an_output_is_refused() {
 
 /// Pictures whose mean is not negative, and no row for the others: the trial has none of those.
 #[test]
-fn a_call_that_answers_fewer_rows_than_pictures_is_an_error() {
+fn fewer_rows_than_pictures_in_a_call_are_an_error() {
     let some = means(0)
         .number("limit", -0.5)
         .node(

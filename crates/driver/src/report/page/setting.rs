@@ -128,8 +128,8 @@ const TERMS: [(&str, &str); 10] = [
     ),
     (
         "overloaded",
-        "More queries were sent than the model serves. Their latency would say how long the test ran, so there is none, and \
-      what had no answer soon after the window is cancelled.",
+        "More queries were sent than the model serves. Their latency would say how long the test ran, so none is stated; \
+      queries without an answer soon after the window are cancelled.",
     ),
     (
         "intervals",
