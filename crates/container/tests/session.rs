@@ -4,11 +4,14 @@
 use std::{io::Write, os::unix::net::UnixStream, sync::mpsc, thread, time::Duration};
 
 use container::{Server, Settings, Stop, serve};
-use frontend::{Bound, Frontend};
+use frontend::Frontend;
 use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
 use noop::Noop;
 use testkit::{Peer, deploy, replicas, until};
-use wire::query::{Answer, Connected, Status};
+use wire::{
+    BoundPorts,
+    query::{Answer, Connected, Status},
+};
 
 const SERVER: Server = Server {
     name: "m",
@@ -47,7 +50,7 @@ fn ask_until_served(frontend: &Frontend) -> Vec<u8> {
 }
 
 /// A frontend goes and comes back at the same ports; `flags` say how the model server finds them.
-fn serve_two_frontends(flags: impl Fn(Bound) -> Vec<String>, answer: &[u8]) {
+fn serve_two_frontends(flags: impl Fn(BoundPorts) -> Vec<String>, answer: &[u8]) {
     let first = Frontend::start(&testkit::settings()).unwrap();
     let ports = first.ports();
     let mut again = testkit::settings();
@@ -69,13 +72,13 @@ fn serve_two_frontends(flags: impl Fn(Bound) -> Vec<String>, answer: &[u8]) {
 
 #[test]
 fn a_model_server_waits_for_its_frontend_and_registers_again_when_that_comes_back() {
-    let flags = |ports: Bound| vec![format!("--port={}", ports.rpc_service_port)];
+    let flags = |ports: BoundPorts| vec![format!("--port={}", ports.rpc_service_port)];
     serve_two_frontends(flags, &0_f32.to_le_bytes());
 }
 
 #[test]
 fn a_model_server_of_2017_registers_again_when_its_frontend_comes_back() {
-    let flags = |ports: Bound| {
+    let flags = |ports: BoundPorts| {
         let port = format!("--port={}", ports.rpc_2017_port);
         vec![port, "--rpc_version=2017".into()]
     };
@@ -84,7 +87,7 @@ fn a_model_server_of_2017_registers_again_when_its_frontend_comes_back() {
 
 #[test]
 fn a_high_performance_model_server_registers_again_when_its_frontend_comes_back() {
-    let flags = |ports: Bound| {
+    let flags = |ports: BoundPorts| {
         let port = format!("--port={}", ports.rpc_send_port);
         let recv_port = format!("--recv_port={}", ports.rpc_recv_port);
         vec![port, recv_port, "--rpc_version=highperf".into()]

@@ -15,8 +15,9 @@ use std::{
 };
 
 use model::Device;
-use serde::Deserialize;
 use wire::rpc::Metadata;
+
+pub use wire::BoundPorts as Ports;
 
 use crate::{Error, cores, settings::Settings};
 use docker::Docker;
@@ -202,21 +203,6 @@ pub fn stop(members: &mut [Box<dyn Member>]) {
         thread::sleep(Duration::from_millis(5));
     }
     members.iter_mut().for_each(|member| member.kill());
-}
-
-/// The ports of a frontend. One in a process of this machine prints them as a line of JSON.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Ports {
-    /// REST queries and metrics.
-    pub query_port: u16,
-    /// REST administration.
-    pub admin_port: u16,
-    /// Model servers.
-    pub rpc_service_port: u16,
-    /// ZeroMQ clients: connecting, and answers to them.
-    pub send_port: u16,
-    /// ZeroMQ clients: their requests.
-    pub recv_port: u16,
 }
 
 /// A frontend that is ready.

@@ -56,8 +56,6 @@ pub struct Scene {
     folder: PathBuf,
     programs: PathBuf,
     ports: Ports,
-    /// For model servers of older generations, of which there are none here.
-    other_ports: Vec<u16>,
     admin: Admin,
     /// `None` between its death and its next start.
     frontend: Option<Process>,
@@ -94,21 +92,22 @@ impl Scene {
                 .with_context(|| format!("cannot empty {}", folder.display()))?;
         }
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
-        let mut free = free_ports(8)?;
-        let other_ports = free.split_off(5);
+        let free = free_ports(8)?;
         let ports = Ports {
             query_port: free[0],
             admin_port: free[1],
             rpc_service_port: free[2],
+            rpc_2017_port: free[5],
+            rpc_send_port: free[6],
+            rpc_recv_port: free[7],
             send_port: free[3],
             recv_port: free[4],
         };
         let mut scene = Scene {
-            frontend: Some(start_frontend(folder, programs, ports, &other_ports)?),
+            frontend: Some(start_frontend(folder, programs, ports)?),
             folder: folder.to_owned(),
             programs: programs.to_owned(),
             ports,
-            other_ports,
             admin: Admin::new(Ipv4Addr::LOCALHOST.into(), ports),
             replicas: Vec::new(),
         };
@@ -159,8 +158,7 @@ impl Scene {
     /// Starts it again, with its state and on its ports. It does not serve yet.
     pub fn restart_frontend(&mut self) -> anyhow::Result<()> {
         let (folder, programs) = (&self.folder, &self.programs);
-        let others = &self.other_ports;
-        let frontend = start_frontend(folder, programs, self.ports, others)?;
+        let frontend = start_frontend(folder, programs, self.ports)?;
         self.frontend = Some(frontend);
         Ok(())
     }
@@ -310,21 +308,16 @@ fn registration(model: &Deployed) -> (AddApp, AddModel) {
     (app, version)
 }
 
-fn start_frontend(
-    folder: &Path,
-    programs: &Path,
-    ports: Ports,
-    others: &[u16],
-) -> anyhow::Result<Process> {
+fn start_frontend(folder: &Path, programs: &Path, ports: Ports) -> anyhow::Result<Process> {
     let ports = [
         ("--query_port", ports.query_port),
         ("--admin_port", ports.admin_port),
         ("--rpc_service_port", ports.rpc_service_port),
         ("--send_port", ports.send_port),
         ("--recv_port", ports.recv_port),
-        ("--rpc_2017_port", others[0]),
-        ("--rpc_send_port", others[1]),
-        ("--rpc_recv_port", others[2]),
+        ("--rpc_2017_port", ports.rpc_2017_port),
+        ("--rpc_send_port", ports.rpc_send_port),
+        ("--rpc_recv_port", ports.rpc_recv_port),
     ];
     let ports = ports.into_iter();
     let mut arguments: Vec<String> = ports

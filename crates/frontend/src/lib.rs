@@ -43,8 +43,8 @@ use std::{
 };
 
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
 use transport::Wake;
+use wire::BoundPorts;
 
 pub use access::Access;
 #[cfg(fuzzing)]
@@ -63,32 +63,11 @@ use state::State;
 /// A running query frontend. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct Frontend {
-    ports: Bound,
+    ports: BoundPorts,
     stop: UnixStream,
     engine: Option<JoinHandle<anyhow::Result<()>>>,
     _http: Http,
     _state: State,
-}
-
-/// The ports that are bound.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Bound {
-    /// REST queries and metrics, 1337 by default.
-    pub query_port: u16,
-    /// Admin REST, 1338.
-    pub admin_port: u16,
-    /// Model servers of RPC version 3 and 4, 7000.
-    pub rpc_service_port: u16,
-    /// Model servers of Clipper's generation of 2017, 7002.
-    pub rpc_2017_port: u16,
-    /// Where model servers of Clipper's high-performance generation register and get their batches, 7010.
-    pub rpc_send_port: u16,
-    /// Where they answer, 7011.
-    pub rpc_recv_port: u16,
-    /// Where ZeroMQ clients connect and get their answers, 4455.
-    pub send_port: u16,
-    /// Where they send requests, 4456.
-    pub recv_port: u16,
 }
 
 impl Frontend {
@@ -105,15 +84,10 @@ impl Frontend {
         let admin = listen(settings.ports.admin, "--admin_port")?;
         let (sockets, zmq_ports) =
             Sockets::bind(address, settings, guards.curve.as_ref(), &complaints)?;
-        let ports = Bound {
+        let ports = BoundPorts {
             query_port: query.local_addr()?.port(),
             admin_port: admin.local_addr()?.port(),
-            rpc_service_port: zmq_ports.rpc_service,
-            rpc_2017_port: zmq_ports.rpc_2017,
-            rpc_send_port: zmq_ports.rpc_send,
-            rpc_recv_port: zmq_ports.rpc_recv,
-            send_port: zmq_ports.send,
-            recv_port: zmq_ports.recv,
+            ..zmq_ports
         };
         let state = state::open(settings, ports.rpc_service_port)?;
         let wake = Wake::new()?;
@@ -147,7 +121,7 @@ impl Frontend {
     }
 
     /// The ports that are bound.
-    pub fn ports(&self) -> Bound {
+    pub fn ports(&self) -> BoundPorts {
         self.ports
     }
 

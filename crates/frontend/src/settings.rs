@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 use anyhow::Context;
 use clap::Parser;
 use scheduler::{Adaptive, Rules};
-use wire::query::Dialect;
+use wire::{BoundPorts, query::Dialect};
 
 use crate::access::Access;
 
@@ -199,28 +199,28 @@ impl Settings {
 #[command(rename_all = "snake_case")]
 pub struct Ports {
     /// REST: queries and metrics
-    #[arg(long = "query_port", default_value_t = 1337)]
+    #[arg(long = "query_port", default_value_t = BoundPorts::DEFAULT.query_port)]
     pub query: u16,
     /// REST: applications, models, versions, links
-    #[arg(long = "admin_port", default_value_t = 1338)]
+    #[arg(long = "admin_port", default_value_t = BoundPorts::DEFAULT.admin_port)]
     pub admin: u16,
     /// ZeroMQ: model servers of RPC version 3 and 4
-    #[arg(long = "rpc_service_port", default_value_t = 7000)]
+    #[arg(long = "rpc_service_port", default_value_t = BoundPorts::DEFAULT.rpc_service_port)]
     pub rpc_service: u16,
     /// ZeroMQ: model servers of Clipper's generation of 2017; they cannot be told from version 3 in time
-    #[arg(long = "rpc_2017_port", default_value_t = 7002)]
+    #[arg(long = "rpc_2017_port", default_value_t = BoundPorts::DEFAULT.rpc_2017_port)]
     pub rpc_2017: u16,
     /// ZeroMQ: model servers of Clipper's high-performance generation register and get their batches
-    #[arg(long = "rpc_send_port", default_value_t = 7010)]
+    #[arg(long = "rpc_send_port", default_value_t = BoundPorts::DEFAULT.rpc_send_port)]
     pub rpc_send: u16,
     /// ZeroMQ: they answer
-    #[arg(long = "rpc_recv_port", default_value_t = 7011)]
+    #[arg(long = "rpc_recv_port", default_value_t = BoundPorts::DEFAULT.rpc_recv_port)]
     pub rpc_recv: u16,
     /// ZeroMQ: clients connect and get their answers
-    #[arg(long = "send_port", default_value_t = 4455)]
+    #[arg(long = "send_port", default_value_t = BoundPorts::DEFAULT.send_port)]
     pub send: u16,
     /// ZeroMQ: clients send their requests
-    #[arg(long = "recv_port", default_value_t = 4456)]
+    #[arg(long = "recv_port", default_value_t = BoundPorts::DEFAULT.recv_port)]
     pub recv: u16,
 }
 

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use anyhow::Context;
+use wire::BoundPorts;
 
 use crate::{
     access::Curve,
@@ -10,7 +11,7 @@ use crate::{
     doorman::{CLIENTS, CONTAINERS, Doorman},
     doors::{Door, Doors},
     places::Places,
-    settings::{Ports, Settings, cannot_listen},
+    settings::{Settings, cannot_listen},
     turnstile::{self, Turnstile},
 };
 
@@ -44,13 +45,13 @@ struct Maker<'a> {
 }
 
 impl Sockets {
-    /// Binds them; answers the ports that they got.
+    /// Binds them, and returns the ports that they got; those of HTTP are the settings'.
     pub(crate) fn bind(
         address: Ipv4Addr,
         settings: &Settings,
         curve: Option<&Curve>,
         complaints: &Complaints,
-    ) -> anyhow::Result<(Sockets, Ports)> {
+    ) -> anyhow::Result<(Sockets, BoundPorts)> {
         let context = zmq::Context::new();
         let doorman = curve.map(|curve| Doorman::start(&context, curve, complaints.clone()));
         let doorman = doorman.transpose()?;
@@ -62,13 +63,16 @@ impl Sockets {
             curve,
         };
         let ports = settings.ports;
-        let (rpc, rpc_service) =
+        let (rpc, rpc_service_port) =
             maker.router(CONTAINERS, ports.rpc_service, "--rpc_service_port")?;
-        let (of_2017, rpc_2017) = maker.router(CONTAINERS, ports.rpc_2017, "--rpc_2017_port")?;
-        let (high_perf, rpc_send) = maker.router(CONTAINERS, ports.rpc_send, "--rpc_send_port")?;
-        let (returns, rpc_recv) = maker.router(CONTAINERS, ports.rpc_recv, "--rpc_recv_port")?;
-        let (answers, send) = maker.router(CLIENTS, ports.send, "--send_port")?;
-        let (requests, recv) = maker.router(CLIENTS, ports.recv, "--recv_port")?;
+        let (of_2017, rpc_2017_port) =
+            maker.router(CONTAINERS, ports.rpc_2017, "--rpc_2017_port")?;
+        let (high_perf, rpc_send_port) =
+            maker.router(CONTAINERS, ports.rpc_send, "--rpc_send_port")?;
+        let (returns, rpc_recv_port) =
+            maker.router(CONTAINERS, ports.rpc_recv, "--rpc_recv_port")?;
+        let (answers, send_port) = maker.router(CLIENTS, ports.send, "--send_port")?;
+        let (requests, recv_port) = maker.router(CLIENTS, ports.recv, "--recv_port")?;
         let places = Places::new(settings.http.max_connections);
         let turnstile = Turnstile::start(maker.monitors, places, complaints.clone())?;
         let sockets = Sockets {
@@ -78,14 +82,15 @@ impl Sockets {
             _turnstile: turnstile,
             _doorman: doorman,
         };
-        let ports = Ports {
-            rpc_service,
-            rpc_2017,
-            rpc_send,
-            rpc_recv,
-            send,
-            recv,
-            ..ports
+        let ports = BoundPorts {
+            query_port: ports.query,
+            admin_port: ports.admin,
+            rpc_service_port,
+            rpc_2017_port,
+            rpc_send_port,
+            rpc_recv_port,
+            send_port,
+            recv_port,
         };
         Ok((sockets, ports))
     }

@@ -5,16 +5,17 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use frontend::{Bound, Frontend};
+use frontend::Frontend;
+use wire::BoundPorts;
 
 /// A frontend, wherever it runs.
 pub trait Serves {
     /// Its ports.
-    fn ports(&self) -> Bound;
+    fn ports(&self) -> BoundPorts;
 }
 
 impl Serves for Frontend {
-    fn ports(&self) -> Bound {
+    fn ports(&self) -> BoundPorts {
         Frontend::ports(self)
     }
 }
@@ -22,7 +23,7 @@ impl Serves for Frontend {
 /// A frontend in a process of its own. Dropping it kills it.
 pub struct Program {
     process: Child,
-    ports: Bound,
+    ports: BoundPorts,
 }
 
 impl Program {
@@ -48,7 +49,7 @@ impl Program {
 }
 
 impl Serves for Program {
-    fn ports(&self) -> Bound {
+    fn ports(&self) -> BoundPorts {
         self.ports
     }
 }

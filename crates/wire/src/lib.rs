@@ -7,10 +7,13 @@
 //! - [`rpc`]: model servers and frontend, the three generations of Clipper and our version 4.
 //! - [`query`]: clients and frontend over ZeroMQ, Clipper's two generations and our native one.
 //! - [`admin`]: the bodies of the admin REST API.
+//! - [`BoundPorts`]: the line by which a frontend says where it listens.
 
 pub mod admin;
 mod codec;
+mod ports;
 pub mod query;
 pub mod rpc;
 
 pub use codec::{DecodeError, Frame};
+pub use ports::BoundPorts;

@@ -33,13 +33,7 @@ use engine::Engine;
 pub use engine::clean;
 
 /// The ports of a frontend in a container, which has an address of its own: Clipper's.
-const PORTS: Ports = Ports {
-    query_port: 1337,
-    admin_port: 1338,
-    rpc_service_port: 7000,
-    send_port: 4455,
-    recv_port: 4456,
-};
+const PORTS: Ports = Ports::DEFAULT;
 
 /// Where the folder of an artifact is mounted that is not the image's own.
 const MODEL_FOLDER: &str = "/model";
