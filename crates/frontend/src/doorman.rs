@@ -5,7 +5,6 @@ use std::{
     fs,
     os::{fd::AsRawFd, unix::net::UnixStream},
     path::PathBuf,
-    thread::{self, JoinHandle},
     time::SystemTime,
 };
 
@@ -15,6 +14,7 @@ use transport::{Frame, curve::PublicKey, recv, send};
 use crate::{
     access::{Curve, known_keys},
     complaints::Complaints,
+    worker::Worker,
 };
 
 /// Where libzmq looks for the handler.
@@ -25,64 +25,43 @@ pub(crate) const CONTAINERS: &str = "containers";
 /// The ports of clients.
 pub(crate) const CLIENTS: &str = "clients";
 
-/// The handler's thread. Dropping it ends it.
-#[derive(Debug)]
-pub(crate) struct Doorman {
-    /// Closed to stop.
-    stop: Option<UnixStream>,
-    thread: Option<JoinHandle<()>>,
-}
+/// The handler's thread. Closing the stream stops it.
+pub(crate) type Doorman = Worker<UnixStream>;
 
-impl Doorman {
-    /// Starts before sockets are bound.
-    pub(crate) fn start(
-        context: &zmq::Context,
-        curve: &Curve,
-        complaints: Complaints,
-    ) -> anyhow::Result<Doorman> {
-        let mut socket = context.socket(zmq::REP)?;
-        socket.set_linger(0)?;
-        socket.bind(ENDPOINT)?;
-        let mut lists = [&curve.containers, &curve.clients].map(|folder| List::of(folder.clone()));
-        for list in &mut lists {
-            list.read()?;
-        }
-        let (stop, told) = UnixStream::pair()?;
-        let serve = move || loop {
-            let mut items = [
-                socket.as_poll_item(zmq::POLLIN),
-                zmq::PollItem::from_fd(told.as_raw_fd(), zmq::POLLIN),
-            ];
-            match zmq::poll(&mut items, -1) {
-                Ok(_) | Err(zmq::Error::EINTR) => {}
-                Err(_) => return,
-            }
-            if items[1].get_revents() != zmq::PollEvents::empty() {
-                return;
-            }
-            let mut message = Vec::new();
-            while recv(&mut socket, &mut message).is_ok_and(|came| came) {
-                answer(&mut message, &mut lists, &complaints);
-                // libzmq itself asks; an answer that it does not take has nobody to go to.
-                let _ = send(&mut socket, &mut message);
-            }
-        };
-        let thread = thread::Builder::new().name("doorman".into()).spawn(serve)?;
-        Ok(Doorman {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+/// Starts the handler; to be called before sockets are bound.
+pub(crate) fn start(
+    context: &zmq::Context,
+    curve: &Curve,
+    complaints: Complaints,
+) -> anyhow::Result<Doorman> {
+    let mut socket = context.socket(zmq::REP)?;
+    socket.set_linger(0)?;
+    socket.bind(ENDPOINT)?;
+    let mut lists = [&curve.containers, &curve.clients].map(|folder| List::of(folder.clone()));
+    for list in &mut lists {
+        list.read()?;
     }
-}
-
-impl Drop for Doorman {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic in it has been printed already.
-            let _ = thread.join();
+    let (stop, told) = UnixStream::pair()?;
+    let serve = move || loop {
+        let mut items = [
+            socket.as_poll_item(zmq::POLLIN),
+            zmq::PollItem::from_fd(told.as_raw_fd(), zmq::POLLIN),
+        ];
+        match zmq::poll(&mut items, -1) {
+            Ok(_) | Err(zmq::Error::EINTR) => {}
+            Err(_) => return,
         }
-    }
+        if items[1].get_revents() != zmq::PollEvents::empty() {
+            return;
+        }
+        let mut message = Vec::new();
+        while recv(&mut socket, &mut message).is_ok_and(|came| came) {
+            answer(&mut message, &mut lists, &complaints);
+            // libzmq itself asks; an answer that it does not take has nobody to go to.
+            let _ = send(&mut socket, &mut message);
+        }
+    };
+    Ok(Worker::spawn("doorman", stop, serve)?)
 }
 
 /// The question is: version, request id, domain, address, identity, mechanism, and with CURVE the key. It becomes the answer:

@@ -13,12 +13,7 @@ mod scan;
 mod server;
 mod tickets;
 
-use std::{
-    net::TcpListener,
-    sync::Arc,
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -41,6 +36,7 @@ use crate::{
     handle::Handle,
     places::Places,
     settings, state,
+    worker::Worker,
 };
 
 use body::Limits;
@@ -69,22 +65,7 @@ struct Shared {
 }
 
 /// The threads that serve both ports. Dropping it ends them, whatever connections there are.
-#[derive(Debug)]
-pub(crate) struct Http {
-    /// Dropped to stop.
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Http {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic in it has been printed already.
-            let _ = thread.join();
-        }
-    }
-}
+pub(crate) type Http = Worker<oneshot::Sender<()>>;
 
 /// Serves both ports.
 pub(crate) fn start(
@@ -141,11 +122,7 @@ pub(crate) fn start(
         });
         runtime.shutdown_background();
     };
-    let thread = thread::Builder::new().name("http".into()).spawn(serve)?;
-    Ok(Http {
-        stop: Some(stop),
-        thread: Some(thread),
-    })
+    Ok(Worker::spawn("http", stop, serve)?)
 }
 
 /// Asks for the token before anything else, where there is one. Whether the frontend lives may be asked without.

@@ -34,12 +34,12 @@ mod sockets;
 mod state;
 mod traces;
 mod turnstile;
+mod worker;
 
 use std::{
     io::Write,
     net::{Ipv4Addr, SocketAddr, TcpListener, ToSocketAddrs},
     os::unix::net::UnixStream,
-    thread::{self, JoinHandle},
 };
 
 use anyhow::Context;
@@ -59,13 +59,13 @@ use http::Http;
 use settings::cannot_listen;
 use sockets::Sockets;
 use state::State;
+use worker::Worker;
 
 /// A running query frontend. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct Frontend {
     ports: BoundPorts,
-    stop: UnixStream,
-    engine: Option<JoinHandle<anyhow::Result<()>>>,
+    engine: Worker<StopAtOnce, anyhow::Result<()>>,
     _http: Http,
     _state: State,
 }
@@ -99,9 +99,8 @@ impl Frontend {
         let state = state.start(handle.clone())?;
         let engine = Engine::new(sockets, inbox, answers, complaints.clone(), settings)?;
         let engine = engine.with_roster(roster);
-        let engine = thread::Builder::new()
-            .name("engine".into())
-            .spawn(move || engine.run(&told))?;
+        let run = move || engine.run(&told);
+        let engine = Worker::spawn("engine", StopAtOnce(stop), run)?;
         let doors = (query, admin);
         let handles = (state.handle(), handle);
         let http = http::start(
@@ -113,8 +112,7 @@ impl Frontend {
         )?;
         Ok(Frontend {
             ports,
-            stop,
-            engine: Some(engine),
+            engine,
             _http: http,
             _state: state,
         })
@@ -131,7 +129,7 @@ impl Frontend {
     /// # Errors
     /// If there are no file descriptors left.
     pub fn stopper(&self) -> std::io::Result<UnixStream> {
-        self.stop.try_clone()
+        self.engine.stop_handle().0.try_clone()
     }
 
     /// Waits until the frontend has stopped.
@@ -139,24 +137,19 @@ impl Frontend {
     /// # Errors
     /// If it stopped because a socket failed.
     pub fn wait(mut self) -> anyhow::Result<()> {
-        self.join()
-    }
-
-    fn join(&mut self) -> anyhow::Result<()> {
-        let Some(engine) = self.engine.take() else {
-            return Ok(());
-        };
-        engine
-            .join()
-            .map_err(|_| anyhow::anyhow!("the engine's thread panicked"))?
+        let ended = self.engine.join().expect("only this joins it, and once");
+        ended.map_err(|_| anyhow::anyhow!("the engine's thread panicked"))?
     }
 }
 
-impl Drop for Frontend {
+/// A stream whose drop ends the engine at once.
+#[derive(Debug)]
+struct StopAtOnce(UnixStream);
+
+impl Drop for StopAtOnce {
     fn drop(&mut self) {
-        // At once. It may have stopped already; and an error has nobody to go to.
-        let _ = self.stop.write_all(&[0, 0]);
-        let _ = self.join();
+        // The engine may have stopped already.
+        let _ = self.0.write_all(&[0, 0]);
     }
 }
 

@@ -8,7 +8,7 @@ use wire::BoundPorts;
 use crate::{
     access::Curve,
     complaints::Complaints,
-    doorman::{CLIENTS, CONTAINERS, Doorman},
+    doorman::{self, CLIENTS, CONTAINERS, Doorman},
     doors::{Door, Doors},
     places::Places,
     settings::{Settings, cannot_listen},
@@ -53,7 +53,7 @@ impl Sockets {
         complaints: &Complaints,
     ) -> anyhow::Result<(Sockets, BoundPorts)> {
         let context = zmq::Context::new();
-        let doorman = curve.map(|curve| Doorman::start(&context, curve, complaints.clone()));
+        let doorman = curve.map(|curve| doorman::start(&context, curve, complaints.clone()));
         let doorman = doorman.transpose()?;
         let mut maker = Maker {
             monitors: Vec::new(),
@@ -74,7 +74,7 @@ impl Sockets {
         let (answers, send_port) = maker.router(CLIENTS, ports.send, "--send_port")?;
         let (requests, recv_port) = maker.router(CLIENTS, ports.recv, "--recv_port")?;
         let places = Places::new(settings.http.max_connections);
-        let turnstile = Turnstile::start(maker.monitors, places, complaints.clone())?;
+        let turnstile = turnstile::start(maker.monitors, places, complaints.clone())?;
         let sockets = Sockets {
             doors: Doors::new([rpc, of_2017, high_perf, returns]),
             answers,

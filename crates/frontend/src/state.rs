@@ -9,16 +9,13 @@ mod listings;
 mod redis;
 mod registry;
 
-use std::{
-    sync::mpsc::{self, Receiver, Sender},
-    thread::{self, JoinHandle},
-};
+use std::sync::mpsc::{self, Receiver, Sender};
 
 use scheduler::ModelVersion;
 use tokio::sync::oneshot;
 use wire::admin::{self, Change, Container};
 
-use crate::{command::Command, handle, replicas::Newcomer, settings::Settings};
+use crate::{command::Command, handle, replicas::Newcomer, settings::Settings, worker::Worker};
 
 use file::File;
 use redis::{Joined, Redis};
@@ -125,35 +122,31 @@ impl Opened {
         };
         keeper.go_to(self.registry);
         let requests = self.requests;
-        let thread = thread::Builder::new().name("state".into());
-        let thread = thread.spawn(move || keeper.run(&requests))?;
-        Ok(State {
-            sender: self.sender,
-            thread: Some(thread),
-        })
+        let stop = StopAfterRequests(self.sender);
+        Ok(State(Worker::spawn("state", stop, move || {
+            keeper.run(&requests)
+        })?))
     }
 }
 
-/// The thread that owns the state. Dropping it ends it, after what it has been asked.
+/// The thread that owns the state. Dropping it ends the thread, after the requests that wait.
 #[derive(Debug)]
-pub(crate) struct State {
-    sender: Sender<Request>,
-    thread: Option<JoinHandle<()>>,
-}
+pub(crate) struct State(Worker<StopAfterRequests>);
 
 impl State {
     pub(crate) fn handle(&self) -> Handle {
-        Handle(self.sender.clone())
+        Handle(self.0.stop_handle().0.clone())
     }
 }
 
-impl Drop for State {
+/// Its drop is the last request. Other senders outlive it, so that the queue's end stops nothing.
+#[derive(Debug)]
+struct StopAfterRequests(Sender<Request>);
+
+impl Drop for StopAfterRequests {
     fn drop(&mut self) {
-        let _ = self.sender.send(Request::Stop);
-        if let Some(thread) = self.thread.take() {
-            // A panic in it has been printed already.
-            let _ = thread.join();
-        }
+        // Without its thread there is nothing to stop.
+        let _ = self.0.send(Request::Stop);
     }
 }
 

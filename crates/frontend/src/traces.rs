@@ -10,7 +10,6 @@ use std::{
     io::{BufWriter, Write},
     path::Path,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -18,7 +17,10 @@ use anyhow::Context;
 use serde_json::{Value, json};
 use wire::query::Timing;
 
-use crate::outcome::{Ended, Outcome, Passed};
+use crate::{
+    outcome::{Ended, Outcome, Passed},
+    worker::Worker,
+};
 
 /// Queries that may wait to be written; beyond that, spans are lost.
 const WAITING: usize = 65_536;
@@ -26,8 +28,8 @@ const WAITING: usize = 65_536;
 /// The engine's end: which queries are traced.
 #[derive(Debug)]
 pub(crate) struct Traces {
-    writer: Option<SyncSender<Traced>>,
-    thread: Option<JoinHandle<()>>,
+    /// `None` if no query is traced. Dropping it waits until what is waiting has been written.
+    writer: Option<Worker<SyncSender<Traced>>>,
     /// One query in so many.
     every: u64,
     seen: u64,
@@ -47,7 +49,6 @@ impl Traces {
     pub(crate) fn off() -> Traces {
         Traces {
             writer: None,
-            thread: None,
             every: 1,
             seen: 0,
         }
@@ -63,12 +64,9 @@ impl Traces {
             format!("cannot write traces to {name}: choose another file with --trace_file")
         })?;
         let (writer, queries) = sync_channel(WAITING);
-        let thread = thread::Builder::new()
-            .name("traces".into())
-            .spawn(move || write(&queries, out, started))?;
+        let run = move || write(&queries, out, started);
         Ok(Traces {
-            writer: Some(writer),
-            thread: Some(thread),
+            writer: Some(Worker::spawn("traces", writer, run)?),
             every: every.max(1),
             seen: 0,
         })
@@ -82,23 +80,12 @@ impl Traces {
             return;
         }
         // A writer that is behind loses it: the engine waits for nobody.
-        let _ = writer.try_send(Traced {
+        let _ = writer.stop_handle().try_send(Traced {
             app: app.to_owned(),
             ended: outcome.ended.clone(),
             passed: outcome.passed,
             timing: outcome.timing,
         });
-    }
-}
-
-/// Waits until what is waiting has been written.
-impl Drop for Traces {
-    fn drop(&mut self) {
-        drop(self.writer.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic in it has been printed already.
-            let _ = thread.join();
-        }
     }
 }
 

@@ -7,7 +7,6 @@ use std::{
         fd::{AsRawFd, RawFd},
         unix::net::UnixStream,
     },
-    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -18,6 +17,7 @@ use zmq::SocketEvent::{ACCEPTED, DISCONNECTED, MONITOR_STOPPED};
 use crate::{
     complaints::Complaints,
     places::{Place, Places},
+    worker::Worker,
 };
 
 /// How long closed sockets may take to say that there is no more to tell: longer than they linger.
@@ -43,75 +43,52 @@ pub(crate) fn monitor(
     Ok(monitor)
 }
 
-/// The thread that counts. Dropping it, after the sockets, ends it.
-#[derive(Debug)]
-pub(crate) struct Turnstile {
-    /// Closed to stop.
-    stop: Option<UnixStream>,
-    thread: Option<JoinHandle<()>>,
-}
+/// The thread that counts. Closing the stream, after the sockets, stops it.
+pub(crate) type Turnstile = Worker<UnixStream>;
 
-impl Turnstile {
-    /// Counts what these monitors tell.
-    pub(crate) fn start(
-        mut monitors: Vec<zmq::Socket>,
-        places: Places,
-        complaints: Complaints,
-    ) -> anyhow::Result<Turnstile> {
-        let (stop, told) = UnixStream::pair()?;
-        let mut connections = Connections {
-            places,
-            complaints,
-            open: HashMap::new(),
-        };
-        let serve = move || {
-            let mut running = monitors.len();
-            let mut end = None;
-            let mut message = Vec::new();
-            while running > 0 && end.is_none_or(|end| Instant::now() < end) {
-                let sockets = monitors
-                    .iter()
-                    .map(|socket| socket.as_poll_item(zmq::POLLIN));
-                let mut items: Vec<_> = sockets.collect();
-                let mut timeout = -1;
-                match end {
-                    // It goes on reading: a socket that is being closed waits until it is heard.
-                    Some(_) => timeout = 10,
-                    None => items.push(zmq::PollItem::from_fd(told.as_raw_fd(), zmq::POLLIN)),
-                }
-                match zmq::poll(&mut items, timeout) {
-                    Ok(_) | Err(zmq::Error::EINTR) => {}
-                    Err(_) => return,
-                }
-                let stopped = items.get(monitors.len());
-                if stopped.is_some_and(|item| item.get_revents() != zmq::PollEvents::empty()) {
-                    end = Some(Instant::now() + LAST_WORDS);
-                }
-                for monitor in &mut monitors {
-                    while recv(monitor, &mut message).is_ok_and(|came| came) {
-                        running -= usize::from(connections.on_event(&message));
-                    }
+/// Starts to count the connections that these monitors report.
+pub(crate) fn start(
+    mut monitors: Vec<zmq::Socket>,
+    places: Places,
+    complaints: Complaints,
+) -> anyhow::Result<Turnstile> {
+    let (stop, told) = UnixStream::pair()?;
+    let mut connections = Connections {
+        places,
+        complaints,
+        open: HashMap::new(),
+    };
+    let serve = move || {
+        let mut running = monitors.len();
+        let mut end = None;
+        let mut message = Vec::new();
+        while running > 0 && end.is_none_or(|end| Instant::now() < end) {
+            let sockets = monitors
+                .iter()
+                .map(|socket| socket.as_poll_item(zmq::POLLIN));
+            let mut items: Vec<_> = sockets.collect();
+            let mut timeout = -1;
+            match end {
+                // It goes on reading: a socket that is being closed waits until it is heard.
+                Some(_) => timeout = 10,
+                None => items.push(zmq::PollItem::from_fd(told.as_raw_fd(), zmq::POLLIN)),
+            }
+            match zmq::poll(&mut items, timeout) {
+                Ok(_) | Err(zmq::Error::EINTR) => {}
+                Err(_) => return,
+            }
+            let stopped = items.get(monitors.len());
+            if stopped.is_some_and(|item| item.get_revents() != zmq::PollEvents::empty()) {
+                end = Some(Instant::now() + LAST_WORDS);
+            }
+            for monitor in &mut monitors {
+                while recv(monitor, &mut message).is_ok_and(|came| came) {
+                    running -= usize::from(connections.on_event(&message));
                 }
             }
-        };
-        let thread = thread::Builder::new()
-            .name("turnstile".into())
-            .spawn(serve)?;
-        Ok(Turnstile {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for Turnstile {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic in it has been printed already.
-            let _ = thread.join();
         }
-    }
+    };
+    Ok(Worker::spawn("turnstile", stop, serve)?)
 }
 
 struct Connections {
