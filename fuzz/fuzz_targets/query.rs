@@ -59,7 +59,10 @@ fn answer(said: &[Vec<u8>]) {
     drop(Output::read(answer.output_type, answer.output));
     let lineage = Lineage {
         sent: Some(answer.timing.queued),
-        container: Some([answer.timing.away; 2]),
+        container: Some(ContainerTimes {
+            received: answer.timing.away,
+            sent: answer.timing.away,
+        }),
         ..Lineage::default()
     };
     for dialect in [Dialect::V2017, Dialect::HighPerf] {

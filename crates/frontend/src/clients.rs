@@ -12,10 +12,10 @@ use wire::Frame as _;
 use wire::query::{Answer, Connected, Dialect, Lineage, decode_connect};
 
 use crate::{
-    answers::{Answered, Answers},
     complaints::Complaints,
     doors::Door,
-    outcome::{Ended, Outcome},
+    query_result::{QueryResult, QueryStatus},
+    replies::{Replies, Reply},
 };
 
 /// What comes with a query: where the answer goes, and its input.
@@ -47,9 +47,9 @@ pub(crate) struct Clients {
     next_id: u32,
     clients: HashMap<u32, Client>,
     out: Vec<Frame>,
-    http: Answers,
-    /// Answers for the HTTP threads, handed over together.
-    answered: Vec<Answered>,
+    http: Replies,
+    /// Replies for the HTTP threads, handed over together.
+    replies: Vec<Reply>,
     /// The queries over HTTP that are under way, by their tickets.
     asked: HashMap<u64, QueryKey>,
     /// ZeroMQ clients of whom an answer has just found that they are gone.
@@ -68,7 +68,7 @@ impl Clients {
     pub(crate) fn new(
         session: u64,
         dialect: Dialect,
-        http: Answers,
+        http: Replies,
         complaints: Complaints,
     ) -> Clients {
         let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -80,7 +80,7 @@ impl Clients {
             clients: HashMap::new(),
             out: Vec::new(),
             http,
-            answered: Vec::new(),
+            replies: Vec::new(),
             asked: HashMap::new(),
             lost: false,
             complaints,
@@ -119,12 +119,13 @@ impl Clients {
     }
 
     /// Answers a query. A client that is gone, or does not read, loses its answer: nobody else waits for it.
-    pub(crate) fn answer(&mut self, door: &mut Door, pending: &Pending, outcome: &Outcome<'_>) {
+    pub(crate) fn answer(&mut self, door: &mut Door, pending: &Pending, result: &QueryResult<'_>) {
         let (client, request) = match pending.origin {
             Origin::Zmq { client, request } => (client, request),
             Origin::Http(ticket) => {
                 self.asked.remove(&ticket);
-                self.answered.push(Answered::new(ticket, outcome));
+                let result = result.to_static();
+                self.replies.push(Reply { ticket, result });
                 return;
             }
         };
@@ -133,22 +134,22 @@ impl Clients {
                 .complaints
                 .add(&"us", &"an answer to a client that is gone");
         };
-        let unanswerable = matches!(outcome.ended, Ended::Refused(Refusal::UnknownApp));
+        let unanswerable = matches!(result.status, QueryStatus::Refused(Refusal::UnknownApp));
         if unanswerable && known.dialect != Dialect::Native {
             // There is no application, so no default output: Clipper's clients get nothing, as from Clipper.
-            return self.complaints.add(&"us", &outcome.ended.reason());
+            return self.complaints.add(&"us", &result.status.reason());
         }
-        let reason = outcome.ended.reason();
+        let reason = result.status.reason();
         let answer = Answer {
             session: self.session,
             request_id: request,
-            status: outcome.ended.status(),
+            status: result.status.code(),
             reason: &reason,
-            output_type: outcome.output_type,
-            output: outcome.output,
-            timing: outcome.timing,
+            output_type: result.output_type,
+            output: &result.output,
+            timing: result.timeline.timing(),
             lineage: match known.dialect {
-                Dialect::HighPerf => outcome.passed.lineage(self.started),
+                Dialect::HighPerf => result.timeline.lineage(self.started),
                 Dialect::V2017 | Dialect::Native => Lineage::default(),
             },
         };
@@ -166,8 +167,8 @@ impl Clients {
 
     /// Hands the answers to queries over HTTP over: one wake-up for all of them.
     pub(crate) fn flush(&mut self) {
-        if !self.answered.is_empty() {
-            self.http.hand_over(std::mem::take(&mut self.answered));
+        if !self.replies.is_empty() {
+            self.http.hand_over(std::mem::take(&mut self.replies));
         }
     }
 

@@ -23,7 +23,6 @@ use slack::Slack;
 use transport::{Frame, Timer, Wake};
 
 use crate::{
-    answers::Answers,
     cache::Cache,
     clients::{Clients, Pending},
     command::Command,
@@ -31,11 +30,13 @@ use crate::{
     doors::Port,
     handle::Inbox,
     metrics::Metrics,
-    outcome::{Ended, Outcome, Passed},
+    query_result::{QueryResult, QueryStatus},
     replicas::Replicas,
+    replies::Replies,
     settings::Settings,
     sockets::Sockets,
     state::Roster,
+    timeline::Timeline,
     traces::Traces,
 };
 
@@ -74,12 +75,12 @@ impl Engine {
     pub(crate) fn new(
         sockets: Sockets,
         inbox: Inbox,
-        answers: Answers,
+        replies: Replies,
         complaints: Complaints,
         settings: &Settings,
     ) -> anyhow::Result<Engine> {
         let session = rand::random();
-        let clients = Clients::new(session, settings.dialect(), answers, complaints);
+        let clients = Clients::new(session, settings.dialect(), replies, complaints);
         let traces = match &settings.trace_file {
             Some(file) => Traces::to(file, settings.trace_every, clients.started())?,
             None => Traces::off(),
@@ -238,27 +239,29 @@ impl Engine {
         match action {
             Action::Send(send) => self.send_batch(&send, now),
             Action::Default(query, reason) => {
-                let passed = Passed::unsent(query.arrived, now);
-                self.conclude_without(&query, Ended::Default(reason), passed);
+                let timeline = Timeline::unsent(query.arrived, now);
+                self.conclude_without(&query, QueryStatus::Default(reason), timeline);
             }
             Action::Hung(key) => self.replicas.hung(key),
         }
     }
 
     /// A query that no model answered gets its application's default output.
-    fn conclude_without(&mut self, query: &Finished<Pending>, why: Ended, passed: Passed) {
+    fn conclude_without(
+        &mut self,
+        query: &Finished<Pending>,
+        why: QueryStatus,
+        timeline: Timeline,
+    ) {
         let default = query.app.default_output.as_bytes();
-        self.conclude(query, &Outcome::without_output(why, default, passed));
+        self.conclude(query, &QueryResult::without_output(why, default, timeline));
     }
 
     /// Counts and answers a query that has come to its end.
-    fn conclude(&mut self, query: &Finished<Pending>, outcome: &Outcome<'_>) {
-        let now = outcome.passed.answered;
-        let latency = now.saturating_sub(query.arrived);
-        self.metrics
-            .query(&query.app.name, latency, &outcome.ended, now);
-        self.traces.query(&query.app.name, outcome);
+    fn conclude(&mut self, query: &Finished<Pending>, result: &QueryResult<'_>) {
+        self.metrics.query(&query.app.name, result);
+        self.traces.query(&query.app.name, result);
         let door = &mut self.sockets.answers;
-        self.clients.answer(door, &query.payload, outcome);
+        self.clients.answer(door, &query.payload, result);
     }
 }

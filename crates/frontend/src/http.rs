@@ -23,18 +23,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::{
-    runtime::Runtime,
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
+use tokio::{runtime::Runtime, sync::oneshot, time::timeout};
 
 use crate::{
     access::{Guards, Token},
-    answers::Answered,
     complaints::Complaints,
     handle::Handle,
     places::Places,
+    replies::ReplyReceiver,
     settings, state,
     worker::Worker,
 };
@@ -71,7 +67,7 @@ pub(crate) type Http = Worker<oneshot::Sender<()>>;
 pub(crate) fn start(
     (query, admin): (TcpListener, TcpListener),
     (state, engine): (state::Handle, Handle),
-    answers: mpsc::UnboundedReceiver<Vec<Answered>>,
+    replies: ReplyReceiver,
     (guards, complaints): (Guards, Complaints),
     settings: &settings::Http,
 ) -> anyhow::Result<Http> {
@@ -114,7 +110,7 @@ pub(crate) fn start(
                 error = admin_server.serve(admin, &connections) => {
                     tracing::error!("the admin server ended: {error}");
                 }
-                () = tickets.distribute(answers) => {}
+                () = tickets.distribute(replies) => {}
                 _ = stopped => {}
             }
             // Clients that do not take their answers now get none.

@@ -14,7 +14,6 @@
 //! others to the engine through one queue with one wake-up.
 
 mod access;
-mod answers;
 mod cache;
 mod clients;
 mod command;
@@ -26,12 +25,14 @@ mod engine;
 mod handle;
 mod http;
 mod metrics;
-mod outcome;
 mod places;
+mod query_result;
 mod replicas;
+mod replies;
 mod settings;
 mod sockets;
 mod state;
+mod timeline;
 mod traces;
 mod turnstile;
 mod worker;
@@ -51,11 +52,11 @@ pub use access::Access;
 pub use http::fuzzing;
 pub use settings::{ClientProtocol, Ports, Settings};
 
-use answers::Answers;
 use complaints::Complaints;
 use engine::Engine;
 use handle::Handle;
 use http::Http;
+use replies::Replies;
 use settings::cannot_listen;
 use sockets::Sockets;
 use state::State;
@@ -94,10 +95,10 @@ impl Frontend {
         let (stop, told) = UnixStream::pair()?;
         told.set_nonblocking(true)?;
         let (handle, inbox) = Handle::channel(wake);
-        let (answers, answered) = Answers::channel();
+        let (replies, received) = Replies::channel();
         let roster = state.roster();
         let state = state.start(handle.clone())?;
-        let engine = Engine::new(sockets, inbox, answers, complaints.clone(), settings)?;
+        let engine = Engine::new(sockets, inbox, replies, complaints.clone(), settings)?;
         let engine = engine.with_roster(roster);
         let run = move || engine.run(&told);
         let engine = Worker::spawn("engine", StopAtOnce(stop), run)?;
@@ -106,7 +107,7 @@ impl Frontend {
         let http = http::start(
             doors,
             handles,
-            answered,
+            received,
             (guards, complaints),
             &settings.http,
         )?;

@@ -10,7 +10,10 @@ use hdrhistogram::Histogram;
 use scheduler::{Load, ModelVersion, Now, Refusal};
 use wire::rpc::Times;
 
-use crate::outcome::Ended;
+use crate::{
+    query_result::{QueryResult, QueryStatus},
+    timeline::micros,
+};
 use meter::Meter;
 
 /// Where a query's time goes: in the queue, from there until its batch's response, and in the model server before, during
@@ -101,13 +104,7 @@ impl Metrics {
             record(&mut metrics.queued, micros(queued), 1);
         }
         let away = micros(away);
-        let times = times.map(|times| {
-            [
-                times.begun.saturating_sub(times.received),
-                times.ended.saturating_sub(times.begun),
-                times.sent.saturating_sub(times.ended),
-            ]
-        });
+        let times = times.map(|times| [times.waited(), times.predicting(), times.replying()]);
         // Not counting the time that it lay ready at the replica.
         let lay = times.map_or(0, |[waited, ..]| waited);
         record(&mut metrics.latency, away.saturating_sub(lay), size);
@@ -117,14 +114,14 @@ impl Metrics {
         }
     }
 
-    /// A query was answered after `latency`. One of an application that has been deleted meanwhile is not counted.
-    pub(crate) fn query(&mut self, app: &str, latency: Duration, ended: &Ended, now: Now) {
+    /// A query was answered. One of an application that has been deleted meanwhile is not counted.
+    pub(crate) fn query(&mut self, app: &str, result: &QueryResult<'_>) {
         let Some(metrics) = self.apps.get_mut(app) else {
             return;
         };
-        record(&mut metrics.latency, micros(latency), 1);
-        metrics.answers.mark(1, now);
-        *metrics.ended.entry(labels(ended)).or_default() += 1;
+        record(&mut metrics.latency, micros(result.timeline.latency()), 1);
+        metrics.answers.mark(1, result.timeline.answered);
+        *metrics.ended.entry(labels(&result.status)).or_default() += 1;
     }
 
     /// A query was not taken.
@@ -214,12 +211,12 @@ impl ModelMetrics {
 }
 
 /// Status and reason, of which there are few: what a model says when it fails is no label.
-fn labels(ended: &Ended) -> (&'static str, &'static str) {
-    match ended {
-        Ended::Ok => ("ok", ""),
-        Ended::Default(reason) => ("default", reason.as_str()),
-        Ended::Failed(_) => ("error", "model failed"),
-        Ended::Refused(refusal) => refusal_labels(refusal),
+fn labels(status: &QueryStatus) -> (&'static str, &'static str) {
+    match status {
+        QueryStatus::Ok => ("ok", ""),
+        QueryStatus::Default(reason) => ("default", reason.as_str()),
+        QueryStatus::Failed(_) => ("error", "model failed"),
+        QueryStatus::Refused(refusal) => refusal_labels(refusal),
     }
 }
 
@@ -243,8 +240,4 @@ fn record(histogram: &mut Histogram<u64>, value: u64, count: u64) {
     histogram
         .record_n(value, count)
         .expect("a histogram that grows takes every value");
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

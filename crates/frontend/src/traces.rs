@@ -15,10 +15,10 @@ use std::{
 
 use anyhow::Context;
 use serde_json::{Value, json};
-use wire::query::Timing;
 
 use crate::{
-    outcome::{Ended, Outcome, Passed},
+    query_result::{QueryResult, QueryStatus},
+    timeline::Timeline,
     worker::Worker,
 };
 
@@ -39,9 +39,8 @@ pub(crate) struct Traces {
 #[derive(Debug)]
 struct Traced {
     app: String,
-    ended: Ended,
-    passed: Passed,
-    timing: Timing,
+    status: QueryStatus,
+    timeline: Timeline,
 }
 
 impl Traces {
@@ -73,7 +72,7 @@ impl Traces {
     }
 
     /// A query ended.
-    pub(crate) fn query(&mut self, app: &str, outcome: &Outcome<'_>) {
+    pub(crate) fn query(&mut self, app: &str, result: &QueryResult<'_>) {
         let Some(writer) = &self.writer else { return };
         self.seen += 1;
         if !self.seen.is_multiple_of(self.every) {
@@ -82,9 +81,8 @@ impl Traces {
         // A writer that is behind loses it: the engine waits for nobody.
         let _ = writer.stop_handle().try_send(Traced {
             app: app.to_owned(),
-            ended: outcome.ended.clone(),
-            passed: outcome.passed,
-            timing: outcome.timing,
+            status: result.status.clone(),
+            timeline: result.timeline,
         });
     }
 }
@@ -103,12 +101,15 @@ fn write(queries: &Receiver<Traced>, out: File, started: Duration) {
 
 impl Traced {
     fn to_json(&self, started: Duration) -> Value {
-        let (timing, passed) = (&self.timing, &self.passed);
+        let Timeline {
+            arrived, answered, ..
+        } = self.timeline;
+        let timing = self.timeline.timing();
         let trace = format!("{:032x}", rand::random::<u128>());
         let root = span_id();
-        let status = match &self.ended {
-            Ended::Ok => json!({ "code": 1 }),
-            ended => json!({ "code": 2, "message": ended.reason() }),
+        let status = match &self.status {
+            QueryStatus::Ok => json!({ "code": 1 }),
+            other => json!({ "code": 2, "message": other.reason() }),
         };
         let span = |name: &str, id: &str, parent: &str, [begin, end]: [Duration; 2]| {
             let nanos = |time: Duration| (started + time).as_nanos().to_string();
@@ -117,7 +118,7 @@ impl Traced {
                 "startTimeUnixNano": nanos(begin), "endTimeUnixNano": nanos(end),
             })
         };
-        let mut query = span("query", &root, "", [passed.arrived, passed.answered]);
+        let mut query = span("query", &root, "", [arrived, answered]);
         query["kind"] = json!(2); // a server's
         query["status"] = status;
         query["attributes"] = json!([
@@ -126,11 +127,12 @@ impl Traced {
             { "key": "replica", "value": { "intValue": timing.replica_id.to_string() } },
         ]);
         let mut spans = vec![query];
-        let queued = passed.sent.unwrap_or(passed.answered);
-        spans.push(span("queue", &span_id(), &root, [passed.arrived, queued]));
-        if let Some(sent) = passed.sent {
+        let sent = self.timeline.sent();
+        let queued = sent.unwrap_or(answered);
+        spans.push(span("queue", &span_id(), &root, [arrived, queued]));
+        if let Some(sent) = sent {
             let replica = span_id();
-            spans.push(span("replica", &replica, &root, [sent, passed.answered]));
+            spans.push(span("replica", &replica, &root, [sent, answered]));
             let parts = [
                 ("wait", timing.waited),
                 ("predict", timing.predicting),
@@ -138,7 +140,7 @@ impl Traced {
             ];
             let parts = parts.map(|(name, micros)| (name, Duration::from_micros(micros)));
             let inside = parts.iter().map(|(_, took)| *took).sum();
-            let mut begin = sent + (passed.answered - sent).saturating_sub(inside) / 2;
+            let mut begin = sent + (answered - sent).saturating_sub(inside) / 2;
             for (name, took) in parts {
                 spans.push(span(name, &span_id(), &replica, [begin, begin + took]));
                 begin += took;
@@ -158,9 +160,10 @@ fn span_id() -> String {
 
 #[cfg(test)]
 mod tests {
-    use model::DataType;
+    use wire::rpc::{Times, Version};
 
     use super::*;
+    use crate::timeline::Served;
 
     fn ms(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
@@ -171,24 +174,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("traces");
         let mut traces = Traces::to(&file, 2, ms(1_000)).unwrap();
-        let outcome = Outcome {
-            ended: Ended::Failed("model failed: no".into()),
-            output_type: DataType::Strings,
-            output: b"",
-            timing: Timing {
-                batch_size: 3,
+        let failed = QueryStatus::Failed("model failed: no".into());
+        let timeline = Timeline {
+            batch_sent: Some(ms(20)),
+            served: Some(Served {
                 replica_id: 1,
-                waited: 1_000,
-                predicting: 5_000,
-                replying: 2_000,
-                ..Timing::default()
-            },
-            passed: Passed {
-                sent: Some(ms(20)),
-                ..Passed::unsent(ms(10), ms(30))
-            },
+                dialect: Version::V4,
+                batch_size: 3,
+                times: Some(Times {
+                    received: 0,
+                    begun: 1_000,
+                    ended: 6_000,
+                    sent: 8_000,
+                }),
+            }),
+            ..Timeline::unsent(ms(10), ms(30))
         };
-        (0..3).for_each(|_| traces.query("a", &outcome));
+        let result = QueryResult::without_output(failed, b"", timeline);
+        (0..3).for_each(|_| traces.query("a", &result));
         drop(traces);
         let text = std::fs::read_to_string(&file).unwrap();
         assert_eq!(text.lines().count(), 1);

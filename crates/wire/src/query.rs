@@ -17,7 +17,7 @@
 mod lineage;
 mod native;
 
-pub use lineage::Lineage;
+pub use lineage::{ContainerTimes, Lineage};
 
 use std::time::Duration;
 

@@ -241,6 +241,23 @@ pub struct Times {
     pub sent: u64,
 }
 
+impl Times {
+    /// Microseconds from the request's arrival until the model began.
+    pub fn waited(&self) -> u64 {
+        self.begun.saturating_sub(self.received)
+    }
+
+    /// Microseconds while the model computed.
+    pub fn predicting(&self) -> u64 {
+        self.ended.saturating_sub(self.begun)
+    }
+
+    /// Microseconds from the model's end until the response was sent.
+    pub fn replying(&self) -> u64 {
+        self.sent.saturating_sub(self.ended)
+    }
+}
+
 /// A batch that failed as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchError<'a> {

@@ -89,7 +89,10 @@ fn an_answer_of_the_high_performance_generation_says_its_length_and_when_the_que
         lineage: Lineage {
             arrived: 10,
             sent: Some(20),
-            container: Some([1, 2]),
+            container: Some(ContainerTimes {
+                received: 1,
+                sent: 2,
+            }),
             answered: 30,
         },
     };

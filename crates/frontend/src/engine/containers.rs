@@ -1,21 +1,18 @@
 //! Model servers: their registrations and answers, and batches to them.
 
-use std::time::Duration;
-
-use scheduler::{Answered, Fingerprint, Finished, ModelVersion, Now, ReplicaKey};
+use scheduler::{Fingerprint, ModelVersion, Now, ReplicaKey};
 use transport::Frame;
-use wire::{
-    query::Timing,
-    rpc::{FromContainer, FromFrontend, NewContainer, RequestHead, Response, Returned, Version},
+use wire::rpc::{
+    FromContainer, FromFrontend, NewContainer, RequestHead, Response, Returned, Version,
 };
 
 use super::{Engine, TURN};
 use crate::{
-    clients::Pending,
     doors::Port,
     metrics::Batch,
-    outcome::{Ended, Outcome, Passed},
+    query_result::{QueryResult, QueryStatus},
     replicas::{Lost, Newcomer, Sender},
+    timeline::{Served, Timeline},
 };
 
 impl Engine {
@@ -165,7 +162,6 @@ impl Engine {
         let size = answered.size;
         let replica = self.replicas.answered(key, size);
         let (version, input_type) = (replica.version, replica.input_type);
-        let timing = timing(replica.replica_id, &answered, response, now);
         let sent = answered.sent;
         let batch = Batch {
             size,
@@ -175,8 +171,12 @@ impl Engine {
         let queries = answered.queries.iter();
         let queued = queries.map(|(_, query)| sent.saturating_sub(query.arrived));
         self.metrics.batch(&replica.model, batch, queued, now);
-        let times = response.times.filter(|_| version == Version::HighPerf);
-        let container = times.map(|times| [times.received, times.sent]);
+        let served = Served {
+            replica_id: replica.replica_id,
+            dialect: version,
+            batch_size: size,
+            times: response.times,
+        };
         let miscounted = (response.outputs.len() != size).then(|| {
             let outputs = response.outputs.len();
             format!("model failed: {outputs} outputs to {size} inputs")
@@ -192,31 +192,25 @@ impl Engine {
                 (None, Some(output)) => *output,
                 (why, _) => Err(why.as_deref().unwrap_or_default()),
             };
-            let timing = Timing {
-                queued: micros(sent.saturating_sub(query.arrived)),
-                ..timing
+            let timeline = Timeline {
+                batch_sent: Some(sent),
+                served: Some(served),
+                ..Timeline::unsent(query.arrived, now)
             };
-            let passed = Passed {
-                arrived: query.arrived,
-                // It may have come later, and waited for an answer that was on its way.
-                sent: Some(sent.max(query.arrived)),
-                container,
-                answered: now,
-            };
-            let outcome = match output {
-                Ok(output) => Outcome {
-                    ended: Ended::Ok,
-                    output_type: response.output_type,
-                    output,
-                    timing,
-                    passed,
-                },
-                Err(reason) => Outcome {
-                    timing,
-                    ..failed(&query, reason, passed)
-                },
-            };
-            self.conclude(&query, &outcome);
+            match output {
+                Ok(output) => {
+                    let result = QueryResult {
+                        status: QueryStatus::Ok,
+                        output_type: response.output_type,
+                        output: output.into(),
+                        timeline,
+                    };
+                    self.conclude(&query, &result);
+                }
+                Err(reason) => {
+                    self.conclude_without(&query, QueryStatus::Failed(reason.to_owned()), timeline);
+                }
+            }
         }
     }
 
@@ -237,11 +231,11 @@ impl Engine {
         };
         self.replicas.answered(key, answered.size);
         for (_, query) in answered.queries {
-            let passed = Passed {
-                sent: Some(answered.sent.max(query.arrived)),
-                ..Passed::unsent(query.arrived, now)
+            let timeline = Timeline {
+                batch_sent: Some(answered.sent),
+                ..Timeline::unsent(query.arrived, now)
             };
-            self.conclude_without(&query, Ended::Failed(reason.to_owned()), passed);
+            self.conclude_without(&query, QueryStatus::Failed(reason.to_owned()), timeline);
         }
     }
 
@@ -283,28 +277,4 @@ impl Engine {
         self.clients.complain(sender, error);
         self.lose(Lost::died(key, "sends nonsense"));
     }
-}
-
-/// Where the time of a batch went; how long each query was queued is for each to say.
-fn timing(replica_id: u32, batch: &Answered<Pending>, response: &Response<'_>, now: Now) -> Timing {
-    let times = response.times.unwrap_or_default();
-    Timing {
-        batch_size: u32::try_from(batch.size).unwrap_or(u32::MAX),
-        replica_id,
-        queued: 0,
-        away: micros(now.saturating_sub(batch.sent)),
-        waited: times.begun.saturating_sub(times.received),
-        predicting: times.ended.saturating_sub(times.begun),
-        replying: times.sent.saturating_sub(times.ended),
-    }
-}
-
-/// A query that the model failed on: it gets the default output.
-fn failed<'a>(query: &'a Finished<Pending>, reason: &str, passed: Passed) -> Outcome<'a> {
-    let default = query.app.default_output.as_bytes();
-    Outcome::without_output(Ended::Failed(reason.to_owned()), default, passed)
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,18 +1,14 @@
 //! Clients: their connects and requests.
 
-use std::time::Duration;
-
 use scheduler::{Arriving, Now, QueryKey, Refusal};
 use transport::Frame;
-use wire::{
-    query::{self, Timing},
-    rpc::Version,
-};
+use wire::{query, rpc::Version};
 
 use super::{Engine, TURN};
 use crate::{
     clients::{Origin, Pending},
-    outcome::{Ended, Outcome, Passed},
+    query_result::{QueryResult, QueryStatus},
+    timeline::Timeline,
 };
 
 impl Engine {
@@ -134,18 +130,16 @@ impl Engine {
             arriving.fingerprint = Some(fingerprint);
             return false;
         };
-        let outcome = Outcome {
-            ended: Ended::Ok,
+        let result = QueryResult {
+            status: QueryStatus::Ok,
             output_type: cached.output_type,
-            output: &cached.output,
-            timing: Timing::default(),
-            passed: Passed::unsent(now, now),
+            output: (&cached.output[..]).into(),
+            timeline: Timeline::unsent(now, now),
         };
-        let nothing = Duration::ZERO;
-        self.metrics.query(&app.name, nothing, &outcome.ended, now);
-        self.traces.query(&app.name, &outcome);
+        self.metrics.query(&app.name, &result);
+        self.traces.query(&app.name, &result);
         let door = &mut self.sockets.answers;
-        self.clients.answer(door, &arriving.payload, &outcome);
+        self.clients.answer(door, &arriving.payload, &result);
         true
     }
 
@@ -160,10 +154,11 @@ impl Engine {
         };
         self.metrics.refused(&refusal);
         let default = known.as_ref().map(|app| app.default_output.as_bytes());
-        let (ended, passed) = (Ended::Refused(refusal), Passed::unsent(now, now));
-        let outcome = Outcome::without_output(ended, default.unwrap_or_default(), passed);
-        self.traces.query(app, &outcome);
+        let status = QueryStatus::Refused(refusal);
+        let timeline = Timeline::unsent(now, now);
+        let result = QueryResult::without_output(status, default.unwrap_or_default(), timeline);
+        self.traces.query(app, &result);
         let door = &mut self.sockets.answers;
-        self.clients.answer(door, pending, &outcome);
+        self.clients.answer(door, pending, &result);
     }
 }

@@ -6,15 +6,15 @@ use model::{DataType, Output};
 use scheduler::Reason;
 
 use super::scan::{Kind, Number, Scanner, Syntax};
-use crate::{answers::Answered, outcome::Ended};
+use crate::query_result::{QueryResult, QueryStatus};
 
 /// Appends what a query is answered with: `{"query_id":0,"output":1.0,"default":false}`.
-pub(super) fn write(query_id: u64, answered: &Answered, out: &mut Vec<u8>) {
+pub(super) fn write(query_id: u64, result: &QueryResult<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"query_id\":");
     value(&query_id, out);
     out.extend_from_slice(b",\"output\":");
-    output(answered.output_type, &answered.output, out);
-    match explanation(&answered.ended) {
+    output(result.output_type, &result.output, out);
+    match explanation(&result.status) {
         None => out.extend_from_slice(b",\"default\":false}"),
         Some(why) => {
             out.extend_from_slice(b",\"default\":true,\"default_explanation\":");
@@ -25,11 +25,11 @@ pub(super) fn write(query_id: u64, answered: &Answered, out: &mut Vec<u8>) {
 }
 
 /// Clipper's words, where it has any, for an answer that is not the model's.
-fn explanation(ended: &Ended) -> Option<std::borrow::Cow<'_, str>> {
-    Some(match ended {
-        Ended::Ok => return None,
-        Ended::Default(Reason::NoReplica) => "No connected models found for query".into(),
-        Ended::Default(Reason::TimedOutInQueue | Reason::TimedOutAtReplica) => {
+fn explanation(status: &QueryStatus) -> Option<std::borrow::Cow<'_, str>> {
+    Some(match status {
+        QueryStatus::Ok => return None,
+        QueryStatus::Default(Reason::NoReplica) => "No connected models found for query".into(),
+        QueryStatus::Default(Reason::TimedOutInQueue | Reason::TimedOutAtReplica) => {
             "Failed to retrieve a prediction response within the specified latency SLO".into()
         }
         other => other.reason(),

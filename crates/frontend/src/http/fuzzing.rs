@@ -1,9 +1,10 @@
 //! The decoders of bodies, for fuzz targets: nothing else is built with this.
 
+use std::time::Duration;
+
 use axum::http::HeaderValue;
 use model::DataType;
 use serde_json::Value;
-use wire::query::Timing;
 
 use super::{
     admin, answer,
@@ -11,7 +12,10 @@ use super::{
     oip,
     scan::{Scanner, Syntax},
 };
-use crate::{answers::Answered, outcome::Ended};
+use crate::{
+    query_result::{QueryResult, QueryStatus},
+    timeline::Timeline,
+};
 
 /// Whether the text is JSON.
 pub fn scan(text: &[u8]) -> bool {
@@ -50,17 +54,16 @@ pub fn infer(
 
 /// What a model server's outputs become: an answer of Clipper's for each, and the one tensor of all.
 pub fn answers(output_type: DataType, outputs: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, Option<Value>) {
-    let answered = |output| Answered {
-        ticket: 0,
-        ended: Ended::Ok,
+    let result = |output: Vec<u8>| QueryResult {
+        status: QueryStatus::Ok,
         output_type,
-        output,
-        timing: Timing::default(),
+        output: output.into(),
+        timeline: Timeline::unsent(Duration::ZERO, Duration::ZERO),
     };
-    let answers: Vec<_> = outputs.into_iter().map(answered).collect();
-    let written = |answered| {
+    let answers: Vec<_> = outputs.into_iter().map(result).collect();
+    let written = |result| {
         let mut out = Vec::new();
-        answer::write(0, answered, &mut out);
+        answer::write(0, result, &mut out);
         out
     };
     let tensor = oip::tensor::Output::of(&answers).and_then(|output| output.to_json());

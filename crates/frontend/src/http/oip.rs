@@ -25,10 +25,9 @@ use super::{
     tickets::{Question, Ticket},
 };
 use crate::{
-    answers::Answered,
     command::Command,
     directory::{Application, Declared},
-    outcome::Ended,
+    query_result::{QueryResult, QueryStatus},
 };
 use shape::TensorSpec;
 use tensor::{Input, Output, Parameters, Rows, datatype};
@@ -266,33 +265,35 @@ impl InferRequest {
 }
 
 /// The model's answers to all queries, or why one has none.
-async fn predictions(tickets: Vec<Ticket<'_>>) -> Result<Vec<Answered>, Failure> {
+async fn predictions(tickets: Vec<Ticket<'_>>) -> Result<Vec<QueryResult<'static>>, Failure> {
     let mut answers = Vec::with_capacity(tickets.len());
     for ticket in tickets {
-        let answered = ticket.answer().await.ok_or_else(stopping)?;
-        answers.push(predicted(answered)?);
+        let result = ticket.result().await.ok_or_else(stopping)?;
+        answers.push(predicted(result)?);
     }
     Ok(answers)
 }
 
 /// The model's answer, or why there is none.
-fn predicted(answered: Answered) -> Result<Answered, Failure> {
-    let status = match &answered.ended {
-        Ended::Ok => return Ok(answered),
-        Ended::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        Ended::Default(Reason::TimedOutInQueue | Reason::TimedOutAtReplica) => {
+fn predicted(result: QueryResult<'static>) -> Result<QueryResult<'static>, Failure> {
+    let status = match &result.status {
+        QueryStatus::Ok => return Ok(result),
+        QueryStatus::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        QueryStatus::Default(Reason::TimedOutInQueue | Reason::TimedOutAtReplica) => {
             StatusCode::GATEWAY_TIMEOUT
         }
-        Ended::Default(Reason::NoReplica | Reason::ReplicaDied | Reason::Stopping)
-        | Ended::Refused(Refusal::Overloaded { .. } | Refusal::Stopping { .. }) => {
+        QueryStatus::Default(Reason::NoReplica | Reason::ReplicaDied | Reason::Stopping)
+        | QueryStatus::Refused(Refusal::Overloaded { .. } | Refusal::Stopping { .. }) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        Ended::Refused(Refusal::InputType { .. } | Refusal::ModelInputType { .. }) => {
+        QueryStatus::Refused(Refusal::InputType { .. } | Refusal::ModelInputType { .. }) => {
             StatusCode::BAD_REQUEST
         }
-        Ended::Refused(Refusal::UnknownApp | Refusal::UnknownVersion(_)) => StatusCode::NOT_FOUND,
+        QueryStatus::Refused(Refusal::UnknownApp | Refusal::UnknownVersion(_)) => {
+            StatusCode::NOT_FOUND
+        }
     };
-    Err(Failure(status, answered.ended.reason().into_owned()))
+    Err(Failure(status, result.status.reason().into_owned()))
 }
 
 fn binary_response(mut head: Value, output: Output) -> Response {

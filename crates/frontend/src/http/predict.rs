@@ -16,7 +16,10 @@ use serde_json::json;
 use wire::query::Timing;
 
 use super::{Shared, answer, body, json, stopping, text_response, tickets::Question};
-use crate::{answers::Answered, directory::Application, outcome::Ended};
+use crate::{
+    directory::Application,
+    query_result::{QueryResult, QueryStatus},
+};
 
 /// Asks for the answer's times in a `server-timing` header.
 const TIMING: HeaderName = HeaderName::from_static("clipper-timing");
@@ -125,18 +128,18 @@ async fn predict(
     let (mut reason, mut timing) = (None, None);
     for (index, ticket) in tickets.into_iter().enumerate() {
         let query_id = ticket.number;
-        let Some(answered) = ticket.answer().await else {
+        let Some(result) = ticket.result().await else {
             return Ok(stopping());
         };
-        if let Ended::Refused(refusal) = &answered.ended {
+        if let QueryStatus::Refused(refusal) = &result.status {
             return Err(refused(refusal));
         }
-        reason = reason.or_else(|| default_reason(&answered));
-        timing = timing.or(timed.then_some(answered.timing));
+        reason = reason.or_else(|| default_reason(&result));
+        timing = timing.or(timed.then(|| result.timeline.timing()));
         if index > 0 {
             out.push(b',');
         }
-        answer::write(query_id, &answered, &mut out);
+        answer::write(query_id, &result, &mut out);
     }
     if !single {
         out.extend_from_slice(b"]}");
@@ -216,8 +219,8 @@ fn refused(refusal: &Refusal) -> Refused {
 }
 
 /// As a header can hold it: in ASCII, and not too long.
-fn default_reason(answered: &Answered) -> Option<HeaderValue> {
-    let reason = answered.ended.reason();
+fn default_reason(result: &QueryResult<'_>) -> Option<HeaderValue> {
+    let reason = result.status.reason();
     let printable = |letter| match letter {
         ' '..='~' => letter,
         _ => '?',

@@ -10,12 +10,13 @@ use std::{
 };
 
 use model::DataType;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
-    answers::Answered,
     command::{Asked, Command},
     handle::Handle,
+    query_result::QueryResult,
+    replies::ReplyReceiver,
 };
 
 /// A query to ask.
@@ -35,15 +36,15 @@ pub(crate) struct Question {
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     next: AtomicU64,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Answered>>>,
+    waiting: Mutex<HashMap<u64, oneshot::Sender<QueryResult<'static>>>>,
 }
 
 impl Tickets {
     /// Asks the engine. The ticket counts queries from 0; dropping what is returned takes the query back.
     pub(super) fn ask(&self, engine: &Handle, question: Question) -> Ticket<'_> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let (answer, answered) = oneshot::channel();
-        self.waiting().insert(number, answer);
+        let (sender, result) = oneshot::channel();
+        self.waiting().insert(number, sender);
         engine.send_query(Asked {
             ticket: number,
             app: question.app,
@@ -54,7 +55,7 @@ impl Tickets {
         });
         Ticket {
             number,
-            answered,
+            result,
             tickets: self,
             engine: engine.clone(),
         }
@@ -65,21 +66,21 @@ impl Tickets {
         self.next.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Gives the engine's answers to those who wait, until the engine is gone.
-    pub(super) async fn distribute(&self, mut answers: mpsc::UnboundedReceiver<Vec<Answered>>) {
-        while let Some(batch) = answers.recv().await {
+    /// Gives the engine's replies to those who wait, until the engine is gone.
+    pub(super) async fn distribute(&self, mut replies: ReplyReceiver) {
+        while let Some(batch) = replies.recv().await {
             let mut waiting = self.waiting();
-            for answered in batch {
-                if let Some(answer) = waiting.remove(&answered.ticket) {
-                    // Whoever asked may just have gone.
-                    let _ = answer.send(answered);
+            for reply in batch {
+                if let Some(sender) = waiting.remove(&reply.ticket) {
+                    // The requester may have disconnected.
+                    let _ = sender.send(reply.result);
                 }
             }
         }
         self.waiting().clear();
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Answered>>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<QueryResult<'static>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,15 +89,15 @@ impl Tickets {
 #[derive(Debug)]
 pub(super) struct Ticket<'a> {
     pub(super) number: u64,
-    answered: oneshot::Receiver<Answered>,
+    result: oneshot::Receiver<QueryResult<'static>>,
     tickets: &'a Tickets,
     engine: Handle,
 }
 
 impl Ticket<'_> {
-    /// The answer; `None` if the frontend is stopping.
-    pub(super) async fn answer(mut self) -> Option<Answered> {
-        (&mut self.answered).await.ok()
+    /// Waits for the result; `None` if the frontend is stopping.
+    pub(super) async fn result(mut self) -> Option<QueryResult<'static>> {
+        (&mut self.result).await.ok()
     }
 }
 

@@ -148,7 +148,8 @@ mod tests {
     use super::*;
     use crate::{
         metrics::{Batch, Metrics},
-        outcome::Ended,
+        query_result::{QueryResult, QueryStatus},
+        timeline::Timeline,
     };
 
     #[test]
@@ -172,8 +173,10 @@ mod tests {
         );
         metrics.add_app("a", at);
         metrics.add_app("b", at);
-        for ended in [Ended::Ok, Ended::Ok, Ended::Default(Reason::NoReplica)] {
-            metrics.query("a", Duration::from_micros(70), &ended, at);
+        let none = QueryStatus::Default(Reason::NoReplica);
+        for status in [QueryStatus::Ok, QueryStatus::Ok, none] {
+            let timeline = Timeline::unsent(at - Duration::from_micros(70), at);
+            metrics.query("a", &QueryResult::without_output(status, b"", timeline));
         }
         let report = report(&Snapshot {
             dropped: 0,

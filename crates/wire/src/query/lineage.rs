@@ -9,10 +9,19 @@ pub struct Lineage {
     pub arrived: u64,
     /// Its batch was made and sent; `None` if it was in none.
     pub sent: Option<u64>,
-    /// The model server received the batch and sent the response, by its own clock; `None` if it does not say.
-    pub container: Option<[u64; 2]>,
+    /// When the model server had the batch; `None` if it does not say.
+    pub container: Option<ContainerTimes>,
     /// The response came back, or the query ended without one, and the answer was sent.
     pub answered: u64,
+}
+
+/// When a model server had a batch, in microseconds by its own clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ContainerTimes {
+    /// It received the batch.
+    pub received: u64,
+    /// It sent the response.
+    pub sent: u64,
 }
 
 impl Lineage {
@@ -26,10 +35,8 @@ impl Lineage {
     pub(super) fn encode<F: Frame>(&self, out: &mut Vec<F>) {
         let answered = Some(self.answered);
         let back = self.sent.and(answered);
-        let [received, replied] = match self.container {
-            Some(times) => times.map(Some),
-            None => [None; 2],
-        };
+        let received = self.container.map(|times| times.received);
+        let replied = self.container.map(|times| times.sent);
         let entries: [(&str, Option<u64>); Lineage::MOST] = [
             ("clipper::frontend_rpc_recv", Some(self.arrived)),
             ("clipper::task_enqueued", Some(self.arrived)),

@@ -11,7 +11,7 @@ use serde::{
 use serde_json::{Value, json};
 
 use super::shape::{Head, Nesting, TensorSpec};
-use crate::answers::Answered;
+use crate::query_result::QueryResult;
 
 /// A tensor of a request. Its data stand here, or in the body behind the JSON.
 #[derive(Debug, Deserialize)]
@@ -199,7 +199,7 @@ fn push(data_type: DataType, value: f64, bytes: &mut Vec<u8>) -> Option<()> {
 
 impl Output {
     /// One row per answer.
-    pub(in crate::http) fn of(answers: &[Answered]) -> Result<Output, String> {
+    pub(in crate::http) fn of(answers: &[QueryResult<'_>]) -> Result<Output, String> {
         let output_type = answers.first().map_or(DataType::Bytes, |a| a.output_type);
         if answers.iter().any(|other| other.output_type != output_type) {
             return Err("the model's outputs are of different types".into());
@@ -207,7 +207,7 @@ impl Output {
         let mut bytes = Vec::new();
         let mut width = 1;
         if output_type == DataType::Strings {
-            for Answered { output, .. } in answers {
+            for QueryResult { output, .. } in answers {
                 let length = u32::try_from(output.len()).map_err(|_| "an output is too large")?;
                 bytes.extend_from_slice(&length.to_le_bytes());
                 bytes.extend_from_slice(output);
@@ -218,7 +218,11 @@ impl Output {
                 return Err("the model's outputs are of different lengths: ask for one row".into());
             }
             width = size / output_type.element_size();
-            bytes = answers.iter().flat_map(|a| &a.output).copied().collect();
+            bytes = answers
+                .iter()
+                .flat_map(|a| &a.output[..])
+                .copied()
+                .collect();
         }
         Ok(Output {
             data_type: output_type,

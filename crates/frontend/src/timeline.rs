@@ -1,0 +1,158 @@
+//! When a query was where: one record, from which clients, metrics and traces get what they show.
+
+use std::time::Duration;
+
+use scheduler::Now;
+use wire::{
+    query::{ContainerTimes, Lineage, Timing},
+    rpc::{Times, Version},
+};
+
+/// When a query was where. Times are those of the engine's clock, but for what the model server stated by its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timeline {
+    pub(crate) arrived: Now,
+    /// When the query's batch was sent; `None` if no batch with it was answered. It lies before `arrived` if the same input
+    /// was being computed already.
+    pub(crate) batch_sent: Option<Now>,
+    /// How a replica served it; `None` if no replica answered, or the batch failed as a whole.
+    pub(crate) served: Option<Served>,
+    pub(crate) answered: Now,
+}
+
+/// A replica's answer to a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Served {
+    pub(crate) replica_id: u32,
+    pub(crate) dialect: Version,
+    /// Queries in the batch.
+    pub(crate) batch_size: usize,
+    /// When the model server did what, by its own clock; `None` if it does not say.
+    pub(crate) times: Option<Times>,
+}
+
+impl Timeline {
+    /// A query that came into no batch that was answered.
+    pub(crate) fn unsent(arrived: Now, answered: Now) -> Timeline {
+        Timeline {
+            arrived,
+            batch_sent: None,
+            served: None,
+            answered,
+        }
+    }
+
+    /// From arrival to answer.
+    pub(crate) fn latency(&self) -> Duration {
+        self.answered.saturating_sub(self.arrived)
+    }
+
+    /// When the query was with a replica: since its arrival if its batch was sent before.
+    pub(crate) fn sent(&self) -> Option<Now> {
+        Some(self.batch_sent?.max(self.arrived))
+    }
+
+    /// Where the time went, in microseconds; all zero if no replica served the query.
+    pub(crate) fn timing(&self) -> Timing {
+        let (Some(served), Some(sent)) = (self.served, self.batch_sent) else {
+            return Timing::default();
+        };
+        let times = served.times.unwrap_or_default();
+        Timing {
+            batch_size: u32::try_from(served.batch_size).unwrap_or(u32::MAX),
+            replica_id: served.replica_id,
+            queued: micros(sent.saturating_sub(self.arrived)),
+            away: micros(self.answered.saturating_sub(sent)),
+            waited: times.waited(),
+            predicting: times.predicting(),
+            replying: times.replying(),
+        }
+    }
+
+    /// The same points in time by a clock that showed `started` when the engine's began. Only high-performance model servers
+    /// state times of a clock that others may read.
+    pub(crate) fn lineage(&self, started: Duration) -> Lineage {
+        let since_epoch = |time: Now| micros(started + time);
+        let served = self.served;
+        let served = served.filter(|served| served.dialect == Version::HighPerf);
+        let container = served.and_then(|served| served.times);
+        Lineage {
+            arrived: since_epoch(self.arrived),
+            sent: self.sent().map(since_epoch),
+            container: container.map(|times| ContainerTimes {
+                received: times.received,
+                sent: times.sent,
+            }),
+            answered: since_epoch(self.answered),
+        }
+    }
+}
+
+/// Whole microseconds.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(milliseconds: u64) -> Now {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn a_query_that_joined_a_running_batch_was_not_queued() {
+        let timeline = Timeline {
+            arrived: ms(15),
+            batch_sent: Some(ms(10)),
+            served: Some(Served {
+                replica_id: 3,
+                dialect: Version::V4,
+                batch_size: 2,
+                times: None,
+            }),
+            answered: ms(30),
+        };
+        let timing = timeline.timing();
+        assert_eq!((timing.batch_size, timing.replica_id), (2, 3));
+        assert_eq!((timing.queued, timing.away), (0, 20_000));
+        assert_eq!(timeline.sent(), Some(ms(15)));
+        assert_eq!(timeline.latency(), ms(15));
+    }
+
+    #[test]
+    fn only_high_performance_servers_have_a_lineage_of_their_own() {
+        let times = Times {
+            received: 1,
+            begun: 2,
+            ended: 3,
+            sent: 4,
+        };
+        for (dialect, container) in [
+            (Version::V4, None),
+            (
+                Version::HighPerf,
+                Some(ContainerTimes {
+                    received: 1,
+                    sent: 4,
+                }),
+            ),
+        ] {
+            let served = Served {
+                replica_id: 0,
+                dialect,
+                batch_size: 1,
+                times: Some(times),
+            };
+            let timeline = Timeline {
+                batch_sent: Some(ms(2)),
+                served: Some(served),
+                ..Timeline::unsent(ms(1), ms(3))
+            };
+            let lineage = timeline.lineage(ms(1_000));
+            assert_eq!(lineage.container, container);
+            assert_eq!((lineage.arrived, lineage.answered), (1_001_000, 1_003_000));
+        }
+    }
+}
