@@ -2,23 +2,22 @@
 //! the whole.
 
 use std::{
-    env, fmt, fs,
+    env, fmt, fs, io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
-        ServerConfig,
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        self, ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject},
     },
 };
-use transport::curve::{KeyPair, PublicKey};
+use transport::curve::{KeyError, KeyPair, PublicKey};
 
 /// Fewer characters could be guessed.
 const SHORTEST_TOKEN: usize = 16;
@@ -83,6 +82,73 @@ pub struct Access {
     pub new_curve_key: Option<PathBuf>,
 }
 
+/// Why what the flags of [`Access`] name cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The token's file cannot be read.
+    #[error("cannot read the token in {}: {error}", file.display())]
+    TokenFile {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The token's file or variable holds none.
+    #[error(
+        "{0} holds no token: at least {SHORTEST_TOKEN} visible ASCII characters, such as `openssl rand -hex 32` draws"
+    )]
+    NoToken(String),
+    /// The file of certificates is none.
+    #[error("--tls_cert {} is no file of certificates: {error}", file.display())]
+    Certificates {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: pem::Error,
+    },
+    /// The private key's file is none.
+    #[error("--tls_key {} is no private key: {error}", file.display())]
+    PrivateKey {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        error: pem::Error,
+    },
+    /// The key is not that of the first certificate.
+    #[error("--tls_cert and --tls_key do not belong together: {0}")]
+    KeyOfOther(rustls::Error),
+    /// There is no folder of public keys.
+    #[error("{flag} {} is no folder of public keys", folder.display())]
+    NoFolder {
+        /// The flag that names the folder.
+        flag: &'static str,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder of public keys cannot be read.
+    #[error("the public keys of who may connect: cannot read {}: {error}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The frontend's own CURVE keys cannot be read.
+    #[error("--curve_key: {0}")]
+    CurveKey(KeyError),
+    /// The address is not this machine's alone, and nothing keeps strangers out.
+    #[error(
+        "on {address} anybody who reaches it could {what}: give these flags, or --insecure where only trusted programs \
+         reach it"
+    )]
+    Open {
+        /// The address.
+        address: Ipv4Addr,
+        /// What anybody could do, each with the flag that prevents it.
+        what: String,
+    },
+}
+
 /// The same, read and checked.
 pub(crate) struct Guards {
     pub(crate) admin: Option<Token>,
@@ -108,7 +174,7 @@ impl Access {
     ///
     /// # Errors
     /// If a file is not what it should be, or the address is not this machine's alone and somebody could come in unknown.
-    pub(crate) fn guards(&self, address: Ipv4Addr) -> anyhow::Result<Guards> {
+    pub(crate) fn guards(&self, address: Ipv4Addr) -> Result<Guards, AccessError> {
         let guards = Guards {
             admin: Token::find(self.admin_token_file.as_deref(), "CLIPPER_ADMIN_TOKEN")?,
             query: Token::find(self.query_token_file.as_deref(), "CLIPPER_QUERY_TOKEN")?,
@@ -121,23 +187,28 @@ impl Access {
         Ok(guards)
     }
 
-    fn tls(&self) -> anyhow::Result<Option<TlsAcceptor>> {
+    fn tls(&self) -> Result<Option<TlsAcceptor>, AccessError> {
         let (Some(cert), Some(key)) = (&self.tls_cert, &self.tls_key) else {
             return Ok(None);
         };
-        let chain: Vec<_> = CertificateDer::pem_file_iter(cert)
-            .and_then(Iterator::collect)
-            .with_context(|| format!("--tls_cert {} is no file of certificates", cert.display()))?;
-        let private = PrivateKeyDer::from_pem_file(key)
-            .with_context(|| format!("--tls_key {} is no private key", key.display()))?;
+        let chain = CertificateDer::pem_file_iter(cert).and_then(Iterator::collect);
+        let chain: Vec<_> = chain.map_err(|error| AccessError::Certificates {
+            file: cert.clone(),
+            error,
+        })?;
+        let private = PrivateKeyDer::from_pem_file(key);
+        let private = private.map_err(|error| AccessError::PrivateKey {
+            file: key.clone(),
+            error,
+        })?;
         let config = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(chain, private)
-            .context("--tls_cert and --tls_key do not belong together")?;
+            .map_err(AccessError::KeyOfOther)?;
         Ok(Some(TlsAcceptor::from(Arc::new(config))))
     }
 
-    fn curve(&self) -> anyhow::Result<Option<Curve>> {
+    fn curve(&self) -> Result<Option<Curve>, AccessError> {
         let folders = (&self.curve_containers, &self.curve_clients);
         let (Some(key), (Some(containers), Some(clients))) = (&self.curve_key, folders) else {
             return Ok(None);
@@ -146,11 +217,13 @@ impl Access {
             (containers, "--curve_containers"),
             (clients, "--curve_clients"),
         ] {
-            let what = "is no folder of public keys";
-            ensure!(folder.is_dir(), "{flag} {} {what}", folder.display());
+            if !folder.is_dir() {
+                let folder = folder.clone();
+                return Err(AccessError::NoFolder { flag, folder });
+            }
         }
         Ok(Some(Curve {
-            keys: KeyPair::read(key).context("--curve_key")?,
+            keys: KeyPair::read(key).map_err(AccessError::CurveKey)?,
             containers: containers.clone(),
             clients: clients.clone(),
         }))
@@ -159,7 +232,7 @@ impl Access {
 
 impl Guards {
     /// Whether to listen on an address that others reach.
-    fn check(&self, address: Ipv4Addr, insecure: bool) -> anyhow::Result<()> {
+    fn check(&self, address: Ipv4Addr, insecure: bool) -> Result<(), AccessError> {
         let open = [
             (self.admin.is_none(), "administrate (--admin_token_file)"),
             (self.query.is_none(), "query over HTTP (--query_token_file)"),
@@ -174,11 +247,8 @@ impl Guards {
             .map(|(_, what)| *what)
             .collect();
         if !open.is_empty() && !insecure {
-            bail!(
-                "on {address} anybody who reaches it could {}: give these flags, or --insecure where only trusted programs \
-                 reach it",
-                open.join(", ")
-            );
+            let what = open.join(", ");
+            return Err(AccessError::Open { address, what });
         }
         if self.tls.is_none() && (self.admin.is_some() || self.query.is_some()) {
             tracing::warn!("tokens go over the network as they are: give --tls_cert and --tls_key");
@@ -189,24 +259,22 @@ impl Guards {
 
 impl Token {
     /// From the file, or from the variable.
-    fn find(file: Option<&Path>, variable: &str) -> anyhow::Result<Option<Token>> {
+    fn find(file: Option<&Path>, variable: &str) -> Result<Option<Token>, AccessError> {
         let (text, whence) = match (file, env::var(variable)) {
             (Some(file), _) => {
-                let whence = file.display().to_string();
-                let text = fs::read_to_string(file);
-                (
-                    text.with_context(|| format!("cannot read the token in {whence}"))?,
-                    whence,
-                )
+                let text = fs::read_to_string(file).map_err(|error| AccessError::TokenFile {
+                    file: file.to_owned(),
+                    error,
+                })?;
+                (text, file.display().to_string())
             }
             (None, Ok(text)) => (text, variable.to_owned()),
             (None, Err(_)) => return Ok(None),
         };
         let token = text.trim();
-        ensure!(
-            token.len() >= SHORTEST_TOKEN && token.bytes().all(|byte| byte.is_ascii_graphic()),
-            "{whence} holds no token: at least {SHORTEST_TOKEN} visible ASCII characters, such as `openssl rand -hex 32` draws"
-        );
+        if token.len() < SHORTEST_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(AccessError::NoToken(whence));
+        }
         Ok(Some(Token::of(token.as_bytes())))
     }
 
@@ -232,10 +300,17 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The public keys in a folder.
-pub(crate) fn known_keys(folder: &Path) -> anyhow::Result<impl Iterator<Item = PublicKey>> {
-    let files =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+/// The public keys in a folder. A file that holds none is left out, with a warning.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub(crate) fn known_keys(
+    folder: &Path,
+) -> Result<impl Iterator<Item = PublicKey> + use<>, AccessError> {
+    let files = fs::read_dir(folder).map_err(|error| AccessError::Folder {
+        folder: folder.to_owned(),
+        error,
+    })?;
     let keys = files.flatten().map(|file| file.path());
     let keys = keys.filter(|file| file.extension().is_some_and(|suffix| suffix == "key"));
     Ok(keys.filter_map(|file| match PublicKey::read(&file) {

@@ -8,12 +8,12 @@ use std::{
     time::SystemTime,
 };
 
-use anyhow::Context;
 use transport::{Frame, curve::PublicKey, recv, send};
 
 use crate::{
-    access::{Curve, known_keys},
+    access::{AccessError, Curve, known_keys},
     complaints::Complaints,
+    error::Error,
     worker::Worker,
 };
 
@@ -33,7 +33,7 @@ pub(crate) fn start(
     context: &zmq::Context,
     curve: &Curve,
     complaints: Complaints,
-) -> anyhow::Result<Doorman> {
+) -> Result<Doorman, Error> {
     let mut socket = context.socket(zmq::REP)?;
     socket.set_linger(0)?;
     socket.bind(ENDPOINT)?;
@@ -111,11 +111,9 @@ impl List {
         }
     }
 
-    fn read(&mut self) -> anyhow::Result<()> {
+    fn read(&mut self) -> Result<(), AccessError> {
         self.changed = self.last_change();
-        self.keys = known_keys(&self.folder)
-            .context("the public keys of who may connect")?
-            .collect();
+        self.keys = known_keys(&self.folder)?.collect();
         Ok(())
     }
 
@@ -123,7 +121,7 @@ impl List {
     fn knows(&mut self, key: PublicKey) -> bool {
         let stale = self.changed.is_none() || self.changed != self.last_change();
         if stale && let Err(error) = self.read() {
-            tracing::error!("{error:#}");
+            tracing::error!("{error}");
             self.keys.clear();
         }
         self.keys.contains(&key)

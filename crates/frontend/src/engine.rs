@@ -10,14 +10,13 @@ mod slack;
 
 use std::{
     collections::HashSet,
-    io::Read,
+    io::{self, Read},
     os::{fd::AsRawFd, unix::net::UnixStream},
     sync::mpsc::Receiver,
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
 use scheduler::{Action, Finished, Now, Scheduler};
 use slack::Slack;
 use transport::{Frame, Timer, Wake};
@@ -28,6 +27,7 @@ use crate::{
     command::Command,
     complaints::Complaints,
     doors::Port,
+    error::Error,
     handle::Inbox,
     metrics::Metrics,
     query_result::{QueryResult, QueryStatus},
@@ -78,7 +78,7 @@ impl Engine {
         replies: Replies,
         complaints: Complaints,
         settings: &Settings,
-    ) -> anyhow::Result<Engine> {
+    ) -> Result<Engine, Error> {
         let session = rand::random();
         let clients = Clients::new(session, settings.dialect(), replies, complaints);
         let traces = match &settings.trace_file {
@@ -116,7 +116,7 @@ impl Engine {
 
     /// Runs until `stop` says so: a byte, and it takes no more queries and ends when the last one has ended, or its time is
     /// over; another, or the stream's end, and it ends at once. Queries that are left get their default output.
-    pub(crate) fn run(mut self, stop: &UnixStream) -> anyhow::Result<()> {
+    pub(crate) fn run(mut self, stop: &UnixStream) -> Result<(), Error> {
         while !self.is_drained() {
             if self.wait(stop)? {
                 self.told_to_stop(stop);
@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// Looks what came, and waits for something to happen unless there is more to do; true if it is told to stop.
-    fn wait(&mut self, stop: &UnixStream) -> anyhow::Result<bool> {
+    fn wait(&mut self, stop: &UnixStream) -> Result<bool, Error> {
         let busy = self.sockets.iter_mut().any(|door| door.is_awake());
         let timeout = if busy { 0 } else { -1 };
         if !busy {
@@ -184,7 +184,7 @@ impl Engine {
         items.extend(self.sockets.iter_mut().map(|door| door.poll_item()));
         match zmq::poll(&mut items, timeout) {
             Ok(_) | Err(zmq::Error::EINTR) => {}
-            Err(error) => return Err(error).context("cannot wait for messages"),
+            Err(error) => return Err(Error::Wait(error)),
         }
         let (own, doors) = items.split_at(own.len());
         for (door, item) in self.sockets.iter_mut().zip(doors) {
@@ -203,7 +203,7 @@ impl Engine {
     }
 
     /// Has the timer fire when there is something to do though nothing came; sooner does no harm.
-    fn set_timer(&mut self) -> anyhow::Result<()> {
+    fn set_timer(&mut self) -> io::Result<()> {
         let next = [
             self.scheduler.next_wake(),
             self.replicas.next_look(),

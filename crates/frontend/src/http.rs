@@ -13,7 +13,7 @@ mod scan;
 mod server;
 mod tickets;
 
-use std::{net::TcpListener, sync::Arc, time::Duration};
+use std::{io, net::TcpListener, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -70,7 +70,7 @@ pub(crate) fn start(
     replies: ReplyReceiver,
     (guards, complaints): (Guards, Complaints),
     settings: &settings::Http,
-) -> anyhow::Result<Http> {
+) -> io::Result<Http> {
     let shared = Shared {
         state,
         engine,
@@ -118,7 +118,7 @@ pub(crate) fn start(
         });
         runtime.shutdown_background();
     };
-    Ok(Worker::spawn("http", stop, serve)?)
+    Worker::spawn("http", stop, serve)
 }
 
 /// Asks for the token before anything else, where there is one. Whether the frontend lives may be asked without.
@@ -142,7 +142,7 @@ async fn ask_for_token(State(token): State<Token>, request: Request, next: Next)
 }
 
 /// Before a thread waits for something to come it wakes the engine for what it has sent.
-fn runtime(threads: usize, engine: Handle) -> std::io::Result<Runtime> {
+fn runtime(threads: usize, engine: Handle) -> io::Result<Runtime> {
     let mut builder = match threads {
         0 | 1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),

@@ -22,6 +22,7 @@ mod directory;
 mod doorman;
 mod doors;
 mod engine;
+mod error;
 mod handle;
 mod http;
 mod metrics;
@@ -43,21 +44,21 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-use anyhow::Context;
 use transport::Wake;
 use wire::BoundPorts;
 
-pub use access::Access;
+pub use access::{Access, AccessError};
+pub use error::Error;
 #[cfg(fuzzing)]
 pub use http::fuzzing;
-pub use settings::{ClientProtocol, Ports, Settings};
+pub use settings::{ClientProtocol, NoRedisAddress, Ports, Settings};
+pub use state::StateError;
 
 use complaints::Complaints;
 use engine::Engine;
 use handle::Handle;
 use http::Http;
 use replies::Replies;
-use settings::cannot_listen;
 use sockets::Sockets;
 use state::State;
 use worker::Worker;
@@ -66,7 +67,7 @@ use worker::Worker;
 #[derive(Debug)]
 pub struct Frontend {
     ports: BoundPorts,
-    engine: Worker<StopAtOnce, anyhow::Result<()>>,
+    engine: Worker<StopAtOnce, Result<(), Error>>,
     _http: Http,
     _state: State,
 }
@@ -76,7 +77,7 @@ impl Frontend {
     ///
     /// # Errors
     /// If a port is in use or the state file cannot be read: says which, and what to do.
-    pub fn start(settings: &Settings) -> anyhow::Result<Frontend> {
+    pub fn start(settings: &Settings) -> Result<Frontend, Error> {
         let address = address(&settings.bind)?;
         let guards = settings.access.guards(address)?;
         let complaints = Complaints::default();
@@ -137,9 +138,9 @@ impl Frontend {
     ///
     /// # Errors
     /// If it stopped because a socket failed.
-    pub fn wait(mut self) -> anyhow::Result<()> {
+    pub fn wait(mut self) -> Result<(), Error> {
         let ended = self.engine.join().expect("only this joins it, and once");
-        ended.map_err(|_| anyhow::anyhow!("the engine's thread panicked"))?
+        ended.unwrap_or(Err(Error::Panicked))
     }
 }
 
@@ -155,18 +156,18 @@ impl Drop for StopAtOnce {
 }
 
 /// libzmq wants a number where TCP takes a name.
-fn address(bind: &str) -> anyhow::Result<Ipv4Addr> {
+fn address(bind: &str) -> Result<Ipv4Addr, Error> {
     let found = (bind, 0).to_socket_addrs().ok();
     let v4 = found.into_iter().flatten().find_map(|found| match found {
         SocketAddr::V4(found) => Some(*found.ip()),
         SocketAddr::V6(_) => None,
     });
-    v4.with_context(|| format!("{bind} is no IPv4 address: name one of this machine with --bind"))
+    v4.ok_or_else(|| Error::Address(bind.to_owned()))
 }
 
-fn listen(address: Ipv4Addr, port: u16, flag: &str) -> anyhow::Result<TcpListener> {
-    let listener =
-        TcpListener::bind((address, port)).with_context(|| cannot_listen(address, port, flag))?;
+fn listen(address: Ipv4Addr, port: u16, flag: &'static str) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind((address, port));
+    let listener = listener.map_err(|error| Error::listen(address, port, flag, error))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
 }

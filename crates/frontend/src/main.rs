@@ -54,7 +54,7 @@ fn run(settings: &Settings) -> anyhow::Result<()> {
     let ports = serde_json::to_string(&frontend.ports()).context("ports are numbers")?;
     tracing::info!("listening on {}: {ports}", settings.bind);
     writeln!(stdout(), "{ports}").context("nobody reads the ports on standard output")?;
-    frontend.wait()
+    Ok(frontend.wait()?)
 }
 
 fn draw_keys(name: &Path) -> anyhow::Result<()> {

@@ -1,8 +1,7 @@
 //! What the frontend is told.
 
-use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use anyhow::Context;
 use clap::Parser;
 use scheduler::{Adaptive, Rules};
 use wire::{BoundPorts, query::Dialect};
@@ -111,20 +110,44 @@ pub struct Redis {
     pub redis_port: Option<u16>,
 }
 
+/// Where Redis listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RedisAddress {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+/// A text that is no address of Redis.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no address of Redis: --redis takes HOST:PORT, such as localhost:6379")]
+pub struct NoRedisAddress(String);
+
 impl Redis {
-    /// Host and port, if Redis is used.
-    pub(crate) fn address(&self) -> Option<anyhow::Result<(String, u16)>> {
+    /// The address, if Redis is used.
+    ///
+    /// # Errors
+    /// If `--redis` is not HOST:PORT.
+    pub(crate) fn address(&self) -> Result<Option<RedisAddress>, NoRedisAddress> {
         if let Some(text) = &self.host_and_port {
-            let parts = text.rsplit_once(':');
-            let parts = parts.and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
-            let what = "is no address of Redis: --redis takes HOST:PORT, such as localhost:6379";
-            return Some(parts.with_context(|| format!("{text} {what}")));
+            let address = text.rsplit_once(':').and_then(|(host, port)| {
+                Some(RedisAddress {
+                    host: host.to_owned(),
+                    port: port.parse().ok()?,
+                })
+            });
+            return match address {
+                Some(address) => Ok(Some(address)),
+                None => Err(NoRedisAddress(text.clone())),
+            };
         }
         if self.redis_ip.is_none() && self.redis_port.is_none() {
-            return None;
+            return Ok(None);
         }
         let host = self.redis_ip.as_deref().unwrap_or("localhost");
-        Some(Ok((host.to_owned(), self.redis_port.unwrap_or(6379))))
+        Ok(Some(RedisAddress {
+            host: host.to_owned(),
+            port: self.redis_port.unwrap_or(6379),
+        }))
     }
 }
 
@@ -222,12 +245,4 @@ pub struct Ports {
     /// ZeroMQ: clients send their requests
     #[arg(long = "recv_port", default_value_t = BoundPorts::DEFAULT.recv_port)]
     pub recv: u16,
-}
-
-/// What to tell a user where a port cannot be bound.
-pub(crate) fn cannot_listen(address: Ipv4Addr, port: u16, flag: &str) -> String {
-    format!(
-        "cannot listen on {address}:{port}: choose another port with {flag} (0 takes any that is free), or another \
-         address with --bind"
-    )
 }

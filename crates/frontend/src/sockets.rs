@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use anyhow::Context;
 use wire::BoundPorts;
 
 use crate::{
@@ -10,8 +9,9 @@ use crate::{
     complaints::Complaints,
     doorman::{self, CLIENTS, CONTAINERS, Doorman},
     doors::{Door, Doors},
+    error::Error,
     places::Places,
-    settings::{Settings, cannot_listen},
+    settings::Settings,
     turnstile::{self, Turnstile},
 };
 
@@ -51,7 +51,7 @@ impl Sockets {
         settings: &Settings,
         curve: Option<&Curve>,
         complaints: &Complaints,
-    ) -> anyhow::Result<(Sockets, BoundPorts)> {
+    ) -> Result<(Sockets, BoundPorts), Error> {
         let context = zmq::Context::new();
         let doorman = curve.map(|curve| doorman::start(&context, curve, complaints.clone()));
         let doorman = doorman.transpose()?;
@@ -103,7 +103,12 @@ impl Sockets {
 
 impl Maker<'_> {
     /// A socket that listens, for peers of one kind; and its port.
-    fn router(&mut self, domain: &str, port: u16, flag: &str) -> anyhow::Result<(Door, u16)> {
+    fn router(
+        &mut self,
+        domain: &str,
+        port: u16,
+        flag: &'static str,
+    ) -> Result<(Door, u16), Error> {
         let socket = self.context.socket(zmq::ROUTER)?;
         // Without it a message to a peer that is gone, or does not read, would vanish without a word.
         socket.set_router_mandatory(true)?;
@@ -131,15 +136,11 @@ impl Maker<'_> {
         let address = self.address;
         socket
             .bind(&format!("tcp://{address}:{port_or_any}"))
-            .with_context(|| cannot_listen(address, port, flag))?;
+            .map_err(|error| Error::listen(address, port, flag, error))?;
         let endpoint = socket.get_last_endpoint()?.unwrap_or_default();
-        let bound = endpoint
-            .rsplit(':')
-            .next()
-            .and_then(|port| port.parse().ok());
-        Ok((
-            Door::new(socket)?,
-            bound.context("a bound socket has a port")?,
-        ))
+        let bound = endpoint.rsplit(':').next();
+        let bound = bound.and_then(|port| port.parse().ok());
+        let bound = bound.expect("a bound socket has a port");
+        Ok((Door::new(socket)?, bound))
     }
 }

@@ -4,6 +4,7 @@
 //! then told to the engine; what another frontend writes to Redis takes the second step only.
 
 mod changes;
+mod error;
 mod file;
 mod listings;
 mod redis;
@@ -17,6 +18,9 @@ use wire::admin::{self, Change, Container};
 
 use crate::{command::Command, handle, replicas::Newcomer, settings::Settings, worker::Worker};
 
+pub use error::StateError;
+
+use error::WriteError;
 use file::File;
 use redis::{Joined, Redis};
 use registry::Registry;
@@ -85,11 +89,11 @@ enum Store {
 ///
 /// # Errors
 /// If the state file cannot be read.
-pub(crate) fn open(settings: &Settings, rpc_port: u16) -> anyhow::Result<Opened> {
+pub(crate) fn open(settings: &Settings, rpc_port: u16) -> Result<Opened, StateError> {
     let (sender, requests) = mpsc::channel();
-    let (store, registry) = match (&settings.state, settings.redis.address()) {
+    let (store, registry) = match (&settings.state, settings.redis.address()?) {
         (_, Some(address)) => {
-            let (redis, registry) = Redis::open(address?, rpc_port, sender.clone())?;
+            let (redis, registry) = Redis::open(address, rpc_port, sender.clone())?;
             (Store::Redis(Box::new(redis)), registry)
         }
         (Some(file), None) => {
@@ -197,7 +201,7 @@ impl Keeper {
     fn change(&mut self, change: Change) -> Answer {
         let plan = self.known.plan(change, self.store.place())?;
         if let Err(error) = self.store.write(&plan.steps) {
-            tracing::error!("{}: {error:#}", plan.failed);
+            tracing::error!("{}: {error}", plan.failed);
             return Err(plan.failed);
         }
         for step in plan.steps {
@@ -259,7 +263,7 @@ impl Store {
         }
     }
 
-    fn write(&mut self, steps: &[registry::Write]) -> anyhow::Result<()> {
+    fn write(&mut self, steps: &[registry::Write]) -> Result<(), WriteError> {
         match self {
             Store::Memory => Ok(()),
             Store::File(file) => Ok(file.write(steps)?),

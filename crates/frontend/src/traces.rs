@@ -13,10 +13,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
 use serde_json::{Value, json};
 
 use crate::{
+    error::Error,
     query_result::{QueryResult, QueryStatus},
     timeline::Timeline,
     worker::Worker,
@@ -57,10 +57,10 @@ impl Traces {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(crate) fn to(file: &Path, every: u64, started: Duration) -> anyhow::Result<Traces> {
-        let name = file.display();
-        let out = File::create(file).with_context(|| {
-            format!("cannot write traces to {name}: choose another file with --trace_file")
+    pub(crate) fn to(file: &Path, every: u64, started: Duration) -> Result<Traces, Error> {
+        let out = File::create(file).map_err(|error| Error::Traces {
+            file: file.to_owned(),
+            error,
         })?;
         let (writer, queries) = sync_channel(WAITING);
         let run = move || write(&queries, out, started);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io,
     net::SocketAddrV4,
     os::{
         fd::{AsRawFd, RawFd},
@@ -51,7 +52,7 @@ pub(crate) fn start(
     mut monitors: Vec<zmq::Socket>,
     places: Places,
     complaints: Complaints,
-) -> anyhow::Result<Turnstile> {
+) -> io::Result<Turnstile> {
     let (stop, told) = UnixStream::pair()?;
     let mut connections = Connections {
         places,
@@ -88,7 +89,7 @@ pub(crate) fn start(
             }
         }
     };
-    Ok(Worker::spawn("turnstile", stop, serve)?)
+    Worker::spawn("turnstile", stop, serve)
 }
 
 struct Connections {

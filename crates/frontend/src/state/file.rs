@@ -1,11 +1,11 @@
 //! The state in one file: an embedded database, on disk before a client is told so.
 
-use std::path::Path;
+use std::{error::Error, path::Path};
 
-use anyhow::Context;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::{
+    error::StateError,
     listings::json,
     registry::{Registry, Write, id},
 };
@@ -30,15 +30,15 @@ impl File {
     ///
     /// # Errors
     /// If it is no state file, or another frontend has it open.
-    pub(super) fn open(file: &Path) -> anyhow::Result<(File, Registry)> {
-        let name = file.display();
-        let database = Database::create(file).with_context(|| {
-            format!(
-                "cannot open the state file {name}: is it one, and is no other frontend using it?"
-            )
+    pub(super) fn open(file: &Path) -> Result<(File, Registry), StateError> {
+        let database = Database::create(file).map_err(|error| StateError::Open {
+            file: file.to_owned(),
+            error,
         })?;
-        let registry =
-            read(&database).with_context(|| format!("cannot read the state file {name}"))?;
+        let registry = read(&database).map_err(|error| StateError::Read {
+            file: file.to_owned(),
+            error,
+        })?;
         Ok((File(database), registry))
     }
 
@@ -53,7 +53,7 @@ impl File {
     }
 }
 
-fn read(database: &Database) -> anyhow::Result<Registry> {
+fn read(database: &Database) -> Result<Registry, Box<dyn Error + Send + Sync>> {
     let begun = database.begin_write()?;
     for table in [APPS, MODELS, CURRENT, LINKS] {
         begun.open_table(table)?;

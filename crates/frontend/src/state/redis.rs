@@ -24,15 +24,17 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
 use redis::{Client, Connection, ErrorKind, RedisError, RedisResult};
 use scheduler::ModelVersion;
 use wire::admin::Container;
+
+use crate::settings::RedisAddress;
 
 pub(super) use schema::Joined;
 
 use super::{
     Request,
+    error::StateError,
     registry::{Registry, Write},
 };
 
@@ -82,15 +84,16 @@ impl Redis {
     /// # Errors
     /// If there are no threads left.
     pub(super) fn open(
-        (host, port): (String, u16),
+        address: RedisAddress,
         rpc_port: u16,
         requests: Sender<Request>,
-    ) -> anyhow::Result<(Redis, Registry)> {
+    ) -> Result<(Redis, Registry), StateError> {
+        let host_name =
+            fs::read_to_string("/proc/sys/kernel/hostname").map_err(StateError::HostName)?;
+        let RedisAddress { host, port } = address;
         let address = format!("{host}:{port}");
-        let host_name = fs::read_to_string("/proc/sys/kernel/hostname")
-            .context("cannot read this machine's name")?;
         let mut redis = Redis {
-            client: Client::open((host, port)).context("cannot use the address of Redis")?,
+            client: Client::open((host, port)).map_err(StateError::Redis)?,
             address,
             frontend: format!("{}:{rpc_port}", host_name.trim()),
             connection: None,
@@ -105,7 +108,8 @@ impl Redis {
                 Err(_) => thread::sleep(RETRY),
             }
         };
-        watch::start(redis.client.clone(), Arc::downgrade(&redis.asked), requests)?;
+        watch::start(redis.client.clone(), Arc::downgrade(&redis.asked), requests)
+            .map_err(StateError::Thread)?;
         Ok((redis, registry))
     }
 
