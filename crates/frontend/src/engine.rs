@@ -12,20 +12,22 @@ use std::{
     collections::HashSet,
     io::{self, Read},
     os::{fd::AsRawFd, unix::net::UnixStream},
-    sync::mpsc::Receiver,
+    sync::{Arc, mpsc::Receiver},
     thread,
     time::{Duration, Instant},
 };
 
-use scheduler::{Action, Finished, Now, Scheduler};
+use scheduler::{Action, Now, Query, Scheduler};
 use slack::Slack;
 use transport::{Frame, Timer, Wake};
 
 use crate::{
     cache::Cache,
+    catalog::Catalog,
     clients::{Clients, Pending},
     command::Command,
     complaints::Complaints,
+    declarations::Declarations,
     doors::Port,
     error::Error,
     handle::Inbox,
@@ -45,6 +47,8 @@ const TURN: usize = 512;
 
 pub(crate) struct Engine {
     sockets: Sockets,
+    catalog: Arc<Catalog>,
+    declarations: Declarations,
     scheduler: Scheduler<Pending>,
     clients: Clients,
     replicas: Replicas,
@@ -71,16 +75,30 @@ pub(crate) struct Engine {
     drained_at: Option<Now>,
 }
 
+/// What connects the engine with the other threads.
+#[derive(Debug)]
+pub(crate) struct Links {
+    pub(crate) inbox: Inbox,
+    pub(crate) replies: Replies,
+    /// Where replicas get their numbers, if not from the engine.
+    pub(crate) roster: Option<Roster>,
+    pub(crate) declarations: Declarations,
+    pub(crate) complaints: Complaints,
+}
+
 impl Engine {
+    /// An engine without applications, models and replicas.
+    ///
+    /// # Errors
+    /// If the file of traces cannot be written, or the system has no more threads or file descriptors.
     pub(crate) fn new(
         sockets: Sockets,
-        inbox: Inbox,
-        replies: Replies,
-        complaints: Complaints,
+        links: Links,
         settings: &Settings,
     ) -> Result<Engine, Error> {
         let session = rand::random();
-        let clients = Clients::new(session, settings.dialect(), replies, complaints);
+        let dialect = settings.dialect();
+        let clients = Clients::new(session, dialect, links.replies, links.complaints);
         let traces = match &settings.trace_file {
             Some(file) => Traces::to(file, settings.trace_every, clients.started())?,
             None => Traces::off(),
@@ -88,30 +106,27 @@ impl Engine {
         let clock = Instant::now();
         Ok(Engine {
             sockets,
+            catalog: Arc::default(),
             scheduler: Scheduler::new(rand::random(), settings.rules()),
             clients,
-            replicas: Replicas::new(session, inbox.directory),
+            replicas: Replicas::new(session, links.declarations.clone()),
+            declarations: links.declarations,
             metrics: Metrics::default(),
             traces,
             cache: Cache::new(settings.prediction_cache_size),
-            commands: inbox.commands,
-            wake: inbox.wake,
+            commands: links.inbox.commands,
+            wake: links.inbox.wake,
             timer: Timer::new()?,
             wakes_at: None,
             clock,
             session,
-            roster: None,
+            roster: links.roster,
             joining: HashSet::new(),
             slack: Slack::default(),
             message: Vec::new(),
             drain: Duration::from_secs(settings.drain_seconds),
             drained_at: None,
         })
-    }
-
-    /// Lets replicas get their numbers from here, if it is there.
-    pub(crate) fn with_roster(self, roster: Option<Roster>) -> Engine {
-        Engine { roster, ..self }
     }
 
     /// Runs until `stop` says so: a byte, and it takes no more queries and ends when the last one has ended, or its time is
@@ -247,18 +262,13 @@ impl Engine {
     }
 
     /// A query that no model answered gets its application's default output.
-    fn conclude_without(
-        &mut self,
-        query: &Finished<Pending>,
-        why: QueryStatus,
-        timeline: Timeline,
-    ) {
+    fn conclude_without(&mut self, query: &Query<Pending>, why: QueryStatus, timeline: Timeline) {
         let default = query.app.default_output.as_bytes();
         self.conclude(query, &QueryResult::without_output(why, default, timeline));
     }
 
     /// Counts and answers a query that has come to its end.
-    fn conclude(&mut self, query: &Finished<Pending>, result: &QueryResult<'_>) {
+    fn conclude(&mut self, query: &Query<Pending>, result: &QueryResult<'_>) {
         self.metrics.query(&query.app.name, result);
         self.traces.query(&query.app.name, result);
         let door = &mut self.sockets.answers;

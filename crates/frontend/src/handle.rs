@@ -9,10 +9,7 @@ use std::sync::{
 use tokio::sync::oneshot;
 use transport::Wake;
 
-use crate::{
-    command::{Asked, Command},
-    directory::Directory,
-};
+use crate::command::{Command, Request};
 
 /// So many queries wake the engine, whatever the thread that sends them has to do besides.
 const AT_ONCE: usize = 64;
@@ -24,7 +21,6 @@ pub(crate) struct Handle {
     wake: Wake,
     /// Queries of which the engine may not know.
     held: Arc<AtomicUsize>,
-    directory: Arc<Directory>,
 }
 
 /// The engine's end.
@@ -33,44 +29,29 @@ pub(crate) struct Inbox {
     pub(crate) commands: Receiver<Command>,
     /// Wakes the engine for them.
     pub(crate) wake: Wake,
-    /// Where the engine notes what replicas declare.
-    pub(crate) directory: Arc<Directory>,
 }
 
 impl Handle {
     /// Both ends of the queue.
     pub(crate) fn channel(wake: Wake) -> (Handle, Inbox) {
         let (sender, commands) = mpsc::channel();
-        let directory = Arc::<Directory>::default();
         let handle = Handle {
             commands: sender,
             wake: wake.clone(),
             held: Arc::default(),
-            directory: directory.clone(),
         };
-        let inbox = Inbox {
-            commands,
-            wake,
-            directory,
-        };
-        (handle, inbox)
-    }
-
-    /// What the engine has been told of applications and models.
-    pub(crate) fn directory(&self) -> &Directory {
-        &self.directory
+        (handle, Inbox { commands, wake })
     }
 
     pub(crate) fn send(&self, command: Command) {
-        self.directory.note(&command);
         // Without an engine the process is about to end.
         let _ = self.commands.send(command);
         self.wake.wake();
     }
 
     /// Sends a query; the engine is woken for several together, by [`Handle::flush`] at the latest.
-    pub(crate) fn send_query(&self, asked: Asked) {
-        let _ = self.commands.send(Command::Query(asked));
+    pub(crate) fn send_query(&self, ticket: u64, request: Request) {
+        let _ = self.commands.send(Command::Query { ticket, request });
         if self.held.fetch_add(1, Ordering::AcqRel) + 1 >= AT_ONCE {
             self.flush();
         }

@@ -28,6 +28,7 @@ use tokio::{runtime::Runtime, sync::oneshot, time::timeout};
 use crate::{
     access::{Guards, Token},
     complaints::Complaints,
+    declarations::Declarations,
     handle::Handle,
     places::Places,
     replies::ReplyReceiver,
@@ -56,6 +57,7 @@ const LARGEST_CHANGE: usize = 1 << 20;
 struct Shared {
     state: state::Handle,
     engine: Handle,
+    declarations: Declarations,
     tickets: Arc<Tickets>,
     limits: Limits,
 }
@@ -63,17 +65,37 @@ struct Shared {
 /// The threads that serve both ports. Dropping it ends them, whatever connections there are.
 pub(crate) type Http = Worker<oneshot::Sender<()>>;
 
+/// What the HTTP threads are given.
+pub(crate) struct Parts {
+    /// The port of queries and metrics.
+    pub(crate) query: TcpListener,
+    /// The port of the admin API.
+    pub(crate) admin: TcpListener,
+    pub(crate) state: state::Handle,
+    pub(crate) engine: Handle,
+    pub(crate) declarations: Declarations,
+    pub(crate) replies: ReplyReceiver,
+    pub(crate) guards: Guards,
+    pub(crate) complaints: Complaints,
+}
+
 /// Serves both ports.
-pub(crate) fn start(
-    (query, admin): (TcpListener, TcpListener),
-    (state, engine): (state::Handle, Handle),
-    replies: ReplyReceiver,
-    (guards, complaints): (Guards, Complaints),
-    settings: &settings::Http,
-) -> io::Result<Http> {
+///
+/// # Errors
+/// If the system has no more threads or file descriptors.
+pub(crate) fn start(parts: Parts, settings: &settings::Http) -> io::Result<Http> {
+    let Parts {
+        query,
+        admin,
+        replies,
+        guards,
+        complaints,
+        ..
+    } = parts;
     let shared = Shared {
-        state,
-        engine,
+        state: parts.state,
+        engine: parts.engine,
+        declarations: parts.declarations,
         tickets: Arc::default(),
         limits: Limits {
             size: settings.max_body_mib << 20,

@@ -15,10 +15,11 @@
 
 mod access;
 mod cache;
+mod catalog;
 mod clients;
 mod command;
 mod complaints;
-mod directory;
+mod declarations;
 mod doorman;
 mod doors;
 mod engine;
@@ -55,7 +56,8 @@ pub use settings::{ClientProtocol, NoRedisAddress, Ports, Settings};
 pub use state::StateError;
 
 use complaints::Complaints;
-use engine::Engine;
+use declarations::Declarations;
+use engine::{Engine, Links};
 use handle::Handle;
 use http::Http;
 use replies::Replies;
@@ -97,21 +99,29 @@ impl Frontend {
         told.set_nonblocking(true)?;
         let (handle, inbox) = Handle::channel(wake);
         let (replies, received) = Replies::channel();
-        let roster = state.roster();
+        let declarations = Declarations::default();
+        let links = Links {
+            inbox,
+            replies,
+            roster: state.roster(),
+            declarations: declarations.clone(),
+            complaints: complaints.clone(),
+        };
         let state = state.start(handle.clone())?;
-        let engine = Engine::new(sockets, inbox, replies, complaints.clone(), settings)?;
-        let engine = engine.with_roster(roster);
+        let engine = Engine::new(sockets, links, settings)?;
         let run = move || engine.run(&told);
         let engine = Worker::spawn("engine", StopAtOnce(stop), run)?;
-        let doors = (query, admin);
-        let handles = (state.handle(), handle);
-        let http = http::start(
-            doors,
-            handles,
-            received,
-            (guards, complaints),
-            &settings.http,
-        )?;
+        let parts = http::Parts {
+            query,
+            admin,
+            state: state.handle(),
+            engine: handle,
+            declarations,
+            replies: received,
+            guards,
+            complaints,
+        };
+        let http = http::start(parts, &settings.http)?;
         Ok(Frontend {
             ports,
             engine,

@@ -7,7 +7,7 @@
 //! - high-performance: there are no heartbeats, so silence means nothing, and whatever is sent is a batch. It is learnt
 //!   when the next batch finds no connection; the batch that it had at its end is given up as one that hangs.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
 use model::DataType;
 use scheduler::{Joining, Left, ModelVersion, Now, ReplicaKey, Scheduler};
@@ -18,7 +18,7 @@ use wire::{
 };
 
 use crate::{
-    directory::{Declared, Directory},
+    declarations::{Declarations, Declared},
     doors::{Doors, Port},
 };
 
@@ -83,7 +83,7 @@ pub(crate) struct Replicas {
     next_connection: u32,
     next_id: HashMap<ModelVersion, u32>,
     next_look: Now,
-    directory: Arc<Directory>,
+    declarations: Declarations,
     out: Vec<Frame>,
 }
 
@@ -123,8 +123,8 @@ pub(crate) struct Newcomer {
 }
 
 impl Replicas {
-    /// Without a replica; what those that join declare is noted in the directory.
-    pub(crate) fn new(session: u64, directory: Arc<Directory>) -> Replicas {
+    /// Without a replica; what those that join declare is noted.
+    pub(crate) fn new(session: u64, declarations: Declarations) -> Replicas {
         Replicas {
             session,
             replicas: HashMap::new(),
@@ -133,7 +133,7 @@ impl Replicas {
             next_connection: rand::random(),
             next_id: HashMap::new(),
             next_look: Now::ZERO,
-            directory,
+            declarations,
             out: Vec::new(),
         }
     }
@@ -280,7 +280,7 @@ impl Replicas {
                 ));
             }
             Some(_) => {}
-            None => self.directory.declare(
+            None => self.declarations.set(
                 model,
                 Declared {
                     input_shape: declared,

@@ -1,29 +1,40 @@
 //! What is registered, and where that is kept: in memory, in a file, or in a Redis that several frontends share.
 //!
 //! One thread owns it, so that neither the engine nor HTTP ever waits for a disk or a network. A change is written first and
-//! then told to the engine; what another frontend writes to Redis takes the second step only.
+//! then published; what another frontend writes to Redis takes the second step only.
 
 mod changes;
 mod error;
 mod file;
 mod listings;
 mod redis;
-mod registry;
 
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::{
+    mem,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
+};
 
 use scheduler::ModelVersion;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use wire::admin::{self, Change, Container};
 
-use crate::{command::Command, handle, replicas::Newcomer, settings::Settings, worker::Worker};
+use crate::{
+    catalog::{Catalog, Registrations, Write},
+    command::Command,
+    handle,
+    replicas::Newcomer,
+    settings::Settings,
+    worker::Worker,
+};
 
 pub use error::StateError;
 
 use error::WriteError;
 use file::File;
 use redis::{Joined, Redis};
-use registry::Registry;
 
 /// What a client of the admin API is told: that it is done, or why not.
 pub(crate) type Answer = Result<String, String>;
@@ -42,14 +53,22 @@ enum Request {
 
 /// The HTTP threads' end.
 #[derive(Clone, Debug)]
-pub(crate) struct Handle(Sender<Request>);
+pub(crate) struct Handle {
+    requests: Sender<Request>,
+    catalog: watch::Receiver<Arc<Catalog>>,
+}
 
 impl Handle {
+    /// What is registered now.
+    pub(crate) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.borrow().clone()
+    }
+
     /// Asks, and waits for the answer; `None` if the frontend is stopping.
     pub(crate) async fn ask(&self, request: admin::Request) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
         // Without its thread the process is about to end, and nothing comes.
-        let _ = self.0.send(Request::Admin(request, answer));
+        let _ = self.requests.send(Request::Admin(request, answer));
         answered.await.ok().flatten()
     }
 }
@@ -72,7 +91,7 @@ impl Roster {
 /// A state that was read, and is not served yet.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    registry: Registry,
+    registrations: Registrations,
     store: Store,
     requests: Receiver<Request>,
     sender: Sender<Request>,
@@ -91,19 +110,19 @@ enum Store {
 /// If the state file cannot be read.
 pub(crate) fn open(settings: &Settings, rpc_port: u16) -> Result<Opened, StateError> {
     let (sender, requests) = mpsc::channel();
-    let (store, registry) = match (&settings.state, settings.redis.address()?) {
+    let (store, registrations) = match (&settings.state, settings.redis.address()?) {
         (_, Some(address)) => {
-            let (redis, registry) = Redis::open(address, rpc_port, sender.clone())?;
-            (Store::Redis(Box::new(redis)), registry)
+            let (redis, registrations) = Redis::open(address, rpc_port, sender.clone())?;
+            (Store::Redis(Box::new(redis)), registrations)
         }
         (Some(file), None) => {
-            let (file, registry) = File::open(file)?;
-            (Store::File(file), registry)
+            let (file, registrations) = File::open(file)?;
+            (Store::File(file), registrations)
         }
-        (None, None) => (Store::Memory, Registry::default()),
+        (None, None) => (Store::Memory, Registrations::default()),
     };
     Ok(Opened {
-        registry,
+        registrations,
         store,
         requests,
         sender,
@@ -117,29 +136,40 @@ impl Opened {
         shared.then(|| Roster(self.sender.clone()))
     }
 
-    /// Tells the engine what is registered, and serves the state from a thread of its own.
+    /// Publishes what is registered, and serves the state from a thread of its own.
     pub(crate) fn start(self, engine: handle::Handle) -> std::io::Result<State> {
+        let (publisher, catalog) = watch::channel(Arc::default());
         let mut keeper = Keeper {
-            known: Registry::default(),
+            known: Arc::default(),
+            replaced: Arc::default(),
             store: self.store,
             engine,
+            publisher,
         };
-        keeper.go_to(self.registry);
+        keeper.go_to(self.registrations);
         let requests = self.requests;
         let stop = StopAfterRequests(self.sender);
-        Ok(State(Worker::spawn("state", stop, move || {
-            keeper.run(&requests)
-        })?))
+        let run = move || keeper.run(&requests);
+        Ok(State {
+            catalog,
+            worker: Worker::spawn("state", stop, run)?,
+        })
     }
 }
 
 /// The thread that owns the state. Dropping it ends the thread, after the requests that wait.
 #[derive(Debug)]
-pub(crate) struct State(Worker<StopAfterRequests>);
+pub(crate) struct State {
+    catalog: watch::Receiver<Arc<Catalog>>,
+    worker: Worker<StopAfterRequests>,
+}
 
 impl State {
     pub(crate) fn handle(&self) -> Handle {
-        Handle(self.0.stop_handle().0.clone())
+        Handle {
+            requests: self.worker.stop_handle().0.clone(),
+            catalog: self.catalog.clone(),
+        }
     }
 }
 
@@ -157,9 +187,12 @@ impl Drop for StopAfterRequests {
 /// What the thread has.
 #[derive(Debug)]
 struct Keeper {
-    known: Registry,
+    known: Arc<Catalog>,
+    /// The catalog before. It is held until the next change, so that this thread frees it, and not the engine.
+    replaced: Arc<Catalog>,
     store: Store,
     engine: handle::Handle,
+    publisher: watch::Sender<Arc<Catalog>>,
 }
 
 impl Keeper {
@@ -189,7 +222,7 @@ impl Keeper {
     fn answer(&mut self, request: admin::Request) -> Option<Answer> {
         match request {
             admin::Request::Change(change) => Some(self.change(change)),
-            admin::Request::Look(question) => Some(self.known.look(&question)),
+            admin::Request::Look(question) => Some(self.known.registrations().look(&question)),
             admin::Request::Containers(question) => {
                 let containers = self.containers()?;
                 Some(Ok(listings::look_at_containers(&question, containers)))
@@ -199,14 +232,15 @@ impl Keeper {
 
     /// Writes a change, then carries it out.
     fn change(&mut self, change: Change) -> Answer {
-        let plan = self.known.plan(change, self.store.place())?;
+        let plan = self
+            .known
+            .registrations()
+            .plan(change, self.store.place())?;
         if let Err(error) = self.store.write(&plan.steps) {
             tracing::error!("{}: {error}", plan.failed);
             return Err(plan.failed);
         }
-        for step in plan.steps {
-            self.engine.send(self.known.apply(step));
-        }
+        self.publish(self.known.after(&plan.steps), plan.steps);
         Ok(plan.done)
     }
 
@@ -214,17 +248,28 @@ impl Keeper {
     fn look(&mut self) {
         if let Store::Redis(redis) = &mut self.store {
             // If it does not answer, that is in the log, and what is known is served.
-            if let Ok(there) = redis.read(&self.known) {
+            if let Ok(there) = redis.read(self.known.registrations()) {
                 self.go_to(there);
             }
         }
     }
 
-    fn go_to(&mut self, there: Registry) {
-        for step in self.known.difference(&there) {
-            self.engine.send(self.known.apply(step));
+    fn go_to(&mut self, there: Registrations) {
+        let here = self.known.registrations();
+        if *here != there {
+            let steps = here.difference(&there);
+            self.publish(Catalog::new(there), steps);
         }
-        self.known = there;
+    }
+
+    /// Publishes a new catalog, to which these steps led: first to the engine, so that it has the catalog before any query of
+    /// a client that saw it.
+    fn publish(&mut self, catalog: Catalog, steps: Vec<Write>) {
+        let catalog = Arc::new(catalog);
+        let known = catalog.clone();
+        self.engine.send(Command::Exchange { catalog, steps });
+        self.publisher.send_replace(known.clone());
+        self.replaced = mem::replace(&mut self.known, known);
     }
 
     fn join(&mut self, newcomer: Newcomer) {
@@ -263,7 +308,7 @@ impl Store {
         }
     }
 
-    fn write(&mut self, steps: &[registry::Write]) -> Result<(), WriteError> {
+    fn write(&mut self, steps: &[Write]) -> Result<(), WriteError> {
         match self {
             Store::Memory => Ok(()),
             Store::File(file) => Ok(file.write(steps)?),

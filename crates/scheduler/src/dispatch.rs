@@ -3,7 +3,7 @@
 use slab::Slab;
 
 use crate::{
-    Action, Now, Query, QueryKey, Reason, ReplicaKey, Rules, Scheduler, Send, Version, default,
+    Action, Held, Now, QueryKey, Reason, ReplicaKey, Rules, Scheduler, Send, Version, default,
     replica::{Batch, Replica},
 };
 
@@ -18,7 +18,7 @@ impl<P> Scheduler<P> {
                 next_replica(version, &self.replicas, &self.queries, &self.rules, now)
             {
                 let batch = take_batch(version, &self.queries, max);
-                let of_batch = || batch.iter().map(|key| &self.queries[key.0]);
+                let of_batch = || batch.iter().map(|key| &self.queries[key.0].query);
                 let deadline = of_batch().map(|query| query.deadline).min();
                 let objective =
                     of_batch().map(|query| query.deadline.saturating_sub(query.arrived));
@@ -84,10 +84,10 @@ impl<P> Scheduler<P> {
     fn expire(&mut self, now: Now) {
         for version in self.versions.values_mut() {
             while let Some((late, reason)) = version.queue.late(now) {
-                let query = self.queries.remove(late.key.0);
-                version.queue.remove(&late, query.fingerprint);
-                version.bytes -= query.size;
-                default(&mut self.actions, query, reason);
+                let held = self.queries.remove(late.key.0);
+                version.queue.remove(&late, held.query.fingerprint);
+                version.bytes -= held.query.size;
+                default(&mut self.actions, held, reason);
             }
         }
         for (_, replica) in &mut self.replicas {
@@ -97,10 +97,10 @@ impl<P> Scheduler<P> {
                 }
                 let mut next = Now::MAX;
                 for key in &batch.queries {
-                    let query = &mut self.queries[key.0];
-                    if query.deadline > now {
-                        next = next.min(query.deadline);
-                    } else if let Some(query) = query.leave() {
+                    let held = &mut self.queries[key.0];
+                    if held.query.deadline > now {
+                        next = next.min(held.query.deadline);
+                    } else if let Some(query) = held.leave() {
                         let action = Action::Default(query, Reason::TimedOutAtReplica);
                         self.actions.push_back(action);
                     }
@@ -112,19 +112,19 @@ impl<P> Scheduler<P> {
 }
 
 /// Takes the first queries of the queue, at most `max`. One that a replica died computing is a batch of its own.
-fn take_batch<P>(version: &mut Version, queries: &Slab<Query<P>>, max: usize) -> Vec<QueryKey> {
+fn take_batch<P>(version: &mut Version, queries: &Slab<Held<P>>, max: usize) -> Vec<QueryKey> {
     let mut batch = Vec::with_capacity(max.min(version.queue.len()));
     while batch.len() < max
         && let Some(first) = version.queue.first()
     {
-        let query = &queries[first.key.0];
-        if query.suspect && !batch.is_empty() {
+        let held = &queries[first.key.0];
+        if held.suspect && !batch.is_empty() {
             break;
         }
         batch.push(first.key);
-        version.bytes -= query.size;
+        version.bytes -= held.query.size;
         version.queue.pop();
-        if query.suspect {
+        if held.suspect {
             break;
         }
     }
@@ -136,7 +136,7 @@ fn take_batch<P>(version: &mut Version, queries: &Slab<Query<P>>, max: usize) ->
 fn next_replica<P>(
     version: &Version,
     replicas: &Slab<Replica>,
-    queries: &Slab<Query<P>>,
+    queries: &Slab<Held<P>>,
     rules: &Rules,
     now: Now,
 ) -> Option<(ReplicaKey, usize)> {
@@ -159,10 +159,11 @@ fn next_replica<P>(
 }
 
 /// When the queue's first query has waited long enough for others.
-fn delay_ends<P>(version: &Version, queries: &Slab<Query<P>>, rules: &Rules) -> Option<Now> {
+fn delay_ends<P>(version: &Version, queries: &Slab<Held<P>>, rules: &Rules) -> Option<Now> {
     let first = version.queue.first()?;
     Some(
         queries[first.key.0]
+            .query
             .arrived
             .saturating_add(rules.batch_delay),
     )

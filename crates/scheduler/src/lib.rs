@@ -22,18 +22,14 @@ mod replica;
 mod returns;
 mod types;
 
-use std::{
-    borrow::Cow,
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::collections::{HashMap, VecDeque};
 
 use model::DataType;
 use slab::Slab;
 
 pub use types::{
-    Action, Adaptive, Answered, App, Arriving, BatchId, Fingerprint, Finished, Joining, Left, Load,
-    ModelVersion, Now, QueryKey, Reason, Refusal, ReplicaKey, Rules, Send,
+    Action, Adaptive, Answered, App, BatchId, Fingerprint, Joining, Left, Load, ModelVersion, Now,
+    Query, QueryKey, Reason, Refusal, Refused, ReplicaKey, Rules, Send,
 };
 
 use queue::{Place, Queue};
@@ -43,21 +39,13 @@ use replica::Replica;
 #[derive(Debug)]
 pub struct Scheduler<P> {
     rules: Rules,
-    apps: HashMap<String, AppState>,
-    current: HashMap<String, ModelVersion>,
     versions: HashMap<ModelVersion, Version>,
     replicas: Slab<Replica>,
-    queries: Slab<Query<P>>,
+    queries: Slab<Held<P>>,
     actions: VecDeque<Action<P>>,
     next_batch: BatchId,
     next_sequence: u64,
     closed: bool,
-}
-
-#[derive(Debug)]
-struct AppState {
-    app: Arc<App>,
-    model: Option<String>,
 }
 
 /// A model version: its queue, and the replicas that pull from it.
@@ -89,43 +77,37 @@ impl Version {
     }
 }
 
+/// A query that waits, or that a replica has.
 #[derive(Debug)]
-struct Query<P> {
-    /// `None` once nobody waits for it any more while a replica has it.
-    payload: Option<P>,
-    app: Arc<App>,
-    size: usize,
-    fingerprint: Option<Fingerprint>,
-    arrived: Now,
-    deadline: Now,
+struct Held<P> {
+    /// Its payload is `None` once nobody waits for it any more while a replica has it.
+    query: Query<Option<P>>,
     /// Its place among the queries of one deadline.
     sequence: u64,
     /// A replica died computing it: it goes alone, and is not tried a third time.
     suspect: bool,
 }
 
-impl<P> Query<P> {
+impl<P> Held<P> {
     /// Where it stands in its queue.
     fn place(&self, key: QueryKey) -> Place {
         Place {
-            deadline: self.deadline,
+            deadline: self.query.deadline,
             sequence: self.sequence,
             key,
         }
     }
 
     /// What the caller gets back, unless it has it already.
-    fn finish(mut self) -> Option<Finished<P>> {
-        self.leave()
+    fn finish(mut self) -> Option<Query<P>> {
+        let payload = self.query.payload.take()?;
+        Some(self.query.map(|_| payload))
     }
 
     /// The same while a replica has it.
-    fn leave(&mut self) -> Option<Finished<P>> {
-        Some(Finished {
-            payload: self.payload.take()?,
-            app: self.app.clone(),
-            arrived: self.arrived,
-        })
+    fn leave(&mut self) -> Option<Query<P>> {
+        let payload = self.query.payload.take()?;
+        Some(self.query.with(payload))
     }
 }
 
@@ -134,8 +116,6 @@ impl<P> Scheduler<P> {
     pub fn new(first_batch: BatchId, rules: Rules) -> Scheduler<P> {
         Scheduler {
             rules,
-            apps: HashMap::new(),
-            current: HashMap::new(),
             versions: HashMap::new(),
             replicas: Slab::new(),
             queries: Slab::new(),
@@ -143,33 +123,6 @@ impl<P> Scheduler<P> {
             next_batch: first_batch,
             next_sequence: 0,
             closed: false,
-        }
-    }
-
-    /// Adds an application, or replaces it; queries that are under way keep what they came with.
-    pub fn set_app(&mut self, app: App) {
-        let model = self.apps.remove(&app.name).and_then(|old| old.model);
-        let name = app.name.clone();
-        let app = Arc::new(app);
-        self.apps.insert(name, AppState { app, model });
-    }
-
-    /// Forgets an application; queries that are under way end as they would have.
-    pub fn remove_app(&mut self, app: &str) {
-        self.apps.remove(app);
-    }
-
-    /// Links an application to a model.
-    pub fn link(&mut self, app: &str, model: &str) {
-        if let Some(app) = self.apps.get_mut(app) {
-            app.model = Some(model.to_owned());
-        }
-    }
-
-    /// Takes an application's link back.
-    pub fn unlink(&mut self, app: &str) {
-        if let Some(app) = self.apps.get_mut(app) {
-            app.model = None;
         }
     }
 
@@ -193,9 +146,6 @@ impl<P> Scheduler<P> {
     /// Forgets a model version: its queries are given the default output. Answers its replicas, which the caller must
     /// make leave.
     pub fn remove_model(&mut self, model: &ModelVersion) -> Vec<ReplicaKey> {
-        if self.current.get(&model.name) == Some(model) {
-            self.current.remove(&model.name);
-        }
         let Some(version) = self.versions.remove(model) else {
             return Vec::new();
         };
@@ -204,11 +154,6 @@ impl<P> Scheduler<P> {
             default(&mut self.actions, query, Reason::NoReplica);
         }
         version.replicas
-    }
-
-    /// From now on, queries for the model go to this version; older ones finish their own.
-    pub fn set_current_version(&mut self, model: ModelVersion) {
-        self.current.insert(model.name.clone(), model);
     }
 
     /// A replica is ready for work.
@@ -224,21 +169,6 @@ impl<P> Scheduler<P> {
         self.versions.get(model)?.input_type
     }
 
-    /// The application of this name, and the model version that its queries go to: the current one, or the one that is asked
-    /// for. `None` if there is no such application or model version.
-    pub fn destination(
-        &self,
-        app: &str,
-        version: Option<&str>,
-    ) -> Option<(&Arc<App>, Cow<'_, ModelVersion>)> {
-        let AppState { app, model } = self.apps.get(app)?;
-        let name = model.as_ref()?;
-        let current = self.current.get(name).map(Cow::Borrowed);
-        let wanted = named(model.as_ref(), version).map(Cow::Owned);
-        let model = wanted.or(current)?;
-        self.versions.contains_key(&*model).then_some((app, model))
-    }
-
     /// What waits for each model version.
     pub fn loads(&self) -> impl Iterator<Item = (&ModelVersion, Load)> {
         self.versions.iter().map(|(model, version)| {
@@ -251,90 +181,39 @@ impl<P> Scheduler<P> {
         })
     }
 
-    /// A query came. Call [`Scheduler::dispatch`] when all that came has been told. Answers by what name it can be taken
-    /// back; none if no replica is connected, so that it is given the default output.
+    /// A query came. Call [`Scheduler::dispatch`] when all that came has been told. Returns by what name it can be taken
+    /// back; `None` if no replica is connected, so that it is given the default output.
     ///
     /// # Errors
-    /// If it is refused: why, and what came with it.
-    pub fn on_query(
-        &mut self,
-        arriving: Arriving<'_, P>,
-        now: Now,
-    ) -> Result<Option<QueryKey>, (P, Refusal)> {
-        let Arriving {
-            app,
-            version,
-            input_type,
-            within,
-            size,
-            fingerprint,
-            payload,
-        } = arriving;
-        let Some(AppState { app, model }) = self.apps.get(app) else {
-            return Err((payload, Refusal::UnknownApp));
+    /// If it is refused: why, and the query.
+    pub fn on_query(&mut self, query: Query<P>) -> Result<Option<QueryKey>, Refused<P>> {
+        let model = query.model.as_deref();
+        let version = model.and_then(|model| self.versions.get_mut(model));
+        let version = version.filter(|version| !version.replicas.is_empty());
+        let refusal = match self.closed {
+            true => Some(Refusal::Stopping {
+                app: query.app.clone(),
+            }),
+            false => refusal(&query, version.as_deref(), &self.replicas, &self.rules),
         };
-        if self.closed {
-            let app = app.clone();
-            return Err((payload, Refusal::Stopping { app }));
-        }
-        if input_type != app.input_type {
-            let app = app.clone();
-            let got = input_type;
-            return Err((payload, Refusal::InputType { app, got }));
-        }
-        let wanted = named(model.as_ref(), version);
-        if let Some(wanted) = &wanted {
-            let known = self.versions.get(wanted);
-            if known.is_none_or(|version| version.input_type.is_none()) {
-                return Err((payload, Refusal::UnknownVersion(wanted.clone())));
-            }
-        }
-        let current = || self.current.get(model.as_ref()?);
-        let model = wanted.as_ref().or_else(current);
-        let found = model.and_then(|model| Some((model, self.versions.get_mut(model)?)));
-        let found = found.filter(|(_, version)| !version.replicas.is_empty());
-        let refusal = found.as_ref().and_then(|(model, version)| {
-            let of_another_type = version.takes_other(input_type, &self.replicas);
-            let takes_other = of_another_type.map(|takes| Refusal::ModelInputType {
-                app: app.clone(),
-                model: (*model).clone(),
-                takes,
-                got: input_type,
-            });
-            let overloaded = || {
-                version
-                    .is_full(size, &self.rules)
-                    .then(|| Refusal::Overloaded {
-                        app: app.clone(),
-                        model: (*model).clone(),
-                        queries: version.queue.waiting(),
-                        bytes: version.bytes,
-                    })
-            };
-            takes_other.or_else(overloaded)
-        });
         if let Some(refusal) = refusal {
-            return Err((payload, refusal));
+            return Err(Refused { query, refusal });
         }
-        let query = Query {
-            payload: Some(payload),
-            app: app.clone(),
-            size,
-            fingerprint,
-            arrived: now,
-            deadline: now.saturating_add(within.unwrap_or(app.objective)),
+        let (size, fingerprint) = (query.size, query.fingerprint);
+        let held = Held {
+            query: query.map(Some),
             sequence: self.next_sequence,
             suspect: false,
         };
         self.next_sequence += 1;
-        let Some((_, version)) = found else {
-            default(&mut self.actions, query, Reason::NoReplica);
+        let Some(version) = version else {
+            default(&mut self.actions, held, Reason::NoReplica);
             return Ok(None);
         };
         let key = QueryKey(self.queries.vacant_key());
         version.bytes += size;
-        version.queue.push(query.place(key), fingerprint);
-        self.queries.insert(query);
+        version.queue.push(held.place(key), fingerprint);
+        self.queries.insert(held);
         Ok(Some(key))
     }
 
@@ -360,24 +239,47 @@ impl<P> Scheduler<P> {
 
     /// What came with a query of a batch; `None` once nobody waits for it.
     pub fn payload(&self, query: QueryKey) -> Option<&P> {
-        self.queries.get(query.0)?.payload.as_ref()
+        self.queries.get(query.0)?.query.payload.as_ref()
     }
 
     /// Every query that somebody waits for, and what came with it.
     pub fn waiting(&self) -> impl Iterator<Item = (QueryKey, &P)> {
         let queries = self.queries.iter();
-        queries.filter_map(|(key, query)| Some((QueryKey(key), query.payload.as_ref()?)))
+        queries.filter_map(|(key, query)| Some((QueryKey(key), query.query.payload.as_ref()?)))
     }
 }
 
-/// The version of a model that a query names, if it names one.
-fn named(model: Option<&String>, version: Option<&str>) -> Option<ModelVersion> {
-    Some(ModelVersion {
-        name: model?.clone(),
-        version: version?.to_owned(),
-    })
+/// Why a query is not taken by a scheduler that takes any; `version` has replicas.
+fn refusal<P>(
+    query: &Query<P>,
+    version: Option<&Version>,
+    replicas: &Slab<Replica>,
+    rules: &Rules,
+) -> Option<Refusal> {
+    let (app, got) = (&query.app, query.input_type);
+    if got != app.input_type {
+        let app = app.clone();
+        return Some(Refusal::InputType { app, got });
+    }
+    let (model, version) = (query.model.as_deref()?, version?);
+    if let Some(takes) = version.takes_other(got, replicas) {
+        return Some(Refusal::ModelInputType {
+            app: app.clone(),
+            model: model.clone(),
+            takes,
+            got,
+        });
+    }
+    version
+        .is_full(query.size, rules)
+        .then(|| Refusal::Overloaded {
+            app: app.clone(),
+            model: model.clone(),
+            queries: version.queue.waiting(),
+            bytes: version.bytes,
+        })
 }
 
-fn default<P>(actions: &mut VecDeque<Action<P>>, query: Query<P>, reason: Reason) {
+fn default<P>(actions: &mut VecDeque<Action<P>>, query: Held<P>, reason: Reason) {
     actions.extend(query.finish().map(|query| Action::Default(query, reason)));
 }

@@ -5,24 +5,26 @@ use std::iter;
 use slab::Slab;
 
 use crate::{
-    Action, Answered, BatchId, Fingerprint, Finished, Left, ModelVersion, Now, Query, QueryKey,
-    Reason, ReplicaKey, Scheduler, Version, default,
+    Action, Answered, BatchId, Fingerprint, Held, Left, ModelVersion, Now, Query, QueryKey, Reason,
+    ReplicaKey, Scheduler, Version, default,
     replica::{Batch, Replica},
 };
 
 impl<P> Scheduler<P> {
     /// Nobody waits for a query any more: it leaves the queue, or if a replica has it, its answer goes nowhere. `None` if it
     /// has ended already.
-    pub fn take_back(&mut self, key: QueryKey) -> Option<Finished<P>> {
-        let query = self.queries.get_mut(key.0)?;
-        let (place, fingerprint) = (query.place(key), query.fingerprint);
-        for version in self.versions.values_mut() {
-            if version.queue.remove(&place, fingerprint) {
-                version.bytes -= query.size;
-                return self.queries.remove(key.0).finish();
-            }
+    pub fn take_back(&mut self, key: QueryKey) -> Option<Query<P>> {
+        let held = self.queries.get_mut(key.0)?;
+        let (place, fingerprint) = (held.place(key), held.query.fingerprint);
+        let model = held.query.model.as_deref();
+        let version = model.and_then(|model| self.versions.get_mut(model));
+        if let Some(version) = version
+            && version.queue.remove(&place, fingerprint)
+        {
+            version.bytes -= held.query.size;
+            return self.queries.remove(key.0).finish();
         }
-        query.leave()
+        held.leave()
     }
 
     /// A replica answered a batch, or failed it: its queries leave, and all that wait for the same answers. `None` if it has no
@@ -44,18 +46,18 @@ impl<P> Scheduler<P> {
             fingerprints: Vec::new(),
         };
         for (place, key) in batch.queries.into_iter().enumerate() {
-            let query = self.queries.remove(key.0);
-            if let (Some(fingerprint), Some(version)) = (query.fingerprint, &mut version) {
+            let held = self.queries.remove(key.0);
+            if let (Some(fingerprint), Some(version)) = (held.query.fingerprint, &mut version) {
                 answered.fingerprints.push((place, fingerprint));
                 let followers = settle(version, &mut self.queries, fingerprint);
-                let followers = followers.into_iter().filter_map(Query::finish);
+                let followers = followers.into_iter().filter_map(Held::finish);
                 answered
                     .queries
                     .extend(followers.map(|query| (place, query)));
             }
             answered
                 .queries
-                .extend(query.finish().map(|query| (place, query)));
+                .extend(held.finish().map(|query| (place, query)));
         }
         Some(answered)
     }
@@ -114,36 +116,37 @@ impl<P> Scheduler<P> {
     /// whoever waits for the same answer with them.
     fn hand_back(&mut self, model: &ModelVersion, batch: Batch, suspect: bool) {
         for key in batch.queries {
-            let query = &mut self.queries[key.0];
-            let given_up = suspect && query.suspect;
-            query.suspect |= suspect;
+            let held = &mut self.queries[key.0];
+            let given_up = suspect && held.suspect;
+            held.suspect |= suspect;
             let Some(version) = self.versions.get_mut(model) else {
-                let query = self.queries.remove(key.0);
-                default(&mut self.actions, query, Reason::NoReplica);
+                let held = self.queries.remove(key.0);
+                default(&mut self.actions, held, Reason::NoReplica);
                 continue;
             };
             if !given_up {
                 put_back(version, &mut self.queries, key);
                 continue;
             }
-            let query = self.queries.remove(key.0);
-            let followers = query
+            let held = self.queries.remove(key.0);
+            let followers = held
+                .query
                 .fingerprint
                 .map(|fingerprint| settle(version, &mut self.queries, fingerprint));
-            for query in iter::once(query).chain(followers.into_iter().flatten()) {
-                default(&mut self.actions, query, Reason::ReplicaDied);
+            for held in iter::once(held).chain(followers.into_iter().flatten()) {
+                default(&mut self.actions, held, Reason::ReplicaDied);
             }
         }
     }
 }
 
 /// Puts a query back into the queue, unless nobody waits for it: then who waits for the same answer takes its place.
-fn put_back<P>(version: &mut Version, queries: &mut Slab<Query<P>>, key: QueryKey) {
-    let query = &queries[key.0];
-    let (fingerprint, suspect) = (query.fingerprint, query.suspect);
-    if query.payload.is_some() {
-        version.bytes += query.size;
-        version.queue.push(query.place(key), fingerprint);
+fn put_back<P>(version: &mut Version, queries: &mut Slab<Held<P>>, key: QueryKey) {
+    let held = &queries[key.0];
+    let (fingerprint, suspect) = (held.query.fingerprint, held.suspect);
+    if held.query.payload.is_some() {
+        version.bytes += held.query.size;
+        version.queue.push(held.place(key), fingerprint);
     } else {
         queries.remove(key.0);
     }
@@ -158,11 +161,11 @@ fn put_back<P>(version: &mut Version, queries: &mut Slab<Query<P>>, key: QueryKe
 /// Takes the queries that wait for the same answer as one that has come to its end.
 fn settle<P>(
     version: &mut Version,
-    queries: &mut Slab<Query<P>>,
+    queries: &mut Slab<Held<P>>,
     fingerprint: Fingerprint,
-) -> Vec<Query<P>> {
+) -> Vec<Held<P>> {
     let followers = version.queue.settle(fingerprint).into_iter();
-    let followers: Vec<Query<P>> = followers.map(|key| queries.remove(key.0)).collect();
-    version.bytes -= followers.iter().map(|query| query.size).sum::<usize>();
+    let followers: Vec<Held<P>> = followers.map(|key| queries.remove(key.0)).collect();
+    version.bytes -= followers.iter().map(|held| held.query.size).sum::<usize>();
     followers
 }

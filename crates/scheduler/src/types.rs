@@ -50,23 +50,55 @@ pub struct Joining {
     pub max_batch: Option<usize>,
 }
 
-/// A query on its arrival.
+/// A query, from its arrival until it ends. `P` is what comes with it: its input, and where the answer goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Arriving<'a, P> {
-    /// The application that it names.
-    pub app: &'a str,
-    /// The model version that it wants, if that is not the current one.
-    pub version: Option<&'a str>,
+pub struct Query<P> {
+    /// Its application.
+    pub app: Arc<App>,
+    /// The model version that it goes to; `None` if the application has none: it gets the default output.
+    pub model: Option<Arc<ModelVersion>>,
     /// The type of its input.
     pub input_type: DataType,
-    /// How long it may take, if that is not the application's objective.
-    pub within: Option<Duration>,
     /// Bytes of its input.
     pub size: usize,
     /// Queries to one model version with the same are computed once.
     pub fingerprint: Option<Fingerprint>,
+    /// When it came.
+    pub arrived: Now,
+    /// When the default output is its answer.
+    pub deadline: Now,
     /// What comes with it.
     pub payload: P,
+}
+
+impl<P> Query<P> {
+    /// The same with another payload, while this one stays.
+    pub(crate) fn with<Q>(&self, payload: Q) -> Query<Q> {
+        Query {
+            app: self.app.clone(),
+            model: self.model.clone(),
+            input_type: self.input_type,
+            size: self.size,
+            fingerprint: self.fingerprint,
+            arrived: self.arrived,
+            deadline: self.deadline,
+            payload,
+        }
+    }
+
+    /// The same with a changed payload.
+    pub(crate) fn map<Q>(self, change: impl FnOnce(P) -> Q) -> Query<Q> {
+        Query {
+            app: self.app,
+            model: self.model,
+            input_type: self.input_type,
+            size: self.size,
+            fingerprint: self.fingerprint,
+            arrived: self.arrived,
+            deadline: self.deadline,
+            payload: change(self.payload),
+        }
+    }
 }
 
 /// Names an input: two that differ have two of them.
@@ -90,7 +122,7 @@ pub enum Action<P> {
     /// Send a batch: the inputs are at [`Scheduler::payload`](crate::Scheduler::payload) until its response or its replica's end.
     Send(Send),
     /// Answer a query with its application's default output.
-    Default(Finished<P>, Reason),
+    Default(Query<P>, Reason),
     /// A replica is far behind its own pace: it has lost its batches, and gets no more until it answers again.
     Hung(ReplicaKey),
 }
@@ -108,17 +140,6 @@ pub struct Send {
     pub deadline: Now,
 }
 
-/// A query that left the scheduler.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finished<P> {
-    /// What came with it.
-    pub payload: P,
-    /// Its application.
-    pub app: Arc<App>,
-    /// When it came.
-    pub arrived: Now,
-}
-
 /// A response's batch, as it was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered<P> {
@@ -127,7 +148,7 @@ pub struct Answered<P> {
     /// How many queries it had.
     pub size: usize,
     /// Who waits for the answers, each with the place in the batch of the one for it.
-    pub queries: Vec<(usize, Finished<P>)>,
+    pub queries: Vec<(usize, Query<P>)>,
     /// The fingerprints in the batch, each with its place, whether anybody waits for the answer or not.
     pub fingerprints: Vec<(usize, Fingerprint)>,
 }
@@ -210,7 +231,17 @@ impl Default for Rules {
     }
 }
 
-/// A query that is not taken, with what came with it.
+/// A query that is not taken, handed back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{refusal}")]
+pub struct Refused<P> {
+    /// The query.
+    pub query: Query<P>,
+    /// Why it is not taken.
+    pub refusal: Refusal,
+}
+
+/// Why a query is not taken. Whoever resolves applications and versions finds the two that are unknown, the scheduler the others.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no such application.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -43,6 +44,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What the world around the scheduler knows.
 struct World {
+    app: Arc<App>,
+    model: Arc<ModelVersion>,
     scheduler: Scheduler<u32>,
     now: Now,
     flying: BTreeMap<ReplicaKey, Vec<(BatchId, Vec<u32>)>>,
@@ -65,16 +68,16 @@ impl World {
             name: "m".into(),
             version: "1".into(),
         };
-        scheduler.set_app(App {
+        let app = Arc::new(App {
             name: "a".into(),
             input_type: DataType::Bytes,
             default_output: String::new(),
             objective: Duration::from_secs(1),
         });
-        scheduler.link("a", "m");
         scheduler.set_model(model.clone(), DataType::Bytes, Some(max));
-        scheduler.set_current_version(model);
         World {
+            app,
+            model: Arc::new(model),
             scheduler,
             now: Now::ZERO,
             flying: BTreeMap::new(),
@@ -95,26 +98,27 @@ impl World {
                 within_ms,
                 fingerprint,
             } => {
-                let arriving = Arriving {
-                    app: "a",
-                    version: None,
+                let query = Query {
+                    app: self.app.clone(),
+                    model: Some(self.model.clone()),
                     input_type: DataType::Bytes,
-                    within: Some(Duration::from_millis(within_ms)),
                     size: 1,
                     fingerprint,
+                    arrived: self.now,
+                    deadline: self.now + Duration::from_millis(within_ms),
                     payload,
                 };
-                let taken = self.scheduler.on_query(arriving, self.now);
+                let taken = self.scheduler.on_query(query);
                 // Queries that come back from a replica may be beyond the limit.
                 let refused = matches!(
                     taken,
-                    Err((
-                        _,
-                        Refusal::Overloaded {
+                    Err(Refused {
+                        refusal: Refusal::Overloaded {
                             queries: LIMIT..,
                             ..
-                        }
-                    ))
+                        },
+                        ..
+                    })
                 );
                 assert!(taken.is_ok() || refused);
                 self.ended.insert(payload, usize::from(refused));

@@ -1,13 +1,17 @@
 //! What other threads ask of the engine.
 
-use scheduler::Arriving;
+use std::sync::Arc;
+
+use scheduler::{ModelVersion, Query};
 use transport::Frame;
+use wire::admin::AddModel;
 
 use super::{Engine, TURN};
 use crate::{
     cache::Cache,
+    catalog::{Catalog, Write, id},
     clients::{Origin, Pending},
-    command::{Asked, Command},
+    command::{Command, Request},
     metrics::Snapshot,
     replicas::Lost,
 };
@@ -25,42 +29,55 @@ impl Engine {
     }
 
     fn on_command(&mut self, command: Command) {
-        // Whoever asked may have gone: then there is nobody to answer.
+        // The requester may have disconnected; ignore send errors.
         match command {
-            Command::Query(asked) => self.on_asked(asked),
+            Command::Query { ticket, request } => self.on_http_request(ticket, request),
             Command::Forget(ticket) => {
                 let query = self.clients.on_gone(ticket);
                 query.into_iter().for_each(|query| self.take_back(query));
             }
-            Command::RemoveApp(app) => {
-                self.scheduler.remove_app(&app);
-                self.metrics.remove_app(&app);
-            }
-            Command::Unlink(app) => self.scheduler.unlink(&app),
-            Command::RemoveModel(model) => {
-                self.metrics.remove_model(&model);
-                self.cache.iter_mut().for_each(Cache::clear);
-                for key in self.scheduler.remove_model(&model) {
-                    self.lose(Lost::died(key, "serves a model version that was deleted"));
-                }
-            }
-            Command::SetApp(app) => {
-                self.metrics.add_app(&app.name, self.clock.elapsed());
-                self.scheduler.set_app(app);
-            }
-            Command::Link { app, model } => self.scheduler.link(&app, &model),
-            Command::SetModel(model, input_type, max) => {
-                let reason = format!("{model} takes {input_type}");
-                for key in self.scheduler.set_model(model, input_type, max) {
-                    self.replicas.refuse(&mut self.sockets.doors, key, &reason);
-                    self.lose(Lost::died(key, "takes another input type than its model"));
-                }
-            }
-            Command::SetCurrentVersion(model) => self.scheduler.set_current_version(model),
+            Command::Exchange { catalog, steps } => self.exchange(catalog, steps),
             Command::Admit(newcomer, replica_id) => self.on_admitted(newcomer, replica_id),
             Command::Sync(done) => drop(done.send(())),
             Command::Metrics(answer) => drop(answer.send(self.snapshot())),
             Command::Replicas(answer) => drop(answer.send(self.replicas.list())),
+        }
+    }
+
+    /// Takes the new catalog, and does what the steps that led to it mean for queues, replicas and metrics.
+    fn exchange(&mut self, catalog: Arc<Catalog>, steps: Vec<Write>) {
+        self.catalog = catalog;
+        for step in steps {
+            match step {
+                Write::SetApp(app) => self.metrics.add_app(&app.name, self.clock.elapsed()),
+                Write::RemoveApp(app) => self.metrics.remove_app(&app),
+                Write::SetModel(model) => self.set_model(&model),
+                Write::RemoveModel(model) => self.remove_model(&model),
+                // Only where queries go, which the catalog says.
+                Write::SetCurrent(_) | Write::Link { .. } | Write::Unlink { .. } => {}
+            }
+        }
+    }
+
+    fn set_model(&mut self, model: &AddModel) {
+        let (model, input_type, max) = (
+            id(model),
+            model.input_type,
+            usize::try_from(model.batch_size).ok(),
+        );
+        let reason = format!("{model} takes {input_type}");
+        for key in self.scheduler.set_model(model, input_type, max) {
+            self.replicas.refuse(&mut self.sockets.doors, key, &reason);
+            self.lose(Lost::died(key, "takes another input type than its model"));
+        }
+    }
+
+    fn remove_model(&mut self, model: &ModelVersion) {
+        self.metrics.remove_model(model);
+        self.declarations.remove(model);
+        self.cache.iter_mut().for_each(Cache::clear);
+        for key in self.scheduler.remove_model(model) {
+            self.lose(Lost::died(key, "serves a model version that was deleted"));
         }
     }
 
@@ -74,21 +91,23 @@ impl Engine {
         })
     }
 
-    fn on_asked(&mut self, asked: Asked) {
-        let arriving = Arriving {
-            app: &asked.app,
-            version: asked.version.as_deref(),
-            input_type: asked.input_type,
-            within: asked.within,
-            size: asked.input.len(),
+    fn on_http_request(&mut self, ticket: u64, request: Request) {
+        let arrived = self.clock.elapsed();
+        let query = Query {
+            deadline: arrived.saturating_add(request.app.objective),
+            app: request.app,
+            model: request.model,
+            input_type: request.input_type,
+            size: request.input.len(),
             fingerprint: None,
+            arrived,
             payload: Pending {
-                origin: Origin::Http(asked.ticket),
-                input: Frame::from(asked.input),
+                origin: Origin::Http(ticket),
+                input: Frame::from(request.input),
             },
         };
-        if let Some(query) = self.on_query(arriving) {
-            self.clients.on_asked(asked.ticket, query);
+        if let Some(query) = self.on_query(query) {
+            self.clients.on_asked(ticket, query);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Clients: their connects and requests.
 
-use scheduler::{Arriving, Now, QueryKey, Refusal};
+use scheduler::{Query, QueryKey, Refusal, Refused};
 use transport::Frame;
 use wire::{query, rpc::Version};
 
@@ -60,32 +60,40 @@ impl Engine {
                 .clients
                 .complain(sender, &"a request of a client that is gone");
         }
-        let arriving = Arriving {
-            app: request.app,
-            version: None,
+        let pending = Pending {
+            origin,
+            input: request.input.keep(),
+        };
+        let arrived = self.clock.elapsed();
+        let Some(application) = self.catalog.app(request.app) else {
+            let timeline = Timeline::unsent(arrived, arrived);
+            return self.refuse(request.app, &pending, Refusal::UnknownApp, timeline);
+        };
+        let app = application.app.clone();
+        let within = request.deadline.unwrap_or(app.objective);
+        let model = application.model.as_ref();
+        self.on_query(Query {
+            app,
+            model: model.and_then(|model| model.current.clone()),
             input_type: request.input_type,
-            within: request.deadline,
             size: request.input.as_ref().len(),
             fingerprint: None,
-            payload: Pending {
-                origin,
-                input: request.input.keep(),
-            },
-        };
-        self.on_query(arriving);
+            arrived,
+            deadline: arrived.saturating_add(within),
+            payload: pending,
+        });
     }
 
-    /// Takes a query, wherever it comes from; answers by what name it can be taken back, if it is under way.
-    pub(super) fn on_query(&mut self, mut arriving: Arriving<'_, Pending>) -> Option<QueryKey> {
-        let now = self.clock.elapsed();
-        if self.answer_from_cache(&mut arriving, now) {
+    /// Takes a query, wherever it comes from; returns by what name it can be taken back, if it is under way.
+    pub(super) fn on_query(&mut self, mut query: Query<Pending>) -> Option<QueryKey> {
+        if self.answer_from_cache(&mut query) {
             return None;
         }
-        let app = arriving.app;
-        match self.scheduler.on_query(arriving, now) {
-            Ok(query) => query,
-            Err((pending, refusal)) => {
-                self.refuse(app, &pending, refusal, now);
+        match self.scheduler.on_query(query) {
+            Ok(key) => key,
+            Err(Refused { query, refusal }) => {
+                let timeline = Timeline::unsent(query.arrived, query.arrived);
+                self.refuse(&query.app.name, &query.payload, refusal, timeline);
                 None
             }
         }
@@ -109,42 +117,39 @@ impl Engine {
         unwanted.into_iter().for_each(|query| self.take_back(query));
     }
 
-    /// False if the cache has no answer: then the query knows what its input is called there.
-    fn answer_from_cache(&mut self, arriving: &mut Arriving<'_, Pending>, now: Now) -> bool {
-        let Some(cache) = &self.cache else {
+    /// False if the cache has no answer: then the query gets the fingerprint of its input.
+    fn answer_from_cache(&mut self, query: &mut Query<Pending>) -> bool {
+        let (Some(cache), Some(model)) = (&self.cache, &query.model) else {
             return false;
         };
-        let destination = self.scheduler.destination(arriving.app, arriving.version);
-        let Some((app, model)) = destination else {
-            return false;
-        };
-        let input = arriving.payload.input.as_ref();
+        let (app, input) = (&query.app, query.payload.input.as_ref());
         // What some model servers cannot be sent has no answer that holds for all.
-        if app.input_type != arriving.input_type || !Version::V2017.carries(app.input_type, input) {
+        if app.input_type != query.input_type || !Version::V2017.carries(app.input_type, input) {
             return false;
         }
-        let fingerprint = cache.fingerprint(&model, app.input_type, input);
+        let fingerprint = cache.fingerprint(model, app.input_type, input);
         let cached = cache.get(fingerprint);
-        self.metrics.looked_up(&model, cached.is_some(), now);
+        self.metrics
+            .looked_up(model, cached.is_some(), query.arrived);
         let Some(cached) = cached else {
-            arriving.fingerprint = Some(fingerprint);
+            query.fingerprint = Some(fingerprint);
             return false;
         };
         let result = QueryResult {
             status: QueryStatus::Ok,
             output_type: cached.output_type,
             output: (&cached.output[..]).into(),
-            timeline: Timeline::unsent(now, now),
+            timeline: Timeline::unsent(query.arrived, query.arrived),
         };
         self.metrics.query(&app.name, &result);
         self.traces.query(&app.name, &result);
         let door = &mut self.sockets.answers;
-        self.clients.answer(door, &arriving.payload, &result);
+        self.clients.answer(door, &query.payload, &result);
         true
     }
 
-    /// Answers a query that the scheduler does not take.
-    fn refuse(&mut self, app: &str, pending: &Pending, refusal: Refusal, now: Now) {
+    /// Answers a query that is not taken.
+    fn refuse(&mut self, app: &str, pending: &Pending, refusal: Refusal, timeline: Timeline) {
         let known = match &refusal {
             Refusal::InputType { app, .. }
             | Refusal::ModelInputType { app, .. }
@@ -155,7 +160,6 @@ impl Engine {
         self.metrics.refused(&refusal);
         let default = known.as_ref().map(|app| app.default_output.as_bytes());
         let status = QueryStatus::Refused(refusal);
-        let timeline = Timeline::unsent(now, now);
         let result = QueryResult::without_output(status, default.unwrap_or_default(), timeline);
         self.traces.query(app, &result);
         let door = &mut self.sockets.answers;

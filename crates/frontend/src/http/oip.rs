@@ -7,6 +7,8 @@
 pub(super) mod shape;
 pub(super) mod tensor;
 
+use std::sync::Arc;
+
 use axum::{
     Json, Router,
     extract::{Path, Request, State},
@@ -15,22 +17,20 @@ use axum::{
     routing::{get, post},
 };
 use model::DataType;
-use scheduler::{ModelVersion, Reason, Refusal};
+use scheduler::{App, ModelVersion, Reason, Refusal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use wire::admin::Replica;
 
-use super::{
-    Shared, body,
-    tickets::{Question, Ticket},
-};
+use super::{Shared, body, tickets::Ticket};
 use crate::{
-    command::Command,
-    directory::{Application, Declared},
+    catalog::Application,
+    command::{self, Command},
+    declarations::Declared,
     query_result::{QueryResult, QueryStatus},
 };
-use shape::TensorSpec;
-use tensor::{Input, Output, Parameters, Rows, datatype};
+use shape::{TensorSpec, datatype};
+use tensor::{Input, Output, Parameters, Rows};
 
 /// Where the JSON ends in a body with binary tensors.
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -142,7 +142,7 @@ async fn metadata(
     };
     Ok(Json(json!({
         "name": named.model,
-        "versions": model.versions(&shared),
+        "versions": model.versions(),
         "platform": "clipper",
         "inputs": tensor("input", model.input(declared.as_ref())),
         "outputs": tensor("output", TensorSpec::output(declared.as_ref())),
@@ -187,20 +187,17 @@ async fn infer(
     let (request, rows) = InferRequest::read(json, behind, &spec).map_err(bad_request)?;
     // It is longer than its rows, and answers may take their time.
     drop(body);
-    let tickets: Vec<_> = rows
-        .inputs
-        .into_iter()
-        .map(|input| {
-            let question = Question {
-                app: model.app.app.name.clone(),
-                version: named.version.clone(),
-                input_type: spec.data_type,
-                within: None,
-                input,
-            };
-            shared.tickets.ask(&shared.engine, question)
-        })
-        .collect();
+    let destination = model.destination(&shared, named.version.as_deref())?;
+    let ask = |input| {
+        let request = command::Request {
+            app: destination.app.clone(),
+            model: destination.model.clone(),
+            input_type: spec.data_type,
+            input,
+        };
+        shared.tickets.ask(&shared.engine, request)
+    };
+    let tickets: Vec<_> = rows.inputs.into_iter().map(ask).collect();
     let answers = predictions(tickets).await;
     if !spec.is_declared {
         // The first replica, which declares the shape, may have joined after the request was read.
@@ -217,7 +214,7 @@ async fn infer(
     let binary = wanted.or(request.parameters.binary_data_output);
     let head = json!({
         "model_name": named.model,
-        "model_version": model.version.unwrap_or_default(),
+        "model_version": model.version.as_ref().map_or("", |model| &model.version),
         "id": request.id.unwrap_or_default(),
     });
     if binary.unwrap_or(false) {
@@ -324,63 +321,88 @@ fn json_response(mut head: Value, output: &Output) -> Result<Response, String> {
 
 /// What a name stands for.
 struct Deployed {
-    app: Application,
-    version: Option<String>,
+    application: Arc<Application>,
+    /// The model version that is asked for, or the current one; `None` if that was deleted.
+    version: Option<Arc<ModelVersion>>,
+}
+
+/// Where the queries of a request go.
+struct Destination {
+    app: Arc<App>,
+    /// `None` if the application has no model that exists.
+    model: Option<Arc<ModelVersion>>,
 }
 
 impl Deployed {
     fn find(shared: &Shared, named: &Named) -> Result<Deployed, Failure> {
-        let directory = shared.engine.directory();
+        let catalog = shared.state.catalog();
         let name = &named.model;
-        let found = directory.app(name).or_else(|| directory.app_of(name));
+        let found = catalog.app(name).or_else(|| catalog.app_of(name));
         let not_found = |text| Failure(StatusCode::NOT_FOUND, text);
-        let app = found.ok_or_else(|| {
+        let application = found.ok_or_else(|| {
             not_found(format!(
                 "there is no application, and no linked model, '{name}'"
             ))
         })?;
-        let Some(model) = app.model.clone() else {
+        let Some(model) = &application.model else {
             let text = format!("no model is linked to the application '{name}'");
             return Err(not_found(text));
         };
         let version = match &named.version {
-            Some(version) if !directory.has_version(&model, version) => {
-                return Err(not_found(format!(
-                    "model '{model}' has no version '{version}'"
-                )));
+            Some(version) => {
+                let known = model.version(version).cloned();
+                Some(known.ok_or_else(|| {
+                    let name = &model.name;
+                    not_found(format!("model '{name}' has no version '{version}'"))
+                })?)
             }
-            Some(version) => Some(version.clone()),
-            None => directory.current(&model),
+            None => model.current.clone(),
         };
-        Ok(Deployed { app, version })
+        Ok(Deployed {
+            application: application.clone(),
+            version,
+        })
     }
 
-    fn versions(&self, shared: &Shared) -> Vec<String> {
-        let model = self.app.model.as_deref();
-        model.map_or_else(Vec::new, |model| shared.engine.directory().versions(model))
+    /// Where queries go now: the application may have been changed or deleted while the request's body came.
+    fn destination(&self, shared: &Shared, version: Option<&str>) -> Result<Destination, Failure> {
+        let not_found = |refusal: Refusal| Failure(StatusCode::NOT_FOUND, refusal.to_string());
+        let catalog = shared.state.catalog();
+        let application = catalog.app(&self.application.app.name);
+        let application = application.ok_or_else(|| not_found(Refusal::UnknownApp))?;
+        let model = application.destination(version).map_err(not_found)?;
+        Ok(Destination {
+            app: application.app.clone(),
+            model: model.cloned(),
+        })
+    }
+
+    /// The names of the model's versions.
+    fn versions(&self) -> Vec<&str> {
+        let model = self.application.model.iter();
+        let versions = model.flat_map(|model| &model.versions);
+        versions.map(|known| known.version.as_str()).collect()
     }
 
     /// One of those that serve it.
     async fn replica(&self, shared: &Shared) -> Result<Option<Replica>, Failure> {
         let replicas = shared.engine.ask(Command::Replicas).await;
-        let (model, version) = (self.app.model.as_deref(), self.version.as_deref());
-        Ok(replicas.ok_or_else(stopping)?.into_iter().find(|replica| {
-            Some(replica.model_name.as_str()) == model
-                && Some(replica.model_version.as_str()) == version
+        let mut replicas = replicas.ok_or_else(stopping)?.into_iter();
+        let Some(version) = &self.version else {
+            return Ok(None);
+        };
+        Ok(replicas.find(|replica| {
+            replica.model_name == version.name && replica.model_version == version.version
         }))
     }
 
     /// What its replicas declare; `None` before the first has joined.
     fn declared(&self, shared: &Shared) -> Option<Declared> {
-        let version = ModelVersion {
-            name: self.app.model.as_deref()?.to_owned(),
-            version: self.version.clone()?,
-        };
-        shared.engine.directory().declared(&version)
+        shared.declarations.get(self.version.as_deref()?)
     }
 
     /// The tensor that it takes.
     fn input(&self, declared: Option<&Declared>) -> TensorSpec {
-        TensorSpec::input(self.app.app.input_type, declared)
+        TensorSpec::input(self.application.app.input_type, declared)
     }
 }

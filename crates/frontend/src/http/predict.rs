@@ -4,6 +4,8 @@
 //! there is no room for with 503, one that is too large with 413, and the precise reason of a default output stands in the
 //! header `clipper-default-reason`. A request with a header `clipper-timing` gets the times of its first query in `server-timing`.
 
+use std::sync::Arc;
+
 use axum::{
     body::Bytes,
     extract::{Request, State},
@@ -15,9 +17,10 @@ use scheduler::Refusal;
 use serde_json::json;
 use wire::query::Timing;
 
-use super::{Shared, answer, body, json, stopping, text_response, tickets::Question};
+use super::{Shared, answer, body, json, stopping, text_response};
 use crate::{
-    directory::Application,
+    catalog::Application,
+    command,
     query_result::{QueryResult, QueryStatus},
 };
 
@@ -77,7 +80,7 @@ enum Endpoint {
     Update,
 }
 
-fn endpoint(shared: &Shared, parts: &Parts) -> Result<(Endpoint, Application), Refused> {
+fn endpoint(shared: &Shared, parts: &Parts) -> Result<(Endpoint, Arc<Application>), Refused> {
     let path = parts.uri.path();
     let bare = path.strip_suffix('/').unwrap_or(path);
     let named = bare
@@ -95,7 +98,8 @@ fn endpoint(shared: &Shared, parts: &Parts) -> Result<(Endpoint, Application), R
         )));
     };
     let name = percent_decode_str(name).decode_utf8_lossy();
-    let app = shared.engine.directory().app(&name);
+    let catalog = shared.state.catalog();
+    let app = catalog.app(&name).cloned();
     let app = app.ok_or_else(|| not_found(format!("there is no application '{name}'")))?;
     Ok((endpoint, app))
 }
@@ -114,12 +118,12 @@ async fn predict(
     body: Bytes,
     timed: bool,
 ) -> Result<Response, Refused> {
-    let questions = questions(shared, app, &body)?;
+    let requests = requests(shared, app, &body)?;
     // It is far longer than its inputs, and answers may take their time.
     drop(body);
     // All are asked before the first answer is waited for; those left when this ends early are taken back.
-    let ask = |question| shared.tickets.ask(&shared.engine, question);
-    let tickets: Vec<_> = questions.into_iter().map(ask).collect();
+    let ask = |request| shared.tickets.ask(&shared.engine, request);
+    let tickets: Vec<_> = requests.into_iter().map(ask).collect();
     let single = tickets.len() == 1;
     let mut out = Vec::with_capacity(64);
     if !single {
@@ -154,35 +158,38 @@ async fn predict(
     Ok(response)
 }
 
-/// What the engine is to be asked, or what is wrong, in Clipper's order.
-fn questions(shared: &Shared, app: &Application, body: &[u8]) -> Result<Vec<Question>, Refused> {
+/// What the engine is asked, or what is wrong, in Clipper's order. `app` is as it was before the body came.
+fn requests(
+    shared: &Shared,
+    app: &Application,
+    body: &[u8],
+) -> Result<Vec<command::Request>, Refused> {
     let input_type = app.app.input_type;
-    let refused = |name, cause| Refused {
+    let wrong = |cause: String| Refused {
         status: StatusCode::BAD_REQUEST,
-        name,
-        cause,
-    };
-    let wrong = |cause: String| {
-        let cause = format!("Error parsing JSON: {cause}. Expected JSON schema: {PREDICT_SCHEMA}");
-        refused("Json error", cause)
+        name: "Json error",
+        cause: format!("Error parsing JSON: {cause}. Expected JSON schema: {PREDICT_SCHEMA}"),
     };
     let mut body = json::Body::read(body, input_type).map_err(wrong)?;
     let version = body.version().map_err(wrong)?;
-    if let (Some(version), Some(model)) = (&version, &app.model)
-        && !shared.engine.directory().has_version(model, version)
-    {
-        let cause = format!("Requested version: {version} does not exist for model: {model}");
-        return Err(refused("Query processing error", cause));
-    }
+    let catalog = shared.state.catalog();
+    // The application may have been deleted while the body came.
+    let app = catalog.app(&app.app.name);
+    let destination = app.map(|app| app.destination(version.as_deref()));
+    let model = match destination {
+        Some(Err(refusal)) => return Err(refused(&refusal)),
+        Some(Ok(model)) => model,
+        None => None,
+    };
     let inputs = body.inputs().map_err(wrong)?.into_iter();
-    let question = |input| Question {
-        app: app.app.name.clone(),
-        version: version.clone(),
+    let app = app.ok_or_else(|| refused(&Refusal::UnknownApp))?;
+    let request = |input| command::Request {
+        app: app.app.clone(),
+        model: model.cloned(),
         input_type,
-        within: None,
         input,
     };
-    Ok(inputs.map(question).collect())
+    Ok(inputs.map(request).collect())
 }
 
 /// Feedback is taken and, by Clipper's only policy, not used. It has a query id like any other query.

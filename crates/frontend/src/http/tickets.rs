@@ -6,31 +6,16 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use model::DataType;
 use tokio::sync::oneshot;
 
 use crate::{
-    command::{Asked, Command},
+    command::{Command, Request},
     handle::Handle,
     query_result::QueryResult,
     replies::ReplyReceiver,
 };
-
-/// A query to ask.
-#[derive(Clone, Debug)]
-pub(crate) struct Question {
-    pub(crate) app: String,
-    /// The model version that it wants, if that is not the current one.
-    pub(crate) version: Option<String>,
-    pub(crate) input_type: DataType,
-    /// How long it may take, if that is not the application's objective.
-    pub(crate) within: Option<Duration>,
-    /// Elements as on the wire.
-    pub(crate) input: Vec<u8>,
-}
 
 /// Who waits for which answer.
 #[derive(Debug, Default)]
@@ -40,19 +25,13 @@ pub(super) struct Tickets {
 }
 
 impl Tickets {
-    /// Asks the engine. The ticket counts queries from 0; dropping what is returned takes the query back.
-    pub(super) fn ask(&self, engine: &Handle, question: Question) -> Ticket<'_> {
+    /// Hands a request to the engine, with the next ticket: they count queries from 0. Dropping what is returned takes the
+    /// query back.
+    pub(super) fn ask(&self, engine: &Handle, request: Request) -> Ticket<'_> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, result) = oneshot::channel();
         self.waiting().insert(number, sender);
-        engine.send_query(Asked {
-            ticket: number,
-            app: question.app,
-            version: question.version,
-            input_type: question.input_type,
-            within: question.within,
-            input: question.input,
-        });
+        engine.send_query(number, request);
         Ticket {
             number,
             result,

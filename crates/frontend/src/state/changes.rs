@@ -6,7 +6,7 @@ use model::DataType;
 use scheduler::ModelVersion;
 use wire::admin::{AddApp, AddModel, Change, ModelId, ModelLinks};
 
-use super::registry::{Registry, Write, id, to_version, version_of};
+use crate::catalog::{Registrations, Write, id, to_version, version_of};
 
 /// A change that may be made: the steps, and what the client is told afterwards.
 #[derive(Debug, PartialEq)]
@@ -33,7 +33,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl Registry {
+impl Registrations {
     /// Plans a change.
     ///
     /// # Errors

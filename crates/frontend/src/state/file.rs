@@ -4,11 +4,8 @@ use std::{error::Error, path::Path};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
-use super::{
-    error::StateError,
-    listings::json,
-    registry::{Registry, Write, id},
-};
+use super::{error::StateError, listings::json};
+use crate::catalog::{Registrations, Write, id};
 
 type Table = TableDefinition<'static, &'static str, &'static str>;
 
@@ -30,16 +27,16 @@ impl File {
     ///
     /// # Errors
     /// If it is no state file, or another frontend has it open.
-    pub(super) fn open(file: &Path) -> Result<(File, Registry), StateError> {
+    pub(super) fn open(file: &Path) -> Result<(File, Registrations), StateError> {
         let database = Database::create(file).map_err(|error| StateError::Open {
             file: file.to_owned(),
             error,
         })?;
-        let registry = read(&database).map_err(|error| StateError::Read {
+        let registrations = read(&database).map_err(|error| StateError::Read {
             file: file.to_owned(),
             error,
         })?;
-        Ok((File(database), registry))
+        Ok((File(database), registrations))
     }
 
     /// Writes in one transaction, which is on disk when this returns.
@@ -53,23 +50,23 @@ impl File {
     }
 }
 
-fn read(database: &Database) -> Result<Registry, Box<dyn Error + Send + Sync>> {
+fn read(database: &Database) -> Result<Registrations, Box<dyn Error + Send + Sync>> {
     let begun = database.begin_write()?;
     for table in [APPS, MODELS, CURRENT, LINKS] {
         begun.open_table(table)?;
     }
     begun.commit()?;
-    let mut registry = Registry::default();
+    let mut registrations = Registrations::default();
     let read = database.begin_read()?;
     for row in read.open_table(APPS)?.iter()? {
-        registry.apply(Write::SetApp(serde_json::from_str(row?.1.value())?));
+        registrations.apply(Write::SetApp(serde_json::from_str(row?.1.value())?));
     }
     for row in read.open_table(MODELS)?.iter()? {
-        registry.apply(Write::SetModel(serde_json::from_str(row?.1.value())?));
+        registrations.apply(Write::SetModel(serde_json::from_str(row?.1.value())?));
     }
     let texts = [
-        (CURRENT, &mut registry.current),
-        (LINKS, &mut registry.links),
+        (CURRENT, &mut registrations.current),
+        (LINKS, &mut registrations.links),
     ];
     for (table, map) in texts {
         for row in read.open_table(table)?.iter()? {
@@ -77,7 +74,7 @@ fn read(database: &Database) -> Result<Registry, Box<dyn Error + Send + Sync>> {
             map.insert(key.value().to_owned(), value.value().to_owned());
         }
     }
-    Ok(registry)
+    Ok(registrations)
 }
 
 fn write(transaction: &WriteTransaction, step: &Write) -> Result<(), redb::Error> {

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use wire::admin::{AddApp, AddModel, Application, Container, Containers, Look, Model, ModelId};
 
-use super::registry::{Registry, id, to_version};
+use crate::catalog::{Registrations, id, to_version};
 
-impl Registry {
+impl Registrations {
     /// Answers a question.
     ///
     /// # Errors

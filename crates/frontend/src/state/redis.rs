@@ -28,15 +28,14 @@ use redis::{Client, Connection, ErrorKind, RedisError, RedisResult};
 use scheduler::ModelVersion;
 use wire::admin::Container;
 
-use crate::settings::RedisAddress;
+use crate::{
+    catalog::{Registrations, Write},
+    settings::RedisAddress,
+};
 
 pub(super) use schema::Joined;
 
-use super::{
-    Request,
-    error::StateError,
-    registry::{Registry, Write},
-};
+use super::{Request, error::StateError};
 
 /// How long Redis may take to let us in.
 const TO_CONNECT: Duration = Duration::from_secs(2);
@@ -87,7 +86,7 @@ impl Redis {
         address: RedisAddress,
         rpc_port: u16,
         requests: Sender<Request>,
-    ) -> Result<(Redis, Registry), StateError> {
+    ) -> Result<(Redis, Registrations), StateError> {
         let host_name =
             fs::read_to_string("/proc/sys/kernel/hostname").map_err(StateError::HostName)?;
         let RedisAddress { host, port } = address;
@@ -103,7 +102,7 @@ impl Redis {
             asked: Arc::default(),
         };
         let registry = loop {
-            match redis.read(&Registry::default()) {
+            match redis.read(&Registrations::default()) {
                 Ok(registry) => break registry,
                 Err(_) => thread::sleep(RETRY),
             }
@@ -114,7 +113,7 @@ impl Redis {
     }
 
     /// What Redis says now. If it is back with nothing in it, it is given what is known.
-    pub(super) fn read(&mut self, known: &Registry) -> RedisResult<Registry> {
+    pub(super) fn read(&mut self, known: &Registrations) -> RedisResult<Registrations> {
         self.asked.store(false, Ordering::Relaxed);
         // A connection may have died since it was last used: that is worth a second try.
         if self.connection.is_some()
@@ -138,7 +137,7 @@ impl Redis {
         connected
     }
 
-    fn read_once(&mut self, known: &Registry) -> RedisResult<Registry> {
+    fn read_once(&mut self, known: &Registrations) -> RedisResult<Registrations> {
         let mut registry = self.with(schema::read)?;
         if !self.complete {
             if registry.is_empty() && !known.is_empty() {
@@ -167,8 +166,8 @@ impl Redis {
     /// Clipper's management frontend only marks a model version as deleted; to delete it is for whoever serves it.
     fn delete_what_is_marked(
         &mut self,
-        known: &Registry,
-        registry: &mut Registry,
+        known: &Registrations,
+        registry: &mut Registrations,
     ) -> RedisResult<()> {
         let was_valid =
             |id: &&ModelVersion| known.models.contains_key(*id) && !known.invalid.contains(*id);

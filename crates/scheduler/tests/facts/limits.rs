@@ -37,11 +37,11 @@ fn a_replica_that_hangs_loses_its_batches_to_another_and_gets_work_again_when_it
     let batch = sent(&mut scheduler, now)[0].1;
     now = ms(900);
     answer(&mut scheduler, hanging, batch, now);
-    let arriving = Arriving {
-        within: Some(Now::MAX),
-        ..asking(1)
+    let endless = Query {
+        deadline: Now::MAX,
+        ..asking(1, now)
     };
-    scheduler.on_query(arriving, now).unwrap();
+    scheduler.on_query(endless).unwrap();
     let stuck = sent(&mut scheduler, now)[0].1;
     // Its longest batch took 0.9 s: ten seconds are more than ten times that.
     let hangs_at = scheduler.next_wake().unwrap();
@@ -76,9 +76,12 @@ fn a_query_beyond_the_limits_is_refused_at_once_with_the_queues_length() {
     };
     let mut scheduler = serving_by(rules, Some(1));
     let ask = |scheduler: &mut Scheduler<u32>, size| {
-        let arriving = Arriving { size, ..asking(0) };
-        let refused = scheduler.on_query(arriving, ms(0)).err();
-        refused.map(|(_, refusal)| refusal.to_string())
+        let query = Query {
+            size,
+            ..asking(0, ms(0))
+        };
+        let refused = scheduler.on_query(query).err();
+        refused.map(|refused| refused.to_string())
     };
     join(&mut scheduler, "1");
     assert_eq!(ask(&mut scheduler, 60), None);
@@ -115,8 +118,11 @@ fn a_query_that_is_taken_back_makes_room_at_once() {
     let mut scheduler = serving_by(rules, Some(1));
     join(&mut scheduler, "1");
     let ask = |scheduler: &mut Scheduler<u32>, size| {
-        let arriving = Arriving { size, ..asking(0) };
-        scheduler.on_query(arriving, ms(0)).ok().flatten()
+        let query = Query {
+            size,
+            ..asking(0, ms(0))
+        };
+        scheduler.on_query(query).ok().flatten()
     };
     let large = ask(&mut scheduler, 90).unwrap();
     let small = ask(&mut scheduler, 1).unwrap();
@@ -153,15 +159,12 @@ fn a_query_may_name_a_version_that_there_is() {
     scheduler.set_model(version("2"), DataType::Floats, Some(1));
     join(&mut scheduler, "1");
     let other = join(&mut scheduler, "2");
-    let of_version = |version| Arriving {
-        version: Some(version),
-        ..asking(7)
+    let to_second = Query {
+        model: Some(Arc::new(version("2"))),
+        ..asking(7, ms(0))
     };
-    scheduler.on_query(of_version("2"), ms(0)).unwrap();
+    scheduler.on_query(to_second).unwrap();
     assert_eq!(sent(&mut scheduler, ms(0))[0].0, other);
-    let (_, refusal) = scheduler.on_query(of_version("3"), ms(0)).unwrap_err();
-    let text = "Requested version: 3 does not exist for model: m";
-    assert_eq!(refusal.to_string(), text);
 }
 
 #[test]
@@ -212,10 +215,10 @@ fn a_version_of_another_type_than_the_applications_gets_none_of_its_queries() {
         batches_in_flight: 1,
         max_batch: None,
     });
-    let arriving = Arriving {
-        version: Some("2"),
-        ..asking(7)
+    let query = Query {
+        model: Some(Arc::new(version("2"))),
+        ..asking(7, ms(0))
     };
-    let (_, refusal) = scheduler.on_query(arriving, ms(0)).unwrap_err();
-    assert_eq!(refusal.to_string(), "m:2 takes integers, not floats");
+    let refused = scheduler.on_query(query).unwrap_err();
+    assert_eq!(refused.to_string(), "m:2 takes integers, not floats");
 }

@@ -4,7 +4,7 @@
 mod limits;
 mod shared;
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use model::DataType;
 use scheduler::*;
@@ -22,23 +22,24 @@ fn version(number: &str) -> ModelVersion {
     }
 }
 
-/// One application, linked to version 1 of one model with this maximum batch.
+/// Version 1 of one model with this maximum batch.
 fn serving(max_batch: usize) -> Scheduler<u32> {
     serving_by(Rules::default(), Some(max_batch))
 }
 
 fn serving_by(rules: Rules, max_batch: Option<usize>) -> Scheduler<u32> {
     let mut scheduler = Scheduler::new(u32::MAX, rules);
-    scheduler.set_app(App {
+    scheduler.set_model(version("1"), DataType::Floats, max_batch);
+    scheduler
+}
+
+fn app() -> Arc<App> {
+    Arc::new(App {
         name: "a".into(),
         input_type: DataType::Floats,
         default_output: "none".into(),
         objective: SECOND,
-    });
-    scheduler.link("a", "m");
-    scheduler.set_model(version("1"), DataType::Floats, max_batch);
-    scheduler.set_current_version(version("1"));
-    scheduler
+    })
 }
 
 fn join(scheduler: &mut Scheduler<u32>, number: &str) -> ReplicaKey {
@@ -50,21 +51,22 @@ fn join(scheduler: &mut Scheduler<u32>, number: &str) -> ReplicaKey {
     })
 }
 
-/// A query of a float to the application, as long as that allows.
-fn asking(payload: u32) -> Arriving<'static, u32> {
-    Arriving {
-        app: "a",
-        version: None,
+/// A query of a float to version 1, within the application's objective.
+fn asking(payload: u32, now: Now) -> Query<u32> {
+    Query {
+        app: app(),
+        model: Some(Arc::new(version("1"))),
         input_type: DataType::Floats,
-        within: None,
         size: 1,
         fingerprint: None,
+        arrived: now,
+        deadline: now + SECOND,
         payload,
     }
 }
 
 fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Now) -> QueryKey {
-    scheduler.on_query(asking(payload), now).unwrap().unwrap()
+    scheduler.on_query(asking(payload, now)).unwrap().unwrap()
 }
 
 fn queries(scheduler: &mut Scheduler<u32>, payloads: Range<u32>, now: Now) {
@@ -190,11 +192,9 @@ fn the_earliest_deadline_goes_first() {
 }
 
 fn query_within(scheduler: &mut Scheduler<u32>, payload: u32, within: Option<Duration>) {
-    let arriving = Arriving {
-        within,
-        ..asking(payload)
-    };
-    scheduler.on_query(arriving, ms(0)).unwrap();
+    let mut query = asking(payload, ms(0));
+    query.deadline = within.unwrap_or(SECOND);
+    scheduler.on_query(query).unwrap();
 }
 
 #[test]
@@ -261,8 +261,11 @@ fn a_new_version_takes_new_queries_while_the_old_one_finishes_its_own() {
     queries(&mut scheduler, 0..3, ms(0));
     let first = sent(&mut scheduler, ms(0));
     scheduler.set_model(version("2"), DataType::Floats, Some(1));
-    scheduler.set_current_version(version("2"));
-    query(&mut scheduler, 3, ms(1));
+    let to_new = Query {
+        model: Some(Arc::new(version("2"))),
+        ..asking(3, ms(1))
+    };
+    scheduler.on_query(to_new).unwrap();
     assert_eq!(sent(&mut scheduler, ms(1))[0].0, new);
     answer(&mut scheduler, old, first[0].1, ms(2));
     let rest = sent(&mut scheduler, ms(2));
@@ -272,20 +275,14 @@ fn a_new_version_takes_new_queries_while_the_old_one_finishes_its_own() {
 #[test]
 fn a_wrong_query_is_refused_and_handed_back() {
     let mut scheduler = serving(1);
-    let arriving = |app, input_type| Arriving {
-        app,
-        input_type,
-        ..asking(7)
+    let integers = Query {
+        input_type: DataType::Ints,
+        ..asking(7, ms(0))
     };
+    let refused = scheduler.on_query(integers).unwrap_err();
+    assert_eq!(refused.query.payload, 7);
     assert_eq!(
-        scheduler.on_query(arriving("b", DataType::Floats), ms(0)),
-        Err((7, Refusal::UnknownApp))
-    );
-    let (_, refusal) = scheduler
-        .on_query(arriving("a", DataType::Ints), ms(0))
-        .unwrap_err();
-    assert_eq!(
-        refusal.to_string(),
+        refused.to_string(),
         "the application takes floats, not integers"
     );
 }

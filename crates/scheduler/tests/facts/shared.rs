@@ -3,12 +3,12 @@
 use super::*;
 
 fn same(scheduler: &mut Scheduler<u32>, payload: u32, within: Duration, now: Now) -> QueryKey {
-    let arriving = Arriving {
-        within: Some(within),
+    let query = Query {
+        deadline: now + within,
         fingerprint: Some(Fingerprint(7)),
-        ..asking(payload)
+        ..asking(payload, now)
     };
-    scheduler.on_query(arriving, now).unwrap().unwrap()
+    scheduler.on_query(query).unwrap().unwrap()
 }
 
 #[test]
@@ -130,12 +130,15 @@ fn those_that_wait_for_an_answer_count_against_the_limits() {
     for n in 1..3 {
         same(&mut scheduler, n, SECOND, ms(0));
     }
-    let arriving = Arriving {
+    let query = Query {
         fingerprint: Some(Fingerprint(7)),
-        ..asking(3)
+        ..asking(3, ms(0))
     };
-    let (_, refusal) = scheduler.on_query(arriving, ms(0)).unwrap_err();
-    assert!(matches!(refusal, Refusal::Overloaded { queries: 2, .. }));
+    let refused = scheduler.on_query(query).unwrap_err();
+    assert!(matches!(
+        refused.refusal,
+        Refusal::Overloaded { queries: 2, .. }
+    ));
 }
 
 #[test]

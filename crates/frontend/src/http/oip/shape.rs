@@ -5,11 +5,22 @@ use std::fmt;
 use model::DataType;
 use serde_json::{Value, json};
 
-use super::{super::MOST_QUERIES, tensor::datatype};
-use crate::directory::Declared;
+use super::super::MOST_QUERIES;
+use crate::declarations::Declared;
 
 /// Bytes of a double.
 const LARGEST_ELEMENT: usize = 8;
+
+/// What elements of this type are called.
+pub(super) fn datatype(data_type: DataType) -> &'static str {
+    match data_type {
+        DataType::Bytes => "UINT8",
+        DataType::Ints => "INT32",
+        DataType::Floats => "FP32",
+        DataType::Doubles => "FP64",
+        DataType::Strings => "BYTES",
+    }
+}
 
 /// The shape of a tensor of any number of rows; a dimension that is `None` may have any length.
 #[derive(Clone, Debug, PartialEq)]

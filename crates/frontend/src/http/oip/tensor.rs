@@ -10,7 +10,7 @@ use serde::{
 
 use serde_json::{Value, json};
 
-use super::shape::{Head, Nesting, TensorSpec};
+use super::shape::{Head, Nesting, TensorSpec, datatype};
 use crate::query_result::QueryResult;
 
 /// A tensor of a request. Its data stand here, or in the body behind the JSON.
@@ -58,17 +58,6 @@ pub(in crate::http) struct Output {
     pub(super) shape: [usize; 2],
     /// As behind the JSON.
     pub(super) bytes: Vec<u8>,
-}
-
-/// What elements of this type are called.
-pub(super) fn datatype(data_type: DataType) -> &'static str {
-    match data_type {
-        DataType::Bytes => "UINT8",
-        DataType::Ints => "INT32",
-        DataType::Floats => "FP32",
-        DataType::Doubles => "FP64",
-        DataType::Strings => "BYTES",
-    }
 }
 
 impl Input {

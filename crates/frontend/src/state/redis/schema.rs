@@ -14,7 +14,7 @@ use wire::{
     rpc::NewContainer,
 };
 
-use crate::state::registry::{Registry, Write, id};
+use crate::catalog::{Registrations, Write, id};
 
 /// `<app>:0:0` -> the state of its selection policy, which is its default output.
 const STATES: u8 = 1;
@@ -81,11 +81,11 @@ pub(super) fn patterns() -> impl Iterator<Item = String> {
 }
 
 /// Reads everything but the containers. Of several linked models only the first counts, as in Clipper.
-pub(super) fn read(connection: &mut Connection) -> RedisResult<Registry> {
-    let mut registry = Registry::default();
+pub(super) fn read(connection: &mut Connection) -> RedisResult<Registrations> {
+    let mut registry = Registrations::default();
     for (name, fields) in hashes(connection, APPS)? {
         match app(&name, &fields) {
-            Some(app) => drop(registry.apply(Write::SetApp(app))),
+            Some(app) => registry.apply(Write::SetApp(app)),
             None => tracing::warn!("Redis holds an application that cannot be read: {name}"),
         }
     }

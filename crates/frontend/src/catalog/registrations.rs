@@ -1,29 +1,24 @@
-//! What is registered: applications, models, versions and links.
+//! Applications, models, versions and links as they were registered and are stored, and the steps from one such state to another.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
-use scheduler::{App, ModelVersion};
+use scheduler::ModelVersion;
 use wire::admin::{AddApp, AddModel, ModelId};
-
-use crate::command::Command;
 
 /// What has been registered over the admin API, here or at another frontend.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Registry {
-    pub(super) apps: BTreeMap<String, AddApp>,
-    pub(super) models: BTreeMap<ModelVersion, AddModel>,
+pub(crate) struct Registrations {
+    pub(crate) apps: BTreeMap<String, AddApp>,
+    pub(crate) models: BTreeMap<ModelVersion, AddModel>,
     /// Model versions that somebody has marked as deleted: only in Redis, and only until a frontend sees it.
-    pub(super) invalid: BTreeSet<ModelVersion>,
+    pub(crate) invalid: BTreeSet<ModelVersion>,
     /// Model name -> current version. It outlives that version, as in Clipper.
-    pub(super) current: BTreeMap<String, String>,
+    pub(crate) current: BTreeMap<String, String>,
     /// Application name -> model name.
-    pub(super) links: BTreeMap<String, String>,
+    pub(crate) links: BTreeMap<String, String>,
 }
 
-/// A step from one registry to another: what is written where the state is kept, and what the engine is told.
+/// A step from one state to another, as it is written where the state is kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Write {
     SetApp(AddApp),
@@ -42,54 +37,51 @@ pub(crate) enum Write {
     },
 }
 
-impl Registry {
-    pub(super) fn is_empty(&self) -> bool {
-        *self == Registry::default()
+impl Registrations {
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Registrations::default()
     }
 
-    /// Carries a step out, and says what the engine is to be told.
-    pub(super) fn apply(&mut self, write: Write) -> Command {
+    /// Carries a step out.
+    pub(crate) fn apply(&mut self, write: Write) {
         match write {
             Write::SetApp(app) => {
-                let command = Command::SetApp(to_app(&app));
                 self.apps.insert(app.name.clone(), app);
-                command
             }
             Write::RemoveApp(app) => {
                 self.apps.remove(&app);
                 self.links.remove(&app);
-                Command::RemoveApp(app)
             }
             Write::SetModel(model) => {
                 let id = id(&model);
-                let max = usize::try_from(model.batch_size).ok();
-                let command = Command::SetModel(id.clone(), model.input_type, max);
                 self.invalid.remove(&id);
                 self.models.insert(id, model);
-                command
             }
             Write::RemoveModel(id) => {
                 self.models.remove(&id);
                 self.invalid.remove(&id);
-                Command::RemoveModel(id)
             }
             Write::SetCurrent(id) => {
-                self.current.insert(id.name.clone(), id.version.clone());
-                Command::SetCurrentVersion(id)
+                self.current.insert(id.name, id.version);
             }
             Write::Link { app, model } => {
-                self.links.insert(app.clone(), model.clone());
-                Command::Link { app, model }
+                self.links.insert(app, model);
             }
             Write::Unlink { app, .. } => {
                 self.links.remove(&app);
-                Command::Unlink(app)
             }
         }
     }
 
+    /// The versions of a model, in their order.
+    pub(crate) fn versions(&self, model: &str) -> impl Iterator<Item = &ModelVersion> {
+        let first = version_of(model, "");
+        let from_first = self.models.range(first..).map(|(id, _)| id);
+        from_first.take_while(move |id| id.name == model)
+    }
+
     /// The steps that lead from here to there.
-    pub(super) fn difference(&self, there: &Registry) -> Vec<Write> {
+    pub(crate) fn difference(&self, there: &Registrations) -> Vec<Write> {
         let mut steps = Vec::new();
         let gone = self
             .apps
@@ -132,29 +124,19 @@ impl Registry {
     }
 }
 
-pub(super) fn id(model: &AddModel) -> ModelVersion {
+pub(crate) fn id(model: &AddModel) -> ModelVersion {
     version_of(&model.model_name, &model.model_version)
 }
 
-pub(super) fn version_of(name: &str, version: &str) -> ModelVersion {
+pub(crate) fn version_of(name: &str, version: &str) -> ModelVersion {
     ModelVersion {
         name: name.to_owned(),
         version: version.to_owned(),
     }
 }
 
-pub(super) fn to_version(model: &ModelId) -> ModelVersion {
+pub(crate) fn to_version(model: &ModelId) -> ModelVersion {
     version_of(&model.model_name, &model.model_version)
-}
-
-fn to_app(app: &AddApp) -> App {
-    let micros = u64::try_from(app.latency_slo_micros).unwrap_or(0);
-    App {
-        name: app.name.clone(),
-        input_type: app.input_type,
-        default_output: app.default_output.clone(),
-        objective: Duration::from_micros(micros),
-    }
 }
 
 #[cfg(test)]
@@ -167,17 +149,17 @@ mod tests {
 
     #[test]
     fn a_version_that_was_deleted_is_not_current_for_an_engine_that_starts() {
-        let mut there = Registry::default();
+        let mut there = Registrations::default();
         there.current.insert("m".into(), "1".into());
-        assert_eq!(Registry::default().difference(&there), []);
+        assert_eq!(Registrations::default().difference(&there), []);
     }
 
-    fn registry() -> impl Strategy<Value = Registry> {
+    fn registry() -> impl Strategy<Value = Registrations> {
         let app = (0..3_u8, 0..3_i64);
         let apps = proptest::collection::vec(app, 0..4);
         let models = proptest::collection::vec((0..2_u8, 0..3_u8, 0..2_i32), 0..5);
         (apps, models, 0..4_u8).prop_map(|(apps, models, links)| {
-            let mut registry = Registry::default();
+            let mut registry = Registrations::default();
             for (name, micros) in apps {
                 registry.apply(Write::SetApp(AddApp {
                     name: name.to_string(),
