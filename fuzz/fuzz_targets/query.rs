@@ -4,7 +4,7 @@
 use fuzz::{Frames, bounded, frames, size};
 use libfuzzer_sys::fuzz_target;
 use model::Output;
-use wire::query::{Answer, Connected, Dialect, Lineage, Request, decode_connect};
+use wire::query::{Answer, Connected, ContainerTimes, Dialect, Lineage, Request, decode_connect};
 
 /// Nothing is copied out of a message.
 const FACTOR: usize = 0;

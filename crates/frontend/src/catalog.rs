@@ -1,5 +1,5 @@
-//! The catalog: what is registered, as one immutable value. The state's thread publishes a new one for each change, HTTP reads
-//! it, and the engine exchanges its own between two turns.
+//! The catalog: what is registered, as one immutable value. The state's thread publishes a new one for each change,
+//! HTTP reads it, and the engine exchanges its own between two turns.
 //!
 //! Applications are resolved to the versions of their models when a catalog is made, so that no query looks for them.
 
@@ -82,8 +82,8 @@ impl Catalog {
 }
 
 impl Application {
-    /// The model version that a query goes to: the one that it names, or the current one. `None` if the application has no
-    /// model that exists: the query gets the default output.
+    /// The model version that a query goes to: the one that it names, or the current one. `None` if the application has
+    /// no model that exists: the query gets the default output.
     ///
     /// # Errors
     /// If the model has no such version.

@@ -19,9 +19,16 @@ pub(crate) struct Complaints(Arc<Mutex<Log>>);
 
 #[derive(Debug, Default)]
 struct Log {
-    said: HashMap<(String, String), Said>,
+    said: HashMap<Kind, Said>,
     /// All that were ever made.
     total: u64,
+}
+
+/// What is logged once in a while.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    peer: String,
+    what: String,
 }
 
 #[derive(Debug)]
@@ -34,7 +41,11 @@ impl Complaints {
     /// Counts what this peer sent and was dropped, and logs it unless it was logged lately.
     pub(crate) fn add(&self, peer: &dyn fmt::Display, what: &dyn fmt::Display) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(unsaid) = log.add((peer.to_string(), what.to_string())) {
+        let kind = Kind {
+            peer: peer.to_string(),
+            what: what.to_string(),
+        };
+        if let Some(unsaid) = log.add(kind) {
             match unsaid {
                 0 => tracing::warn!("dropped, of {peer}: {what}"),
                 _ => tracing::warn!("dropped, of {peer}: {what} (and {unsaid} before)"),
@@ -50,7 +61,7 @@ impl Complaints {
 
 impl Log {
     /// How many were not said since the last of this kind, if it is to be said now.
-    fn add(&mut self, kind: (String, String)) -> Option<u64> {
+    fn add(&mut self, kind: Kind) -> Option<u64> {
         self.total += 1;
         if let Some(said) = self.said.get_mut(&kind) {
             if said.at.elapsed() < AGAIN {
@@ -82,7 +93,10 @@ mod tests {
     #[test]
     fn what_is_remembered_has_a_bound_and_all_is_counted() {
         let mut log = Log::default();
-        let kind = |peer: u32| (peer.to_string(), "nonsense".to_owned());
+        let kind = |peer: u32| Kind {
+            peer: peer.to_string(),
+            what: "nonsense".to_owned(),
+        };
         let said = (0..10_000).filter(|peer| log.add(kind(*peer)).is_some());
         assert_eq!(said.count(), MOST);
         assert!((0..10_000).all(|_| log.add(kind(1)).is_none()));

@@ -8,8 +8,8 @@ use std::{
 use model::DataType;
 use scheduler::ModelVersion;
 
-/// What the replicas of each model version declare. Clones share it. It is locked when a replica joins, never for a query
-/// that the engine serves.
+/// What the replicas of each model version declare. Clones share it. It is locked when a replica joins, never for a
+/// query that the engine serves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declarations(Arc<RwLock<BTreeMap<ModelVersion, Declared>>>);
 

@@ -11,6 +11,7 @@ mod oip;
 mod predict;
 mod scan;
 mod server;
+mod shared;
 mod tickets;
 
 use std::{io, net::TcpListener, sync::Arc, time::Duration};
@@ -20,7 +21,7 @@ use axum::{
     extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     middleware::{self, Next},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::{runtime::Runtime, sync::oneshot, time::timeout};
@@ -38,29 +39,13 @@ use crate::{
 
 use body::Limits;
 use server::Server;
-use tickets::Tickets;
-
-/// Whether the frontend lives.
-const PING: &str = "/admin/ping";
-
-/// Queries in one request; more of them would take far more memory than their text.
-const MOST_QUERIES: usize = 100_000;
+use shared::{PING, Shared, text_response};
 
 /// How long to wait at the end until clients have what was answered.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Bytes of an admin request's body: read into a tree, it takes a hundred times as many.
 const LARGEST_CHANGE: usize = 1 << 20;
-
-/// What every handler has.
-#[derive(Clone)]
-struct Shared {
-    state: state::Handle,
-    engine: Handle,
-    declarations: Declarations,
-    tickets: Arc<Tickets>,
-    limits: Limits,
-}
 
 /// The threads that serve both ports. Dropping it ends them, whatever connections there are.
 pub(crate) type Http = Worker<oneshot::Sender<()>>;
@@ -175,14 +160,4 @@ fn runtime(threads: usize, engine: Handle) -> io::Result<Runtime> {
         .on_thread_park(move || engine.flush())
         .enable_all()
         .build()
-}
-
-/// Clipper says that its plain text is JSON.
-fn text_response(status: StatusCode, text: String) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
-}
-
-fn stopping() -> Response {
-    let text = "the frontend is stopping".to_owned();
-    text_response(StatusCode::SERVICE_UNAVAILABLE, text)
 }

@@ -12,6 +12,7 @@
 //! scheduler; the HTTP servers; the state's; the turnstile, which counts ZeroMQ
 //! connections; with CURVE the doorman, whom libzmq asks who may connect. Commands go from the
 //! others to the engine through one queue with one wake-up.
+#![warn(clippy::missing_errors_doc)]
 
 mod access;
 mod cache;

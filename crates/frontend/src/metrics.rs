@@ -73,18 +73,6 @@ struct ModelMetrics {
     cache_hits: u64,
 }
 
-impl Snapshot {
-    /// Clipper's JSON.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
-        clipper::report(self)
-    }
-
-    /// The text that Prometheus reads (OpenMetrics 1.0).
-    pub(crate) fn into_text(self) -> String {
-        prometheus::text(self)
-    }
-}
-
 impl Metrics {
     /// A batch was answered; its queries had been `queued` so long.
     pub(crate) fn batch(

@@ -7,20 +7,24 @@
 //! - high-performance: there are no heartbeats, so silence means nothing, and whatever is sent is a batch. It is learnt
 //!   when the next batch finds no connection; the batch that it had at its end is given up as one that hangs.
 
+mod admission;
+
 use std::{collections::HashMap, time::Duration};
 
 use model::DataType;
-use scheduler::{Joining, Left, ModelVersion, Now, ReplicaKey, Scheduler};
+use scheduler::{Left, ModelVersion, Now, ReplicaKey};
 use transport::Frame;
 use wire::{
-    Frame as _, admin,
-    rpc::{FromFrontend, Metadata, NewContainer, Registered, Version},
+    admin,
+    rpc::{FromFrontend, Metadata, Version},
 };
 
 use crate::{
-    declarations::{Declarations, Declared},
+    declarations::Declarations,
     doors::{Doors, Port},
 };
+
+pub(crate) use admission::Newcomer;
 
 /// How often a version-4 model server must say that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -114,14 +118,6 @@ impl Replica {
     }
 }
 
-/// A model server that wants to be a replica.
-#[derive(Debug)]
-pub(crate) struct Newcomer {
-    pub(crate) port: Port,
-    pub(crate) identity: Vec<u8>,
-    pub(crate) new: Box<NewContainer>,
-}
-
 impl Replicas {
     /// Without a replica; what those that join declare is noted.
     pub(crate) fn new(session: u64, declarations: Declarations) -> Replicas {
@@ -186,119 +182,6 @@ impl Replicas {
         self.say(doors, sender.identity, version, &message);
     }
 
-    /// Takes a registration, and answers the version that is spoken and the reply to it.
-    pub(crate) fn register<P>(
-        &mut self,
-        scheduler: &mut Scheduler<P>,
-        sender: Sender<'_>,
-        new: NewContainer,
-        now: Now,
-    ) -> (Version, Result<FromFrontend<'static, Frame>, String>) {
-        let version = match sender.port {
-            Port::Rpc => new.rpc_version(),
-            other => other.version(),
-        };
-        let reply = self.admit(scheduler, sender.identity, (version, new), now);
-        (version, reply)
-    }
-
-    /// Makes a model server a replica, or says why not.
-    fn admit<P>(
-        &mut self,
-        scheduler: &mut Scheduler<P>,
-        identity: &Frame,
-        (version, new): (Version, NewContainer),
-        now: Now,
-    ) -> Result<FromFrontend<'static, Frame>, String> {
-        let model = ModelVersion {
-            name: new.name,
-            version: new.version,
-        };
-        let expected = scheduler.input_type(&model);
-        if let Some(expected) = expected.filter(|expected| *expected != new.input_type) {
-            let reason = format!("{model} takes {expected}, not {}", new.input_type);
-            tracing::error!("refused a model server: {reason}");
-            return Err(reason);
-        }
-        if let Err(reason) = self.declare(&model, new.metadata.as_ref()) {
-            tracing::error!("refused a model server: {reason}");
-            return Err(reason);
-        }
-        let metadata = new.metadata;
-        let in_flight = metadata.as_ref().map_or(1, |data| data.batches_in_flight);
-        let key = scheduler.on_joined(Joining {
-            model: model.clone(),
-            input_type: new.input_type,
-            batches_in_flight: in_flight.clamp(1, 64) as usize,
-            max_batch: metadata.as_ref().and_then(|data| data.model.max_batch),
-        });
-        let next_id = self.next_id.entry(model.clone()).or_default();
-        let replica_id = *next_id;
-        *next_id += 1;
-        tracing::info!("replica {replica_id} of {model} joined in {version}");
-        self.keys[Port::of(version) as usize].insert(identity.as_ref().into(), key);
-        let connection = (version == Version::HighPerf).then(|| self.next_connection(key));
-        let replica = Replica {
-            identity: identity.keep(),
-            version,
-            input_type: new.input_type,
-            model,
-            replica_id,
-            connection,
-            metadata,
-            last_heard: now,
-            last_probe: now,
-            owes: 0,
-            hung: false,
-            batches: 0,
-            queries: 0,
-        };
-        self.replicas.insert(key, replica);
-        Ok(match connection {
-            Some(connection) => FromFrontend::Connection(connection),
-            None => FromFrontend::Registered(Registered {
-                session: self.session,
-                replica_id,
-                heartbeat: HEARTBEAT,
-            }),
-        })
-    }
-
-    /// Notes what a newcomer declares, unless a replica of its model version has declared a shape already.
-    ///
-    /// # Errors
-    /// If the newcomer declares another shape than that replica.
-    fn declare(&self, model: &ModelVersion, metadata: Option<&Metadata>) -> Result<(), String> {
-        let declared = metadata.map_or_else(Vec::new, |data| data.model.input_shape.clone());
-        let others = self.replicas.values().filter(|other| other.model == *model);
-        let mut shapes = others.map(|other| other.input_shape());
-        match shapes.find(|shape| !shape.is_empty()) {
-            Some(shape) if !declared.is_empty() && declared != shape => {
-                return Err(format!(
-                    "the replicas of {model} take inputs of the shape {shape:?}, not {declared:?}: register it as another \
-                     version"
-                ));
-            }
-            Some(_) => {}
-            None => self.declarations.set(
-                model,
-                Declared {
-                    input_shape: declared,
-                    // A replica of an older version answers text.
-                    output_type: metadata.map_or(DataType::Strings, |data| data.model.output_type),
-                },
-            ),
-        }
-        Ok(())
-    }
-
-    fn next_connection(&mut self, key: ReplicaKey) -> u32 {
-        let connection = self.next_connection;
-        self.next_connection = connection.wrapping_add(1);
-        self.connections.insert(connection, key);
-        connection
-    }
-
     /// Counts an answered batch; answers the replica.
     pub(crate) fn answered(&mut self, key: ReplicaKey, queries: usize) -> &Replica {
         let replica = self.replicas.get_mut(&key);
@@ -358,11 +241,6 @@ impl Replicas {
             self.connections.remove(&connection);
         }
         Some((replica.model, id))
-    }
-
-    /// The next replica of this model version gets this number.
-    pub(crate) fn number_next(&mut self, model: ModelVersion, replica_id: u32) {
-        self.next_id.insert(model, replica_id);
     }
 
     /// A replica has lost its batches, because it is far behind its own pace.

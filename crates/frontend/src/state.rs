@@ -8,6 +8,7 @@ mod error;
 mod file;
 mod listings;
 mod redis;
+mod request;
 
 use std::{
     mem,
@@ -35,21 +36,7 @@ pub use error::StateError;
 use error::WriteError;
 use file::File;
 use redis::{Joined, Redis};
-
-/// What a client of the admin API is told: that it is done, or why not.
-pub(crate) type Answer = Result<String, String>;
-
-/// What the state's thread is asked.
-#[derive(Debug)]
-enum Request {
-    Admin(admin::Request, oneshot::Sender<Option<Answer>>),
-    /// A model server wants to be a replica, and needs a number that no other frontend gives.
-    Join(Newcomer),
-    Left(ModelVersion, u32),
-    /// Redis may say something else than before, or nothing any more.
-    Look,
-    Stop,
-}
+use request::{Answer, Request};
 
 /// The HTTP threads' end.
 #[derive(Clone, Debug)]
@@ -262,8 +249,8 @@ impl Keeper {
         }
     }
 
-    /// Publishes a new catalog, to which these steps led: first to the engine, so that it has the catalog before any query of
-    /// a client that saw it.
+    /// Publishes a new catalog, to which these steps led: first to the engine, so that it has the catalog before any
+    /// query of a client that saw it.
     fn publish(&mut self, catalog: Catalog, steps: Vec<Write>) {
         let catalog = Arc::new(catalog);
         let known = catalog.clone();

@@ -12,8 +12,8 @@ use wire::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeline {
     pub(crate) arrived: Now,
-    /// When the query's batch was sent; `None` if no batch with it was answered. It lies before `arrived` if the same input
-    /// was being computed already.
+    /// When the query's batch was sent; `None` if no batch with it was answered. It lies before `arrived` if the same
+    /// input was being computed already.
     pub(crate) batch_sent: Option<Now>,
     /// How a replica served it; `None` if no replica answered, or the batch failed as a whole.
     pub(crate) served: Option<Served>,
@@ -69,8 +69,8 @@ impl Timeline {
         }
     }
 
-    /// The same points in time by a clock that showed `started` when the engine's began. Only high-performance model servers
-    /// state times of a clock that others may read.
+    /// The same points in time by a clock that showed `started` when the engine's began. Only high-performance model
+    /// servers state times of a clock that others may read.
     pub(crate) fn lineage(&self, started: Duration) -> Lineage {
         let since_epoch = |time: Now| micros(started + time);
         let served = self.served;

@@ -5,7 +5,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// A thread that ends after its stop handle `S` is dropped. Dropping the worker drops the handle, then waits for the thread.
+/// A thread that ends after its stop handle `S` is dropped. Dropping the worker drops the handle, then waits for the
+/// thread.
 #[derive(Debug)]
 pub(crate) struct Worker<S, T = ()> {
     /// `None` once the worker is being dropped.
@@ -36,7 +37,8 @@ impl<S, T: Send + 'static> Worker<S, T> {
         self.stop.as_ref().expect("only a drop takes it")
     }
 
-    /// Waits until the thread ends by itself. Returns its result, or the payload of its panic; `None` if it was joined before.
+    /// Waits until the thread ends by itself. Returns its result, or the payload of its panic; `None` if it was joined
+    /// before.
     pub(crate) fn join(&mut self) -> Option<thread::Result<T>> {
         self.thread.take().map(JoinHandle::join)
     }

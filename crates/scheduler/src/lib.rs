@@ -14,6 +14,7 @@
 //! - Queries with the same fingerprint are computed once: the others wait for that answer, each until its own deadline. When
 //!   the first one leaves without an answer, the next is computed.
 //! - A query for which there is no room is refused at once; one that is taken back leaves its place at once.
+#![warn(clippy::missing_errors_doc)]
 
 mod dispatch;
 mod policy;
@@ -181,11 +182,15 @@ impl<P> Scheduler<P> {
         })
     }
 
-    /// A query came. Call [`Scheduler::dispatch`] when all that came has been told. Returns by what name it can be taken
-    /// back; `None` if no replica is connected, so that it is given the default output.
+    /// A query came. Call [`Scheduler::dispatch`] after the last event of a turn. Returns the key by which the query
+    /// can be taken back; `None` if no replica is connected, so that it gets the default output.
     ///
     /// # Errors
     /// If it is refused: why, and the query.
+    #[expect(
+        clippy::result_large_err,
+        reason = "a box would be an allocation for each query that is refused"
+    )]
     pub fn on_query(&mut self, query: Query<P>) -> Result<Option<QueryKey>, Refused<P>> {
         let model = query.model.as_deref();
         let version = model.and_then(|model| self.versions.get_mut(model));
@@ -245,7 +250,7 @@ impl<P> Scheduler<P> {
     /// Every query that somebody waits for, and what came with it.
     pub fn waiting(&self) -> impl Iterator<Item = (QueryKey, &P)> {
         let queries = self.queries.iter();
-        queries.filter_map(|(key, query)| Some((QueryKey(key), query.query.payload.as_ref()?)))
+        queries.filter_map(|(key, held)| Some((QueryKey(key), held.query.payload.as_ref()?)))
     }
 }
 

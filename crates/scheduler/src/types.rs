@@ -241,7 +241,8 @@ pub struct Refused<P> {
     pub refusal: Refusal,
 }
 
-/// Why a query is not taken. Whoever resolves applications and versions finds the two that are unknown, the scheduler the others.
+/// Why a query is not taken. The caller, who resolves names, finds [`UnknownApp`](Refusal::UnknownApp) and
+/// [`UnknownVersion`](Refusal::UnknownVersion); the scheduler finds the others.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no such application.

@@ -31,6 +31,9 @@ struct Inner {
 
 impl Wake {
     /// A wake-up that has not been called yet.
+    ///
+    /// # Errors
+    /// If the system has no more file descriptors.
     pub fn new() -> io::Result<Wake> {
         let fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
         Ok(Wake(Arc::new(Inner {
@@ -66,12 +69,18 @@ pub struct Timer(OwnedFd);
 
 impl Timer {
     /// A timer that is not set.
+    ///
+    /// # Errors
+    /// If the system has no more file descriptors.
     pub fn new() -> io::Result<Timer> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         Ok(Timer(timerfd_create(TimerfdClockId::Monotonic, flags)?))
     }
 
     /// Becomes readable after `delay`, once; `None` unsets it. What was set before is forgotten.
+    ///
+    /// # Errors
+    /// If the system refuses the time.
     pub fn set(&self, delay: Option<Duration>) -> io::Result<()> {
         // Zero would unset it.
         let delay = delay.map_or(Duration::ZERO, |delay| delay.max(Duration::from_nanos(1)));
@@ -95,6 +104,9 @@ impl Timer {
     }
 
     /// Takes a wake-up back, if there was one.
+    ///
+    /// # Errors
+    /// If the descriptor cannot be read.
     pub fn clear(&self) -> io::Result<()> {
         match read(&self.0, &mut [0; 8]) {
             Ok(_) | Err(Errno::AGAIN) => Ok(()),

@@ -151,6 +151,9 @@ impl wire::Frame for Frame {
 }
 
 /// Takes one multipart message from the socket into `message`, whose old content is dropped. False if there is none.
+///
+/// # Errors
+/// If the socket fails; a message that was begun is lost.
 pub fn recv(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<bool> {
     message.clear();
     loop {
@@ -178,6 +181,9 @@ pub fn recv(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<bool> 
 ///
 /// A ROUTER that is told to (`ROUTER_MANDATORY`) answers `EHOSTUNREACH` if the peer is gone and `EAGAIN` if it does not
 /// read; the message is then dropped whole.
+///
+/// # Errors
+/// If the peer is gone, does not read, or the socket fails.
 pub fn send(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<()> {
     let last = message.len().saturating_sub(1);
     for (index, frame) in message.drain(..).enumerate() {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rpc::Metadata;
 
-pub use request::{Change, Containers, ENDPOINTS, Endpoint, Look, Request};
+pub use request::{BodyError, Change, Containers, ENDPOINTS, Endpoint, Look, Request};
 
 /// `POST /admin/add_app`
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

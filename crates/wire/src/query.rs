@@ -14,6 +14,7 @@
 //! A native request or answer is one frame, because each frame costs both sides more than the copy of a small input; data or an
 //! output of [`Input::SEPARATE_FROM`] bytes and more is a frame of its own.
 
+mod dialects;
 mod lineage;
 mod native;
 
@@ -21,11 +22,11 @@ pub use lineage::{ContainerTimes, Lineage};
 
 use std::time::Duration;
 
-use model::{DataType, element_count};
+use model::DataType;
 
 use crate::{
     DecodeError, Frame,
-    codec::{Header, Numbers, data_type, text_frame, u32_frame},
+    codec::{Header, Numbers},
 };
 
 /// The content of the connect frame that asks for the native dialect.
@@ -47,6 +48,9 @@ pub enum Dialect {
 
 /// Reads a connect message, delimiter included, and answers which dialect the client asks for; `None` if it does not, as
 /// Clipper's clients.
+///
+/// # Errors
+/// If the frames are not such a message: the peer is at fault.
 pub fn decode_connect<F: Frame>(frames: &[F]) -> Result<Option<Dialect>, DecodeError> {
     match frames {
         [delimiter, mark] if delimiter.as_ref().is_empty() => Ok(match mark.as_ref() {
@@ -87,6 +91,9 @@ impl Connected {
     }
 
     /// Reads a native reply.
+    ///
+    /// # Errors
+    /// If the frames are not such a message: the peer is at fault.
     pub fn decode<F: Frame>(frames: &[F]) -> Result<Connected, DecodeError> {
         let [_, body] = frames else {
             return Err(DecodeError::FrameCount {
@@ -153,47 +160,6 @@ impl<F: AsRef<[u8]>> AsRef<[u8]> for Input<'_, F> {
     }
 }
 
-impl<'a, F: Frame> Request<'a, F> {
-    /// Reads a request of any dialect, delimiter included: the number of frames tells Clipper's from ours.
-    pub fn decode(frames: &'a [F]) -> Result<Request<'a, F>, DecodeError> {
-        let request = match frames {
-            [_, head] => native::decode_request(head, None)?,
-            [_, head, input] => native::decode_request(head, Some(input))?,
-            [_, client, request, app, code, count, input] => {
-                let request = Request {
-                    session: None,
-                    client_id: u32_frame(client.as_ref(), "client id")?,
-                    request_id: u32_frame(request.as_ref(), "request id")?,
-                    app: text_frame(app.as_ref(), "application name")?,
-                    input_type: data_type(u32_frame(code.as_ref(), "input type")?)?,
-                    deadline: None,
-                    input: Input::Frame(input),
-                };
-                let count = u32_frame(count.as_ref(), "number of elements")?;
-                let size = u64::from(count) * request.input_type.element_size() as u64;
-                if size != input.as_ref().len() as u64 {
-                    return Err(DecodeError::Inconsistent {
-                        what: "a request's input is not as long as it says",
-                    });
-                }
-                request
-            }
-            _ => {
-                return Err(DecodeError::FrameCount {
-                    what: "request",
-                    got: frames.len(),
-                });
-            }
-        };
-        element_count(request.input_type, request.input.as_ref()).map_err(|_| {
-            DecodeError::Inconsistent {
-                what: "a request's input does not hold whole elements",
-            }
-        })?;
-        Ok(request)
-    }
-}
-
 /// How a query ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
@@ -248,24 +214,4 @@ pub struct Timing {
     pub predicting: u64,
     /// In the model server: from the model's end until the response was sent.
     pub replying: u64,
-}
-
-impl<'a> Answer<'a> {
-    /// Appends the frames of the answer.
-    pub fn encode<F: Frame>(&self, dialect: Dialect, out: &mut Vec<F>) {
-        out.push(F::copied(&[]));
-        if dialect == Dialect::Native {
-            return native::encode_answer(self, out);
-        }
-        out.push(F::copied(&self.request_id.to_le_bytes()));
-        out.push(F::copied(&self.output_type.code().to_le_bytes()));
-        if dialect == Dialect::HighPerf {
-            let size = u32::try_from(self.output.len()).unwrap_or(u32::MAX);
-            out.push(F::copied(&size.to_le_bytes()));
-        }
-        out.push(F::copied(self.output));
-        if dialect == Dialect::HighPerf {
-            self.lineage.encode(out);
-        }
-    }
 }

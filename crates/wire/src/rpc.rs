@@ -33,17 +33,17 @@
 mod from_container;
 mod from_frontend;
 mod high_perf;
+mod parts;
 mod reply;
 mod v2017;
 mod v3;
 mod v4;
 
 pub use high_perf::Returned;
-pub use reply::Reply;
 
 use std::{borrow::Cow, fmt, time::Duration};
 
-use model::{DataType, ModelInfo};
+use model::{DataType, ModelInfo, Predictions};
 use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
@@ -73,6 +73,9 @@ impl Version {
     }
 
     /// The version with this number.
+    ///
+    /// # Errors
+    /// If this number is not spoken here.
     pub fn from_number(number: u32) -> Result<Version, DecodeError> {
         match number {
             3 => Ok(Version::V3),
@@ -224,6 +227,21 @@ pub struct Response<'a> {
     pub outputs: Vec<Result<&'a [u8], &'a str>>,
     /// When the model server did what; `None` in version 3 and 2017.
     pub times: Option<Times>,
+}
+
+/// Predictions on their way to the frontend.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The frontend's session, from the request; only in version 4.
+    pub session: Option<u64>,
+    /// The request's.
+    pub message_id: u32,
+    /// The model's output type, which holds where every input failed.
+    pub output_type: DataType,
+    /// One per input.
+    pub predictions: Predictions,
+    /// When the model server did what.
+    pub times: Times,
 }
 
 /// Points in time in microseconds on the model server's own clock: only their differences mean anything.

@@ -1,4 +1,5 @@
-//! Applications, models, versions and links as they were registered and are stored, and the steps from one such state to another.
+//! Applications, models, versions and links as they were registered and are stored, and the steps from one such state
+//! to another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -154,14 +155,14 @@ mod tests {
         assert_eq!(Registrations::default().difference(&there), []);
     }
 
-    fn registry() -> impl Strategy<Value = Registrations> {
+    fn states() -> impl Strategy<Value = Registrations> {
         let app = (0..3_u8, 0..3_i64);
         let apps = proptest::collection::vec(app, 0..4);
         let models = proptest::collection::vec((0..2_u8, 0..3_u8, 0..2_i32), 0..5);
         (apps, models, 0..4_u8).prop_map(|(apps, models, links)| {
-            let mut registry = Registrations::default();
+            let mut registrations = Registrations::default();
             for (name, micros) in apps {
-                registry.apply(Write::SetApp(AddApp {
+                registrations.apply(Write::SetApp(AddApp {
                     name: name.to_string(),
                     input_type: "f".parse().unwrap(),
                     default_output: String::new(),
@@ -179,24 +180,24 @@ mod tests {
                     batch_size,
                 };
                 let id = id(&model);
-                registry.apply(Write::SetModel(model));
-                registry.apply(Write::SetCurrent(id));
+                registrations.apply(Write::SetModel(model));
+                registrations.apply(Write::SetCurrent(id));
             }
-            for (number, app) in registry.apps.clone().into_keys().enumerate() {
+            for (number, app) in registrations.apps.clone().into_keys().enumerate() {
                 if links >> number & 1 == 1 {
                     let model = (number % 2).to_string();
-                    registry.apply(Write::Link { app, model });
+                    registrations.apply(Write::Link { app, model });
                 }
             }
-            registry
+            registrations
         })
     }
 
     proptest! {
         #[test]
-        fn the_steps_between_two_registries_lead_from_one_to_the_other(
-            here in registry(),
-            there in registry(),
+        fn steps_between_two_states_lead_from_one_to_the_other(
+            here in states(),
+            there in states(),
         ) {
             let mut walked = here.clone();
             for step in here.difference(&there) {

@@ -60,13 +60,10 @@ impl Engine {
     }
 
     fn set_model(&mut self, model: &AddModel) {
-        let (model, input_type, max) = (
-            id(model),
-            model.input_type,
-            usize::try_from(model.batch_size).ok(),
-        );
-        let reason = format!("{model} takes {input_type}");
-        for key in self.scheduler.set_model(model, input_type, max) {
+        let (version, input_type) = (id(model), model.input_type);
+        let reason = format!("{version} takes {input_type}");
+        let max = usize::try_from(model.batch_size).ok();
+        for key in self.scheduler.set_model(version, input_type, max) {
             self.replicas.refuse(&mut self.sockets.doors, key, &reason);
             self.lose(Lost::died(key, "takes another input type than its model"));
         }

@@ -11,7 +11,7 @@ use axum::{
 };
 use wire::admin::{ENDPOINTS, Endpoint};
 
-use super::{PING, Shared, stopping, text_response};
+use super::shared::{PING, Shared, stopping, text_response};
 use crate::command::Command;
 
 pub(super) fn routes() -> Router<Shared> {
@@ -44,7 +44,7 @@ async fn answer(shared: &Shared, endpoint: &Endpoint, body: &[u8]) -> Response {
     let body = tree::read(body).map_err(|error| endpoint.refusal(&error.to_string()));
     let request = match body.and_then(|body| endpoint.request(&body)) {
         Ok(request) => request,
-        Err(text) => return text_response(StatusCode::BAD_REQUEST, text),
+        Err(error) => return text_response(StatusCode::BAD_REQUEST, error.to_string()),
     };
     match shared.state.ask(request).await {
         None => stopping(),

@@ -7,8 +7,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use model::DataType;
 
 use super::{
-    MOST_QUERIES,
     scan::{Kind, Number, Scanner, Syntax},
+    shared::MOST_QUERIES,
 };
 
 /// The members of a request that are known; of several with one name the first counts.

@@ -8,7 +8,7 @@ use axum::{
     routing::get,
 };
 
-use super::{Shared, stopping};
+use super::shared::{Shared, stopping};
 use crate::{command::Command, metrics::Snapshot};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -4,10 +4,10 @@
 //! tensor (whatever that is called) is a query; the rows of the tensor `output` are the answers. Whoever asks here wants the
 //! model's answer: where there is none, the whole request is an error, and the default output is not told.
 
+mod deployed;
+mod failure;
 pub(super) mod shape;
 pub(super) mod tensor;
-
-use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -17,18 +17,17 @@ use axum::{
     routing::{get, post},
 };
 use model::DataType;
-use scheduler::{App, ModelVersion, Reason, Refusal};
+use scheduler::{Reason, Refusal};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wire::admin::Replica;
 
-use super::{Shared, body, tickets::Ticket};
+use super::{body, shared::Shared, tickets::Ticket};
 use crate::{
-    catalog::Application,
     command::{self, Command},
-    declarations::Declared,
     query_result::{QueryResult, QueryStatus},
 };
+use deployed::{Deployed, Named};
+use failure::{Failure, bad_request, stopping};
 use shape::{TensorSpec, datatype};
 use tensor::{Input, Output, Parameters, Rows};
 
@@ -57,13 +56,6 @@ pub(super) fn routes() -> Router<Shared> {
     routes
 }
 
-/// Which model a path names.
-#[derive(Clone, Debug, Deserialize)]
-struct Named {
-    model: String,
-    version: Option<String>,
-}
-
 #[derive(Debug, Deserialize)]
 pub(super) struct InferRequest {
     id: Option<String>,
@@ -79,24 +71,6 @@ struct Wanted {
     name: String,
     #[serde(default)]
     parameters: Parameters,
-}
-
-/// A status, and what is wrong.
-struct Failure(StatusCode, String);
-
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        (self.0, Json(json!({ "error": self.1 }))).into_response()
-    }
-}
-
-fn bad_request(text: impl ToString) -> Failure {
-    Failure(StatusCode::BAD_REQUEST, text.to_string())
-}
-
-fn stopping() -> Failure {
-    let text = "the frontend is stopping".to_owned();
-    Failure(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 async fn server() -> Json<Value> {
@@ -297,7 +271,7 @@ fn binary_response(mut head: Value, output: Output) -> Response {
     head["outputs"] = json!([{
         "name": "output",
         "datatype": datatype(output.data_type),
-        "shape": output.shape,
+        "shape": [output.rows, output.width],
         "parameters": { "binary_data_size": output.bytes.len() },
     }]);
     let mut body = head.to_string().into_bytes();
@@ -313,96 +287,8 @@ fn json_response(mut head: Value, output: &Output) -> Result<Response, String> {
     head["outputs"] = json!([{
         "name": "output",
         "datatype": datatype(output.data_type),
-        "shape": output.shape,
+        "shape": [output.rows, output.width],
         "data": output.to_json()?,
     }]);
     Ok(Json(head).into_response())
-}
-
-/// What a name stands for.
-struct Deployed {
-    application: Arc<Application>,
-    /// The model version that is asked for, or the current one; `None` if that was deleted.
-    version: Option<Arc<ModelVersion>>,
-}
-
-/// Where the queries of a request go.
-struct Destination {
-    app: Arc<App>,
-    /// `None` if the application has no model that exists.
-    model: Option<Arc<ModelVersion>>,
-}
-
-impl Deployed {
-    fn find(shared: &Shared, named: &Named) -> Result<Deployed, Failure> {
-        let catalog = shared.state.catalog();
-        let name = &named.model;
-        let found = catalog.app(name).or_else(|| catalog.app_of(name));
-        let not_found = |text| Failure(StatusCode::NOT_FOUND, text);
-        let application = found.ok_or_else(|| {
-            not_found(format!(
-                "there is no application, and no linked model, '{name}'"
-            ))
-        })?;
-        let Some(model) = &application.model else {
-            let text = format!("no model is linked to the application '{name}'");
-            return Err(not_found(text));
-        };
-        let version = match &named.version {
-            Some(version) => {
-                let known = model.version(version).cloned();
-                Some(known.ok_or_else(|| {
-                    let name = &model.name;
-                    not_found(format!("model '{name}' has no version '{version}'"))
-                })?)
-            }
-            None => model.current.clone(),
-        };
-        Ok(Deployed {
-            application: application.clone(),
-            version,
-        })
-    }
-
-    /// Where queries go now: the application may have been changed or deleted while the request's body came.
-    fn destination(&self, shared: &Shared, version: Option<&str>) -> Result<Destination, Failure> {
-        let not_found = |refusal: Refusal| Failure(StatusCode::NOT_FOUND, refusal.to_string());
-        let catalog = shared.state.catalog();
-        let application = catalog.app(&self.application.app.name);
-        let application = application.ok_or_else(|| not_found(Refusal::UnknownApp))?;
-        let model = application.destination(version).map_err(not_found)?;
-        Ok(Destination {
-            app: application.app.clone(),
-            model: model.cloned(),
-        })
-    }
-
-    /// The names of the model's versions.
-    fn versions(&self) -> Vec<&str> {
-        let model = self.application.model.iter();
-        let versions = model.flat_map(|model| &model.versions);
-        versions.map(|known| known.version.as_str()).collect()
-    }
-
-    /// One of those that serve it.
-    async fn replica(&self, shared: &Shared) -> Result<Option<Replica>, Failure> {
-        let replicas = shared.engine.ask(Command::Replicas).await;
-        let mut replicas = replicas.ok_or_else(stopping)?.into_iter();
-        let Some(version) = &self.version else {
-            return Ok(None);
-        };
-        Ok(replicas.find(|replica| {
-            replica.model_name == version.name && replica.model_version == version.version
-        }))
-    }
-
-    /// What its replicas declare; `None` before the first has joined.
-    fn declared(&self, shared: &Shared) -> Option<Declared> {
-        shared.declarations.get(self.version.as_deref()?)
-    }
-
-    /// The tensor that it takes.
-    fn input(&self, declared: Option<&Declared>) -> TensorSpec {
-        TensorSpec::input(self.application.app.input_type, declared)
-    }
 }

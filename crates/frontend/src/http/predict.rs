@@ -17,7 +17,10 @@ use scheduler::Refusal;
 use serde_json::json;
 use wire::query::Timing;
 
-use super::{Shared, answer, body, json, stopping, text_response};
+use super::{
+    answer, body, json,
+    shared::{Shared, stopping, text_response},
+};
 use crate::{
     catalog::Application,
     command,
@@ -175,12 +178,8 @@ fn requests(
     let catalog = shared.state.catalog();
     // The application may have been deleted while the body came.
     let app = catalog.app(&app.app.name);
-    let destination = app.map(|app| app.destination(version.as_deref()));
-    let model = match destination {
-        Some(Err(refusal)) => return Err(refused(&refusal)),
-        Some(Ok(model)) => model,
-        None => None,
-    };
+    let model = app.map_or(Ok(None), |app| app.destination(version.as_deref()));
+    let model = model.map_err(|refusal| refused(&refusal))?;
     let inputs = body.inputs().map_err(wrong)?.into_iter();
     let app = app.ok_or_else(|| refused(&Refusal::UnknownApp))?;
     let request = |input| command::Request {

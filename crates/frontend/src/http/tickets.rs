@@ -25,8 +25,8 @@ pub(super) struct Tickets {
 }
 
 impl Tickets {
-    /// Hands a request to the engine, with the next ticket: they count queries from 0. Dropping what is returned takes the
-    /// query back.
+    /// Hands a request to the engine, with the next ticket: they count queries from 0. Dropping what is returned takes
+    /// the query back.
     pub(super) fn ask(&self, engine: &Handle, request: Request) -> Ticket<'_> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, result) = oneshot::channel();

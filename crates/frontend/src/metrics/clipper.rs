@@ -8,39 +8,41 @@ use super::{AppMetrics, Meter, ModelMetrics, STAGES, Snapshot, histogram};
 
 const MICROSECONDS: &str = "microseconds";
 
-/// The report of `GET /metrics`.
-pub(super) fn report(snapshot: &Snapshot) -> Value {
-    let Snapshot { metrics, now, .. } = snapshot;
-    let mut report = Report::default();
-    report.counter(
-        "internal:aggregate_num_predictions",
-        metrics.predictions.count,
-    );
-    report.meter(
-        "internal:aggregate_model_throughput",
-        &metrics.predictions,
-        *now,
-    );
-    report.counter("internal:abandoned_queries", metrics.abandoned);
-    let models = || metrics.models.values();
-    let lookups = models().map(|model| model.cache_lookups).sum();
-    let hits = models().map(|model| model.cache_hits).sum();
-    report.counter("internal:prediction_cache_lookups", lookups);
-    report.ratio("internal:prediction_cache_hit_ratio", hits, lookups);
-    let mut queued = histogram();
-    for model in models() {
-        queued
-            .add(&model.queued)
-            .expect("a histogram that grows takes every value");
+impl Snapshot {
+    /// The report of `GET /metrics`.
+    pub(crate) fn to_json(&self) -> Value {
+        let Snapshot { metrics, now, .. } = self;
+        let mut report = Report::default();
+        report.counter(
+            "internal:aggregate_num_predictions",
+            metrics.predictions.count,
+        );
+        report.meter(
+            "internal:aggregate_model_throughput",
+            &metrics.predictions,
+            *now,
+        );
+        report.counter("internal:abandoned_queries", metrics.abandoned);
+        let models = || metrics.models.values();
+        let lookups = models().map(|model| model.cache_lookups).sum();
+        let hits = models().map(|model| model.cache_hits).sum();
+        report.counter("internal:prediction_cache_lookups", lookups);
+        report.ratio("internal:prediction_cache_hit_ratio", hits, lookups);
+        let mut queued = histogram();
+        for model in models() {
+            queued
+                .add(&model.queued)
+                .expect("a histogram that grows takes every value");
+        }
+        report.histogram("internal:rpc_request_queueing_delay", MICROSECONDS, &queued);
+        for (name, app) in &metrics.apps {
+            report.app(&format!("app:{name}"), app, *now);
+        }
+        for (model, metrics) in &metrics.models {
+            report.model(&format!("model:{model}"), metrics, *now);
+        }
+        report.into_json()
     }
-    report.histogram("internal:rpc_request_queueing_delay", MICROSECONDS, &queued);
-    for (name, app) in &metrics.apps {
-        report.app(&format!("app:{name}"), app, *now);
-    }
-    for (model, metrics) in &metrics.models {
-        report.model(&format!("model:{model}"), metrics, *now);
-    }
-    report.into_json()
 }
 
 /// Clipper's report: one list per kind, each element an object with one key.
@@ -178,12 +180,13 @@ mod tests {
             let timeline = Timeline::unsent(at - Duration::from_micros(70), at);
             metrics.query("a", &QueryResult::without_output(status, b"", timeline));
         }
-        let report = report(&Snapshot {
+        let report = Snapshot {
             dropped: 0,
             metrics,
             now: Duration::from_secs(2),
             loads: Vec::new(),
-        });
+        }
+        .to_json();
         let find = |kind: &str, name: &str, leaf: &str| {
             let list = report[kind].as_array().unwrap();
             let found = list.iter().find_map(|entry| entry.get(name)).unwrap();

@@ -22,12 +22,15 @@ const DURATIONS: [u64; 18] = [
 /// In queries.
 const SIZES: [u64; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096];
 
-pub(super) fn text(snapshot: Snapshot) -> String {
-    let mut registry = Registry::with_prefix("clipper");
-    registry.register_collector(Box::new(snapshot));
-    let mut text = String::new();
-    encode(&mut text, &registry).expect("text goes into any memory");
-    text
+impl Snapshot {
+    /// The text that Prometheus reads (OpenMetrics 1.0).
+    pub(crate) fn into_text(self) -> String {
+        let mut registry = Registry::with_prefix("clipper");
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        encode(&mut text, &registry).expect("text goes into any memory");
+        text
+    }
 }
 
 impl Collector for Snapshot {
@@ -100,7 +103,11 @@ impl Snapshot {
             models().map(|(model, metrics)| (labels(model), metrics.cache_hits)),
         )?;
         families.write(
-            ("batch_size", "Queries in a batch", None),
+            About {
+                name: "batch_size",
+                help: "Queries in a batch",
+                unit: None,
+            },
             MetricType::Histogram,
             models().map(|(model, metrics)| (labels(model), &metrics.batch_size)),
             |encoder, sizes| buckets(encoder, sizes, &SIZES, 1.0),
@@ -128,23 +135,39 @@ impl Snapshot {
     fn encode_loads(&self, families: &mut Families<'_>) -> fmt::Result {
         let loads = || self.loads.iter().map(|(model, load)| (labels(model), load));
         families.gauges(
-            ("queue_queries", "Queries that wait for a replica", None),
+            About {
+                name: "queue_queries",
+                help: "Queries that wait for a replica",
+                unit: None,
+            },
             loads().map(|(model, load)| (model, load.queries)),
         )?;
-        let help = "Inputs that wait for a replica";
         families.gauges(
-            ("queue", help, Some(&Unit::Bytes)),
+            About {
+                name: "queue",
+                help: "Inputs that wait for a replica",
+                unit: Some(&Unit::Bytes),
+            },
             loads().map(|(model, load)| (model, load.bytes)),
         )?;
         families.gauges(
-            ("replicas", "Replicas that are connected", None),
+            About {
+                name: "replicas",
+                help: "Replicas that are connected",
+                unit: None,
+            },
             loads().map(|(model, load)| (model, load.replicas)),
         )
     }
 }
 
-/// A metric's name, what it is, and its unit.
-type About<'a> = (&'a str, &'a str, Option<&'a Unit>);
+/// What a metric is.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    name: &'a str,
+    help: &'a str,
+    unit: Option<&'a Unit>,
+}
 
 /// Writes metrics with all that is known under each: labels and what is measured.
 struct Families<'a>(DescriptorEncoder<'a>);
@@ -162,7 +185,11 @@ impl Families<'_> {
         help: &str,
         rows: impl Iterator<Item = (L, u64)>,
     ) -> fmt::Result {
-        let about = (name, help, None);
+        let about = About {
+            name,
+            help,
+            unit: None,
+        };
         self.write(about, MetricType::Counter, rows, |mut encoder, count| {
             encoder.encode_counter::<NoLabelSet, _, u64>(&count, None)
         })
@@ -184,7 +211,11 @@ impl Families<'_> {
         help: &str,
         rows: impl Iterator<Item = (L, &'a Histogram<u64>)>,
     ) -> fmt::Result {
-        let about = (name, help, Some(&Unit::Seconds));
+        let about = About {
+            name,
+            help,
+            unit: Some(&Unit::Seconds),
+        };
         self.write(about, MetricType::Histogram, rows, |encoder, micros| {
             buckets(encoder, micros, &DURATIONS, 1e6)
         })
@@ -192,12 +223,14 @@ impl Families<'_> {
 
     fn write<L: EncodeLabelSet, T>(
         &mut self,
-        (name, help, unit): About<'_>,
+        about: About<'_>,
         kind: MetricType,
         rows: impl Iterator<Item = (L, T)>,
         write: impl Fn(MetricEncoder<'_>, T) -> fmt::Result,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, unit, kind)?;
+        let mut family = self
+            .0
+            .encode_descriptor(about.name, about.help, about.unit, kind)?;
         for (labels, measured) in rows {
             write(family.encode_family(&labels)?, measured)?;
         }

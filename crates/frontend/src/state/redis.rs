@@ -35,16 +35,11 @@ use crate::{
 
 pub(super) use schema::Joined;
 
-use super::{Request, error::StateError};
-
-/// How long Redis may take to let us in.
-const TO_CONNECT: Duration = Duration::from_secs(2);
+use super::{error::StateError, request::Request};
+use watch::{RETRY, TO_CONNECT};
 
 /// How long Redis may take to answer.
 const TO_ANSWER: Duration = Duration::from_secs(5);
-
-/// How long to wait before trying again to connect.
-const RETRY: Duration = Duration::from_millis(500);
 
 /// Without Redis nobody can say which number no other frontend gives: then it is drawn, from here to twice that.
 const DRAWN: u32 = 1 << 30;
@@ -101,15 +96,15 @@ impl Redis {
             complete: false,
             asked: Arc::default(),
         };
-        let registry = loop {
+        let registrations = loop {
             match redis.read(&Registrations::default()) {
-                Ok(registry) => break registry,
+                Ok(registrations) => break registrations,
                 Err(_) => thread::sleep(RETRY),
             }
         };
         watch::start(redis.client.clone(), Arc::downgrade(&redis.asked), requests)
             .map_err(StateError::Thread)?;
-        Ok((redis, registry))
+        Ok((redis, registrations))
     }
 
     /// What Redis says now. If it is back with nothing in it, it is given what is known.
@@ -117,9 +112,9 @@ impl Redis {
         self.asked.store(false, Ordering::Relaxed);
         // A connection may have died since it was last used: that is worth a second try.
         if self.connection.is_some()
-            && let Ok(registry) = self.read_once(known)
+            && let Ok(registrations) = self.read_once(known)
         {
-            return Ok(registry);
+            return Ok(registrations);
         }
         let connected = self.connect().and_then(|()| self.read_once(known));
         match &connected {
@@ -138,13 +133,13 @@ impl Redis {
     }
 
     fn read_once(&mut self, known: &Registrations) -> RedisResult<Registrations> {
-        let mut registry = self.with(schema::read)?;
+        let mut registrations = self.with(schema::read)?;
         if !self.complete {
-            if registry.is_empty() && !known.is_empty() {
+            if registrations.is_empty() && !known.is_empty() {
                 tracing::warn!("Redis at {} is empty: writing what is known", self.address);
-                let steps = registry.difference(known);
+                let steps = registrations.difference(known);
                 self.with(|connection| schema::write(connection, &steps))?;
-                registry = known.clone();
+                registrations = known.clone();
             }
             // Also of replicas that left while Redis was away, or of an earlier run of this frontend.
             self.forget_mine()?;
@@ -156,26 +151,31 @@ impl Redis {
             })?;
             self.complete = true;
         }
-        let new = registry.apps.values();
+        let new = registrations.apps.values();
         let new = new.filter(|app| !known.apps.contains_key(&app.name));
         self.with(|connection| schema::put_states(connection, new))?;
-        self.delete_what_is_marked(known, &mut registry)?;
-        Ok(registry)
+        self.delete_what_is_marked(known, &mut registrations)?;
+        Ok(registrations)
     }
 
     /// Clipper's management frontend only marks a model version as deleted; to delete it is for whoever serves it.
     fn delete_what_is_marked(
         &mut self,
         known: &Registrations,
-        registry: &mut Registrations,
+        registrations: &mut Registrations,
     ) -> RedisResult<()> {
         let was_valid =
             |id: &&ModelVersion| known.models.contains_key(*id) && !known.invalid.contains(*id);
-        let marked: Vec<_> = registry.invalid.iter().filter(was_valid).cloned().collect();
+        let marked: Vec<_> = registrations
+            .invalid
+            .iter()
+            .filter(was_valid)
+            .cloned()
+            .collect();
         for id in marked {
             let step = Write::RemoveModel(id);
             self.with(|connection| schema::write(connection, std::slice::from_ref(&step)))?;
-            registry.apply(step);
+            registrations.apply(step);
         }
         Ok(())
     }

@@ -83,22 +83,29 @@ pub struct Endpoint {
     read: fn(Fields<'_>) -> Result<Request, Wrong>,
 }
 
+/// A body that is not what its endpoint takes, in the words that the client gets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BodyError(String);
+
 impl Endpoint {
     /// What a body asks for.
     ///
     /// # Errors
-    /// The text that the client is told, where a field is missing or of the wrong type.
-    pub fn request(&self, body: &Value) -> Result<Request, String> {
+    /// If a field is missing or of the wrong type.
+    pub fn request(&self, body: &Value) -> Result<Request, BodyError> {
         (self.read)(Fields(body)).map_err(|wrong| match wrong {
             Wrong::Schema(text) => self.refusal(&text),
-            Wrong::InputType(unknown) => unknown.to_string(),
+            Wrong::InputType(unknown) => BodyError(unknown.to_string()),
         })
     }
 
     /// What a client is told whose body is not what this endpoint takes.
-    pub fn refusal(&self, why: &str) -> String {
+    pub fn refusal(&self, why: &str) -> BodyError {
         let schema = self.schema;
-        format!("Error parsing JSON: {why}. Expected JSON schema: {schema}")
+        BodyError(format!(
+            "Error parsing JSON: {why}. Expected JSON schema: {schema}"
+        ))
     }
 }
 

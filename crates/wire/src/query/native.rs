@@ -92,6 +92,9 @@ pub(super) fn encode_answer<F: Frame>(answer: &Answer<'_>, out: &mut Vec<F>) {
 
 impl<'a> Answer<'a> {
     /// Reads a native answer, delimiter included.
+    ///
+    /// # Errors
+    /// If the frames are not such a message: the peer is at fault.
     pub fn decode<F: Frame>(frames: &'a [F]) -> Result<Answer<'a>, DecodeError> {
         let (head, output) = match frames {
             [_, head] => (head, None),

@@ -1,6 +1,9 @@
 //! From the model server to the frontend.
 
-use super::*;
+use super::{
+    parts::{none, open},
+    *,
+};
 use crate::{
     DecodeError, Frame,
     codec::{Numbers, data_type, text_frame, u32_frame},
@@ -9,6 +12,9 @@ use crate::{
 impl<'a> FromContainer<'a> {
     /// Reads a message of a model server that speaks `version`, the empty delimiter included; in the high-performance
     /// dialect one to the port for requests (see [`Returned`] for the other).
+    ///
+    /// # Errors
+    /// If the frames are not such a message: the peer is at fault.
     pub fn decode<F: Frame>(
         frames: &'a [F],
         version: Version,
@@ -135,29 +141,5 @@ fn presented<F: Frame>(
         version: text_frame(version.as_ref(), "model version")?.to_owned(),
         input_type: data_type(code)?,
         metadata,
-    })
-}
-
-/// The frames that every message of a model server opens with.
-pub(super) fn open<F: Frame>(out: &mut Vec<F>, kind: u32) {
-    out.push(F::copied(&[]));
-    out.push(F::copied(&kind.to_le_bytes()));
-}
-
-/// The sizes frame of versions 3 and 4.
-pub(super) fn sizes(lengths: impl ExactSizeIterator<Item = u64>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(8 * (lengths.len() + 1));
-    bytes.extend((lengths.len() as u64).to_le_bytes());
-    bytes.extend(lengths.flat_map(u64::to_le_bytes));
-    bytes
-}
-
-pub(super) fn none<F>(frames: &[F], what: &'static str) -> Result<(), DecodeError> {
-    if frames.is_empty() {
-        return Ok(());
-    }
-    Err(DecodeError::FrameCount {
-        what,
-        got: frames.len() + 2,
     })
 }

@@ -1,6 +1,9 @@
 //! From the frontend to the model server.
 
-use super::{from_container::none, *};
+use super::{
+    parts::{decode_heartbeat, none},
+    *,
+};
 use crate::{
     DecodeError, Frame,
     codec::{Header, Numbers, text_frame, u32_frame},
@@ -8,6 +11,9 @@ use crate::{
 
 impl<'a, F: Frame> FromFrontend<'a, F> {
     /// Reads a message of the frontend to a model server that has registered in `version`, the empty delimiter included.
+    ///
+    /// # Errors
+    /// If the frames are not such a message: the peer is at fault.
     pub fn decode_as(
         frames: &'a [F],
         version: Version,
@@ -20,6 +26,9 @@ impl<'a, F: Frame> FromFrontend<'a, F> {
     }
 
     /// Reads a message of version 3 or 4, as it says itself, the empty delimiter included.
+    ///
+    /// # Errors
+    /// If the frames are not such a message: the peer is at fault.
     pub fn decode(frames: &'a [F]) -> Result<FromFrontend<'a, F>, DecodeError> {
         let [delimiter, version, kind, rest @ ..] = frames else {
             return Err(DecodeError::FrameCount {
@@ -105,42 +114,9 @@ impl RequestHead {
     }
 }
 
-/// The input header of versions 3 and 4.
-pub(super) fn header<'a, F: Frame + 'a>(
-    input_type: DataType,
-    inputs: impl ExactSizeIterator<Item = &'a F>,
-) -> Vec<u8> {
-    let mut header = Vec::with_capacity(8 * (inputs.len() + 2));
-    header.extend(u64::from(input_type.code()).to_le_bytes());
-    header.extend((inputs.len() as u64).to_le_bytes());
-    for input in inputs {
-        header.extend((input.as_ref().len() as u64).to_le_bytes());
-    }
-    header
-}
-
 fn encode_heartbeat<F: Frame>(kind: u32, version: Version, out: &mut Vec<F>) {
     open(out, version, HEARTBEAT);
     out.push(F::copied(&kind.to_le_bytes()));
-}
-
-pub(super) fn decode_heartbeat<'a, F: Frame>(
-    frames: &[F],
-) -> Result<FromFrontend<'a, F>, DecodeError> {
-    let [kind] = frames else {
-        return Err(DecodeError::FrameCount {
-            what: "heartbeat of a frontend",
-            got: frames.len() + 3,
-        });
-    };
-    match u32_frame(kind.as_ref(), "heartbeat type")? {
-        0 => Ok(FromFrontend::KeepAlive),
-        1 => Ok(FromFrontend::MetadataWanted),
-        code => Err(DecodeError::UnknownCode {
-            what: "heartbeat type",
-            code: code.into(),
-        }),
-    }
 }
 
 fn decode_registered<'a, F: Frame>(frames: &[F]) -> Result<FromFrontend<'a, F>, DecodeError> {
@@ -156,53 +132,6 @@ fn decode_registered<'a, F: Frame>(frames: &[F]) -> Result<FromFrontend<'a, F>, 
         replica_id: body.u32(),
         heartbeat: Duration::from_millis(body.u32().into()),
     }))
-}
-
-/// Compares the inputs with the header, whose numbers have `word` bytes, that states their type, number and sizes; answers
-/// their type.
-pub(super) fn check_inputs<F: Frame>(
-    header: &[u8],
-    word: usize,
-    inputs: &[F],
-) -> Result<DataType, DecodeError> {
-    let expected = word * (inputs.len() + 2);
-    if header.len() != expected {
-        return Err(DecodeError::FrameSize {
-            what: "input header of a request",
-            expected,
-            got: header.len(),
-        });
-    }
-    let mut numbers = header.chunks_exact(word).map(|bytes| {
-        let mut number = [0; 8];
-        number[..word].copy_from_slice(bytes);
-        u64::from_le_bytes(number)
-    });
-    let code = numbers.next().unwrap_or(u64::MAX);
-    let sizes = inputs.iter().map(|input| input.as_ref().len() as u64);
-    let right = numbers.eq(std::iter::once(inputs.len() as u64).chain(sizes));
-    if !right {
-        return Err(DecodeError::Inconsistent {
-            what: "a request's inputs are not of the number and sizes that its header states",
-        });
-    }
-    u32::try_from(code)
-        .ok()
-        .and_then(DataType::from_code)
-        .ok_or(DecodeError::UnknownCode {
-            what: "data type",
-            code,
-        })
-}
-
-pub(super) fn predict_only(request_type: u32) -> Result<(), DecodeError> {
-    if request_type == PREDICT {
-        return Ok(());
-    }
-    Err(DecodeError::UnknownCode {
-        what: "request type",
-        code: request_type.into(),
-    })
 }
 
 /// The frames that every message of the frontend opens with.

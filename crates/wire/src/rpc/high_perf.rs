@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    from_frontend::{check_inputs, predict_only},
+    parts::{check_inputs, predict_only},
     *,
 };
 use crate::{

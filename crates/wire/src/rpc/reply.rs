@@ -1,24 +1,7 @@
-//! Predictions on their way to the frontend.
+//! Predictions on their way to the frontend: how each dialect writes them.
 
-use model::Predictions;
-
-use super::{from_container::open, *};
+use super::{parts::open, *};
 use crate::Frame;
-
-/// Predictions on their way to the frontend.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    /// The frontend's session, from the request; only in version 4.
-    pub session: Option<u64>,
-    /// The request's.
-    pub message_id: u32,
-    /// The model's output type, which holds where every input failed.
-    pub output_type: DataType,
-    /// One per input.
-    pub predictions: Predictions,
-    /// When the model server did what.
-    pub times: Times,
-}
 
 impl Reply {
     /// Appends the frames of the response: version 4 where there is a session, else version 3, where every output

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use model::{DataType, element_count};
 
 use super::{
-    from_frontend::{decode_heartbeat, predict_only},
+    parts::{decode_heartbeat, predict_only},
     *,
 };
 use crate::{

@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 
 use super::{
-    from_container::sizes,
-    from_frontend::{check_inputs, header, predict_only},
+    parts::{check_inputs, header, predict_only, sizes},
     *,
 };
 use crate::{

@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use model::element_count;
 
 use super::{
-    from_container::{open, sizes},
-    from_frontend::{check_inputs, header, predict_only},
+    parts::{check_inputs, header, open, predict_only, sizes},
     *,
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::fmt;
 use model::DataType;
 use serde_json::{Value, json};
 
-use super::super::MOST_QUERIES;
+use super::super::shared::MOST_QUERIES;
 use crate::declarations::Declared;
 
 /// Bytes of a double.

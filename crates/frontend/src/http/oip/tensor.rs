@@ -55,7 +55,9 @@ pub(in crate::http) struct Rows {
 #[derive(Debug)]
 pub(in crate::http) struct Output {
     pub(super) data_type: DataType,
-    pub(super) shape: [usize; 2],
+    pub(super) rows: usize,
+    /// Elements of a row.
+    pub(super) width: usize,
     /// As behind the JSON.
     pub(super) bytes: Vec<u8>,
 }
@@ -215,7 +217,8 @@ impl Output {
         }
         Ok(Output {
             data_type: output_type,
-            shape: [answers.len(), width],
+            rows: answers.len(),
+            width,
             bytes,
         })
     }
@@ -230,7 +233,7 @@ impl Output {
             DataType::Floats => fours.iter().map(|v| f32::from_le_bytes(*v)).collect(),
             DataType::Doubles => eights.iter().map(|v| f64::from_le_bytes(*v)).collect(),
             DataType::Strings => {
-                let texts = prefixed(&self.bytes, self.shape[0])?.into_iter();
+                let texts = prefixed(&self.bytes, self.rows)?.into_iter();
                 let texts = texts.map(|text| String::from_utf8(text).ok()).collect();
                 let texts: Option<Vec<String>> = texts;
                 json!(texts.ok_or("an output is no UTF-8 text: ask for binary data")?)

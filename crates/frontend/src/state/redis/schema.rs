@@ -82,10 +82,10 @@ pub(super) fn patterns() -> impl Iterator<Item = String> {
 
 /// Reads everything but the containers. Of several linked models only the first counts, as in Clipper.
 pub(super) fn read(connection: &mut Connection) -> RedisResult<Registrations> {
-    let mut registry = Registrations::default();
+    let mut registrations = Registrations::default();
     for (name, fields) in hashes(connection, APPS)? {
         match app(&name, &fields) {
-            Some(app) => registry.apply(Write::SetApp(app)),
+            Some(app) => registrations.apply(Write::SetApp(app)),
             None => tracing::warn!("Redis holds an application that cannot be read: {name}"),
         }
     }
@@ -94,18 +94,18 @@ pub(super) fn read(connection: &mut Connection) -> RedisResult<Registrations> {
     for (app, models) in apps.into_iter().zip(sets) {
         // Clipper leaves an application's links behind when it deletes it.
         if let Some(model) = models.into_iter().min()
-            && registry.apps.contains_key(&app)
+            && registrations.apps.contains_key(&app)
         {
-            registry.links.insert(app, model);
+            registrations.links.insert(app, model);
         }
     }
     for (key, fields) in hashes(connection, MODELS)? {
         match model(&fields) {
             Some(model) => {
                 let id = id(&model);
-                registry.apply(Write::SetModel(model));
+                registrations.apply(Write::SetModel(model));
                 if !fields.contains_key("valid") {
-                    registry.invalid.insert(id);
+                    registrations.invalid.insert(id);
                 }
             }
             None => tracing::warn!("Redis holds a model that cannot be read: {key}"),
@@ -115,10 +115,10 @@ pub(super) fn read(connection: &mut Connection) -> RedisResult<Registrations> {
     let versions: Vec<Option<String>> = of_each(connection, "GET", &keys)?;
     for (key, version) in keys.iter().zip(versions) {
         if let (Some(model), Some(version)) = (key.strip_prefix(CURRENT), version) {
-            registry.current.insert(model.to_owned(), version);
+            registrations.current.insert(model.to_owned(), version);
         }
     }
-    Ok(registry)
+    Ok(registrations)
 }
 
 /// Writes steps in one transaction.

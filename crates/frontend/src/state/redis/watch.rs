@@ -13,7 +13,13 @@ use std::{
 
 use redis::{Client, RedisResult};
 
-use super::{RETRY, Request, TO_CONNECT, schema};
+use super::{super::request::Request, schema};
+
+/// How long Redis may take to let us in.
+pub(super) const TO_CONNECT: Duration = Duration::from_secs(2);
+
+/// How long to wait before trying again to connect.
+pub(super) const RETRY: Duration = Duration::from_millis(500);
 
 /// How often to look whether anybody still wants to hear.
 const LOOK_UP: Duration = Duration::from_secs(1);
