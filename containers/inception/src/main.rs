@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use container::{Server, artifact_beside};
-use featurizer::{Flags, Settings};
 use model::DataType;
+use picture_server::Server;
 
 const SERVER: Server = Server {
     name: "inception",
@@ -15,15 +14,5 @@ const SERVER: Server = Server {
 };
 
 fn main() -> ExitCode {
-    container::main(SERVER, |told, flags: Flags| {
-        let settings = Settings {
-            data_type: told.input_type,
-            device: told.device,
-            gpu_mem_frac: told.gpu_mem_frac,
-            threads: told.threads,
-            artifact: artifact_beside(&told.model_path)?,
-            flags,
-        };
-        Ok(inception::load(&told.model_path, settings)?)
-    })
+    picture_server::main(SERVER, &inception::INCEPTION)
 }
