@@ -11,12 +11,10 @@ mod workers;
 
 pub use train::train;
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
+pub use model::{ClassifierError as Error, ClassifierSettings as Settings};
 use workers::Workers;
 
 /// A LightGBM model that answers batches. It stays on the thread that loads it.
@@ -32,47 +30,23 @@ enum Served {
     Doubles(Workers<f64>),
 }
 
-/// How to run it.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Threads for one batch, each with a model of its own in memory; 0 counts as 1.
-    pub threads: usize,
-    /// Inputs and outputs are doubles; floats otherwise.
-    pub doubles: bool,
-    /// Where the artifact comes from, to be repeated in [`ModelInfo`].
-    pub artifact: Option<model::Artifact>,
-}
-
-/// Why a model could not be loaded, trained or saved.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no model file.
-    #[error(
-        "there is no LightGBM model at {}: make it with `cargo run --release -p xtask -- artifacts`, \
-         or name another with CLIPPER_MODEL_PATH",
-        .0.display()
-    )]
-    Missing(PathBuf),
-    /// The model file could not be read or written.
-    #[error("{}: {}", .0.display(), .1)]
-    Io(PathBuf, io::Error),
-    /// The file is no LightGBM model, or a damaged one.
-    #[error(
-        "{} is no LightGBM text model: {}; make it anew with `cargo run --release -p xtask -- artifacts --force`, \
-         or name another with CLIPPER_MODEL_PATH",
-        .0.display(), .1
-    )]
-    Artifact(PathBuf, String),
-    /// The examples cannot be learnt from.
-    #[error("training: {0}")]
-    Training(String),
-}
+/// The artifact's format, in words.
+const FORMAT: &str = "LightGBM text model";
 
 impl Lgbm {
-    /// Loads the text model file at `path`, as LightGBM of any language saves it.
+    /// Loads the text model file at `path`, as LightGBM of any language saves it. Each thread has a model of its own in
+    /// memory.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no LightGBM model, or a thread cannot be started.
     pub fn load(path: &Path, settings: Settings) -> Result<Lgbm, Error> {
-        let text = read(path)?;
-        let damaged = |problem| Error::Artifact(path.to_owned(), problem);
+        let text = fs::read_to_string(path);
+        let text = text.map_err(|error| Error::of_reading(path, FORMAT, error))?;
+        let damaged = |problem| Error::Artifact {
+            path: path.to_owned(),
+            format: FORMAT,
+            problem,
+        };
         model_file::check(&text).map_err(damaged)?;
         let threads = settings.threads.max(1);
         let workers = match settings.doubles {
@@ -147,12 +121,4 @@ impl Model for Lgbm {
             Served::Doubles(workers) => workers.predict(batch),
         }
     }
-}
-
-fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map_err(|source| match source.kind() {
-        io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
-        io::ErrorKind::InvalidData => Error::Artifact(path.to_owned(), "it is not text".into()),
-        _ => Error::Io(path.to_owned(), source),
-    })
 }

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use lightgbm3::{Booster, Dataset};
+use model::ClassifierError as Error;
 use serde_json::json;
-
-use crate::Error;
 
 /// Rounds of boosting; each grows one tree per class.
 const ITERATIONS: usize = 100;
@@ -14,6 +13,9 @@ const ITERATIONS: usize = 100;
 ///
 /// `features` holds the points one after the other, `labels` the class of each, below `classes`. The same examples
 /// give the same model.
+///
+/// # Errors
+/// If the examples do not fit together, LightGBM cannot learn from them, or the file cannot be written.
 pub fn train(features: &[f32], labels: &[usize], classes: usize, path: &Path) -> Result<(), Error> {
     let width = check(features, labels, classes).map_err(Error::Training)?;
     let failed = |error: lightgbm3::Error| Error::Training(error.to_string());

@@ -8,13 +8,16 @@
 //! | `svm.weights`, `svm.offsets` | x pairs of classes          |
 //! | `pca.gamma`, `svm.gamma`     | 1, or one per feature       |
 
-use std::{fs, io, path::Path};
+use std::{fs, path::Path};
 
+use model::ClassifierError;
 use ndarray::{Array1, Array2};
 use safetensors::{Dtype, SafeTensors};
 
-use crate::{Error, kernel::Parameters, svc};
+use crate::{kernel::Parameters, svc};
 
+/// What the file is, in words.
+const FORMAT: &str = "svm artifact";
 /// The key of the labels in the file's metadata.
 const LABELS: &str = "labels";
 
@@ -28,12 +31,14 @@ pub(crate) struct Contents {
 
 impl Contents {
     /// Reads the file at `path` and checks that its arrays fit each other.
-    pub(crate) fn load(path: &Path) -> Result<Contents, Error> {
-        let bytes = fs::read(path).map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => Error::Missing(path.to_owned()),
-            _ => Error::Io(path.to_owned(), source),
-        })?;
-        Contents::decode(&bytes).map_err(|problem| Error::Artifact(path.to_owned(), problem))
+    pub(crate) fn load(path: &Path) -> Result<Contents, ClassifierError> {
+        let bytes = fs::read(path);
+        let bytes = bytes.map_err(|error| ClassifierError::of_reading(path, FORMAT, error))?;
+        Contents::decode(&bytes).map_err(|problem| ClassifierError::Artifact {
+            path: path.to_owned(),
+            format: FORMAT,
+            problem,
+        })
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Contents, String> {
@@ -57,9 +62,9 @@ impl Contents {
 #[cfg(feature = "train")]
 impl Contents {
     /// Writes the file at `path` in float32.
-    pub(crate) fn save(&self, path: &Path) -> Result<(), Error> {
+    pub(crate) fn save(&self, path: &Path) -> Result<(), ClassifierError> {
         fs::write(path, self.encode(Dtype::F32))
-            .map_err(|source| Error::Io(path.to_owned(), source))
+            .map_err(|error| ClassifierError::Io(path.to_owned(), error))
     }
 
     /// The file in float32 or float64, as `dtype` says.

@@ -6,6 +6,7 @@
 
 mod artifact;
 mod classifier;
+mod error;
 mod float32;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -20,13 +21,12 @@ mod train;
 #[cfg(feature = "train")]
 pub use train::{Trained, Training, train};
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
+pub use error::Error;
+pub use model::ClassifierSettings as Settings;
 use model::{Batch, DataType, Model, ModelInfo, Output, PredictError, Predictions};
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use artifact::Contents;
 use classifier::Classifier;
@@ -46,50 +46,11 @@ enum Served {
     Doubles(Classifier<f64>),
 }
 
-/// How to run it.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Threads for one batch; 0 counts as 1.
-    pub threads: usize,
-    /// Inputs are doubles, and everything is computed in float64; floats and float32 otherwise.
-    pub doubles: bool,
-    /// Where the artifact comes from, to be repeated in [`ModelInfo`].
-    pub artifact: Option<model::Artifact>,
-}
-
-/// Why a classifier could not be loaded, trained or saved.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// There is no artifact.
-    #[error(
-        "there is no svm artifact at {}: make it with `cargo run --release -p xtask -- artifacts`, \
-         or name another with CLIPPER_MODEL_PATH",
-        .0.display()
-    )]
-    Missing(PathBuf),
-    /// The artifact could not be read or written.
-    #[error("{}: {}", .0.display(), .1)]
-    Io(PathBuf, io::Error),
-    /// The file is no svm artifact, or a damaged one.
-    #[error(
-        "{} is no svm artifact: {}; make it anew with `cargo run --release -p xtask -- artifacts --force`, \
-         or name another with CLIPPER_MODEL_PATH",
-        .0.display(), .1
-    )]
-    Artifact(PathBuf, String),
-    /// The artifact's numbers do not fit into float32.
-    #[error("{}: {} has values that float32 cannot hold: serve it with CLIPPER_INPUT_TYPE=doubles", .0.display(), .1)]
-    Float32(PathBuf, String),
-    /// The threads for a batch could not be started.
-    #[error("{0} threads for a batch cannot be started: {1}; ask for fewer")]
-    Threads(usize, ThreadPoolBuildError),
-    /// The examples cannot be learnt from.
-    #[error("training: {0}")]
-    Training(String),
-}
-
 impl Svm {
     /// Loads the artifact at `path`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no svm artifact or needs doubles, or the threads cannot be started.
     pub fn load(path: &Path, settings: Settings) -> Result<Svm, Error> {
         let contents = Contents::load(path)?;
         if let (false, Some(array)) = (settings.doubles, float32::beyond(&contents)) {

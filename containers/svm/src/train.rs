@@ -41,8 +41,11 @@ pub struct Trained(pub(crate) Contents);
 
 impl Trained {
     /// Writes the artifact, a `.safetensors` file, in float32.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), Error> {
-        self.0.save(path)
+        Ok(self.0.save(path)?)
     }
 }
 
@@ -50,13 +53,16 @@ impl Trained {
 ///
 /// `features` is points x features; `labels` holds the class of each point, an index into `names`, of which each
 /// needs a point.
+///
+/// # Errors
+/// If the examples do not fit together, or nothing can be learnt from them.
 pub fn train(
     features: ArrayView2<f32>,
     labels: &[usize],
     names: &[String],
     training: &Training,
 ) -> Result<Trained, Error> {
-    check(features, labels, names, training).map_err(Error::Training)?;
+    check(features, labels, names, training).map_err(Error::training)?;
     let features = features.mapv(f64::from);
     let gamma = training.gamma.unwrap_or_else(|| scale(features.view()));
     let pca = kernel_pca::fit(features.view(), gamma, training.components)?;

@@ -78,13 +78,19 @@ impl Batch<'_> {
     }
 
     /// Input `index` as text.
+    ///
+    /// # Errors
+    /// If it is not UTF-8.
     pub fn text(&self, index: usize) -> Result<&str, InputError> {
         std::str::from_utf8(self.inputs[index])
             .map_err(|_| InputError("the input is not UTF-8 text".into()))
     }
 }
 
-/// Elements of `data_type` in `bytes`, or an error if they do not fill whole elements.
+/// Number of elements of `data_type` in `bytes`.
+///
+/// # Errors
+/// If the bytes do not fill whole elements.
 pub fn element_count(data_type: DataType, bytes: &[u8]) -> Result<usize, InputError> {
     let size = data_type.element_size();
     if !bytes.len().is_multiple_of(size) {

@@ -45,6 +45,9 @@ impl Accuracy {
 impl Output {
     /// The class that the output names: the text itself, the first with the highest of as many scores as there are
     /// `classes`, or, where a single score is the probability of the second of two, the likelier one.
+    ///
+    /// # Errors
+    /// If the output is of another type, its scores are not as many as the classes, or one is NaN.
     pub fn class<'a>(&'a self, classes: &'a [String]) -> Result<&'a str, NotAClass> {
         let scores: Vec<f64> = match self {
             Output::Text(label) => return Ok(label),

@@ -41,6 +41,9 @@ impl Output {
     }
 
     /// Reads elements of `data_type` from little-endian bytes: what [`write_to`](Output::write_to) wrote.
+    ///
+    /// # Errors
+    /// If the bytes do not fill whole elements, or are not UTF-8 where text is read.
     pub fn read(data_type: DataType, bytes: &[u8]) -> Result<Output, InputError> {
         element_count(data_type, bytes)?;
         let (fours, _) = bytes.as_chunks();

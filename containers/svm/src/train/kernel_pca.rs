@@ -29,7 +29,7 @@ pub(crate) fn fit(
     let means = column_means(&kernel);
     let (eigenvalues, eigenvectors) = centred(kernel)
         .eigh_into()
-        .map_err(|error| Error::Training(format!("kernel PCA: {error}")))?
+        .map_err(|error| Error::training(format!("kernel PCA: {error}")))?
         .sort_eig_desc();
     let smallest = eigenvalues[0] * SMALLEST_EIGENVALUE;
     let kept = eigenvalues
@@ -39,7 +39,7 @@ pub(crate) fn fit(
         .count();
     if kept == 0 {
         let reason = "kernel PCA finds no component: the training points are all the same";
-        return Err(Error::Training(reason.into()));
+        return Err(Error::training(reason.into()));
     }
     let mut weights = eigenvectors.slice(s![.., ..kept]).to_owned();
     weights /= &eigenvalues.slice(s![..kept]).mapv(f64::sqrt);

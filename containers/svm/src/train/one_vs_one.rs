@@ -24,8 +24,8 @@ pub(crate) fn fit(examples: &Examples, gamma: f64, c: f64) -> Result<Parameters<
     let pairs: Vec<_> = pairs(examples.classes).collect();
     let mut weights = Array2::zeros((examples.points.nrows(), pairs.len()));
     let mut offsets = Array1::zeros(pairs.len());
-    for (column, &pair) in pairs.iter().enumerate() {
-        let (members, svm) = fit_pair(examples, pair, gamma, c)?;
+    for (column, &(a, b)) in pairs.iter().enumerate() {
+        let (members, svm) = fit_pair(examples, a, b, gamma, c)?;
         offsets[column] = svm.rho;
         for (&member, &alpha) in members.iter().zip(&svm.alpha) {
             if alpha.abs() > SMALLEST_COEFFICIENT {
@@ -46,7 +46,8 @@ pub(crate) fn fit(examples: &Examples, gamma: f64, c: f64) -> Result<Parameters<
 /// The binary SVM that tells class `a` (positive) from `b`, and the rows of the points it has seen.
 fn fit_pair(
     examples: &Examples,
-    (a, b): (usize, usize),
+    a: usize,
+    b: usize,
     gamma: f64,
     c: f64,
 ) -> Result<(Vec<usize>, Svm<f64, bool>), Error> {
@@ -60,7 +61,7 @@ fn fit_pair(
         .pos_neg_weights(c, c)
         .gaussian_kernel(1.0 / gamma) // linfa divides the squared distance by this
         .fit(&dataset)
-        .map_err(|error| Error::Training(format!("SVM of classes {a} and {b}: {error}")))?;
+        .map_err(|error| Error::training(format!("SVM of classes {a} and {b}: {error}")))?;
     Ok((members, svm))
 }
 
@@ -98,7 +99,7 @@ mod tests {
         let parameters = fit(&examples, 0.7, 2.0).unwrap();
         let decide = KernelSum::new(parameters.to::<f32>());
         let models: Vec<_> = pairs(3)
-            .map(|pair| fit_pair(&examples, pair, 0.7, 2.0).unwrap().1)
+            .map(|(a, b)| fit_pair(&examples, a, b, 0.7, 2.0).unwrap().1)
             .collect();
 
         let (new, _) = overlapping(600, 2);
