@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
 use model::Artifact;
+
+use crate::error::Error;
 
 /// The file `artifacts/<file>` in the nearest folder above the running program that has it, else below the current
 /// folder, whether or not it is there.
@@ -25,15 +26,15 @@ pub(crate) fn default_path(file: &str) -> PathBuf {
 ///
 /// # Errors
 /// If the file is there and cannot be read: what the weights are would be unknown, and results would not say so.
-pub fn artifact_beside(path: &Path) -> anyhow::Result<Option<Artifact>> {
+pub fn artifact_beside(path: &Path) -> Result<Option<Artifact>, Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(".json");
-    let beside = PathBuf::from(name);
-    match fs::read(&beside) {
+    let path = PathBuf::from(name);
+    match fs::read(&path) {
         Ok(json) => serde_json::from_slice(&json)
             .map(Some)
-            .with_context(|| format!("{} is not an artifact's metadata", beside.display())),
+            .map_err(|source| Error::Metadata { path, source }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", beside.display())),
+        Err(source) => Err(Error::Read { path, source }),
     }
 }

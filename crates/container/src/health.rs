@@ -4,7 +4,7 @@
 
 use std::{ffi::CStr, fs, path::Path};
 
-use anyhow::Context as _;
+use crate::error::Error;
 
 /// The name of the thread while the frontend knows the server.
 const REGISTERED: &CStr = c"registered";
@@ -19,15 +19,17 @@ pub(crate) fn tell(registered: bool) {
 }
 
 /// An error unless the model server with this process id is registered at its frontend.
-pub(crate) fn check(pid: u32) -> anyhow::Result<()> {
-    let threads = format!("/proc/{pid}/task");
-    let of = |what| format!("{what} of process {pid}");
-    let threads = fs::read_dir(threads).with_context(|| of("cannot see the threads"))?;
+pub(crate) fn check(pid: u32) -> Result<(), Error> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task"));
+    let threads = threads.map_err(Error::system(format!(
+        "cannot see the threads of process {pid}"
+    )))?;
     let is_registered = |thread: &Path| {
         let name = fs::read(thread.join("comm")).unwrap_or_default();
         name.trim_ascii_end() == REGISTERED.to_bytes()
     };
-    let found = threads.flatten().any(|entry| is_registered(&entry.path()));
-    anyhow::ensure!(found, "process {pid} is not registered at a frontend");
-    Ok(())
+    match threads.flatten().any(|entry| is_registered(&entry.path())) {
+        true => Ok(()),
+        false => Err(Error::NotRegistered(pid)),
+    }
 }

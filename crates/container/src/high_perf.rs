@@ -23,7 +23,7 @@ impl HighPerf {
         batches: &zmq::Socket,
         responses: zmq::Socket,
         number: u64,
-    ) -> anyhow::Result<HighPerf> {
+    ) -> zmq::Result<HighPerf> {
         let endpoint = format!("inproc://batches-{number}");
         batches.monitor(&endpoint, zmq::SocketEvent::DISCONNECTED.to_raw().into())?;
         let monitor = context.socket(zmq::PAIR)?;

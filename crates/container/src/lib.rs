@@ -14,6 +14,7 @@
 //! outputs are text; where they are numbers, nothing can be said but that there are none.
 
 mod artifact;
+mod error;
 mod health;
 mod high_perf;
 mod job;
@@ -29,6 +30,7 @@ use std::{
 };
 
 pub use artifact::artifact_beside;
+pub use error::Error;
 use model::Model;
 pub use serve::serve;
 pub use settings::{Curve, Server, Settings};
@@ -47,9 +49,10 @@ pub fn main<Own: clap::Args, M: Model>(
         .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .init();
-    let outcome = Settings::from_args(&server, std::env::args_os()).and_then(|(settings, own)| {
+    let run = || -> anyhow::Result<()> {
+        let (settings, own) = Settings::from_args(&server, std::env::args_os())?;
         if let Some(pid) = settings.healthcheck {
-            return health::check(pid);
+            return Ok(health::check(pid)?);
         }
         if settings.exit_with_stdin {
             thread::spawn(exit_with_stdin);
@@ -58,9 +61,9 @@ pub fn main<Own: clap::Args, M: Model>(
         tracing::info!("loading {}", settings.describe());
         let model = load(&settings, own)?;
         transport::keep_memory();
-        serve(model, &settings, Stop::on_signals(&loading)?)
-    });
-    match outcome {
+        Ok(serve(model, &settings, Stop::on_signals(&loading)?)?)
+    };
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{}: {error:#}", server.name);

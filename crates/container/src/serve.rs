@@ -2,12 +2,12 @@
 
 use std::{sync::mpsc, thread, time::Instant};
 
-use anyhow::Context;
 use model::{Batch, Model, PredictError};
 use transport::Wake;
 use wire::rpc::{ErrorCode, Times};
 
 use crate::{
+    error::Error,
     job::{Done, Failure, Job, micros},
     session::Session,
     settings::Settings,
@@ -18,8 +18,8 @@ use crate::{
 ///
 /// # Errors
 /// If the frontend refuses the model, or the socket fails.
-pub fn serve(mut model: impl Model, settings: &Settings, stop: Stop) -> anyhow::Result<()> {
-    let wake = Wake::new().context("cannot make an event descriptor")?;
+pub fn serve(mut model: impl Model, settings: &Settings, stop: Stop) -> Result<(), Error> {
+    let wake = Wake::new().map_err(Error::system("cannot make an event descriptor"))?;
     let (jobs, to_do) = mpsc::channel();
     let (done, finished) = mpsc::channel();
     let clock = Instant::now();
@@ -30,12 +30,12 @@ pub fn serve(mut model: impl Model, settings: &Settings, stop: Stop) -> anyhow::
         .name("session".into())
         .spawn(move || {
             let outcome = session.run(&stop, &session_wake, &finished);
-            if session.is_computing() {
-                stop.leave_the_model(&outcome);
+            match session.is_computing() {
+                true => stop.leave_the_model(outcome),
+                false => outcome,
             }
-            outcome
         })
-        .context("cannot start a thread")?;
+        .map_err(Error::system("cannot start a thread"))?;
     for job in to_do {
         if done
             .send(compute(&mut model, settings, job, clock))
@@ -45,9 +45,7 @@ pub fn serve(mut model: impl Model, settings: &Settings, stop: Stop) -> anyhow::
         }
         wake.wake();
     }
-    keeper
-        .join()
-        .map_err(|_| anyhow::anyhow!("the thread that keeps the socket panicked"))?
+    keeper.join().map_err(|_| Error::Panicked)?
 }
 
 fn compute(model: &mut impl Model, settings: &Settings, job: Job, clock: Instant) -> Done {

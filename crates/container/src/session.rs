@@ -6,12 +6,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use model::{DataType, ModelInfo};
 use transport::{Frame, Wake, recv, send};
 use wire::rpc::{BatchError, FromContainer, FromFrontend, Metadata, NewContainer, Reply, Version};
 
 use crate::{
+    error::Error,
     health,
     high_perf::HighPerf,
     job::{Done, Job, micros},
@@ -63,7 +63,7 @@ impl Session {
         info: ModelInfo,
         clock: Instant,
         jobs: Sender<Job>,
-    ) -> anyhow::Result<Session> {
+    ) -> Result<Session, Error> {
         let context = zmq::Context::new();
         let output_type = info.output_type;
         let metadata = Metadata {
@@ -109,7 +109,7 @@ impl Session {
         stop: &Stop,
         wake: &Wake,
         finished: &Receiver<Done>,
-    ) -> anyhow::Result<()> {
+    ) -> Result<(), Error> {
         tracing::info!("connecting to the frontend at {}", self.frontend);
         self.open()?;
         loop {
@@ -121,7 +121,7 @@ impl Session {
             let timeout = self.until_next_beat().as_millis() + 1;
             match zmq::poll(&mut items, i64::try_from(timeout).unwrap_or(i64::MAX)) {
                 Ok(_) | Err(zmq::Error::EINTR) => {}
-                Err(error) => return Err(error).context("cannot wait for the frontend"),
+                Err(error) => return Err(Error::socket("cannot wait for the frontend")(error)),
             }
             let [_, woken, stopped] =
                 items.map(|item| item.get_revents() != zmq::PollEvents::empty());
@@ -151,7 +151,7 @@ impl Session {
     }
 
     /// Answers what is computed or about to be, and takes nothing new.
-    fn finish(&mut self, wake: &Wake, finished: &Receiver<Done>) -> anyhow::Result<()> {
+    fn finish(&mut self, wake: &Wake, finished: &Receiver<Done>) -> Result<(), Error> {
         tracing::info!("stopping: {} batches to finish", self.computing);
         let end = Instant::now() + DRAIN;
         loop {
@@ -164,12 +164,12 @@ impl Session {
             let timeout = i64::try_from(left.as_millis() + 1).unwrap_or(i64::MAX);
             match zmq::poll(&mut items, timeout) {
                 Ok(_) | Err(zmq::Error::EINTR) => {}
-                Err(error) => return Err(error).context("cannot wait for the model"),
+                Err(error) => return Err(Error::socket("cannot wait for the model")(error)),
             }
         }
     }
 
-    fn reply_all(&mut self, wake: &Wake, finished: &Receiver<Done>) -> anyhow::Result<()> {
+    fn reply_all(&mut self, wake: &Wake, finished: &Receiver<Done>) -> Result<(), Error> {
         wake.clear();
         for done in finished.try_iter() {
             self.computing -= 1;
@@ -178,7 +178,7 @@ impl Session {
         Ok(())
     }
 
-    fn on_message(&mut self) -> anyhow::Result<()> {
+    fn on_message(&mut self) -> Result<(), Error> {
         match FromFrontend::decode_as(&self.message, self.version) {
             Ok(FromFrontend::Request(request)) => {
                 let head = request.head;
@@ -222,7 +222,10 @@ impl Session {
                 );
             }
             Ok(FromFrontend::Refused(reason)) => {
-                anyhow::bail!("the frontend at {} refuses: {reason}", self.frontend)
+                return Err(Error::Refused {
+                    frontend: self.frontend.clone(),
+                    reason: reason.to_string(),
+                });
             }
             Ok(FromFrontend::Goodbye) => {
                 tracing::info!("the frontend stops; waiting for it to come back");
@@ -234,7 +237,7 @@ impl Session {
         Ok(())
     }
 
-    fn reply(&mut self, done: Done) -> anyhow::Result<()> {
+    fn reply(&mut self, done: Done) -> Result<(), Error> {
         if done.connection != self.connection {
             return Ok(());
         }
@@ -269,15 +272,17 @@ impl Session {
             }
             (Err(failure), None) => {
                 // As Clipper's containers do: then the frontend tries its queries elsewhere.
-                let (version, text) = (self.version, failure.text);
-                anyhow::bail!("a batch failed, and {version} cannot say so: {text}")
+                return Err(Error::Model {
+                    version: self.version,
+                    reason: failure.text,
+                });
             }
         }
         self.send(message)
     }
 
     /// Connects, and says the first word.
-    fn open(&mut self) -> anyhow::Result<()> {
+    fn open(&mut self) -> Result<(), Error> {
         health::tell(false);
         if self.version == Version::HighPerf {
             let responses = dealer(&self.context, self.curve.as_ref())?;
@@ -285,28 +290,28 @@ impl Session {
             responses.set_linger(0)?;
             responses
                 .connect(&self.responses)
-                .with_context(|| format!("{} is no address of a frontend", self.responses))?;
+                .map_err(no_address(&self.responses))?;
             let (context, number) = (&self.context, self.connection);
             let high_perf = HighPerf::open(context, &self.socket, responses, number)?;
             self.high_perf = Some(high_perf);
         }
         self.socket
             .connect(&self.frontend)
-            .with_context(|| format!("{} is no address of a frontend", self.frontend))?;
+            .map_err(no_address(&self.frontend))?;
         if self.version == Version::HighPerf {
             self.register()?;
         }
         self.beat()
     }
 
-    fn register(&mut self) -> anyhow::Result<()> {
+    fn register(&mut self) -> Result<(), Error> {
         let mut message = Vec::new();
         self.registration.encode_as(self.version, &mut message);
         self.send(message)
     }
 
     /// Says that we live, where a frontend wants to hear it.
-    fn beat(&mut self) -> anyhow::Result<()> {
+    fn beat(&mut self) -> Result<(), Error> {
         self.last_beat = Instant::now();
         if self.version == Version::HighPerf {
             return Ok(());
@@ -317,7 +322,7 @@ impl Session {
     }
 
     /// Says goodbye, if the frontend understands it.
-    fn leave(&mut self) -> anyhow::Result<()> {
+    fn leave(&mut self) -> Result<(), Error> {
         if self.version == Version::V4 {
             let mut message = Vec::new();
             FromContainer::encode_goodbye(&mut message);
@@ -327,7 +332,7 @@ impl Session {
     }
 
     /// A new socket is a new identity: the frontend sees a new replica.
-    fn reconnect(&mut self) -> anyhow::Result<()> {
+    fn reconnect(&mut self) -> Result<(), Error> {
         self.socket = dealer(&self.context, self.curve.as_ref())?;
         self.connection += 1;
         self.last_heard = None;
@@ -349,16 +354,20 @@ impl Session {
         self.heartbeat.saturating_sub(self.last_beat.elapsed())
     }
 
-    fn send(&mut self, mut message: Vec<Frame>) -> anyhow::Result<()> {
+    fn send(&mut self, mut message: Vec<Frame>) -> Result<(), Error> {
         sent(send(&mut self.socket, &mut message))
     }
 }
 
-fn sent(outcome: zmq::Result<()>) -> anyhow::Result<()> {
+fn no_address(address: &str) -> impl FnOnce(zmq::Error) -> Error {
+    Error::socket(format!("{address} is no address of a frontend"))
+}
+
+fn sent(outcome: zmq::Result<()>) -> Result<(), Error> {
     match outcome {
         // Nobody reads: the frontend is gone, and it will be noticed.
         Ok(()) | Err(zmq::Error::EAGAIN) => Ok(()),
-        Err(error) => Err(error).context("cannot send to the frontend"),
+        Err(error) => Err(Error::socket("cannot send to the frontend")(error)),
     }
 }
 

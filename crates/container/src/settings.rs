@@ -2,13 +2,12 @@
 
 use std::{ffi::OsString, path::PathBuf, thread::available_parallelism};
 
-use anyhow::Context;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use model::{DataType, Device};
-use transport::curve::{KeyPair, PublicKey};
+use transport::curve::{KeyError, KeyPair, PublicKey};
 use wire::rpc::Version;
 
-use crate::artifact::default_path;
+use crate::{artifact::default_path, error::Error};
 
 /// What a model server is, whatever it is told.
 #[derive(Clone, Copy, Debug)]
@@ -180,22 +179,21 @@ impl Settings {
     pub fn from_args<Own: Args>(
         server: &Server,
         args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
-    ) -> anyhow::Result<(Settings, Own)> {
+    ) -> Result<(Settings, Own), Error> {
         let command = Flags::<Own>::command()
             .name(server.name)
             .version(server.version)
             .about(server.about);
         let flags = Flags::<Own>::from_arg_matches(&command.get_matches_from(args))?;
-        anyhow::ensure!(
-            flags.gpu_mem_frac > 0.0 && flags.gpu_mem_frac <= 1.0,
-            "--gpu_mem_frac {} is no share: give more than 0 and at most 1",
-            flags.gpu_mem_frac
-        );
-        anyhow::ensure!(
-            flags.threads != Some(0),
-            "--threads 0 computes nothing: give 1 or more"
-        );
-        let cpus = available_parallelism().context("cannot tell how many CPUs there are")?;
+        let share = flags.gpu_mem_frac;
+        require(share > 0.0 && share <= 1.0, || {
+            format!("--gpu_mem_frac {share} is no share: give more than 0 and at most 1")
+        })?;
+        require(flags.threads != Some(0), || {
+            "--threads 0 computes nothing: give 1 or more".to_owned()
+        })?;
+        let cpus = available_parallelism();
+        let cpus = cpus.map_err(Error::system("cannot tell how many CPUs there are"))?;
         let rpc_version = flags.rpc_version.version();
         let port = match rpc_version {
             Version::HighPerf => 7010,
@@ -203,8 +201,8 @@ impl Settings {
         };
         let curve = match (&flags.curve_key, &flags.curve_frontend) {
             (Some(keys), Some(frontend)) => Some(Curve {
-                keys: KeyPair::read(keys).context("--curve_key")?,
-                frontend: PublicKey::read(frontend).context("--curve_frontend")?,
+                keys: KeyPair::read(keys).map_err(no_key("--curve_key"))?,
+                frontend: PublicKey::read(frontend).map_err(no_key("--curve_frontend"))?,
             }),
             _ => None,
         };
@@ -233,20 +231,19 @@ impl Settings {
     ///
     /// # Errors
     /// If another input type or a GPU is asked for.
-    pub fn require_numbers_on_cpu(&self) -> anyhow::Result<()> {
-        anyhow::ensure!(
-            matches!(self.input_type, DataType::Floats | DataType::Doubles),
-            "{} takes floats or doubles, not {}: leave out --input_type (CLIPPER_INPUT_TYPE)",
-            self.server.name,
-            self.input_type
-        );
-        anyhow::ensure!(
-            self.device == Device::Cpu,
-            "{} computes on the CPU, not on {}: leave out --device",
-            self.server.name,
-            self.device
-        );
-        Ok(())
+    pub fn require_numbers_on_cpu(&self) -> Result<(), Error> {
+        let name = self.server.name;
+        let is_numbers = matches!(self.input_type, DataType::Floats | DataType::Doubles);
+        require(is_numbers, || {
+            let input_type = self.input_type;
+            format!(
+                "{name} takes floats or doubles, not {input_type}: leave out --input_type (CLIPPER_INPUT_TYPE)"
+            )
+        })?;
+        require(self.device == Device::Cpu, || {
+            let device = self.device;
+            format!("{name} computes on the CPU, not on {device}: leave out --device")
+        })
     }
 
     /// Logs that the model's inputs need more digits than floats have, and what to do.
@@ -274,4 +271,16 @@ impl Settings {
             self.threads,
         )
     }
+}
+
+/// An error that says why, unless the condition holds.
+fn require(holds: bool, why: impl FnOnce() -> String) -> Result<(), Error> {
+    match holds {
+        true => Ok(()),
+        false => Err(Error::Flag(why())),
+    }
+}
+
+fn no_key(flag: &'static str) -> impl FnOnce(KeyError) -> Error {
+    move |source| Error::Key { flag, source }
 }

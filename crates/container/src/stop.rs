@@ -17,6 +17,8 @@ use signal_hook::{
     flag, low_level,
 };
 
+use crate::error::Error;
+
 /// What tells a running server to stop.
 #[derive(Debug)]
 pub struct Stop {
@@ -67,14 +69,14 @@ impl Stop {
         }
     }
 
-    /// The session is over, and the model still computes: nobody will hear of it.
-    pub(crate) fn leave_the_model(&self, outcome: &anyhow::Result<()>) {
+    /// Ends the process while the model still computes, if signals may do that; the answer could not be sent any more.
+    pub(crate) fn leave_the_model(&self, outcome: Result<(), Error>) -> Result<(), Error> {
         if !self.ends_process {
-            return;
+            return outcome;
         }
         match outcome {
             Ok(()) => tracing::error!("the model has not finished in time: ending without it"),
-            Err(error) => tracing::error!("{error:#}"),
+            Err(error) => tracing::error!("{:#}", anyhow::Error::from(error)),
         }
         // Not `std::process::exit`: it would run an engine's destructors under its running threads.
         low_level::exit(1);

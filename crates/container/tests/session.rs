@@ -120,7 +120,7 @@ impl Model for Broken {
 
 /// Serves `Broken` from this thread, while a client on another asks once and then ends it; what the client heard and how
 /// serving ended.
-fn ask_broken(flags: &[&str]) -> (Option<(Status, String)>, anyhow::Result<()>) {
+fn ask_broken(flags: &[&str]) -> (Option<(Status, String)>, Result<(), container::Error>) {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
     deploy(&frontend, 4, Duration::from_secs(60));
     let ports = frontend.ports();

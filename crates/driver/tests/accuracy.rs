@@ -107,7 +107,7 @@ fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
     (run, tally.totals.ok)
 }
 
-fn replica(toy: Toy, port: u16) -> (UnixStream, thread::JoinHandle<anyhow::Result<()>>) {
+fn replica(toy: Toy, port: u16) -> (UnixStream, thread::JoinHandle<Result<(), container::Error>>) {
     let server = Server {
         name: "m",
         version: "1",
