@@ -1,7 +1,7 @@
 //! ONNX files, the metadata beside an artifact, and the network that both make.
 #![no_main]
 
-use featurizer::{Architecture, NetworkOptions, Port, Scaling, fuzzing};
+use featurizer::{Architecture, Channels, NetworkOptions, Port, Scaling, fuzzing};
 use fuzz::bounded;
 use libfuzzer_sys::fuzz_target;
 use model::Artifact;
@@ -15,8 +15,8 @@ const ARCHITECTURE: Architecture = Architecture {
     side: 224,
     resize: 256,
     scaling: Scaling {
-        mean: [0.485, 0.456, 0.406],
-        std: [0.229, 0.224, 0.225],
+        mean: Channels::new(0.485, 0.456, 0.406),
+        std: Channels::new(0.229, 0.224, 0.225),
     },
 };
 

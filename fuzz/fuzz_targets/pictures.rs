@@ -2,7 +2,7 @@
 #![no_main]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use featurizer::{Layout, Network, Scaling, fuzzing};
+use featurizer::{Channels, Layout, Network, Scaling, fuzzing};
 use fuzz::at_most;
 use libfuzzer_sys::fuzz_target;
 
@@ -33,8 +33,8 @@ fuzz_target!(|bytes: &[u8]| {
         batch: None,
         resize: (how & 2 == 0).then_some(12),
         scaling: Scaling {
-            mean: [0.5; 3],
-            std: [0.25; 3],
+            mean: Channels::all(0.5),
+            std: Channels::all(0.25),
         },
     };
     // What is no base64 hides what is behind it, so most of the time it is.

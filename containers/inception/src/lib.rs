@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use featurizer::{Architecture, Error, Featurizer, Scaling, Settings};
+use featurizer::{Architecture, Channels, Error, Featurizer, Scaling, Settings};
 
 /// Inception V3 up to its last pooling. A pixel's value becomes `value / 127.5 - 1`, which is what torchvision's
 /// normalisation and the network's own `transform_input` amount to together.
@@ -16,13 +16,16 @@ pub const INCEPTION: Architecture = Architecture {
     side: 299,
     resize: 342,
     scaling: Scaling {
-        mean: [0.5; 3],
-        std: [0.5; 3],
+        mean: Channels::all(0.5),
+        std: Channels::all(0.5),
     },
 };
 
 /// Loads the artifact at `path`: our own ONNX file, from `[N, 3, 299, 299]` to `[N, 2048]`, or any other from pictures to
 /// numbers.
+///
+/// # Errors
+/// If the file or its metadata cannot be read, its network does not take pictures, or the engine cannot compute it.
 pub fn load(path: &Path, settings: Settings) -> Result<Featurizer, Error> {
     Featurizer::load(&INCEPTION, path, settings)
 }

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use featurizer::{Architecture, Error, Featurizer, Scaling, Settings};
+use featurizer::{Architecture, Channels, Error, Featurizer, Scaling, Settings};
 
 /// VGG-16 up to `fc7`, with the scaling that torchvision trains its weights on (mean and deviation of ImageNet).
 pub const VGG: Architecture = Architecture {
@@ -16,13 +16,16 @@ pub const VGG: Architecture = Architecture {
     side: 224,
     resize: 256,
     scaling: Scaling {
-        mean: [0.485, 0.456, 0.406],
-        std: [0.229, 0.224, 0.225],
+        mean: Channels::new(0.485, 0.456, 0.406),
+        std: Channels::new(0.229, 0.224, 0.225),
     },
 };
 
 /// Loads the artifact at `path`: our own ONNX file, from `[N, 3, 224, 224]` to `[N, 4096]`, or any other from pictures to
 /// numbers.
+///
+/// # Errors
+/// If the file or its metadata cannot be read, its network does not take pictures, or the engine cannot compute it.
 pub fn load(path: &Path, settings: Settings) -> Result<Featurizer, Error> {
     Featurizer::load(&VGG, path, settings)
 }

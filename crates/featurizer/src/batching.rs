@@ -21,7 +21,7 @@ use std::slice::ChunksExact;
 
 use crate::{
     Network,
-    engine::{Engine, EngineOutput},
+    engine::{Engine, EngineError, EngineOutput},
     network::Port,
 };
 use trial_picture::TrialPicture;
@@ -240,7 +240,7 @@ fn run(
     pictures: &[f32],
 ) -> Result<EngineOutput, String> {
     let output = engine.run(network, pictures);
-    output.map_err(|error| error.split_whitespace().collect::<Vec<_>>().join(" "))
+    output.map_err(|EngineError(error)| error.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// How far the rows of different pictures are apart.

@@ -6,6 +6,7 @@
 //! [`Engine`], in one call, or in several where [`batching`] found that the network takes fewer pictures.
 
 mod batching;
+mod channels;
 mod engine;
 mod error;
 #[cfg(fuzzing)]
@@ -20,9 +21,10 @@ use model::{
     Predictions,
 };
 
-pub use engine::{Engine, EngineKind, EngineOutput, Resources};
+pub use channels::Channels;
+pub use engine::{Engine, EngineError, EngineKind, EngineOutput, Resources};
 pub use error::Error;
-pub use network::{Architecture, Layout, Network, NetworkOptions, Port, Scaling};
+pub use network::{Architecture, Layout, Network, NetworkOptions, Port, Scaling, Size};
 
 use batching::Batching;
 use pictures::Pictures;
@@ -86,6 +88,9 @@ pub struct Featurizer {
 impl Featurizer {
     /// Loads the ONNX file at `path`, which takes pictures and answers float32, and tries it on a few pictures. Logs
     /// a warning if it can only be served one picture a call.
+    ///
+    /// # Errors
+    /// If the file or its metadata cannot be read, its network does not take pictures, or the engine cannot compute it.
     pub fn load(
         architecture: &Architecture,
         path: &Path,
@@ -160,7 +165,7 @@ impl Featurizer {
                 };
                 PredictError(format!("{}: {error}", self.engine.version()))
             };
-            let output = output.map_err(failed)?;
+            let output = output.map_err(|EngineError(error)| failed(error))?;
             if self.batching == Batching::Single {
                 outputs.push(Output::Floats(output.values));
                 continue;

@@ -3,11 +3,12 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Channels, Error};
 
 /// Pixels of a side, and pictures of a fixed batch: what memory could hold, and arithmetic too.
 const SIZES: std::ops::RangeInclusive<usize> = 1..=16_384;
@@ -41,9 +42,9 @@ impl Architecture {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scaling {
     /// Mean of each channel (red, green, blue), on a scale of 0 to 1.
-    pub mean: [f32; 3],
+    pub mean: Channels,
     /// Standard deviation of each channel, on the same scale.
-    pub std: [f32; 3],
+    pub std: Channels,
 }
 
 /// The order of the dimensions of the network's input.
@@ -55,6 +56,28 @@ pub enum Layout {
     Nchw,
     /// `[pictures, height, width, 3]`
     Nhwc,
+}
+
+/// Height and width of a picture in pixels; in JSON an array in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "[usize; 2]", into = "[usize; 2]")]
+pub struct Size {
+    /// Number of rows.
+    pub height: usize,
+    /// Number of columns.
+    pub width: usize,
+}
+
+impl From<[usize; 2]> for Size {
+    fn from([height, width]: [usize; 2]) -> Size {
+        Size { height, width }
+    }
+}
+
+impl From<Size> for [usize; 2] {
+    fn from(Size { height, width }: Size) -> [usize; 2] {
+        [height, width]
+    }
 }
 
 /// What is said of a network: the `network` part of the metadata file beside it, and the flags of the model server. What
@@ -75,10 +98,10 @@ pub struct NetworkOptions {
         long,
         env = "CLIPPER_SIZE",
         value_name = "HEIGHT,WIDTH",
-        value_parser = numbers::<usize, 2>
+        value_parser = size
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub size: Option<[usize; 2]>,
+    pub size: Option<Size>,
     /// Shorter side of a picture file, in pixels, before its centre is cut out; 0 squeezes the whole picture
     #[arg(long, env = "CLIPPER_RESIZE", value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,14 +112,14 @@ pub struct NetworkOptions {
         env = "CLIPPER_MEAN",
         value_name = "R,G,B",
         allow_hyphen_values = true,
-        value_parser = numbers::<f32, 3>
+        value_parser = channels
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mean: Option<[f32; 3]>,
+    pub mean: Option<Channels>,
     /// Deviation of each channel, 0 to 1, by which a pixel's value is divided
-    #[arg(long, env = "CLIPPER_STD", value_name = "R,G,B", value_parser = numbers::<f32, 3>)]
+    #[arg(long, env = "CLIPPER_STD", value_name = "R,G,B", value_parser = channels)]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub std: Option<[f32; 3]>,
+    pub std: Option<Channels>,
 }
 
 impl NetworkOptions {
@@ -207,7 +230,7 @@ impl Network {
             Layout::Nchw => [b, c],
             Layout::Nhwc => [a, b],
         };
-        let said_size = said.size.unwrap_or([architecture.side; 2]);
+        let said_size = said.size.map_or([architecture.side; 2], <[usize; 2]>::from);
         let size = [height, width].map(|known| known.filter(|&pixels| pixels > 0));
         let [height, width] = [0, 1].map(|axis| size[axis].unwrap_or(said_size[axis]));
         if said.size.is_some() && [height, width] != said_size {
@@ -233,6 +256,7 @@ impl Network {
         };
         check_sizes([network.resize])?;
         let Scaling { mean, std } = network.scaling;
+        let [mean, std] = [mean, std].map(<[f32; 3]>::from);
         if !(mean.iter().chain(&std).all(|value| value.is_finite()) && std.iter().all(|&s| s > 0.0))
         {
             return Err(format!(
@@ -333,8 +357,16 @@ fn resize(
     }
 }
 
+fn size(text: &str) -> Result<Size, String> {
+    numbers(text).map(|sides: [usize; 2]| sides.into())
+}
+
+fn channels(text: &str) -> Result<Channels, String> {
+    numbers(text).map(|values: [f32; 3]| values.into())
+}
+
 /// Numbers with commas between them.
-fn numbers<T: std::str::FromStr, const N: usize>(text: &str) -> Result<[T; N], String> {
+fn numbers<T: FromStr, const N: usize>(text: &str) -> Result<[T; N], String> {
     let numbers: Option<Vec<T>> = text.split(',').map(|t| t.trim().parse().ok()).collect();
     numbers
         .and_then(|numbers| numbers.try_into().ok())

@@ -108,7 +108,8 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn new(network: &Network) -> Reader {
         let &Network { height, width, .. } = network;
-        let Scaling { mean, std } = &network.scaling;
+        let Scaling { mean, std } = network.scaling;
+        let [mean, std] = [mean, std].map(<[f32; 3]>::from);
         Reader {
             height,
             width,
@@ -233,6 +234,7 @@ mod tests {
     use image::{DynamicImage, ImageFormat, Luma, LumaA, Rgb};
 
     use super::*;
+    use crate::Channels;
 
     fn tiny() -> Network {
         Network {
@@ -244,8 +246,8 @@ mod tests {
             batch: None,
             resize: None,
             scaling: Scaling {
-                mean: [0.485, 0.456, 0.406],
-                std: [0.229, 0.224, 0.225],
+                mean: Channels::new(0.485, 0.456, 0.406),
+                std: Channels::new(0.229, 0.224, 0.225),
             },
         }
     }
@@ -286,6 +288,7 @@ mod tests {
     fn assert_pixel(row: &[f32], pixel: usize, rgb: [f32; 3]) {
         for channel in 0..3 {
             let Scaling { mean, std } = tiny().scaling;
+            let [mean, std] = [mean, std].map(<[f32; 3]>::from);
             let expected = (rgb[channel] / 255.0 - mean[channel]) / std[channel];
             let value = row[channel * 16 + pixel];
             assert!((value - expected).abs() < 2e-6, "{value} is not {expected}");

@@ -15,7 +15,10 @@ use ort::{
     value::{Outlet, TensorElementType, TensorRef, ValueType},
 };
 
-use super::{Engine, EngineOutput, Resources, cuda};
+use super::{
+    cuda,
+    interface::{Engine, EngineError, EngineOutput, Resources},
+};
 use crate::{Error, Network, network::Port};
 
 /// A session.
@@ -45,7 +48,7 @@ impl Onnxruntime {
                     gpu,
                     reason: cuda::explain(&error.to_string()),
                 };
-                let mut builder = on_gpu(builder, (gpu, memory), &library).map_err(unusable)?;
+                let mut builder = on_gpu(builder, gpu, memory, &library).map_err(unusable)?;
                 builder.commit_from_file(path).map_err(|error| {
                     match cuda::is_about_gpu(&error.to_string()) {
                         true => unusable(error),
@@ -76,7 +79,7 @@ impl Engine for Onnxruntime {
         self.session.outputs().iter().map(port).collect()
     }
 
-    fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<EngineOutput, String> {
+    fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<EngineOutput, EngineError> {
         let mut run = || {
             let shape = network.shape(pictures.len() / network.values());
             let input = TensorRef::from_array_view((shape, pictures))?;
@@ -93,7 +96,7 @@ impl Engine for Onnxruntime {
                 values: values.to_vec(),
             })
         };
-        run().map_err(|error: ort::Error| error.to_string())
+        run().map_err(|error: ort::Error| EngineError(error.to_string()))
     }
 }
 
@@ -110,7 +113,8 @@ fn builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuil
 /// on, in part or as a whole, on the CPU.
 fn on_gpu(
     builder: SessionBuilder,
-    (gpu, memory): (u32, usize),
+    gpu: u32,
+    memory: usize,
     library: &Path,
 ) -> ort::Result<SessionBuilder> {
     let folder = library.parent().unwrap_or(Path::new("."));

@@ -13,7 +13,10 @@ use model::Device;
 use onnx::{Bytes, Dimension, GraphProto, Message, ModelProto, ValueInfoProto};
 use tch::{TchError, Tensor};
 
-use super::{Engine, EngineOutput, Resources, cuda};
+use super::{
+    cuda,
+    interface::{Engine, EngineError, EngineOutput, Resources},
+};
 use crate::{Error, Network, network::Port};
 use operation::{Operation, Weights};
 
@@ -107,9 +110,9 @@ impl Engine for Libtorch {
         self.outputs.clone()
     }
 
-    fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<EngineOutput, String> {
+    fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<EngineOutput, EngineError> {
         self.compute(network, pictures)
-            .map_err(|error| error.to_string())
+            .map_err(|error| EngineError(error.to_string()))
     }
 }
 

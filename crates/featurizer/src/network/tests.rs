@@ -7,8 +7,8 @@ const ARCHITECTURE: Architecture = Architecture {
     side: 224,
     resize: 256,
     scaling: Scaling {
-        mean: [0.5; 3],
-        std: [0.25; 3],
+        mean: Channels::all(0.5),
+        std: Channels::all(0.25),
     },
 };
 
@@ -54,7 +54,7 @@ fn what_the_file_leaves_open_is_as_said_or_else_as_the_architecture_has_it() {
     let open = [None; 4];
     for size in [[0, 224], [224, 5_000_000_000]] {
         let said = NetworkOptions {
-            size: Some(size),
+            size: Some(size.into()),
             ..NetworkOptions::default()
         };
         let error = resolve(&open, &said).unwrap_err();
@@ -68,16 +68,16 @@ fn what_the_file_leaves_open_is_as_said_or_else_as_the_architecture_has_it() {
     assert_eq!(own.scaling, ARCHITECTURE.scaling);
     let said = NetworkOptions {
         layout: Some(Layout::Nhwc),
-        size: Some([32, 48]),
+        size: Some([32, 48].into()),
         resize: Some(0),
-        mean: Some([0.0; 3]),
+        mean: Some(Channels::all(0.0)),
         ..NetworkOptions::default()
     };
     let network = resolve(&open, &said).unwrap();
     assert_eq!(network.shape(1), [1, 32, 48, 3]);
     assert_eq!(network.resize, None);
-    assert_eq!(network.scaling.mean, [0.0; 3]);
-    assert_eq!(network.scaling.std, [0.25; 3]);
+    assert_eq!(network.scaling.mean, Channels::all(0.0));
+    assert_eq!(network.scaling.std, Channels::all(0.25));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn flags_count_more_than_the_metadata_file() {
     };
     let said = flags.or(NetworkOptions::beside(&artifact).unwrap());
     assert_eq!(said.layout, Some(Layout::Nhwc));
-    assert_eq!((said.resize, said.size), (Some(0), Some([32, 32])));
+    assert_eq!((said.resize, said.size), (Some(0), Some([32, 32].into())));
 
     let json = r#"{"network": {"layuot": "NHWC"}}"#;
     fs::write(folder.path().join("my.onnx.json"), json).unwrap();
@@ -134,7 +134,7 @@ fn what_does_not_fit_is_named() {
         (
             &fixed,
             NetworkOptions {
-                size: Some([64, 65]),
+                size: Some([64, 65].into()),
                 ..said()
             },
             "say --size 64,64",
@@ -155,7 +155,7 @@ fn what_does_not_fit_is_named() {
         (
             &fixed,
             NetworkOptions {
-                std: Some([1.0, 0.0, 1.0]),
+                std: Some(Channels::new(1.0, 0.0, 1.0)),
                 ..said()
             },
             "deviations are above 0",

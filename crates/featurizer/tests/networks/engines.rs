@@ -2,7 +2,7 @@
 //! out by hand, whatever the layout and the number of pictures in a call.
 
 use crate::file::File;
-use featurizer::{Architecture, EngineKind, Featurizer, Scaling, Settings};
+use featurizer::{Architecture, Channels, EngineKind, Featurizer, Scaling, Settings};
 use model::{Batch, DataType, Model, Output};
 
 /// Pictures of 6x6 whose values go in as they are.
@@ -11,8 +11,8 @@ pub(crate) const TINY: Architecture = Architecture {
     side: 6,
     resize: 6,
     scaling: Scaling {
-        mean: [0.0; 3],
-        std: [1.0 / 255.0; 3],
+        mean: Channels::all(0.0),
+        std: Channels::all(1.0 / 255.0),
     },
 };
 

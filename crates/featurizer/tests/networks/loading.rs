@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use featurizer::{Architecture, EngineKind, Featurizer, Scaling, Settings};
+use featurizer::{Architecture, Channels, EngineKind, Featurizer, Scaling, Settings};
 use model::{DataType, Device};
 
 const TINY: Architecture = Architecture {
@@ -10,8 +10,8 @@ const TINY: Architecture = Architecture {
     side: 2,
     resize: 2,
     scaling: Scaling {
-        mean: [0.0; 3],
-        std: [1.0; 3],
+        mean: Channels::all(0.0),
+        std: Channels::all(1.0),
     },
 };
 

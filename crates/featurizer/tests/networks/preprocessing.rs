@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use crate::file::File;
 use base64::{Engine, prelude::BASE64_STANDARD};
-use featurizer::{Architecture, Featurizer, Scaling, Settings};
+use featurizer::{Architecture, Channels, Featurizer, Scaling, Settings};
 use model::{Batch, DataType, Model, Output};
 
 /// In the order of the references.
@@ -13,16 +13,16 @@ const PHOTOGRAPHS: [&str; 3] = ["coffee.png", "cell.png", "text.png"];
 const STEP: usize = 16;
 /// Pixels as they are.
 const PLAIN: Scaling = Scaling {
-    mean: [0.0; 3],
-    std: [1.0 / 255.0; 3],
+    mean: Channels::all(0.0),
+    std: Channels::all(1.0 / 255.0),
 };
 const VGG: Architecture = Architecture {
     name: "vgg",
     side: 224,
     resize: 256,
     scaling: Scaling {
-        mean: [0.485, 0.456, 0.406],
-        std: [0.229, 0.224, 0.225],
+        mean: Channels::new(0.485, 0.456, 0.406),
+        std: Channels::new(0.229, 0.224, 0.225),
     },
 };
 const INCEPTION: Architecture = Architecture {
@@ -30,8 +30,8 @@ const INCEPTION: Architecture = Architecture {
     side: 299,
     resize: 342,
     scaling: Scaling {
-        mean: [0.5; 3],
-        std: [0.5; 3],
+        mean: Channels::all(0.5),
+        std: Channels::all(0.5),
     },
 };
 
@@ -133,7 +133,11 @@ fn pixels_are_scaled_as_the_networks_were_trained() {
         let expected: Vec<f32> = reference(file);
         let plane = expected.len() / 3;
         // One level of 255, in the units of the channel with the smallest deviation.
-        let level = 1.001 / 255.0 / architecture.scaling.std.into_iter().fold(1.0, f32::min);
+        let level = 1.001
+            / 255.0
+            / <[f32; 3]>::from(architecture.scaling.std)
+                .into_iter()
+                .fold(1.0, f32::min);
         for (at, pixel) in found.chunks_exact(3).enumerate() {
             for (channel, value) in pixel.iter().enumerate() {
                 let wanted = expected[channel * plane + at];

@@ -71,9 +71,9 @@ impl Operation {
             ));
         }
         let operation = match node.op_type.as_str() {
-            "Conv" => convolution_of(&mut attributes, weights.take_two(&mut inputs)?)
+            "Conv" => convolution_of(&mut attributes, weights.take(&mut inputs)?)
                 .map_err(|error| format!("{name}: {error}"))?,
-            "Gemm" => dense_of(&mut attributes, weights.take_two(&mut inputs)?)
+            "Gemm" => dense_of(&mut attributes, weights.take(&mut inputs)?)
                 .map_err(|error| format!("{name}: {error}"))?,
             "MaxPool" | "AveragePool" => pool_of(&mut attributes, node.op_type == "MaxPool")
                 .map_err(|error| format!("{name}: {error}"))?,
@@ -131,7 +131,7 @@ impl Operation {
                 groups,
                 relu,
             } => {
-                let sum = convolution(x, (weight, bias.as_ref()), window, *groups)?;
+                let sum = convolution(x, weight, bias.as_ref(), window, *groups)?;
                 rectified(sum, *relu)
             }
             Operation::Dense { weight, bias, relu } => {
@@ -161,8 +161,9 @@ impl Operation {
 
 fn convolution_of(
     attributes: &mut Attributes,
-    (weight, bias): (Tensor, Option<Tensor>),
+    parameters: LayerParameters,
 ) -> Result<Operation, String> {
+    let LayerParameters { weight, bias } = parameters;
     Ok(Operation::Convolution {
         window: attributes.window(weight.size().get(2..).unwrap_or_default())?,
         groups: attributes.integer("group", 1),
@@ -172,10 +173,8 @@ fn convolution_of(
     })
 }
 
-fn dense_of(
-    attributes: &mut Attributes,
-    (weight, bias): (Tensor, Option<Tensor>),
-) -> Result<Operation, String> {
+fn dense_of(attributes: &mut Attributes, parameters: LayerParameters) -> Result<Operation, String> {
+    let LayerParameters { weight, bias } = parameters;
     let plain = attributes.float("alpha") == 1.0 && attributes.float("beta") == 1.0;
     if !plain || attributes.integer("transA", 0) != 0 {
         return Err("it scales or turns its input, which the tch engine does not".into());
@@ -211,7 +210,8 @@ fn pool_of(attributes: &mut Attributes, largest: bool) -> Result<Operation, Stri
 /// In full float32: a GPU would take its 19-bit format (TF32) if it were not told.
 fn convolution(
     x: &Tensor,
-    (weight, bias): (&Tensor, Option<&Tensor>),
+    weight: &Tensor,
+    bias: Option<&Tensor>,
     window: &Window,
     groups: i64,
 ) -> Result<Tensor, TchError> {
@@ -237,6 +237,12 @@ fn rectified(mut x: Tensor, relu: bool) -> Result<Tensor, TchError> {
     if relu { x.f_relu_() } else { Ok(x) }
 }
 
+/// What a convolution or a fully connected layer has learnt.
+struct LayerParameters {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
 /// The parameters of a network, by name.
 pub(super) struct Weights {
     tensors: HashMap<String, TensorProto>,
@@ -257,13 +263,13 @@ impl Weights {
     }
 
     /// Weight and bias, which are the second and third of a node's inputs; the first one stays.
-    fn take_two(&mut self, inputs: &mut Vec<String>) -> Result<(Tensor, Option<Tensor>), String> {
+    fn take(&mut self, inputs: &mut Vec<String>) -> Result<LayerParameters, String> {
         let names = inputs.split_off(inputs.len().min(1));
         let mut names = names.iter().filter(|name| !name.is_empty());
         let weight = names.next().ok_or("an operation has no weight")?;
         let weight = self.get(weight)?;
         let bias = names.next().map(|name| self.get(name)).transpose()?;
-        Ok((weight, bias))
+        Ok(LayerParameters { weight, bias })
     }
 
     fn get(&self, name: &str) -> Result<Tensor, String> {
