@@ -8,6 +8,8 @@ use std::{
 use frontend::Frontend;
 use wire::BoundPorts;
 
+use crate::settings::free_ports;
+
 /// A frontend, wherever it runs.
 pub trait Serves {
     /// Its ports.
@@ -30,7 +32,7 @@ impl Program {
     /// Starts `program` with free ports and these flags, and waits until it is ready.
     pub fn start(program: &str, flags: &[&str]) -> Program {
         let mut process = Command::new(program)
-            .args(super::free_ports())
+            .args(free_ports())
             .args(flags)
             .stdout(Stdio::piped())
             .spawn()

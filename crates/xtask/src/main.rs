@@ -1,6 +1,7 @@
 //! Chores of the project; `cargo xtask --help` lists them.
 
 mod artifacts;
+mod folders;
 mod networks;
 mod photographs;
 mod train;
@@ -50,7 +51,7 @@ enum Chore {
     /// Make the models' artifacts that are missing: seeded networks, and classifiers trained on their features.
     Artifacts {
         /// The folder to make them in.
-        #[arg(long, default_value_os_t = artifacts_folder())]
+        #[arg(long, default_value_os_t = folders::artifacts())]
         dir: PathBuf,
         /// Make those anew that are present.
         #[arg(long, conflicts_with = "weights")]
@@ -77,21 +78,7 @@ enum Chore {
         #[arg(long, value_enum)]
         model: Option<Classifier>,
         /// The folder to write artifacts, held-out features and their labels to.
-        #[arg(long, default_value_os_t = artifacts_folder())]
+        #[arg(long, default_value_os_t = folders::artifacts())]
         dir: PathBuf,
     },
-}
-
-/// Where model servers look for their artifacts.
-fn artifacts_folder() -> PathBuf {
-    workspace().join("artifacts")
-}
-
-/// The root of the workspace: cargo says at run time where this package is; a binary started by hand takes the
-/// current folder.
-fn workspace() -> PathBuf {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    package
-        .and_then(|package| Some(package.ancestors().nth(2)?.to_owned()))
-        .unwrap_or_default()
 }

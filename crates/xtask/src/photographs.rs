@@ -12,6 +12,8 @@ use image::{RgbImage, imageops};
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use crate::folders;
+
 /// What there is to tell apart.
 const PHOTOGRAPHS: [&str; 12] = [
     "astronaut.png",
@@ -81,5 +83,5 @@ fn tiles(file: &str, seed: u64) -> anyhow::Result<Vec<RgbImage>> {
 }
 
 fn folder() -> PathBuf {
-    crate::workspace().join(".deps/python/skimage/data")
+    folders::workspace().join(".deps/python/skimage/data")
 }

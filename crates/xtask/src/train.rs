@@ -7,6 +7,7 @@ mod classifier;
 mod confusion;
 mod examples;
 mod features;
+mod files;
 mod pictures;
 
 use std::{
@@ -20,10 +21,11 @@ use container::artifact_beside;
 use indicatif::ProgressBar;
 use model::Artifact;
 
-pub(crate) use classifier::{Classifier, Files};
+pub(crate) use classifier::Classifier;
 
 use confusion::Confusion;
 use examples::Examples;
+use files::Files;
 use pictures::Pictures;
 
 /// What to learn from.
@@ -39,7 +41,7 @@ pub(crate) struct Source {
     #[arg(long, default_value_t = SEED)]
     pub(crate) seed: u64,
     /// Folder of the networks that compute the features: vgg.onnx for svm, inception.onnx for lgbm
-    #[arg(long, value_name = "DIR", default_value_os_t = crate::artifacts_folder())]
+    #[arg(long, value_name = "DIR", default_value_os_t = crate::folders::artifacts())]
     pub(crate) networks: PathBuf,
 }
 

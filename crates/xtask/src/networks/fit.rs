@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Display};
 
 use anyhow::bail;
 
-use super::{Network, layer::Layer, state_dict::StateDict};
+use super::{layer::Layer, network::Network, state_dict::StateDict};
 
 /// Names in one line of a message.
 const NAMED: usize = 8;

@@ -4,8 +4,8 @@
 //! convolution is followed by a batch normalisation, which is linear in evaluation: it is folded into the convolution.
 
 use super::{
-    Network,
     graph::{Graph, Value, Window},
+    network::Network,
 };
 
 /// Inception V3, and what torchvision's has beyond it.

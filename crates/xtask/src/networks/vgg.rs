@@ -3,8 +3,8 @@
 //! Source: Simonyan and Zisserman (2015), table 1. The parameters have torchvision's names.
 
 use super::{
-    Network,
     graph::{Graph, Window},
+    network::Network,
 };
 
 /// VGG-16, and what torchvision's has beyond it.

@@ -1,14 +1,11 @@
 //! The classifiers that can be trained, and what is particular to each.
 
-use std::{
-    path::{Path, PathBuf},
-    thread,
-};
+use std::{path::Path, thread};
 
 use model::{DataType, Model};
 use ndarray::ArrayView2;
 
-use super::examples::Examples;
+use super::{examples::Examples, files::Files};
 
 /// A model that learns from features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -17,18 +14,6 @@ pub(crate) enum Classifier {
     Svm,
     /// LightGBM, on Inception features
     Lgbm,
-}
-
-/// What training writes.
-pub(crate) struct Files {
-    /// What the model server loads.
-    pub(crate) artifact: PathBuf,
-    /// A [`model::Artifact`] as JSON.
-    pub(crate) metadata: PathBuf,
-    /// The held-out features: float32 `[pictures, features]`.
-    pub(crate) inputs: PathBuf,
-    /// Their labels, one per line.
-    pub(crate) labels: PathBuf,
 }
 
 impl Classifier {
@@ -126,14 +111,6 @@ impl Classifier {
             )?),
         };
         Ok(model)
-    }
-}
-
-impl Files {
-    /// True if none is missing.
-    pub(crate) fn exist(&self) -> bool {
-        let files = [&self.artifact, &self.metadata, &self.inputs, &self.labels];
-        files.into_iter().all(|file| file.exists())
     }
 }
 

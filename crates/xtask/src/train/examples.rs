@@ -10,7 +10,7 @@ use npyz::WriterBuilder;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::{classifier::Files, pictures::enough};
+use super::{files::Files, pictures::enough};
 
 /// Inputs per call of a classifier.
 const BATCH: usize = 64;

@@ -1,0 +1,33 @@
+//! A frontend's settings in tests.
+
+use clap::Parser;
+use frontend::Settings;
+
+/// A frontend's settings: loopback, free ports, state in memory.
+pub fn settings() -> Settings {
+    settings_with(&[])
+}
+
+/// The same, with further flags.
+pub fn settings_with(flags: &[&str]) -> Settings {
+    let flags = flags.iter().map(|flag| (*flag).to_owned());
+    Settings::parse_from(
+        std::iter::once("frontend".to_owned())
+            .chain(free_ports())
+            .chain(flags),
+    )
+}
+
+pub(crate) fn free_ports() -> impl Iterator<Item = String> {
+    let ports = [
+        "query",
+        "admin",
+        "rpc_service",
+        "rpc_2017",
+        "rpc_send",
+        "rpc_recv",
+        "send",
+        "recv",
+    ];
+    ports.into_iter().map(|port| format!("--{port}_port=0"))
+}
