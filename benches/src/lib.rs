@@ -120,6 +120,9 @@ impl Bench {
 ///
 /// # Panics
 /// If the model fails: there is nothing to measure then.
+///
+/// # Errors
+/// If the artifact is missing or cannot be loaded.
 pub fn bench_featurizer(architecture: &Architecture) -> Result<(), featurizer::Error> {
     let file = artifact(&format!("{}.onnx", architecture.name));
     let mut bench = Bench::new(architecture.name, "engine alone");
@@ -250,7 +253,8 @@ fn time(call: &mut impl FnMut()) -> Duration {
     began.elapsed()
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+/// The median of at least one value.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -155,7 +155,5 @@ where
 }
 
 fn median(rates: &[Rate], of: impl Fn(&Rate) -> f64) -> f64 {
-    let mut values: Vec<f64> = rates.iter().map(of).collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+    benches::median(rates.iter().map(of))
 }
