@@ -186,7 +186,8 @@ fn programs_that_are_started_by_their_package_share_what_is_compiled_with_the_wh
             let other: Vec<_> = other.filter(|line| !line.starts_with("svm ")).collect();
             assert!(
                 other.is_empty(),
-                "{packages}: crates/workspace-hack/Cargo.toml lacks what the workspace gives these: {other:#?}"
+                "{packages}: crates/workspace-hack/Cargo.toml lacks what the workspace gives these; \
+                 run `cargo hakari generate` (cargo install cargo-hakari): {other:#?}"
             );
         }
     }
