@@ -20,11 +20,10 @@ use std::{
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use host::machine::workspace;
 
 use crate::{
-    Error,
-    machine::workspace,
-    models,
+    Error, models,
     settings::{Mode, Settings},
     sweep::Record,
 };

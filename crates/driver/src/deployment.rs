@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use host::cores;
 use model::ModelInfo;
 use wire::admin::{AddApp, AddModel, Replica};
 
 use crate::{
     Error,
     admin::{Admin, MODEL_VERSION},
-    cores,
     launch::{self, Frontend, Member, Server},
     load::Target,
     measure::Sweep,

@@ -44,3 +44,14 @@ impl Error {
         Error::Failed(format!("cannot {doing} {}: {error}", path.display()))
     }
 }
+
+impl From<host::Error> for Error {
+    fn from(error: host::Error) -> Error {
+        match &error {
+            host::Error::Affinity(_) => Error::Failed(error.to_string()),
+            host::Error::CoreNotAllowed { .. } | host::Error::TooFewCores { .. } => {
+                Error::Usage(error.to_string())
+            }
+        }
+    }
+}

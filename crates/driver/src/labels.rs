@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, machine::workspace, models::KnownModel};
+use host::machine::workspace;
+
+use crate::{Error, models::KnownModel};
 
 /// The files of inputs and labels. Those that are not named are where training writes them: beside the artifact.
 pub fn locate(

@@ -14,11 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use host::cores;
 use model::Device;
 use serde::Deserialize;
 use wire::rpc::Metadata;
 
-use crate::{Error, cores, settings::Settings};
+use crate::{Error, settings::Settings};
 use docker::Docker;
 use process::Programs;
 use requirements::Place;

@@ -24,6 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use host::cores;
 use model::DataType;
 use transport::Frame;
 
@@ -38,7 +39,7 @@ use steady::Course;
 use threads::Threads;
 
 use crate::{
-    Error, cores, phases,
+    Error, phases,
     results::PhaseKind,
     stats::{Slice, Span, Tally},
 };

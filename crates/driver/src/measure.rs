@@ -12,17 +12,20 @@ use std::{
     time::Duration,
 };
 
+use host::{
+    Resources,
+    cores::Cores,
+    machine::{Machine, Versions},
+};
 use serde_json::Value;
 
 use crate::{
     Error,
-    cores::Cores,
     inputs::Inputs,
     launch::Manager,
     load::Progress,
-    machine::{Machine, Versions},
     plan::{Cell, Plan, Point},
-    results::{DriverConfig, FORMAT, NodeConfig, Outcome, PointResult, Resources, Slot, Verdict},
+    results::{DriverConfig, FORMAT, NodeConfig, Outcome, PointResult, Slot, Verdict},
     self_test::{self, Clients},
     settings::Settings,
     stats::Totals,

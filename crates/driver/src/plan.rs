@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, time::Duration};
 
+use host::cores::{Allocation, Allocator, Cores, Topology};
 use model::Device;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -9,7 +10,6 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     Error,
-    cores::{Allocation, Allocator, Cores, Topology},
     settings::{Mode, Settings, in_seconds},
 };
 
@@ -80,7 +80,7 @@ pub struct Run {
 impl Plan {
     /// Lays the sweep out on the `allowed` cores. It is an error if no combination fits.
     pub fn new(settings: &Settings, allowed: &[usize], topology: &Topology) -> Result<Plan, Error> {
-        let allocator = Allocator::new(settings, allowed, topology)?;
+        let allocator = Allocator::new(settings.cores(), allowed, topology)?;
         let (points, impossible) = grid(settings, &allocator)?;
         let taken = points.iter().flat_map(|point| &point.replica_cores);
         let taken: BTreeSet<usize> = taken.flatten().copied().collect();
@@ -157,8 +157,10 @@ fn grid(
 ) -> Result<(Vec<Point>, Vec<Impossible>), Error> {
     let (mut points, mut impossible) = (Vec::<Point>::new(), Vec::<Impossible>::new());
     for (replicas, share) in deployments(settings, allocator) {
-        let placed = devices(settings, replicas)
-            .and_then(|devices| Ok((devices, allocator.replicas(replicas, share)?)));
+        let placed = devices(settings, replicas).and_then(|devices| {
+            let cores = allocator.replicas(replicas, share);
+            Ok((devices, cores.map_err(|why| why.to_string())?))
+        });
         for &batch_size in &settings.batch_sizes {
             match &placed {
                 Ok((devices, replica_cores)) => points.push(Point {

@@ -31,13 +31,14 @@ use std::{
     time::Duration,
 };
 
+use host::Resources;
 use jiff::{SignedDuration, fmt::friendly::SpanPrinter};
 
 use crate::{
     Error,
     load::Progress,
     plan::{Cell, Plan},
-    results::{PointResult, Resources},
+    results::PointResult,
     settings::Settings,
 };
 use live::Live;

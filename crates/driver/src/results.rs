@@ -4,7 +4,6 @@ mod accuracy;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod folder;
-mod resources;
 mod rounds;
 mod schema;
 mod shape;
@@ -14,7 +13,6 @@ mod verdict;
 pub use accuracy::AccuracyRun;
 pub(crate) use folder::files;
 pub use folder::{Filed, Folder, NotRead};
-pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};
 pub use rounds::{RoundCounts, Rounds};
 pub(crate) use rounds::{middle, sorted};
 pub use schema::schema;
@@ -34,6 +32,11 @@ use std::{
     slice,
 };
 
+use host::{
+    Resources,
+    cores::{self, Cores},
+    machine::{Machine, Versions},
+};
 use jiff::Zoned;
 use model::Artifact;
 use schemars::JsonSchema;
@@ -41,14 +44,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wire::admin::Replica;
 
-use crate::{
-    Error,
-    cores::{self, Cores},
-    machine::{Machine, Versions},
-    plan::Cell,
-    settings::UNENFORCED,
-    stats::Totals,
-};
+use crate::{Error, plan::Cell, settings::UNENFORCED, stats::Totals};
 
 /// The version of the result files' format. A file of another one is not read.
 pub const FORMAT: u32 = 2;

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use comfy_table::{CellAlignment, Table, presets};
+use host::cores;
 use model::DataType;
 use transport::Frame;
 use wire::query::Status;
@@ -11,7 +12,6 @@ use wire::query::Status;
 use crate::{
     Error,
     cli::SelfTest,
-    cores,
     load::{self, Go, Load, Measured, Opening, pacer::Pace},
     null_server::NullServer,
     results::PhaseKind,

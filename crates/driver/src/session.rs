@@ -9,12 +9,15 @@ use std::{
     },
 };
 
+use host::{
+    cores::{self, Topology},
+    machine::{Machine, Versions},
+};
+
 use crate::{
-    Error, cores,
-    cores::Topology,
+    Error,
     inputs::Inputs,
     launch::Manager,
-    machine::{Machine, Versions},
     measure::Sweep,
     plan::Plan,
     report::{self, View},

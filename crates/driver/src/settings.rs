@@ -2,10 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use host::cores::{CoreRequest, Cores};
 use model::DataType;
 use serde::{Serialize, Serializer};
 
-use crate::{cores::Cores, load::trace::Trace, models::KnownModel};
+use crate::{load::trace::Trace, models::KnownModel};
 
 /// What the frontend is told as the application's latency objective where none is to be enforced: no queue here reaches it.
 pub const UNENFORCED: Duration = Duration::from_secs(3600);
@@ -125,6 +126,17 @@ pub enum Mode {
 }
 
 impl Settings {
+    /// The cores that flags ask for.
+    pub fn cores(&self) -> CoreRequest<'_> {
+        CoreRequest {
+            model: self.model_cpus.as_deref(),
+            per_replica: &self.cpus_per_replica,
+            frontend: self.frontend_cpus.as_deref(),
+            clients: self.client_cpus.as_deref(),
+            client_threads: self.num_clients,
+        }
+    }
+
     /// The latency objective that the frontend is told.
     pub fn told_objective(&self) -> Duration {
         match self.enforce_objective {

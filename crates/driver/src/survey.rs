@@ -12,16 +12,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use host::{Resources, machine::workspace};
+
 use crate::{
     Error,
     cli::{self, Command, Survey},
     launch::Manager,
     load::Progress,
-    machine::workspace,
     models::{self, InputKind, KnownModel},
     plan::ZERO,
     report::{self, Step, View},
-    results::{PointResult, Resources},
+    results::PointResult,
     session::Prepared,
     settings::{Mode, Settings},
     sweep::SweepFolder,

@@ -11,8 +11,10 @@ pub use time_left::TimeLeft;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
+use host::cores;
+
 use crate::{
-    Error, cores,
+    Error,
     measure::Sweep,
     plan::{Cell, Run},
     report::{Step, View},

@@ -128,9 +128,10 @@ fn mean_during(result: &PointResult, phase: &Phase, samples: &[f64]) -> Option<f
 mod tests {
     use super::*;
     use crate::results::{
-        AccuracyRun, Outcome, PhaseKind, Resources,
+        AccuracyRun, Outcome, PhaseKind,
         fixture::{accurate, phase, profiled, speed, whole},
     };
+    use host::Resources;
     use std::collections::BTreeSet;
 
     type Change = fn(&mut PointResult);

@@ -11,7 +11,7 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Who may depend on whom in this workspace, tests and benches aside. A package that is not here may not exist.
-const ARROWS: [(&str, &[&str]); 21] = [
+const ARROWS: [(&str, &[&str]); 22] = [
     ("lightgbm3-sys", &[]),
     ("workspace-hack", &[]),
     ("model", &[]),
@@ -26,9 +26,17 @@ const ARROWS: [(&str, &[&str]); 21] = [
         "frontend",
         &["model", "scheduler", "transport", "wire", "workspace-hack"],
     ),
+    ("host", &["workspace-hack"]),
     (
         "driver",
-        &["model", "picture", "transport", "wire", "workspace-hack"],
+        &[
+            "host",
+            "model",
+            "picture",
+            "transport",
+            "wire",
+            "workspace-hack",
+        ],
     ),
     (
         "vgg",
@@ -43,7 +51,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("noop", &["container", "model", "workspace-hack"]),
     (
         "endurance",
-        &["container", "driver", "model", "transport", "wire"],
+        &["container", "driver", "host", "model", "transport", "wire"],
     ),
     ("testkit", &["frontend", "model", "transport", "wire"]),
     ("benches", &["featurizer", "model", "transport", "wire"]),

@@ -18,13 +18,13 @@ use std::{
 use bollard::models::{
     ContainerCreateBody, DeviceRequest, HealthConfig, HostConfig, ResourcesUlimits,
 };
+use host::cores;
 use model::Device;
 
 use super::{Frontend, Member, Ports, Server};
 use crate::{
     Error,
     admin::Admin,
-    cores,
     settings::{InDocker, Settings},
 };
 use container::Container;

@@ -15,6 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use host::{
+    cores,
+    machine::{self, workspace},
+};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     process::{Pid, Signal, kill_process},
@@ -22,10 +26,7 @@ use rustix::{
 use wire::rpc::Metadata;
 
 use super::{Frontend, Member, Server};
-use crate::{
-    Error, cores,
-    machine::{self, workspace},
-};
+use crate::Error;
 
 /// Where the programs lie.
 #[derive(Clone, Debug)]

@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use host::machine::workspace;
+
 use crate::{
     Error,
-    machine::workspace,
     models::{KnownModel, Library},
 };
 

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use host::samples::{Sampler, Watched};
+
 use super::{Look, Sweep};
 use crate::{
     Error,
@@ -12,7 +14,6 @@ use crate::{
     deployment::Deployment,
     load::{self, Go, Load, Measured, pacer::Pace},
     plan::Point,
-    resources::{Sampler, Watched},
     results::{
         AccuracyRun, Arrivals, Generator, Outcome, Phase, PhaseKind, PointResult, ReplicaResult,
         Slot, Speed,

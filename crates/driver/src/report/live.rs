@@ -14,11 +14,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use host::Resources;
+
 use super::{Step, View, plain};
 use crate::{
     load::Progress,
     plan::Plan,
-    results::{Outcome, PointResult, Resources},
+    results::{Outcome, PointResult},
     settings::Settings,
 };
 use scene::{Now, Scene, State, Tile};

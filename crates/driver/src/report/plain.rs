@@ -5,10 +5,12 @@ use std::{
     path::Path,
 };
 
+use host::Resources;
+
 use super::{Step, View, rounded};
 use crate::{
     load::Progress,
-    results::{Outcome, PointResult, Resources},
+    results::{Outcome, PointResult},
 };
 
 /// Lines on standard error.

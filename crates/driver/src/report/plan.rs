@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, fmt::Write, time::Duration};
 
+use host::{cores, machine::Machine};
+
 use super::{DEBUG_BUILD, names::plural, rounded};
 use crate::{
-    cores,
     inputs::Inputs,
     load::trace::{self, Trace},
-    machine::Machine,
     plan::{Impossible, Plan, Point},
     settings::{Mode, Settings},
     sweep::TimeLeft,

@@ -1,10 +1,11 @@
 //! Results for tests: sound ones, for a test to spoil.
 
+use host::{ProcessUse, Resources};
 use serde_json::{Value, json};
 
 use super::{
-    AccuracyRun, Arrivals, FORMAT, Generator, Lag, Outcome, Phase, PhaseKind, PointResult,
-    ProcessUse, Resources, Speed, Zero,
+    AccuracyRun, Arrivals, FORMAT, Generator, Lag, Outcome, Phase, PhaseKind, PointResult, Speed,
+    Zero,
 };
 
 /// 1,000 queries to two replicas in five seconds, all answered, in batches of four; 24 in flight, 120 ms each.

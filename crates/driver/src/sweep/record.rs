@@ -5,12 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use host::machine::{Machine, Versions};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
     Error,
-    machine::{Machine, Versions},
     measure::Sweep,
     results::{self, FORMAT},
 };

@@ -1,10 +1,12 @@
 //! Whether the machine gave what was asked of it, undisturbed.
 
-use super::{Finding, invalid, percent, suspect};
-use crate::{
+use host::{
+    ProcessUse,
     cores::{self, Cores},
-    results::{PointResult, ProcessUse},
 };
+
+use super::{Finding, invalid, percent, suspect};
+use crate::results::PointResult;
 
 /// More stolen or throttled time than this moves a throughput by more than its interval usually is wide.
 const STOLEN: f64 = 0.02;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use host::{CoreUse, GpuUse, ProcessUse, cores};
 use ratatui::{
     Frame,
     layout::{
@@ -17,11 +18,7 @@ use super::{
     super::rounded,
     scene::{Scene, State, Tile},
 };
-use crate::{
-    cores,
-    plan::Cell,
-    results::{CoreUse, GpuUse, ProcessUse, Status},
-};
+use crate::{plan::Cell, results::Status};
 
 /// Below this there is room for a few lines only.
 const ROOM: (u16, u16) = (60, 16);

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use crate::{
-    plan::Cell,
-    results::{Resources, Status},
-};
+use host::Resources;
+
+use crate::{plan::Cell, results::Status};
 
 /// How many values a sparkline has at most.
 const KEPT: usize = 240;

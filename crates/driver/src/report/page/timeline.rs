@@ -1,5 +1,6 @@
 //! What a point used of the machine, over its time.
 
+use host::Resources;
 use plotly::{
     HeatMap, Layout, Plot, Scatter,
     common::Mode,
@@ -10,7 +11,7 @@ use super::{
     super::names::Names,
     plots::{Figure, axis, color, line, plain, plot, shades},
 };
-use crate::results::{Phase, PointResult, Resources, Speed};
+use crate::results::{Phase, PointResult, Speed};
 
 /// One plot per point, the fastest first.
 pub(super) fn timeline(names: &Names, ranked: &[(&PointResult, &Speed)]) -> Figure {

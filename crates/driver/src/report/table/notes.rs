@@ -2,11 +2,10 @@
 
 use std::cmp::Reverse;
 
+use host::cores;
+
 use super::Row;
-use crate::{
-    cores,
-    results::{Arrivals, PointResult, ReplicaResult, Status},
-};
+use crate::results::{Arrivals, PointResult, ReplicaResult, Status};
 
 pub(super) fn notes(results: &[PointResult], rows: &[Row<'_>]) -> Vec<String> {
     let mut notes = Vec::new();

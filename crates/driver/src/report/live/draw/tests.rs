@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use host::Resources;
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
 use super::*;
-use crate::{report::live::scene::Now, results::Resources};
+use crate::report::live::scene::Now;
 
 fn buffer(scene: &Scene, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();

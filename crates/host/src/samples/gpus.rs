@@ -4,7 +4,7 @@ use std::env;
 
 use nvml_wrapper::{Device, Nvml};
 
-use crate::results::GpuUse;
+use crate::resources::GpuUse;
 
 /// The GPUs that replicas compute on.
 #[derive(Debug)]

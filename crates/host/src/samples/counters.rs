@@ -10,8 +10,18 @@ use procfs::{
     process::{Process, Status},
 };
 
-use super::Watched;
 use crate::cores::{self, Cores};
+
+/// A process to look at.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// What it is called in the result.
+    pub name: String,
+    /// Its process id.
+    pub pid: u32,
+    /// The cores that it was to run on, if it was pinned.
+    pub pinned: Option<Cores>,
+}
 
 /// What the kernel has counted until some moment.
 #[derive(Clone, Debug, Default)]

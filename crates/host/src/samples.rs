@@ -12,24 +12,15 @@ use std::{
 use crate::{
     cgroup::ControlGroups,
     cores::{self, Cores},
-    results::{CoreUse, GpuUse, ProcessUse, Resources},
+    resources::{CoreUse, GpuUse, ProcessUse, Resources},
 };
+pub use counters::Watched;
+
 use counters::{Counters, ProcessCounters, Source};
 use gpus::Gpus;
 
 /// The shortest time between two samples: the kernel counts time in ticks, of which it has a hundred a second.
 const PERIOD: Duration = Duration::from_millis(500);
-
-/// A process to look at.
-#[derive(Clone, Debug)]
-pub struct Watched {
-    /// What it is called in the result.
-    pub name: String,
-    /// Its process id.
-    pub pid: u32,
-    /// The cores that it was to run on, if it was pinned.
-    pub pinned: Option<Cores>,
-}
 
 /// Takes samples of processes, cores and GPUs. What cannot be read, a process that has ended for instance, uses nothing.
 #[derive(Debug)]

@@ -9,15 +9,30 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{Cores, Sharing, Topology, sharing::Role, show};
-use crate::{Error, settings::Settings};
+use crate::Error;
 
 /// What the frontend keeps before the driver's main thread gets a core of its own: its engine, its I/O and its HTTP.
 const FRONTEND_CORES: usize = 3;
 
+/// What flags ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CoreRequest<'a> {
+    /// The cores for the replicas (`--model_cpus`); `None`: all that no other flag names.
+    pub model: Option<&'a [usize]>,
+    /// Numbers of cores per replica to try (`--cpus_per_replica_nums`); empty: an even share.
+    pub per_replica: &'a [usize],
+    /// The frontend's cores (`--frontend_cpus`); `None`: some of those that are left.
+    pub frontend: Option<&'a [usize]>,
+    /// The driver's cores (`--client_cpus`); `None`: some of those that are left.
+    pub clients: Option<&'a [usize]>,
+    /// Client threads of the driver.
+    pub client_threads: usize,
+}
+
 /// Gives out the cores that this process may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Allocator<'a> {
-    settings: &'a Settings,
+    request: CoreRequest<'a>,
     allowed: &'a [usize],
     topology: &'a Topology,
 }
@@ -40,27 +55,31 @@ pub struct Allocation {
 }
 
 impl<'a> Allocator<'a> {
-    /// Cores out of `allowed`, ascending. A core that a flag names and that is not among them is an error.
+    /// Gives out the `allowed` cores, ascending.
+    ///
+    /// # Errors
+    /// `CoreNotAllowed` if a flag names a core that is not among them.
     pub fn new(
-        settings: &'a Settings,
+        request: CoreRequest<'a>,
         allowed: &'a [usize],
         topology: &'a Topology,
     ) -> Result<Allocator<'a>, Error> {
         for (flag, named) in [
-            ("--model_cpus", &settings.model_cpus),
-            ("--frontend_cpus", &settings.frontend_cpus),
-            ("--client_cpus", &settings.client_cpus),
+            ("--model_cpus", request.model),
+            ("--frontend_cpus", request.frontend),
+            ("--client_cpus", request.clients),
         ] {
-            let mut named = named.iter().flatten();
+            let mut named = named.into_iter().flatten().copied();
             if let Some(core) = named.find(|core| !allowed.contains(core)) {
-                return Err(Error::Usage(format!(
-                    "{flag} names core {core}, but this process may use cores {} only",
-                    show(allowed)
-                )));
+                return Err(Error::CoreNotAllowed {
+                    flag,
+                    core,
+                    allowed: show(allowed),
+                });
             }
         }
         Ok(Allocator {
-            settings,
+            request,
             allowed,
             topology,
         })
@@ -72,21 +91,23 @@ impl<'a> Allocator<'a> {
     }
 
     /// The cores of each of `replicas` replicas: `share` of its own for each or, where no flag gives them any, the same for
-    /// all. Or what is missing, if there are too few.
-    pub fn replicas(&self, replicas: usize, share: usize) -> Result<Vec<Cores>, String> {
+    /// all.
+    ///
+    /// # Errors
+    /// `TooFewCores` if there are fewer cores for replicas than they take.
+    pub fn replicas(&self, replicas: usize, share: usize) -> Result<Vec<Cores>, Error> {
         let pool = self.pool();
         if !self.replicas_have_their_own() {
             return Ok(vec![pool; replicas]);
         }
         if share == 0 || replicas * share > pool.len() {
-            return Err(format!(
-                "{replicas} replicas x {} CPUs per replica need {} cores, but there are {} for them ({}): take fewer \
-                 replicas, a smaller --cpus_per_replica_nums or a longer --model_cpus",
-                share.max(1),
-                replicas * share.max(1),
-                pool.len(),
-                show(&pool)
-            ));
+            return Err(Error::TooFewCores {
+                replicas,
+                share: share.max(1),
+                needed: replicas * share.max(1),
+                available: pool.len(),
+                pool: show(&pool),
+            });
         }
         let mut free = Free::new(&pool, self.topology);
         Ok((0..replicas).map(|_| free.take(share)).collect())
@@ -94,16 +115,14 @@ impl<'a> Allocator<'a> {
 
     /// The cores of frontend and driver beside replicas that have `taken` theirs, over all points.
     pub fn others(&self, taken: &BTreeSet<usize>) -> Allocation {
-        let (frontend_cpus, client_cpus) =
-            (&self.settings.frontend_cpus, &self.settings.client_cpus);
+        let (frontend_cpus, client_cpus) = (self.request.frontend, self.request.clients);
         let pinned =
             self.replicas_have_their_own() || frontend_cpus.is_some() || client_cpus.is_some();
         let free = match pinned {
             true => self.free(taken),
             false => Cores::new(),
         };
-        let clients = client_cpus.clone();
-        let clients = clients.unwrap_or_else(|| self.clients(&free));
+        let clients = client_cpus.map_or_else(|| self.clients(&free), <[usize]>::to_vec);
         let left = without(&free, &clients);
         let (watcher, left) = match client_cpus {
             None => self.watcher(&clients, left),
@@ -121,7 +140,7 @@ impl<'a> Allocator<'a> {
         Allocation {
             pinned,
             allowed: self.allowed.to_vec(),
-            frontend: or_scarce(frontend_cpus.clone().unwrap_or(left)),
+            frontend: or_scarce(frontend_cpus.map_or(left, <[usize]>::to_vec)),
             clients: or_scarce(clients),
             watcher: or_scarce(watcher),
             topology: self.topology.clone(),
@@ -129,21 +148,21 @@ impl<'a> Allocator<'a> {
     }
 
     fn replicas_have_their_own(&self) -> bool {
-        self.settings.model_cpus.is_some() || !self.settings.cpus_per_replica.is_empty()
+        self.request.model.is_some() || !self.request.per_replica.is_empty()
     }
 
     /// The cores for replicas: those named, else all that are not named for others.
     fn pool(&self) -> Cores {
         let rest = without(self.allowed, &self.named_for_others());
-        match &self.settings.model_cpus {
-            Some(named) => named.clone(),
+        match self.request.model {
+            Some(named) => named.to_vec(),
             None if rest.is_empty() => self.allowed.to_vec(),
             None => rest,
         }
     }
 
     fn named_for_others(&self) -> Cores {
-        let named = [&self.settings.frontend_cpus, &self.settings.client_cpus];
+        let named = [self.request.frontend, self.request.clients];
         named.into_iter().flatten().flatten().copied().collect()
     }
 
@@ -154,7 +173,7 @@ impl<'a> Allocator<'a> {
         let near = self.topology.physicals(&taken);
         let far = |core: &usize| !near.contains(&self.topology.physical(*core));
         let clean: Cores = rest.iter().copied().filter(far).collect();
-        let named = [&self.settings.frontend_cpus, &self.settings.client_cpus];
+        let named = [self.request.frontend, self.request.clients];
         let unnamed = named.iter().filter(|named| named.is_none()).count();
         match clean.len() < unnamed {
             true => rest,
@@ -164,11 +183,11 @@ impl<'a> Allocator<'a> {
 
     /// A core for each client thread and one for their I/O; but half of all for the frontend, which has as much to do.
     fn clients(&self, free: &[usize]) -> Cores {
-        let most = match self.settings.frontend_cpus {
+        let most = match self.request.frontend {
             None => (free.len() / 2).max(1),
             Some(_) => free.len(),
         };
-        Free::new(free, self.topology).take(most.min(self.settings.num_clients + 1))
+        Free::new(free, self.topology).take(most.min(self.request.client_threads + 1))
     }
 
     /// The watcher's cores, and what remains of those that the clients have `left`: it takes the other threads of the
@@ -180,7 +199,7 @@ impl<'a> Allocator<'a> {
         if !siblings.is_empty() && !far.is_empty() {
             return (siblings, far);
         }
-        let kept = match self.settings.frontend_cpus {
+        let kept = match self.request.frontend {
             None => FRONTEND_CORES,
             Some(_) => 0,
         };
@@ -287,15 +306,52 @@ impl Free {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli, cores::topology::tests::machine};
+    use crate::cores::{parse, topology::tests::machine};
 
     /// 4 physical cores with 2 threads each, on one node: 0 and 4, 1 and 5, and so on.
     const SMT: [(usize, &[usize]); 4] = [(0, &[0, 4]), (0, &[1, 5]), (0, &[2, 6]), (0, &[3, 7])];
 
-    fn settings(line: &str) -> Settings {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path().display();
-        cli::tests::sweep(format!("driver --results_dir {folder} -m noop {line}").trim()).unwrap()
+    /// What a command line asks for, as in `-p 2 --model_cpus 0-3 -n 8`.
+    #[derive(Default)]
+    struct Asked {
+        model: Option<Cores>,
+        per_replica: Cores,
+        frontend: Option<Cores>,
+        clients: Option<Cores>,
+        client_threads: usize,
+    }
+
+    impl Asked {
+        fn read(line: &str) -> Asked {
+            let mut asked = Asked {
+                client_threads: 1,
+                ..Asked::default()
+            };
+            let line = format!(" {line}");
+            for flag in line.split(" -").skip(1) {
+                let (flag, value) = flag.split_once(' ').unwrap();
+                let cores = parse(&[value.to_owned()]).unwrap();
+                match flag {
+                    "c" | "-model_cpus" => asked.model = Some(cores),
+                    "p" => asked.per_replica = cores,
+                    "-frontend_cpus" => asked.frontend = Some(cores),
+                    "-client_cpus" => asked.clients = Some(cores),
+                    "n" => asked.client_threads = cores[0],
+                    other => panic!("no flag {other}"),
+                }
+            }
+            asked
+        }
+
+        fn request(&self) -> CoreRequest<'_> {
+            CoreRequest {
+                model: self.model.as_deref(),
+                per_replica: &self.per_replica,
+                frontend: self.frontend.as_deref(),
+                clients: self.clients.as_deref(),
+                client_threads: self.client_threads,
+            }
+        }
     }
 
     /// The cores of `replicas` replicas with `share` each, those of the others, and who shares with whom.
@@ -305,8 +361,8 @@ mod tests {
         (replicas, share): (usize, usize),
         allowed: &[usize],
     ) -> (Vec<Cores>, Allocation, String) {
-        let settings = settings(line);
-        let allocator = Allocator::new(&settings, allowed, machine).unwrap();
+        let asked = Asked::read(line);
+        let allocator = Allocator::new(asked.request(), allowed, machine).unwrap();
         let cores = allocator.replicas(replicas, share).unwrap();
         let others = allocator.others(&cores.iter().flatten().copied().collect());
         let sharing = others.sharing(&cores).to_string();
@@ -438,9 +494,9 @@ mod tests {
     #[test]
     fn a_core_that_is_not_there_is_refused_by_its_flag_and_too_many_replicas_by_their_number() {
         for flag in ["--model_cpus", "--frontend_cpus", "--client_cpus"] {
-            let settings = settings(&format!("{flag} 1-2"));
+            let asked = Asked::read(&format!("{flag} 1-2"));
             let topology = Topology::default();
-            let refused = Allocator::new(&settings, &[0, 1], &topology).unwrap_err();
+            let refused = Allocator::new(asked.request(), &[0, 1], &topology).unwrap_err();
             assert!(
                 refused
                     .to_string()
@@ -448,11 +504,11 @@ mod tests {
                 "{refused}"
             );
         }
-        let settings = settings("-p 2 --client_cpus 3");
+        let asked = Asked::read("-p 2 --client_cpus 3");
         let topology = Topology::default();
-        let allocator = Allocator::new(&settings, &[0, 1, 2, 3], &topology).unwrap();
+        let allocator = Allocator::new(asked.request(), &[0, 1, 2, 3], &topology).unwrap();
         assert!(allocator.replicas(1, 2).is_ok());
-        let refused = allocator.replicas(2, 2).unwrap_err();
+        let refused = allocator.replicas(2, 2).unwrap_err().to_string();
         assert!(
             refused.contains("need 4 cores, but there are 3 for them (0-2)"),
             "{refused}"

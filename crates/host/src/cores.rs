@@ -4,7 +4,7 @@ mod allocation;
 mod sharing;
 mod topology;
 
-pub use allocation::{Allocation, Allocator};
+pub use allocation::{Allocation, Allocator, CoreRequest};
 pub use sharing::Sharing;
 pub use topology::Topology;
 
@@ -12,13 +12,16 @@ use std::{collections::BTreeSet, fs, io};
 
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 
-use crate::Error;
+use crate::{Error, NotACore};
 
 /// Core numbers, ascending, each once.
 pub type Cores = Vec<usize>;
 
-/// Reads core lists: `20 21`, `20-23`, `20,21`, and any mixture. The error names the piece that makes no sense.
-pub fn parse(pieces: &[String]) -> Result<Cores, String> {
+/// Reads core lists: `20 21`, `20-23`, `20,21`, and any mixture.
+///
+/// # Errors
+/// Names the piece that is neither a number nor a range.
+pub fn parse(pieces: &[String]) -> Result<Cores, NotACore> {
     let mut cores = BTreeSet::new();
     let pieces = pieces.iter().flat_map(|piece| piece.split([',', ' ']));
     for piece in pieces.map(str::trim).filter(|piece| !piece.is_empty()) {
@@ -27,7 +30,7 @@ pub fn parse(pieces: &[String]) -> Result<Cores, String> {
             (Ok(first), Ok(last)) if first <= last && last < CpuSet::MAX_CPU => {
                 cores.extend(first..=last);
             }
-            _ => return Err(piece.to_owned()),
+            _ => return Err(NotACore(piece.to_owned())),
         }
     }
     Ok(cores.into_iter().collect())
@@ -53,15 +56,20 @@ pub fn show(cores: &[usize]) -> String {
 }
 
 /// The cores that this process may use.
+///
+/// # Errors
+/// `Affinity` if the kernel does not say.
 pub fn allowed() -> Result<Cores, Error> {
-    let set = sched_getaffinity(None)
-        .map_err(|error| Error::Failed(format!("cannot read this process's cores: {error}")))?;
+    let set = sched_getaffinity(None).map_err(io::Error::from)?;
     Ok((0..CpuSet::MAX_CPU)
         .filter(|&core| set.is_set(core))
         .collect())
 }
 
 /// The cores that the kernel lets process `pid` run on.
+///
+/// # Errors
+/// If the process has ended, or its status cannot be read.
 pub fn of_process(pid: u32) -> io::Result<Cores> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let list = status
@@ -72,6 +80,9 @@ pub fn of_process(pid: u32) -> io::Result<Cores> {
 }
 
 /// Confines all threads of this process, and what they start from now on, to `cores`.
+///
+/// # Errors
+/// If the kernel refuses the cores.
 pub fn confine_process(cores: &[usize]) -> io::Result<()> {
     for thread in fs::read_dir("/proc/self/task")? {
         let thread = thread?.file_name().into_string().ok();
@@ -83,6 +94,9 @@ pub fn confine_process(cores: &[usize]) -> io::Result<()> {
 
 /// Does `work` with the calling thread confined to `cores`, if they are given: threads and processes that it starts
 /// inherit them. Then the thread is where it was before.
+///
+/// # Errors
+/// If the kernel refuses the cores.
 pub fn on<T>(cores: Option<&[usize]>, work: impl FnOnce() -> T) -> io::Result<T> {
     let before = sched_getaffinity(None)?;
     sched_setaffinity(None, &cores.map_or(before, set))?;
@@ -101,7 +115,7 @@ fn set(cores: &[usize]) -> CpuSet {
 mod tests {
     use super::*;
 
-    fn list(pieces: &[&str]) -> Result<Cores, String> {
+    fn list(pieces: &[&str]) -> Result<Cores, NotACore> {
         let pieces: Vec<_> = pieces.iter().map(|&piece| piece.to_owned()).collect();
         parse(&pieces)
     }
@@ -123,7 +137,7 @@ mod tests {
     #[test]
     fn what_is_no_core_is_named() {
         for piece in ["x", "3-1", "-1", "1-", "1024", "0-99999999999"] {
-            assert_eq!(list(&["0", piece]), Err(piece.to_owned()));
+            assert_eq!(list(&["0", piece]), Err(NotACore(piece.to_owned())));
         }
     }
 
