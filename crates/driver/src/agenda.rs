@@ -7,12 +7,10 @@
 
 use std::{collections::VecDeque, time::Duration};
 
+use loadgen::{Arrivals, Opening, trace};
+use results::{self, Phase, PhaseKind};
+
 use crate::{
-    load::{
-        Opening,
-        trace::{self, Trace},
-    },
-    results::{self, Arrivals, Phase, PhaseKind},
     search::Search,
     settings::{Mode, Settings},
 };
@@ -68,20 +66,13 @@ impl Agenda {
     pub fn new(settings: &Settings, in_flight: usize) -> Agenda {
         let duration = settings.duration;
         let closed = Arrivals::Closed { in_flight };
-        let poisson = |rate| Arrivals::Poisson { rate, share: None };
         let constant = |rate| Arrivals::Constant { rate };
-        let trace = |trace: &Trace| Arrivals::Trace {
-            file: trace.file.display().to_string(),
-            arrivals: trace.times.len(),
-            seconds: trace::seconds(trace.length()),
-            left_out: trace.times.len() - trace.before(duration),
-        };
         let (kind, arrivals) = match &settings.mode {
             Mode::Profile | Mode::Saturate | Mode::Zero => (PhaseKind::Throughput, closed),
             Mode::SingleStream => (PhaseKind::SingleStream, ONE),
-            Mode::Poisson(rate) => (PhaseKind::Latency, poisson(*rate)),
+            Mode::Poisson(rate) => (PhaseKind::Latency, Arrivals::poisson(*rate)),
             Mode::Constant(rate) => (PhaseKind::Latency, constant(*rate)),
-            Mode::Trace(of) => (PhaseKind::Latency, trace(of)),
+            Mode::Trace(of) => (PhaseKind::Latency, of.arrivals(duration)),
             Mode::Flood(rate) => (PhaseKind::Flood, constant(*rate)),
         };
         let (first, then) = match (&settings.mode, settings.objective) {
@@ -174,10 +165,7 @@ impl Agenda {
             };
             Step {
                 kind,
-                arrivals: Arrivals::Poisson {
-                    rate: probe.rate,
-                    share: None,
-                },
+                arrivals: Arrivals::poisson(probe.rate),
                 duration,
             }
         }));
@@ -202,7 +190,8 @@ impl Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cli, results::fixture};
+    use crate::cli;
+    use results::fixture;
 
     const IN_FLIGHT: usize = 12;
 

@@ -8,17 +8,17 @@ use std::{
 };
 
 use host::cores;
+use loadgen::Target;
 use model::ModelInfo;
+use results::{ReplicaResult, Slot};
 use wire::admin::{AddApp, AddModel, Replica};
 
 use crate::{
     Error,
     admin::{Admin, MODEL_VERSION},
     launch::{self, Frontend, Member, Server},
-    load::Target,
     measure::Sweep,
     plan::Point,
-    results::{ReplicaResult, Slot},
     settings::Settings,
 };
 

@@ -2,6 +2,8 @@
 
 use std::{fmt::Display, io, path::Path};
 
+use loadgen::TraceError;
+
 /// Why the driver stops. The text says what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -53,5 +55,26 @@ impl From<host::Error> for Error {
                 Error::Usage(error.to_string())
             }
         }
+    }
+}
+
+impl From<loadgen::Error> for Error {
+    fn from(error: loadgen::Error) -> Error {
+        match error {
+            loadgen::Error::Trace(why) => why.into(),
+            other => Error::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<TraceError> for Error {
+    fn from(error: TraceError) -> Error {
+        Error::Usage(error.to_string())
+    }
+}
+
+impl From<results::Error> for Error {
+    fn from(error: results::Error) -> Error {
+        Error::Failed(error.to_string())
     }
 }

@@ -16,12 +16,12 @@ use driver::{
     cli::{self, Command, Other, Survey},
     launch::docker,
     report::{self, live},
-    results::{PointResult, schema},
     self_test,
     session::Prepared,
     settings::Settings,
     survey,
 };
+use results::{PointResult, schema};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,

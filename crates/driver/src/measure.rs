@@ -17,18 +17,19 @@ use host::{
     cores::Cores,
     machine::{Machine, Versions},
 };
+use loadgen::{Progress, stats::Totals};
+use results::{
+    Config, DriverConfig, FORMAT, NodeConfig, Outcome, PhaseKind, PointResult, Slot, Verdict,
+};
 use serde_json::Value;
 
 use crate::{
     Error,
     inputs::Inputs,
     launch::Manager,
-    load::Progress,
-    plan::{Cell, Plan, Point},
-    results::{DriverConfig, FORMAT, NodeConfig, Outcome, PointResult, Slot, Verdict},
+    plan::{Plan, Point},
     self_test::{self, Clients},
     settings::Settings,
-    stats::Totals,
 };
 pub use ceilings::Ceilings;
 use run::Run;
@@ -37,7 +38,7 @@ use run::Run;
 const CEILING_DURATION: Duration = Duration::from_secs(1);
 
 /// Is told how it goes, and what has been used until then.
-type Look<'a> = dyn FnMut(&Progress, &Resources) + 'a;
+type Look<'a> = dyn FnMut(PhaseKind, &Progress, &Resources) + 'a;
 
 /// What all points of a sweep have in common.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl Sweep {
         &self,
         point: &Point,
         slot: &Slot,
-        mut look: impl FnMut(&Progress, &Resources),
+        mut look: impl FnMut(PhaseKind, &Progress, &Resources),
     ) -> Result<PointResult, Error> {
         let mut run = Run::begin(self, point, slot)?;
         let outcome = match self.settings.labels {
@@ -85,18 +86,18 @@ impl Sweep {
     }
 
     /// The result of a point that could not be measured, and why; not yet judged.
-    pub fn not_run(&self, cell: Cell, why: String) -> PointResult {
-        self.nothing(cell, Outcome::NotRun { not_run: why })
+    pub fn not_run(&self, config: Config, why: String) -> PointResult {
+        self.nothing(config, Outcome::NotRun { not_run: why })
     }
 
     /// A result without any query.
-    fn nothing(&self, cell: Cell, outcome: Outcome) -> PointResult {
+    fn nothing(&self, config: Config, outcome: Outcome) -> PointResult {
         PointResult {
             format: FORMAT,
             round: 1,
             verdict: Verdict::of(Vec::new()),
             resources: None,
-            node_configs: vec![self.node_config(cell)],
+            node_configs: vec![self.node_config(config)],
             clipper_metrics: Value::Null,
             outcome,
             totals: Totals::default(),
@@ -118,22 +119,22 @@ impl Sweep {
         NodeConfig {
             allocated_cpus: allocated,
             gpus: point.gpus(),
-            ..self.node_config(point.cell())
+            ..self.node_config(point.config())
         }
     }
 
-    /// What is deployed at this cell, on no cores yet.
-    fn node_config(&self, cell: Cell) -> NodeConfig {
+    /// What is deployed at this config, on no cores yet.
+    fn node_config(&self, config: Config) -> NodeConfig {
         NodeConfig {
             name: self.settings.model.name.to_owned(),
             input_type: self.settings.input_type.to_string(),
             model_image: self.manager.model_image(),
             allocated_cpus: Vec::new(),
-            cpus_per_replica: cell.cpus_per_replica,
+            cpus_per_replica: config.cpus_per_replica,
             slo: u64::try_from(self.settings.told_objective().as_micros()).unwrap_or(u64::MAX),
-            num_replicas: cell.replicas,
+            num_replicas: config.replicas,
             gpus: Vec::new(),
-            batch_size: cell.batch_size,
+            batch_size: config.batch_size,
         }
     }
 

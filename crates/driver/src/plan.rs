@@ -1,11 +1,12 @@
 //! Which points a sweep has, in which order they are measured, and which cores each process gets.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use host::cores::{Allocation, Allocator, Cores, Topology};
 use model::Device;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use results::Config;
 use serde::{Serialize, Serializer};
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     settings::{Mode, Settings, in_seconds},
 };
 
-/// How long the no-op model is under load at each cell, at most: it needs no warm-up to speak of.
+/// How long the no-op model is under load at each config, at most: it needs no warm-up to speak of.
 pub(crate) const ZERO: Duration = Duration::from_secs(4);
 
 /// What a sweep measures.
@@ -25,24 +26,13 @@ pub struct Plan {
     pub impossible: Vec<Impossible>,
     /// The order of measuring: round by round, each in an order of its own, so that drift spreads over all points.
     pub runs: Vec<Run>,
-    /// The points of the no-op model, which come first: one per cell, or none at all.
+    /// The points of the no-op model, which come first: one per config, or none at all.
     pub zero: Vec<Point>,
     /// How long each of those is under load.
     #[serde(serialize_with = "in_seconds")]
     pub zero_duration: Duration,
     /// The cores of frontend and driver, the same at all points: those that no replica gets at any.
     pub others: Allocation,
-}
-
-/// What tells a point from the others of its sweep. The order is that of the grid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Cell {
-    /// Replicas.
-    pub replicas: usize,
-    /// Cores that each may use.
-    pub cpus_per_replica: usize,
-    /// Maximum batch size.
-    pub batch_size: usize,
 }
 
 /// A combination that can be measured.
@@ -63,7 +53,8 @@ pub struct Point {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Impossible {
     /// What was asked for.
-    pub cell: Cell,
+    #[serde(rename = "cell")]
+    pub config: Config,
     /// What is missing, and what to do.
     pub reason: String,
 }
@@ -108,8 +99,8 @@ impl Plan {
 
 impl Point {
     /// What tells it from the others.
-    pub fn cell(&self) -> Cell {
-        Cell {
+    pub fn config(&self) -> Config {
+        Config {
             replicas: self.replicas(),
             cpus_per_replica: self.cpus_per_replica(),
             batch_size: self.batch_size,
@@ -136,20 +127,6 @@ impl Point {
     }
 }
 
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Cell {
-            replicas,
-            cpus_per_replica,
-            batch_size,
-        } = self;
-        write!(
-            f,
-            "replicas {replicas}, CPUs {cpus_per_replica}, batch {batch_size}"
-        )
-    }
-}
-
 /// The points that can run, and the combinations that cannot, each once.
 fn grid(
     settings: &Settings,
@@ -170,7 +147,7 @@ fn grid(
                     in_flight: in_flight(settings, batch_size, replicas)?,
                 }),
                 Err(reason) => impossible.push(Impossible {
-                    cell: Cell {
+                    config: Config {
                         replicas,
                         cpus_per_replica: share.max(1),
                         batch_size,
@@ -365,16 +342,16 @@ mod tests {
     #[test]
     fn a_combination_that_does_not_fit_is_marked_and_the_others_are_measured() {
         let plan = plan("-m noop -r 1 3 -p 1 2 -b 4 8", &[0, 1, 2]).unwrap();
-        let run: Vec<_> = plan.points.iter().map(Point::cell).collect();
-        let cell = |replicas, cpus_per_replica, batch_size| Cell {
+        let run: Vec<_> = plan.points.iter().map(Point::config).collect();
+        let config = |replicas, cpus_per_replica, batch_size| Config {
             replicas,
             cpus_per_replica,
             batch_size,
         };
-        let fits = [(1, 1), (1, 2), (3, 1)].map(|(r, p)| [cell(r, p, 4), cell(r, p, 8)]);
+        let fits = [(1, 1), (1, 2), (3, 1)].map(|(r, p)| [config(r, p, 4), config(r, p, 8)]);
         assert_eq!(run, fits.concat());
-        let not: Vec<_> = plan.impossible.iter().map(|i| i.cell).collect();
-        assert_eq!(not, [cell(3, 2, 4), cell(3, 2, 8)]);
+        let not: Vec<_> = plan.impossible.iter().map(|i| i.config).collect();
+        assert_eq!(not, [config(3, 2, 4), config(3, 2, 8)]);
         assert!(plan.impossible[0].reason.contains("need 6 cores"));
     }
 
@@ -404,7 +381,7 @@ mod tests {
     #[test]
     fn the_zero_is_measured_once_per_shape_on_cpu_cores_however_many_rounds_there_are() {
         let plan = plan("-m vgg -r 1 2 -b 1 2 -g 0 1 --repeats 3", &[0, 1]).unwrap();
-        let shapes = |points: &[Point]| points.iter().map(Point::cell).collect::<Vec<_>>();
+        let shapes = |points: &[Point]| points.iter().map(Point::config).collect::<Vec<_>>();
         let zero = plan.of_zero();
         assert_eq!(shapes(&zero.points), shapes(&plan.points));
         assert_eq!(zero.runs.len(), 4);

@@ -33,14 +33,10 @@ use std::{
 
 use host::Resources;
 use jiff::{SignedDuration, fmt::friendly::SpanPrinter};
+use loadgen::Progress;
+use results::{Config, PhaseKind, PointResult};
 
-use crate::{
-    Error,
-    load::Progress,
-    plan::{Cell, Plan},
-    results::PointResult,
-    settings::Settings,
-};
+use crate::{Error, plan::Plan, settings::Settings};
 use live::Live;
 
 const DEBUG_BUILD: &str =
@@ -50,8 +46,8 @@ const DEBUG_BUILD: &str =
 pub trait View {
     /// A measurement begins.
     fn begin(&mut self, step: &Step);
-    /// It goes on, and has used `used` until now; about ten times a second while it is under load.
-    fn look(&mut self, at: &Progress, used: &Resources);
+    /// It goes on in a phase of this kind, and has used `used` until now; about ten times a second while it is under load.
+    fn look(&mut self, kind: PhaseKind, at: &Progress, used: &Resources);
     /// It has ended, and its result is in `file`.
     fn end(&mut self, result: &PointResult, file: &Path);
 }
@@ -75,7 +71,7 @@ pub struct Step {
     /// The model: the one that the sweep is of, or the no-op model before it.
     pub model: &'static str,
     /// What is deployed.
-    pub cell: Cell,
+    pub config: Config,
     /// In which round, if there are several.
     pub round: Option<usize>,
     /// How long this one and all after it take, as far as anybody knows.
@@ -89,10 +85,10 @@ impl fmt::Display for Step {
             number,
             count,
             model,
-            cell,
+            config,
             ..
         } = self;
-        write!(f, "{number}/{count} {model}: {cell}")?;
+        write!(f, "{number}/{count} {model}: {config}")?;
         match self.round {
             Some(round) => write!(f, ", round {round}"),
             None => Ok(()),

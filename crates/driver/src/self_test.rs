@@ -5,17 +5,12 @@ use std::time::{Duration, Instant};
 
 use comfy_table::{CellAlignment, Table, presets};
 use host::cores;
+use loadgen::{Arrivals, Go, Load, Measured, Opening, null_server::NullServer};
 use model::DataType;
 use transport::Frame;
 use wire::query::Status;
 
-use crate::{
-    Error,
-    cli::SelfTest,
-    load::{self, Go, Load, Measured, Opening, pacer::Pace},
-    null_server::NullServer,
-    results::PhaseKind,
-};
+use crate::{Error, cli::SelfTest};
 
 /// Who sends.
 #[derive(Clone, Copy, Debug)]
@@ -97,10 +92,11 @@ pub fn saturate(
         .map_err(|error| Error::Failed(format!("cannot pin the null server: {error}")))??;
     let load = Load {
         target: server.target("null", DataType::Bytes),
-        kind: PhaseKind::Throughput,
-        pace: Pace::Closed {
+        arrivals: Arrivals::Closed {
             in_flight: clients.in_flight,
         },
+        once: false,
+        seed: 0,
         cores: clients.cores,
         clients: clients.threads,
         duration,
@@ -110,7 +106,7 @@ pub fn saturate(
         objective: None,
         since: Instant::now(),
     };
-    let measured = load::run(&load, inputs, |_| Go::Warm)?;
+    let measured = loadgen::run(&load, inputs, |_| Go::Warm)?;
     server.stop()?;
     Ok(measured)
 }

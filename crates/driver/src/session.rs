@@ -13,6 +13,7 @@ use host::{
     cores::{self, Topology},
     machine::{Machine, Versions},
 };
+use results::PointResult;
 
 use crate::{
     Error,
@@ -21,7 +22,6 @@ use crate::{
     measure::Sweep,
     plan::Plan,
     report::{self, View},
-    results::PointResult,
     settings::Settings,
     sweep::{self, SweepFolder},
 };

@@ -1,15 +1,14 @@
 //! What to measure, free of contradictions that can be seen without looking at the machine.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use host::cores::{CoreRequest, Cores};
+use loadgen::trace::Trace;
 use model::DataType;
+use results::UNENFORCED;
 use serde::{Serialize, Serializer};
 
-use crate::{load::trace::Trace, models::KnownModel};
-
-/// What the frontend is told as the application's latency objective where none is to be enforced: no queue here reaches it.
-pub const UNENFORCED: Duration = Duration::from_secs(3600);
+use crate::models::KnownModel;
 
 /// What to measure, and how.
 #[derive(Clone, Debug, Serialize)]
@@ -147,14 +146,6 @@ impl Settings {
 }
 
 impl Mode {
-    /// The arrival times of a trace; none of another mode.
-    pub fn trace_times(&self) -> Arc<[Duration]> {
-        match self {
-            Mode::Trace(trace) => trace.times.clone(),
-            _ => Arc::default(),
-        }
-    }
-
     /// As on the command line.
     pub fn name(&self) -> &'static str {
         match self {

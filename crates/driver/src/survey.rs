@@ -13,16 +13,16 @@ use std::{
 };
 
 use host::{Resources, machine::workspace};
+use loadgen::Progress;
+use results::{PhaseKind, PointResult};
 
 use crate::{
     Error,
     cli::{self, Command, Survey},
     launch::Manager,
-    load::Progress,
     models::{self, InputKind, KnownModel},
     plan::ZERO,
     report::{self, Step, View},
-    results::PointResult,
     session::Prepared,
     settings::{Mode, Settings},
     sweep::SweepFolder,
@@ -315,7 +315,7 @@ struct Silent;
 
 impl View for Silent {
     fn begin(&mut self, _: &Step) {}
-    fn look(&mut self, _: &Progress, _: &Resources) {}
+    fn look(&mut self, _: PhaseKind, _: &Progress, _: &Resources) {}
     fn end(&mut self, _: &PointResult, _: &Path) {}
 }
 

@@ -12,14 +12,13 @@ pub use time_left::TimeLeft;
 use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use host::cores;
+use results::{Config, Outcome, PointResult, Slot, Zero, checks};
 
 use crate::{
     Error,
     measure::Sweep,
-    plan::{Cell, Run},
+    plan::Run,
     report::{Step, View},
-    results::{Outcome, PointResult, Slot, Zero},
-    verdict,
 };
 use zeros::Zeros;
 
@@ -59,12 +58,12 @@ pub fn run(
     let there = folder.results()?;
     results.extend(there.into_iter().map(|(_, result)| result));
     for impossible in &sweep.plan.impossible {
-        let result = sweep.not_run(impossible.cell, impossible.reason.clone());
+        let result = sweep.not_run(impossible.config, impossible.reason.clone());
         results.push(judged(result, &folder.slot()?)?);
     }
     let runs = missing(sweep, results);
-    let cells: Vec<_> = runs.iter().map(|run| cell(sweep, run)).collect();
-    let zeros = Zeros::of(sweep, folder, &cells)?;
+    let configs: Vec<_> = runs.iter().map(|run| config(sweep, run)).collect();
+    let zeros = Zeros::of(sweep, folder, &configs)?;
     let zero_count = zeros.as_ref().map_or(0, Zeros::missing);
     let mut steps = Steps {
         view,
@@ -76,20 +75,20 @@ pub fn run(
         Some(zeros) => zeros.measure(&mut steps)?,
         None => BTreeMap::new(),
     };
-    for (run, cell) in runs.into_iter().zip(cells) {
-        let zero = zeros.get(&cell).cloned();
+    for (run, config) in runs.into_iter().zip(configs) {
+        let zero = zeros.get(&config).cloned();
         results.push(steps.take((sweep, folder), run, zero)?.1);
     }
     Ok(())
 }
 
-fn cell(sweep: &Sweep, run: &Run) -> Cell {
-    sweep.plan.points[run.point].cell()
+fn config(sweep: &Sweep, run: &Run) -> Config {
+    sweep.plan.points[run.point].config()
 }
 
 /// The result with its verdict, on disk.
 fn judged(result: PointResult, slot: &Slot) -> Result<PointResult, Error> {
-    let verdict = verdict::judge(&result);
+    let verdict = checks::judge(&result);
     let result = PointResult { verdict, ..result };
     slot.write(&result)?;
     Ok(result)
@@ -98,9 +97,9 @@ fn judged(result: PointResult, slot: &Slot) -> Result<PointResult, Error> {
 /// The runs of the plan that are not among the results.
 fn missing(sweep: &Sweep, results: &[PointResult]) -> Vec<Run> {
     let is_missing = |run: &&Run| {
-        let cell = cell(sweep, run);
+        let config = config(sweep, run);
         let mut results = results.iter();
-        !results.any(|result| result.round == run.round && result.cell() == cell)
+        !results.any(|result| result.round == run.round && result.config() == config)
     };
     sweep.plan.runs.iter().filter(is_missing).copied().collect()
 }
@@ -129,17 +128,18 @@ impl Steps<'_> {
             number: self.begun,
             count: self.count,
             model: sweep.settings.model.name,
-            cell: point.cell(),
+            config: point.config(),
             round: (sweep.settings.repeats > 1).then_some(run.round),
             left: self.time.left(),
         });
         let slot = folder.slot()?;
         let view = &mut self.view;
-        let mut result = match sweep.measure(point, &slot, |at, used| view.look(at, used)) {
-            Ok(result) => result,
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
-            Err(why) => sweep.not_run(point.cell(), why.to_string()),
-        };
+        let mut result =
+            match sweep.measure(point, &slot, |kind, at, used| view.look(kind, at, used)) {
+                Ok(result) => result,
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(why) => sweep.not_run(point.config(), why.to_string()),
+            };
         result.round = run.round;
         if let Outcome::Speed(speed) = &mut result.outcome {
             speed.zero = zero;

@@ -11,7 +11,7 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Who may depend on whom in this workspace, tests and benches aside. A package that is not here may not exist.
-const ARROWS: [(&str, &[&str]); 22] = [
+const ARROWS: [(&str, &[&str]); 24] = [
     ("lightgbm3-sys", &[]),
     ("workspace-hack", &[]),
     ("model", &[]),
@@ -28,15 +28,25 @@ const ARROWS: [(&str, &[&str]); 22] = [
     ),
     ("host", &["workspace-hack"]),
     (
+        "loadgen",
+        &["host", "model", "transport", "wire", "workspace-hack"],
+    ),
+    (
         "driver",
         &[
             "host",
+            "loadgen",
             "model",
             "picture",
+            "results",
             "transport",
             "wire",
             "workspace-hack",
         ],
+    ),
+    (
+        "results",
+        &["host", "loadgen", "model", "wire", "workspace-hack"],
     ),
     (
         "vgg",

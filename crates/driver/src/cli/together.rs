@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use loadgen::trace::Trace;
+
 use super::{
     flags::{DockerFlags, InputFlags, LoadFlags},
     values::{number, rate, utf8},
 };
 use crate::{
     Error, labels,
-    load::trace::Trace,
     models::{InputKind, KnownModel},
     settings::{InDocker, Mode},
 };

@@ -6,19 +6,17 @@ use std::{
 };
 
 use host::samples::{Sampler, Watched};
+use loadgen::{Arrivals, Go, Load, Measured, stats::Totals};
+use results::{
+    AccuracyRun, Generator, Outcome, Phase, PhaseKind, PointResult, ReplicaResult, Slot, Speed,
+};
 
 use super::{Look, Sweep};
 use crate::{
     Error,
     agenda::{Agenda, Step},
     deployment::Deployment,
-    load::{self, Go, Load, Measured, pacer::Pace},
     plan::Point,
-    results::{
-        AccuracyRun, Arrivals, Generator, Outcome, Phase, PhaseKind, PointResult, ReplicaResult,
-        Slot, Speed,
-    },
-    stats::Totals,
 };
 
 /// Silence after which missing answers are given up.
@@ -63,8 +61,8 @@ impl<'a> Run<'a> {
         let mut phases: Vec<Phase> = Vec::new();
         while let Some(step) = agenda.next(self.since.elapsed()) {
             let load = self.load(&step, phases.len() as u64);
-            let mut measured = self.run(&load, look)?;
-            let phase = Phase::read(&load, step.arrivals.clone(), &mut measured);
+            let mut measured = self.run(step.kind, &load, look)?;
+            let phase = Phase::read(step.kind, &load, &mut measured);
             agenda.saw(&phase);
             if phase.overloaded && agenda.goes_on() {
                 self.settle(&step)?;
@@ -99,11 +97,11 @@ impl<'a> Run<'a> {
             duration: Duration::ZERO,
         };
         let load = Load {
-            pace: Pace::Once { in_flight },
+            once: true,
             until: None,
             ..self.load(&step, 0)
         };
-        let outputs = self.run(&load, look)?.tally.outputs;
+        let outputs = self.run(step.kind, &load, look)?.tally.outputs;
         let replicas = self.deployment.replica_results()?;
         let artifact = replicas.iter().find_map(ReplicaResult::artifact);
         let labels = &self.sweep.inputs.labels;
@@ -114,20 +112,12 @@ impl<'a> Run<'a> {
     /// The load of a phase; each number has arrivals of its own.
     fn load(&self, step: &Step, number: u64) -> Load<'a> {
         let (settings, others) = (&self.sweep.settings, &self.sweep.plan.others);
-        let pace = match step.arrivals {
-            Arrivals::Closed { in_flight } => Pace::Closed { in_flight },
-            Arrivals::Poisson { rate, .. } => Pace::Poisson {
-                rate,
-                seed: settings.seed.wrapping_add(number),
-            },
-            Arrivals::Constant { rate } => Pace::Constant { rate },
-            Arrivals::Trace { .. } => Pace::Trace(settings.mode.trace_times()),
-        };
         Load {
             target: self.deployment.target(settings),
-            kind: step.kind,
+            arrivals: step.arrivals.clone(),
+            once: false,
+            seed: settings.seed.wrapping_add(number),
             duration: step.duration,
-            pace,
             cores: others.pinned.then_some(&others.clients[..]),
             clients: settings.num_clients,
             opening: step.opening(),
@@ -145,16 +135,21 @@ impl<'a> Run<'a> {
             ..self.load(step, 0)
         };
         let (frames, mut failure) = (&self.sweep.inputs.frames, None);
-        load::settle(&load, frames, |_| self.look_after(&mut failure))?;
+        loadgen::settle(&load, frames, |_| self.look_after(&mut failure))?;
         failure.map_or(Ok(()), Err)
     }
 
     /// Sends one load, and sees that frontend and replicas stay there.
-    fn run(&mut self, load: &Load<'_>, look: &mut Look<'_>) -> Result<Measured, Error> {
+    fn run(
+        &mut self,
+        kind: PhaseKind,
+        load: &Load<'_>,
+        look: &mut Look<'_>,
+    ) -> Result<Measured, Error> {
         let (frames, mut failure) = (&self.sweep.inputs.frames, None);
-        let measured = load::run(load, frames, |at| {
+        let measured = loadgen::run(load, frames, |at| {
             let go = self.look_after(&mut failure);
-            look(at, self.sampler.seen());
+            look(kind, at, self.sampler.seen());
             go
         })?;
         if let Some(error) = failure {
@@ -202,7 +197,7 @@ impl<'a> Run<'a> {
             pinning: sweep.plan.others.sharing(&point.replica_cores).to_string(),
             driver: sweep.driver_config(point.in_flight, &resources),
             resources: is_speed.then_some(resources),
-            ..sweep.nothing(point.cell(), outcome)
+            ..sweep.nothing(point.config(), outcome)
         })
     }
 }

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use results::Folder;
+
 use super::{files, note, table};
-use crate::{Error, results::Folder};
+use crate::Error;
 
 /// Reads the results in `dir`, writes the files of the report beside them, prints the table and the page's path.
 pub fn report(dir: &Path) -> Result<(), Error> {

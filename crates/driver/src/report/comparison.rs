@@ -6,18 +6,17 @@ use std::{fs, path::Path};
 
 use comfy_table::{CellAlignment, Table, presets};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use results::{
+    Folder, PointResult,
+    compare::{Comparison, Figure, Pair, compare},
+};
 
 use super::{
     anew::left_out,
     names::{estimate, number, plural},
     note, print,
 };
-use crate::{
-    Error,
-    cli::Compare,
-    compare::{Comparison, Figure, Pair, compare},
-    results::{Folder, PointResult},
-};
+use crate::{Error, cli::Compare};
 use gate::{Gate, Judgement};
 
 /// A point, and what the gate says of it.

@@ -1,11 +1,8 @@
 //! `summary.csv`: one row per point and phase, for spreadsheets and scripts.
 
+use loadgen::{Arrivals, Estimate, stats::Totals};
+use results::{Filed, Folder, Outcome, Phase, PointResult, Speed};
 use serde::Serialize;
-
-use crate::{
-    results::{Arrivals, Estimate, Filed, Folder, Outcome, Phase, PointResult, Speed},
-    stats::Totals,
-};
 
 /// A phase of a point, or a point without one. Empty is what there is not.
 #[derive(Debug, Default, Serialize)]

@@ -5,11 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use results::{Folder, PointResult};
+
 use super::{csv::csv, names::Names, page::page, summary, table};
-use crate::{
-    Error,
-    results::{Folder, PointResult},
-};
+use crate::Error;
 
 /// Writes `report.html`, `summary.csv` and `summary.md` into the folder; returns the path of the page.
 pub fn write(folder: &Folder) -> Result<PathBuf, Error> {

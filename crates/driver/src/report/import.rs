@@ -3,16 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use comfy_table::{CellAlignment, Table, presets};
+use results::{
+    NotRead, PointResult, files,
+    import::{Node, Original},
+};
 
 use super::{
     names::{number, phase},
     note, print,
 };
-use crate::{
-    Error,
-    import::{Node, Original},
-    results::{NotRead, PointResult, files},
-};
+use crate::Error;
 
 const HEADER: [&str; 13] = [
     "driver",
@@ -74,7 +74,7 @@ fn within(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    files(path)
+    Ok(files(path)?)
 }
 
 /// Model, replicas, cores and batch size: rows stand in that order, so that old and new of a shape are neighbours.

@@ -15,14 +15,11 @@ use std::{
 };
 
 use host::Resources;
+use loadgen::Progress;
+use results::{Outcome, PhaseKind, PointResult};
 
 use super::{Step, View, plain};
-use crate::{
-    load::Progress,
-    plan::Plan,
-    results::{Outcome, PointResult},
-    settings::Settings,
-};
+use crate::{plan::Plan, settings::Settings};
 use scene::{Now, Scene, State, Tile};
 use screen::Screen;
 
@@ -53,12 +50,14 @@ impl Live {
         let tiles = plan
             .points
             .iter()
-            .map(|point| (point.cell(), State::ToCome));
+            .map(|point| (point.config(), State::ToCome));
         let never = plan
             .impossible
             .iter()
-            .map(|point| (point.cell, State::NotRun));
-        let tiles = tiles.chain(never).map(|(cell, state)| Tile { cell, state });
+            .map(|point| (point.config, State::NotRun));
+        let tiles = tiles
+            .chain(never)
+            .map(|(config, state)| Tile { config, state });
         Ok(Live {
             screen: Screen::take()?,
             scene: Scene {
@@ -89,12 +88,12 @@ impl Live {
 impl View for Live {
     fn begin(&mut self, step: &Step) {
         if step.model == self.model {
-            self.scene.mark(step.cell, State::Running);
+            self.scene.mark(step.config, State::Running);
         }
         self.scene.now = Now {
             point: step.to_string(),
             phase: "starting".to_owned(),
-            batch_size: step.cell.batch_size,
+            batch_size: step.config.batch_size,
             ..Now::default()
         };
         self.step = Some(Began {
@@ -105,7 +104,7 @@ impl View for Live {
         self.draw();
     }
 
-    fn look(&mut self, at: &Progress, used: &Resources) {
+    fn look(&mut self, kind: PhaseKind, at: &Progress, used: &Resources) {
         let Some(began) = &mut self.step else { return };
         let now = &mut self.scene.now;
         if at.elapsed.saturating_sub(began.counted).as_secs_f64() >= 1.0 {
@@ -129,7 +128,7 @@ impl View for Live {
             (true, true) => "measuring",
             (true, false) => "waiting for the last answers",
         };
-        now.phase = format!("{}: {doing}", at.kind);
+        now.phase = format!("{kind}: {doing}");
         now.done = at.elapsed.as_secs_f64() / planned.as_secs_f64().max(f64::MIN_POSITIVE);
         now.left = (!planned.is_zero()).then_some(left);
         now.answered = at.answered;
@@ -149,7 +148,7 @@ impl View for Live {
                 Outcome::NotRun { .. } => State::NotRun,
                 _ => State::Done(result.verdict.status),
             };
-            self.scene.mark(step.cell, state);
+            self.scene.mark(step.config, state);
         }
         let found = plain::found(result);
         let message = format!("{}/{} {found}", step.number, step.count);

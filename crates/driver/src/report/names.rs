@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::{
-    results::{Arrivals, Estimate, NodeConfig, Phase, PointResult},
-    stats::Totals,
-};
+use loadgen::{Arrivals, Estimate, stats::Totals};
+use results::{NodeConfig, Phase, PointResult};
 
 /// What has to be in the name of a point so that it is the only one of that name.
 #[derive(Clone, Copy, Debug)]
@@ -162,7 +160,7 @@ pub(super) fn plural(count: usize, thing: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::fixture::whole;
+    use results::fixture::whole;
     use std::slice;
 
     #[test]

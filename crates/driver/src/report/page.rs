@@ -9,9 +9,9 @@ mod timeline;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use plotly::Plot;
+use results::{Folder, PointResult, Speed};
 
 use super::{names::Names, summary};
-use crate::results::{Folder, PointResult, Speed};
 use plots::Figure;
 
 const STYLE: &str = include_str!("page/style.css");

@@ -6,12 +6,10 @@ use std::{
 };
 
 use host::Resources;
+use loadgen::Progress;
+use results::{Outcome, PhaseKind, PointResult};
 
 use super::{Step, View, rounded};
-use crate::{
-    load::Progress,
-    results::{Outcome, PointResult},
-};
 
 /// Lines on standard error.
 #[derive(Debug, Default)]
@@ -26,7 +24,7 @@ impl View for Plain {
         note(&beginning(step));
     }
 
-    fn look(&mut self, _: &Progress, _: &Resources) {}
+    fn look(&mut self, _: PhaseKind, _: &Progress, _: &Resources) {}
 
     fn end(&mut self, result: &PointResult, file: &Path) {
         let (number, count) = self.at;
@@ -85,7 +83,7 @@ pub(super) fn note(line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plan::Cell, results::fixture::whole};
+    use results::{Config, fixture::whole};
     use std::time::Duration;
 
     #[test]
@@ -94,7 +92,7 @@ mod tests {
             number: 2,
             count: 24,
             model: "vgg",
-            cell: Cell {
+            config: Config {
                 replicas: 2,
                 cpus_per_replica: 1,
                 batch_size: 8,

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, fmt::Write, time::Duration};
 
 use host::{cores, machine::Machine};
+use loadgen::trace::{self, Trace};
 
 use super::{DEBUG_BUILD, names::plural, rounded};
 use crate::{
     inputs::Inputs,
-    load::trace::{self, Trace},
     plan::{Impossible, Plan, Point},
     settings::{Mode, Settings},
     sweep::TimeLeft,
@@ -80,14 +80,14 @@ fn headline(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
 /// Each reason with the combinations that it keeps from running.
 fn impossible(impossible: &[Impossible]) -> Vec<(&str, String)> {
     let mut reasons: Vec<(&str, String)> = Vec::new();
-    for Impossible { cell, reason } in impossible {
-        let cell = cell.to_string();
+    for Impossible { config, reason } in impossible {
+        let config = config.to_string();
         match reasons.iter_mut().find(|(known, _)| known == reason) {
             Some((_, cells)) => {
                 cells.push_str("; ");
-                cells.push_str(&cell);
+                cells.push_str(&config);
             }
-            None => reasons.push((reason, cell)),
+            None => reasons.push((reason, config)),
         }
     }
     reasons

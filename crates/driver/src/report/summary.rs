@@ -1,10 +1,11 @@
 //! A sweep in one sentence or two.
 
-use super::names::{Names, estimate, number, plural};
-use crate::choice::Choice;
-use crate::results::{
-    self, Estimate, Folder, PointResult, RoundCounts, Rounds, Speed, Status, middle,
+use loadgen::Estimate;
+use results::{
+    self, Folder, PointResult, RoundCounts, Rounds, Speed, Status, middle, pareto::Choice,
 };
+
+use super::names::{Names, estimate, number, plural};
 
 /// The model, or the models.
 pub(super) fn title(folder: &Folder) -> String {

@@ -1,15 +1,13 @@
 //! The summary of a survey: a sentence, and a row for each model.
 
 use comfy_table::{CellAlignment, Table, presets};
+use results::{self, PointResult, Status};
 
 use super::{
     names::{Names, number},
     summary::{best, throughput},
 };
-use crate::{
-    results::{self, PointResult, Status},
-    survey::{Surveyed, Swept},
-};
+use crate::survey::{Surveyed, Swept};
 
 /// The highest throughput of each model, with how many of its points have which verdict and where its report is.
 pub fn survey(models: &[Surveyed]) -> String {
@@ -109,13 +107,13 @@ fn verdicts(results: &[PointResult]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::fixture::profiled;
+    use results::fixture::profiled;
 
     #[test]
     fn summary_leaves_out_invalid_rates_and_names_models_not_measured() {
         let mut invalid = profiled();
         invalid.node_configs[0].batch_size = 64;
-        let speed = crate::results::fixture::speed(&mut invalid);
+        let speed = results::fixture::speed(&mut invalid);
         speed.phases[0].throughput.value = 1e6;
         invalid.verdict.status = Status::Invalid;
         let swept = |results| Swept {

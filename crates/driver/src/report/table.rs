@@ -11,14 +11,10 @@ use std::{
 };
 
 use comfy_table::{CellAlignment, Table, presets};
+use results::{Config, PointResult, Rounds, Verdict, pareto::Choice};
 
 use super::print;
-use crate::{
-    Error,
-    choice::Choice,
-    plan::Cell,
-    results::{PointResult, Rounds, Verdict},
-};
+use crate::Error;
 
 /// Prints the table, what must be known to read it, and what it recommends for `target_qps` queries a second. Verdicts have colours on a terminal, unless `NO_COLOR` is set.
 pub fn table(results: &[PointResult], target_qps: Option<f64>) -> Result<(), Error> {
@@ -69,7 +65,7 @@ fn render(results: &[PointResult], colours: bool) -> String {
 struct Row<'a> {
     /// How it is called in the notes, from 1.
     number: usize,
-    cell: Cell,
+    config: Config,
     rounds: Rounds<'a>,
 }
 
@@ -92,13 +88,13 @@ impl Row<'_> {
 
 /// In the order of the grid, whatever the order of measuring was.
 fn rows(results: &[PointResult]) -> Vec<Row<'_>> {
-    let mut points: BTreeMap<Cell, Rounds<'_>> = BTreeMap::new();
+    let mut points: BTreeMap<Config, Rounds<'_>> = BTreeMap::new();
     for result in results {
-        points.entry(result.cell()).or_default().push(result);
+        points.entry(result.config()).or_default().push(result);
     }
-    let row = |(index, (cell, rounds))| Row {
+    let row = |(index, (config, rounds))| Row {
         number: index + 1,
-        cell,
+        config,
         rounds,
     };
     points.into_iter().enumerate().map(row).collect()
@@ -107,7 +103,7 @@ fn rows(results: &[PointResult]) -> Vec<Row<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{
+    use results::{
         AccuracyRun, Outcome, Reason, Speed, Status, Zero,
         fixture::{accurate, phase, whole},
     };
@@ -151,7 +147,7 @@ mod tests {
     fn row(text: &str, number: usize) -> Vec<String> {
         let line = text.lines().nth(number + 1).unwrap();
         let cells = line.trim_matches('|').split('|');
-        cells.map(|cell| cell.trim().to_owned()).collect()
+        cells.map(|config| config.trim().to_owned()).collect()
     }
 
     #[test]

@@ -9,12 +9,10 @@ use std::{
 };
 
 use jiff::Zoned;
+use results::{self, PointResult, Slot};
 use rustix::system::uname;
 
-use crate::{
-    Error,
-    results::{self, PointResult, Slot},
-};
+use crate::Error;
 
 /// The file that is locked while a driver measures into the folder. It says which driver that is, or was.
 const LOCK: &str = "lock";
@@ -78,7 +76,7 @@ impl SweepFolder {
 
     /// A name for a result that is about to be measured.
     pub fn slot(&self) -> Result<Slot, Error> {
-        Slot::take(&self.path)
+        Ok(Slot::take(&self.path)?)
     }
 
     /// The results that are there. What could not run goes away, to be tried again.
@@ -142,7 +140,7 @@ fn in_use(folder: &Path, mut locked: File) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Outcome, fixture::whole};
+    use results::{Outcome, fixture::whole};
 
     #[test]
     fn two_sweeps_of_one_second_have_folders_of_their_own() {

@@ -6,14 +6,11 @@ use std::{
 };
 
 use host::machine::{Machine, Versions};
+use results::{self, FORMAT};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{
-    Error,
-    measure::Sweep,
-    results::{self, FORMAT},
-};
+use crate::{Error, measure::Sweep};
 
 const FILE: &str = "sweep.json";
 
@@ -58,7 +55,7 @@ impl Record {
 
     /// Writes it into the folder of its sweep.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
-        results::write(&folder.join(FILE), self)
+        Ok(results::write(&folder.join(FILE), self)?)
     }
 
     /// Reads it back.

@@ -1,14 +1,15 @@
-//! The zero: the no-op model at each cell, with the same inputs. What is left of a number beside it is the model's.
+//! The zero: the no-op model at each config, with the same inputs. What is left of a number beside it is the model's.
 
 use std::{collections::BTreeMap, path::Path};
+
+use results::{Config, PhaseKind, PointResult, Zero};
 
 use super::{Steps, SweepFolder, missing};
 use crate::{
     Error,
     measure::Sweep,
     models,
-    plan::{Cell, Run},
-    results::{PhaseKind, PointResult, Zero},
+    plan::Run,
     settings::{Mode, Settings},
 };
 
@@ -16,16 +17,16 @@ use crate::{
 pub(super) struct Zeros {
     sweep: Sweep,
     folder: SweepFolder,
-    found: BTreeMap<Cell, Zero>,
+    found: BTreeMap<Config, Zero>,
     missing: Vec<Run>,
 }
 
 impl Zeros {
-    /// What `folder` has of it, and what is missing for these cells of the grid; `None` for a sweep without it.
+    /// What `folder` has of it, and what is missing for these configs of the grid; `None` for a sweep without it.
     pub(super) fn of(
         sweep: &Sweep,
         folder: &SweepFolder,
-        cells: &[Cell],
+        configs: &[Config],
     ) -> Result<Option<Zeros>, Error> {
         if sweep.plan.zero.is_empty() {
             return Ok(None);
@@ -37,7 +38,7 @@ impl Zeros {
             found.extend(zero(&file, &result));
             results.push(result);
         }
-        let is_needed = |run: &Run| cells.contains(&sweep.plan.points[run.point].cell());
+        let is_needed = |run: &Run| configs.contains(&sweep.plan.points[run.point].config());
         let missing = missing(&sweep, &results);
         Ok(Some(Zeros {
             missing: missing.into_iter().filter(is_needed).collect(),
@@ -53,7 +54,10 @@ impl Zeros {
     }
 
     /// Measures what is missing. A shape that the no-op model could not run at has no zero.
-    pub(super) fn measure(mut self, steps: &mut Steps<'_>) -> Result<BTreeMap<Cell, Zero>, Error> {
+    pub(super) fn measure(
+        mut self,
+        steps: &mut Steps<'_>,
+    ) -> Result<BTreeMap<Config, Zero>, Error> {
         for run in self.missing {
             let (file, result) = steps.take((&self.sweep, &self.folder), run, None)?;
             self.found.extend(zero(&file, &result));
@@ -90,14 +94,14 @@ fn with_noop(sweep: &Sweep) -> Result<Sweep, Error> {
     })
 }
 
-fn zero(file: &Path, result: &PointResult) -> Option<(Cell, Zero)> {
+fn zero(file: &Path, result: &PointResult) -> Option<(Config, Zero)> {
     let speed = result.speed()?;
     let mut phases = speed.phases.iter();
     let single = phases.find(|phase| phase.kind == PhaseKind::SingleStream);
     let single = single.and_then(|phase| phase.latency.as_ref());
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     Some((
-        result.cell(),
+        result.config(),
         Zero {
             throughput_qps: speed.throughput_qps,
             mean_batch: speed.phases.first().and_then(|phase| phase.mean_batch),

@@ -328,7 +328,7 @@ fn the_schema_is_printed_and_results_are_valid_by_it() {
     made.gpus = 2;
     let results = [made.speed(), made.accuracy(190), made.not_run("no memory")];
     let results = results.map(|result| {
-        let read: driver::results::PointResult = serde_json::from_value(result).unwrap();
+        let read: results::PointResult = serde_json::from_value(result).unwrap();
         serde_json::to_value(read).unwrap()
     });
     let errors = testkit::schema_errors(&printed, &results);

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use driver::results::PointResult;
+use results::PointResult;
 use serde_json::{Value, json};
 
 /// What a made point is to look like.

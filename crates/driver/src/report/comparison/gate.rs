@@ -1,11 +1,9 @@
 //! The gate of `driver compare`: limits for CI, which fail where they are broken and where nobody can tell.
 
+use results::compare::{Figure, Pair};
+
 use super::super::names::estimate;
-use crate::{
-    Error,
-    cli::Compare,
-    compare::{Figure, Pair},
-};
+use crate::{Error, cli::Compare};
 
 /// The limits that were given.
 pub(super) struct Gate {

@@ -13,12 +13,12 @@ use ratatui::{
     text::{Line, Span},
     widgets::{Block, Paragraph, Sparkline},
 };
+use results::{Config, Status};
 
 use super::{
     super::rounded,
     scene::{Scene, State, Tile},
 };
-use crate::{plan::Cell, results::Status};
 
 /// Below this there is room for a few lines only.
 const ROOM: (u16, u16) = (60, 16);
@@ -255,7 +255,7 @@ fn grid(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
     let columns: BTreeSet<usize> = scene
         .tiles
         .iter()
-        .map(|tile| tile.cell.batch_size)
+        .map(|tile| tile.config.batch_size)
         .collect();
     let rows = rows(scene);
     let block = Block::bordered().title(" points: replicas x CPUs, batch ");
@@ -277,12 +277,12 @@ fn grid(scene: &Scene, pen: Pen, frame: &mut Frame<'_>, area: Rect) {
     for &(replicas, cpus) in rows.iter().skip(first).take(room) {
         let mut spans = vec![Span::raw(format!("{:>7}", format!("{replicas} x {cpus}")))];
         for &batch in &columns {
-            let cell = Cell {
+            let config = Config {
                 replicas,
                 cpus_per_replica: cpus,
                 batch_size: batch,
             };
-            let tile = scene.tiles.iter().find(|tile| tile.cell == cell);
+            let tile = scene.tiles.iter().find(|tile| tile.config == config);
             let (symbol, style) = tile.map_or((" ", Style::new()), |tile| mark(tile.state, pen));
             spans.push(Span::styled(format!("{symbol:>5}"), style));
         }
@@ -297,7 +297,7 @@ fn rows(scene: &Scene) -> Vec<(usize, usize)> {
 }
 
 fn row_key(tile: &Tile) -> (usize, usize) {
-    (tile.cell.replicas, tile.cell.cpus_per_replica)
+    (tile.config.replicas, tile.config.cpus_per_replica)
 }
 
 fn mark(state: State, pen: Pen) -> (&'static str, Style) {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use host::Resources;
-
-use crate::{plan::Cell, results::Status};
+use loadgen::SliceLatency;
+use results::{Config, Status};
 
 /// How many values a sparkline has at most.
 const KEPT: usize = 240;
@@ -31,7 +31,7 @@ pub(super) struct Scene {
 /// One combination in the grid of points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tile {
-    pub(super) cell: Cell,
+    pub(super) config: Config,
     pub(super) state: State,
 }
 
@@ -79,20 +79,20 @@ pub(super) struct Now {
 
 impl Scene {
     /// Changes the state of one combination.
-    pub(super) fn mark(&mut self, cell: Cell, state: State) {
+    pub(super) fn mark(&mut self, config: Config, state: State) {
         let mut tiles = self.tiles.iter_mut();
-        if let Some(tile) = tiles.find(|tile| tile.cell == cell) {
+        if let Some(tile) = tiles.find(|tile| tile.config == config) {
             tile.state = state;
         }
     }
 }
 
 impl Now {
-    /// Adds a second's rate, and its median and 99th percentile in milliseconds, where they are known.
-    pub(super) fn add_second(&mut self, rate: f64, latency_ms: Option<[f64; 2]>) {
+    /// Adds a second's rate, and the latency in it, where it is known.
+    pub(super) fn add_second(&mut self, rate: f64, latency: Option<SliceLatency>) {
         self.rates.push(rate);
-        self.p50s.extend(latency_ms.map(|[p50, _]| p50));
-        self.p99s.extend(latency_ms.map(|[_, p99]| p99));
+        self.p50s.extend(latency.map(|latency| latency.p50_ms));
+        self.p99s.extend(latency.map(|latency| latency.p99_ms));
         for values in [&mut self.rates, &mut self.p50s, &mut self.p99s] {
             values.drain(..values.len().saturating_sub(KEPT));
         }

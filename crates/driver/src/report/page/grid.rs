@@ -1,13 +1,13 @@
 //! The heat map of throughput over deployments and batch sizes.
 
 use plotly::{HeatMap, Layout, Trace, layout::AxisType};
+use results::{PointResult, Rounds, Status, middle, sorted};
 use serde::Serialize;
 
 use super::{
     super::names::{Names, number},
     plots::{Figure, axis, plain, plot, shades},
 };
-use crate::results::{PointResult, Rounds, Status, middle, sorted};
 
 /// A heat map with its numbers in the cells, which the library's own type does not know.
 #[derive(Clone, Serialize)]

@@ -1,16 +1,17 @@
 //! The plots of latency: against the offered load, and all of it.
 
+use loadgen::Estimate;
 use plotly::{
     Layout, Scatter, Trace,
     common::{DashType, HoverInfo, Line, Mode},
     layout::{Axis, RangeMode},
 };
+use results::{Latency, Phase, PhaseKind, PointResult, Speed, Status};
 
 use super::{
     super::names::{self, Names},
     plots::{Figure, LINES, axis, bars, color, line, logarithmic, marker, plain, plot, visible},
 };
-use crate::results::{Estimate, Latency, Phase, PhaseKind, PointResult, Speed, Status};
 
 /// The rates of two phases lie further apart than this: then their axis is logarithmic.
 const WIDE: f64 = 20.0;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use loadgen::Estimate;
 use plotly::{
     Bar, Configuration, Layout, Plot, Scatter, Trace,
     common::{
@@ -11,9 +12,9 @@ use plotly::{
     configuration::{DisplayModeBar, ModeBarButtonName},
     layout::{Axis, AxisType, BarMode, HoverMode, Legend, Margin, RangeMode, TraceOrder},
 };
+use results::{PointResult, Rounds, Speed, Status, TimeBreakdown};
 
 use super::super::names::Names;
-use crate::results::{Estimate, PointResult, Rounds, Speed, Status, TimeBreakdown};
 
 /// Told apart by the colour-blind, and on white as on black.
 const COLORS: [&str; 6] = [

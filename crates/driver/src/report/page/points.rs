@@ -1,12 +1,12 @@
 //! The tables of a page: the points with their verdicts, and the zeros beside them.
 
+use loadgen::Estimate;
 use maud::{Markup, html};
+use results::{
+    AccuracyRun, Filed, Folder, Latency, Outcome, Phase, PointResult, Speed, Zero, pareto::Choice,
+};
 
 use super::super::names::{self, Names, number};
-use crate::choice::Choice;
-use crate::results::{
-    AccuracyRun, Estimate, Filed, Folder, Latency, Outcome, Phase, PointResult, Speed, Zero,
-};
 
 /// Every point, and what speaks against it.
 pub(super) fn table(folder: &Folder, names: &Names) -> Markup {

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
+use results::{Folder, PointResult, ReplicaResult};
 
 use super::super::names::number;
-use crate::results::{Folder, PointResult, ReplicaResult};
 
 /// Reads one of them; an empty text is left out.
 type Fact = fn(&PointResult) -> String;

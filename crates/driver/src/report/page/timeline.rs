@@ -6,12 +6,12 @@ use plotly::{
     common::Mode,
     layout::{Axis, AxisType, RangeMode, Shape, ShapeLayer, ShapeLine, ShapeType},
 };
+use results::{Phase, PointResult, Speed};
 
 use super::{
     super::names::Names,
     plots::{Figure, axis, color, line, plain, plot, shades},
 };
-use crate::results::{Phase, PointResult, Speed};
 
 /// One plot per point, the fastest first.
 pub(super) fn timeline(names: &Names, ranked: &[(&PointResult, &Speed)]) -> Figure {

@@ -1,8 +1,7 @@
 //! A row for each accuracy run.
 
 use comfy_table::Table;
-
-use crate::results::{AccuracyRun, PointResult};
+use results::{AccuracyRun, PointResult};
 
 const HEADINGS: [&str; 11] = [
     "replicas", "CPUs", "batch", "right", "of", "share", "offline", "ok", "default", "timeout",
@@ -12,23 +11,23 @@ const HEADINGS: [&str; 11] = [
 pub(super) fn fill(table: &mut Table, results: &[PointResult]) {
     table.set_header(HEADINGS);
     let mut results: Vec<_> = results.iter().collect();
-    results.sort_by_key(|result| (result.cell(), result.round));
+    results.sort_by_key(|result| (result.config(), result.round));
     for result in results {
         table.add_row(row(result));
     }
 }
 
 fn row(result: &PointResult) -> Vec<String> {
-    let cell = result.cell();
+    let config = result.config();
     let missing = match (result.replicas_died, result.replicas_lost) {
         (0, 0) => String::new(),
         (0, lost) => format!(" ({lost} lost)"),
         (died, _) => format!(" ({died} died)"),
     };
     let mut row = vec![
-        format!("{}{missing}", cell.replicas),
-        cell.cpus_per_replica.to_string(),
-        cell.batch_size.to_string(),
+        format!("{}{missing}", config.replicas),
+        config.cpus_per_replica.to_string(),
+        config.batch_size.to_string(),
     ];
     match result.accuracy() {
         Some(run) => row.extend(cells(run)),

@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 
 use host::cores;
+use loadgen::Arrivals;
+use results::{PointResult, ReplicaResult, Status};
 
 use super::Row;
-use crate::results::{Arrivals, PointResult, ReplicaResult, Status};
 
 pub(super) fn notes(results: &[PointResult], rows: &[Row<'_>]) -> Vec<String> {
     let mut notes = Vec::new();
@@ -44,6 +45,7 @@ fn cut(results: &[PointResult]) -> Option<String> {
             arrivals,
             seconds,
             left_out: left_out @ 1..,
+            ..
         } => Some(format!(
             "the trace {file} was cut: its last {left_out} of {arrivals} arrivals were not sent; it takes {seconds} s, so \
              --duration_seconds {:.0} sends them all",

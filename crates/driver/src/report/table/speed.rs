@@ -1,10 +1,11 @@
 //! A row for each point whose speed was measured: the median of its rounds that count.
 
 use comfy_table::{Cell, Color, Table};
+use loadgen::Estimate;
+use results::{self, PointResult, Speed, Status, middle};
 
 use super::Row;
 use crate::report::names::{self, figures, percent};
-use crate::results::{self, Estimate, PointResult, Speed, Status, middle};
 
 /// What a column shows of a row.
 type Show = fn(&Row<'_>) -> String;
@@ -31,9 +32,9 @@ fn columns(rows: &[Row<'_>]) -> Vec<Column> {
     let repeated = rows.iter().any(|row| row.rounds.all().len() > 1);
     let mut columns: Vec<Column> = vec![
         ("#", |row| row.number.to_string()),
-        ("replicas", |row| row.cell.replicas.to_string()),
-        ("CPUs", |row| row.cell.cpus_per_replica.to_string()),
-        ("batch", |row| row.cell.batch_size.to_string()),
+        ("replicas", |row| row.config.replicas.to_string()),
+        ("CPUs", |row| row.config.cpus_per_replica.to_string()),
+        ("batch", |row| row.config.batch_size.to_string()),
         ("queries/s", |row| median(row, |s| Some(s.throughput_qps))),
     ];
     columns.push(match repeated {
@@ -143,7 +144,7 @@ fn cancelled(speed: &Speed) -> Option<f64> {
 fn fill_of_batches(row: &Row<'_>) -> String {
     let means = sorted(row, |speed| speed.phases.first()?.mean_batch);
     middle(&means).map_or("-".to_owned(), |mean| {
-        percent(mean / row.cell.batch_size as f64)
+        percent(mean / row.config.batch_size as f64)
     })
 }
 

@@ -25,12 +25,12 @@ fn screen(scene: &Scene, width: u16, height: u16) -> String {
 }
 
 fn tile(replicas: usize, batch_size: usize, state: State) -> Tile {
-    let cell = Cell {
+    let config = Config {
         replicas,
         cpus_per_replica: 2,
         batch_size,
     };
-    Tile { cell, state }
+    Tile { config, state }
 }
 
 fn process(name: &str, used: f64, pinned: Option<&str>) -> ProcessUse {
@@ -204,7 +204,7 @@ fn without_colours_no_cell_has_one() {
     let coloured = |scene: &Scene| {
         let buffer = buffer(scene, 80, 24);
         let mut cells = buffer.content().iter();
-        cells.any(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset)
+        cells.any(|config| config.fg != Color::Reset || config.bg != Color::Reset)
     };
     let mut scene = scene();
     assert!(coloured(&scene));
