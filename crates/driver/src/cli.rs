@@ -20,10 +20,11 @@ use std::{
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use deploy::models;
 use host::machine::workspace;
 
 use crate::{
-    Error, models,
+    Error,
     settings::{Mode, Settings},
     sweep::Record,
 };

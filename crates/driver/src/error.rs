@@ -2,6 +2,8 @@
 
 use std::{fmt::Display, io, path::Path};
 
+use deploy::models::ModelError;
+use host::FileError;
 use loadgen::TraceError;
 
 /// Why the driver stops. The text says what is wrong and what to do.
@@ -43,7 +45,7 @@ impl Error {
 
     /// A failure to do something (`doing` completes "cannot ...") with a file or folder.
     pub(crate) fn file(doing: &str, path: &Path, error: impl Display) -> Error {
-        Error::Failed(format!("cannot {doing} {}: {error}", path.display()))
+        Error::Failed(FileError::new(doing, path, error).to_string())
     }
 }
 
@@ -76,5 +78,20 @@ impl From<TraceError> for Error {
 impl From<results::Error> for Error {
     fn from(error: results::Error) -> Error {
         Error::Failed(error.to_string())
+    }
+}
+
+impl From<deploy::Error> for Error {
+    fn from(error: deploy::Error) -> Error {
+        match error {
+            deploy::Error::Interrupted => Error::Interrupted,
+            other => Error::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<ModelError> for Error {
+    fn from(error: ModelError) -> Error {
+        Error::Usage(error.to_string())
     }
 }

@@ -9,13 +9,14 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use deploy::models::InputKind;
 use image::{DynamicImage, ImageFormat, RgbImage, imageops::FilterType};
 use model::{DataType, ModelInfo};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use transport::Frame;
 
-use crate::{Error, labels, models::InputKind, settings::Settings};
+use crate::{Error, labels, settings::Settings};
 
 /// What the clients send, in turn. A clone shares the bytes.
 #[derive(Clone, Debug)]

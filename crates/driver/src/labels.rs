@@ -5,9 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use deploy::models::KnownModel;
 use host::machine::workspace;
 
-use crate::{Error, models::KnownModel};
+use crate::Error;
 
 /// The files of inputs and labels. Those that are not named are where training writes them: beside the artifact.
 pub fn locate(
@@ -57,7 +58,7 @@ pub fn read(path: &Path, inputs: usize) -> Result<Vec<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models;
+    use deploy::models;
 
     #[test]
     fn an_accuracy_run_takes_what_training_wrote_unless_told_otherwise() {

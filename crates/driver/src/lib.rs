@@ -2,25 +2,21 @@
 //!
 //! It measures from outside, over the protocol that every client speaks. In the order in which a sweep uses them:
 //!
-//! - [`cli`], [`settings`], [`models`], [`plan`], [`inputs`], [`labels`]: what is asked for, checked before anything starts.
-//! - [`launch`], [`admin`]: frontend and model servers as local processes.
-//! - [`measure`], [`deployment`], [`agenda`], [`search`]: one point from start to tear-down, phase by phase.
+//! - [`cli`], [`settings`], [`plan`], [`inputs`], [`labels`]: what is asked for, checked before anything starts.
+//! - [`measure`], [`agenda`], [`search`]: one point from start to tear-down, phase by phase.
 //! - [`self_test`]: what the load generator can do at most.
 //! - [`sweep`], [`session`]: all points, one after the other, in a folder of their own. [`survey`]: such a sweep of each model.
 //! - [`report`]: the plan, the progress, the table and the page.
 //!
-//! The load is [`loadgen`]'s, the machine [`host`]'s, and what is found goes into [`results`].
+//! Frontend and model servers are [`deploy`]'s, the load is [`loadgen`]'s, the machine [`host`]'s, and what is found goes into
+//! [`results`].
 
-pub mod admin;
 pub mod agenda;
 pub mod cli;
-pub mod deployment;
 mod error;
 pub mod inputs;
 pub mod labels;
-pub mod launch;
 pub mod measure;
-pub mod models;
 pub mod plan;
 pub mod report;
 pub mod search;

@@ -11,10 +11,10 @@ use std::{
     thread,
 };
 
+use deploy::docker;
 use driver::{
     Error,
     cli::{self, Command, Other, Survey},
-    launch::docker,
     report::{self, live},
     self_test,
     session::Prepared,

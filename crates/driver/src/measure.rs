@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use deploy::Manager;
 use host::{
     Resources,
     cores::Cores,
@@ -26,7 +27,6 @@ use serde_json::Value;
 use crate::{
     Error,
     inputs::Inputs,
-    launch::Manager,
     plan::{Plan, Point},
     self_test::{self, Clients},
     settings::Settings,

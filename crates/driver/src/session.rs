@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use deploy::Manager;
 use host::{
     cores::{self, Topology},
     machine::{Machine, Versions},
@@ -18,7 +19,6 @@ use results::PointResult;
 use crate::{
     Error,
     inputs::Inputs,
-    launch::Manager,
     measure::Sweep,
     plan::Plan,
     report::{self, View},
@@ -90,7 +90,7 @@ impl Prepared {
         if self.resumed.is_none() {
             SweepFolder::try_parent(&self.settings.results_dir)?;
         }
-        let manager = Manager::prepare(&self.settings);
+        let manager = Manager::prepare(&self.settings.manager());
         if interrupted.load(Relaxed) {
             return Err(Error::Interrupted);
         }

@@ -2,13 +2,12 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use deploy::{ManagerSpec, docker::InDocker, models::KnownModel};
 use host::cores::{CoreRequest, Cores};
 use loadgen::trace::Trace;
 use model::DataType;
 use results::UNENFORCED;
 use serde::{Serialize, Serializer};
-
-use crate::models::KnownModel;
 
 /// What to measure, and how.
 #[derive(Clone, Debug, Serialize)]
@@ -90,17 +89,6 @@ pub struct Settings {
     pub arguments: Vec<String>,
 }
 
-/// What to start with Docker.
-#[derive(Clone, Debug, Serialize)]
-pub struct InDocker {
-    /// The model server's image, if not the one that is built for it here.
-    pub image: Option<String>,
-    /// The frontend's image.
-    pub frontend_image: String,
-    /// The memory that a replica may take, in MiB.
-    pub replica_memory_mib: Option<usize>,
-}
-
 /// How queries are sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -125,6 +113,18 @@ pub enum Mode {
 }
 
 impl Settings {
+    /// What is to start frontend and model servers.
+    pub fn manager(&self) -> ManagerSpec<'_> {
+        ManagerSpec {
+            model: self.model,
+            with_noop: self.zero,
+            engine: self.engine,
+            model_path: self.model_path.as_deref(),
+            on_gpus: !self.gpus.is_empty(),
+            docker: self.docker.as_ref(),
+        }
+    }
+
     /// The cores that flags ask for.
     pub fn cores(&self) -> CoreRequest<'_> {
         CoreRequest {

@@ -12,6 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use deploy::{
+    Manager,
+    models::{self, InputKind, KnownModel},
+};
 use host::{Resources, machine::workspace};
 use loadgen::Progress;
 use results::{PhaseKind, PointResult};
@@ -19,8 +23,6 @@ use results::{PhaseKind, PointResult};
 use crate::{
     Error,
     cli::{self, Command, Survey},
-    launch::Manager,
-    models::{self, InputKind, KnownModel},
     plan::ZERO,
     report::{self, Step, View},
     session::Prepared,
@@ -110,7 +112,7 @@ pub fn run(asked: &Survey, interrupted: &Arc<AtomicBool>) -> Result<Vec<Surveyed
     }
     // Whatever must be compiled is compiled before the time counts.
     let prepared = sweeps.into_iter().map(|settings| {
-        let programs = Manager::prepare(&settings);
+        let programs = Manager::prepare(&settings.manager());
         let sizing = programs.map(drop).map_err(|why| why.to_string());
         (settings, sizing)
     });

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use driver::launch::Ports;
+use deploy::Ports;
 
 use crate::{
     ledger::{Counts, Ledger},

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use driver::launch::Ports;
+use deploy::Ports;
 use model::Output;
 use transport::{Frame, Timer, recv, send};
 use wire::query::{Answer, Connected, Input, Request, Status, encode_connect};

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use driver::launch::Ports;
+use deploy::Ports;
 use model::{DataType, Output};
 use serde_json::{Value, json};
 use ureq::{Agent, Body, http::Response};

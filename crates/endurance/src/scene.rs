@@ -11,10 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use driver::{
-    admin::{Admin, MODEL_VERSION},
-    launch::{Ports, process::Programs},
-};
+use deploy::{Admin, MODEL_VERSION, Ports, process::Programs};
 use serde_json::{Value, json};
 use ureq::Agent;
 use wire::admin::{AddApp, AddModel};

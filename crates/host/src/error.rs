@@ -1,6 +1,10 @@
 //! What fails when this crate looks at the machine.
 
-use std::io;
+use std::{
+    fmt::Display,
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Why the machine's cores cannot be read or given out. The text says what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -41,3 +45,23 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no core: write numbers and ranges, for instance 20 21 or 20-23")]
 pub struct NotACore(pub String);
+
+/// Something cannot be done with a file or folder.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} {path}: {why}", path = path.display())]
+pub struct FileError {
+    doing: String,
+    path: PathBuf,
+    why: String,
+}
+
+impl FileError {
+    /// A failure to do something (`doing` completes "cannot ...") with a file or folder.
+    pub fn new(doing: &str, path: &Path, why: impl Display) -> FileError {
+        FileError {
+            doing: doing.to_owned(),
+            path: path.to_owned(),
+            why: why.to_string(),
+        }
+    }
+}

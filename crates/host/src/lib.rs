@@ -15,5 +15,5 @@ pub mod machine;
 mod resources;
 pub mod samples;
 
-pub use error::{Error, NotACore};
+pub use error::{Error, FileError, NotACore};
 pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};

@@ -1,22 +1,16 @@
 //! What fails with results.
 
-use std::{fmt::Display, path::Path, path::PathBuf};
+use std::{fmt::Display, path::Path};
 
+use host::FileError;
 use model::NotAClass;
 
 /// Why results cannot be read, written or judged. The text says what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Something cannot be done with a file or folder.
-    #[error("cannot {doing} {path}: {why}", path = path.display())]
-    File {
-        /// What was to be done: completes "cannot ...".
-        doing: String,
-        /// The file or folder.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A folder holds no result.
     #[error("{0}")]
     NoResults(String),
@@ -32,11 +26,7 @@ pub enum Error {
 
 impl Error {
     /// A failure to do something (`doing` completes "cannot ...") with a file or folder.
-    pub fn file(doing: &str, path: &Path, error: impl Display) -> Error {
-        Error::File {
-            doing: doing.to_owned(),
-            path: path.to_owned(),
-            why: error.to_string(),
-        }
+    pub(crate) fn file(doing: &str, path: &Path, why: impl Display) -> Error {
+        FileError::new(doing, path, why).into()
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Who may depend on whom in this workspace, tests and benches aside. A package that is not here may not exist.
-const ARROWS: [(&str, &[&str]); 24] = [
+const ARROWS: [(&str, &[&str]); 25] = [
     ("lightgbm3-sys", &[]),
     ("workspace-hack", &[]),
     ("model", &[]),
@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
     (
         "driver",
         &[
+            "deploy",
             "host",
             "loadgen",
             "model",
@@ -44,6 +45,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
             "workspace-hack",
         ],
     ),
+    ("deploy", &["host", "model", "wire", "workspace-hack"]),
     (
         "results",
         &["host", "loadgen", "model", "wire", "workspace-hack"],
@@ -61,7 +63,7 @@ const ARROWS: [(&str, &[&str]); 24] = [
     ("noop", &["container", "model", "workspace-hack"]),
     (
         "endurance",
-        &["container", "driver", "host", "model", "transport", "wire"],
+        &["container", "deploy", "host", "model", "transport", "wire"],
     ),
     ("testkit", &["frontend", "model", "transport", "wire"]),
     ("benches", &["featurizer", "model", "transport", "wire"]),

@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use deploy::{
+    docker::InDocker,
+    models::{InputKind, KnownModel},
+};
 use loadgen::trace::Trace;
 
 use super::{
     flags::{DockerFlags, InputFlags, LoadFlags},
     values::{number, rate, utf8},
 };
-use crate::{
-    Error, labels,
-    models::{InputKind, KnownModel},
-    settings::{InDocker, Mode},
-};
+use crate::{Error, labels, settings::Mode};
 
 /// What is started with Docker, if that is asked for.
 pub(super) fn in_docker(

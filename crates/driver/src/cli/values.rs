@@ -2,12 +2,13 @@
 
 use std::{path::Path, time::Duration};
 
+use deploy::models::KnownModel;
 use host::{
     NotACore,
     cores::{self, Cores},
 };
 
-use crate::{Error, models::KnownModel};
+use crate::Error;
 
 /// A path as text, as result files hold it.
 pub(super) fn utf8(flag: &str, path: &Path) -> Result<String, Error> {

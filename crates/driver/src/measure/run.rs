@@ -5,8 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use host::samples::{Sampler, Watched};
-use loadgen::{Arrivals, Go, Load, Measured, stats::Totals};
+use deploy::{Deployment, DeploymentSpec, Endpoints, Registered, ReplicaSpec};
+use host::{
+    cores::{self, Cores},
+    samples::{Sampler, Watched},
+};
+use loadgen::{Arrivals, Go, Load, Measured, Target, stats::Totals};
+use model::Device;
 use results::{
     AccuracyRun, Generator, Outcome, Phase, PhaseKind, PointResult, ReplicaResult, Slot, Speed,
 };
@@ -15,7 +20,6 @@ use super::{Look, Sweep};
 use crate::{
     Error,
     agenda::{Agenda, Step},
-    deployment::Deployment,
     plan::Point,
 };
 
@@ -39,7 +43,11 @@ pub(super) struct Run<'a> {
 impl<'a> Run<'a> {
     /// Deploys.
     pub(super) fn begin(sweep: &'a Sweep, point: &'a Point, slot: &Slot) -> Result<Run<'a>, Error> {
-        let deployment = Deployment::start(sweep, point, slot)?;
+        let spec = spec(sweep, point);
+        let deployment = Deployment::start(&sweep.manager, &spec, &slot.logs, &sweep.interrupted)?;
+        let mut models = deployment.models();
+        models.try_for_each(|model| sweep.inputs.check(model))?;
+        drop(models);
         let since = Instant::now();
         Ok(Run {
             sweep,
@@ -102,7 +110,8 @@ impl<'a> Run<'a> {
             ..self.load(&step, 0)
         };
         let outputs = self.run(step.kind, &load, look)?.tally.outputs;
-        let replicas = self.deployment.replica_results()?;
+        let registered = self.deployment.registered()?;
+        let replicas: Vec<_> = registered.into_iter().map(replica_result).collect();
         let artifact = replicas.iter().find_map(ReplicaResult::artifact);
         let labels = &self.sweep.inputs.labels;
         let accuracy_run = AccuracyRun::count(&outputs, labels, artifact)?;
@@ -113,7 +122,7 @@ impl<'a> Run<'a> {
     fn load(&self, step: &Step, number: u64) -> Load<'a> {
         let (settings, others) = (&self.sweep.settings, &self.sweep.plan.others);
         Load {
-            target: self.deployment.target(settings),
+            target: self.target(),
             arrivals: step.arrivals.clone(),
             once: false,
             seed: settings.seed.wrapping_add(number),
@@ -125,6 +134,17 @@ impl<'a> Run<'a> {
             patience: PATIENCE,
             objective: settings.objective,
             since: self.since,
+        }
+    }
+
+    fn target(&self) -> Target<'a> {
+        let settings = &self.sweep.settings;
+        let Endpoints { answers, requests } = self.deployment.endpoints();
+        Target {
+            answers,
+            requests,
+            app: settings.model.name,
+            input_type: settings.input_type,
         }
     }
 
@@ -183,7 +203,7 @@ impl<'a> Run<'a> {
     /// What was found, with what it took; not yet judged.
     pub(super) fn result(mut self, outcome: Outcome) -> Result<PointResult, Error> {
         let (sweep, point) = (self.sweep, self.point);
-        let replicas = self.deployment.replica_results()?;
+        let replicas = self.deployment.registered()?;
         let resources = self.sampler.finish(Instant::now());
         let is_speed = matches!(outcome, Outcome::Speed(_));
         Ok(PointResult {
@@ -191,7 +211,7 @@ impl<'a> Run<'a> {
             clipper_metrics: self.deployment.admin.metrics()?,
             totals: self.totals,
             replicas_lost: self.deployment.lost(&replicas),
-            replicas,
+            replicas: replicas.into_iter().map(replica_result).collect(),
             replicas_died: self.deployment.died(),
             first_reason: self.first_reason,
             pinning: sweep.plan.others.sharing(&point.replica_cores).to_string(),
@@ -199,6 +219,36 @@ impl<'a> Run<'a> {
             resources: is_speed.then_some(resources),
             ..sweep.nothing(point.config(), outcome)
         })
+    }
+}
+
+/// What is deployed at this point.
+fn spec<'a>(sweep: &'a Sweep, point: &'a Point) -> DeploymentSpec<'a> {
+    let (settings, others) = (&sweep.settings, &sweep.plan.others);
+    let replicas = point.replica_cores.iter().zip(&point.devices);
+    let replica = |(cores, device): (&'a Cores, &Device)| ReplicaSpec {
+        device: *device,
+        cores: others.pinned.then_some(&cores[..]),
+    };
+    DeploymentSpec {
+        model: settings.model.name,
+        input_type: settings.input_type,
+        batch_size: point.batch_size,
+        objective: settings.told_objective(),
+        engine: settings.engine,
+        gpu_mem_frac: settings.gpu_mem_frac,
+        model_path: settings.model_path.as_deref(),
+        frontend_cores: others.pinned.then_some(&others.frontend[..]),
+        replicas: replicas.map(replica).collect(),
+    }
+}
+
+/// A replica, as a result file holds it.
+fn replica_result(registered: Registered) -> ReplicaResult {
+    ReplicaResult {
+        replica: registered.replica,
+        pid: registered.pid,
+        cores: registered.cores.as_deref().map(cores::show),
     }
 }
 

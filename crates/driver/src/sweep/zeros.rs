@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use deploy::models;
 use results::{Config, PhaseKind, PointResult, Zero};
 
 use super::{Steps, SweepFolder, missing};
 use crate::{
     Error,
     measure::Sweep,
-    models,
     plan::Run,
     settings::{Mode, Settings},
 };

@@ -11,6 +11,7 @@ use std::{
     collections::HashMap,
     path::Path,
     rc::Rc,
+    sync::atomic::AtomicBool,
     thread,
     time::{Duration, Instant},
 };
@@ -20,12 +21,12 @@ use bollard::models::{
 };
 use host::cores;
 use model::Device;
+use serde::Serialize;
 
-use super::{Frontend, Member, Ports, Server};
 use crate::{
-    Error,
     admin::Admin,
-    settings::{InDocker, Settings},
+    error::{Error, check_stop},
+    member::{Frontend, Member, Ports, Server},
 };
 use container::Container;
 use engine::Engine;
@@ -44,23 +45,44 @@ const PORTS: Ports = Ports {
 /// Where the folder of an artifact is mounted that is not the image's own.
 const MODEL_FOLDER: &str = "/model";
 
+/// What to start with Docker.
+#[derive(Clone, Debug, Serialize)]
+pub struct InDocker {
+    /// The model server's image, if not the one that is built for it here.
+    pub image: Option<String>,
+    /// The frontend's image.
+    pub frontend_image: String,
+    /// The memory that a replica may take, in MiB.
+    pub replica_memory_mib: Option<usize>,
+}
+
 /// What starts containers.
 #[derive(Debug)]
 pub struct Docker {
     engine: Rc<Engine>,
     asked: InDocker,
-    /// The model server's image, and its id.
-    image: (String, String),
+    /// The model server's image.
+    image: Image,
+}
+
+/// An image at the engine.
+#[derive(Clone, Debug)]
+struct Image {
+    name: String,
+    id: String,
 }
 
 impl Docker {
     /// Finds the engine and the images, and makes a network.
-    pub fn prepare(asked: &InDocker, settings: &Settings) -> Result<Docker, Error> {
+    ///
+    /// # Errors
+    /// If the engine does not answer, or an image is missing.
+    pub(crate) fn prepare(asked: &InDocker, model: &str, on_gpus: bool) -> Result<Docker, Error> {
         let engine = Engine::connect()?;
-        let image = match (&asked.image, settings.gpus.is_empty()) {
+        let image = match (&asked.image, on_gpus) {
             (Some(image), _) => image.clone(),
-            (None, true) => image_of(settings.model.name),
-            (None, false) => format!("{}:latest-cuda", image_of(settings.model.name)),
+            (None, false) => image_of(model),
+            (None, true) => format!("{}:latest-cuda", image_of(model)),
         };
         engine.image_id(&asked.frontend_image)?;
         let id = engine.image_id(&image)?;
@@ -68,37 +90,37 @@ impl Docker {
         Ok(Docker {
             engine: Rc::new(engine),
             asked: asked.clone(),
-            image: (image, id),
+            image: Image { name: image, id },
         })
     }
 
     /// The same with another model's own image.
-    pub(super) fn with_model(&self, model: &str) -> Result<Docker, Error> {
+    pub(crate) fn with_model(&self, model: &str) -> Result<Docker, Error> {
         let image = image_of(model);
         let id = self.engine.image_id(&image)?;
         Ok(Docker {
             engine: self.engine.clone(),
             asked: self.asked.clone(),
-            image: (image, id),
+            image: Image { name: image, id },
         })
     }
 
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         format!("docker {}", self.engine.version)
     }
 
-    pub(super) fn model_image(&self) -> String {
-        let (image, id) = &self.image;
+    pub(crate) fn model_image(&self) -> String {
+        let Image { name, id } = &self.image;
         let id = id.strip_prefix("sha256:").unwrap_or(id);
-        format!("{image} ({})", id.get(..12).unwrap_or(id))
+        format!("{name} ({})", id.get(..12).unwrap_or(id))
     }
 
     /// Starts a frontend, and waits until it answers.
-    pub(super) fn frontend(
+    pub(crate) fn frontend(
         &self,
         cores: Option<&[usize]>,
         logs: &Path,
-        interrupted: &dyn Fn() -> Result<(), Error>,
+        stop: &AtomicBool,
     ) -> Result<Frontend, Error> {
         let name = "frontend".to_owned();
         let body = ContainerCreateBody {
@@ -111,10 +133,10 @@ impl Docker {
         let admin = Admin::new(address, PORTS);
         let began = Instant::now();
         while !admin.answers() {
-            interrupted()?;
+            check_stop(stop)?;
             container.check("during start-up")?;
             if began.elapsed() > Duration::from_secs(60) {
-                return Err(Error::Failed(format!(
+                return Err(Error::Frontend(format!(
                     "the frontend has not answered at {address} within a minute: is this Docker engine on another machine?"
                 )));
             }
@@ -129,7 +151,7 @@ impl Docker {
     }
 
     /// Starts a model server.
-    pub(super) fn server(
+    pub(crate) fn server(
         &self,
         server: Server<'_>,
         frontend: &Frontend,
@@ -163,7 +185,7 @@ impl Docker {
             ..HostConfig::default()
         };
         let body = ContainerCreateBody {
-            image: Some(self.image.0.clone()),
+            image: Some(self.image.name.clone()),
             env: Some(env.collect()),
             ..self.body(server.cores, limits)
         };

@@ -23,8 +23,11 @@ use futures_util::StreamExt;
 use tokio::{task::JoinHandle, time::sleep};
 use wire::rpc::Metadata;
 
-use super::engine::{Engine, failed, remove};
-use crate::{Error, launch::Member};
+use crate::{
+    docker::engine::{Engine, failed, remove},
+    error::Error,
+    member::Member,
+};
 
 /// How long a container that ended by itself stays away.
 const AWAY: Duration = Duration::from_secs(1);
@@ -111,7 +114,7 @@ impl Container {
     pub(super) fn address(&self) -> Result<IpAddr, Error> {
         let address = seen(&self.seen).address;
         address.ok_or_else(|| {
-            Error::Failed(format!(
+            Error::Member(format!(
                 "{} ended at once: see {}",
                 self.name,
                 self.log.display()

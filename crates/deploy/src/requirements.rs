@@ -8,25 +8,25 @@ use std::{
 use host::machine::workspace;
 
 use crate::{
-    Error,
+    error::Error,
     models::{KnownModel, Library},
 };
 
 /// Where to look for what a model server needs.
-pub(super) struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// The folder of the model servers' programs.
-    pub(super) programs: &'a Path,
+    pub(crate) programs: &'a Path,
     /// The root of the workspace, if there is one: the programs may have been built into a folder elsewhere.
-    pub(super) workspace: Option<PathBuf>,
+    pub(crate) workspace: Option<PathBuf>,
     /// The artifact that `--model_path` names.
-    pub(super) model_path: Option<&'a str>,
+    pub(crate) model_path: Option<&'a str>,
     /// The value of an environment variable.
-    pub(super) variable: &'a dyn Fn(&str) -> Option<PathBuf>,
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<PathBuf>,
 }
 
 impl<'a> Place<'a> {
     /// The folder of this program, and this process's environment.
-    pub(super) fn here(programs: &'a Path, model_path: Option<&'a str>) -> Place<'a> {
+    pub(crate) fn here(programs: &'a Path, model_path: Option<&'a str>) -> Place<'a> {
         Place {
             programs,
             workspace: workspace(),
@@ -43,7 +43,7 @@ impl<'a> Place<'a> {
     ///
     /// # Errors
     /// Names the first that is missing, and the command that makes or installs it.
-    pub(super) fn check(
+    pub(crate) fn check(
         &self,
         model: &KnownModel,
         engine: Option<&str>,
@@ -52,7 +52,7 @@ impl<'a> Place<'a> {
         let library = model.library.filter(|_| usual);
         let folder = library.map(|library| {
             self.folder_of(library).ok_or_else(|| {
-                Error::Failed(format!(
+                Error::Missing(format!(
                     "{} needs {} ({}), which is missing: run `make setup`, or name it with {}",
                     model.name, library.name, library.file, library.variable
                 ))
@@ -84,7 +84,7 @@ impl<'a> Place<'a> {
 
     fn check_artifact(&self, model: &KnownModel) -> Result<(), Error> {
         let missing = |path: &Path| {
-            Error::Failed(format!(
+            Error::Missing(format!(
                 "{} needs the artifact {}, which is missing: run `make artifacts`, or name another with --model_path",
                 model.name,
                 path.display()

@@ -12,6 +12,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::atomic::AtomicBool,
     time::{Duration, Instant},
 };
 
@@ -25,8 +26,10 @@ use rustix::{
 };
 use wire::rpc::Metadata;
 
-use super::{Frontend, Member, Server};
-use crate::Error;
+use crate::{
+    error::{Error, check_stop},
+    member::{Frontend, Member, Server},
+};
 
 /// Where the programs lie.
 #[derive(Clone, Debug)]
@@ -52,7 +55,7 @@ impl Programs {
         if let (Some(cargo), Some(workspace)) = (env::var_os("CARGO"), workspace()) {
             if engine == Some("tch") && !workspace.join(".deps/libtorch/lib").is_dir() {
                 let missing = "libtorch, which --engine tch needs, is not here: run `make tch`";
-                return Err(Error::Failed(missing.to_owned()));
+                return Err(Error::Missing(missing.to_owned()));
             }
             let build = build_command(packages, engine);
             eprintln!("driver: {build}");
@@ -63,7 +66,7 @@ impl Programs {
                 .current_dir(workspace)
                 .status();
             if !built.is_ok_and(|status| status.success()) {
-                return Err(Error::Failed(format!("`{build}` failed: see above")));
+                return Err(Error::Missing(format!("`{build}` failed: see above")));
             }
         }
         let programs = Programs {
@@ -76,6 +79,9 @@ impl Programs {
     }
 
     /// The same with another model's server, which lies beside them.
+    ///
+    /// # Errors
+    /// If it is missing.
     pub fn with_server(&self, model: &str) -> Result<Programs, Error> {
         let server = self.frontend.with_file_name(model);
         exists(&server)?;
@@ -91,9 +97,9 @@ impl Programs {
 ///
 /// # Errors
 /// If the path of this program cannot be found.
-pub(super) fn folder() -> Result<PathBuf, Error> {
+pub(crate) fn folder() -> Result<PathBuf, Error> {
     let own = env::current_exe()
-        .map_err(|error| Error::Failed(format!("cannot find this program's folder: {error}")))?;
+        .map_err(|error| Error::Missing(format!("cannot find this program's folder: {error}")))?;
     let beside = own.parent().unwrap_or(Path::new("."));
     Ok(match beside.ends_with("debug") {
         true => beside.with_file_name("release"),
@@ -116,7 +122,7 @@ fn build_command(packages: &[&str], engine: Option<&str>) -> String {
 fn exists(program: &Path) -> Result<(), Error> {
     match program.is_file() {
         true => Ok(()),
-        false => Err(Error::Failed(format!(
+        false => Err(Error::Missing(format!(
             "there is no program {}: build it with `make build`",
             program.display()
         ))),
@@ -124,28 +130,30 @@ fn exists(program: &Path) -> Result<(), Error> {
 }
 
 /// Starts a frontend on ports that are free, and waits for it to tell them.
-pub(super) fn frontend(
+pub(crate) fn frontend(
     program: &Path,
     cores: Option<&[usize]>,
     logs: &Path,
-    interrupted: &dyn Fn() -> Result<(), Error>,
+    stop: &AtomicBool,
 ) -> Result<Frontend, Error> {
     let arguments = "--bind 127.0.0.1 --query_port 0 --admin_port 0 --rpc_service_port 0 --rpc_2017_port 0 \
                      --rpc_send_port 0 --rpc_recv_port 0 --send_port 0 --recv_port 0";
     let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
-    let program = Program {
+    let launch = Launch {
         name: "frontend".to_owned(),
-        path: program,
+        program,
         libraries: None,
+        arguments: &arguments,
+        stdout: Some(Stdio::piped()),
     };
-    let mut process = Process::start(program, &arguments, cores, logs, Some(Stdio::piped()))?;
+    let mut process = Process::start(launch, cores, logs)?;
     let stdout = process.child.stdout.take();
     let mut stdout = BufReader::new(stdout.expect("it was started with a pipe"));
     let began = Instant::now();
     while !readable(stdout.get_ref())? {
-        interrupted()?;
+        check_stop(stop)?;
         if began.elapsed() > Duration::from_secs(60) {
-            return Err(Error::Failed(format!(
+            return Err(Error::Frontend(format!(
                 "the frontend has not told its ports within a minute: see {}",
                 process.log.display()
             )));
@@ -159,7 +167,7 @@ pub(super) fn frontend(
     }
     process.check("during start-up")?;
     let ports = serde_json::from_str(&line).map_err(|error| {
-        Error::Failed(format!(
+        Error::Frontend(format!(
             "the frontend printed no ports but {line:?} ({error}): build frontend and driver from one commit"
         ))
     })?;
@@ -173,7 +181,7 @@ pub(super) fn frontend(
 }
 
 /// Starts a model server.
-pub(super) fn server(
+pub(crate) fn server(
     programs: &Programs,
     server: Server<'_>,
     frontend: &Frontend,
@@ -190,22 +198,27 @@ pub(super) fn server(
     let arguments: Vec<_> = told
         .flat_map(|(flag, value)| [format!("--{flag}"), value])
         .collect();
-    let program = Program {
+    let launch = Launch {
         name: server.name,
-        path: &programs.server,
+        program: &programs.server,
         libraries: programs.libraries.as_deref(),
+        arguments: &arguments,
+        stdout: None,
     };
-    let process = Process::start(program, &arguments, server.cores, logs, None)?;
+    let process = Process::start(launch, server.cores, logs)?;
     Ok(Box::new(process))
 }
 
 /// A program that is to be started.
-struct Program<'a> {
+struct Launch<'a> {
     /// What it is called in messages and by its log.
     name: String,
-    path: &'a Path,
+    program: &'a Path,
     /// A folder in which the loader looks for libraries first.
     libraries: Option<&'a Path>,
+    arguments: &'a [String],
+    /// Where standard output goes; `None`: to the log.
+    stdout: Option<Stdio>,
 }
 
 /// A child process.
@@ -220,23 +233,24 @@ struct Process {
 
 impl Process {
     /// Starts `program` on `cores` (`None`: on those of the driver), and checks that the kernel holds it there. Standard
-    /// error goes to `<name>.log` in `logs`, standard output too unless `stdout` says otherwise.
-    fn start(
-        program: Program<'_>,
-        arguments: &[String],
-        cores: Option<&[usize]>,
-        logs: &Path,
-        stdout: Option<Stdio>,
-    ) -> Result<Process, Error> {
-        let log = logs.join(format!("{}.log", program.name));
-        let failed = |error| Error::file("start", program.path, error);
+    /// error goes to `<name>.log` in `logs`, standard output too unless it is said where to.
+    fn start(launch: Launch<'_>, cores: Option<&[usize]>, logs: &Path) -> Result<Process, Error> {
+        let Launch {
+            name,
+            program,
+            libraries,
+            arguments,
+            stdout,
+        } = launch;
+        let log = logs.join(format!("{name}.log"));
+        let failed = |error| Error::file("start", program, error);
         let file = File::create(&log).map_err(|error| Error::file("write", &log, error))?;
         let stdout = match stdout {
             Some(stdout) => stdout,
             None => file.try_clone().map_err(failed)?.into(),
         };
-        let mut command = Command::new(program.path);
-        if let Some(folder) = program.libraries {
+        let mut command = Command::new(program);
+        if let Some(folder) = libraries {
             let others = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
             let folders = iter::once(folder.to_owned()).chain(env::split_paths(&others));
             let folders = env::join_paths(folders.filter(|path| !path.as_os_str().is_empty()));
@@ -265,7 +279,7 @@ impl Process {
         }
         let child = cores::on(cores, || command.spawn()).flatten();
         let process = Process {
-            name: program.name.clone(),
+            name,
             log,
             child: child.map_err(failed)?,
             stdout: None,
@@ -332,7 +346,7 @@ fn readable(stdout: &ChildStdout) -> Result<bool, Error> {
     match poll(&mut [PollFd::new(stdout, PollFlags::IN)], Some(&limit)) {
         Ok(count) => Ok(count > 0),
         Err(rustix::io::Errno::INTR) => Ok(false),
-        Err(error) => Err(Error::Failed(format!(
+        Err(error) => Err(Error::Frontend(format!(
             "cannot wait for the frontend's ports: {error}"
         ))),
     }
@@ -344,12 +358,14 @@ mod tests {
 
     fn shell(script: &str, logs: &Path) -> Process {
         let arguments = ["-c".to_owned(), script.to_owned()];
-        let shell = Program {
+        let launch = Launch {
             name: "shell".to_owned(),
-            path: Path::new("/bin/sh"),
+            program: Path::new("/bin/sh"),
             libraries: Some(Path::new("/libraries")),
+            arguments: &arguments,
+            stdout: None,
         };
-        Process::start(shell, &arguments, None, logs, None).unwrap()
+        Process::start(launch, None, logs).unwrap()
     }
 
     #[test]

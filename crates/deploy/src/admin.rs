@@ -1,4 +1,4 @@
-//! The frontend's REST side, as far as the driver needs it.
+//! The frontend's REST side, as far as a deployment needs it.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -10,7 +10,7 @@ use serde_json::Value;
 use ureq::{Agent, Body, http::Response};
 use wire::admin::{AddApp, AddModel, ModelLinks, Replica};
 
-use crate::{Error, launch::Ports};
+use crate::{error::Error, member::Ports};
 
 /// The version under which models are deployed.
 pub const MODEL_VERSION: &str = "1";
@@ -38,6 +38,9 @@ impl Admin {
     }
 
     /// Adds application and model, and links them.
+    ///
+    /// # Errors
+    /// If the frontend does not answer, or refuses.
     pub fn deploy(&self, app: &AddApp, model: &AddModel) -> Result<(), Error> {
         self.post("add_app", app)?;
         self.post("add_model", model)?;
@@ -54,12 +57,18 @@ impl Admin {
     }
 
     /// The replicas that are registered.
+    ///
+    /// # Errors
+    /// If the frontend does not answer, or refuses.
     pub fn replicas(&self) -> Result<Vec<Replica>, Error> {
         let text = self.get(self.ports.admin_port, "admin/replicas")?;
         serde_json::from_str(&text).map_err(|error| unreadable("admin/replicas", &error))
     }
 
     /// Clipper's metrics.
+    ///
+    /// # Errors
+    /// If the frontend does not answer, or refuses.
     pub fn metrics(&self) -> Result<Value, Error> {
         let text = self.get(self.ports.query_port, "metrics")?;
         serde_json::from_str(&text).map_err(|error| unreadable("metrics", &error))
@@ -82,7 +91,7 @@ impl Admin {
 
 fn text(what: &str, response: Result<Response<Body>, ureq::Error>) -> Result<String, Error> {
     let refused = |why: &dyn std::fmt::Display| {
-        Error::Failed(format!(
+        Error::Frontend(format!(
             "the frontend did not do {what}: {why}; see its log"
         ))
     };
@@ -98,7 +107,7 @@ fn text(what: &str, response: Result<Response<Body>, ureq::Error>) -> Result<Str
 }
 
 fn unreadable(what: &str, error: &serde_json::Error) -> Error {
-    Error::Failed(format!(
+    Error::Frontend(format!(
         "the frontend's {what} cannot be read ({error}): build frontend and driver from one commit"
     ))
 }

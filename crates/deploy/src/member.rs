@@ -1,15 +1,10 @@
-//! What starts frontend and model servers, as processes of this machine or as Docker containers, and stops them again.
-
-pub mod docker;
-pub mod process;
-mod requirements;
+//! One frontend or model server that has been started, whatever started it.
 
 use std::{
     fmt::Debug,
     fs,
     net::IpAddr,
     path::Path,
-    rc::Rc,
     thread,
     time::{Duration, Instant},
 };
@@ -19,19 +14,7 @@ use model::Device;
 use serde::Deserialize;
 use wire::rpc::Metadata;
 
-use crate::{Error, settings::Settings};
-use docker::Docker;
-use process::Programs;
-use requirements::Place;
-
-/// What starts frontends and model servers.
-#[derive(Clone, Debug)]
-pub enum Manager {
-    /// As child processes.
-    Process(Programs),
-    /// As Docker containers, in a network of their own.
-    Docker(Rc<Docker>),
-}
+use crate::error::Error;
 
 /// A model server that is to be started.
 #[derive(Clone, Debug)]
@@ -46,87 +29,6 @@ pub struct Server<'a> {
     pub device: Device,
     /// Its cores; `None`: those of the driver.
     pub cores: Option<&'a [usize]>,
-}
-
-impl Manager {
-    /// Makes ready what the settings ask for: programs, or images and a network.
-    pub fn prepare(settings: &Settings) -> Result<Manager, Error> {
-        match &settings.docker {
-            None => {
-                let mut packages = vec![settings.model.name];
-                if settings.zero && packages != ["noop"] {
-                    packages.push("noop");
-                }
-                let folder = process::folder()?;
-                let place = Place::here(&folder, settings.model_path.as_deref());
-                let libraries = place.check(settings.model, settings.engine)?;
-                let programs = Programs::find(settings.model.name, &packages, settings.engine)?;
-                Ok(Manager::Process(Programs {
-                    libraries,
-                    ..programs
-                }))
-            }
-            Some(asked) => Ok(Manager::Docker(Rc::new(Docker::prepare(asked, settings)?))),
-        }
-    }
-
-    /// The same for another model.
-    pub fn with_model(&self, model: &'static str) -> Result<Manager, Error> {
-        match self {
-            Manager::Process(programs) => programs.with_server(model).map(Manager::Process),
-            Manager::Docker(docker) => {
-                let docker = docker.with_model(model)?;
-                Ok(Manager::Docker(Rc::new(docker)))
-            }
-        }
-    }
-
-    /// How it is called in results.
-    pub fn describe(&self) -> String {
-        match self {
-            Manager::Process(_) => "process".to_owned(),
-            Manager::Docker(docker) => docker.describe(),
-        }
-    }
-
-    /// What a model server is started from: the program's name, or the image's and its id.
-    pub fn model_image(&self) -> String {
-        match self {
-            Manager::Process(programs) => {
-                let name = programs.server.file_name().unwrap_or_default();
-                name.to_string_lossy().into_owned()
-            }
-            Manager::Docker(docker) => docker.model_image(),
-        }
-    }
-
-    /// Starts a frontend and waits until it answers, for a minute at most; `interrupted` ends the wait.
-    pub fn frontend(
-        &self,
-        cores: Option<&[usize]>,
-        logs: &Path,
-        interrupted: &dyn Fn() -> Result<(), Error>,
-    ) -> Result<Frontend, Error> {
-        match self {
-            Manager::Process(programs) => {
-                process::frontend(&programs.frontend, cores, logs, interrupted)
-            }
-            Manager::Docker(docker) => docker.frontend(cores, logs, interrupted),
-        }
-    }
-
-    /// Starts a model server of the frontend.
-    pub fn server(
-        &self,
-        server: Server<'_>,
-        frontend: &Frontend,
-        logs: &Path,
-    ) -> Result<Box<dyn Member>, Error> {
-        match self {
-            Manager::Process(programs) => process::server(programs, server, frontend, logs),
-            Manager::Docker(docker) => docker.server(server, frontend, logs),
-        }
-    }
 }
 
 /// A frontend or model server that has been started. Dropping it kills it, if it still runs.
@@ -156,18 +58,24 @@ pub trait Member: Debug {
     fn kill(&mut self);
 
     /// The cores that the kernel lets it run on.
+    ///
+    /// # Errors
+    /// If it has ended.
     fn cores(&self) -> Result<Vec<usize>, Error> {
         cores::of_process(self.pid()).map_err(|error| {
-            Error::Failed(format!("cannot read the cores of {}: {error}", self.name()))
+            Error::Member(format!("cannot read the cores of {}: {error}", self.name()))
         })
     }
 
-    /// An error if it has ended, with the last lines that it wrote. `when` completes "... ended".
+    /// Checks that it has not ended.
+    ///
+    /// # Errors
+    /// If it has, with the last lines that it wrote; `when` completes "... ended".
     fn check(&mut self, when: &str) -> Result<(), Error> {
         let Some(how) = self.ended() else {
             return Ok(());
         };
-        Err(Error::Failed(format!(
+        Err(Error::Member(format!(
             "{} exited {when} ({how}). The last lines of its log:\n{}\n    (the log is {})",
             self.name(),
             last_lines(self.log()),
@@ -175,7 +83,10 @@ pub trait Member: Debug {
         )))
     }
 
-    /// An error unless the kernel holds it on the cores that were asked for.
+    /// Checks its cores.
+    ///
+    /// # Errors
+    /// If the kernel does not hold it on the cores that were `asked` for.
     fn check_cores(&self, asked: Option<&[usize]>) -> Result<(), Error> {
         let Some(asked) = asked else {
             return Ok(());
@@ -183,7 +94,7 @@ pub trait Member: Debug {
         let got = self.cores()?;
         match got == asked {
             true => Ok(()),
-            false => Err(Error::Failed(format!(
+            false => Err(Error::Member(format!(
                 "{} was to run on cores {}, but the kernel lets it run on {}: choose other --model_cpus",
                 self.name(),
                 cores::show(asked),
@@ -194,7 +105,7 @@ pub trait Member: Debug {
 }
 
 /// Asks them to stop in good order, waits for some seconds, then kills those that are left.
-pub fn stop(members: &mut [Box<dyn Member>]) {
+pub(crate) fn stop_all(members: &mut [Box<dyn Member>]) {
     for member in members.iter_mut() {
         member.ask_to_stop();
     }

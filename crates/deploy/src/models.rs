@@ -2,8 +2,6 @@
 
 use model::DataType;
 
-use crate::Error;
-
 /// A model that the driver can deploy.
 #[derive(Debug)]
 pub struct KnownModel {
@@ -57,6 +55,40 @@ pub enum InputKind {
     Anything(usize),
 }
 
+/// Why a model cannot be measured as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// There is no model of this name.
+    #[error("there is no model {name:?}; --model_name takes one of {models}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The models that there are.
+        models: String,
+    },
+    /// The model computes in one way only.
+    #[error("{0} has no engine to choose: leave --engine (or CLIPPER_ENGINE) out")]
+    NoEngine(&'static str),
+    /// The model does not run on this engine.
+    #[error("--engine takes {engines}, not {asked:?}")]
+    Engine {
+        /// Those that it runs on.
+        engines: String,
+        /// What was asked for.
+        asked: String,
+    },
+    /// The model does not take inputs of this type.
+    #[error("{model} does not take --input_type {asked}; it takes {types}")]
+    InputType {
+        /// The model.
+        model: &'static str,
+        /// What was asked for.
+        asked: String,
+        /// The types that it takes.
+        types: String,
+    },
+}
+
 /// All of them.
 pub const MODELS: [KnownModel; 5] = [
     KnownModel {
@@ -108,29 +140,33 @@ pub const MODELS: [KnownModel; 5] = [
 ];
 
 /// The model with this name.
-pub fn find(name: &str) -> Result<&'static KnownModel, Error> {
+///
+/// # Errors
+/// `Unknown` if there is none.
+pub fn find(name: &str) -> Result<&'static KnownModel, ModelError> {
     MODELS.iter().find(|m| m.name == name).ok_or_else(|| {
         let names: Vec<_> = MODELS.iter().map(|m| m.name).collect();
-        Error::Usage(format!(
-            "there is no model {name:?}; --model_name takes one of {}",
-            names.join(", ")
-        ))
+        ModelError::Unknown {
+            name: name.to_owned(),
+            models: names.join(", "),
+        }
     })
 }
 
 impl KnownModel {
     /// The engine asked for, if the model runs on it; `None` if none was asked for.
-    pub fn engine(&self, asked: Option<&str>) -> Result<Option<&'static str>, Error> {
+    ///
+    /// # Errors
+    /// `NoEngine` or `Engine` if it does not.
+    pub fn engine(&self, asked: Option<&str>) -> Result<Option<&'static str>, ModelError> {
         let Some(asked) = asked else { return Ok(None) };
         let engine = self.engines.iter().find(|&&engine| engine == asked);
-        engine.copied().map(Some).ok_or_else(|| {
-            Error::Usage(match self.engines {
-                [] => format!(
-                    "{} has no engine to choose: leave --engine (or CLIPPER_ENGINE) out",
-                    self.name
-                ),
-                engines => format!("--engine takes {}, not {asked:?}", engines.join(" or ")),
-            })
+        engine.copied().map(Some).ok_or_else(|| match self.engines {
+            [] => ModelError::NoEngine(self.name),
+            engines => ModelError::Engine {
+                engines: engines.join(" or "),
+                asked: asked.to_owned(),
+            },
         })
     }
 
@@ -140,21 +176,22 @@ impl KnownModel {
     }
 
     /// The type of input to send: the one asked for, if the model takes it, or its usual one.
-    pub fn input_type(&self, asked: Option<&str>) -> Result<DataType, Error> {
+    ///
+    /// # Errors
+    /// `InputType` if the model does not take it.
+    pub fn input_type(&self, asked: Option<&str>) -> Result<DataType, ModelError> {
         let Some(asked) = asked else {
             return Ok(self.input_types[0]);
         };
-        asked
-            .parse()
-            .ok()
-            .filter(|asked| self.input_types.contains(asked))
-            .ok_or_else(|| {
-                let names: Vec<_> = self.input_types.iter().map(|t| t.name()).collect();
-                Error::Usage(format!(
-                    "{} does not take --input_type {asked}; it takes {}",
-                    self.name,
-                    names.join(" or ")
-                ))
-            })
+        let parsed = asked.parse().ok();
+        let taken = parsed.filter(|asked| self.input_types.contains(asked));
+        taken.ok_or_else(|| {
+            let names: Vec<_> = self.input_types.iter().map(|t| t.name()).collect();
+            ModelError::InputType {
+                model: self.name,
+                asked: asked.to_owned(),
+                types: names.join(" or "),
+            }
+        })
     }
 }

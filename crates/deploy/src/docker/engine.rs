@@ -10,7 +10,7 @@ use bollard::{
 use procfs::process::Process;
 use tokio::runtime::{self, Runtime};
 
-use crate::Error;
+use crate::error::Error;
 
 /// Names the driver that made a container or a network.
 const LABEL: &str = "image-driver.owner";
@@ -41,7 +41,7 @@ impl Engine {
             .thread_name("docker")
             .enable_all()
             .build()
-            .map_err(|error| Error::Failed(format!("cannot start a thread: {error}")))?;
+            .map_err(|error| Error::Docker(format!("cannot start a thread: {error}")))?;
         let connect = async {
             let client = bollard::Docker::connect_with_defaults()?;
             let client = client.negotiate_version().await?;
@@ -49,7 +49,7 @@ impl Engine {
             Ok((client, version.version.unwrap_or_default()))
         };
         let (client, version) = runtime.block_on(connect).map_err(|error: DockerError| {
-            Error::Failed(format!(
+            Error::Docker(format!(
                 "no Docker engine answers ({error}): start it, join the group docker, or leave --manager docker out"
             ))
         })?;
@@ -76,7 +76,7 @@ impl Engine {
             .map_err(|error| match error {
                 DockerError::DockerResponseServerError {
                     status_code: 404, ..
-                } => Error::Failed(format!(
+                } => Error::Docker(format!(
                     "there is no image {image}: build it with docker/build_docker_images.sh, or pull it"
                 )),
                 other => failed(&format!("look for the image {image}"), &other),
@@ -208,7 +208,7 @@ pub(super) fn failed(doing: &str, error: &DockerError) -> Error {
         DockerError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
         other => other.to_string(),
     };
-    Error::Failed(format!("the Docker engine cannot {doing}: {text}"))
+    Error::Docker(format!("the Docker engine cannot {doing}: {text}"))
 }
 
 #[cfg(test)]
