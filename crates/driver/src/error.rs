@@ -1,6 +1,6 @@
 //! What ends a sweep early, by who has to do something about it.
 
-use std::{fmt::Display, io, path::Path};
+use std::{fmt::Display, path::Path};
 
 use deploy::models::ModelError;
 use host::FileError;
@@ -29,17 +29,6 @@ impl Error {
             Error::Usage(_) => 2,
             Error::Failed(_) => 1,
             Error::Interrupted => 130,
-        }
-    }
-
-    /// What writing to standard output came to. A reader that closes its end early, as `head` does, has all that it
-    /// wants: that is no error, and what is left to do goes on.
-    pub(crate) fn printed(written: io::Result<()>) -> Result<(), Error> {
-        match written {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Failed(format!(
-                "cannot write to standard output: {error}"
-            ))),
-            _ => Ok(()),
         }
     }
 
@@ -93,5 +82,14 @@ impl From<deploy::Error> for Error {
 impl From<ModelError> for Error {
     fn from(error: ModelError) -> Error {
         Error::Usage(error.to_string())
+    }
+}
+
+impl From<report::Error> for Error {
+    fn from(error: report::Error) -> Error {
+        match error {
+            report::Error::Usage(what) => Error::Usage(what),
+            other => Error::Failed(other.to_string()),
+        }
     }
 }

@@ -16,7 +16,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use transport::Frame;
 
-use crate::{Error, labels, settings::Settings};
+use crate::{error::Error, labels, settings::Settings};
 
 /// What the clients send, in turn. A clone shares the bytes.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::{
 use deploy::models::KnownModel;
 use host::machine::workspace;
 
-use crate::Error;
+use crate::error::Error;
 
 /// The files of inputs and labels. Those that are not named are where training writes them: beside the artifact.
 pub fn locate(

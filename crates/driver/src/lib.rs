@@ -1,29 +1,35 @@
-//! The benchmark: deploys a model behind a frontend, loads it, measures it, writes down what it saw.
+//! The benchmark: sweeps over the combinations of replicas, cores and batch sizes, one trial of each after the other.
 //!
-//! It measures from outside, over the protocol that every client speaks. In the order in which a sweep uses them:
+//! In the order in which a sweep uses them:
 //!
-//! - [`cli`], [`settings`], [`plan`], [`inputs`], [`labels`]: what is asked for, checked before anything starts.
-//! - [`measure`], [`agenda`], [`search`]: one point from start to tear-down, phase by phase.
-//! - [`self_test`]: what the load generator can do at most.
-//! - [`sweep`], [`session`]: all points, one after the other, in a folder of their own. [`survey`]: such a sweep of each model.
-//! - [`report`]: the plan, the progress, the table and the page.
+//! - [`cli`], [`settings`]: what is asked for. [`prepare`], [`plan`], [`inputs`], [`labels`], [`describe`]: checked and planned
+//!   before anything starts.
+//! - [`start`], [`folder`], [`record`]: the programs and the folder of a sweep.
+//! - [`sweep`]: the loop over its trials. [`series`]: what each is given; [`baseline`]: those of the no-op model; [`time_left`].
+//! - [`trial`]: one trial, from a spec to a result. [`phase_plan`], [`search`]: its phases; [`self_test`]: the generator's ceiling.
+//! - [`survey`]: a short sweep of each model, sized by a trial.
 //!
-//! Frontend and model servers are [`deploy`]'s, the load is [`loadgen`]'s, the machine [`host`]'s, and what is found goes into
-//! [`results`].
+//! `deploy` starts what is measured, `loadgen` loads it, `results` holds what is found, `report` shows it.
 
-pub mod agenda;
+pub mod baseline;
 pub mod cli;
+pub mod describe;
 mod error;
+pub mod folder;
 pub mod inputs;
 pub mod labels;
-pub mod measure;
+pub mod phase_plan;
 pub mod plan;
-pub mod report;
+pub mod prepare;
+pub mod record;
 pub mod search;
 pub mod self_test;
-pub mod session;
+pub mod series;
 pub mod settings;
+pub mod start;
 pub mod survey;
 pub mod sweep;
+pub mod time_left;
+pub mod trial;
 
 pub use error::Error;

@@ -1,10 +1,10 @@
 //! What to measure, free of contradictions that can be seen without looking at the machine.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use deploy::{ManagerSpec, docker::InDocker, models::KnownModel};
 use host::cores::{CoreRequest, Cores};
-use loadgen::trace::Trace;
+use loadgen::Arrivals;
 use model::DataType;
 use results::UNENFORCED;
 use serde::{Serialize, Serializer};
@@ -45,7 +45,7 @@ pub struct Settings {
     pub frontend_cpus: Option<Cores>,
     /// The driver's cores, if not those that are left.
     pub client_cpus: Option<Cores>,
-    /// How queries are sent.
+    /// Which phases a trial has, and how queries arrive.
     pub mode: Mode,
     /// The shares of the measured throughput at which the profile measures latency, ascending, above 0 and below 1.
     pub load_shares: Vec<f64>,
@@ -89,23 +89,18 @@ pub struct Settings {
     pub arguments: Vec<String>,
 }
 
-/// How queries are sent.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// Which phases a trial has, and how queries arrive in the first one.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Mode {
     /// The throughput in a closed loop, then the latency under Poisson arrivals at shares of it or, with an objective, the
     /// highest rate that meets it.
     Profile,
     /// The throughput alone.
     Saturate,
-    /// Poisson arrivals at a rate, in queries a second.
-    Poisson(f64),
-    /// Evenly spaced arrivals at a rate, in queries a second.
-    Constant(f64),
-    /// Arrivals at the times in a file.
-    Trace(Trace),
+    /// The latency in an open loop.
+    Open(Arrivals),
     /// As the original driver: evenly spaced sends at a rate, whatever the server does.
-    Flood(f64),
+    Flood(Arrivals),
     /// One query in flight: latency without a queue.
     SingleStream,
     /// The throughput, then one query in flight: what the no-op model is asked.
@@ -151,12 +146,33 @@ impl Mode {
         match self {
             Mode::Profile => "profile",
             Mode::Saturate => "saturate",
-            Mode::Poisson(_) => "poisson",
-            Mode::Constant(_) => "constant",
-            Mode::Trace(_) => "trace",
+            Mode::Open(arrivals) => arrivals.name(),
             Mode::Flood(_) => "flood",
             Mode::SingleStream => "single-stream",
             Mode::Zero => "zero",
+        }
+    }
+}
+
+/// For the record of a sweep: the name, with the rate or the file of the trace if there is one.
+impl Serialize for Mode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = self.name().replace('-', "_");
+        match self {
+            Mode::Open(arrivals) | Mode::Flood(arrivals) => match arrivals {
+                Arrivals::Closed { in_flight } => {
+                    BTreeMap::from([(name, in_flight)]).serialize(serializer)
+                }
+                Arrivals::Poisson { rate, .. } | Arrivals::Constant { rate } => {
+                    BTreeMap::from([(name, rate)]).serialize(serializer)
+                }
+                Arrivals::Trace { file, .. } => {
+                    BTreeMap::from([(name, file)]).serialize(serializer)
+                }
+            },
+            Mode::Profile | Mode::Saturate | Mode::SingleStream | Mode::Zero => {
+                name.serialize(serializer)
+            }
         }
     }
 }
@@ -175,4 +191,36 @@ fn in_seconds_if_any<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     time.map(|time| time.as_secs_f64()).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_record_of_a_sweep_names_the_mode_with_its_rate_or_file() {
+        let trace = Arrivals::Trace {
+            file: "trace.txt".to_owned(),
+            arrivals: 2,
+            seconds: 1.0,
+            left_out: 0,
+            times: [Duration::ZERO; 2].into(),
+        };
+        let rate = 7.5;
+        for (mode, recorded) in [
+            (Mode::SingleStream, json!("single_stream")),
+            (
+                Mode::Open(Arrivals::poisson(rate)),
+                json!({"poisson": rate}),
+            ),
+            (
+                Mode::Flood(Arrivals::Constant { rate }),
+                json!({"flood": rate}),
+            ),
+            (Mode::Open(trace), json!({"trace": "trace.txt"})),
+        ] {
+            assert_eq!(serde_json::to_value(mode).unwrap(), recorded);
+        }
+    }
 }

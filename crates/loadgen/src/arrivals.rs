@@ -65,6 +65,16 @@ impl Arrivals {
         }
     }
 
+    /// What this arrival process is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Arrivals::Closed { .. } => "closed",
+            Arrivals::Poisson { .. } => "poisson",
+            Arrivals::Constant { .. } => "constant",
+            Arrivals::Trace { .. } => "trace",
+        }
+    }
+
     /// Queries in flight, where that is what is asked for: in a closed loop.
     pub fn in_flight(&self) -> Option<usize> {
         match self {

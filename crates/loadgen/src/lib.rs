@@ -7,37 +7,7 @@
 //! - [`steady`]: when the window opens; [`overload`]: when an open loop above capacity ends; [`settle`]: what it leaves behind.
 //! - [`null_server`]: a server that only answers, against which the generator itself is measured.
 //!
-//! The crate has no notion of deployment, sweeps or reports: it is given an address.
-//!
-//! ```
-//! use std::time::{Duration, Instant};
-//!
-//! use loadgen::{Arrivals, Go, Load, Opening, null_server::NullServer, run};
-//! use model::DataType;
-//! use transport::Frame;
-//! use wire::query::Status;
-//!
-//! # fn main() -> Result<(), loadgen::Error> {
-//! let server = NullServer::start(Box::new(|_| Some(Status::Ok)))?;
-//! let load = Load {
-//!     target: server.target("app", DataType::Bytes),
-//!     arrivals: Arrivals::poisson(500.0),
-//!     once: false,
-//!     seed: 1,
-//!     cores: None,
-//!     clients: 1,
-//!     duration: Duration::from_millis(200),
-//!     opening: Opening::AtOnce,
-//!     until: None,
-//!     patience: Duration::from_secs(5),
-//!     objective: None,
-//!     since: Instant::now(),
-//! };
-//! let measured = run(&load, &[Frame::from(vec![0; 8])], |_| Go::Warm)?;
-//! assert_eq!(measured.tally.totals.ok, measured.tally.totals.sent);
-//! # server.stop()
-//! # }
-//! ```
+//! The crate has no notion of deployment, sweeps or reports: it is given an address. `examples/null.rs` is a whole load.
 
 mod arrivals;
 mod client;

@@ -7,8 +7,6 @@ use std::{
     time::Duration,
 };
 
-use serde::{Serialize, Serializer};
-
 use crate::{arrivals::Arrivals, error::TraceError};
 
 /// The first tenth of a trace is its warm-up.
@@ -141,13 +139,6 @@ fn is_time(seconds: f64) -> bool {
     Duration::try_from_secs_f64(seconds).is_ok()
 }
 
-/// The name of the file, for the record of a sweep: the times stay there.
-impl Serialize for Trace {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.file.display())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,14 +236,5 @@ mod tests {
         assert!(said(of(&seven, 4)).ends_with("a longer --duration_seconds"));
         let burst = "0\n".repeat(1000);
         assert!(said(of(&burst, 120)).contains("1000 arrivals in 0.001 s, and 0 of"));
-    }
-
-    #[test]
-    fn a_sweeps_record_names_the_file_of_its_trace() {
-        let trace = Trace {
-            file: "trace.txt".into(),
-            times: Arc::from([Duration::ZERO; 1000]),
-        };
-        assert_eq!(serde_json::to_value(trace).unwrap(), "trace.txt");
     }
 }

@@ -10,13 +10,13 @@ mod queries;
 mod serving;
 
 use crate::{
-    result::PointResult,
+    trial::Trial,
     verdict::{Reason, Verdict},
 };
 
 use finding::{Finding, Suspicion};
 
-type Check = fn(&PointResult) -> Finding;
+type Check = fn(&Trial) -> Finding;
 
 /// Everything that is looked at, by the name that scripts see, in the order in which reasons are given.
 const CHECKS: [(&str, Check); 25] = [
@@ -48,7 +48,7 @@ const CHECKS: [(&str, Check); 25] = [
 ];
 
 /// Judges a result by everything in it but the verdict that it has.
-pub fn judge(result: &PointResult) -> Verdict {
+pub fn judge(result: &Trial) -> Verdict {
     let reason = |(name, check): (&str, Check)| {
         let Suspicion { status, text } = check(result)?;
         Some(Reason {
@@ -66,30 +66,30 @@ mod tests {
     use crate::{
         accuracy::AccuracyRun,
         fixture::{accurate, phase, profiled, speed, whole},
-        result::Outcome,
         speed::{Phase, PhaseKind},
+        trial::Outcome,
         verdict::Status,
     };
     use host::Resources;
     use std::collections::BTreeSet;
 
-    type Change = fn(&mut PointResult);
+    type Change = fn(&mut Trial);
 
-    fn spoilt(change: impl Fn(&mut PointResult)) -> Verdict {
+    fn spoilt(change: impl Fn(&mut Trial)) -> Verdict {
         let mut result = profiled();
         change(&mut result);
         judge(&result)
     }
 
-    fn latency(result: &mut PointResult) -> &mut Phase {
+    fn latency(result: &mut Trial) -> &mut Phase {
         &mut speed(result).phases[1]
     }
 
-    fn resources(result: &mut PointResult) -> &mut Resources {
+    fn resources(result: &mut Trial) -> &mut Resources {
         result.resources.as_mut().unwrap()
     }
 
-    fn enforce(result: &mut PointResult) {
+    fn enforce(result: &mut Trial) {
         result.node_configs[0].slo = 20_000;
     }
 
@@ -251,65 +251,65 @@ mod tests {
         ),
     ];
 
-    fn differ(result: &mut PointResult, offline: u64) {
+    fn differ(result: &mut Trial, offline: u64) {
         *result = accurate();
         let [served, offline] = [97, offline].map(|right| model::Accuracy { right, of: 100 });
         let accuracy_run = AccuracyRun::new(served, Some(offline));
         result.outcome = Outcome::Accuracy { accuracy_run };
     }
 
-    fn send(result: &mut PointResult, queries: u64) {
+    fn send(result: &mut Trial, queries: u64) {
         let totals = &mut latency(result).totals;
         (totals.sent, totals.ok) = (queries, queries);
     }
 
-    fn reach(result: &mut PointResult, share: f64) {
+    fn reach(result: &mut Trial, share: f64) {
         speed(result).generator.as_mut().unwrap().share_of_ceiling = share;
     }
 
-    fn overload(result: &mut PointResult, kind: PhaseKind) {
+    fn overload(result: &mut Trial, kind: PhaseKind) {
         let phase = latency(result);
         (phase.kind, phase.overloaded) = (kind, true);
         (phase.totals.ok, phase.totals.cancelled) = (600, 400);
         phase.latency = None;
     }
 
-    fn lag(result: &mut PointResult, ms: f64) {
+    fn lag(result: &mut Trial, ms: f64) {
         latency(result).lag.as_mut().unwrap().p99 = ms;
     }
 
-    fn busy(result: &mut PointResult, name: &str, cpu: f64) {
+    fn busy(result: &mut Trial, name: &str, cpu: f64) {
         let mut processes = resources(result).processes.iter_mut();
         let process = processes.find(|process| process.name == name).unwrap();
         // In the first phase alone.
         process.cpu[1..6].fill(cpu);
     }
 
-    fn zero(result: &mut PointResult, qps: f64) {
+    fn zero(result: &mut Trial, qps: f64) {
         speed(result).zero.as_mut().unwrap().throughput_qps = qps;
     }
 
-    fn speed_up(result: &mut PointResult, queries: u64) {
+    fn speed_up(result: &mut Trial, queries: u64) {
         let windows = &mut phase(result).windows;
         windows[5..]
             .iter_mut()
             .for_each(|window| window.ok = queries);
     }
 
-    fn slow_down(result: &mut PointResult, factor: f64) {
+    fn slow_down(result: &mut Trial, factor: f64) {
         let windows = &mut latency(result).windows;
         windows[5..]
             .iter_mut()
             .for_each(|window| window.mean_ms = Some(120.0 * factor));
     }
 
-    fn default(result: &mut PointResult, queries: u64) {
+    fn default(result: &mut Trial, queries: u64) {
         enforce(result);
         let totals = &mut phase(result).totals;
         (totals.ok, totals.default) = (1000 - queries, queries);
     }
 
-    fn bound(result: &mut PointResult, high: Option<f64>) {
+    fn bound(result: &mut Trial, high: Option<f64>) {
         let latency = latency(result).latency.as_mut().unwrap();
         let p99 = latency.percentiles.iter_mut().find(|p| p.quantile == 0.99);
         p99.unwrap().ms.high = high;

@@ -8,16 +8,16 @@ pub use figure::Figure;
 use std::{collections::BTreeSet, fmt};
 
 use crate::{
-    result::PointResult,
+    config_key::{ConfigKey, by_configs},
     rounds::{RoundCounts, Rounds},
-    shape::{Shape, by_shapes},
+    trial::Trial,
     verdict::Status,
 };
 
 /// Sweep B as seen from sweep A.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// The points that A or B has, in order of their shapes.
+    /// The points that A or B has, in order of their configurations.
     pub points: Vec<Pair>,
     /// What differs between A and B, other than the versions, and may be what has changed the numbers; in words.
     pub unfair: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Comparison {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Pair {
     /// What was asked for.
-    pub shape: Shape,
+    pub key: ConfigKey,
     /// What A and B have of it. Rounds that are INVALID or did not run are left out of the figures.
     pub sides: [Side; 2],
     /// The rate of the first phase: in a closed loop, the throughput.
@@ -52,16 +52,16 @@ pub struct Side {
 }
 
 /// Compares B with A, point by point.
-pub fn compare(a: &[PointResult], b: &[PointResult]) -> Comparison {
-    let points = by_shapes([a, b]);
-    let shapes: BTreeSet<&Shape> = points.iter().flat_map(|points| points.keys()).collect();
+pub fn compare(a: &[Trial], b: &[Trial]) -> Comparison {
+    let points = by_configs([a, b]);
+    let keys: BTreeSet<&ConfigKey> = points.iter().flat_map(|points| points.keys()).collect();
     let none = Rounds::default();
-    let pair = |shape: &Shape| {
-        let rounds = points.each_ref().map(|points| points.get(shape));
-        Pair::of(shape, rounds.map(|rounds| rounds.unwrap_or(&none)))
+    let pair = |key: &ConfigKey| {
+        let rounds = points.each_ref().map(|points| points.get(key));
+        Pair::of(key, rounds.map(|rounds| rounds.unwrap_or(&none)))
     };
     Comparison {
-        points: shapes.into_iter().map(pair).collect(),
+        points: keys.into_iter().map(pair).collect(),
         unfair: alike::differences(&points),
     }
 }
@@ -77,9 +77,9 @@ impl Comparison {
 }
 
 impl Pair {
-    fn of(shape: &Shape, rounds: [&Rounds<'_>; 2]) -> Pair {
+    fn of(key: &ConfigKey, rounds: [&Rounds<'_>; 2]) -> Pair {
         Pair {
-            shape: shape.clone(),
+            key: key.clone(),
             sides: rounds.map(Side::of),
             throughput: figure::throughput(rounds),
             highest: figure::highest(rounds),
@@ -184,15 +184,15 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{phase, profiled, speed, whole},
-        result::Outcome,
         speed::Search,
+        trial::Outcome,
         verdict::{Reason, Verdict},
     };
     use loadgen::Estimate;
     use proptest::prelude::*;
 
     /// A point with this throughput, good to 3 %.
-    fn point(qps: f64) -> PointResult {
+    fn point(qps: f64) -> Trial {
         let mut result = whole();
         phase(&mut result).throughput = Estimate {
             value: qps,
@@ -202,7 +202,7 @@ mod tests {
         result
     }
 
-    fn invalid(mut result: PointResult) -> PointResult {
+    fn invalid(mut result: Trial) -> Trial {
         result.verdict = Verdict::of(vec![Reason {
             status: Status::Invalid,
             check: String::new(),
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn rounds_that_do_not_count_are_named_and_left_out() {
-        let not_run = PointResult {
+        let not_run = Trial {
             outcome: Outcome::NotRun {
                 not_run: "no cores".to_owned(),
             },
@@ -327,7 +327,7 @@ mod tests {
         speed(&mut alone).phases.pop();
         let mut fuller = alone.clone();
         phase(&mut fuller).arrivals = loadgen::Arrivals::Closed { in_flight: 48 };
-        let p99 = |a: &PointResult, b: &PointResult| {
+        let p99 = |a: &Trial, b: &Trial| {
             let [a, b] = [a, b].map(std::slice::from_ref);
             only(compare(a, b)).p99.ratio
         };
@@ -354,7 +354,7 @@ mod tests {
             });
             result
         };
-        let highest = |a: PointResult, b: PointResult| only(compare(&[a], &[b])).highest.unwrap();
+        let highest = |a: Trial, b: Trial| only(compare(&[a], &[b])).highest.unwrap();
         let a = searched(Some(500.0), Some(520.0), 20.0);
         let found = highest(a.clone(), searched(Some(300.0), Some(310.0), 20.0));
         let ratio = found.ratio.unwrap();
@@ -445,7 +445,7 @@ mod tests {
         let a = [with(1, 3), with(2, 6), with(4, 12)];
         assert_eq!(compare(&a, &[with(1, 3), not_run]).unfair, [""; 0]);
         let b = [with(1, 4), with(2, 6), with(4, 12)];
-        let said = |b: &[PointResult]| compare(&a, b).unfair;
+        let said = |b: &[Trial]| compare(&a, b).unfair;
         assert_eq!(
             said(&b),
             ["queries in flight: 3 in A, 4 in B (at 1 of 3 points)"]

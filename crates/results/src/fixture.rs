@@ -1,17 +1,21 @@
 //! Made-up results for tests and examples: sound ones, for a test to spoil.
 
+mod made;
+
+pub use made::{Made, put, sweep};
+
 use host::{ProcessUse, Resources};
 use loadgen::Arrivals;
 use serde_json::{Value, json};
 
 use crate::{
     accuracy::AccuracyRun,
-    result::{FORMAT, Outcome, PointResult},
     speed::{Generator, Lag, Phase, PhaseKind, Speed, Zero},
+    trial::{FORMAT, Outcome, Trial},
 };
 
 /// 1,000 queries to two replicas in five seconds, all answered, in batches of four; 24 in flight, 120 ms each.
-pub fn whole() -> PointResult {
+pub fn whole() -> Trial {
     let node = json!({
         "name": "noop", "input_type": "floats", "model_image": "noop", "allocated_cpus": [0, 1], "cpus_per_replica": 1,
         "slo": 3_600_000_000_u64, "num_replicas": 2, "gpus": [], "batch_size": 4
@@ -30,12 +34,12 @@ pub fn whole() -> PointResult {
         "machine": {"cpu": "", "cores": 4, "allowed_cores": "0-3", "memory_mib": 1, "kernel": ""},
         "versions": {"driver": "0", "profile": "release"}
     });
-    serde_json::from_value(result).unwrap()
+    serde_json::from_value(result).expect("every field is there")
 }
 
 /// The same, then six seconds at 160 queries a second, 50 ms each; with the no-op model, the load generator's ceiling and
 /// the resources beside it.
-pub fn profiled() -> PointResult {
+pub fn profiled() -> Trial {
     let mut result = whole();
     let mut latency = phase(&mut result).clone();
     latency.kind = PhaseKind::Latency;
@@ -121,10 +125,10 @@ fn throughput() -> Value {
 }
 
 /// 100 queries, as an accuracy run of an artifact that offline named as many rightly.
-pub fn accurate() -> PointResult {
+pub fn accurate() -> Trial {
     let offline = model::Accuracy { right: 97, of: 100 };
     let accuracy_run = AccuracyRun::new(offline, Some(offline));
-    let mut result = PointResult {
+    let mut result = Trial {
         outcome: Outcome::Accuracy { accuracy_run },
         ..whole()
     };
@@ -133,7 +137,7 @@ pub fn accurate() -> PointResult {
 }
 
 /// Its speed.
-pub fn speed(result: &mut PointResult) -> &mut Speed {
+pub fn speed(result: &mut Trial) -> &mut Speed {
     match &mut result.outcome {
         Outcome::Speed(speed) => speed,
         other => panic!("no speed but {other:?}"),
@@ -141,6 +145,6 @@ pub fn speed(result: &mut PointResult) -> &mut Speed {
 }
 
 /// Its first phase.
-pub fn phase(result: &mut PointResult) -> &mut Phase {
+pub fn phase(result: &mut Trial) -> &mut Phase {
     &mut speed(result).phases[0]
 }

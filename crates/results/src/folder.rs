@@ -8,9 +8,9 @@ use std::{
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::result::{FORMAT, Outcome, PointResult};
+use crate::trial::{FORMAT, Outcome, Trial};
 
-/// What the folder of a sweep holds, in the order in which a report shows it: by shape and round.
+/// What the folder of a sweep holds, in the order in which a report shows it: by configuration and round.
 #[derive(Debug)]
 pub struct Folder {
     /// Where it is.
@@ -31,7 +31,7 @@ pub struct Filed {
     /// Without the folder.
     pub file: String,
     /// What is in it.
-    pub result: PointResult,
+    pub result: Trial,
 }
 
 /// Why a file is not read as a result.
@@ -81,32 +81,32 @@ impl Folder {
     }
 
     /// The points without the names of their files.
-    pub fn results(&self) -> impl Iterator<Item = &PointResult> + Clone {
+    pub fn results(&self) -> impl Iterator<Item = &Trial> + Clone {
         self.points.iter().map(|point| &point.result)
     }
 }
 
-impl PointResult {
+impl Trial {
     /// Reads a result file.
     ///
     /// # Errors
     /// If it cannot be read, or is no result of this format.
-    pub fn read(file: &Path) -> Result<PointResult, NotRead> {
-        PointResult::parse(&fs::read(file)?)
+    pub fn read(file: &Path) -> Result<Trial, NotRead> {
+        Trial::parse(&fs::read(file)?)
     }
 
     /// Reads the text of a result file.
     ///
     /// # Errors
     /// If it is no result of this format.
-    pub fn parse(text: &[u8]) -> Result<PointResult, NotRead> {
+    pub fn parse(text: &[u8]) -> Result<Trial, NotRead> {
         let json: Value = serde_json::from_slice(text)?;
         match json.get("format") {
             None => return Err(NotRead::NoFormat),
             Some(format) if *format != FORMAT => return Err(NotRead::Format(format.clone())),
             Some(_) => (),
         }
-        let result: PointResult = serde_json::from_value(json)?;
+        let result: Trial = serde_json::from_value(json)?;
         if result.node_configs.is_empty() {
             return Err(NotRead::Empty("node_configs"));
         }
@@ -117,11 +117,11 @@ impl PointResult {
     }
 }
 
-/// The results of one folder by shape and round.
+/// The results of one folder by configuration and round.
 fn filed(folder: &Path, left_out: &mut Vec<(PathBuf, NotRead)>) -> Result<Vec<Filed>, Error> {
     let mut points = Vec::new();
     for path in files(folder)? {
-        match PointResult::read(&path) {
+        match Trial::read(&path) {
             Ok(result) => points.push(Filed {
                 file: name(&path),
                 result,
@@ -129,7 +129,7 @@ fn filed(folder: &Path, left_out: &mut Vec<(PathBuf, NotRead)>) -> Result<Vec<Fi
             Err(reason) => left_out.push((path, reason)),
         }
     }
-    points.sort_by_cached_key(|point| (point.result.shape(), point.result.round));
+    points.sort_by_cached_key(|point| (point.result.key(), point.result.round));
     Ok(points)
 }
 
@@ -188,7 +188,7 @@ mod tests {
         Folder::read(folder.path())
     }
 
-    fn text(change: impl Fn(&mut PointResult)) -> String {
+    fn text(change: impl Fn(&mut Trial)) -> String {
         let mut result = whole();
         change(&mut result);
         serde_json::to_string(&result).unwrap()
@@ -261,7 +261,7 @@ mod tests {
             (
                 "results-speed.json",
                 text(|result| {
-                    let crate::result::Outcome::Speed(speed) = &mut result.outcome else {
+                    let crate::trial::Outcome::Speed(speed) = &mut result.outcome else {
                         unreachable!("it is a speed")
                     };
                     speed.phases.clear();

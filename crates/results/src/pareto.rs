@@ -3,10 +3,10 @@
 use std::fmt;
 
 use crate::{
-    result::PointResult,
+    config_key::{ConfigKey, by_config},
     rounds::{RoundCounts, Rounds, middle, sorted},
-    shape::{Shape, by_shape},
     speed::Speed,
+    trial::Trial,
     verdict::Status,
 };
 
@@ -17,16 +17,16 @@ const FRONTEND: f64 = 0.8;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
     /// The configurations that no other one beats in cores, rate and p99 at once, by rising cores.
-    pub front: Vec<Candidate>,
+    pub front: Vec<MeasuredConfig>,
     /// What to take for the rate that was asked for; absent if none was, or nothing can be told.
     pub recommended: Option<Recommendation>,
 }
 
 /// A configuration as measured: over several rounds, the median of those that count.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
+pub struct MeasuredConfig {
     /// What it is.
-    pub shape: Shape,
+    pub key: ConfigKey,
     /// The cores of its replicas and of the frontend, each counted once. The driver's are not part of a deployment.
     pub cores: usize,
     /// Queries a second: the highest rate that meets the objective where one was looked for, else the highest at which
@@ -40,7 +40,7 @@ pub struct Candidate {
     pub rounds: RoundCounts,
     /// Cores of the replicas alone.
     replica_cores: usize,
-    /// What the no-op model reaches at this shape, if it was measured.
+    /// What the no-op model reaches at this configuration, if it was measured.
     zero_qps: Option<f64>,
 }
 
@@ -50,7 +50,7 @@ pub struct Recommendation {
     /// The rate that was asked for, in queries a second.
     pub target_qps: f64,
     /// The measured configuration that it rests on.
-    pub measured: Candidate,
+    pub measured: MeasuredConfig,
     /// Replicas to take: those of the measured configuration, or more.
     pub replicas: usize,
     /// GPUs that they take.
@@ -66,7 +66,7 @@ pub struct Recommendation {
 impl Choice {
     /// Reads the results of a sweep of one model, without those of the no-op model beside it. INVALID ones are no
     /// configurations, nor are those where no rate met the objective.
-    pub fn of(results: &[PointResult], target_qps: Option<f64>) -> Choice {
+    pub fn of(results: &[Trial], target_qps: Option<f64>) -> Choice {
         let candidates = candidates(results);
         Choice {
             front: front(&candidates),
@@ -85,19 +85,19 @@ impl Choice {
     }
 }
 
-/// One per shape.
-fn candidates(results: &[PointResult]) -> Vec<Candidate> {
-    let points = by_shape(results).into_iter();
+/// One per configuration.
+fn candidates(results: &[Trial]) -> Vec<MeasuredConfig> {
+    let points = by_config(results).into_iter();
     points
-        .filter_map(|(shape, rounds)| Candidate::of(shape, &rounds))
+        .filter_map(|(key, rounds)| MeasuredConfig::of(key, &rounds))
         .collect()
 }
 
-impl Candidate {
+impl MeasuredConfig {
     /// `None` if no round counts, or one that does has no speed, or none that meets the objective.
-    fn of(shape: Shape, rounds: &Rounds<'_>) -> Option<Candidate> {
+    fn of(key: ConfigKey, rounds: &Rounds<'_>) -> Option<MeasuredConfig> {
         let first = rounds.counted().next()?;
-        let speeds: Option<Vec<&Speed>> = rounds.counted().map(PointResult::speed).collect();
+        let speeds: Option<Vec<&Speed>> = rounds.counted().map(Trial::speed).collect();
         let speeds = speeds?;
         let figures: Option<Vec<_>> = speeds.iter().map(|speed| figures(speed)).collect();
         let (rates, p99s): (Vec<f64>, Vec<Option<f64>>) = figures?.into_iter().unzip();
@@ -109,8 +109,8 @@ impl Candidate {
         cores.dedup();
         let median = |values: Vec<f64>| middle(&sorted(values.into_iter()));
         let qps = median(rates)?;
-        (qps > 0.0).then(|| Candidate {
-            shape,
+        (qps > 0.0).then(|| MeasuredConfig {
+            key,
             cores: cores.len(),
             qps,
             p99_ms: p99s.and_then(median),
@@ -126,13 +126,13 @@ impl Candidate {
     }
 
     /// True if it takes no more, gives no less, and is better in something.
-    fn beats(&self, other: &Candidate) -> bool {
-        let p99 = |candidate: &Candidate| candidate.p99_ms.unwrap_or(f64::INFINITY);
-        let no_worse = self.shape.gpus <= other.shape.gpus
+    fn beats(&self, other: &MeasuredConfig) -> bool {
+        let p99 = |candidate: &MeasuredConfig| candidate.p99_ms.unwrap_or(f64::INFINITY);
+        let no_worse = self.key.gpus <= other.key.gpus
             && self.cores <= other.cores
             && self.qps >= other.qps
             && p99(self) <= p99(other);
-        let better = self.shape.gpus < other.shape.gpus
+        let better = self.key.gpus < other.key.gpus
             || self.cores < other.cores
             || self.qps > other.qps
             || p99(self) < p99(other);
@@ -141,7 +141,7 @@ impl Candidate {
 
     /// As it is, or with more replicas like these, for this rate.
     fn scaled(&self, target_qps: f64) -> Recommendation {
-        let measured = self.shape.replicas.max(1);
+        let measured = self.key.replicas.max(1);
         let needed = (target_qps * measured as f64 / self.qps).ceil() as usize;
         let replicas = needed.max(measured);
         let for_all =
@@ -149,7 +149,7 @@ impl Candidate {
         Recommendation {
             target_qps,
             replicas,
-            gpus: for_all(self.shape.gpus),
+            gpus: for_all(self.key.gpus),
             cores: self
                 .cores
                 .saturating_add(for_all(self.replica_cores) - self.replica_cores),
@@ -193,9 +193,9 @@ impl Recommendation {
 }
 
 /// For instance `vgg, 2 replicas x 1 CPU, batch 4, profile: 160.0 queries/s, p99 138.0 ms, 3 cores in all (SUSPECT)`.
-impl fmt::Display for Candidate {
+impl fmt::Display for MeasuredConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {:.1} queries/s, ", self.shape, self.qps)?;
+        write!(f, "{}: {:.1} queries/s, ", self.key, self.qps)?;
         match self.p99_ms {
             Some(ms) => write!(f, "p99 {ms:.1} ms, ")?,
             None => write!(f, "too few samples for a p99, ")?,
@@ -226,9 +226,9 @@ fn figures(speed: &Speed) -> Option<(f64, Option<f64>)> {
     Some((phase.throughput.value, p99.map(|p99| p99.ms.value)))
 }
 
-fn front(candidates: &[Candidate]) -> Vec<Candidate> {
-    let is_beaten = |one: &&Candidate| candidates.iter().any(|other| other.beats(one));
-    let mut front: Vec<Candidate> = candidates
+fn front(candidates: &[MeasuredConfig]) -> Vec<MeasuredConfig> {
+    let is_beaten = |one: &&MeasuredConfig| candidates.iter().any(|other| other.beats(one));
+    let mut front: Vec<MeasuredConfig> = candidates
         .iter()
         .filter(|one| !is_beaten(one))
         .cloned()
@@ -241,7 +241,7 @@ fn front(candidates: &[Candidate]) -> Vec<Candidate> {
 }
 
 /// What was measured before what is extrapolated; then the fewest GPUs and cores, then the lowest p99.
-fn recommend(candidates: &[Candidate], target_qps: f64) -> Option<Recommendation> {
+fn recommend(candidates: &[MeasuredConfig], target_qps: f64) -> Option<Recommendation> {
     let scaled = candidates
         .iter()
         .map(|candidate| candidate.scaled(target_qps));
@@ -265,7 +265,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// So many replicas with a core each, and one core for the frontend.
-    fn point(replicas: usize, qps: f64, p99_ms: f64) -> PointResult {
+    fn point(replicas: usize, qps: f64, p99_ms: f64) -> Trial {
         let mut result = whole();
         let node = &mut result.node_configs[0];
         node.num_replicas = replicas;
@@ -277,7 +277,7 @@ mod tests {
         result
     }
 
-    fn judged(mut result: PointResult, status: Status) -> PointResult {
+    fn judged(mut result: Trial, status: Status) -> Trial {
         result.verdict = Verdict::of(vec![Reason {
             status,
             check: String::new(),
@@ -286,7 +286,7 @@ mod tests {
         result
     }
 
-    fn batch(mut result: PointResult, size: usize) -> PointResult {
+    fn batch(mut result: Trial, size: usize) -> Trial {
         result.node_configs[0].batch_size = size;
         result
     }
@@ -294,7 +294,7 @@ mod tests {
     fn sizes(choice: &Choice) -> Vec<(usize, usize)> {
         let front = choice.front.iter();
         front
-            .map(|candidate| (candidate.cores, candidate.shape.batch_size))
+            .map(|candidate| (candidate.cores, candidate.key.batch_size))
             .collect()
     }
 
@@ -321,12 +321,12 @@ mod tests {
             batch(point(3, 300.0, 10.0), 8),
         ];
         let for_rate = |target| Choice::of(&results, Some(target)).recommended.unwrap();
-        assert_eq!(for_rate(90.0).measured.shape.batch_size, 1);
+        assert_eq!(for_rate(90.0).measured.key.batch_size, 1);
         let recommended = for_rate(170.0);
-        assert_eq!(recommended.measured.shape.batch_size, 4);
+        assert_eq!(recommended.measured.key.batch_size, 4);
         assert_eq!((recommended.replicas, recommended.cores), (2, 3));
         assert!(!recommended.extrapolated);
-        assert_eq!(for_rate(185.0).measured.shape.batch_size, 2);
+        assert_eq!(for_rate(185.0).measured.key.batch_size, 2);
     }
 
     #[test]
@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_the_one_that_the_p99_was_measured_at() {
-        let of = |result: &PointResult| Choice::of(std::slice::from_ref(result), None).front.pop();
+        let of = |result: &Trial| Choice::of(std::slice::from_ref(result), None).front.pop();
         let mut result = profiled();
         assert_eq!(of(&result).unwrap().qps, 160.0);
         let search = |highest_qps| Search {

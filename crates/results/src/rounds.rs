@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use crate::{result::PointResult, speed::Speed, verdict::Status};
+use crate::{speed::Speed, trial::Trial, verdict::Status};
 
 /// The rounds of one combination, in the order of the results.
 #[derive(Clone, Debug, Default)]
-pub struct Rounds<'a>(Vec<&'a PointResult>);
+pub struct Rounds<'a>(Vec<&'a Trial>);
 
 /// How many rounds of a combination count, and how many are left out for which reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,22 +21,22 @@ pub struct RoundCounts {
 
 impl<'a> Rounds<'a> {
     /// Adds a round.
-    pub fn push(&mut self, round: &'a PointResult) {
+    pub fn push(&mut self, round: &'a Trial) {
         self.0.push(round);
     }
 
     /// Every round, whatever its verdict.
-    pub fn all(&self) -> &[&'a PointResult] {
+    pub fn all(&self) -> &[&'a Trial] {
         &self.0
     }
 
     /// The rounds whose numbers are of what was asked for: VALID and SUSPECT ones.
-    pub fn counted(&self) -> impl Iterator<Item = &'a PointResult> {
+    pub fn counted(&self) -> impl Iterator<Item = &'a Trial> {
         self.0.iter().copied().filter(|round| counts(round))
     }
 
     /// What is shown beside the verdict: the rounds that count or, where none does, all of them.
-    pub fn shown(&self) -> Vec<&'a PointResult> {
+    pub fn shown(&self) -> Vec<&'a Trial> {
         let counted: Vec<_> = self.counted().collect();
         match counted.is_empty() {
             true => self.0.clone(),
@@ -46,11 +46,7 @@ impl<'a> Rounds<'a> {
 
     /// What the rounds that count have of a figure, ascending.
     pub fn sorted(&self, read: impl Fn(&Speed) -> Option<f64>) -> Vec<f64> {
-        sorted(
-            self.counted()
-                .filter_map(PointResult::speed)
-                .filter_map(read),
-        )
+        sorted(self.counted().filter_map(Trial::speed).filter_map(read))
     }
 
     /// The median of a figure over the rounds that count; `None` if none of them has it.
@@ -60,7 +56,7 @@ impl<'a> Rounds<'a> {
 
     /// How many rounds count, and how many do not.
     pub fn counts(&self) -> RoundCounts {
-        let of = |is: fn(&PointResult) -> bool| self.0.iter().filter(|round| is(round)).count();
+        let of = |is: fn(&Trial) -> bool| self.0.iter().filter(|round| is(round)).count();
         let counted = of(counts);
         let not_run = of(|round| round.not_run().is_some());
         RoundCounts {
@@ -71,14 +67,14 @@ impl<'a> Rounds<'a> {
     }
 }
 
-impl<'a> FromIterator<&'a PointResult> for Rounds<'a> {
-    fn from_iter<I: IntoIterator<Item = &'a PointResult>>(rounds: I) -> Rounds<'a> {
+impl<'a> FromIterator<&'a Trial> for Rounds<'a> {
+    fn from_iter<I: IntoIterator<Item = &'a Trial>>(rounds: I) -> Rounds<'a> {
         Rounds(rounds.into_iter().collect())
     }
 }
 
 /// True if a round's numbers may stand for its combination.
-fn counts(round: &PointResult) -> bool {
+fn counts(round: &Trial) -> bool {
     round.not_run().is_none() && round.verdict.status != Status::Invalid
 }
 
@@ -140,11 +136,11 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{speed, whole},
-        result::Outcome,
+        trial::Outcome,
         verdict::{Reason, Verdict},
     };
 
-    fn round(qps: f64, status: Status) -> PointResult {
+    fn round(qps: f64, status: Status) -> Trial {
         let mut result = whole();
         speed(&mut result).throughput_qps = qps;
         result.verdict = Verdict::of(vec![Reason {
@@ -157,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_median_is_of_the_rounds_that_count() {
-        let not_run = PointResult {
+        let not_run = Trial {
             outcome: Outcome::NotRun {
                 not_run: "no cores".to_owned(),
             },
@@ -179,7 +175,7 @@ mod tests {
             counts.to_string(),
             "median of 2 of 4 rounds, left out: 1 INVALID, 1 NOT RUN"
         );
-        let said = |results: &[PointResult]| results.iter().collect::<Rounds<'_>>().counts();
+        let said = |results: &[Trial]| results.iter().collect::<Rounds<'_>>().counts();
         assert_eq!(said(&results[..1]).to_string(), "");
         assert_eq!(
             said(&results[..2]).to_string(),

@@ -2,11 +2,11 @@
 
 use schemars::schema_for;
 
-use crate::result::PointResult;
+use crate::trial::Trial;
 
 /// The schema, as indented JSON with a line break at its end.
 pub fn schema() -> String {
-    let schema = schema_for!(PointResult);
+    let schema = schema_for!(Trial);
     format!("{:#}\n", schema.as_value())
 }
 

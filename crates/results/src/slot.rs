@@ -10,7 +10,7 @@ use std::{
 use jiff::Zoned;
 use serde::Serialize;
 
-use crate::{error::Error, result::PointResult};
+use crate::{error::Error, trial::Trial};
 
 /// The name of an iteration's files, taken when it starts.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl Slot {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write(&self, result: &PointResult) -> Result<(), Error> {
+    pub fn write(&self, result: &Trial) -> Result<(), Error> {
         write(&self.file, result)
     }
 }

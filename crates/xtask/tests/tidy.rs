@@ -11,7 +11,7 @@ use std::{
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 /// Who may depend on whom in this workspace, tests and benches aside. A package that is not here may not exist.
-const ARROWS: [(&str, &[&str]); 25] = [
+const ARROWS: [(&str, &[&str]); 26] = [
     ("lightgbm3-sys", &[]),
     ("workspace-hack", &[]),
     ("model", &[]),
@@ -39,12 +39,14 @@ const ARROWS: [(&str, &[&str]); 25] = [
             "loadgen",
             "model",
             "picture",
+            "report",
             "results",
             "transport",
             "wire",
             "workspace-hack",
         ],
     ),
+    ("report", &["results", "workspace-hack"]),
     ("deploy", &["host", "model", "wire", "workspace-hack"]),
     (
         "results",

@@ -8,7 +8,7 @@ use host::{
     cores::{self, Cores},
 };
 
-use crate::Error;
+use crate::error::Error;
 
 /// A path as text, as result files hold it.
 pub(super) fn utf8(flag: &str, path: &Path) -> Result<String, Error> {

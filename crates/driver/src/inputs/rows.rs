@@ -9,7 +9,7 @@ use std::{
 use model::DataType;
 use npyz::{Deserialize, NpyFile, Order};
 
-use crate::Error;
+use crate::error::Error;
 
 /// From here on float32 lacks whole numbers.
 const WHOLE: f64 = 16_777_216.0;

@@ -2,7 +2,7 @@
 
 use loadgen::Arrivals;
 
-use crate::{result::PointResult, speed::Phase, verdict::Status};
+use crate::{speed::Phase, trial::Trial, verdict::Status};
 
 /// What a check has found; `None` if nothing is wrong.
 pub(super) type Finding = Option<Suspicion>;
@@ -31,7 +31,7 @@ pub(super) fn invalid(text: String) -> Finding {
 }
 
 /// The phases of a speed; none of an accuracy run.
-pub(super) fn phases(result: &PointResult) -> impl Iterator<Item = &Phase> {
+pub(super) fn phases(result: &Trial) -> impl Iterator<Item = &Phase> {
     let speed = result.speed().into_iter();
     speed.flat_map(|speed| &speed.phases)
 }
@@ -76,7 +76,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// The mean of what was sampled during the window of `phase`.
-pub(super) fn mean_during(result: &PointResult, phase: &Phase, samples: &[f64]) -> Option<f64> {
+pub(super) fn mean_during(result: &Trial, phase: &Phase, samples: &[f64]) -> Option<f64> {
     let opens = phase.opened_seconds;
     let closes = opens + phase.totals.seconds;
     let seconds = &result.resources.as_ref()?.seconds;

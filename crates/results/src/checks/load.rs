@@ -6,8 +6,8 @@ use super::finding::{
     Finding, highest, invalid, mean_during, percent, phases, place, rate, suspect,
 };
 use crate::{
-    result::PointResult,
     speed::{Phase, PhaseKind},
+    trial::Trial,
 };
 
 /// The share of a rate that must have been sent.
@@ -25,7 +25,7 @@ const AT_CEILING: f64 = 0.8;
 /// Above this share of a core, a thread waits for the core more often than for work.
 const BUSY: f64 = 0.9;
 
-pub(super) fn rate_not_sent(result: &PointResult) -> Finding {
+pub(super) fn rate_not_sent(result: &Trial) -> Finding {
     let missing = |phase: &Phase| {
         let asked = rate(phase)? * phase.totals.seconds;
         // As many as come by chance: two standard deviations of a Poisson count, or one query.
@@ -46,7 +46,7 @@ pub(super) fn rate_not_sent(result: &PointResult) -> Finding {
 
 /// More was offered than is served: nothing about latency was measured. In a search such a rate is one that missed the
 /// objective, and a flood is meant to be one.
-pub(super) fn overloaded(result: &PointResult) -> Finding {
+pub(super) fn overloaded(result: &Trial) -> Finding {
     let is_latency = |phase: &&Phase| phase.kind == PhaseKind::Latency;
     let phase = phases(result)
         .filter(is_latency)
@@ -72,7 +72,7 @@ fn figures(rate: f64) -> f64 {
     (rate * scale).round() / scale
 }
 
-pub(super) fn send_lag(result: &PointResult) -> Finding {
+pub(super) fn send_lag(result: &Trial) -> Finding {
     let share = |phase: &Phase| {
         let median = phase.latency.as_ref()?.percentile(0.5)?.ms.value;
         Some(phase.lag?.p99 / median).filter(|share| *share > LAG)
@@ -86,7 +86,7 @@ pub(super) fn send_lag(result: &PointResult) -> Finding {
     ))
 }
 
-pub(super) fn generator_ceiling(result: &PointResult) -> Finding {
+pub(super) fn generator_ceiling(result: &Trial) -> Finding {
     let generator = result.speed()?.generator?;
     let share = generator.share_of_ceiling;
     let text = format!(
@@ -102,7 +102,7 @@ pub(super) fn generator_ceiling(result: &PointResult) -> Finding {
     }
 }
 
-pub(super) fn client_cpu(result: &PointResult) -> Finding {
+pub(super) fn client_cpu(result: &Trial) -> Finding {
     let busiest = result.speed()?.generator.map(|g| g.busiest_thread);
     let cores = result.driver.cores_of("driver").map(|cores| cores.len());
     let whole = |phase: &Phase| {
@@ -119,7 +119,7 @@ pub(super) fn client_cpu(result: &PointResult) -> Finding {
     ))
 }
 
-pub(super) fn flood(result: &PointResult) -> Finding {
+pub(super) fn flood(result: &Trial) -> Finding {
     let speed = result.speed()?;
     (speed.mode == "flood").then_some(())?;
     let overloaded = speed.phases.iter().find(|phase| phase.overloaded);

@@ -6,12 +6,12 @@ use host::{
 };
 
 use super::finding::{Finding, invalid, percent, suspect};
-use crate::result::PointResult;
+use crate::trial::Trial;
 
 /// More stolen or throttled time than this moves a throughput by more than its interval usually is wide.
 const STOLEN: f64 = 0.02;
 
-pub(super) fn pins_not_held(result: &PointResult) -> Finding {
+pub(super) fn pins_not_held(result: &Trial) -> Finding {
     let processes = result.resources.as_ref()?.processes.iter();
     let strayed = |process: &&ProcessUse| {
         let lists = process.pinned.as_deref().zip(process.held.as_deref());
@@ -26,7 +26,7 @@ pub(super) fn pins_not_held(result: &PointResult) -> Finding {
     ))
 }
 
-pub(super) fn shared_cores(result: &PointResult) -> Finding {
+pub(super) fn shared_cores(result: &Trial) -> Finding {
     result.speed()?;
     let others = ["driver", "frontend"].map(|name| {
         let cores = result.driver.cores_of(name).unwrap_or_default();
@@ -56,7 +56,7 @@ fn first_overlap(users: &[(String, Cores)]) -> Option<(&str, &str, Cores)> {
     })
 }
 
-pub(super) fn stolen_time(result: &PointResult) -> Finding {
+pub(super) fn stolen_time(result: &Trial) -> Finding {
     let resources = result.resources.as_ref()?;
     let stolen = resources.stolen.iter().sum::<f64>() / resources.stolen.len().max(1) as f64;
     let length = resources.seconds.last()?;
@@ -73,7 +73,7 @@ pub(super) fn stolen_time(result: &PointResult) -> Finding {
     ))
 }
 
-pub(super) fn debug_build(result: &PointResult) -> Finding {
+pub(super) fn debug_build(result: &Trial) -> Finding {
     let debug = result.speed().is_some() && result.versions.profile == "debug";
     debug.then_some(())?;
     suspect(

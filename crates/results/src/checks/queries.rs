@@ -2,8 +2,8 @@
 
 use super::finding::{Finding, invalid, longer, percent, phases, place, suspect};
 use crate::{
-    result::{Outcome, PointResult},
     speed::{Phase, PhaseKind},
+    trial::{Outcome, Trial},
 };
 
 /// In fewer batches than these, where the window cuts them makes a difference of several per cent.
@@ -12,14 +12,14 @@ const FEW_BATCHES: f64 = 20.0;
 /// More default outputs than these move the 99th percentile, of which they are no part.
 const DEFAULTS: f64 = 0.01;
 
-pub(super) fn not_run(result: &PointResult) -> Finding {
+pub(super) fn not_run(result: &Trial) -> Finding {
     match &result.outcome {
         Outcome::NotRun { not_run } => invalid(format!("it did not run: {not_run}")),
         Outcome::Speed(_) | Outcome::Accuracy { .. } => None,
     }
 }
 
-pub(super) fn accuracy(result: &PointResult) -> Finding {
+pub(super) fn accuracy(result: &Trial) -> Finding {
     let run = result.accuracy().filter(|run| run.differs())?;
     invalid(format!(
         "the served answers are not as right as the artifact's offline evaluation says: {run}; either these are other \
@@ -28,9 +28,9 @@ pub(super) fn accuracy(result: &PointResult) -> Finding {
 }
 
 /// Every query must be answered by the model. With an objective that the frontend enforces the default output is an
-/// answer too, and in a search a query that is refused is one that missed the objective. What an overloaded phase did
-/// not wait for is not lost.
-pub(super) fn lost(result: &PointResult) -> Finding {
+/// answer too, and in a search a query that is refused is one that missed the objective. What an overloaded phase did not
+/// wait for is not lost.
+pub(super) fn lost(result: &Trial) -> Finding {
     let (of, lost) = match &result.outcome {
         Outcome::Accuracy { accuracy_run } => {
             let of = accuracy_run.served.of;
@@ -71,7 +71,7 @@ pub(super) fn lost(result: &PointResult) -> Finding {
     ))
 }
 
-pub(super) fn nothing_answered(result: &PointResult) -> Finding {
+pub(super) fn nothing_answered(result: &Trial) -> Finding {
     let nothing = |phase: &&Phase| {
         let missed = phase.overloaded && is_searched(phase);
         let none = phase.batches == 0.0 && !result.has_objective() && !missed;
@@ -90,7 +90,7 @@ fn is_searched(phase: &Phase) -> bool {
     matches!(phase.kind, PhaseKind::Search | PhaseKind::Confirm)
 }
 
-pub(super) fn replicas_lost(result: &PointResult) -> Finding {
+pub(super) fn replicas_lost(result: &Trial) -> Finding {
     let lost = result.replicas_died.max(result.replicas_lost);
     (lost > 0).then_some(())?;
     invalid(format!(
@@ -98,7 +98,7 @@ pub(super) fn replicas_lost(result: &PointResult) -> Finding {
     ))
 }
 
-pub(super) fn default_outputs(result: &PointResult) -> Finding {
+pub(super) fn default_outputs(result: &Trial) -> Finding {
     result.has_objective().then_some(())?;
     let (sent, defaults) = phases(result)
         .filter(|phase| phase.kind != PhaseKind::Search)
@@ -114,7 +114,7 @@ pub(super) fn default_outputs(result: &PointResult) -> Finding {
     ))
 }
 
-pub(super) fn few_samples(result: &PointResult) -> Finding {
+pub(super) fn few_samples(result: &Trial) -> Finding {
     let phase = result.speed()?.latency()?;
     let latency = phase.latency.as_ref()?;
     let why = match latency.percentile(0.99).map(|p99| p99.ms.high) {
@@ -132,7 +132,7 @@ pub(super) fn few_samples(result: &PointResult) -> Finding {
     suspect(format!("{} {why}: take {}", place(phase), longer(phase)))
 }
 
-pub(super) fn few_batches(result: &PointResult) -> Finding {
+pub(super) fn few_batches(result: &Trial) -> Finding {
     let phase = result.speed()?.throughput()?;
     let few = phase.batches > 0.0 && phase.batches < FEW_BATCHES;
     few.then_some(())?;
@@ -154,7 +154,7 @@ mod tests {
     };
     use loadgen::{Arrivals, stats::Totals};
 
-    fn whole_with(change: impl Fn(&mut PointResult)) -> PointResult {
+    fn whole_with(change: impl Fn(&mut Trial)) -> Trial {
         let mut result = whole();
         change(&mut result);
         result
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn with_an_enforced_objective_the_default_output_is_an_answer() {
-        let late = |result: &mut PointResult| {
+        let late = |result: &mut Trial| {
             let phase = phase(result);
             (phase.totals.ok, phase.totals.default) = (0, 1000);
             (phase.warm_up.ok, phase.warm_up.default) = (999, 1);
@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_refused_query_is_a_miss_in_a_search_but_one_without_an_answer_is_lost() {
-        let refused = |result: &mut PointResult| {
+        let refused = |result: &mut Trial| {
             let phase = phase(result);
             phase.kind = PhaseKind::Search;
             (phase.totals.ok, phase.totals.error) = (900, 100);
@@ -288,7 +288,7 @@ mod tests {
             let served = model::Accuracy { right: 97, of: 100 };
             let accuracy_run = AccuracyRun::new(served, offline);
             let outcome = Outcome::Accuracy { accuracy_run };
-            accuracy(&PointResult {
+            accuracy(&Trial {
                 outcome,
                 ..accurate()
             })

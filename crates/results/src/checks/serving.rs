@@ -3,7 +3,7 @@
 use loadgen::{Arrivals, Window, stats::interval};
 
 use super::finding::{Finding, highest, longer, mean_during, percent, phases, place, suspect};
-use crate::{result::PointResult, speed::Phase};
+use crate::{speed::Phase, trial::Trial};
 
 /// Batches that are emptier than this are another batch size than the one asked for.
 const FILL: f64 = 0.9;
@@ -26,7 +26,7 @@ const GROWS: f64 = 2.0;
 /// Queries in flight may differ by this share from rate times latency: the edges of a short window are worth as much.
 const LITTLE: f64 = 0.1;
 
-pub(super) fn batch_fill(result: &PointResult) -> Finding {
+pub(super) fn batch_fill(result: &Trial) -> Finding {
     let phase = result.speed()?.throughput()?;
     let node = result.node_configs.first()?;
     let mean = phase.mean_batch?;
@@ -53,7 +53,7 @@ pub(super) fn batch_fill(result: &PointResult) -> Finding {
     ))
 }
 
-pub(super) fn frontend_cpu(result: &PointResult) -> Finding {
+pub(super) fn frontend_cpu(result: &Trial) -> Finding {
     let process = result.resources.as_ref()?.process("frontend")?;
     let cores = result.driver.cores_of("frontend")?.len() as f64;
     let share = |phase: &Phase| Some(mean_during(result, phase, &process.cpu)? / cores);
@@ -67,7 +67,7 @@ pub(super) fn frontend_cpu(result: &PointResult) -> Finding {
     ))
 }
 
-pub(super) fn zero_near(result: &PointResult) -> Finding {
+pub(super) fn zero_near(result: &Trial) -> Finding {
     let speed = result.speed()?;
     let share = speed.throughput()?.throughput.value / speed.zero.as_ref()?.throughput_qps;
     (share > NEAR_ZERO).then_some(())?;
@@ -78,7 +78,7 @@ pub(super) fn zero_near(result: &PointResult) -> Finding {
     ))
 }
 
-pub(super) fn not_steady(result: &PointResult) -> Finding {
+pub(super) fn not_steady(result: &Trial) -> Finding {
     let phase = phases(result).find(|phase| !phase.steady)?;
     suspect(format!(
         "{} the window opened because time ran out, before every replica had worked and rates agreed: take a longer \
@@ -88,7 +88,7 @@ pub(super) fn not_steady(result: &PointResult) -> Finding {
 }
 
 /// Where the rate is the system's own, it must not change.
-pub(super) fn drift(result: &PointResult) -> Finding {
+pub(super) fn drift(result: &Trial) -> Finding {
     let closed = |phase: &&Phase| matches!(phase.arrivals, Arrivals::Closed { .. });
     let change = |phase: &Phase| {
         let [first, second] = halves(phase)?.map(interval::throughput);
@@ -106,7 +106,7 @@ pub(super) fn drift(result: &PointResult) -> Finding {
 }
 
 /// Where the rate is given, latency must not go up and up.
-pub(super) fn queue_grows(result: &PointResult) -> Finding {
+pub(super) fn queue_grows(result: &Trial) -> Finding {
     let open = |phase: &&Phase| !matches!(phase.arrivals, Arrivals::Closed { .. });
     let growth = |phase: &Phase| {
         let [first, second] = halves(phase)?.map(|half| {
@@ -124,7 +124,7 @@ pub(super) fn queue_grows(result: &PointResult) -> Finding {
 }
 
 /// Queries in flight are the rate times the time that each takes, if all are counted and timed rightly.
-pub(super) fn littles_law(result: &PointResult) -> Finding {
+pub(super) fn littles_law(result: &Trial) -> Finding {
     let deviation = |phase: &Phase| {
         let seconds = phase.latency.as_ref()?.mean / 1e3;
         let expected = phase.throughput.value * seconds;

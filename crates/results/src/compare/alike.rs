@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    result::{PointResult, ReplicaResult},
+    config_key::{ConfigKey, RoundsByConfig},
     rounds::Rounds,
-    shape::{Points, Shape},
+    trial::{ReplicaResult, Trial},
 };
 
 /// Reads one property of a result, in words; `None` where the result does not say.
-type Property = fn(&PointResult) -> Option<String>;
+type Property = fn(&Trial) -> Option<String>;
 
-/// What points of one shape must have in common.
+/// What points of one configuration must have in common.
 const COMMON: [(&str, Property); 16] = [
     ("processor", |r| Some(r.machine.cpu.clone())),
     ("cores of the machine", |r| {
@@ -48,7 +48,7 @@ const COMMON: [(&str, Property); 16] = [
 ];
 
 /// Their names; `none` where something ran without one.
-fn gpus(result: &PointResult) -> Option<String> {
+fn gpus(result: &Trial) -> Option<String> {
     let gpus = &result.resources.as_ref()?.gpus;
     let names: BTreeSet<_> = gpus.iter().map(|gpu| gpu.name.as_str()).collect();
     Some(match names.is_empty() {
@@ -57,7 +57,7 @@ fn gpus(result: &PointResult) -> Option<String> {
     })
 }
 
-fn objective(result: &PointResult) -> Option<String> {
+fn objective(result: &Trial) -> Option<String> {
     let enforced = if result.has_objective() {
         ", enforced"
     } else {
@@ -68,11 +68,9 @@ fn objective(result: &PointResult) -> Option<String> {
 }
 
 /// What differs, a line each: at the points that both sweeps have, then between those that only one has.
-pub(super) fn differences(sweeps: &[Points<'_>; 2]) -> Vec<String> {
+pub(super) fn differences(sweeps: &[RoundsByConfig<'_>; 2]) -> Vec<String> {
     let [of_a, of_b] = sweeps;
-    let common = of_a
-        .iter()
-        .filter_map(|(shape, a)| Some([a, of_b.get(shape)?]));
+    let common = of_a.iter().filter_map(|(key, a)| Some([a, of_b.get(key)?]));
     let common: Vec<_> = common.collect();
     let properties = COMMON.into_iter();
     let common = properties.filter_map(|(name, read)| differs(name, read, &common));
@@ -107,25 +105,25 @@ fn told_apart(values: [BTreeSet<String>; 2]) -> Option<String> {
 }
 
 /// Reads what tells a point from another one with as many replicas, cores and the same batch size.
-type Part = fn(&Shape) -> String;
+type Part = fn(&ConfigKey) -> String;
 
 const PARTS: [(&str, Part); 4] = [
-    ("mode", |shape| shape.mode.clone()),
-    ("engine", |shape| shape.engine.clone()),
-    ("input type", |shape| shape.input_type.clone()),
-    ("GPUs", |shape| shape.gpus.to_string()),
+    ("mode", |key| key.mode.clone()),
+    ("engine", |key| key.engine.clone()),
+    ("input type", |key| key.input_type.clone()),
+    ("GPUs", |key| key.gpus.to_string()),
 ];
 
 /// How points that only one sweep has differ from those of the same size that only the other has.
-fn unmatched(a: &Points<'_>, b: &Points<'_>) -> Vec<String> {
-    let only = |these: &Points<'_>, those: &Points<'_>| -> Vec<Shape> {
-        let shapes = these.keys().filter(|shape| !those.contains_key(shape));
-        shapes.cloned().collect()
+fn unmatched(a: &RoundsByConfig<'_>, b: &RoundsByConfig<'_>) -> Vec<String> {
+    let only = |these: &RoundsByConfig<'_>, those: &RoundsByConfig<'_>| -> Vec<ConfigKey> {
+        let keys = these.keys().filter(|key| !those.contains_key(key));
+        keys.cloned().collect()
     };
     let (of_a, of_b) = (only(a, b), only(b, a));
     let differs = |(name, read): (&str, Part)| {
-        let values = |these: &[Shape], those: &[Shape]| -> BTreeSet<String> {
-            let is_there = |shape: &&Shape| those.iter().any(|other| same_size(shape, other));
+        let values = |these: &[ConfigKey], those: &[ConfigKey]| -> BTreeSet<String> {
+            let is_there = |key: &&ConfigKey| those.iter().any(|other| same_size(key, other));
             let known = these.iter().filter(is_there).map(read);
             known.filter(|value| !value.is_empty()).collect()
         };
@@ -135,7 +133,7 @@ fn unmatched(a: &Points<'_>, b: &Points<'_>) -> Vec<String> {
     PARTS.into_iter().filter_map(differs).collect()
 }
 
-fn same_size(one: &Shape, other: &Shape) -> bool {
-    let sizes = |shape: &Shape| [shape.replicas, shape.cpus_per_replica, shape.batch_size];
+fn same_size(one: &ConfigKey, other: &ConfigKey) -> bool {
+    let sizes = |key: &ConfigKey| [key.replicas, key.cpus_per_replica, key.batch_size];
     one.model == other.model && sizes(one) == sizes(other)
 }

@@ -3,9 +3,9 @@
 use loadgen::{Arrivals, Estimate, stats::interval};
 
 use crate::{
-    result::PointResult,
     rounds::Rounds,
     speed::{Phase, Search, Speed},
+    trial::Trial,
 };
 
 /// A figure in A and in B.
@@ -37,7 +37,7 @@ pub(super) fn throughput(rounds: [&Rounds<'_>; 2]) -> Figure {
 pub(super) fn highest(rounds: [&Rounds<'_>; 2]) -> Option<Figure> {
     const NAME: &str = "the highest rate within the objective";
     let searches = rounds.map(|rounds| {
-        let speeds = rounds.counted().filter_map(PointResult::speed);
+        let speeds = rounds.counted().filter_map(Trial::speed);
         let searches = speeds.filter_map(|speed| speed.search.as_ref());
         searches.collect::<Vec<_>>()
     });
@@ -84,7 +84,7 @@ pub(super) fn p99(rounds: [&Rounds<'_>; 2]) -> Figure {
     let read = |speed: &Speed| Some(speed.latency()?.latency.as_ref()?.percentile(0.99)?.ms);
     let mut figure = Figure::of("the p99", rounds, read);
     let [of_a, of_b] = rounds.map(|rounds| {
-        let speeds = rounds.counted().filter_map(PointResult::speed);
+        let speeds = rounds.counted().filter_map(Trial::speed);
         let mut loads: Vec<_> = speeds.filter_map(Speed::latency).map(load).collect();
         loads.sort_unstable();
         loads.dedup();
