@@ -16,7 +16,7 @@ fuzz_target!(|text: &[u8]| {
     };
     // What every report asks of it.
     drop((
-        result.shape().to_string(),
+        result.key().to_string(),
         result.config(),
         result.has_objective(),
     ));

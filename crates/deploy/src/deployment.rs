@@ -89,7 +89,8 @@ impl Deployment {
     /// Starts everything and waits until every replica is registered; their output goes into the folder `logs`.
     ///
     /// # Errors
-    /// If something does not start or register, does not take batches of this size, or `stop` is set. Nothing is left then.
+    /// If something does not start or register, does not take batches of this size, or `stop` is set. Nothing is left
+    /// then.
     pub fn start(
         manager: &Manager,
         spec: &DeploymentSpec<'_>,
@@ -129,8 +130,8 @@ impl Deployment {
         }
     }
 
-    /// The models of the replicas, as they were when all were registered; one that its model server did not describe is not
-    /// among them.
+    /// The models of the replicas, as they were when all were registered; one that its model server did not describe is
+    /// not among them.
     pub fn models(&self) -> impl Iterator<Item = &ModelInfo> {
         let described = self.registered.iter().filter_map(|r| r.metadata.as_ref());
         described.map(|metadata| &metadata.model)
@@ -186,7 +187,8 @@ impl Deployment {
         }
     }
 
-    /// Why the frontend does not answer, if that is because it has ended: its port is closed a moment before that is known.
+    /// Why the frontend does not answer, if that is because it has ended: its port is closed a moment before that is
+    /// known.
     fn why_silent(&mut self) -> Option<Error> {
         let limit = Instant::now() + Duration::from_secs(1);
         while Instant::now() < limit && self.frontend.member.is_running() {
@@ -280,5 +282,23 @@ fn fits(model: &ModelInfo, batch_size: usize) -> Result<(), Error> {
              artifact (the model server's log says more)"
         ))),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_beyond_the_limit_is_refused_with_both_numbers() {
+        let takes = |max_batch| ModelInfo {
+            max_batch,
+            ..ModelInfo::default()
+        };
+        assert!(fits(&takes(None), 32).is_ok());
+        assert!(fits(&takes(Some(1)), 1).is_ok());
+        let error = fits(&takes(Some(1)), 32).unwrap_err().to_string();
+        assert!(error.contains("batches of 1 at most, not 32"), "{error}");
+        assert!(error.contains("--batch_sizes 1"), "{error}");
     }
 }

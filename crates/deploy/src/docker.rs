@@ -1,8 +1,8 @@
 //! Frontend and model servers as Docker containers, in a network of their own.
 //!
-//! The driver reaches the frontend at its address in that network, as the replicas do: a published port would put a proxy in
-//! between. A container holds the reading end of a stream from the driver and exits when that closes, so a killed driver leaves
-//! nothing that runs; [`clean`] removes the rest.
+//! The driver reaches the frontend at its address in that network, as the replicas do: a published port would put a
+//! proxy in between. A container holds the reading end of a stream from the driver and exits when that closes, so a
+//! killed driver leaves nothing that runs; [`clean`] removes the rest.
 
 mod container;
 mod engine;

@@ -1,8 +1,8 @@
 //! Deployment: a frontend and the replicas of one model, from their start to their end.
 //!
 //! - [`Manager`]: what starts frontends and model servers: [`process`] (children of this process) or [`docker`].
-//! - [`Deployment`]: a frontend with its replicas, started by a manager as a [`DeploymentSpec`] says, pinned, read back from
-//!   the kernel, checked, and stopped when it is dropped.
+//! - [`Deployment`]: a frontend with its replicas, started by a manager as a [`DeploymentSpec`] says, pinned, read back
+//!   from the kernel, checked, and stopped when it is dropped.
 //! - [`Member`]: one of these processes or containers. [`Admin`]: a client of a frontend's REST side.
 //! - [`models`]: the models that can be deployed, and what each takes.
 //!

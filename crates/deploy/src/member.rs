@@ -21,7 +21,8 @@ use crate::error::Error;
 pub struct Server<'a> {
     /// What it is called in messages and by its log.
     pub name: String,
-    /// What it is told: flags without their dashes, which are the names of its variables without `CLIPPER_` in small letters.
+    /// What it is told: flags without their dashes, which are the names of its variables without `CLIPPER_` in small
+    /// letters.
     pub told: Vec<(&'static str, String)>,
     /// Its artifact, if not its own.
     pub model_path: Option<&'a Path>,

@@ -232,8 +232,8 @@ struct Process {
 }
 
 impl Process {
-    /// Starts `program` on `cores` (`None`: on those of the driver), and checks that the kernel holds it there. Standard
-    /// error goes to `<name>.log` in `logs`, standard output too unless it is said where to.
+    /// Starts `program` on `cores` (`None`: on those of the driver), and checks that the kernel holds it there.
+    /// Standard error goes to `<name>.log` in `logs`, standard output too unless it is said where to.
     fn start(launch: Launch<'_>, cores: Option<&[usize]>, logs: &Path) -> Result<Process, Error> {
         let Launch {
             name,

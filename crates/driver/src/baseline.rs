@@ -1,4 +1,5 @@
-//! The zero: the no-op model at each combination, with the same inputs. What is left of a number beside it is the model's.
+//! The zero: the no-op model at each combination, with the same inputs. What is left of a number beside it is the
+//! model's.
 
 use std::path::Path;
 
@@ -13,8 +14,8 @@ use crate::{
     trial::blank,
 };
 
-/// The trials of the no-op model beside those of a model: for a short time, on CPU cores, without an objective. `None` for a
-/// sweep without them.
+/// The trials of the no-op model beside those of a model: for a short time, on CPU cores, without an objective. `None`
+/// for a sweep without them.
 ///
 /// # Errors
 /// If the no-op model's program, image or folder is missing.

@@ -38,8 +38,8 @@ pub enum Command {
     Other(Other),
 }
 
-/// Reads the command line, the file that `--config` names, and the record of the sweep that `--resume` names. `--help` and
-/// what clap refuses end the process here.
+/// Reads the command line, the file that `--config` names, and the record of the sweep that `--resume` names. `--help`
+/// and what clap refuses end the process here.
 ///
 /// # Errors
 /// If a flag makes no sense, or a file that is named cannot be read.
@@ -87,8 +87,8 @@ fn resumed(folder: &Path, given: &ArgSource) -> Result<Settings, Error> {
     })
 }
 
-/// Refuses variables of Clipper's containers that say something the replicas would not be told: what is measured is what
-/// the command line says.
+/// Refuses variables of Clipper's containers that say something the replicas would not be told: what is measured is
+/// what the command line says.
 ///
 /// # Errors
 /// If there is one; it is named.

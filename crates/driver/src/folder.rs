@@ -27,7 +27,8 @@ pub struct SweepFolder {
 }
 
 impl SweepFolder {
-    /// Tries whether sweeps' folders can be made in `parent`, which is made if need be: so that nothing is measured in vain.
+    /// Tries whether sweeps' folders can be made in `parent`, which is made if need be: so that nothing is measured in
+    /// vain.
     ///
     /// # Errors
     /// If they cannot.

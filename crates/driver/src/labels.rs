@@ -11,6 +11,9 @@ use host::machine::workspace;
 use crate::error::Error;
 
 /// The files of inputs and labels. Those that are not named are where training writes them: beside the artifact.
+///
+/// # Errors
+/// If the model does not name classes.
 pub fn locate(
     model: &KnownModel,
     inputs: Option<PathBuf>,
@@ -35,6 +38,9 @@ pub fn locate(
 }
 
 /// Reads a label per line, for as many inputs.
+///
+/// # Errors
+/// If the file cannot be read, or has more or fewer lines.
 pub fn read(path: &Path, inputs: usize) -> Result<Vec<String>, Error> {
     let unusable = |why: String| {
         Error::Usage(format!(

@@ -2,11 +2,13 @@
 //!
 //! In the order in which a sweep uses them:
 //!
-//! - [`cli`], [`settings`]: what is asked for. [`prepare`], [`plan`], [`inputs`], [`labels`], [`describe`]: checked and planned
-//!   before anything starts.
+//! - [`cli`], [`settings`]: what is asked for. [`prepare`], [`plan`], [`inputs`], [`labels`], [`describe`]: checked and
+//!   planned before anything starts.
 //! - [`start`], [`folder`], [`record`]: the programs and the folder of a sweep.
-//! - [`sweep`]: the loop over its trials. [`series`]: what each is given; [`baseline`]: those of the no-op model; [`time_left`].
-//! - [`trial`]: one trial, from a spec to a result. [`phase_plan`], [`search`]: its phases; [`self_test`]: the generator's ceiling.
+//! - [`sweep`]: the loop over its trials. [`series`]: what each is given; [`baseline`]: those of the no-op model;
+//!   [`time_left`].
+//! - [`trial`]: one trial, from a spec to a result. [`phase_plan`], [`search`]: its phases; [`self_test`]: the
+//!   generator's ceiling.
 //! - [`survey`]: a short sweep of each model, sized by a trial.
 //!
 //! `deploy` starts what is measured, `loadgen` loads it, `results` holds what is found, `report` shows it.

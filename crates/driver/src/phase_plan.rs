@@ -1,9 +1,9 @@
-//! Which phases a trial has, in which order, and how long each may take. No clock: it is told the time and what the phases
-//! have shown.
+//! Which phases a trial has, in which order, and how long each may take. No clock: it is told the time and what the
+//! phases have shown.
 //!
-//! The time of a profile is halved: the first half finds the throughput, the second is split between the latency phases or,
-//! with an objective, the rates that the search tries. Waiting for the last answers of a phase takes from those that follow,
-//! so that a trial is under load for as long as was asked.
+//! The time of a profile is halved: the first half finds the throughput, the second is split between the latency phases
+//! or, with an objective, the rates that the search tries. Waiting for the last answers of a phase takes from those
+//! that follow, so that a trial is under load for as long as was asked.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -94,8 +94,8 @@ impl PhasePlan {
         }
     }
 
-    /// The next phase, when the trial has been under load for `elapsed`: as long as planned, or an even share of the time
-    /// that is left if that is less. `None` at the end.
+    /// The next phase, when the trial has been under load for `elapsed`: as long as planned, or an even share of the
+    /// time that is left if that is less. `None` at the end.
     pub fn next(&mut self, elapsed: Duration) -> Option<Step> {
         let left = self.duration.saturating_sub(elapsed) / self.steps.len().max(1) as u32;
         let mut step = self.steps.pop_front()?;
@@ -212,8 +212,8 @@ mod tests {
         phase
     }
 
-    /// Everything that is done if each phase takes its time, waiting for its last answers takes `drain`, and the throughput
-    /// is this.
+    /// Everything that is done if each phase takes its time, waiting for its last answers takes `drain`, and the
+    /// throughput is this.
     fn steps(mut plan: PhasePlan, throughput: f64, drain: Duration) -> Vec<Step> {
         let mut elapsed = Duration::ZERO;
         let next = || {

@@ -25,7 +25,8 @@ pub struct Plan {
     pub configs: Vec<ConfigPlan>,
     /// The combinations that cannot.
     pub impossible: Vec<Impossible>,
-    /// The order of measuring: round by round, each in an order of its own, so that drift spreads over all combinations.
+    /// The order of measuring: round by round, each in an order of its own, so that drift spreads over all
+    /// combinations.
     #[serde(rename = "runs")]
     pub trials: Vec<PlannedTrial>,
     /// The same combinations for the no-op model, which comes first; or none at all.

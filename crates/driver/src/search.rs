@@ -1,5 +1,5 @@
-//! The search for the highest rate that meets a latency objective, without a clock or sockets: it says which rate to try
-//! next and is told what was seen there.
+//! The search for the highest rate that meets a latency objective, without a clock or sockets: it says which rate to
+//! try next and is told what was seen there.
 //!
 //! An objective is met at a rate if at most one query in a hundred misses it, and a query that the model did not answer
 //! misses it. The rate is halved in between until the highest that met it and the lowest that missed it are within 5 %;

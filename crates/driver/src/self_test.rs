@@ -1,5 +1,5 @@
-//! What the load generator can do at most: the same load against a server in this process that only answers. A number near
-//! it is one of the generator, not of what was to be measured.
+//! What the load generator can do at most: the same load against a server in this process that only answers. A number
+//! near it is one of the generator, not of what was to be measured.
 
 use std::time::{Duration, Instant};
 

@@ -55,8 +55,8 @@ pub struct Settings {
     pub num_clients: usize,
     /// Queries in flight in a closed loop; `None`: enough to fill every replica's batches.
     pub in_flight: Option<usize>,
-    /// The latency objective: goodput counts the answers within it, and the profile looks for the highest rate whose p99
-    /// meets it.
+    /// The latency objective: goodput counts the answers within it, and the profile looks for the highest rate whose
+    /// p99 meets it.
     #[serde(serialize_with = "in_seconds_if_any")]
     pub objective: Option<Duration>,
     /// The frontend is told of the objective: queries that miss it are answered with the default output.
@@ -92,8 +92,8 @@ pub struct Settings {
 /// Which phases a trial has, and how queries arrive in the first one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mode {
-    /// The throughput in a closed loop, then the latency under Poisson arrivals at shares of it or, with an objective, the
-    /// highest rate that meets it.
+    /// The throughput in a closed loop, then the latency under Poisson arrivals at shares of it or, with an objective,
+    /// the highest rate that meets it.
     Profile,
     /// The throughput alone.
     Saturate,

@@ -1,8 +1,11 @@
 //! The beginning of a sweep: its programs are built or found, and its folder is made.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 use deploy::Manager;
@@ -66,7 +69,7 @@ pub fn start(prepared: Prepared, interrupted: &Arc<AtomicBool>) -> Result<Starte
             plan,
             inputs,
             manager,
-            ceilings: Default::default(),
+            ceilings: Rc::default(),
             folder,
         },
         interrupted: interrupted.clone(),

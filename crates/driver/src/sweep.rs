@@ -14,7 +14,7 @@ use crate::{
     baseline,
     error::Error,
     folder::SweepFolder,
-    plan::{ConfigPlan, PlannedTrial},
+    plan::{ConfigPlan, Impossible, PlannedTrial},
     series::Series,
     start::Started,
     time_left::TimeLeft,
@@ -58,8 +58,9 @@ struct Queued<'a> {
     trial: PlannedTrial,
 }
 
-/// Makes the missing trials, those of the no-op model first. Whatever a trial comes to is a result; only an interrupt, or a
-/// folder that cannot be written, ends the loop. `results` gets all that are of the model, those that were there already too.
+/// Makes the missing trials, those of the no-op model first. Whatever a trial comes to is a result; only an interrupt,
+/// or a folder that cannot be written, ends the loop. `results` gets all that are of the model, those that were there
+/// already too.
 fn measure(
     series: &Series,
     stop: &AtomicBool,
@@ -67,21 +68,16 @@ fn measure(
     results: &mut Vec<Trial>,
 ) -> Result<(), Error> {
     confine(series)?;
-    results.extend(there(series)?);
+    collect(series, results)?;
+    let missing = series.missing(results);
     let baseline = baseline::series(series)?;
     let mut zeros: BTreeMap<Config, Zero> = BTreeMap::new();
-    let missing = series.missing(results);
     let mut queue: Vec<Queued<'_>> = Vec::new();
     if let Some(baseline) = &baseline {
-        let mut done = Vec::new();
-        for (file, trial) in baseline.folder.results()? {
-            zeros.extend(baseline::read(&file, &trial).map(|zero| (trial.config(), zero)));
-            done.push(trial);
-        }
         let needed: BTreeSet<Config> = missing.iter().map(|trial| series.config(*trial)).collect();
-        let lacking = baseline.missing(&done).into_iter();
-        let lacking = lacking.filter(|trial| needed.contains(&baseline.config(*trial)));
-        queue.extend(lacking.map(|trial| Queued {
+        let mut lacking = zeros_lacking(baseline, &mut zeros)?;
+        lacking.retain(|trial| needed.contains(&baseline.config(*trial)));
+        queue.extend(lacking.into_iter().map(|trial| Queued {
             series: baseline,
             trial,
         }));
@@ -149,17 +145,29 @@ fn confine(series: &Series) -> Result<(), Error> {
     Ok(())
 }
 
-/// The results that are in the folder already, and those of the combinations that cannot run.
-fn there(series: &Series) -> Result<Vec<Trial>, Error> {
+/// Collects the results that are in the folder already, and makes those of the combinations that cannot run.
+fn collect(series: &Series, results: &mut Vec<Trial>) -> Result<(), Error> {
     let there = series.folder.results()?.into_iter();
-    let mut there: Vec<_> = there.map(|(_, trial)| trial).collect();
-    for impossible in &series.plan.impossible {
-        let trial = series
-            .blank
-            .not_made(impossible.config, impossible.reason.clone());
-        there.push(judged(trial, &series.folder.slot()?)?);
+    results.extend(there.map(|(_, trial)| trial));
+    for Impossible { config, reason } in &series.plan.impossible {
+        let trial = series.blank.not_made(*config, reason.clone());
+        results.push(judged(trial, &series.folder.slot()?)?);
     }
-    Ok(there)
+    Ok(())
+}
+
+/// Collects what the no-op model reaches, as far as that is in its folder already; gives the trials that are missing
+/// there.
+fn zeros_lacking(
+    baseline: &Series,
+    zeros: &mut BTreeMap<Config, Zero>,
+) -> Result<Vec<PlannedTrial>, Error> {
+    let mut there = Vec::new();
+    for (file, trial) in baseline.folder.results()? {
+        zeros.extend(baseline::read(&file, &trial).map(|zero| (trial.config(), zero)));
+        there.push(trial);
+    }
+    Ok(baseline.missing(&there))
 }
 
 /// The trial with its verdict, on disk.

@@ -40,7 +40,8 @@ impl TimeLeft {
         Some(self.zero.left()? + self.model.left()?)
     }
 
-    /// One is done, and took so long with all that belongs to it; `None` if it failed, which tells nothing of the others.
+    /// One is done, and took so long with all that belongs to it; `None` if it failed, which tells nothing of the
+    /// others.
     pub fn done(&mut self, took: Option<Duration>) {
         let of = match self.zero.left {
             0 => &mut self.model,

@@ -1,4 +1,5 @@
-//! A trial: one measurement of one combination, from its deployment to its result. Whatever happens, no process is left.
+//! A trial: one measurement of one combination, from its deployment to its result. Whatever happens, no process is
+//! left.
 
 mod blank;
 mod ceilings;
@@ -17,7 +18,8 @@ use results::Trial;
 use crate::error::Error;
 use running::Running;
 
-/// Deploys, loads and measures as `spec` says; the result is not yet judged. The processes' output goes into the folder `logs`.
+/// Deploys, loads and measures as `spec` says; the result is not yet judged. The processes' output goes into the folder
+/// `logs`.
 ///
 /// # Errors
 /// If something cannot be deployed, fails under load, or `stop` is set.

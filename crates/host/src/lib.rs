@@ -5,8 +5,8 @@
 //! - [`machine`]: processor, kernel and memory, and the versions of what is measured, for the record of a result.
 //! - [`samples`]: samples of processes, cores and GPUs under load; [`Resources`] is what they add up to.
 //!
-//! The crate reads files of the kernel and the GPUs' driver, and sets the affinity of threads of this process. It starts no
-//! server and sends no query.
+//! The crate reads files of the kernel and the GPUs' driver, and sets the affinity of threads of this process. It
+//! starts no server and sends no query.
 
 pub mod cgroup;
 pub mod cores;

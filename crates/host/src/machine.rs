@@ -100,8 +100,8 @@ pub fn workspace() -> Option<PathBuf> {
         .map(Path::to_owned)
 }
 
-/// Cargo as started from a shell. What it tells a program that it runs of that program's package has build scripts run again, and
-/// what depends on them compiled again, each time.
+/// Cargo as started from a shell. What it tells a program that it runs of that program's package has build scripts run
+/// again, and what depends on them compiled again, each time.
 pub fn cargo(program: impl AsRef<OsStr>) -> Command {
     let mut cargo = Command::new(program);
     for (name, _) in env::vars_os() {

@@ -1,4 +1,5 @@
-//! What a point uses of the machine while it is under load, read from the kernel and the GPUs' driver about twice a second.
+//! What a point uses of the machine while it is under load, read from the kernel and the GPUs' driver about twice a
+//! second.
 
 mod counters;
 mod gpus;
@@ -22,7 +23,8 @@ use gpus::Gpus;
 /// The shortest time between two samples: the kernel counts time in ticks, of which it has a hundred a second.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Takes samples of processes, cores and GPUs. What cannot be read, a process that has ended for instance, uses nothing.
+/// Takes samples of processes, cores and GPUs. What cannot be read, a process that has ended for instance, uses
+/// nothing.
 #[derive(Debug)]
 pub struct Sampler {
     began: Instant,

@@ -83,8 +83,8 @@ impl Arrivals {
         }
     }
 
-    /// The times at which queries are intended, since the beginning, in an open loop; endless but for a trace. Poisson gaps are
-    /// independent and exponential; constant arrivals begin at once.
+    /// The times at which queries are intended, since the beginning, in an open loop; endless but for a trace. Poisson
+    /// gaps are independent and exponential; constant arrivals begin at once.
     pub(crate) fn times(&self, seed: u64) -> Box<dyn Iterator<Item = Duration> + Send> {
         match self {
             Arrivals::Closed { .. } => Box::new(std::iter::empty()),

@@ -26,16 +26,20 @@ pub(crate) const LOOK: Duration = Duration::from_millis(20);
 
 /// A connection over which one client thread sends queries and receives answers; one file per protocol implements it.
 pub trait Client: Send {
+    /// True once queries can be sent.
+    fn is_connected(&self) -> bool;
+
     /// Sends query number `id` with this input, without waiting for an answer.
     ///
     /// # Errors
-    /// If the connection fails.
+    /// `Unreachable` if it is not connected, and nothing was sent; else if the connection fails.
     fn send(&mut self, id: u32, input: &Frame) -> Result<(), Error>;
 
     /// Returns the next answer that has come, if any, without waiting.
     ///
     /// # Errors
-    /// If the connection fails, or the answer cannot be decoded.
+    /// `Disconnected`, `Unreachable` or `TimedOut` if no answer will come any more to the queries in flight; the client
+    /// then goes on. Else if a socket fails, or the answer cannot be decoded.
     fn receive(&mut self) -> Result<Option<Answer<'_>>, Error>;
 
     /// Waits until there is an answer, but no longer than `limit` or 20 ms; it may return earlier.
@@ -65,8 +69,8 @@ pub(crate) struct Worker<'a, C> {
 }
 
 impl<'a, C: Client> Worker<'a, C> {
-    /// Client number `index` of the load. Each begins with another input, so that a batch of several clients' queries is no
-    /// repetition.
+    /// Client number `index` of the load. Each begins with another input, so that a batch of several clients' queries
+    /// is no repetition.
     pub(crate) fn new(
         client: C,
         load: &'a Load<'a>,
@@ -140,7 +144,8 @@ impl<'a, C: Client> Worker<'a, C> {
     }
 }
 
-/// Keeps what the model answered, where each input is sent once; `first` is the number of the client's first input among all.
+/// Keeps what the model answered, where each input is sent once; `first` is the number of the client's first input
+/// among all.
 fn keep(flow: &mut Flow, answer: &Answer<'_>, first: usize) -> Result<(), Error> {
     if answer.status == Status::Ok && flow.is_once() {
         let output = Output::read(answer.output_type, answer.output);

@@ -29,6 +29,15 @@ pub enum Error {
         /// What is wrong with the reply.
         why: String,
     },
+    /// Nobody is there to ask.
+    #[error("the frontend is not there")]
+    Unreachable,
+    /// The connection broke: queries in flight get no answer any more.
+    #[error("the connection to the frontend broke")]
+    Disconnected,
+    /// No answer came in time.
+    #[error("the frontend did not answer in time")]
+    TimedOut,
     /// An answer cannot be decoded.
     #[error(
         "the frontend sent an answer that cannot be read ({0}): it is of another version than this driver; build both from \

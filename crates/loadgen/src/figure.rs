@@ -3,8 +3,9 @@
 pub use crate::stats::interval::{Estimate, Window};
 use crate::stats::{Slice, Span, Tally, interval};
 
-/// The figure that a load is `closed` or open for, with its interval, as the first `count` slices show it: in a closed loop the throughput, in an
-/// open one the 99th percentile of the latency. `None` if it cannot be stated, or there are too few slices to know its spread.
+/// The figure that a load is `closed` or open for, with its interval, as the first `count` slices show it: in a closed
+/// loop the throughput, in an open one the 99th percentile of the latency. `None` if it cannot be stated, or there are
+/// too few slices to know its spread.
 pub(crate) fn figure(
     closed: bool,
     tally: &mut Tally,

@@ -1,9 +1,9 @@
 //! A client without its sockets and clock: what it sends when, what is in flight, and what is counted.
 //!
-//! It is told the time, and says what to do next. In an open loop no send waits for an answer: a query that is due is sent,
-//! however many are in flight. Only memory bounds their number, at about 50 bytes each; a system that does not keep up shows
-//! as what it is. None that was intended is skipped: a late client sends what it owes as fast as it can, and each counts from
-//! its intended time.
+//! It is told the time, and says what to do next. In an open loop no send waits for an answer: a query that is due is
+//! sent, however many are in flight. Only memory bounds their number, at about 50 bytes each; a system that does not
+//! keep up shows as what it is. None that was intended is skipped: a late client sends what it owes as fast as it can,
+//! and each counts from its intended time.
 
 use std::{
     collections::HashMap,

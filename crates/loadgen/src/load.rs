@@ -59,8 +59,8 @@ pub enum Opening {
     AtOnce,
     /// After this time, whatever happens.
     After(Duration),
-    /// When all replicas are warm and what they answer is steady, but not before this time; and at half of the duration at
-    /// the latest.
+    /// When all replicas are warm and what they answer is steady, but not before this time; and at half of the duration
+    /// at the latest.
     Steady(Duration),
 }
 
@@ -118,8 +118,8 @@ pub struct Measured {
     pub span: Span,
     /// True if the window opened because what was asked for had come about, not because half of the time was over.
     pub steady: bool,
-    /// True if it was an open loop that offered more than was served: no latency is known then, and what was unanswered at
-    /// the end of the drain is cancelled.
+    /// True if it was an open loop that offered more than was served: no latency is known then, and what was unanswered
+    /// at the end of the drain is cancelled.
     pub overloaded: bool,
     /// The cores' worth of time that the busiest thread of the load generator took while the window was open.
     pub busiest_thread: f64,

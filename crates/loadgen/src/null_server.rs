@@ -1,5 +1,5 @@
-//! A server in this process that only answers: what the load generator can do at most is measured against it, and tests know
-//! its truth.
+//! A server in this process that only answers: what the load generator can do at most is measured against it, and tests
+//! know its truth.
 
 use std::{
     sync::{

@@ -26,8 +26,8 @@ enum Rule {
 }
 
 impl Pacer {
-    /// Every so-many-th arrival of an open loop, so that all clients together make the asked process; in a closed loop, an even
-    /// share of what is in flight. The same seed gives the same arrivals, whatever the number of clients.
+    /// Every so-many-th arrival of an open loop, so that all clients together make the asked process; in a closed loop,
+    /// an even share of what is in flight. The same seed gives the same arrivals, whatever the number of clients.
     pub fn new(arrivals: &Arrivals, seed: u64, part: Part) -> Pacer {
         Pacer(match arrivals.in_flight() {
             Some(in_flight) => part.closed(in_flight, None),
@@ -46,8 +46,8 @@ impl Pacer {
         Pacer(part.closed(in_flight, Some(left)))
     }
 
-    /// When the next query is intended, since the beginning: not after `now` if it is due. `None` if there is none, or none
-    /// before an answer comes.
+    /// When the next query is intended, since the beginning: not after `now` if it is due. `None` if there is none, or
+    /// none before an answer comes.
     pub fn next(&mut self, now: Duration, in_flight: usize) -> Option<Duration> {
         match &mut self.0 {
             Rule::Closed {
@@ -120,7 +120,8 @@ mod tests {
         const RATE: f64 = 1000.0;
         let poisson = Arrivals::poisson(RATE);
         let times = first_arrivals(&poisson, 0, 1, Duration::from_secs(100));
-        // 100,000 in the mean; the standard deviation of the count is 316, five of which one seed in two million exceeds.
+        // 100,000 in the mean; the standard deviation of the count is 316, five of which one seed in two million
+        // exceeds.
         assert!(times.len().abs_diff(100_000) < 1581, "{}", times.len());
         let gaps: Vec<f64> = times
             .windows(2)

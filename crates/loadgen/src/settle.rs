@@ -17,9 +17,10 @@ use crate::{
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// Waits until the frontend is rid of what earlier loads have left in its queue, or `watch` stops it. The frontend drops the
-/// queries of a client that has disconnected when it next answers one of them, and serves in order: so once it answers a query
-/// that was sent later, nothing is left. Of `load` the arrivals and duration do not count, nor is that query counted.
+/// Waits until the frontend is rid of what earlier loads have left in its queue, or `watch` stops it. The frontend
+/// drops the queries of a client that has disconnected when it next answers one of them, and serves in order: so once
+/// it answers a query that was sent later, nothing is left. Of `load` the arrivals and duration do not count, nor is
+/// that query counted.
 ///
 /// # Errors
 /// `Unsettled` if no query is answered within the load's patience, or the error of a socket.

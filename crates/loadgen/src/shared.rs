@@ -1,5 +1,5 @@
-//! What the clients of a load and the thread that watches them know in common. The watcher writes the window, each client its
-//! own counters; nobody waits for anybody.
+//! What the clients of a load and the thread that watches them know in common. The watcher writes the window, each
+//! client its own counters; nobody waits for anybody.
 
 use std::{
     sync::{
@@ -34,7 +34,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Vec<Counters>,
 }
 
-/// What one client has done until now. On cache lines of its own, and written by that client only, so that it costs a store.
+/// What one client has done until now. On cache lines of its own, and written by that client only, so that it costs a
+/// store.
 #[derive(Default)]
 #[repr(align(128))]
 pub(crate) struct Counters {

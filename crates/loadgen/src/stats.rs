@@ -1,9 +1,10 @@
 //! What became of the queries, counted so that nothing is dropped and nothing counted twice.
 //!
-//! Two questions, two populations. *What became of the queries?* looks at those sent inside the measured window, whenever
-//! they were answered: [`Totals`] and latency; those sent before it have totals of their own, so that none is lost unseen. *How fast did answers come?* looks at the answers that arrived inside the
-//! window, whenever they were asked for: throughput, batches and where the time went. A saturated queue has as many
-//! answers to earlier queries at the window's opening as it owes at its close.
+//! Two questions, two populations. *What became of the queries?* looks at those sent inside the measured window,
+//! whenever they were answered: [`Totals`] and latency; those sent before it have totals of their own, so that none is
+//! lost unseen. *How fast did answers come?* looks at the answers that arrived inside the window, whenever they were
+//! asked for: throughput, batches and where the time went. A saturated queue has as many answers to earlier queries at
+//! the window's opening as it owes at its close.
 //!
 //! A query is *intended* at a time, and sent then or later: in an open loop a late client does not make the system look
 //! faster. Latency, the time in flight and whether a query belongs to the window all count from the intended time.

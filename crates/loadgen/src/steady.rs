@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The shortest window that is looked at, or a twelfth of the time that there is, if that is less: three windows then fit into
-/// the half that may be warm-up.
+/// The shortest window that is looked at, or a twelfth of the time that there is, if that is less: three windows then
+/// fit into the half that may be warm-up.
 const SHORTEST: Duration = Duration::from_millis(500);
 
 /// So many windows in a row have to agree.
@@ -46,8 +46,9 @@ impl Course {
         (self.until(now) - self.until(now - time)) / time.as_secs_f64()
     }
 
-    /// True if the last three windows of equal length agree. They are as short as can be for each to hold enough answers: in a
-    /// closed loop twice what is in flight, so that nothing is in the last one that was sent in the first; else ten.
+    /// True if the last three windows of equal length agree. They are as short as can be for each to hold enough
+    /// answers: in a closed loop twice what is in flight, so that nothing is in the last one that was sent in the
+    /// first; else ten.
     pub fn is_steady(&self) -> bool {
         let enough = self.in_flight.map_or(10.0, |number| 2.0 * number as f64);
         let now = self.samples[self.samples.len() - 1].0;
@@ -97,8 +98,8 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// When a course is steady that is looked at ten times a second: `answers` says how many there have been until a time in
-    /// seconds.
+    /// When a course is steady that is looked at ten times a second: `answers` says how many there have been until a
+    /// time in seconds.
     fn steady_at(in_flight: Option<usize>, answers: impl Fn(f64) -> f64) -> Option<f64> {
         let mut course = Course::new(in_flight, MINUTE);
         (1..600).map(|tick| f64::from(tick) / 10.0).find(|&time| {

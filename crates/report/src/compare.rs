@@ -52,7 +52,8 @@ pub struct Compared {
 /// Compares two sweeps, and writes the JUnit file if one is asked for.
 ///
 /// # Errors
-/// If a folder holds no result, the two have no point in common, a limit makes no sense, or the JUnit file cannot be written.
+/// If a folder holds no result, the two have no point in common, a limit makes no sense, or the JUnit file cannot be
+/// written.
 pub fn compare(asked: &Compare<'_>) -> Result<Compared, Error> {
     let gate = Gate::of(asked.limits)?;
     let [a, b] = [read(asked.a)?, read(asked.b)?];
@@ -189,11 +190,11 @@ fn cells(figure: Option<&Figure>) -> [String; 3] {
         return ["-"; 3].map(str::to_owned);
     };
     let [a, b] = figure
-        .values
-        .map(|value| value.map_or("-".to_owned(), number));
+        .sides
+        .map(|side| side.value.map_or("-".to_owned(), number));
     let ratio = match &figure.ratio {
         Ok(ratio) => estimate(ratio),
-        Err(_) if figure.values.iter().all(Option::is_some) => "not compared".to_owned(),
+        Err(_) if figure.sides.iter().all(|side| side.value.is_some()) => "not compared".to_owned(),
         Err(_) => "-".to_owned(),
     };
     [a, b, ratio]
@@ -223,7 +224,7 @@ fn notes(compared: &Comparison) -> Vec<String> {
     }
     if points
         .iter()
-        .any(|pair| pair.throughput.rounds.iter().any(|rounds| *rounds > 1))
+        .any(|pair| pair.throughput.sides.iter().any(|side| side.rounds > 1))
     {
         notes.push(
             "of several rounds these are the geometric means, without those that are INVALID or did not run"

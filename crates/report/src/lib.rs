@@ -1,6 +1,7 @@
 //! The report: what a person sees of a sweep, while it runs and afterwards.
 //!
-//! - [`view()`]: a [`View`] of a sweep that runs: the live one ([`live`]), or plain lines. [`Outline`], [`NextTrial`]: what it is told.
+//! - [`view()`]: a [`View`] of a sweep that runs: the live one ([`live`]), or plain lines. [`Outline`], [`NextTrial`]:
+//!   what it is told.
 //! - [`table()`]: the table of all points. [`write()`]: the page, the CSV file and the Markdown file of a folder.
 //! - [`regenerate()`], [`compare()`], [`import()`]: what `driver report`, `compare` and `import` do.
 //! - [`survey()`], [`self_test()`]: the tables of these.

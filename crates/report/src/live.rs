@@ -1,4 +1,5 @@
-//! The live view of a sweep: it takes the terminal while points are measured, and leaves the lines of the plain one behind.
+//! The live view of a sweep: it takes the terminal while points are measured, and leaves the lines of the plain one
+//! behind.
 //!
 //! The thread that watches draws it.
 
@@ -49,6 +50,9 @@ struct Began {
 
 impl Live {
     /// Takes the terminal. Without NO_COLOR in the environment the view has colours.
+    ///
+    /// # Errors
+    /// If the terminal cannot be taken.
     pub fn start(outline: &Outline) -> io::Result<Live> {
         let all = [
             (&outline.configs, State::ToCome),

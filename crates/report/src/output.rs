@@ -15,8 +15,8 @@ pub fn print(text: &str) -> Result<(), Error> {
     printed(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
-/// Judges what writing to standard output came to. A reader that closes its end early, as `head` does, has all that it wants:
-/// that is no error, and what is left to do goes on.
+/// Judges what writing to standard output came to. A reader that closes its end early, as `head` does, has all that it
+/// wants: that is no error, and what is left to do goes on.
 ///
 /// # Errors
 /// If standard output takes nothing, for instance because the disk is full.

@@ -15,8 +15,8 @@ use results::{Trial, pareto::Choice};
 
 use crate::{error::Error, output::print};
 
-/// Prints the table, what must be known to read it, and what it recommends for `target_qps` queries a second. Verdicts have
-/// colours on a terminal, unless `NO_COLOR` is set.
+/// Prints the table, what must be known to read it, and what it recommends for `target_qps` queries a second. Verdicts
+/// have colours on a terminal, unless `NO_COLOR` is set.
 ///
 /// # Errors
 /// If standard output takes nothing.

@@ -8,7 +8,8 @@ use results::{Config, PhaseKind, Progress, Resources, Trial};
 pub trait View {
     /// A trial begins.
     fn begin(&mut self, next: &NextTrial);
-    /// It goes on in a phase of this kind, and has used `used` until now; about ten times a second while it is under load.
+    /// It goes on in a phase of this kind, and has used `used` until now; about ten times a second while it is under
+    /// load.
     fn look(&mut self, kind: PhaseKind, at: &Progress, used: &Resources);
     /// It has ended, and its result is in `file`.
     fn end(&mut self, result: &Trial, file: &Path);

@@ -1,7 +1,7 @@
 //! The verdict on a point, from its result alone: every check that speaks against its numbers.
 //!
-//! INVALID is what makes a number one of something else than was asked for: it never looks like a result. SUSPECT is what a
-//! reader must know before acting on it. Evidence that is missing is no reason.
+//! INVALID is what makes a number one of something else than was asked for: it never looks like a result. SUSPECT is
+//! what a reader must know before acting on it. Evidence that is missing is no reason.
 
 mod finding;
 mod load;

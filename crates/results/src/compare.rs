@@ -3,7 +3,7 @@
 mod alike;
 mod figure;
 
-pub use figure::Figure;
+pub use figure::{Figure, FigureSide};
 
 use std::{collections::BTreeSet, fmt};
 
@@ -224,7 +224,7 @@ mod tests {
     #[test]
     fn one_round_each_is_compared_by_the_intervals_of_its_figures() {
         let figure = throughput(&[200.0], &[220.0]);
-        let [a, b] = figure.values.map(Option::unwrap);
+        let [a, b] = figure.sides.map(|side| side.value.unwrap());
         assert!((a - 200.0).abs() < 1e-9 && (b - 220.0).abs() < 1e-9);
         let ratio = figure.ratio.as_ref().unwrap();
         assert!((ratio.value - 1.1).abs() < 1e-9, "{figure:?}");
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn several_rounds_each_are_compared_by_how_they_differ() {
         let apart = throughput(&[200.0, 201.0, 199.0], &[204.0, 205.0, 206.0]);
-        assert_eq!(apart.rounds, [3, 3]);
+        assert_eq!(apart.sides.map(|side| side.rounds), [3, 3]);
         assert!(apart.is_significant(), "{apart:?}");
         let mixed = throughput(&[200.0, 240.0, 170.0], &[260.0, 200.0, 230.0]);
         assert!(!mixed.is_significant(), "{mixed:?}");
@@ -258,7 +258,7 @@ mod tests {
         let pair = only(compare(&[point(200.0)], &b));
         let ratio = pair.throughput.ratio.as_ref().unwrap();
         assert!((ratio.value - 1.0).abs() < 1e-9);
-        assert_eq!(pair.throughput.rounds, [1, 1]);
+        assert_eq!(pair.throughput.sides.map(|side| side.rounds), [1, 1]);
         assert_eq!(
             pair.sides.each_ref().map(Side::to_string),
             ["VALID", "NOT RUN"]
@@ -304,7 +304,7 @@ mod tests {
             let figure = throughput(a, b);
             assert_eq!(figure.ratio, Ok(Estimate::default()));
             assert!(figure.is_significant() && figure.open().is_none());
-            assert_eq!(figure.values[1], Some(0.0));
+            assert_eq!(figure.sides[1].value, Some(0.0));
         }
     }
 

@@ -44,8 +44,8 @@ pub fn by_config(results: &[Trial]) -> RoundsByConfig<'_> {
     points
 }
 
-/// The same for two sweeps. A result that does not hold all of its configuration, because nothing ran or no replica was left to tell
-/// its engine, is a round of the point that has the rest: in its own sweep or else in the other one.
+/// The same for two sweeps. A result that does not hold all of its configuration, because nothing ran or no replica was
+/// left to tell its engine, is a round of the point that has the rest: in its own sweep or else in the other one.
 pub fn by_configs<'a>(sweeps: [&'a [Trial]; 2]) -> [RoundsByConfig<'a>; 2] {
     let keys = sweeps.map(|results| -> BTreeSet<ConfigKey> {
         let ran = results.iter().filter(|result| result.not_run().is_none());
@@ -67,7 +67,8 @@ pub fn by_configs<'a>(sweeps: [&'a [Trial]; 2]) -> [RoundsByConfig<'a>; 2] {
 }
 
 impl ConfigKey {
-    /// True if `part` lacks something that this one has, and agrees in the rest. Where nothing ran, GPUs are unknown too.
+    /// True if `part` lacks something that this one has, and agrees in the rest. Where nothing ran, GPUs are unknown
+    /// too.
     fn completes(&self, part: &ConfigKey) -> bool {
         let ran = !part.mode.is_empty();
         let completed = ConfigKey {

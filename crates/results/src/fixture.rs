@@ -37,8 +37,8 @@ pub fn whole() -> Trial {
     serde_json::from_value(result).expect("every field is there")
 }
 
-/// The same, then six seconds at 160 queries a second, 50 ms each; with the no-op model, the load generator's ceiling and
-/// the resources beside it.
+/// The same, then six seconds at 160 queries a second, 50 ms each; with the no-op model, the load generator's ceiling
+/// and the resources beside it.
 pub fn profiled() -> Trial {
     let mut result = whole();
     let mut latency = phase(&mut result).clone();

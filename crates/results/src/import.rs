@@ -1,8 +1,8 @@
 //! Result files of the original driver: what can honestly be said from them.
 //!
-//! It closed a window after a fixed number of answers and noted its rate. So the rate of the whole is the harmonic mean of the
-//! windows' rates, which is answers divided by time; their plain mean, which it reported, is higher. A percentile of the whole
-//! cannot be had from those of its parts.
+//! It closed a window after a fixed number of answers and noted its rate. So the rate of the whole is the harmonic mean
+//! of the windows' rates, which is answers divided by time; their plain mean, which it reported, is higher. A
+//! percentile of the whole cannot be had from those of its parts.
 
 use std::{fs, path::Path};
 
@@ -61,12 +61,18 @@ enum Clients {
 }
 
 impl Original {
-    /// Reads a file, whatever may be wrong with it.
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no result of the original driver.
     pub fn read(file: &Path) -> Result<Original, NotRead> {
         Original::parse(&fs::read(file)?)
     }
 
     /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// If it is no result of the original driver.
     pub fn parse(text: &[u8]) -> Result<Original, NotRead> {
         let keys: Keys = serde_json::from_slice(text)?;
         // Some lists have an entry on the load among the models.

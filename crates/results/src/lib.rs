@@ -1,4 +1,5 @@
-//! The results of measurements: what a result file holds, whether its numbers may be acted on, and what several say together.
+//! The results of measurements: what a result file holds, whether its numbers may be acted on, and what several say
+//! together.
 //!
 //! - [`Trial`]: one measurement; [`Folder`]: the files of a sweep, read back; [`Slot`]: the name of a file to be
 //!   written; [`schema()`]: the JSON Schema. [`Config`]: the combination that was measured.

@@ -1,4 +1,5 @@
-//! Which configuration to take: the points of a sweep that no other point beats, and the smallest one for a stated rate.
+//! Which configuration to take: the points of a sweep that no other point beats, and the smallest one for a stated
+//! rate.
 
 use std::fmt;
 

@@ -13,7 +13,8 @@ use crate::speed::{ClientMetrics, Lag, Latency, Percentile, Phase, PhaseKind, Ti
 const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 impl Phase {
-    /// Reads what a load has shown. One that was overloaded has no latency: its answers tell how long the queue had become.
+    /// Reads what a load has shown. One that was overloaded has no latency: its answers tell how long the queue had
+    /// become.
     pub fn read(kind: PhaseKind, load: &Load<'_>, measured: &mut Measured) -> Phase {
         let Measured {
             tally,

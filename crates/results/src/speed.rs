@@ -207,8 +207,8 @@ impl fmt::Display for PhaseKind {
 }
 
 impl Search {
-    /// A search ends when the rates that met and missed are as near as this, as a share of the higher one. The throughput that
-    /// it starts from is hardly known better.
+    /// A search ends when the rates that met and missed are as near as this, as a share of the higher one. The
+    /// throughput that it starts from is hardly known better.
     pub const NEAR: f64 = 0.05;
 }
 
@@ -220,8 +220,8 @@ impl Speed {
             .find(|phase| phase.kind == PhaseKind::Throughput)
     }
 
-    /// The phase whose latency is the answer to "how long does a query take": the confirmed rate, else the highest share of the
-    /// throughput, else the only one there is.
+    /// The phase whose latency is the answer to "how long does a query take": the confirmed rate, else the highest share
+    /// of the throughput, else the only one there is.
     pub fn latency(&self) -> Option<&Phase> {
         let of = |kind| self.phases.iter().rfind(|phase| phase.kind == kind);
         of(PhaseKind::Confirm)

@@ -24,7 +24,8 @@ use crate::{
 /// The version of the result files' format. A file of another one is not read.
 pub const FORMAT: u32 = 2;
 
-/// What the frontend is told as the application's latency objective where none is to be enforced: no queue here reaches it.
+/// What the frontend is told as the application's latency objective where none is to be enforced: no queue here reaches
+/// it.
 pub const UNENFORCED: Duration = Duration::from_secs(3600);
 
 /// Everything about one point of a sweep.
@@ -178,8 +179,8 @@ impl ReplicaResult {
 }
 
 impl Trial {
-    /// The trial of this combination that could not be made, and why; what does not depend on the combination is as in this
-    /// one.
+    /// The trial of this combination that could not be made, and why; what does not depend on the combination is as in
+    /// this one.
     pub fn not_made(&self, config: Config, why: String) -> Trial {
         Trial {
             node_configs: self

@@ -1,5 +1,5 @@
-//! The instrument against servers whose truth is known by arithmetic or queueing theory, on a clock that only the test moves:
-//! the same clients, pacer and counts as under load, without sockets.
+//! The instrument against servers whose truth is known by arithmetic or queueing theory, on a clock that only the test
+//! moves: the same clients, pacer and counts as under load, without sockets.
 #![expect(clippy::unwrap_used, reason = "what a test stands on may panic")]
 
 mod simulation;
@@ -42,9 +42,9 @@ fn about(value: f64, expected: f64, share: f64) {
     assert!(off < share, "{value} is not {expected} to {share}");
 }
 
-/// The tolerance of a mean time in a queue at load `rho`, as a share: five standard deviations. By Whitt ("Planning queueing
-/// simulations", 1989), the mean number in an M/M/1 queue over so many service times has a variance of 2 rho (1 + rho) /
-/// ((1 - rho)^4 services), and it is rho / (1 - rho). An M/D/1 queue varies less.
+/// The tolerance of a mean time in a queue at load `rho`, as a share: five standard deviations. By Whitt ("Planning
+/// queueing simulations", 1989), the mean number in an M/M/1 queue over so many service times has a variance of 2 rho
+/// (1 + rho) / ((1 - rho)^4 services), and it is rho / (1 - rho). An M/D/1 queue varies less.
 fn tolerance(rho: f64, services: f64) -> f64 {
     let variance = 2.0 * rho * (1.0 + rho) / ((1.0 - rho).powi(4) * services);
     5.0 * variance.sqrt() * (1.0 - rho) / rho
@@ -258,8 +258,8 @@ fn answers_that_never_come_are_timeouts_and_each_query_has_one_fate() {
     about(phase.mean_in_flight, 50.0, 0.01);
 }
 
-/// wrk2's example: a server that takes 0.1 ms a query stands still for 1.4 s in 100 s; 100 queries a second, so 140 of 10,000
-/// meet it. They wait for 1.4 s, 1.39 s and so on, so that the hundredth longest of all waits for 0.4 s.
+/// wrk2's example: a server that takes 0.1 ms a query stands still for 1.4 s in 100 s; 100 queries a second, so 140 of
+/// 10,000 meet it. They wait for 1.4 s, 1.39 s and so on, so that the hundredth longest of all waits for 0.4 s.
 fn stalled(simulation: &Simulation) -> (Phase, f64) {
     let (begins, ends) = (Duration::from_secs(50), Duration::from_millis(51_400));
     let mut from_the_send = simulation::Sends::default();

@@ -65,7 +65,15 @@ const ARROWS: [(&str, &[&str]); 26] = [
     ("noop", &["container", "model", "workspace-hack"]),
     (
         "endurance",
-        &["container", "deploy", "host", "model", "transport", "wire"],
+        &[
+            "container",
+            "deploy",
+            "host",
+            "loadgen",
+            "model",
+            "transport",
+            "wire",
+        ],
     ),
     ("testkit", &["frontend", "model", "transport", "wire"]),
     ("benches", &["featurizer", "model", "transport", "wire"]),

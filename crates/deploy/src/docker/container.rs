@@ -56,8 +56,8 @@ struct Seen {
 }
 
 impl Container {
-    /// Makes and starts a container. Its output goes to `<name>.log` in `logs`. With `again` it is started again whenever it ends
-    /// by itself.
+    /// Makes and starts a container. Its output goes to `<name>.log` in `logs`. With `again` it is started again
+    /// whenever it ends by itself.
     pub(super) fn start(
         engine: &Rc<Engine>,
         name: String,

@@ -147,7 +147,8 @@ fn began(pid: u32) -> Option<u64> {
     Some(process.stat().ok()?.starttime)
 }
 
-/// Removes the containers and networks of drivers that do not run any more, with `all` those of all drivers; returns their names.
+/// Removes the containers and networks of drivers that do not run any more, with `all` those of all drivers; returns
+/// their names.
 ///
 /// # Errors
 /// If the engine does not answer, or does not remove them.

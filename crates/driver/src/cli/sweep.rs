@@ -60,9 +60,7 @@ pub(super) fn settings(
         batch_sizes: numbers("--batch_sizes", &sweep.batch_sizes)?,
         num_replicas: numbers("--num_replicas", &sweep.num_replicas)?,
         repeats: number("--repeats", &sweep.repeats)?,
-        until: (sweep.until.as_deref())
-            .map(|text| share("--until", text))
-            .transpose()?,
+        until: optional(&sweep.until, |text| share("--until", text))?,
         zero: !sweep.no_zero && model.name != "noop",
         dry_run: sweep.dry_run,
         resume: None,
@@ -75,16 +73,10 @@ pub(super) fn settings(
         mode,
         load_shares: shares("--load_shares", &load.load_shares)?,
         num_clients: number("--num_clients", &load.num_clients)?,
-        in_flight: (load.in_flight.as_deref())
-            .map(|text| number("--in_flight", text))
-            .transpose()?,
-        objective: (load.slo_ms.as_deref())
-            .map(|text| time("--slo_ms", text, 1e-3))
-            .transpose()?,
+        in_flight: optional(&load.in_flight, |text| number("--in_flight", text))?,
+        objective: optional(&load.slo_ms, |text| time("--slo_ms", text, 1e-3))?,
         enforce_objective: load.enforce_slo,
-        target_qps: (load.target_qps.as_deref())
-            .map(|text| rate("--target_qps", text))
-            .transpose()?,
+        target_qps: optional(&load.target_qps, |text| rate("--target_qps", text))?,
         model_path: (model_flags.model_path.as_deref())
             .map(|path| utf8("--model_path", path))
             .transpose()?,
@@ -97,4 +89,12 @@ pub(super) fn settings(
         command_line,
         arguments,
     })
+}
+
+/// Reads the value of a flag that may be left out.
+fn optional<T>(
+    text: &Option<String>,
+    read: impl FnOnce(&str) -> Result<T, Error>,
+) -> Result<Option<T>, Error> {
+    text.as_deref().map(read).transpose()
 }

@@ -12,8 +12,12 @@ const NEAR: f64 = 0.5;
 pub struct Ceilings(RefCell<BTreeMap<usize, f64>>);
 
 impl Ceilings {
-    /// The ceiling with so many queries in flight, for a point that `reached` some rate. It is measured when it is first
-    /// asked for, and once more when the point came near to it: something else may have slowed the first measurement down.
+    /// The ceiling with so many queries in flight, for a point that `reached` some rate. It is measured when it is
+    /// first asked for, and once more when the point came near to it: something else may have slowed the first
+    /// measurement down.
+    ///
+    /// # Errors
+    /// The error of `measure`.
     pub fn at(
         &self,
         in_flight: usize,

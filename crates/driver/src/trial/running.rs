@@ -212,8 +212,8 @@ impl<'a> Running<'a> {
         Ok(if self.warm { Go::Warm } else { Go::Cold })
     }
 
-    /// What the load generator can do at most with these inputs and as many queries in flight, in queries a second, for a
-    /// trial that `reached` some rate.
+    /// What the load generator can do at most with these inputs and as many queries in flight, in queries a second, for
+    /// a trial that `reached` some rate.
     fn ceiling(&self, reached: f64) -> Result<f64, Error> {
         let in_flight = self.spec.config.in_flight;
         let clients = Clients {

@@ -1,8 +1,8 @@
 //! Which cores replicas, frontend and driver get, so that they do not take them from each other.
 //!
-//! Replicas come first: whole physical cores while there are any, each replica on one NUMA node where it fits. Frontend and
-//! driver have what no replica gets at any point of the sweep, so that points differ in their replicas alone; the other
-//! threads of the replicas' physical cores are the last that they take.
+//! Replicas come first: whole physical cores while there are any, each replica on one NUMA node where it fits. Frontend
+//! and driver have what no replica gets at any point of the sweep, so that points differ in their replicas alone; the
+//! other threads of the replicas' physical cores are the last that they take.
 
 use std::collections::BTreeSet;
 
@@ -90,8 +90,8 @@ impl<'a> Allocator<'a> {
         self.pool().len() / replicas
     }
 
-    /// The cores of each of `replicas` replicas: `share` of its own for each or, where no flag gives them any, the same for
-    /// all.
+    /// The cores of each of `replicas` replicas: `share` of its own for each or, where no flag gives them any, the same
+    /// for all.
     ///
     /// # Errors
     /// `TooFewCores` if there are fewer cores for replicas than they take.
@@ -267,8 +267,8 @@ impl Free {
         Free { physicals }
     }
 
-    /// Takes `count` cores, or all if there are fewer: untouched physical cores before others, those of one node if it has
-    /// enough of them, and none that is larger than what is missing while there is another.
+    /// Takes `count` cores, or all if there are fewer: untouched physical cores before others, those of one node if it
+    /// has enough of them, and none that is larger than what is missing while there is another.
     fn take(&mut self, count: usize) -> Cores {
         let node = self.node_with(count);
         let mut taken = Cores::new();

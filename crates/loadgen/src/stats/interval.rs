@@ -1,7 +1,7 @@
 //! 95 % intervals: of a percentile, of a rate, of a share, of a mean.
 //!
-//! What comes one after the other is seldom independent: queries that wait in one queue are late together. So a spread is
-//! read off the parts of a window, and neighbouring parts that resemble each other are put together first.
+//! What comes one after the other is seldom independent: queries that wait in one queue are late together. So a spread
+//! is read off the parts of a window, and neighbouring parts that resemble each other are put together first.
 
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
@@ -30,8 +30,8 @@ pub struct Window {
     pub seconds: f64,
     /// Answers by the model that arrived in it.
     pub ok: u64,
-    /// Mean latency of those that were sent inside the window, in milliseconds; absent if there is none, or the phase was
-    /// overloaded.
+    /// Mean latency of those that were sent inside the window, in milliseconds; absent if there is none, or the phase
+    /// was overloaded.
     pub mean_ms: Option<f64>,
     /// The 99th percentile, likewise.
     pub p99_ms: Option<f64>,
@@ -70,9 +70,10 @@ impl Window {
     }
 }
 
-/// A percentile in milliseconds of a histogram of microseconds, with the interval between two of the sample's values that
-/// order statistics give, whatever the distribution. `slices` are the sample's parts in time: where they differ more than
-/// by chance, the sample counts for fewer values than it has. Without any, its values are taken as independent.
+/// A percentile in milliseconds of a histogram of microseconds, with the interval between two of the sample's values
+/// that order statistics give, whatever the distribution. `slices` are the sample's parts in time: where they differ
+/// more than by chance, the sample counts for fewer values than it has. Without any, its values are taken as
+/// independent.
 ///
 /// `None` if the interval of so many independent values would end outside of the sample: the median needs 6, p99 needs
 /// 368 and p999 3,688. Without bounds, if only what they count for is too little.

@@ -28,8 +28,8 @@ pub(super) fn accuracy(result: &Trial) -> Finding {
 }
 
 /// Every query must be answered by the model. With an objective that the frontend enforces the default output is an
-/// answer too, and in a search a query that is refused is one that missed the objective. What an overloaded phase did not
-/// wait for is not lost.
+/// answer too, and in a search a query that is refused is one that missed the objective. What an overloaded phase did
+/// not wait for is not lost.
 pub(super) fn lost(result: &Trial) -> Finding {
     let (of, lost) = match &result.outcome {
         Outcome::Accuracy { accuracy_run } => {

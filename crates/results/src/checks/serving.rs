@@ -1,4 +1,5 @@
-//! Whether it was the model that was measured, and whether the system was in the state that the numbers are said to be of.
+//! Whether it was the model that was measured, and whether the system was in the state that the numbers are said to be
+//! of.
 
 use loadgen::{Arrivals, Window, stats::interval};
 

@@ -13,10 +13,8 @@ use crate::{
 pub struct Figure {
     /// What it is, as in "the throughput".
     pub name: &'static str,
-    /// A's and B's: over several rounds, the geometric mean; absent where a round that counts has none.
-    pub values: [Option<f64>; 2],
-    /// How many rounds each is of.
-    pub rounds: [usize; 2],
+    /// A's and B's.
+    pub sides: [FigureSide; 2],
     /// B over A with its 95 % interval: above 1 is more in B. Between rounds, if both have several; else from the
     /// intervals of the figures, which do not know how much one deployment differs from the next; without bounds where
     /// those have none, or where B's is zero. The error says why there is no ratio.
@@ -25,6 +23,15 @@ pub struct Figure {
     unbounded: Option<String>,
     /// Why B's figure is zero, where it is: a figure that fails any lower limit, whatever A's is.
     pub zero: Option<String>,
+}
+
+/// A figure in one sweep.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FigureSide {
+    /// Over several rounds, the geometric mean; absent where a round that counts has none.
+    pub value: Option<f64>,
+    /// How many rounds it is of.
+    pub rounds: usize,
 }
 
 /// The rate of the first phase.
@@ -56,7 +63,7 @@ pub(super) fn highest(rounds: [&Rounds<'_>; 2]) -> Option<Figure> {
         )),
         _ if !met[0] => Err("no rate met the objective in A".to_owned()),
         _ if !met[1] => {
-            figure.values[1] = Some(0.0);
+            figure.sides[1].value = Some(0.0);
             figure.zero = Some("no rate met the objective in B".to_owned());
             Ok(Estimate::default())
         }
@@ -169,8 +176,10 @@ impl Figure {
         let open = first(&|side| !several && !is_zero[1] && reach(sides[side]).is_none());
         Figure {
             name,
-            values: [0, 1].map(|side| (!sides[side].is_empty()).then(|| means[side].exp())),
-            rounds: sides.map(<[Estimate]>::len),
+            sides: [0, 1].map(|side| FigureSide {
+                value: (!sides[side].is_empty()).then(|| means[side].exp()),
+                rounds: sides[side].len(),
+            }),
             ratio: match (unknown, is_zero) {
                 (Some(side), _) => Err(format!("there are too few answers for {name} in {side}")),
                 (None, [true, _]) => Err(format!("{name} is 0 in A")),

@@ -101,8 +101,8 @@ impl Simulation {
         open.then(|| std::iter::from_fn(next).collect())
     }
 
-    /// Runs until the clients end. `serve` is told when a query's turn comes, and its number; it says how long the query
-    /// takes, or that no answer comes.
+    /// Runs until the clients end. `serve` is told when a query's turn comes, and its number; it says how long the
+    /// query takes, or that no answer comes.
     pub(crate) fn run(&self, serve: impl FnMut(Duration, u32) -> Option<Duration>) -> Measured {
         self.watched(&mut Sends::default(), serve)
     }
