@@ -199,7 +199,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_record_of_a_sweep_names_the_mode_with_its_rate_or_file() {
+    fn a_sweeps_record_names_the_mode_with_its_rate() {
         let trace = Arrivals::Trace {
             file: "trace.txt".to_owned(),
             arrivals: 2,
