@@ -128,7 +128,7 @@ fn row(protocol: &str, sizes: [usize; 4], [frontend, bare, generator]: [Rate; 3]
 }
 
 fn build() -> anyhow::Result<()> {
-    let mut cargo = driver::machine::cargo(env!("CARGO"));
+    let mut cargo = host::machine::cargo(env!("CARGO"));
     // Of the whole workspace, so that its packages are built with the features that `make` builds them with.
     cargo.args(["build", "--release", "--quiet", "--workspace"]);
     cargo.args(

@@ -9,10 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use driver::{
-    load::{Go, Load, Opening, Target, pacer::Pace, run},
-    results::PhaseKind,
-};
+use loadgen::{Arrivals, Go, Load, Opening, Target, run};
 use model::DataType;
 use serde_json::{Value, json};
 use transport::Frame;
@@ -125,8 +122,9 @@ impl Served {
                 app: "noop",
                 input_type: DataType::Floats,
             },
-            kind: PhaseKind::Throughput,
-            pace: Pace::Closed { in_flight },
+            arrivals: Arrivals::Closed { in_flight },
+            once: false,
+            seed: 0,
             cores: None,
             clients: 1,
             duration: Duration::from_secs(seconds),

@@ -1,6 +1,10 @@
 //! What ends a sweep early, by who has to do something about it.
 
-use std::{fmt::Display, io, path::Path};
+use std::{fmt::Display, path::Path};
+
+use deploy::models::ModelError;
+use host::FileError;
+use loadgen::TraceError;
 
 /// Why the driver stops. The text says what is wrong and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -28,19 +32,64 @@ impl Error {
         }
     }
 
-    /// What writing to standard output came to. A reader that closes its end early, as `head` does, has all that it
-    /// wants: that is no error, and what is left to do goes on.
-    pub(crate) fn printed(written: io::Result<()>) -> Result<(), Error> {
-        match written {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Error::Failed(format!(
-                "cannot write to standard output: {error}"
-            ))),
-            _ => Ok(()),
-        }
-    }
-
     /// A failure to do something (`doing` completes "cannot ...") with a file or folder.
     pub(crate) fn file(doing: &str, path: &Path, error: impl Display) -> Error {
-        Error::Failed(format!("cannot {doing} {}: {error}", path.display()))
+        Error::Failed(FileError::new(doing, path, error).to_string())
+    }
+}
+
+impl From<host::Error> for Error {
+    fn from(error: host::Error) -> Error {
+        match &error {
+            host::Error::Affinity(_) => Error::Failed(error.to_string()),
+            host::Error::CoreNotAllowed { .. } | host::Error::TooFewCores { .. } => {
+                Error::Usage(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<loadgen::Error> for Error {
+    fn from(error: loadgen::Error) -> Error {
+        match error {
+            loadgen::Error::Trace(why) => why.into(),
+            other => Error::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<TraceError> for Error {
+    fn from(error: TraceError) -> Error {
+        Error::Usage(error.to_string())
+    }
+}
+
+impl From<results::Error> for Error {
+    fn from(error: results::Error) -> Error {
+        Error::Failed(error.to_string())
+    }
+}
+
+impl From<deploy::Error> for Error {
+    fn from(error: deploy::Error) -> Error {
+        match error {
+            deploy::Error::Interrupted => Error::Interrupted,
+            other => Error::Failed(other.to_string()),
+        }
+    }
+}
+
+impl From<ModelError> for Error {
+    fn from(error: ModelError) -> Error {
+        Error::Usage(error.to_string())
+    }
+}
+
+impl From<report::Error> for Error {
+    fn from(error: report::Error) -> Error {
+        match error {
+            report::Error::Usage(what) => Error::Usage(what),
+            other => Error::Failed(other.to_string()),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The inputs of the queries, made once: real pictures and rows, or seeded random ones.
 
+mod bytes;
 mod rows;
 
 use std::{
@@ -9,13 +10,15 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use deploy::models::InputKind;
 use image::{DynamicImage, ImageFormat, RgbImage, imageops::FilterType};
 use model::{DataType, ModelInfo};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use transport::Frame;
 
-use crate::{Error, labels, models::InputKind, settings::Settings};
+use crate::{error::Error, labels, settings::Settings};
+use bytes::floats;
 
 /// What the clients send, in turn. A clone shares the bytes.
 #[derive(Clone, Debug)]
@@ -31,7 +34,10 @@ pub struct Inputs {
 
 impl Inputs {
     /// Makes the inputs that the settings ask for. A file of `--input_dir` that cannot be used is left out, and counted
-    /// in the description; none that can is an error.
+    /// in the description.
+    ///
+    /// # Errors
+    /// If no file can be used, or the labels cannot.
     pub fn prepare(settings: &Settings) -> Result<Inputs, Error> {
         let strings = settings.input_type == DataType::Strings;
         let random = Xoshiro256PlusPlus::seed_from_u64(settings.seed);
@@ -63,7 +69,10 @@ impl Inputs {
         })
     }
 
-    /// An error if they are numbers, and the model's artifact takes more or fewer of them.
+    /// Checks that the model takes as many numbers.
+    ///
+    /// # Errors
+    /// If the inputs are numbers, and the model's artifact takes more or fewer of them.
     pub fn check(&self, model: &ModelInfo) -> Result<(), Error> {
         let takes: usize = model.input_shape.iter().product();
         let sent = self.frames[0].as_ref().len() / self.input_type.element_size();
@@ -159,10 +168,6 @@ fn resized(picture: &DynamicImage, side: u32) -> RgbImage {
 /// Floats 0 to 255, row by row, channels last.
 fn pixels(picture: &RgbImage) -> Vec<u8> {
     floats(picture.as_raw().iter().map(|&value| f32::from(value)))
-}
-
-fn floats(values: impl Iterator<Item = f32>) -> Vec<u8> {
-    values.flat_map(f32::to_le_bytes).collect()
 }
 
 fn noise(mut random: Xoshiro256PlusPlus, side: u32, strings: bool) -> Made {

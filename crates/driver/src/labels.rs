@@ -5,9 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, machine::workspace, models::KnownModel};
+use deploy::models::KnownModel;
+use host::machine::workspace;
+
+use crate::error::Error;
 
 /// The files of inputs and labels. Those that are not named are where training writes them: beside the artifact.
+///
+/// # Errors
+/// If the model does not name classes.
 pub fn locate(
     model: &KnownModel,
     inputs: Option<PathBuf>,
@@ -32,6 +38,9 @@ pub fn locate(
 }
 
 /// Reads a label per line, for as many inputs.
+///
+/// # Errors
+/// If the file cannot be read, or has more or fewer lines.
 pub fn read(path: &Path, inputs: usize) -> Result<Vec<String>, Error> {
     let unusable = |why: String| {
         Error::Usage(format!(
@@ -55,7 +64,7 @@ pub fn read(path: &Path, inputs: usize) -> Result<Vec<String>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::models;
+    use deploy::models;
 
     #[test]
     fn an_accuracy_run_takes_what_training_wrote_unless_told_otherwise() {

@@ -1,50 +1,37 @@
-//! The benchmark: deploys a model behind a frontend, loads it, measures it, writes down what it saw.
+//! The benchmark: sweeps over the combinations of replicas, cores and batch sizes, one trial of each after the other.
 //!
-//! It measures from outside, over the protocol that every client speaks. In the order in which a sweep uses them:
+//! In the order in which a sweep uses them:
 //!
-//! - [`cli`], [`settings`], [`models`], [`cores`], [`cgroup`], [`plan`], [`inputs`], [`labels`]: what is asked for,
-//!   checked before anything starts.
-//! - [`launch`], [`admin`]: frontend and model servers as local processes.
-//! - [`load`], [`stats`]: queries in flight, and what became of each; [`resources`]: what that took of the machine.
-//! - [`null_server`], [`self_test`]: what the load generator can do at most.
-//! - [`measure`], [`deployment`], [`agenda`], [`search`], [`phases`]: one point from start to tear-down, phase by phase.
-//! - [`verdict`]: what speaks against a point's numbers.
-//! - [`sweep`], [`session`]: all points, one after the other, in a folder of their own. [`survey`]: such a sweep of
-//!   each model.
-//! - [`choice`], [`compare`]: which configuration to take, and two sweeps against each other.
-//! - [`results`], [`machine`], [`report`]: the file of each point, the plan, the progress, the table and the page.
-//! - [`import`]: the result files of the original driver.
+//! - [`cli`], [`settings`]: what is asked for. [`prepare`], [`plan`], [`inputs`], [`labels`], [`describe`]: checked and
+//!   planned before anything starts.
+//! - [`start`], [`folder`], [`record`]: the programs and the folder of a sweep.
+//! - [`sweep`]: the loop over its trials. [`series`]: what each is given; [`baseline`]: those of the no-op model;
+//!   [`time_left`].
+//! - [`trial`]: one trial, from a spec to a result. [`phase_plan`], [`search`]: its phases; [`self_test`]: the
+//!   generator's ceiling.
+//! - [`survey`]: a short sweep of each model, sized by a trial.
+//!
+//! `deploy` starts what is measured, `loadgen` loads it, `results` holds what is found, `report` shows it.
 
-pub mod admin;
-pub mod agenda;
-pub mod cgroup;
-pub mod choice;
+pub mod baseline;
 pub mod cli;
-pub mod compare;
-pub mod cores;
-pub mod deployment;
+pub mod describe;
 mod error;
-pub mod import;
+pub mod folder;
 pub mod inputs;
 pub mod labels;
-pub mod launch;
-pub mod load;
-pub mod machine;
-pub mod measure;
-pub mod models;
-pub mod null_server;
-pub mod phases;
+pub mod phase_plan;
 pub mod plan;
-pub mod report;
-pub mod resources;
-pub mod results;
+pub mod prepare;
+pub mod record;
 pub mod search;
 pub mod self_test;
-pub mod session;
+pub mod series;
 pub mod settings;
-pub mod stats;
+pub mod start;
 pub mod survey;
 pub mod sweep;
-pub mod verdict;
+pub mod time_left;
+pub mod trial;
 
 pub use error::Error;

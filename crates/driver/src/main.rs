@@ -1,27 +1,29 @@
 //! `driver`: measures a model behind the query frontend, one point per combination of replicas, cores and batch size.
 
 use std::{
-    env,
-    io::{self, Write, stderr},
+    env, io,
     process::{self, ExitCode},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
+    time::Duration,
 };
 
+use deploy::docker;
 use driver::{
     Error,
-    cli::{self, Command, Other, Survey},
-    launch::docker,
-    report::{self, live},
-    results::{PointResult, schema},
-    self_test,
-    session::Prepared,
+    cli::{self, Command, Compare, Other, SelfTest, Survey},
+    describe::describe,
+    prepare::Prepared,
+    self_test::{self, Clients},
     settings::Settings,
-    survey,
+    start::start,
+    survey, sweep,
 };
+use report::{Limits, live, note};
+use results::{Trial, schema};
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
     iterator::Signals,
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         Command::Other(other) => do_other(other),
     });
     done.unwrap_or_else(|error| {
-        say(&format!("driver: {error}"));
+        note(&format!("driver: {error}"));
         ExitCode::from(error.exit_status())
     })
 }
@@ -42,9 +44,9 @@ fn main() -> ExitCode {
 fn do_other(other: Other) -> Result<ExitCode, Error> {
     match other {
         Other::Survey(asked) => return survey(&asked),
-        Other::SelfTest(asked) => report::print(&self_test::table(&asked)?)?,
-        Other::Report { dir } => report::report(&dir)?,
-        Other::Compare(asked) => return report::comparison(&asked).map(passed),
+        Other::SelfTest(asked) => self_test(&asked)?,
+        Other::Report { dir } => report::regenerate(&dir)?,
+        Other::Compare(asked) => return compare(&asked),
         Other::Import { files } => report::import(&files)?,
         Other::Clean { all } => report::print(&cleaned(&docker::clean(all)?))?,
         Other::Schema => report::print(&schema())?,
@@ -79,26 +81,29 @@ fn measure(settings: Settings) -> Result<ExitCode, Error> {
     cli::check_environment(env::vars_os().map(|(name, _)| name))?;
     let dry_run = settings.dry_run;
     let prepared = Prepared::new(settings)?;
-    let planned = prepared.describe();
+    let planned = describe(&prepared);
     if dry_run {
-        return report::print(&format!("{planned}\n")).map(|()| ExitCode::SUCCESS);
+        report::print(&format!("{planned}\n"))?;
+        return Ok(ExitCode::SUCCESS);
     }
-    say(&planned);
-    let started = prepared.start(&interrupted)?;
+    note(&planned);
+    let started = start(prepared, &interrupted)?;
     for change in &started.changes {
-        say(&format!(
+        note(&format!(
             "driver: since the sweep began, something has changed: {change}"
         ));
     }
-    let measured = started.measure(report::view);
-    let results = &measured.results;
-    let printed = report::table(results, measured.target_qps);
-    let folder = &measured.folder.path;
+    let swept = sweep::run(started, report::view);
+    let results = &swept.results;
+    let printed = report::table(results, swept.target_qps);
+    let folder = &swept.folder.path;
     match results.is_empty() {
-        true => say(&format!("results: {}", folder.display())),
-        false => say(&format!("report: {}", report::write_all(folder)?.display())),
+        true => note(&format!("results: {}", folder.display())),
+        false => note(&format!("report: {}", report::write_all(folder)?.display())),
     }
-    measured.ended.and(printed).map(|()| verdict(results))
+    swept.ended?;
+    printed?;
+    Ok(verdict(results))
 }
 
 /// All models, briefly.
@@ -108,6 +113,47 @@ fn survey(asked: &Survey) -> Result<ExitCode, Error> {
     let surveyed = survey::run(asked, &interrupted)?;
     report::print(&report::survey(&surveyed))?;
     Ok(passed(surveyed.iter().all(|model| model.is_measured())))
+}
+
+/// What the load generator can do at most.
+fn self_test(asked: &SelfTest) -> Result<(), Error> {
+    let usage = |what: &str| Err(Error::Usage(what.to_owned()));
+    let duration = match Duration::try_from_secs_f64(asked.duration_seconds) {
+        Ok(duration) if !duration.is_zero() => duration,
+        _ => return usage("--duration_seconds takes a number above zero"),
+    };
+    let (threads, in_flight) = (asked.num_clients, asked.in_flight);
+    if threads == 0 || in_flight == 0 {
+        return usage("--num_clients and --in_flight take numbers from 1 up");
+    }
+    let clients = Clients {
+        threads,
+        in_flight,
+        cores: None,
+    };
+    let ceilings = self_test::measure(&asked.input_bytes, clients, duration)?;
+    Ok(report::print(&report::self_test(
+        threads, in_flight, &ceilings,
+    ))?)
+}
+
+/// Two sweeps against each other.
+fn compare(asked: &Compare) -> Result<ExitCode, Error> {
+    let compared = report::compare(&report::Compare {
+        a: &asked.a,
+        b: &asked.b,
+        limits: Limits {
+            below: asked.fail_below,
+            above: asked.fail_above,
+            allow_missing: asked.allow_missing,
+        },
+        junit: asked.junit.as_deref(),
+    });
+    let compared = compared?;
+    let printed = report::print(&compared.text);
+    compared.remarks.iter().for_each(|line| note(line));
+    printed?;
+    Ok(passed(compared.passed))
 }
 
 /// What Ctrl-C and SIGTERM set. The second one ends the driver at once, and with it its children, which hang on a pipe.
@@ -128,21 +174,16 @@ fn listen() -> Result<Arc<AtomicBool>, Error> {
 }
 
 /// Success if every number is of what was asked for.
-fn verdict(results: &[PointResult]) -> ExitCode {
+fn verdict(results: &[Trial]) -> ExitCode {
     let failed = results.iter().filter(|result| !result.is_complete());
     match failed.count() {
         0 => ExitCode::SUCCESS,
         failed => {
-            say(&format!(
+            note(&format!(
                 "driver: {failed} of {} measurements are not of what was asked for: see the notes under the table",
                 results.len()
             ));
             ExitCode::FAILURE
         }
     }
-}
-
-/// A line on standard error; nothing can be done if that is closed.
-fn say(line: &str) {
-    let _ = writeln!(stderr(), "{line}");
 }

@@ -1,53 +1,46 @@
-//! Which points a sweep has, in which order they are measured, and which cores each process gets.
+//! Which combinations a sweep has, in which order they are measured, and which cores each process gets.
 
-use std::{collections::BTreeSet, fmt, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
+use host::cores::{Allocation, Allocator, Cores, Topology};
 use model::Device;
 use rand::{SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
+use results::Config;
 use serde::{Serialize, Serializer};
 
 use crate::{
-    Error,
-    cores::{Allocation, Allocator, Cores, Topology},
+    error::Error,
     settings::{Mode, Settings, in_seconds},
 };
 
-/// How long the no-op model is under load at each cell, at most: it needs no warm-up to speak of.
+/// How long the no-op model is under load at each config, at most: it needs no warm-up to speak of.
 pub(crate) const ZERO: Duration = Duration::from_secs(4);
 
 /// What a sweep measures.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     /// One per combination that can run: replicas, then cores per replica, then batch sizes, as the original loops.
-    pub points: Vec<Point>,
+    #[serde(rename = "points")]
+    pub configs: Vec<ConfigPlan>,
     /// The combinations that cannot.
     pub impossible: Vec<Impossible>,
-    /// The order of measuring: round by round, each in an order of its own, so that drift spreads over all points.
-    pub runs: Vec<Run>,
-    /// The points of the no-op model, which come first: one per cell, or none at all.
-    pub zero: Vec<Point>,
+    /// The order of measuring: round by round, each in an order of its own, so that drift spreads over all
+    /// combinations.
+    #[serde(rename = "runs")]
+    pub trials: Vec<PlannedTrial>,
+    /// The same combinations for the no-op model, which comes first; or none at all.
+    pub zero: Vec<ConfigPlan>,
     /// How long each of those is under load.
     #[serde(serialize_with = "in_seconds")]
     pub zero_duration: Duration,
-    /// The cores of frontend and driver, the same at all points: those that no replica gets at any.
+    /// The cores of frontend and driver, the same at all combinations: those that no replica gets at any.
     pub others: Allocation,
 }
 
-/// What tells a point from the others of its sweep. The order is that of the grid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Cell {
-    /// Replicas.
-    pub replicas: usize,
-    /// Cores that each may use.
-    pub cpus_per_replica: usize,
-    /// Maximum batch size.
-    pub batch_size: usize,
-}
-
-/// A combination that can be measured.
+/// A combination that can be measured, with its place on the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Point {
+pub struct ConfigPlan {
     /// Maximum batch size.
     pub batch_size: usize,
     /// The cores of each replica.
@@ -63,53 +56,58 @@ pub struct Point {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Impossible {
     /// What was asked for.
-    pub cell: Cell,
+    #[serde(rename = "cell")]
+    pub config: Config,
     /// What is missing, and what to do.
     pub reason: String,
 }
 
-/// One measurement of a point.
+/// A measurement of a combination that is to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Run {
+pub struct PlannedTrial {
     /// In which round, from 1.
     pub round: usize,
-    /// Of which of [`Plan::points`].
-    pub point: usize,
+    /// Of which of [`Plan::configs`].
+    #[serde(rename = "point")]
+    pub config: usize,
 }
 
 impl Plan {
-    /// Lays the sweep out on the `allowed` cores. It is an error if no combination fits.
+    /// Lays the sweep out on the `allowed` cores.
+    ///
+    /// # Errors
+    /// If no combination fits, or flags ask for cores that are not allowed.
     pub fn new(settings: &Settings, allowed: &[usize], topology: &Topology) -> Result<Plan, Error> {
-        let allocator = Allocator::new(settings, allowed, topology)?;
-        let (points, impossible) = grid(settings, &allocator)?;
-        let taken = points.iter().flat_map(|point| &point.replica_cores);
+        let allocator = Allocator::new(settings.cores(), allowed, topology)?;
+        let (configs, impossible) = grid(settings, &allocator)?;
+        let taken = configs.iter().flat_map(|plan| &plan.replica_cores);
         let taken: BTreeSet<usize> = taken.flatten().copied().collect();
         Ok(Plan {
-            runs: order(points.len(), settings.repeats, settings.seed),
-            zero: zero(settings, &points),
+            trials: order(configs.len(), settings.repeats, settings.seed),
+            zero: zero(settings, &configs),
             zero_duration: ZERO.min(settings.duration),
-            points,
+            configs,
             impossible,
             others: allocator.others(&taken),
         })
     }
 
-    /// The same plan for the no-op model: its points, once each.
+    /// The same plan for the no-op model: each combination once.
     pub fn of_zero(&self) -> Plan {
         Plan {
-            points: self.zero.clone(),
+            configs: self.zero.clone(),
             impossible: Vec::new(),
-            runs: order(self.zero.len(), 1, 0),
+            trials: order(self.zero.len(), 1, 0),
             zero: Vec::new(),
             ..self.clone()
         }
     }
 }
 
-impl Point {
+impl ConfigPlan {
     /// What tells it from the others.
-    pub fn cell(&self) -> Cell {
-        Cell {
+    pub fn config(&self) -> Config {
+        Config {
             replicas: self.replicas(),
             cpus_per_replica: self.cpus_per_replica(),
             batch_size: self.batch_size,
@@ -136,39 +134,27 @@ impl Point {
     }
 }
 
-impl fmt::Display for Cell {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Cell {
-            replicas,
-            cpus_per_replica,
-            batch_size,
-        } = self;
-        write!(
-            f,
-            "replicas {replicas}, CPUs {cpus_per_replica}, batch {batch_size}"
-        )
-    }
-}
-
-/// The points that can run, and the combinations that cannot, each once.
+/// The combinations that can run, and those that cannot, each once.
 fn grid(
     settings: &Settings,
     allocator: &Allocator<'_>,
-) -> Result<(Vec<Point>, Vec<Impossible>), Error> {
-    let (mut points, mut impossible) = (Vec::<Point>::new(), Vec::<Impossible>::new());
+) -> Result<(Vec<ConfigPlan>, Vec<Impossible>), Error> {
+    let (mut configs, mut impossible) = (Vec::<ConfigPlan>::new(), Vec::<Impossible>::new());
     for (replicas, share) in deployments(settings, allocator) {
-        let placed = devices(settings, replicas)
-            .and_then(|devices| Ok((devices, allocator.replicas(replicas, share)?)));
+        let placed = devices(settings, replicas).and_then(|devices| {
+            let cores = allocator.replicas(replicas, share);
+            Ok((devices, cores.map_err(|why| why.to_string())?))
+        });
         for &batch_size in &settings.batch_sizes {
             match &placed {
-                Ok((devices, replica_cores)) => points.push(Point {
+                Ok((devices, replica_cores)) => configs.push(ConfigPlan {
                     batch_size,
                     replica_cores: replica_cores.clone(),
                     devices: devices.clone(),
                     in_flight: in_flight(settings, batch_size, replicas)?,
                 }),
                 Err(reason) => impossible.push(Impossible {
-                    cell: Cell {
+                    config: Config {
                         replicas,
                         cpus_per_replica: share.max(1),
                         batch_size,
@@ -179,8 +165,8 @@ fn grid(
         }
     }
     match impossible.first() {
-        Some(first) if points.is_empty() => Err(Error::Usage(first.reason.clone())),
-        _ => Ok((points, impossible)),
+        Some(first) if configs.is_empty() => Err(Error::Usage(first.reason.clone())),
+        _ => Ok((configs, impossible)),
     }
 }
 
@@ -197,28 +183,29 @@ fn deployments(settings: &Settings, allocator: &Allocator<'_>) -> Vec<(usize, us
     deployments
 }
 
-/// Every point once per round; each round is shuffled anew. The same seed gives the same order.
-fn order(points: usize, rounds: usize, seed: u64) -> Vec<Run> {
+/// Every combination once per round; each round is shuffled anew. The same seed gives the same order.
+fn order(configs: usize, rounds: usize, seed: u64) -> Vec<PlannedTrial> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let round = |round| {
-        let mut runs: Vec<_> = (0..points).map(|point| Run { round, point }).collect();
-        runs.shuffle(&mut random);
-        runs
+        let trials = (0..configs).map(|config| PlannedTrial { round, config });
+        let mut trials: Vec<_> = trials.collect();
+        trials.shuffle(&mut random);
+        trials
     };
     (1..=rounds).flat_map(round).collect()
 }
 
-/// The points as the no-op model has them, on CPU cores; none where nobody would hold a number against them.
-fn zero(settings: &Settings, points: &[Point]) -> Vec<Point> {
+/// The combinations as the no-op model has them, on CPU cores; none where nobody would hold a number against them.
+fn zero(settings: &Settings, configs: &[ConfigPlan]) -> Vec<ConfigPlan> {
     let speed = settings.labels.is_none() && !matches!(settings.mode, Mode::Flood(_));
     if !(settings.zero && speed) {
         return Vec::new();
     }
-    let on_cpu = |point: &Point| Point {
-        devices: vec![Device::Cpu; point.replicas()],
-        ..point.clone()
+    let on_cpu = |plan: &ConfigPlan| ConfigPlan {
+        devices: vec![Device::Cpu; plan.replicas()],
+        ..plan.clone()
     };
-    points.iter().map(on_cpu).collect()
+    configs.iter().map(on_cpu).collect()
 }
 
 /// A GPU for each replica, in the order given; none at all if no GPU is asked for. Or what is missing.
@@ -270,13 +257,13 @@ mod tests {
     fn replicas_are_the_outer_loop_and_batch_sizes_the_inner_one() {
         let plan = plan("-m noop -r 1 2 -p 1 2 -b 4 8", &[0, 1, 2, 3]).unwrap();
         let order: Vec<_> = plan
-            .points
+            .configs
             .iter()
             .map(|p| (p.replicas(), p.cpus_per_replica(), p.batch_size))
             .collect();
         let expected = [1, 2].map(|r| [(r, 1, 4), (r, 1, 8), (r, 2, 4), (r, 2, 8)]);
         assert_eq!(order, expected.concat());
-        assert_eq!(plan.points[7].in_flight, 3 * 8 * 2);
+        assert_eq!(plan.configs[7].in_flight, 3 * 8 * 2);
     }
 
     /// The cores of frontend and driver.
@@ -292,7 +279,7 @@ mod tests {
     #[test]
     fn replicas_get_disjoint_cores_and_the_others_what_is_left() {
         let plan = plan("-m noop -r 2 -c 3-6 -p 2", &[0, 1, 3, 4, 5, 6]).unwrap();
-        assert_eq!(plan.points[0].replica_cores, [vec![3, 4], vec![5, 6]]);
+        assert_eq!(plan.configs[0].replica_cores, [vec![3, 4], vec![5, 6]]);
         assert_eq!(others(&plan), [0, 1]);
         assert!(plan.others.pinned);
     }
@@ -300,7 +287,7 @@ mod tests {
     #[test]
     fn without_a_number_per_replica_the_named_cores_are_split_evenly() {
         let plan = plan("-m noop -r 2 -c 0-4", &[0, 1, 2, 3, 4]).unwrap();
-        assert_eq!(plan.points[0].replica_cores, [vec![0, 1], vec![2, 3]]);
+        assert_eq!(plan.configs[0].replica_cores, [vec![0, 1], vec![2, 3]]);
     }
 
     #[test]
@@ -326,19 +313,19 @@ mod tests {
     #[test]
     fn without_core_flags_everything_shares_all_cores() {
         let plan = plan("-m noop -r 3", &[0, 7]).unwrap();
-        assert_eq!(plan.points[0].replica_cores, vec![vec![0, 7]; 3]);
+        assert_eq!(plan.configs[0].replica_cores, vec![vec![0, 7]; 3]);
         assert!(!plan.others.pinned);
     }
 
     #[test]
     fn each_replica_has_a_gpu_of_its_own_and_others_a_cpu_only_where_allowed() {
         let two = plan("-m vgg -r 1 2 -g 3 1", &[0]).unwrap();
-        assert_eq!(two.points[0].devices, [Device::Cuda(3)]);
-        assert_eq!(two.points[1].devices, [Device::Cuda(3), Device::Cuda(1)]);
+        assert_eq!(two.configs[0].devices, [Device::Cuda(3)]);
+        assert_eq!(two.configs[1].devices, [Device::Cuda(3), Device::Cuda(1)]);
         let mixed = plan("-m vgg -r 2 -g 0 --cpu_beyond_gpus", &[0]).unwrap();
-        assert_eq!(mixed.points[0].devices, [Device::Cuda(0), Device::Cpu]);
+        assert_eq!(mixed.configs[0].devices, [Device::Cuda(0), Device::Cpu]);
         assert_eq!(
-            plan("-m vgg", &[0]).unwrap().points[0].devices,
+            plan("-m vgg", &[0]).unwrap().configs[0].devices,
             [Device::Cpu]
         );
     }
@@ -363,16 +350,16 @@ mod tests {
     #[test]
     fn a_combination_that_does_not_fit_is_marked_and_the_others_are_measured() {
         let plan = plan("-m noop -r 1 3 -p 1 2 -b 4 8", &[0, 1, 2]).unwrap();
-        let run: Vec<_> = plan.points.iter().map(Point::cell).collect();
-        let cell = |replicas, cpus_per_replica, batch_size| Cell {
+        let run: Vec<_> = plan.configs.iter().map(ConfigPlan::config).collect();
+        let config = |replicas, cpus_per_replica, batch_size| Config {
             replicas,
             cpus_per_replica,
             batch_size,
         };
-        let fits = [(1, 1), (1, 2), (3, 1)].map(|(r, p)| [cell(r, p, 4), cell(r, p, 8)]);
+        let fits = [(1, 1), (1, 2), (3, 1)].map(|(r, p)| [config(r, p, 4), config(r, p, 8)]);
         assert_eq!(run, fits.concat());
-        let not: Vec<_> = plan.impossible.iter().map(|i| i.cell).collect();
-        assert_eq!(not, [cell(3, 2, 4), cell(3, 2, 8)]);
+        let not: Vec<_> = plan.impossible.iter().map(|i| i.config).collect();
+        assert_eq!(not, [config(3, 2, 4), config(3, 2, 8)]);
         assert!(plan.impossible[0].reason.contains("need 6 cores"));
     }
 
@@ -380,12 +367,12 @@ mod tests {
     fn every_round_has_all_points_in_an_order_of_its_own_which_the_seed_repeats() {
         let order = |seed| {
             let line = format!("-m noop -r 1 2 -b 1 2 4 8 --repeats 3 --seed {seed}");
-            plan(&line, &[0]).unwrap().runs
+            plan(&line, &[0]).unwrap().trials
         };
         let runs = order(1);
         let round = |number| {
             let runs = runs.iter().filter(move |run| run.round == number);
-            runs.map(|run| run.point).collect::<Vec<_>>()
+            runs.map(|run| run.config).collect::<Vec<_>>()
         };
         for number in 1..=3 {
             let mut points = round(number);
@@ -402,11 +389,12 @@ mod tests {
     #[test]
     fn the_zero_is_measured_once_per_shape_on_cpu_cores_however_many_rounds_there_are() {
         let plan = plan("-m vgg -r 1 2 -b 1 2 -g 0 1 --repeats 3", &[0, 1]).unwrap();
-        let shapes = |points: &[Point]| points.iter().map(Point::cell).collect::<Vec<_>>();
+        let shapes =
+            |configs: &[ConfigPlan]| configs.iter().map(ConfigPlan::config).collect::<Vec<_>>();
         let zero = plan.of_zero();
-        assert_eq!(shapes(&zero.points), shapes(&plan.points));
-        assert_eq!(zero.runs.len(), 4);
-        assert!(zero.points.iter().all(|point| point.gpus().is_empty()));
+        assert_eq!(shapes(&zero.configs), shapes(&plan.configs));
+        assert_eq!(zero.trials.len(), 4);
+        assert!(zero.configs.iter().all(|plan| plan.gpus().is_empty()));
         assert!(zero.zero.is_empty());
     }
 

@@ -1,5 +1,5 @@
-//! The search for the highest rate that meets a latency objective, without a clock or sockets: it says which rate to try
-//! next and is told what was seen there.
+//! The search for the highest rate that meets a latency objective, without a clock or sockets: it says which rate to
+//! try next and is told what was seen there.
 //!
 //! An objective is met at a rate if at most one query in a hundred misses it, and a query that the model did not answer
 //! misses it. The rate is halved in between until the highest that met it and the lowest that missed it are within 5 %;
@@ -7,17 +7,11 @@
 
 use std::time::Duration;
 
-use crate::{
-    results::{self, Phase},
-    stats::interval,
-};
+use loadgen::stats::interval;
+use results::{self, Phase};
 
 /// The share of queries that may miss the objective: it is one for the 99th percentile.
 const MAY_MISS: f64 = 0.01;
-
-/// The search ends when the rates that met and missed are as near as this, as a share of the higher one. The throughput
-/// that it starts from is hardly known better.
-pub(crate) const NEAR: f64 = 0.05;
 
 /// After a confirming run that missed, the next one is at this share of its rate.
 const STEP_DOWN: f64 = 0.95;
@@ -106,7 +100,7 @@ impl Search {
                 self.confirming = self.confirming.map(|rate| rate * STEP_DOWN);
             }
         }
-        let near = self.bound - self.met <= NEAR * self.bound;
+        let near = self.bound - self.met <= results::Search::NEAR * self.bound;
         if self.confirming.is_none() && self.met > 0.0 && (near || self.probes <= CONFIRMING) {
             self.confirming = Some(self.met);
         }
@@ -152,11 +146,11 @@ fn p99(phase: &Phase) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::fixture;
     use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};
     use rand_distr::Exp1;
     use rand_xoshiro::Xoshiro256PlusPlus;
+    use results::fixture;
 
     const OBJECTIVE: Duration = Duration::from_millis(20);
 

@@ -1,21 +1,16 @@
-//! What the load generator can do at most: the same load against a server in this process that only answers. A number near
-//! it is one of the generator, not of what was to be measured.
+//! What the load generator can do at most: the same load against a server in this process that only answers. A number
+//! near it is one of the generator, not of what was to be measured.
 
 use std::time::{Duration, Instant};
 
-use comfy_table::{CellAlignment, Table, presets};
+use host::cores;
+use loadgen::{Arrivals, Go, Load, Measured, Opening, null_server::NullServer};
 use model::DataType;
+use report::Ceiling;
 use transport::Frame;
 use wire::query::Status;
 
-use crate::{
-    Error,
-    cli::SelfTest,
-    cores,
-    load::{self, Go, Load, Measured, Opening, pacer::Pace},
-    null_server::NullServer,
-    results::PhaseKind,
-};
+use crate::error::Error;
 
 /// Who sends.
 #[derive(Clone, Copy, Debug)]
@@ -28,65 +23,35 @@ pub struct Clients<'a> {
     pub cores: Option<&'a [usize]>,
 }
 
-/// Measures the generator with inputs of each size, and shows what it came to as a table.
-pub fn table(asked: &SelfTest) -> Result<String, Error> {
-    let usage = |what: &str| Err(Error::Usage(what.to_owned()));
-    let duration = match Duration::try_from_secs_f64(asked.duration_seconds) {
-        Ok(duration) if !duration.is_zero() => duration,
-        _ => return usage("--duration_seconds takes a number above zero"),
-    };
-    if asked.num_clients == 0 || asked.in_flight == 0 {
-        return usage("--num_clients and --in_flight take numbers from 1 up");
-    }
-    let clients = Clients {
-        threads: asked.num_clients,
-        in_flight: asked.in_flight,
-        cores: None,
-    };
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header([
-        "input bytes",
-        "queries/s",
-        "MB/s",
-        "p50 ms",
-        "p99 ms",
-        "busiest thread",
-    ]);
-    for &bytes in &asked.input_bytes {
-        let inputs = vec![Frame::from(vec![0; bytes])];
+/// Measures the generator with inputs of each of these sizes, for so long each.
+///
+/// # Errors
+/// If the null server or a client fails.
+pub fn measure(
+    input_bytes: &[usize],
+    clients: Clients<'_>,
+    duration: Duration,
+) -> Result<Vec<Ceiling>, Error> {
+    let of = |&input_bytes: &usize| {
+        let inputs = vec![Frame::from(vec![0; input_bytes])];
         let measured = saturate(&inputs, clients, duration)?;
-        table.add_row(row(bytes, &measured));
-    }
-    for column in table.column_iter_mut() {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    Ok(format!(
-        "what the load generator can do at most: {} in flight from {} client threads, against a server in this process that \
-         only answers, on the same cores\n{table}",
-        asked.in_flight, asked.num_clients
-    ))
-}
-
-fn row(bytes: usize, measured: &Measured) -> [String; 6] {
-    let tally = &measured.tally;
-    let rate = rate(measured);
-    let ms = |quantile| {
-        format!(
-            "{:.3}",
-            tally.latency.value_at_quantile(quantile) as f64 / 1e3
-        )
+        let latency = &measured.tally.latency;
+        let ms = |quantile| latency.value_at_quantile(quantile) as f64 / 1e3;
+        Ok(Ceiling {
+            input_bytes,
+            qps: rate(&measured),
+            p50_ms: ms(0.5),
+            p99_ms: ms(0.99),
+            busiest_thread: measured.busiest_thread,
+        })
     };
-    [
-        bytes.to_string(),
-        format!("{rate:.0}"),
-        format!("{:.0}", rate * bytes as f64 / 1e6),
-        ms(0.5),
-        ms(0.99),
-        format!("{:.0} %", 100.0 * measured.busiest_thread),
-    ]
+    input_bytes.iter().map(of).collect()
 }
 
 /// Loads the server for so long; the first fifth is the warm-up.
+///
+/// # Errors
+/// If the server or a client fails.
 pub fn saturate(
     inputs: &[Frame],
     clients: Clients<'_>,
@@ -97,10 +62,11 @@ pub fn saturate(
         .map_err(|error| Error::Failed(format!("cannot pin the null server: {error}")))??;
     let load = Load {
         target: server.target("null", DataType::Bytes),
-        kind: PhaseKind::Throughput,
-        pace: Pace::Closed {
+        arrivals: Arrivals::Closed {
             in_flight: clients.in_flight,
         },
+        once: false,
+        seed: 0,
         cores: clients.cores,
         clients: clients.threads,
         duration,
@@ -110,7 +76,7 @@ pub fn saturate(
         objective: None,
         since: Instant::now(),
     };
-    let measured = load::run(&load, inputs, |_| Go::Warm)?;
+    let measured = loadgen::run(&load, inputs, |_| Go::Warm)?;
     server.stop()?;
     Ok(measured)
 }

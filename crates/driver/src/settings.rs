@@ -1,14 +1,13 @@
 //! What to measure, free of contradictions that can be seen without looking at the machine.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+use deploy::{ManagerSpec, docker::InDocker, models::KnownModel};
+use host::cores::{CoreRequest, Cores};
+use loadgen::Arrivals;
 use model::DataType;
+use results::UNENFORCED;
 use serde::{Serialize, Serializer};
-
-use crate::{cores::Cores, load::trace::Trace, models::KnownModel};
-
-/// What the frontend is told as the application's latency objective where none is to be enforced: no queue here reaches it.
-pub const UNENFORCED: Duration = Duration::from_secs(3600);
 
 /// What to measure, and how.
 #[derive(Clone, Debug, Serialize)]
@@ -46,7 +45,7 @@ pub struct Settings {
     pub frontend_cpus: Option<Cores>,
     /// The driver's cores, if not those that are left.
     pub client_cpus: Option<Cores>,
-    /// How queries are sent.
+    /// Which phases a trial has, and how queries arrive.
     pub mode: Mode,
     /// The shares of the measured throughput at which the profile measures latency, ascending, above 0 and below 1.
     pub load_shares: Vec<f64>,
@@ -56,8 +55,8 @@ pub struct Settings {
     pub num_clients: usize,
     /// Queries in flight in a closed loop; `None`: enough to fill every replica's batches.
     pub in_flight: Option<usize>,
-    /// The latency objective: goodput counts the answers within it, and the profile looks for the highest rate whose p99
-    /// meets it.
+    /// The latency objective: goodput counts the answers within it, and the profile looks for the highest rate whose
+    /// p99 meets it.
     #[serde(serialize_with = "in_seconds_if_any")]
     pub objective: Option<Duration>,
     /// The frontend is told of the objective: queries that miss it are answered with the default output.
@@ -90,34 +89,18 @@ pub struct Settings {
     pub arguments: Vec<String>,
 }
 
-/// What to start with Docker.
-#[derive(Clone, Debug, Serialize)]
-pub struct InDocker {
-    /// The model server's image, if not the one that is built for it here.
-    pub image: Option<String>,
-    /// The frontend's image.
-    pub frontend_image: String,
-    /// The memory that a replica may take, in MiB.
-    pub replica_memory_mib: Option<usize>,
-}
-
-/// How queries are sent.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// Which phases a trial has, and how queries arrive in the first one.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Mode {
-    /// The throughput in a closed loop, then the latency under Poisson arrivals at shares of it or, with an objective, the
-    /// highest rate that meets it.
+    /// The throughput in a closed loop, then the latency under Poisson arrivals at shares of it or, with an objective,
+    /// the highest rate that meets it.
     Profile,
     /// The throughput alone.
     Saturate,
-    /// Poisson arrivals at a rate, in queries a second.
-    Poisson(f64),
-    /// Evenly spaced arrivals at a rate, in queries a second.
-    Constant(f64),
-    /// Arrivals at the times in a file.
-    Trace(Trace),
+    /// The latency in an open loop.
+    Open(Arrivals),
     /// As the original driver: evenly spaced sends at a rate, whatever the server does.
-    Flood(f64),
+    Flood(Arrivals),
     /// One query in flight: latency without a queue.
     SingleStream,
     /// The throughput, then one query in flight: what the no-op model is asked.
@@ -125,6 +108,29 @@ pub enum Mode {
 }
 
 impl Settings {
+    /// What is to start frontend and model servers.
+    pub fn manager(&self) -> ManagerSpec<'_> {
+        ManagerSpec {
+            model: self.model,
+            with_noop: self.zero,
+            engine: self.engine,
+            model_path: self.model_path.as_deref(),
+            on_gpus: !self.gpus.is_empty(),
+            docker: self.docker.as_ref(),
+        }
+    }
+
+    /// The cores that flags ask for.
+    pub fn cores(&self) -> CoreRequest<'_> {
+        CoreRequest {
+            model: self.model_cpus.as_deref(),
+            per_replica: &self.cpus_per_replica,
+            frontend: self.frontend_cpus.as_deref(),
+            clients: self.client_cpus.as_deref(),
+            client_threads: self.num_clients,
+        }
+    }
+
     /// The latency objective that the frontend is told.
     pub fn told_objective(&self) -> Duration {
         match self.enforce_objective {
@@ -135,25 +141,38 @@ impl Settings {
 }
 
 impl Mode {
-    /// The arrival times of a trace; none of another mode.
-    pub fn trace_times(&self) -> Arc<[Duration]> {
-        match self {
-            Mode::Trace(trace) => trace.times.clone(),
-            _ => Arc::default(),
-        }
-    }
-
     /// As on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             Mode::Profile => "profile",
             Mode::Saturate => "saturate",
-            Mode::Poisson(_) => "poisson",
-            Mode::Constant(_) => "constant",
-            Mode::Trace(_) => "trace",
+            Mode::Open(arrivals) => arrivals.name(),
             Mode::Flood(_) => "flood",
             Mode::SingleStream => "single-stream",
             Mode::Zero => "zero",
+        }
+    }
+}
+
+/// For the record of a sweep: the name, with the rate or the file of the trace if there is one.
+impl Serialize for Mode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = self.name().replace('-', "_");
+        match self {
+            Mode::Open(arrivals) | Mode::Flood(arrivals) => match arrivals {
+                Arrivals::Closed { in_flight } => {
+                    BTreeMap::from([(name, in_flight)]).serialize(serializer)
+                }
+                Arrivals::Poisson { rate, .. } | Arrivals::Constant { rate } => {
+                    BTreeMap::from([(name, rate)]).serialize(serializer)
+                }
+                Arrivals::Trace { file, .. } => {
+                    BTreeMap::from([(name, file)]).serialize(serializer)
+                }
+            },
+            Mode::Profile | Mode::Saturate | Mode::SingleStream | Mode::Zero => {
+                name.serialize(serializer)
+            }
         }
     }
 }
@@ -172,4 +191,36 @@ fn in_seconds_if_any<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     time.map(|time| time.as_secs_f64()).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_sweeps_record_names_the_mode_with_its_rate() {
+        let trace = Arrivals::Trace {
+            file: "trace.txt".to_owned(),
+            arrivals: 2,
+            seconds: 1.0,
+            left_out: 0,
+            times: [Duration::ZERO; 2].into(),
+        };
+        let rate = 7.5;
+        for (mode, recorded) in [
+            (Mode::SingleStream, json!("single_stream")),
+            (
+                Mode::Open(Arrivals::poisson(rate)),
+                json!({"poisson": rate}),
+            ),
+            (
+                Mode::Flood(Arrivals::Constant { rate }),
+                json!({"flood": rate}),
+            ),
+            (Mode::Open(trace), json!({"trace": "trace.txt"})),
+        ] {
+            assert_eq!(serde_json::to_value(mode).unwrap(), recorded);
+        }
+    }
 }

@@ -12,19 +12,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    Error,
-    cli::{self, Command, Survey},
-    launch::Manager,
-    load::Progress,
-    machine::workspace,
+use deploy::{
+    Manager,
     models::{self, InputKind, KnownModel},
+};
+use host::machine::workspace;
+use report::{NextTrial, Surveyed, Swept, View};
+use results::{PhaseKind, Progress, Resources, Trial};
+
+use crate::{
+    cli::{self, Command, Survey},
+    describe::describe,
+    error::Error,
+    folder::SweepFolder,
     plan::ZERO,
-    report::{self, Step, View},
-    results::{PointResult, Resources},
-    session::Prepared,
+    prepare::Prepared,
     settings::{Mode, Settings},
-    sweep::SweepFolder,
+    start::start,
+    sweep,
 };
 
 /// How long the load of a trial lasts.
@@ -42,32 +47,6 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// Start-up and tear-down of a measurement of the no-op model.
 const ZERO_OVERHEAD: Duration = Duration::from_secs(2);
-
-/// A model of a survey, and what came of it.
-#[derive(Debug)]
-pub struct Surveyed {
-    /// The model's name.
-    pub model: &'static str,
-    /// The sweep; or, in words, why there is none.
-    pub outcome: Result<Swept, String>,
-}
-
-/// The sweep of a model.
-#[derive(Debug)]
-pub struct Swept {
-    /// One result for each point.
-    pub results: Vec<PointResult>,
-    /// The page of the sweep.
-    pub report: PathBuf,
-}
-
-impl Surveyed {
-    /// True if some point of the model was measured, whatever its verdict.
-    pub fn is_measured(&self) -> bool {
-        let results = self.outcome.as_ref().map(|swept| swept.results.iter());
-        results.is_ok_and(|mut results| results.any(|result| result.not_run().is_none()))
-    }
-}
 
 /// A model that is to be measured.
 struct Candidate {
@@ -109,7 +88,7 @@ pub fn run(asked: &Survey, interrupted: &Arc<AtomicBool>) -> Result<Vec<Surveyed
     }
     // Whatever must be compiled is compiled before the time counts.
     let prepared = sweeps.into_iter().map(|settings| {
-        let programs = Manager::prepare(&settings);
+        let programs = Manager::prepare(&settings.manager());
         let sizing = programs.map(drop).map_err(|why| why.to_string());
         (settings, sizing)
     });
@@ -229,14 +208,14 @@ fn trial(sweep: &Settings, interrupted: &Arc<AtomicBool>) -> Result<Sizing, Erro
         results_dir: sweep.results_dir.join("trials"),
         ..sweep.clone()
     };
-    let started = Prepared::new(settings)?.start(interrupted)?;
+    let started = start(Prepared::new(settings)?, interrupted)?;
     let began = Instant::now();
-    let measured = started.measure(|_, _| Box::new(Silent));
+    let measured = sweep::run(started, |_| Box::new(Silent));
     let took = began.elapsed();
     measured.ended?;
     let result = measured.results.first();
-    let Some(speed) = result.and_then(PointResult::speed) else {
-        let why = result.and_then(PointResult::not_run);
+    let Some(speed) = result.and_then(Trial::speed) else {
+        let why = result.and_then(Trial::not_run);
         return Err(Error::Failed(why.unwrap_or("no result").to_owned()));
     };
     // A trial is not a result. Folders that cannot be removed harm nothing.
@@ -252,8 +231,8 @@ fn trial(sweep: &Settings, interrupted: &Arc<AtomicBool>) -> Result<Sizing, Erro
 /// The sweep of a model, with its report.
 fn swept(settings: Settings, interrupted: &Arc<AtomicBool>) -> Result<Swept, Error> {
     let prepared = Prepared::new(settings)?;
-    report::note(&prepared.describe());
-    let measured = prepared.start(interrupted)?.measure(report::view);
+    report::note(&describe(&prepared));
+    let measured = sweep::run(start(prepared, interrupted)?, report::view);
     measured.ended?;
     let folder = measured.folder.path.clone();
     let report = report::write_all(&folder).unwrap_or_else(|why| {
@@ -313,9 +292,9 @@ fn inputs(model: &KnownModel, asked: &Survey) -> Option<PathBuf> {
 struct Silent;
 
 impl View for Silent {
-    fn begin(&mut self, _: &Step) {}
-    fn look(&mut self, _: &Progress, _: &Resources) {}
-    fn end(&mut self, _: &PointResult, _: &Path) {}
+    fn begin(&mut self, _: &NextTrial) {}
+    fn look(&mut self, _: PhaseKind, _: &Progress, _: &Resources) {}
+    fn end(&mut self, _: &Trial, _: &Path) {}
 }
 
 #[cfg(test)]

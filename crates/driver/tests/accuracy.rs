@@ -9,15 +9,13 @@ use std::{
 };
 
 use container::{Server, Settings, Stop, serve};
-use driver::{
-    load::{self, Go, Load, Opening, Target, pacer::Pace},
-    results::{AccuracyRun, PhaseKind},
-};
 use frontend::Frontend;
+use loadgen::{Arrivals, Go, Load, Opening, Target, stats::KeptOutput};
 use model::{
     Accuracy, Artifact, Batch, DataType, InputError, Model, ModelInfo, Output, PredictError,
     Predictions,
 };
+use results::AccuracyRun;
 use testkit::{Peer, deploy};
 use transport::Frame;
 use wire::query::{Answer, Status};
@@ -71,8 +69,9 @@ fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
             app: "app",
             input_type: DataType::Floats,
         },
-        kind: PhaseKind::Throughput,
-        pace: Pace::Once { in_flight: 24 },
+        arrivals: Arrivals::Closed { in_flight: 24 },
+        once: true,
+        seed: 0,
         cores: None,
         clients: 2,
         duration: Duration::ZERO,
@@ -84,7 +83,7 @@ fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
     };
     let input = |number: u64| Frame::from((number as f32).to_le_bytes().to_vec());
     let inputs: Vec<_> = (0..INPUTS).map(input).collect();
-    let tally = load::run(&load, &inputs, |_| Go::Cold).unwrap().tally;
+    let tally = loadgen::run(&load, &inputs, |_| Go::Cold).unwrap().tally;
     for (mut stop, server) in replicas {
         stop.write_all(&[0]).unwrap();
         server.join().unwrap().unwrap();
@@ -188,7 +187,10 @@ fn an_input_without_an_answer_is_not_right_and_still_counts() {
 
 #[test]
 fn scores_without_the_names_of_their_classes_are_not_judged() {
-    let outputs = [(0, Output::Floats(vec![0.1, 0.9]))];
+    let outputs = [KeptOutput {
+        input: 0,
+        output: Output::Floats(vec![0.1, 0.9]),
+    }];
     let error = AccuracyRun::count(&outputs, &["cat".to_owned()], None).unwrap_err();
     assert!(
         error

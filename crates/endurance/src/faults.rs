@@ -6,15 +6,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use loadgen::NativeClient;
+
 use crate::{
+    asker::Asker,
     ledger::Ledger,
-    load::PATIENCE,
-    native::Native,
-    pace::Shared,
+    load::{PATIENCE, native_target},
     progress::Progress,
-    rest,
     scene::{Deployed, Registered, Scene},
     schedule::{Action, Schedule},
+    shared::Shared,
+    vanish::vanish_over_rest,
     weather::Faults,
 };
 
@@ -59,7 +61,8 @@ impl<'a> Conductor<'a> {
         })
     }
 
-    /// Goes through the schedule, until its end or an interrupt, and waits until the scene is whole again. Answers what was violated.
+    /// Goes through the schedule, until its end or an interrupt, and waits until the scene is whole again. Answers what
+    /// was violated.
     pub fn conduct(
         mut self,
         schedule: &Schedule,
@@ -155,26 +158,23 @@ impl<'a> Conductor<'a> {
         Ok(())
     }
 
-    /// Clients that are gone before they are answered, one after the other over ZeroMQ and REST, in a thread of their own: the frontend may
-    /// not be there.
+    /// Clients that are gone before they are answered, one after the other over ZeroMQ and REST, in a thread of their
+    /// own: the frontend may not be there.
     fn vanish(&mut self, clients: usize) -> anyhow::Result<()> {
         let ports = self.scene.ports();
-        let asks = (self.asked.name, self.asked.questions.clone());
+        let (app, questions) = (self.asked.name, self.asked.questions.clone());
+        let target = native_target(&self.asked, ports);
         let mut native = Vec::new();
         for _ in 0..clients.div_ceil(2) {
             let ledger = Ledger::new(self.asked.objective, PATIENCE);
-            native.push(Native::new(
-                u32::MAX,
-                asks.clone(),
-                ledger,
-                &self.context,
-                ports,
-            )?);
+            let client = Box::new(NativeClient::open(&self.context, &target)?);
+            let questions = questions.clone();
+            native.push(Asker::new(u32::MAX, questions, ledger, client, usize::MAX));
         }
         let vanish = move || {
             for _ in 0..clients / 2 {
                 // If nobody is there, nobody is asked.
-                let _ = rest::vanish(asks.0, &asks.1, QUERIES, ports);
+                let _ = vanish_over_rest(app, &questions, QUERIES, ports);
             }
             let limit = Duration::from_secs(2);
             native

@@ -7,7 +7,10 @@ use std::{
 
 use rustc_hash::FxBuildHasher;
 
-use crate::weather::{Faults, Sky};
+use crate::{
+    shared::Asked,
+    weather::{Faults, Sky},
+};
 
 /// How a query ended, as its client saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -187,7 +190,8 @@ struct Open {
 }
 
 impl Ledger {
-    /// An answer is in time within `objective`. A query that has not ended within `patience` is lost, unless it ends later.
+    /// An answer is in time within `objective`. A query that has not ended within `patience` is lost, unless it ends
+    /// later.
     pub fn new(objective: Duration, patience: Duration) -> Ledger {
         Ledger {
             objective,
@@ -218,17 +222,13 @@ impl Ledger {
         }
     }
 
-    /// The connection broke: every open query ends with that error. One that had been open for longer than the patience was lost
-    /// before: a frontend that dies must not cover for one that forgets.
-    pub fn cut_off(&mut self, now: Instant, sky: Sky) {
+    /// Every open query ends with the same error, for instance because the connection broke. One that had been open for
+    /// longer than the patience was lost before: a frontend that dies must not cover for one that forgets.
+    pub fn end_all(&mut self, ending: &Ending, now: Instant, sky: Sky) {
         for (_, open) in std::mem::take(&mut self.open) {
             let overdue = now.saturating_duration_since(open.at) > self.patience;
-            let ending = if overdue {
-                Ending::Lost
-            } else {
-                Ending::CutOff
-            };
-            self.count(open, ending, now, sky);
+            let ending = if overdue { &Ending::Lost } else { ending };
+            self.count(open, ending.clone(), now, sky);
         }
     }
 
@@ -242,10 +242,13 @@ impl Ledger {
         self.patience
     }
 
-    /// Asked, and answered in time, until now.
-    pub fn progress(&self) -> (u64, u64) {
+    /// How far the client is.
+    pub fn progress(&self) -> Asked {
         let in_time = self.ended.iter().map(|tally| tally.in_time);
-        (self.counts.asked, in_time.sum())
+        Asked {
+            asked: self.counts.asked,
+            in_time: in_time.sum(),
+        }
     }
 
     /// Closes the account: what has not ended is lost. Gives the counts and begins anew; numbers go on.
@@ -370,10 +373,10 @@ mod tests {
     fn a_broken_connection_ends_what_waits_and_is_excused_only_while_the_frontend_is_gone() {
         let (mut ledger, now) = ledger();
         ledger.ask(now, CLEAR);
-        ledger.cut_off(now, OUTAGE);
+        ledger.end_all(&Ending::CutOff, now, OUTAGE);
         assert_eq!((ledger.open(), violations(&mut ledger, now).len()), (0, 0));
         ledger.ask(now, CLEAR);
-        ledger.cut_off(now, CLEAR);
+        ledger.end_all(&Ending::CutOff, now, CLEAR);
         let found = violations(&mut ledger, now);
         assert_eq!(
             found,
@@ -385,7 +388,7 @@ mod tests {
     fn a_query_that_was_overdue_when_the_frontend_died_was_lost_before() {
         let (mut ledger, now) = ledger();
         ledger.ask(now, CLEAR);
-        ledger.cut_off(now + PATIENCE + OBJECTIVE, OUTAGE);
+        ledger.end_all(&Ending::CutOff, now + PATIENCE + OBJECTIVE, OUTAGE);
         let total = ledger.close(now, CLEAR).total();
         assert_eq!((total.lost, total.cut_off), (1, 0));
     }
@@ -416,7 +419,7 @@ mod tests {
             ledger.end(number, Ending::Right, now, CLEAR);
             ledger.end(1_000, Ending::Right, now, CLEAR);
             ledger.ask(now, CLEAR);
-            ledger.cut_off(now, CLEAR);
+            ledger.end_all(&Ending::CutOff, now, CLEAR);
             all.add(ledger.close(now, CLEAR));
         }
         assert_eq!((all.asked, all.total().ended()), (4, 4));

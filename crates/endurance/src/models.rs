@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use driver::machine::workspace;
+use host::machine::workspace;
 use model::{DataType, Output};
 use npyz::NpyFile;
 use rand::{Rng, SeedableRng};

@@ -71,7 +71,8 @@ impl Process {
     pub fn stop(&self, stop: bool) {
         let signal = if stop { Signal::STOP } else { Signal::CONT };
         if let Some(pid) = Pid::from_raw(self.id().cast_signed()) {
-            // It fails only if the process has ended, which is noticed elsewhere; the number is its own until it is waited for.
+            // It fails only if the process has ended, which is noticed elsewhere; the number is its own until it is
+            // waited for.
             let _ = kill_process(pid, signal);
         }
     }

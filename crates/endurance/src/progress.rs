@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::pace::Shared;
+use crate::shared::{Asked, Shared};
 
 /// So often where standard error is no terminal.
 const EVERY: Duration = Duration::from_secs(30);
@@ -14,8 +14,8 @@ pub struct Progress {
     bar: ProgressBar,
     ends: Instant,
     told: Instant,
-    /// Queries asked, and answered in time, before it began.
-    before: (u64, u64),
+    /// How far the clients were before it began.
+    before: Asked,
 }
 
 impl Progress {
@@ -41,8 +41,9 @@ impl Progress {
             return;
         }
         let left = self.ends.saturating_duration_since(now).as_secs();
-        let (asked, in_time) = shared.progress();
-        let (asked, in_time) = (asked - self.before.0, in_time - self.before.1);
+        let now_at = shared.progress();
+        let asked = now_at.asked - self.before.asked;
+        let in_time = now_at.in_time - self.before.in_time;
         let share = percent(in_time, asked);
         let line = format!(
             "{}m {:02}s left; {asked} queries, {share} in time{more}",

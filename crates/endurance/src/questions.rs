@@ -24,8 +24,8 @@ pub enum Questions {
     },
 }
 
-/// So far may two answers to an input be apart, as a share of the largest value: a network computes a batch of two in another
-/// order than a batch of one.
+/// So far may two answers to an input be apart, as a share of the largest value: a network computes a batch of two in
+/// another order than a batch of one.
 const TOLERANCE: f32 = 1e-5;
 
 impl Questions {

@@ -147,8 +147,8 @@ impl Samples {
         Ok(())
     }
 
-    /// Processes that hold more in the last quarter than in the second, by the medians and beyond the margin for steady load; the first
-    /// quarter is warm-up. A line each.
+    /// Processes that hold more in the last quarter than in the second, by the medians and beyond the margin for steady
+    /// load; the first quarter is warm-up. A line each.
     pub fn growth(&self) -> Vec<String> {
         let grown = |(name, held): (&String, &Vec<Held>)| {
             let (second, last) = (quarter(held, 1), quarter(held, 3));

@@ -11,10 +11,7 @@ use std::{
 };
 
 use anyhow::Context;
-use driver::{
-    admin::{Admin, MODEL_VERSION},
-    launch::{Ports, process::Programs},
-};
+use deploy::{Admin, BoundPorts, MODEL_VERSION, process::Programs};
 use serde_json::{Value, json};
 use ureq::Agent;
 use wire::admin::{AddApp, AddModel};
@@ -55,7 +52,7 @@ const DIGEST: &str = "digest";
 pub struct Scene {
     folder: PathBuf,
     programs: PathBuf,
-    ports: Ports,
+    ports: BoundPorts,
     admin: Admin,
     /// `None` between its death and its next start.
     frontend: Option<Process>,
@@ -93,7 +90,7 @@ impl Scene {
         }
         fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
         let free = free_ports(8)?;
-        let ports = Ports {
+        let ports = BoundPorts {
             query_port: free[0],
             admin_port: free[1],
             rpc_service_port: free[2],
@@ -129,7 +126,7 @@ impl Scene {
     }
 
     /// The frontend's ports.
-    pub fn ports(&self) -> Ports {
+    pub fn ports(&self) -> BoundPorts {
         self.ports
     }
 
@@ -308,7 +305,7 @@ fn registration(model: &Deployed) -> (AddApp, AddModel) {
     (app, version)
 }
 
-fn start_frontend(folder: &Path, programs: &Path, ports: Ports) -> anyhow::Result<Process> {
+fn start_frontend(folder: &Path, programs: &Path, ports: BoundPorts) -> anyhow::Result<Process> {
     let ports = [
         ("--query_port", ports.query_port),
         ("--admin_port", ports.admin_port),

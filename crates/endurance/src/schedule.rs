@@ -73,8 +73,8 @@ const PERIOD: Duration = Duration::from_millis(100);
 const STOPPED: Duration = Duration::from_millis(80);
 
 impl Schedule {
-    /// Faults of `replicas` replicas, the frontend and clients within `time`, all mended at its end. Faults of different processes
-    /// overlap, those of one do not. In the first 15 s each process has one.
+    /// Faults of `replicas` replicas, the frontend and clients within `time`, all mended at its end. Faults of
+    /// different processes overlap, those of one do not. In the first 15 s each process has one.
     pub fn new(seed: u64, time: Duration, replicas: usize) -> Schedule {
         let mut draw = Draw {
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
@@ -180,7 +180,8 @@ impl Draw {
         ends
     }
 
-    /// The frontend dies, for a third of the times twice: it is killed again while it starts. Answers when it is up again.
+    /// The frontend dies, for a third of the times twice: it is killed again while it starts. Answers when it is up
+    /// again.
     fn frontend(&mut self, begins: Duration, schedule: &mut Schedule) -> Duration {
         let mut at = begins;
         for _ in 0..if self.random.random_bool(0.33) { 2 } else { 1 } {

@@ -8,11 +8,11 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::given::{Given, is_switch};
-use crate::Error;
+use super::arg_source::{ArgSource, is_switch};
+use crate::error::Error;
 
 /// The flags that the file gives and the command line does not, as arguments. The error names file and line.
-pub(super) fn arguments(file: &Path, given: &Given) -> Result<Vec<OsString>, Error> {
+pub(super) fn arguments(file: &Path, given: &ArgSource) -> Result<Vec<OsString>, Error> {
     let text = fs::read_to_string(file)
         .map_err(|error| Error::Usage(format!("--config {}: {error}", file.display())))?;
     let wrong = |span: Range<usize>, what: String| {
@@ -38,7 +38,7 @@ pub(super) fn arguments(file: &Path, given: &Given) -> Result<Vec<OsString>, Err
     Ok(arguments)
 }
 
-fn find<'a>(given: &'a Given, key: &str) -> Result<&'a Arg, String> {
+fn find<'a>(given: &'a ArgSource, key: &str) -> Result<&'a Arg, String> {
     let name = key.replace('-', "_");
     let is_called = |flag: &&Arg| {
         let names = flag.get_long_and_visible_aliases().unwrap_or_default();
@@ -93,7 +93,7 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Error, cli::tests::sweep, settings::Settings};
+    use crate::{cli::tests::sweep, error::Error, settings::Settings};
     use std::fs;
 
     /// What a file, and then the flags, ask for.

@@ -79,7 +79,8 @@ pub(super) struct SweepFlags {
     /// Print the plan with its time, and start nothing
     #[arg(long = "dry_run")]
     pub(super) dry_run: bool,
-    /// Continue the sweep in this folder: with the flags that it was begun with, but only the points that have no result yet
+    /// Continue the sweep in this folder: with the flags that it was begun with, but only the points that have no
+    /// result yet
     #[arg(long, value_name = "DIR")]
     pub(super) resume: Option<PathBuf>,
     /// A TOML file with flags, by their long names; a flag on the command line wins
@@ -162,7 +163,8 @@ pub(super) struct LoadFlags {
     /// Shares of the throughput at which the profile measures latency
     #[arg(long = "load_shares", value_name = "SHARE", num_args = 1.., default_values = ["0.5", "0.8"], hide_short_help = true)]
     pub(super) load_shares: Vec<String>,
-    /// Latency objective in milliseconds: the profile finds the highest rate whose p99 meets it, and results count goodput
+    /// Latency objective in milliseconds: the profile finds the highest rate whose p99 meets it, and results count
+    /// goodput
     #[arg(long = "slo_ms", value_name = "MS")]
     pub(super) slo_ms: Option<String>,
     /// Tell the frontend of the objective: it answers queries that miss it with the default output

@@ -2,11 +2,13 @@
 
 use std::{path::Path, time::Duration};
 
-use crate::{
-    Error,
+use deploy::models::KnownModel;
+use host::{
+    NotACore,
     cores::{self, Cores},
-    models::KnownModel,
 };
+
+use crate::error::Error;
 
 /// A path as text, as result files hold it.
 pub(super) fn utf8(flag: &str, path: &Path) -> Result<String, Error> {
@@ -48,7 +50,7 @@ pub(super) fn numbers(flag: &str, pieces: &[String]) -> Result<Vec<usize>, Error
 
 /// Core numbers and ranges.
 pub(super) fn core_list(flag: &str, pieces: &[String]) -> Result<Cores, Error> {
-    let cores = cores::parse(pieces).map_err(|piece| {
+    let cores = cores::parse(pieces).map_err(|NotACore(piece)| {
         Error::Usage(format!(
             "{piece:?} in {flag} is no core: write numbers and ranges, for instance 20 21 or 20-23"
         ))

@@ -9,7 +9,8 @@ use std::{
 use model::DataType;
 use npyz::{Deserialize, NpyFile, Order};
 
-use crate::Error;
+use super::bytes::floats;
+use crate::error::Error;
 
 /// From here on float32 lacks whole numbers.
 const WHOLE: f64 = 16_777_216.0;
@@ -71,7 +72,7 @@ pub(super) fn read(path: &Path, wanted: Wanted) -> Result<Vec<Vec<u8>>, Error> {
     }
     let row = |row: &[f64]| match precise {
         true => row.iter().flat_map(|number| number.to_le_bytes()).collect(),
-        false => super::floats(row.iter().map(|&number| number as f32)),
+        false => floats(row.iter().map(|&number| number as f32)),
     };
     Ok(numbers.chunks_exact(columns).map(row).collect())
 }

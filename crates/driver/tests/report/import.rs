@@ -4,11 +4,9 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::{
-    driver,
-    made::{Made, put},
-    path,
-};
+use results::fixture::{Made, put};
+
+use crate::{driver, path};
 
 /// As the original wrote it, in small.
 fn original(rates: &[f64]) -> String {

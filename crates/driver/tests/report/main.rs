@@ -1,15 +1,11 @@
-//! The reports of sweeps that are on disk, as somebody finds them.
+//! What the driver says of sweeps that are on disk.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod compare;
 mod files;
-mod gate;
 mod import;
-mod made;
 mod output;
-mod page;
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -29,13 +25,4 @@ fn driver(arguments: &[&str]) -> (i32, String, String) {
 
 fn path(folder: &TempDir) -> &str {
     folder.path().to_str().unwrap()
-}
-
-/// A report of what `fill` puts into a folder.
-fn reported(fill: impl FnOnce(&Path)) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fill(folder.path());
-    let (status, _, said) = driver(&["report", path(&folder)]);
-    assert_eq!(status, 0, "{said}");
-    folder
 }

@@ -7,10 +7,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{
-    made::{Made, put},
-    path,
-};
+use results::fixture::{Made, put};
+
+use crate::path;
 
 /// Everything that the driver prints, for a folder with results.
 fn printing(folder: &str) -> Vec<Vec<&str>> {

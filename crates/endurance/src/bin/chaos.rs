@@ -15,14 +15,15 @@ use endurance::{
     ledger::Counts,
     load::{Clients, Door},
     models,
-    pace::{Pace, Shared},
     progress::{Progress, percent},
     report,
     samples::{Held, Margin, Mib},
     scene::{Deployed, Scene},
     schedule::Schedule,
+    shared::Shared,
     weather::Fault,
 };
+use loadgen::Arrivals;
 use model::DataType;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -74,8 +75,10 @@ fn chaos(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut clients = clients(&models, &scene)?;
     let capacity = clients.capacity(CAPACITY, &shared)?;
     let level = held(&scene)?;
-    let pace = |rate: &f64| Pace::Rate(arguments.share * rate);
-    let paces: Vec<Pace> = capacity.iter().map(pace).collect();
+    let arrivals = |rate: &f64| Arrivals::Constant {
+        rate: arguments.share * rate,
+    };
+    let arrivals: Vec<Arrivals> = capacity.iter().map(arrivals).collect();
     let (all, share) = (capacity.iter().sum::<f64>(), arguments.share);
     println!(
         "capacity {all:.0} queries/s; load {:.0} queries/s",
@@ -83,14 +86,14 @@ fn chaos(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     );
 
     let mut violations = Vec::new();
-    let counts = clients.run(&paces, &shared, || {
+    let counts = clients.run(&arrivals, &shared, || {
         let time = Duration::from_secs(arguments.seconds);
         let mut progress = Progress::new(time, &shared);
         let conductor = Conductor::new(&mut scene, &shared, &models[0])?;
         violations = conductor.conduct(&schedule, &mut progress, &interrupted)?;
         Ok(())
     })?;
-    let afterwards = clients.run(&paces, &shared, || {
+    let afterwards = clients.run(&arrivals, &shared, || {
         thread::sleep(AFTERWARDS);
         Ok(())
     })?;

@@ -1,4 +1,5 @@
-//! `make soak`: mixed models under moderate load for a long time. What must not grow, does not; and every query is accounted for.
+//! `make soak`: mixed models under moderate load for a long time. What must not grow, does not; and every query is
+//! accounted for.
 
 use std::{
     path::PathBuf,
@@ -17,19 +18,21 @@ use endurance::{
     ledger::Counts,
     load::{Clients, Door},
     models,
-    pace::{Pace, Shared},
     progress::Progress,
     report,
     samples::{Margin, Samples},
     scene::{Deployed, Scene},
+    shared::Shared,
 };
+use loadgen::Arrivals;
 use model::DataType;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// How often to look at the processes.
 const SAMPLE: Duration = Duration::from_secs(10);
 
-/// Loads mixed models behind one frontend for a long time, and fails if a process grows or a query is not accounted for.
+/// Loads mixed models behind one frontend for a long time, and fails if a process grows or a query is not accounted
+/// for.
 #[derive(Parser)]
 #[command(name = "soak", version)]
 struct Arguments {
@@ -73,10 +76,10 @@ fn soak(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     models.extend(inception.clone());
     let mut scene = Scene::start(&arguments.dir, &models)?;
     let shared = Shared::default();
-    let (mut clients, paces) = clients(arguments, &models, &scene, &shared)?;
+    let (mut clients, arrivals) = clients(arguments, &models, &scene, &shared)?;
     let time = Duration::from_secs(arguments.seconds);
     let mut samples = Samples::default();
-    let counts = clients.run(&paces, &shared, || {
+    let counts = clients.run(&arrivals, &shared, || {
         let began = Instant::now();
         let mut progress = Progress::new(time, &shared);
         while began.elapsed() < time && !interrupted.load(Relaxed) {
@@ -103,7 +106,7 @@ fn clients(
     models: &[Deployed],
     scene: &Scene,
     shared: &Shared,
-) -> anyhow::Result<(Clients, Vec<Pace>)> {
+) -> anyhow::Result<(Clients, Vec<Arrivals>)> {
     let mut clients = Clients::new(scene.ports());
     let (slow, fast): (Vec<_>, Vec<_>) = models.iter().partition(|model| model.name == "inception");
     for model in &fast {
@@ -113,13 +116,14 @@ fn clients(
         }
     }
     let capacity = clients.capacity(Duration::from_secs(10), shared)?;
-    let mut paces: Vec<Pace> = capacity
+    let constant = |rate| Arrivals::Constant { rate };
+    let mut arrivals: Vec<Arrivals> = capacity
         .iter()
-        .map(|rate| Pace::Rate(arguments.share * rate))
+        .map(|rate| constant(arguments.share * rate))
         .collect();
     for model in slow {
         clients.add(model, Door::Native, 1)?;
-        paces.push(Pace::Rate(arguments.inception_rate));
+        arrivals.push(constant(arguments.inception_rate));
     }
     println!(
         "capacity {:.0} queries/s; load: {:.0} % of it, for {} s, on {}",
@@ -132,7 +136,7 @@ fn clients(
             .collect::<Vec<_>>()
             .join(", ")
     );
-    Ok((clients, paces))
+    Ok((clients, arrivals))
 }
 
 fn conclude(

@@ -224,7 +224,6 @@ mod tests {
         let path = folder.path().join("lib.rs");
         fs::write(&path, text).unwrap();
         let of = Crate {
-            package: "p".into(),
             is_library: true,
             modules: sources::modules(folder.path(), &path),
         };

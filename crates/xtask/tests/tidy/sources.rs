@@ -10,8 +10,6 @@ use syn::{Attribute, Item};
 
 /// A library, a program, an example or a bench.
 pub(crate) struct Crate {
-    /// The package that it belongs to.
-    pub(crate) package: String,
     /// True for the library of a package that others depend on, where `pub` means public.
     pub(crate) is_library: bool,
     /// The root first, a module before those inside it.
@@ -47,7 +45,6 @@ pub(crate) fn crates(metadata: &cargo_metadata::Metadata) -> Vec<Crate> {
                 continue;
             }
             crates.push(Crate {
-                package: package.name.to_string(),
                 is_library: target.is_lib() && needed.contains(package.name.as_str()),
                 modules: modules(root, target.src_path.as_std_path()),
             });

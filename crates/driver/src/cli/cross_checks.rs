@@ -1,0 +1,126 @@
+//! What several flags say together: Docker, where inputs come from, how queries are sent.
+
+use std::path::{Path, PathBuf};
+
+use deploy::{
+    docker::InDocker,
+    models::{InputKind, KnownModel},
+};
+use loadgen::{Arrivals, trace::Trace};
+
+use super::{
+    flags::{DockerFlags, InputFlags, LoadFlags},
+    values::{number, rate, utf8},
+};
+use crate::{error::Error, labels, settings::Mode};
+
+/// What is started with Docker, if that is asked for.
+pub(super) fn in_docker(
+    flags: DockerFlags,
+    engine: Option<&str>,
+) -> Result<Option<InDocker>, Error> {
+    let usage = |text: &str| Err(Error::Usage(text.to_owned()));
+    match flags.manager.as_str() {
+        "process" => {
+            let unused = [
+                ("--image", flags.image.is_some()),
+                ("--frontend_image", flags.frontend_image.is_some()),
+                ("--replica_memory_mib", flags.replica_memory_mib.is_some()),
+            ];
+            match unused.iter().find(|(_, given)| *given) {
+                None => Ok(None),
+                Some((flag, _)) => usage(&format!(
+                    "{flag} means nothing without --manager docker: leave it out"
+                )),
+            }
+        }
+        "docker" if engine == Some("tch") && flags.image.is_none() => usage(
+            "the images hold ONNX Runtime only: leave --engine tch out, or name an image of your own with --image",
+        ),
+        "docker" => Ok(Some(InDocker {
+            image: flags.image,
+            frontend_image: (flags.frontend_image)
+                .unwrap_or_else(|| "clipper/zmq_frontend".to_owned()),
+            replica_memory_mib: (flags.replica_memory_mib.as_deref())
+                .map(|text| number("--replica_memory_mib", text))
+                .transpose()?,
+        })),
+        other => usage(&format!("--manager takes process or docker, not {other:?}")),
+    }
+}
+
+/// Where inputs come from, and their labels in an accuracy run.
+pub(super) fn input_files(
+    inputs: &InputFlags,
+    model: &KnownModel,
+    artifact: Option<&Path>,
+) -> Result<(Option<PathBuf>, Option<PathBuf>), Error> {
+    if inputs.input_dir.is_some() && matches!(model.input, InputKind::Anything(_)) {
+        return Err(Error::Usage(format!(
+            "{} does not look at its inputs: leave --input_dir out",
+            model.name
+        )));
+    }
+    let input_dir = inputs.input_dir.clone();
+    if !inputs.accuracy {
+        return Ok((input_dir, None));
+    }
+    let files = labels::locate(model, input_dir, artifact, inputs.labels.clone())?;
+    Ok((Some(files.0), Some(files.1)))
+}
+
+/// What the original sends: one query every 5 ms.
+const FLOOD: f64 = 200.0;
+
+/// The trace, where the mode takes one.
+pub(super) fn trace(load: &LoadFlags) -> Result<Option<Trace>, Error> {
+    match (load.mode.as_str(), &load.trace) {
+        ("trace", Some(file)) => {
+            utf8("--trace", file)?;
+            Ok(Some(Trace::read(file)?))
+        }
+        ("trace", None) => Err(Error::Usage(
+            "--mode trace needs --trace FILE: arrival times in seconds, one per line".into(),
+        )),
+        _ => Ok(None),
+    }
+}
+
+/// How queries are sent; `recorded` as in the trace, where there is one.
+pub(super) fn mode(load: &LoadFlags, recorded: Option<Arrivals>) -> Result<Mode, Error> {
+    let asked = (load.rate.as_deref())
+        .map(|text| rate("--rate", text))
+        .transpose()?;
+    let needed = |name| {
+        let text = format!("--mode {name} needs --rate: how many queries a second are sent");
+        asked.ok_or(Error::Usage(text))
+    };
+    let constant = |rate| Arrivals::Constant { rate };
+    let mode = match (load.mode.as_str(), recorded) {
+        ("profile", _) => Mode::Profile,
+        ("saturate", _) => Mode::Saturate,
+        ("single-stream" | "single_stream", _) => Mode::SingleStream,
+        ("poisson", _) => Mode::Open(Arrivals::poisson(needed("poisson")?)),
+        ("constant", _) => Mode::Open(constant(needed("constant")?)),
+        ("flood", _) => Mode::Flood(constant(asked.unwrap_or(FLOOD))),
+        (_, Some(recorded)) => Mode::Open(recorded),
+        (other, None) => {
+            return Err(Error::Usage(format!(
+                "--mode takes profile, saturate, single-stream, poisson, constant, trace or flood, not {other:?}"
+            )));
+        }
+    };
+    let unused = |flag: &str| {
+        let text = format!(
+            "{flag} means nothing with --mode {}: leave it out",
+            mode.name()
+        );
+        Err(Error::Usage(text))
+    };
+    let is_rated = matches!(mode.name(), "poisson" | "constant" | "flood");
+    match (asked.is_some() && !is_rated, &load.trace) {
+        (true, _) => unused("--rate"),
+        (_, Some(_)) if mode.name() != "trace" => unused("--trace"),
+        _ => Ok(mode),
+    }
+}

@@ -1,0 +1,85 @@
+//! The beginning of a sweep: its programs are built or found, and its folder is made.
+
+use std::{
+    rc::Rc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
+
+use deploy::Manager;
+use host::machine::Versions;
+
+use crate::{
+    error::Error,
+    folder::SweepFolder,
+    plan::Plan,
+    prepare::Prepared,
+    record::{MeasuredOn, Record},
+    series::Series,
+    settings::Settings,
+    trial::blank,
+};
+
+/// A sweep whose programs and folder are there.
+#[derive(Debug)]
+pub struct Started {
+    /// The trials of the model.
+    pub series: Series,
+    /// Set by Ctrl-C and SIGTERM.
+    pub interrupted: Arc<AtomicBool>,
+    /// What changed since a resumed sweep began; empty for a new one.
+    pub changes: Vec<String>,
+}
+
+/// Builds or finds the programs, and makes the folder of a new sweep.
+///
+/// # Errors
+/// If something is missing, the build fails, the folder cannot be written, or `interrupted` is set.
+pub fn start(prepared: Prepared, interrupted: &Arc<AtomicBool>) -> Result<Started, Error> {
+    let Prepared {
+        settings,
+        plan,
+        inputs,
+        machine,
+        resumed,
+    } = prepared;
+    if resumed.is_none() {
+        SweepFolder::try_parent(&settings.results_dir)?;
+    }
+    let manager = Manager::prepare(&settings.manager());
+    if interrupted.load(Relaxed) {
+        return Err(Error::Interrupted);
+    }
+    let manager = manager?;
+    let versions = Versions::read();
+    let on = MeasuredOn { machine, versions };
+    let (folder, changes) = match resumed {
+        Some(folder) => {
+            let changes = Record::read(&folder.path)?.changes(&on);
+            (folder, changes)
+        }
+        None => (new_folder(&settings, &plan, &on)?, Vec::new()),
+    };
+    Ok(Started {
+        series: Series {
+            blank: blank(&settings, &plan.others, &manager, &inputs, on),
+            settings,
+            plan,
+            inputs,
+            manager,
+            ceilings: Rc::default(),
+            folder,
+        },
+        interrupted: interrupted.clone(),
+        changes,
+    })
+}
+
+/// The folder for a new sweep's results, with its record.
+fn new_folder(settings: &Settings, plan: &Plan, on: &MeasuredOn) -> Result<SweepFolder, Error> {
+    let folder = SweepFolder::make(&settings.results_dir, settings.model.name)?;
+    Record::of(settings, plan, on)?.write(&folder.path)?;
+    Ok(folder)
+}

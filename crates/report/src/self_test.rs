@@ -1,0 +1,51 @@
+//! The table of a self-test: what the load generator can do at most.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+/// What the load generator can do at most with inputs of one size.
+#[derive(Clone, Copy, Debug)]
+pub struct Ceiling {
+    /// Bytes of an input.
+    pub input_bytes: usize,
+    /// Answers a second.
+    pub qps: f64,
+    /// The median latency in milliseconds.
+    pub p50_ms: f64,
+    /// The 99th percentile in milliseconds.
+    pub p99_ms: f64,
+    /// The cores' worth of time that its busiest thread took.
+    pub busiest_thread: f64,
+}
+
+/// A row for each size of the inputs.
+pub fn self_test(clients: usize, in_flight: usize, ceilings: &[Ceiling]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header([
+        "input bytes",
+        "queries/s",
+        "MB/s",
+        "p50 ms",
+        "p99 ms",
+        "busiest thread",
+    ]);
+    table.add_rows(ceilings.iter().map(row));
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!(
+        "what the load generator can do at most: {in_flight} in flight from {clients} client threads, against a server in this \
+         process that only answers, on the same cores\n{table}"
+    )
+}
+
+fn row(ceiling: &Ceiling) -> [String; 6] {
+    let rate = ceiling.qps;
+    [
+        ceiling.input_bytes.to_string(),
+        format!("{rate:.0}"),
+        format!("{:.0}", rate * ceiling.input_bytes as f64 / 1e6),
+        format!("{:.3}", ceiling.p50_ms),
+        format!("{:.3}", ceiling.p99_ms),
+        format!("{:.0} %", 100.0 * ceiling.busiest_thread),
+    ]
+}
