@@ -11,6 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use comfy_table::{CellAlignment, Table, presets};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use featurizer::{Architecture, EngineKind, Featurizer, Settings};
+use loadgen::stats::interval::median;
 use model::{Batch, DataType, Model};
 use rand::{RngExt, SeedableRng};
 
@@ -97,8 +98,12 @@ impl Bench {
         while pairs.len() < 3 {
             pairs.push(pair(pairs.len()));
         }
-        let seconds = |side: usize| median(pairs.iter().map(|pair| pair[side].as_secs_f64()));
-        let ratio = median(pairs.iter().map(|[a, b]| b.as_secs_f64() / a.as_secs_f64()));
+        let median_of = |of: &dyn Fn(&[Duration; 2]) -> f64| {
+            let values: Vec<f64> = pairs.iter().map(of).collect();
+            median(&values).expect("at least three pairs were timed")
+        };
+        let seconds = |side: usize| median_of(&|pair| pair[side].as_secs_f64());
+        let ratio = median_of(&|[a, b]| b.as_secs_f64() / a.as_secs_f64());
         self.table.add_row([
             label.to_owned(),
             size.to_string(),
@@ -251,15 +256,4 @@ fn time(call: &mut impl FnMut()) -> Duration {
     let began = Instant::now();
     call();
     began.elapsed()
-}
-
-/// The median of at least one value.
-pub fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    match values.len() % 2 {
-        0 => f64::midpoint(values[middle - 1], values[middle]),
-        _ => values[middle],
-    }
 }

@@ -11,6 +11,7 @@ use std::{env, error::Error, str::FromStr};
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
+use loadgen::stats::interval::median;
 
 use served::{Rate, Served};
 
@@ -101,10 +102,10 @@ fn measure(
         }
     }
     Ok(rates.map(|rates| Rate {
-        per_second: median(&rates, |rate| rate.per_second),
-        mean_batch: median(&rates, |rate| rate.mean_batch),
-        p50_ms: median(&rates, |rate| rate.p50_ms),
-        p99_ms: median(&rates, |rate| rate.p99_ms),
+        per_second: median_of(&rates, |rate| rate.per_second),
+        mean_batch: median_of(&rates, |rate| rate.mean_batch),
+        p50_ms: median_of(&rates, |rate| rate.p50_ms),
+        p99_ms: median_of(&rates, |rate| rate.p99_ms),
     }))
 }
 
@@ -154,6 +155,7 @@ where
     }
 }
 
-fn median(rates: &[Rate], of: impl Fn(&Rate) -> f64) -> f64 {
-    benches::median(rates.iter().map(of))
+fn median_of(rates: &[Rate], of: impl Fn(&Rate) -> f64) -> f64 {
+    let values: Vec<f64> = rates.iter().map(of).collect();
+    median(&values).expect("at least one round was measured")
 }

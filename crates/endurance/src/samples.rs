@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use anyhow::Context;
+use loadgen::stats::interval;
 use procfs::process::Process;
 
 /// What a process holds at a moment.
@@ -217,9 +218,8 @@ fn quarter(held: &[Held], number: usize) -> &[Held] {
 /// Of each number by itself.
 fn median(held: &[Held]) -> Held {
     let of = |number: fn(&Held) -> u64| {
-        let mut numbers: Vec<_> = held.iter().map(number).collect();
-        numbers.sort_unstable();
-        numbers.get(numbers.len() / 2).copied().unwrap_or_default()
+        let numbers: Vec<_> = held.iter().map(|held| number(held) as f64).collect();
+        interval::median(&numbers).unwrap_or_default() as u64
     };
     Held {
         rss: of(|held| held.rss),

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::stats::interval::mean;
+
 /// The shortest window that is looked at, or a twelfth of the time that there is, if that is less: three windows then
 /// fit into the half that may be warm-up.
 const SHORTEST: Duration = Duration::from_millis(500);
@@ -69,7 +71,7 @@ impl Course {
     }
 
     fn agree(&self, counts: &[f64; WINDOWS as usize]) -> bool {
-        let mean = counts.iter().sum::<f64>() / counts.len() as f64;
+        let mean = mean(counts);
         let [least, most] = [f64::min, f64::max].map(|f| counts.iter().copied().fold(mean, f));
         let chance = match self.in_flight {
             // Answers come in batches, which hold a third of it; a window's edge falls into one.

@@ -138,7 +138,7 @@ fn ours(result: &Trial) -> (Key, Vec<String>) {
             let latency = first.latency.as_ref();
             let rates = &speed.client_metrics.thrus;
             let p99 = latency.and_then(|latency| latency.percentile(0.99));
-            let mean = rates.iter().sum::<f64>() / rates.len() as f64;
+            let mean = results::mean(rates);
             let windows = &speed.client_metrics.p99_lats;
             let ends = windows.first().zip(windows.last());
             let ends =

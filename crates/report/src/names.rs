@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use results::{Arrivals, NodeConfig, Phase, Totals, Trial};
+use results::{Arrivals, NodeConfig, Phase, Totals, Trial, percent};
 
-use crate::text::{figures, number, percent, plural};
+use crate::text::{figures, number, plural};
 
 /// What has to be in the name of a point so that it is the only one of that name.
 #[derive(Clone, Copy, Debug)]

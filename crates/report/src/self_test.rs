@@ -1,6 +1,7 @@
 //! The table of a self-test: what the load generator can do at most.
 
 use comfy_table::{CellAlignment, Table, presets};
+use results::percent;
 
 /// What the load generator can do at most with inputs of one size.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,6 @@ fn row(ceiling: &Ceiling) -> [String; 6] {
         format!("{:.0}", rate * ceiling.input_bytes as f64 / 1e6),
         format!("{:.3}", ceiling.p50_ms),
         format!("{:.3}", ceiling.p99_ms),
-        format!("{:.0} %", 100.0 * ceiling.busiest_thread),
+        percent(ceiling.busiest_thread),
     ]
 }

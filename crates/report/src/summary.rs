@@ -1,7 +1,7 @@
 //! A sweep in one sentence or two.
 
 use results::{
-    self, Estimate, Folder, RoundCounts, Rounds, Speed, Status, Trial, middle, pareto::Choice,
+    self, Estimate, Folder, RoundCounts, Rounds, Speed, Status, Trial, median, pareto::Choice,
 };
 
 use crate::{
@@ -108,7 +108,7 @@ pub(crate) fn best<'a>(
         Some(Best {
             first: rounds.counted().next()?,
             counts: rounds.counts(),
-            median: middle(&values)?,
+            median: median(&values)?,
             rates,
         })
     };

@@ -14,11 +14,6 @@ pub(crate) fn figures(value: f64) -> String {
     }
 }
 
-/// A share, to the whole per cent.
-pub(crate) fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
-}
-
 /// Three figures or more, thousands apart: `0.123`, `15.6`, `12,346`.
 pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {

@@ -7,7 +7,7 @@ use model::{Accuracy, Artifact};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Error;
+use crate::{error::Error, text::percent_to_tenths};
 
 /// Every labelled input was sent once: how many answers were right, and whether they should have been.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -87,7 +87,11 @@ impl AccuracyRun {
 impl fmt::Display for AccuracyRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Accuracy { right, of } = self.served;
-        write!(f, "{right} of {of} right ({:.1} %)", 100.0 * self.share)?;
+        write!(
+            f,
+            "{right} of {of} right ({})",
+            percent_to_tenths(self.share)
+        )?;
         match self.offline {
             Some(_) if !self.differs() => write!(f, ", as offline"),
             Some(offline) => write!(f, ", but {} offline", offline.right),

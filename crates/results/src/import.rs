@@ -6,6 +6,7 @@
 
 use std::{fs, path::Path};
 
+use loadgen::stats::interval;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -118,7 +119,7 @@ impl Original {
 }
 
 fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    (!values.is_empty()).then(|| interval::mean(values))
 }
 
 /// `None` if some value is not above zero.

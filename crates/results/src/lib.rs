@@ -26,24 +26,32 @@ mod rounds;
 mod schema;
 mod slot;
 mod speed;
+mod text;
 mod trial;
 mod verdict;
 
-// The types of fields that come from below, so that a reader of results needs no other crate.
+// The types of fields, and averages, that come from below, so that a reader of results needs no other crate.
 pub use host::{CoreUse, FileError, GpuUse, ProcessUse, Resources, cores};
-pub use loadgen::{Arrivals, Estimate, Progress, SliceLatency, stats::Totals};
+pub use loadgen::{
+    Arrivals, Estimate, Progress, SliceLatency,
+    stats::{
+        Totals,
+        interval::{mean, median},
+    },
+};
 
 pub use accuracy::AccuracyRun;
 pub use config::Config;
 pub use config_key::{ConfigKey, RoundsByConfig, by_config, by_configs};
 pub use error::Error;
 pub use folder::{Filed, Folder, NotRead, files};
-pub use rounds::{RoundCounts, Rounds, middle, sorted};
+pub use rounds::{RoundCounts, Rounds, sorted};
 pub use schema::schema;
 pub use slot::{Slot, names, write};
 pub use speed::{
     ClientMetrics, Generator, Lag, Latency, Percentile, Phase, PhaseKind, Search, Speed,
     TimeBreakdown, Zero,
 };
+pub use text::{percent, percent_to_tenths};
 pub use trial::{DriverConfig, FORMAT, NodeConfig, Outcome, ReplicaResult, Trial, UNENFORCED};
 pub use verdict::{Reason, Status, Verdict};

@@ -3,9 +3,11 @@
 
 use std::fmt;
 
+use loadgen::stats::interval::median;
+
 use crate::{
     config_key::{ConfigKey, by_config},
-    rounds::{RoundCounts, Rounds, middle, sorted},
+    rounds::{RoundCounts, Rounds},
     speed::Speed,
     trial::Trial,
     verdict::Status,
@@ -108,13 +110,12 @@ impl MeasuredConfig {
         cores.extend(first.driver.cores_of("frontend").unwrap_or_default());
         cores.sort_unstable();
         cores.dedup();
-        let median = |values: Vec<f64>| middle(&sorted(values.into_iter()));
-        let qps = median(rates)?;
+        let qps = median(&rates)?;
         (qps > 0.0).then(|| MeasuredConfig {
             key,
             cores: cores.len(),
             qps,
-            p99_ms: p99s.and_then(median),
+            p99_ms: p99s.and_then(|p99s| median(&p99s)),
             suspect: rounds
                 .counted()
                 .any(|round| round.verdict.status == Status::Suspect),

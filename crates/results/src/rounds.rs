@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use loadgen::stats::interval::median;
+
 use crate::{speed::Speed, trial::Trial, verdict::Status};
 
 /// The rounds of one combination, in the order of the results.
@@ -51,7 +53,7 @@ impl<'a> Rounds<'a> {
 
     /// The median of a figure over the rounds that count; `None` if none of them has it.
     pub fn median(&self, read: impl Fn(&Speed) -> Option<f64>) -> Option<f64> {
-        middle(&self.sorted(read))
+        median(&self.sorted(read))
     }
 
     /// How many rounds count, and how many do not.
@@ -83,13 +85,6 @@ pub fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
     values
-}
-
-/// The median of ascending values; of an even number, the mean of the two in the middle.
-pub fn middle(sorted: &[f64]) -> Option<f64> {
-    let upper = sorted.get(sorted.len() / 2)?;
-    let lower = sorted.get(sorted.len().saturating_sub(1) / 2)?;
-    Some(f64::midpoint(*lower, *upper))
 }
 
 impl RoundCounts {

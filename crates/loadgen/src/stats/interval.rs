@@ -240,6 +240,15 @@ pub fn mean(parts: &[f64]) -> f64 {
     parts.iter().sum::<f64>() / parts.len() as f64
 }
 
+/// The median, in any order; of an even number, the mean of the two in the middle. `None` of nothing.
+pub fn median(values: &[f64]) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = sorted.get(sorted.len() / 2)?;
+    let lower = sorted.get(sorted.len().saturating_sub(1) / 2)?;
+    Some(f64::midpoint(*lower, *upper))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,6 +408,13 @@ mod tests {
             throughput(&windows(&counts))
         });
         assert!((0.88..0.98).contains(&correlated), "{correlated}");
+    }
+
+    #[test]
+    fn a_median_is_in_the_middle_or_between_two_values() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 8.0]), Some(3.0));
+        assert_eq!(median(&[]), None);
     }
 
     #[test]

@@ -12,10 +12,10 @@ use ratatui::{
     text::{Line, Span},
     widgets::{Block, Paragraph, Sparkline},
 };
-use results::{Config, CoreUse, GpuUse, ProcessUse, Status, cores};
+use results::{Config, CoreUse, GpuUse, ProcessUse, Status, cores, percent};
 
 use super::view_model::{ConfigState, State, ViewModel};
-use crate::text::{percent, rounded, whole};
+use crate::text::{rounded, whole};
 
 /// Below this there is room for a few lines only.
 const ROOM: (u16, u16) = (60, 16);

@@ -1,7 +1,7 @@
 //! The heat map of throughput over deployments and batch sizes.
 
 use plotly::{HeatMap, Layout, Trace, layout::AxisType};
-use results::{Rounds, Status, Trial, middle, sorted};
+use results::{Rounds, Status, Trial, median, sorted};
 use serde::Serialize;
 
 use super::plots::{Figure, axis, plain, plot, shades};
@@ -76,7 +76,7 @@ fn cell(names: &Names, results: &[&Trial], row: &str, size: usize) -> (Option<f6
     let rounds: Rounds<'_> = here.collect();
     let shown = rounds.shown().into_iter().filter_map(Trial::speed);
     let rates = sorted(shown.map(|speed| speed.throughput_qps));
-    let Some(rate) = middle(&rates) else {
+    let Some(rate) = median(&rates) else {
         return (None, String::new());
     };
     let ran = rounds

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use results::{
     AccuracyRun, Estimate, Filed, Folder, Latency, Outcome, Phase, Speed, Trial, Zero,
-    pareto::Choice,
+    pareto::Choice, percent_to_tenths,
 };
 
 use crate::{
@@ -177,7 +177,7 @@ fn zero(result: &Trial) -> Option<&Zero> {
 fn share_of_zero(speed: &Speed) -> String {
     match &speed.zero {
         Some(zero) if zero.throughput_qps > 0.0 => {
-            format!("{:.1} %", 1e2 * speed.throughput_qps / zero.throughput_qps)
+            percent_to_tenths(speed.throughput_qps / zero.throughput_qps)
         }
         _ => "-".to_owned(),
     }

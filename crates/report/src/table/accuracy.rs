@@ -1,7 +1,7 @@
 //! A row for each accuracy run.
 
 use comfy_table::Table;
-use results::{AccuracyRun, Trial};
+use results::{AccuracyRun, Trial, percent_to_tenths};
 
 const HEADINGS: [&str; 11] = [
     "replicas", "CPUs", "batch", "right", "of", "share", "offline", "ok", "default", "timeout",
@@ -43,7 +43,7 @@ fn cells(run: &AccuracyRun) -> [String; 4] {
     [
         run.served.right.to_string(),
         run.served.of.to_string(),
-        format!("{:.1} %", 100.0 * run.share),
+        percent_to_tenths(run.share),
         run.offline
             .map_or("-".to_owned(), |offline| offline.right.to_string()),
     ]

@@ -1,13 +1,10 @@
 //! A row for each point whose speed was measured: the median of its rounds that count.
 
 use comfy_table::{Cell, Color, Table};
-use results::{self, Estimate, Speed, Status, Trial, middle};
+use results::{self, Estimate, Speed, Status, Trial, median, percent, percent_to_tenths};
 
 use super::row::Row;
-use crate::{
-    names,
-    text::{figures, percent},
-};
+use crate::{names, text::figures};
 
 /// What a column shows of a row.
 type Show = fn(&Row<'_>) -> String;
@@ -37,7 +34,9 @@ fn columns(rows: &[Row<'_>]) -> Vec<Column> {
         ("replicas", |row| row.config.replicas.to_string()),
         ("CPUs", |row| row.config.cpus_per_replica.to_string()),
         ("batch", |row| row.config.batch_size.to_string()),
-        ("queries/s", |row| median(row, |s| Some(s.throughput_qps))),
+        ("queries/s", |row| {
+            median_of(row, |s| Some(s.throughput_qps))
+        }),
     ];
     columns.push(match repeated {
         true => ("min-max", spread),
@@ -46,17 +45,17 @@ fn columns(rows: &[Row<'_>]) -> Vec<Column> {
     columns.extend([
         (
             "p50 ms",
-            (|row| median(row, |s| percentile(s, 0.5))) as Show,
+            (|row| median_of(row, |s| percentile(s, 0.5))) as Show,
         ),
-        ("p99 ms", |row| median(row, |s| percentile(s, 0.99))),
+        ("p99 ms", |row| median_of(row, |s| percentile(s, 0.99))),
         ("load", load),
     ]);
     if some(|speed| goodput(speed).is_some()) {
-        columns.push(("goodput", |row| median(row, goodput)));
+        columns.push(("goodput", |row| median_of(row, goodput)));
     }
     if some(|speed| cancelled(speed).is_some()) {
         columns.push(("cancelled", |row| {
-            middle(&sorted(row, cancelled)).map_or("-".to_owned(), |count| format!("{count:.0}"))
+            median(&sorted(row, cancelled)).map_or("-".to_owned(), |count| format!("{count:.0}"))
         }));
     }
     columns.push(("fill", fill_of_batches));
@@ -88,14 +87,14 @@ fn sorted(row: &Row<'_>, read: impl Fn(&Speed) -> Option<f64>) -> Vec<f64> {
     results::sorted(speeds(row).filter_map(read))
 }
 
-fn median(row: &Row<'_>, read: impl Fn(&Speed) -> Option<f64>) -> String {
-    middle(&sorted(row, read)).map_or("-".to_owned(), figures)
+fn median_of(row: &Row<'_>, read: impl Fn(&Speed) -> Option<f64>) -> String {
+    median(&sorted(row, read)).map_or("-".to_owned(), figures)
 }
 
 /// From the least to the greatest throughput, as shares of the median.
 fn spread(row: &Row<'_>) -> String {
     let values = sorted(row, |speed| Some(speed.throughput_qps));
-    match (values.first(), middle(&values), values.last()) {
+    match (values.first(), median(&values), values.last()) {
         (Some(least), Some(middle), Some(greatest)) if middle > 0.0 && values.len() > 1 => {
             let change = |value| 100.0 * (value / middle - 1.0);
             format!("{:+.1} {:+.1} %", change(least), change(greatest))
@@ -145,7 +144,7 @@ fn cancelled(speed: &Speed) -> Option<f64> {
 
 fn fill_of_batches(row: &Row<'_>) -> String {
     let means = sorted(row, |speed| speed.phases.first()?.mean_batch);
-    middle(&means).map_or("-".to_owned(), |mean| {
+    median(&means).map_or("-".to_owned(), |mean| {
         percent(mean / row.config.batch_size as f64)
     })
 }
@@ -156,8 +155,8 @@ fn share_of_zero(row: &Row<'_>) -> String {
         let zero = speed.zero.as_ref()?.throughput_qps;
         (zero > 0.0).then_some(speed.throughput_qps / zero)
     });
-    middle(&shares).map_or("-".to_owned(), |share| match share {
+    median(&shares).map_or("-".to_owned(), |share| match share {
         0.1.. => percent(share),
-        _ => format!("{:.1} %", 100.0 * share),
+        _ => percent_to_tenths(share),
     })
 }

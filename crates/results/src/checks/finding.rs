@@ -1,6 +1,6 @@
 //! What a check finds, and what checks have in common.
 
-use loadgen::Arrivals;
+use loadgen::{Arrivals, stats::interval::mean};
 
 use crate::{speed::Phase, trial::Trial, verdict::Status};
 
@@ -70,11 +70,6 @@ pub(super) fn longer(phase: &Phase) -> &'static str {
     }
 }
 
-/// A share for the reader.
-pub(super) fn percent(share: f64) -> String {
-    format!("{:.0} %", 100.0 * share)
-}
-
 /// The mean of what was sampled during the window of `phase`.
 pub(super) fn mean_during(result: &Trial, phase: &Phase, samples: &[f64]) -> Option<f64> {
     let opens = phase.opened_seconds;
@@ -82,8 +77,6 @@ pub(super) fn mean_during(result: &Trial, phase: &Phase, samples: &[f64]) -> Opt
     let seconds = &result.resources.as_ref()?.seconds;
     let inside = seconds.iter().zip(samples);
     let inside = inside.filter(|(at, _)| opens < **at && **at <= closes);
-    let (count, sum) = inside.fold((0.0, 0.0), |(count, sum), (_, value)| {
-        (count + 1.0, sum + value)
-    });
-    (count > 0.0).then(|| sum / count)
+    let inside: Vec<f64> = inside.map(|(_, value)| *value).collect();
+    (!inside.is_empty()).then(|| mean(&inside))
 }

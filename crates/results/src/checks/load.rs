@@ -2,11 +2,10 @@
 
 use loadgen::Arrivals;
 
-use super::finding::{
-    Finding, highest, invalid, mean_during, percent, phases, place, rate, suspect,
-};
+use super::finding::{Finding, highest, invalid, mean_during, phases, place, rate, suspect};
 use crate::{
     speed::{Phase, PhaseKind},
+    text::percent,
     trial::Trial,
 };
 
@@ -59,7 +58,7 @@ pub(super) fn overloaded(result: &Trial) -> Finding {
 
 /// For instance `overloaded: offered 40/s, served 5.5/s in the latency phase`.
 fn overload(phase: &Phase) -> Option<String> {
-    let [offered, served] = [phase.offered_qps()?, phase.throughput.value].map(figures);
+    let [offered, served] = [phase.offered_qps()?, phase.throughput.value].map(shortened);
     Some(format!(
         "overloaded: offered {offered}/s, served {served}/s in the {} phase",
         phase.kind
@@ -67,7 +66,7 @@ fn overload(phase: &Phase) -> Option<String> {
 }
 
 /// Two decimals at most, and one above ten: `40`, `5.53`, `12.7`.
-fn figures(rate: f64) -> f64 {
+fn shortened(rate: f64) -> f64 {
     let scale = if rate < 10.0 { 100.0 } else { 10.0 };
     (rate * scale).round() / scale
 }

@@ -5,8 +5,10 @@ use host::{
     cores::{self, Cores},
 };
 
-use super::finding::{Finding, invalid, percent, suspect};
-use crate::trial::Trial;
+use loadgen::stats::interval::mean;
+
+use super::finding::{Finding, invalid, suspect};
+use crate::{text::percent, trial::Trial};
 
 /// More stolen or throttled time than this moves a throughput by more than its interval usually is wide.
 const STOLEN: f64 = 0.02;
@@ -58,7 +60,7 @@ fn first_overlap(users: &[(String, Cores)]) -> Option<(&str, &str, Cores)> {
 
 pub(super) fn stolen_time(result: &Trial) -> Finding {
     let resources = result.resources.as_ref()?;
-    let stolen = resources.stolen.iter().sum::<f64>() / resources.stolen.len().max(1) as f64;
+    let stolen = mean(&resources.stolen);
     let length = resources.seconds.last()?;
     let throttled = resources.throttled_seconds.unwrap_or(0.0) / length;
     let share = stolen.max(throttled);

@@ -1,8 +1,9 @@
 //! What became of the queries, and whether there were enough of them.
 
-use super::finding::{Finding, invalid, longer, percent, phases, place, suspect};
+use super::finding::{Finding, invalid, longer, phases, place, suspect};
 use crate::{
     speed::{Phase, PhaseKind},
+    text::percent,
     trial::{Outcome, Trial},
 };
 

@@ -3,8 +3,8 @@
 
 use loadgen::{Arrivals, Window, stats::interval};
 
-use super::finding::{Finding, highest, longer, mean_during, percent, phases, place, suspect};
-use crate::{speed::Phase, trial::Trial};
+use super::finding::{Finding, highest, longer, mean_during, phases, place, suspect};
+use crate::{speed::Phase, text::percent, trial::Trial};
 
 /// Batches that are emptier than this are another batch size than the one asked for.
 const FILL: f64 = 0.9;
@@ -112,7 +112,7 @@ pub(super) fn queue_grows(result: &Trial) -> Finding {
     let growth = |phase: &Phase| {
         let [first, second] = halves(phase)?.map(|half| {
             let means: Vec<f64> = half.iter().filter_map(|window| window.mean_ms).collect();
-            means.iter().sum::<f64>() / means.len() as f64
+            interval::mean(&means)
         });
         Some(second / first).filter(|growth| *growth > GROWS)
     };

@@ -83,7 +83,10 @@ const ARROWS: [(&str, &[&str]); 27] = [
         ],
     ),
     ("testkit", &["frontend", "model", "transport", "wire"]),
-    ("benches", &["featurizer", "model", "transport", "wire"]),
+    (
+        "benches",
+        &["featurizer", "loadgen", "model", "transport", "wire"],
+    ),
     (
         "xtask",
         &[
