@@ -6,7 +6,9 @@ mod cross_checks;
 mod environment;
 mod flags;
 mod line;
+mod lists;
 mod pages;
+mod paths;
 mod sweep;
 mod texts;
 mod values;
@@ -28,8 +30,8 @@ use clap::CommandFactory;
 use crate::{error::Error, record::Record, settings::Settings};
 use arg_source::ArgSource;
 use line::Line;
+use paths::utf8;
 use sweep::settings;
-use values::utf8;
 
 /// What to do.
 #[derive(Clone, Debug)]
@@ -192,11 +194,14 @@ pub(crate) mod tests {
             ("-m vgg -d 0", "--duration_seconds"),
             ("-m vgg -d inf", "--duration_seconds"),
             ("-m vgg --slo_ms 0", "--slo_ms"),
-            ("-m vgg --mode fast", "--mode takes profile"),
+            (
+                "-m vgg --mode fast",
+                "'--mode <MODE>' [possible values: profile",
+            ),
             ("-m vgg --mode poisson", "needs --rate"),
             (
                 "-m vgg --mode constant --rate 0",
-                "--rate takes queries a second",
+                "'--rate <QPS>': not a rate in queries a second",
             ),
             (
                 "-m vgg --rate 5",
@@ -204,21 +209,33 @@ pub(crate) mod tests {
             ),
             ("-m vgg --mode trace", "needs --trace"),
             ("-m vgg --mode saturate --trace x", "--trace means nothing"),
-            ("-m vgg --load_shares 0.5 1", "takes shares below 1"),
-            ("-m vgg --until 2%", "--until takes a share"),
+            ("-m vgg --load_shares 0.5 1", "\"1\" is not below 1"),
+            ("-m vgg --until 2%", "'--until <SHARE>': not a share"),
             ("-m vgg --repeats 0", "--repeats"),
-            ("-m vgg --client_cpus x", "\"x\" in --client_cpus"),
-            ("-m vgg -c 1-x", "\"1-x\" in --model_cpus"),
+            (
+                "-m vgg --client_cpus x",
+                "--client_cpus <CORES>...': \"x\" is no core",
+            ),
+            (
+                "-m vgg -c 1-x",
+                "--model_cpus <CORES>...': \"1-x\" is no core",
+            ),
             ("-m vgg -c ,", "--model_cpus is an empty list"),
             ("-m vgg -p 0", "--cpus_per_replica_nums"),
             ("-m svm -g 0", "svm computes on CPU only"),
             ("-m vgg -g ,", "--model_gpus is an empty list"),
-            ("-m vgg -g 0 one", "\"one\" in --model_gpus"),
+            (
+                "-m vgg -g 0 one",
+                "--model_gpus <GPU>...': \"one\" is no GPU",
+            ),
             ("-m vgg -g 0 1 0", "GPU 0 twice"),
             ("-m vgg -g 0 --gpu_mem_frac 0", "--gpu_mem_frac"),
             ("-m vgg --engine tf", "ort or tch"),
             ("-m lgbm --engine ort", "no engine to choose"),
-            ("-m lgbm --manager podman", "process or docker"),
+            (
+                "-m lgbm --manager podman",
+                "[possible values: process, docker]",
+            ),
             ("-m lgbm --image x", "--image means nothing without"),
             ("-m vgg --manager docker --engine tch", "ONNX Runtime only"),
             (

@@ -8,7 +8,6 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
-    time::Duration,
 };
 
 use deploy::docker;
@@ -117,21 +116,13 @@ fn survey(asked: &Survey) -> Result<ExitCode, Error> {
 
 /// What the load generator can do at most.
 fn self_test(asked: &SelfTest) -> Result<(), Error> {
-    let usage = |what: &str| Err(Error::Usage(what.to_owned()));
-    let duration = match Duration::try_from_secs_f64(asked.duration_seconds) {
-        Ok(duration) if !duration.is_zero() => duration,
-        _ => return usage("--duration_seconds takes a number above zero"),
-    };
     let (threads, in_flight) = (asked.num_clients, asked.in_flight);
-    if threads == 0 || in_flight == 0 {
-        return usage("--num_clients and --in_flight take numbers from 1 up");
-    }
     let clients = Clients {
         threads,
         in_flight,
         cores: None,
     };
-    let ceilings = self_test::measure(&asked.input_bytes, clients, duration)?;
+    let ceilings = self_test::measure(&asked.input_bytes, clients, asked.duration)?;
     Ok(report::print(&report::self_test(
         threads, in_flight, &ceilings,
     ))?)

@@ -14,7 +14,7 @@ use std::{
 
 use deploy::{
     Manager,
-    models::{self, InputKind, KnownModel},
+    models::{InputKind, KnownModel},
 };
 use host::machine::workspace;
 use report::{NextTrial, Surveyed, Swept, View};
@@ -73,12 +73,11 @@ struct Sizing {
 /// If the survey makes no sense, its results cannot be written, or `interrupted` is set.
 pub fn run(asked: &Survey, interrupted: &Arc<AtomicBool>) -> Result<Vec<Surveyed>, Error> {
     check_environment()?;
-    let limit = limit(asked)?;
     let sweeps: Vec<Settings> = asked
         .models
         .iter()
-        .map(|name| {
-            let settings = settings(asked, models::find(name)?, SHORTEST)?;
+        .map(|model| {
+            let settings = settings(asked, model, SHORTEST)?;
             Prepared::new(settings.clone())?;
             Ok(settings)
         })
@@ -114,7 +113,7 @@ pub fn run(asked: &Survey, interrupted: &Arc<AtomicBool>) -> Result<Vec<Surveyed
             Ok(first) => {
                 let later = candidates[at + 1..].iter();
                 let others = later.filter_map(|other| other.sizing.as_ref().ok());
-                let left = limit.saturating_sub(began.elapsed());
+                let left = asked.limit.saturating_sub(began.elapsed());
                 let model = candidate.settings.model;
                 let settings = settings(asked, model, duration(first, others, left))?;
                 or_reason(swept(settings, interrupted))?
@@ -143,16 +142,6 @@ fn check_environment() -> Result<(), Error> {
         None => Ok(()),
         Some(name) => Err(Error::Usage(format!(
             "{name} is set, and a survey measures several models: unset it, or measure its model by itself"
-        ))),
-    }
-}
-
-fn limit(asked: &Survey) -> Result<Duration, Error> {
-    match Duration::try_from_secs_f64(60.0 * asked.minutes) {
-        Ok(limit) if !limit.is_zero() => Ok(limit),
-        _ => Err(Error::Usage(format!(
-            "--minutes takes a number above zero, not {}",
-            asked.minutes
         ))),
     }
 }

@@ -6,7 +6,9 @@ use std::{
     process,
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, parser::ValueSource};
+use clap::{
+    Arg, ArgAction, ArgMatches, Command, FromArgMatches, error::ErrorKind, parser::ValueSource,
+};
 
 use super::line::Line;
 use crate::error::Error;
@@ -93,14 +95,26 @@ impl ArgSource {
     }
 }
 
-/// Ends the process with what clap has to say: a help or version on standard output, or what it refuses on standard
-/// error.
+/// Returns a value that its flag does not take as an error like any other. Otherwise ends the process with what clap has
+/// to say: a help or version on standard output, or what it refuses on standard error.
 fn ended<T>(error: clap::Error) -> Result<T, Error> {
+    if let ErrorKind::ValueValidation | ErrorKind::InvalidValue = error.kind() {
+        return Err(Error::Usage(in_one_line(&error)));
+    }
     if error.use_stderr() {
         error.exit()
     }
     report::printed(error.print().and_then(|()| stdout().flush()))?;
     process::exit(0)
+}
+
+/// Without the hint at `--help`: `invalid value '0' for '--repeats <N>': not a whole number from 1 to 100000`.
+fn in_one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let what = text.split("\n\n").next().unwrap_or_default();
+    let lines: Vec<_> = what.lines().map(str::trim).collect();
+    lines.join(" ")
 }
 
 /// True if a flag takes no value.

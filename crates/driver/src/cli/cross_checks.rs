@@ -9,8 +9,8 @@ use deploy::{
 use loadgen::{Arrivals, trace::Trace};
 
 use super::{
-    flags::{DockerFlags, InputFlags, LoadFlags},
-    values::{number, rate, utf8},
+    flags::{DockerFlags, InputFlags, LoadFlags, ManagerName, ModeName},
+    paths::utf8,
 };
 use crate::{error::Error, labels, settings::Mode};
 
@@ -20,8 +20,8 @@ pub(super) fn in_docker(
     engine: Option<&str>,
 ) -> Result<Option<InDocker>, Error> {
     let usage = |text: &str| Err(Error::Usage(text.to_owned()));
-    match flags.manager.as_str() {
-        "process" => {
+    match flags.manager {
+        ManagerName::Process => {
             let unused = [
                 ("--image", flags.image.is_some()),
                 ("--frontend_image", flags.frontend_image.is_some()),
@@ -34,18 +34,15 @@ pub(super) fn in_docker(
                 )),
             }
         }
-        "docker" if engine == Some("tch") && flags.image.is_none() => usage(
+        ManagerName::Docker if engine == Some("tch") && flags.image.is_none() => usage(
             "the images hold ONNX Runtime only: leave --engine tch out, or name an image of your own with --image",
         ),
-        "docker" => Ok(Some(InDocker {
+        ManagerName::Docker => Ok(Some(InDocker {
             image: flags.image,
             frontend_image: (flags.frontend_image)
                 .unwrap_or_else(|| "clipper/zmq_frontend".to_owned()),
-            replica_memory_mib: (flags.replica_memory_mib.as_deref())
-                .map(|text| number("--replica_memory_mib", text))
-                .transpose()?,
+            replica_memory_mib: flags.replica_memory_mib,
         })),
-        other => usage(&format!("--manager takes process or docker, not {other:?}")),
     }
 }
 
@@ -74,40 +71,34 @@ const FLOOD: f64 = 200.0;
 
 /// The trace, where the mode takes one.
 pub(super) fn trace(load: &LoadFlags) -> Result<Option<Trace>, Error> {
-    match (load.mode.as_str(), &load.trace) {
-        ("trace", Some(file)) => {
+    match (load.mode, &load.trace) {
+        (ModeName::Trace, Some(file)) => {
             utf8("--trace", file)?;
             Ok(Some(Trace::read(file)?))
         }
-        ("trace", None) => Err(Error::Usage(
-            "--mode trace needs --trace FILE: arrival times in seconds, one per line".into(),
-        )),
         _ => Ok(None),
     }
 }
 
 /// How queries are sent; `recorded` as in the trace, where there is one.
 pub(super) fn mode(load: &LoadFlags, recorded: Option<Arrivals>) -> Result<Mode, Error> {
-    let asked = (load.rate.as_deref())
-        .map(|text| rate("--rate", text))
-        .transpose()?;
     let needed = |name| {
         let text = format!("--mode {name} needs --rate: how many queries a second are sent");
-        asked.ok_or(Error::Usage(text))
+        load.rate.ok_or(Error::Usage(text))
     };
     let constant = |rate| Arrivals::Constant { rate };
-    let mode = match (load.mode.as_str(), recorded) {
-        ("profile", _) => Mode::Profile,
-        ("saturate", _) => Mode::Saturate,
-        ("single-stream" | "single_stream", _) => Mode::SingleStream,
-        ("poisson", _) => Mode::Open(Arrivals::poisson(needed("poisson")?)),
-        ("constant", _) => Mode::Open(constant(needed("constant")?)),
-        ("flood", _) => Mode::Flood(constant(asked.unwrap_or(FLOOD))),
-        (_, Some(recorded)) => Mode::Open(recorded),
-        (other, None) => {
-            return Err(Error::Usage(format!(
-                "--mode takes profile, saturate, single-stream, poisson, constant, trace or flood, not {other:?}"
-            )));
+    let mode = match (load.mode, recorded) {
+        (ModeName::Profile, _) => Mode::Profile,
+        (ModeName::Saturate, _) => Mode::Saturate,
+        (ModeName::SingleStream, _) => Mode::SingleStream,
+        (ModeName::Poisson, _) => Mode::Open(Arrivals::poisson(needed("poisson")?)),
+        (ModeName::Constant, _) => Mode::Open(constant(needed("constant")?)),
+        (ModeName::Flood, _) => Mode::Flood(constant(load.rate.unwrap_or(FLOOD))),
+        (ModeName::Trace, Some(recorded)) => Mode::Open(recorded),
+        (ModeName::Trace, None) => {
+            return Err(Error::Usage(
+                "--mode trace needs --trace FILE: arrival times in seconds, one per line".into(),
+            ));
         }
     };
     let unused = |flag: &str| {
@@ -118,7 +109,7 @@ pub(super) fn mode(load: &LoadFlags, recorded: Option<Arrivals>) -> Result<Mode,
         Err(Error::Usage(text))
     };
     let is_rated = matches!(mode.name(), "poisson" | "constant" | "flood");
-    match (asked.is_some() && !is_rated, &load.trace) {
+    match (load.rate.is_some() && !is_rated, &load.trace) {
         (true, _) => unused("--rate"),
         (_, Some(_)) if mode.name() != "trace" => unused("--trace"),
         _ => Ok(mode),

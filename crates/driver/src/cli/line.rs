@@ -1,11 +1,16 @@
 //! The command line as clap reads it: a sweep's flags, and the other commands with theirs.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use deploy::models::{self, KnownModel};
 
-use super::{flags::Flags, texts};
+use super::{
+    flags::Flags,
+    texts,
+    values::{minutes, number, seconds},
+};
 
 /// Measures a model behind the query frontend: deploys it, loads it, and writes one result file per point.
 ///
@@ -76,12 +81,25 @@ pub enum Other {
 #[derive(Clone, Debug, Args)]
 pub struct Survey {
     /// The models, one after the other
-    #[arg(long, value_name = "NAME", num_args = 1.., default_values = ["vgg", "inception", "svm", "lgbm"])]
-    pub models: Vec<String>,
+    #[arg(
+        long,
+        value_name = "NAME",
+        num_args = 1..,
+        default_values = ["vgg", "inception", "svm", "lgbm"],
+        value_parser = models::find
+    )]
+    pub models: Vec<&'static KnownModel>,
     /// How long the whole survey may take, in minutes, without the time to build programs
-    #[arg(long, default_value_t = 10.0, allow_negative_numbers = true)]
-    pub minutes: f64,
+    #[arg(
+        long = "minutes",
+        value_name = "MINUTES",
+        default_value = "10",
+        allow_negative_numbers = true,
+        value_parser = minutes
+    )]
+    pub limit: Duration,
     /// Numbers of replicas to try
+    // As text, like the next one: the command lines of the sweeps repeat it.
     #[arg(long = "num_replicas", num_args = 1.., default_values = ["1", "2"])]
     pub num_replicas: Vec<String>,
     /// Maximum batch sizes to try
@@ -102,17 +120,23 @@ pub struct Survey {
 #[derive(Clone, Debug, Args)]
 pub struct SelfTest {
     /// Client threads
-    #[arg(short = 'n', long = "num_clients", default_value_t = 1)]
+    #[arg(short = 'n', long = "num_clients", default_value = "1", value_parser = number)]
     pub num_clients: usize,
     /// Bytes of an input
     #[arg(long = "input_bytes", default_values_t = [40, 8192, 602112])]
     pub input_bytes: Vec<usize>,
     /// Queries in flight
-    #[arg(long = "in_flight", default_value_t = 64)]
+    #[arg(long = "in_flight", default_value = "64", value_parser = number)]
     pub in_flight: usize,
     /// Seconds for each measurement
-    #[arg(short, long = "duration_seconds", default_value_t = 2.0)]
-    pub duration_seconds: f64,
+    #[arg(
+        short,
+        long = "duration_seconds",
+        value_name = "SECONDS",
+        default_value = "2",
+        value_parser = seconds
+    )]
+    pub duration: Duration,
 }
 
 /// What a comparison is told.

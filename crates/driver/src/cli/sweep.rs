@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use deploy::models;
-use host::machine::workspace;
+use host::{cores::Cores, machine::workspace};
 
 use super::{
     cross_checks::{in_docker, input_files, mode, trace},
     flags::Flags,
-    values::{core_list, gpu_list, number, numbers, rate, share, shares, time, utf8},
+    lists::{self, numbers},
+    paths::utf8,
+    values::share,
 };
 use crate::{error::Error, settings::Settings};
 
@@ -27,25 +28,25 @@ pub(super) fn settings(
         inputs,
         output,
     } = flags;
-    let Some(name) = model_flags.model_name else {
+    let Some(model) = model_flags.model_name else {
         return Err(Error::Usage(
             "--model_name is missing: say what to measure, for instance --model_name vgg (driver --help explains)".into(),
         ));
     };
-    let model = models::find(&name)?;
     let (input_dir, labels) = input_files(&inputs, model, model_flags.model_path.as_deref())?;
     let trace = trace(&load)?;
-    let asked = time("--duration_seconds", &sweep.duration, 1.0);
     let duration = match (&labels, &trace) {
         (Some(_), _) => Duration::ZERO,
-        (None, Some(trace)) => trace.duration(asked?)?,
-        (None, None) => asked?,
+        (None, Some(trace)) => trace.duration(sweep.duration)?,
+        (None, None) => sweep.duration,
     };
     let mode = mode(&load, trace.map(|trace| trace.arrivals(duration)))?;
     let engine = model.engine(model_flags.engine.as_deref())?;
-    let list = |flag, pieces: &Option<Vec<String>>| {
-        let pieces = pieces.as_deref();
-        pieces.map(|pieces| core_list(flag, pieces)).transpose()
+    let list = |flag, arguments: &Option<Vec<Cores>>| {
+        let arguments = arguments.as_deref();
+        arguments
+            .map(|arguments| lists::cores(flag, arguments))
+            .transpose()
     };
     Ok(Settings {
         model,
@@ -53,14 +54,14 @@ pub(super) fn settings(
         docker: in_docker(docker, engine)?,
         engine,
         gpus: (cores.model_gpus.as_deref())
-            .map_or(Ok(Vec::new()), |pieces| gpu_list(model, pieces))?,
+            .map_or(Ok(Vec::new()), |gpus| lists::gpus(model, gpus))?,
         cpu_beyond_gpus: cores.cpu_beyond_gpus,
-        gpu_mem_frac: share("--gpu_mem_frac", &cores.gpu_mem_frac)? as f32,
+        gpu_mem_frac: gpu_share(&cores.gpu_mem_frac)?,
         duration,
         batch_sizes: numbers("--batch_sizes", &sweep.batch_sizes)?,
         num_replicas: numbers("--num_replicas", &sweep.num_replicas)?,
-        repeats: number("--repeats", &sweep.repeats)?,
-        until: optional(&sweep.until, |text| share("--until", text))?,
+        repeats: sweep.repeats,
+        until: sweep.until,
         zero: !sweep.no_zero && model.name != "noop",
         dry_run: sweep.dry_run,
         resume: None,
@@ -71,12 +72,12 @@ pub(super) fn settings(
             numbers("--cpus_per_replica_nums", &nums)
         })?,
         mode,
-        load_shares: shares("--load_shares", &load.load_shares)?,
-        num_clients: number("--num_clients", &load.num_clients)?,
-        in_flight: optional(&load.in_flight, |text| number("--in_flight", text))?,
-        objective: optional(&load.slo_ms, |text| time("--slo_ms", text, 1e-3))?,
+        load_shares: lists::shares(&load.load_shares),
+        num_clients: load.num_clients,
+        in_flight: load.in_flight,
+        objective: load.slo_ms,
         enforce_objective: load.enforce_slo,
-        target_qps: optional(&load.target_qps, |text| rate("--target_qps", text))?,
+        target_qps: load.target_qps,
         model_path: (model_flags.model_path.as_deref())
             .map(|path| utf8("--model_path", path))
             .transpose()?,
@@ -91,10 +92,12 @@ pub(super) fn settings(
     })
 }
 
-/// Reads the value of a flag that may be left out.
-fn optional<T>(
-    text: &Option<String>,
-    read: impl FnOnce(&str) -> Result<T, Error>,
-) -> Result<Option<T>, Error> {
-    text.as_deref().map(read).transpose()
+/// Reads `--gpu_mem_frac`, with the error that clap has for other flags.
+fn gpu_share(text: &str) -> Result<f32, Error> {
+    match share(text) {
+        Ok(share) => Ok(share as f32),
+        Err(why) => Err(Error::Usage(format!(
+            "invalid value '{text}' for '--gpu_mem_frac <SHARE>': {why}"
+        ))),
+    }
 }

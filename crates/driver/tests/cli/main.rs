@@ -41,7 +41,10 @@ fn what_cannot_be_measured_is_one_line_and_status_2() {
     let folder = tempfile::tempdir().unwrap();
     for (line, says) in [
         ("-m vgh", "there is no model \"vgh\""),
-        ("-m noop -b 0", "--batch_sizes takes whole numbers from 1"),
+        (
+            "-m noop -b 0",
+            "'--batch_sizes <N>...': \"0\" is not a whole number from 1",
+        ),
         (
             "-m noop --num-replicas ,",
             "--num_replicas is an empty list",

@@ -32,19 +32,19 @@ fn survey_that_makes_no_sense_starts_nothing() {
         ("--models vgh", "there is no model \"vgh\""),
         (
             "--models noop --minutes -1",
-            "--minutes takes a number above zero",
+            "'--minutes <MINUTES>': not a number above zero",
         ),
         (
             "--models noop --minutes nan",
-            "--minutes takes a number above zero",
+            "'--minutes <MINUTES>': not a number above zero",
         ),
         (
             "--models noop --minutes inf",
-            "--minutes takes a number above zero",
+            "'--minutes <MINUTES>': not a number above zero",
         ),
         (
             "--models noop --batch_sizes 0",
-            "--batch_sizes takes whole numbers from 1",
+            "'--batch_sizes <N>...': \"0\" is not a whole number from 1",
         ),
         (
             "--models noop --num_replicas ,",
