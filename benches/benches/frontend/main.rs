@@ -11,7 +11,10 @@ use std::{env, error::Error, str::FromStr};
 
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
-use loadgen::stats::interval::median;
+use loadgen::{
+    Estimate,
+    stats::interval::{self, median},
+};
 
 use served::{Rate, Served};
 
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         "answers/s",
         "bare",
         "ratio",
+        "95 %",
         "generator",
         "mean batch",
         "p50, ms",
@@ -88,28 +92,78 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The medians of three programs that are measured in turns.
+/// What the frontend, another program and the load generator alone came to.
+struct Sides {
+    /// Medians of the rounds.
+    frontend: Rate,
+    other: Rate,
+    generator: Rate,
+    /// The frontend's rate as a multiple of the other's, from the ratio in each round.
+    ratio: Estimate,
+}
+
+/// Measures three programs in turns.
 fn measure(
     rounds: u64,
     sides: [(&str, usize); 3],
     batches: usize,
     mut one: impl FnMut(&Served) -> anyhow::Result<Rate>,
-) -> anyhow::Result<[Rate; 3]> {
+) -> anyhow::Result<Sides> {
     let mut rates = [const { Vec::new() }; 3];
     for _ in 0..rounds {
         for (rates, (program, batch)) in rates.iter_mut().zip(sides) {
             rates.push(one(&Served::start(program, batch, batches)?)?);
         }
     }
-    Ok(rates.map(|rates| Rate {
-        per_second: median_of(&rates, |rate| rate.per_second),
-        mean_batch: median_of(&rates, |rate| rate.mean_batch),
-        p50_ms: median_of(&rates, |rate| rate.p50_ms),
-        p99_ms: median_of(&rates, |rate| rate.p99_ms),
-    }))
+    let ratio = ratio(&rates[0], &rates[1]);
+    let [frontend, other, generator] = rates.map(|rates| medians(&rates));
+    Ok(Sides {
+        frontend,
+        other,
+        generator,
+        ratio,
+    })
 }
 
-fn row(protocol: &str, sizes: [usize; 4], [frontend, bare, generator]: [Rate; 3]) -> Vec<String> {
+fn medians(rates: &[Rate]) -> Rate {
+    Rate {
+        per_second: median_of(rates, |rate| rate.per_second),
+        mean_batch: median_of(rates, |rate| rate.mean_batch),
+        p50_ms: median_of(rates, |rate| rate.p50_ms),
+        p99_ms: median_of(rates, |rate| rate.p99_ms),
+    }
+}
+
+/// The geometric mean of the rounds' ratios, with Student's 95 % interval of their logarithms; none of a single round.
+fn ratio(of: &[Rate], to: &[Rate]) -> Estimate {
+    let rounds = of.iter().zip(to);
+    let logarithms: Vec<f64> = rounds
+        .map(|(of, to)| (of.per_second / to.per_second).ln())
+        .collect();
+    let (count, mean) = (logarithms.len() as f64, interval::mean(&logarithms));
+    let freedom = count - 1.0;
+    let half = (freedom > 0.0).then(|| {
+        let error = (interval::squares(&logarithms) / freedom / count).sqrt();
+        interval::student(freedom) * error
+    });
+    Estimate {
+        value: mean.exp(),
+        low: half.map(|half| (mean - half).exp()),
+        high: half.map(|half| (mean + half).exp()),
+    }
+}
+
+fn row(protocol: &str, sizes: [usize; 4], sides: Sides) -> Vec<String> {
+    let Sides {
+        frontend,
+        other,
+        generator,
+        ratio,
+    } = sides;
+    let interval = match (ratio.low, ratio.high) {
+        (Some(low), Some(high)) => format!("{low:.2} to {high:.2}"),
+        _ => "-".to_owned(),
+    };
     let mut row = vec![protocol.to_owned()];
     let mean_batch = match frontend.mean_batch {
         mean if mean.is_nan() => String::new(),
@@ -118,8 +172,9 @@ fn row(protocol: &str, sizes: [usize; 4], [frontend, bare, generator]: [Rate; 3]
     row.extend(sizes.map(|size| size.to_string()));
     row.extend([
         format!("{:.0}", frontend.per_second),
-        format!("{:.0}", bare.per_second),
-        format!("{:.2}", frontend.per_second / bare.per_second),
+        format!("{:.0}", other.per_second),
+        format!("{:.2}", ratio.value),
+        interval,
         format!("{:.0}", generator.per_second),
         mean_batch,
         format!("{:.2}", frontend.p50_ms),
