@@ -3,7 +3,7 @@
 use std::{sync::mpsc, thread, time::Instant};
 
 use model::{Batch, Model, PredictError};
-use transport::Wake;
+use transport::Waker;
 use wire::rpc::{ErrorCode, Times};
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 /// # Errors
 /// If the frontend refuses the model, or the socket fails.
 pub fn serve(mut model: impl Model, settings: &Settings, stop: Stop) -> Result<(), Error> {
-    let wake = Wake::new().map_err(Error::system("cannot make an event descriptor"))?;
+    let wake = Waker::new().map_err(Error::system("cannot make an event descriptor"))?;
     let (jobs, to_do) = mpsc::channel();
     let (done, finished) = mpsc::channel();
     let clock = Instant::now();

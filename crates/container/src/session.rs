@@ -7,7 +7,7 @@ use std::{
 };
 
 use model::{DataType, ModelInfo};
-use transport::{Frame, Wake, recv, send};
+use transport::{Frame, Waker, recv, send};
 use wire::rpc::{BatchError, FromContainer, FromFrontend, Metadata, NewContainer, Reply, Version};
 
 use crate::{
@@ -107,7 +107,7 @@ impl Session {
     pub(crate) fn run(
         &mut self,
         stop: &Stop,
-        wake: &Wake,
+        wake: &Waker,
         finished: &Receiver<Done>,
     ) -> Result<(), Error> {
         tracing::info!("connecting to the frontend at {}", self.frontend);
@@ -151,7 +151,7 @@ impl Session {
     }
 
     /// Answers what is computed or about to be, and takes nothing new.
-    fn finish(&mut self, wake: &Wake, finished: &Receiver<Done>) -> Result<(), Error> {
+    fn finish(&mut self, wake: &Waker, finished: &Receiver<Done>) -> Result<(), Error> {
         tracing::info!("stopping: {} batches to finish", self.computing);
         let end = Instant::now() + DRAIN;
         loop {
@@ -169,7 +169,7 @@ impl Session {
         }
     }
 
-    fn reply_all(&mut self, wake: &Wake, finished: &Receiver<Done>) -> Result<(), Error> {
+    fn reply_all(&mut self, wake: &Waker, finished: &Receiver<Done>) -> Result<(), Error> {
         wake.clear();
         for done in finished.try_iter() {
             self.computing -= 1;

@@ -27,7 +27,7 @@ const QUERIES: u32 = 100;
 const TICK: Duration = Duration::from_millis(20);
 
 /// Makes faults, and keeps what the frontend must remember.
-pub struct Conductor<'a> {
+pub struct FaultInjector<'a> {
     scene: &'a mut Scene,
     shared: &'a Shared,
     /// Whom vanishing clients ask.
@@ -41,14 +41,14 @@ pub struct Conductor<'a> {
     violations: Vec<String>,
 }
 
-impl<'a> Conductor<'a> {
+impl<'a> FaultInjector<'a> {
     /// Makes faults in a scene that is whole.
     pub fn new(
         scene: &'a mut Scene,
         shared: &'a Shared,
         asked: &Deployed,
-    ) -> anyhow::Result<Conductor<'a>> {
-        Ok(Conductor {
+    ) -> anyhow::Result<FaultInjector<'a>> {
+        Ok(FaultInjector {
             expected: scene.registered()?,
             scene,
             shared,

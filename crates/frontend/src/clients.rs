@@ -12,8 +12,8 @@ use wire::Frame as _;
 use wire::query::{Answer, Connected, Dialect, Lineage, decode_connect};
 
 use crate::{
-    complaints::Complaints,
-    doors::Door,
+    container_sockets::RouterSocket,
+    drop_log::DropLog,
     query_result::{QueryResult, QueryStatus},
     replies::{Replies, Reply},
 };
@@ -54,7 +54,7 @@ pub(crate) struct Clients {
     asked: HashMap<u64, QueryKey>,
     /// ZeroMQ clients of whom an answer has just found that they are gone.
     lost: bool,
-    complaints: Complaints,
+    drop_log: DropLog,
 }
 
 #[derive(Debug)]
@@ -65,12 +65,7 @@ struct Client {
 
 impl Clients {
     /// Call it when the engine's clock starts. Clients that do not say what they speak, speak `dialect`.
-    pub(crate) fn new(
-        session: u64,
-        dialect: Dialect,
-        http: Replies,
-        complaints: Complaints,
-    ) -> Clients {
+    pub(crate) fn new(session: u64, dialect: Dialect, http: Replies, drop_log: DropLog) -> Clients {
         let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Clients {
             session,
@@ -83,7 +78,7 @@ impl Clients {
             replies: Vec::new(),
             asked: HashMap::new(),
             lost: false,
-            complaints,
+            drop_log,
         }
     }
 
@@ -93,7 +88,7 @@ impl Clients {
     }
 
     /// A client wants an id. `message` starts with its routing identity.
-    pub(crate) fn on_connect(&mut self, door: &mut Door, message: &mut [Frame]) {
+    pub(crate) fn on_connect(&mut self, socket: &mut RouterSocket, message: &mut [Frame]) {
         let [identity, frames @ ..] = message else {
             return;
         };
@@ -108,7 +103,7 @@ impl Clients {
         self.next_id = self.next_id.wrapping_add(1);
         self.out.push(identity.clone());
         connected.encode(dialect, &mut self.out);
-        if door.send(&mut self.out).is_ok() {
+        if socket.send(&mut self.out).is_ok() {
             let identity = identity.keep();
             let client = Client { identity, dialect };
             self.clients.insert(connected.client_id, client);
@@ -119,7 +114,12 @@ impl Clients {
     }
 
     /// Answers a query. A client that is gone, or does not read, loses its answer: nobody else waits for it.
-    pub(crate) fn answer(&mut self, door: &mut Door, pending: &Pending, result: &QueryResult<'_>) {
+    pub(crate) fn answer(
+        &mut self,
+        socket: &mut RouterSocket,
+        pending: &Pending,
+        result: &QueryResult<'_>,
+    ) {
         let (client, request) = match pending.origin {
             Origin::Zmq { client, request } => (client, request),
             Origin::Http(ticket) => {
@@ -131,13 +131,13 @@ impl Clients {
         };
         let Some(known) = self.clients.get(&client) else {
             return self
-                .complaints
+                .drop_log
                 .add(&"us", &"an answer to a client that is gone");
         };
         let unanswerable = matches!(result.status, QueryStatus::Refused(Refusal::UnknownApp));
         if unanswerable && known.dialect != Dialect::Native {
             // There is no application, so no default output: Clipper's clients get nothing, as from Clipper.
-            return self.complaints.add(&"us", &result.status.reason());
+            return self.drop_log.add(&"us", &result.status.reason());
         }
         let reason = result.status.reason();
         let answer = Answer {
@@ -155,13 +155,13 @@ impl Clients {
         };
         self.out.push(known.identity.clone());
         answer.encode(known.dialect, &mut self.out);
-        if let Err(error) = door.send(&mut self.out) {
+        if let Err(error) = socket.send(&mut self.out) {
             if error == zmq::Error::EHOSTUNREACH {
                 self.clients.remove(&client);
                 self.lost = true;
             }
             let what = "an answer to a client that is gone or does not read";
-            self.complaints.add(&"us", &what);
+            self.drop_log.add(&"us", &what);
         }
     }
 
@@ -203,12 +203,12 @@ impl Clients {
 
     /// How much was dropped.
     pub(crate) fn dropped(&self) -> u64 {
-        self.complaints.total()
+        self.drop_log.total()
     }
 
     /// Counts and logs what was dropped of the client or model server that sent this frame.
     pub(crate) fn complain(&self, of: &Frame, what: &dyn fmt::Display) {
         let peer = of.peer_address().unwrap_or("a peer");
-        self.complaints.add(&peer, what);
+        self.drop_log.add(&peer, what);
     }
 }

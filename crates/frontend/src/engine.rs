@@ -5,8 +5,8 @@
 
 mod commands;
 mod containers;
+mod heap_trimmer;
 mod queries;
-mod slack;
 
 use std::{
     collections::HashSet,
@@ -17,18 +17,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use scheduler::{Action, Now, Query, Scheduler};
-use slack::Slack;
-use transport::{Frame, Timer, Wake};
+use heap_trimmer::HeapTrimmer;
+use scheduler::{Action, Query, Scheduler, Timestamp};
+use transport::{Frame, Timer, Waker};
 
 use crate::{
     cache::Cache,
     catalog::Catalog,
     clients::{Clients, Pending},
     command::Command,
-    complaints::Complaints,
+    container_sockets::Port,
     declarations::Declarations,
-    doors::Port,
+    drop_log::DropLog,
     error::Error,
     handle::Inbox,
     metrics::Metrics,
@@ -37,7 +37,7 @@ use crate::{
     replies::Replies,
     settings::Settings,
     sockets::Sockets,
-    state::Roster,
+    state::ReplicaIds,
     timeline::Timeline,
     traces::Traces,
 };
@@ -56,23 +56,23 @@ pub(crate) struct Engine {
     traces: Traces,
     cache: Option<Cache>,
     commands: Receiver<Command>,
-    wake: Wake,
+    wake: Waker,
     timer: Timer,
     /// When that fires, if it is set.
-    wakes_at: Option<Now>,
+    wakes_at: Option<Timestamp>,
     clock: Instant,
     /// Drawn at every start: what belongs to an earlier one is dropped.
     session: u64,
     /// Where replicas get their numbers, if not from this engine.
-    roster: Option<Roster>,
+    replica_ids: Option<ReplicaIds>,
     /// Model servers that wait for their number.
     joining: HashSet<(Port, Vec<u8>)>,
-    slack: Slack,
+    heap_trimmer: HeapTrimmer,
     message: Vec<Frame>,
     /// How long to finish what is under way.
     drain: Duration,
     /// When that ends, once it was told to stop.
-    drained_at: Option<Now>,
+    drained_at: Option<Timestamp>,
 }
 
 /// What connects the engine with the other threads.
@@ -81,9 +81,9 @@ pub(crate) struct Links {
     pub(crate) inbox: Inbox,
     pub(crate) replies: Replies,
     /// Where replicas get their numbers, if not from the engine.
-    pub(crate) roster: Option<Roster>,
+    pub(crate) replica_ids: Option<ReplicaIds>,
     pub(crate) declarations: Declarations,
-    pub(crate) complaints: Complaints,
+    pub(crate) drop_log: DropLog,
 }
 
 impl Engine {
@@ -98,7 +98,7 @@ impl Engine {
     ) -> Result<Engine, Error> {
         let session = rand::random();
         let dialect = settings.dialect();
-        let clients = Clients::new(session, dialect, links.replies, links.complaints);
+        let clients = Clients::new(session, dialect, links.replies, links.drop_log);
         let traces = match &settings.trace_file {
             Some(file) => Traces::to(file, settings.trace_every, clients.started())?,
             None => Traces::off(),
@@ -120,9 +120,9 @@ impl Engine {
             wakes_at: None,
             clock,
             session,
-            roster: links.roster,
+            replica_ids: links.replica_ids,
             joining: HashSet::new(),
-            slack: Slack::default(),
+            heap_trimmer: HeapTrimmer::default(),
             message: Vec::new(),
             drain: Duration::from_secs(settings.drain_seconds),
             drained_at: None,
@@ -141,13 +141,13 @@ impl Engine {
             self.take_containers()?;
             self.take_requests()?;
             let now = self.clock.elapsed();
-            for lost in self.replicas.look_after(&mut self.sockets.doors, now) {
+            for lost in self.replicas.look_after(&mut self.sockets.containers, now) {
                 self.lose(lost);
             }
             self.hand_out(now);
             self.clients.flush();
             if self
-                .slack
+                .heap_trimmer
                 .is_due(self.scheduler.loads().map(|(_, load)| load), now)
             {
                 // In a thread of its own, because it takes milliseconds; where none can be had, after the next long queue.
@@ -161,7 +161,7 @@ impl Engine {
         self.scheduler.give_up();
         self.hand_out(self.clock.elapsed());
         self.clients.flush();
-        self.replicas.say_goodbye(&mut self.sockets.doors);
+        self.replicas.say_goodbye(&mut self.sockets.containers);
         Ok(())
     }
 
@@ -188,7 +188,7 @@ impl Engine {
 
     /// Looks what came, and waits for something to happen unless there is more to do; true if it is told to stop.
     fn wait(&mut self, stop: &UnixStream) -> Result<bool, Error> {
-        let busy = self.sockets.iter_mut().any(|door| door.is_awake());
+        let busy = self.sockets.iter_mut().any(|socket| socket.is_awake());
         let timeout = if busy { 0 } else { -1 };
         if !busy {
             self.set_timer()?;
@@ -196,15 +196,15 @@ impl Engine {
         let own = [stop.as_raw_fd(), self.wake.fd(), self.timer.fd()];
         let mut items: Vec<zmq::PollItem<'_>> =
             own.map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)).into();
-        items.extend(self.sockets.iter_mut().map(|door| door.poll_item()));
+        items.extend(self.sockets.iter_mut().map(|socket| socket.poll_item()));
         match zmq::poll(&mut items, timeout) {
             Ok(_) | Err(zmq::Error::EINTR) => {}
             Err(error) => return Err(Error::Wait(error)),
         }
-        let (own, doors) = items.split_at(own.len());
-        for (door, item) in self.sockets.iter_mut().zip(doors) {
+        let (own, sockets) = items.split_at(own.len());
+        for (socket, item) in self.sockets.iter_mut().zip(sockets) {
             if item.is_readable() {
-                door.wake();
+                socket.wake();
             }
         }
         if own[1].is_readable() {
@@ -237,7 +237,7 @@ impl Engine {
 
     /// Lets the scheduler act, and does what it says, until there is nothing more to do at this moment: a batch that cannot
     /// be sent gives it more to do.
-    fn hand_out(&mut self, now: Now) {
+    fn hand_out(&mut self, now: Timestamp) {
         let mut acted = true;
         while acted {
             acted = false;
@@ -250,7 +250,7 @@ impl Engine {
         }
     }
 
-    fn carry_out(&mut self, action: Action<Pending>, now: Now) {
+    fn carry_out(&mut self, action: Action<Pending>, now: Timestamp) {
         match action {
             Action::Send(send) => self.send_batch(&send, now),
             Action::Default(query, reason) => {
@@ -271,7 +271,7 @@ impl Engine {
     fn conclude(&mut self, query: &Query<Pending>, result: &QueryResult<'_>) {
         self.metrics.query(&query.app.name, result);
         self.traces.query(&query.app.name, result);
-        let door = &mut self.sockets.answers;
-        self.clients.answer(door, &query.payload, result);
+        let socket = &mut self.sockets.answers;
+        self.clients.answer(socket, &query.payload, result);
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use tokio::sync::oneshot;
-use transport::Wake;
+use transport::Waker;
 
 use crate::command::{Command, Request};
 
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Handle {
     commands: Sender<Command>,
-    wake: Wake,
+    wake: Waker,
     /// Queries of which the engine may not know.
     held: Arc<AtomicUsize>,
 }
@@ -28,12 +28,12 @@ pub(crate) struct Handle {
 pub(crate) struct Inbox {
     pub(crate) commands: Receiver<Command>,
     /// Wakes the engine for them.
-    pub(crate) wake: Wake,
+    pub(crate) wake: Waker,
 }
 
 impl Handle {
     /// Both ends of the queue.
-    pub(crate) fn channel(wake: Wake) -> (Handle, Inbox) {
+    pub(crate) fn channel(wake: Waker) -> (Handle, Inbox) {
         let (sender, commands) = mpsc::channel();
         let handle = Handle {
             commands: sender,

@@ -28,10 +28,10 @@ use tokio::{runtime::Runtime, sync::oneshot, time::timeout};
 
 use crate::{
     access::{Guards, Token},
-    complaints::Complaints,
     declarations::Declarations,
+    drop_log::DropLog,
     handle::Handle,
-    places::Places,
+    permits::Permits,
     replies::ReplyReceiver,
     settings, state,
     worker::Worker,
@@ -61,7 +61,7 @@ pub(crate) struct Parts {
     pub(crate) declarations: Declarations,
     pub(crate) replies: ReplyReceiver,
     pub(crate) guards: Guards,
-    pub(crate) complaints: Complaints,
+    pub(crate) drop_log: DropLog,
 }
 
 /// Serves both ports.
@@ -74,7 +74,7 @@ pub(crate) fn start(parts: Parts, settings: &settings::Http) -> io::Result<Http>
         admin,
         replies,
         guards,
-        complaints,
+        drop_log,
         ..
     } = parts;
     let shared = Shared {
@@ -87,7 +87,7 @@ pub(crate) fn start(parts: Parts, settings: &settings::Http) -> io::Result<Http>
             time: Duration::from_secs(settings.timeout_content),
         },
     };
-    let places = Places::new(settings.max_connections);
+    let permits = Permits::new(settings.max_connections);
     let runtime = runtime(settings.thread_pool_size, shared.engine.clone())?;
     let tickets = shared.tickets.clone();
     let mut administration = shared.clone();
@@ -101,8 +101,8 @@ pub(crate) fn start(parts: Parts, settings: &settings::Http) -> io::Result<Http>
         routes,
         idle: Duration::from_secs(settings.timeout_request),
         tls: guards.tls.clone(),
-        places: places.clone(),
-        complaints: complaints.clone(),
+        permits: permits.clone(),
+        drop_log: drop_log.clone(),
     };
     let query_server = server(guarded(query_routes, guards.query));
     let admin_server = server(guarded(admin_routes, guards.admin));

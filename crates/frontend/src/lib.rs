@@ -9,9 +9,9 @@
 //! | 7010, 7011       | `--rpc_send_port`, `--rpc_recv_port` | model servers of Clipper's high-performance generation       |
 //!
 //! [`Frontend::start`] binds every port, then starts its threads: the engine, which owns the ZeroMQ sockets and the
-//! scheduler; the HTTP servers; the state's; the turnstile, which counts ZeroMQ
-//! connections; with CURVE the doorman, whom libzmq asks who may connect. Commands go from the
-//! others to the engine through one queue with one wake-up.
+//! scheduler; the HTTP servers; the state's; the connection limiter, which counts the ZeroMQ connections of each
+//! address; with CURVE the ZAP handler, which authorises ZeroMQ connections. Commands go from the others to the engine
+//! through one queue with one wake-up.
 #![warn(clippy::missing_errors_doc)]
 
 mod access;
@@ -19,16 +19,16 @@ mod cache;
 mod catalog;
 mod clients;
 mod command;
-mod complaints;
+mod connection_limiter;
+mod container_sockets;
 mod declarations;
-mod doorman;
-mod doors;
+mod drop_log;
 mod engine;
 mod error;
 mod handle;
 mod http;
 mod metrics;
-mod places;
+mod permits;
 mod query_result;
 mod replicas;
 mod replies;
@@ -37,8 +37,8 @@ mod sockets;
 mod state;
 mod timeline;
 mod traces;
-mod turnstile;
 mod worker;
+mod zap;
 
 use std::{
     io::Write,
@@ -46,7 +46,7 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-use transport::Wake;
+use transport::Waker;
 use wire::BoundPorts;
 
 pub use access::{Access, AccessError};
@@ -56,8 +56,8 @@ pub use http::fuzzing;
 pub use settings::{ClientProtocol, NoRedisAddress, Ports, Settings};
 pub use state::StateError;
 
-use complaints::Complaints;
 use declarations::Declarations;
+use drop_log::DropLog;
 use engine::{Engine, Links};
 use handle::Handle;
 use http::Http;
@@ -83,19 +83,19 @@ impl Frontend {
     pub fn start(settings: &Settings) -> Result<Frontend, Error> {
         let address = address(&settings.bind)?;
         let guards = settings.access.guards(address)?;
-        let complaints = Complaints::default();
+        let drop_log = DropLog::default();
         let listen = |port, flag| listen(address, port, flag);
         let query = listen(settings.ports.query, "--query_port")?;
         let admin = listen(settings.ports.admin, "--admin_port")?;
         let (sockets, zmq_ports) =
-            Sockets::bind(address, settings, guards.curve.as_ref(), &complaints)?;
+            Sockets::bind(address, settings, guards.curve.as_ref(), &drop_log)?;
         let ports = BoundPorts {
             query_port: query.local_addr()?.port(),
             admin_port: admin.local_addr()?.port(),
             ..zmq_ports
         };
         let state = state::open(settings, ports.rpc_service_port)?;
-        let wake = Wake::new()?;
+        let wake = Waker::new()?;
         let (stop, told) = UnixStream::pair()?;
         told.set_nonblocking(true)?;
         let (handle, inbox) = Handle::channel(wake);
@@ -104,9 +104,9 @@ impl Frontend {
         let links = Links {
             inbox,
             replies,
-            roster: state.roster(),
+            replica_ids: state.replica_ids(),
             declarations: declarations.clone(),
-            complaints: complaints.clone(),
+            drop_log: drop_log.clone(),
         };
         let state = state.start(handle.clone())?;
         let engine = Engine::new(sockets, links, settings)?;
@@ -120,7 +120,7 @@ impl Frontend {
             declarations,
             replies: received,
             guards,
-            complaints,
+            drop_log,
         };
         let http = http::start(parts, &settings.http)?;
         Ok(Frontend {

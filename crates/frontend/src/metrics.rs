@@ -7,7 +7,7 @@ mod prometheus;
 use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::Histogram;
-use scheduler::{Load, ModelVersion, Now, Refusal};
+use scheduler::{Load, ModelVersion, Refusal, Timestamp};
 use wire::rpc::Times;
 
 use crate::{
@@ -38,7 +38,7 @@ pub(crate) struct Snapshot {
     pub(crate) metrics: Metrics,
     /// Messages that were dropped: nonsense, or for nobody.
     pub(crate) dropped: u64,
-    pub(crate) now: Now,
+    pub(crate) now: Timestamp,
     pub(crate) loads: Vec<(ModelVersion, Load)>,
 }
 
@@ -80,7 +80,7 @@ impl Metrics {
         model: &ModelVersion,
         batch: Batch,
         queued: impl Iterator<Item = Duration>,
-        now: Now,
+        now: Timestamp,
     ) {
         let Batch { size, away, times } = batch;
         let size = size as u64;
@@ -129,7 +129,7 @@ impl Metrics {
     }
 
     /// A query was looked up in the cache.
-    pub(crate) fn looked_up(&mut self, model: &ModelVersion, found: bool, now: Now) {
+    pub(crate) fn looked_up(&mut self, model: &ModelVersion, found: bool, now: Timestamp) {
         let metrics = self.model(model, now);
         metrics.cache_lookups += 1;
         metrics.cache_hits += u64::from(found);
@@ -141,7 +141,7 @@ impl Metrics {
     }
 
     /// There is such an application, whether it is asked or not.
-    pub(crate) fn add_app(&mut self, app: &str, now: Now) {
+    pub(crate) fn add_app(&mut self, app: &str, now: Timestamp) {
         let metrics = self.apps.entry(app.to_owned());
         metrics.or_insert_with(|| AppMetrics::new(now));
     }
@@ -154,7 +154,7 @@ impl Metrics {
         self.models.remove(model);
     }
 
-    fn model(&mut self, model: &ModelVersion, now: Now) -> &mut ModelMetrics {
+    fn model(&mut self, model: &ModelVersion, now: Timestamp) -> &mut ModelMetrics {
         if !self.models.contains_key(model) {
             self.models.insert(model.clone(), ModelMetrics::new(now));
         }
@@ -163,7 +163,7 @@ impl Metrics {
 }
 
 impl AppMetrics {
-    fn new(now: Now) -> AppMetrics {
+    fn new(now: Timestamp) -> AppMetrics {
         AppMetrics {
             latency: histogram(),
             answers: Meter::new(now),
@@ -180,7 +180,7 @@ impl AppMetrics {
 }
 
 impl ModelMetrics {
-    fn new(now: Now) -> ModelMetrics {
+    fn new(now: Timestamp) -> ModelMetrics {
         ModelMetrics {
             latency: histogram(),
             batch_size: histogram(),

@@ -12,7 +12,7 @@ mod admission;
 use std::{collections::HashMap, time::Duration};
 
 use model::DataType;
-use scheduler::{Left, ModelVersion, Now, ReplicaKey};
+use scheduler::{Left, ModelVersion, ReplicaKey, Timestamp};
 use transport::Frame;
 use wire::{
     admin,
@@ -20,8 +20,8 @@ use wire::{
 };
 
 use crate::{
+    container_sockets::{ContainerSockets, Port},
     declarations::Declarations,
-    doors::{Doors, Port},
 };
 
 pub(crate) use admission::Newcomer;
@@ -86,7 +86,7 @@ pub(crate) struct Replicas {
     connections: HashMap<u32, ReplicaKey>,
     next_connection: u32,
     next_id: HashMap<ModelVersion, u32>,
-    next_look: Now,
+    next_look: Timestamp,
     declarations: Declarations,
     out: Vec<Frame>,
 }
@@ -101,8 +101,8 @@ pub(crate) struct Replica {
     /// Its responses name it; only in the high-performance dialect.
     connection: Option<u32>,
     metadata: Option<Metadata>,
-    last_heard: Now,
-    last_probe: Now,
+    last_heard: Timestamp,
+    last_probe: Timestamp,
     owes: usize,
     /// It has lost its batches; only the high-performance dialect asks.
     hung: bool,
@@ -128,7 +128,7 @@ impl Replicas {
             connections: HashMap::new(),
             next_connection: rand::random(),
             next_id: HashMap::new(),
-            next_look: Now::ZERO,
+            next_look: Timestamp::ZERO,
             declarations,
             out: Vec::new(),
         }
@@ -147,7 +147,11 @@ impl Replicas {
     }
 
     /// Something came. Answers the version to read it by, and the replica if it has registered.
-    pub(crate) fn heard(&mut self, sender: Sender<'_>, now: Now) -> (Version, Option<ReplicaKey>) {
+    pub(crate) fn heard(
+        &mut self,
+        sender: Sender<'_>,
+        now: Timestamp,
+    ) -> (Version, Option<ReplicaKey>) {
         let Some(key) = self.key(sender) else {
             return (sender.port.version(), None);
         };
@@ -158,7 +162,7 @@ impl Replicas {
     }
 
     /// Something came from the high-performance replica with this connection.
-    pub(crate) fn connected(&mut self, connection: u32, now: Now) -> Option<ReplicaKey> {
+    pub(crate) fn connected(&mut self, connection: u32, now: Timestamp) -> Option<ReplicaKey> {
         let key = *self.connections.get(&connection)?;
         let replica = self.replicas.get_mut(&key)?;
         replica.last_heard = now;
@@ -167,7 +171,12 @@ impl Replicas {
     }
 
     /// Answers a heartbeat: lives, or asks an unknown model server to register.
-    pub(crate) fn beat_back(&mut self, doors: &mut Doors, sender: Sender<'_>, now: Now) {
+    pub(crate) fn beat_back(
+        &mut self,
+        sockets: &mut ContainerSockets,
+        sender: Sender<'_>,
+        now: Timestamp,
+    ) {
         let replica = self.key(sender);
         let replica = replica.and_then(|key| self.replicas.get_mut(&key));
         let (message, version) = match replica {
@@ -179,7 +188,7 @@ impl Replicas {
             None if sender.port == Port::Rpc => (FromFrontend::MetadataWanted, Version::V3),
             None => (FromFrontend::MetadataWanted, sender.port.version()),
         };
-        self.say(doors, sender.identity, version, &message);
+        self.say(sockets, sender.identity, version, &message);
     }
 
     /// Counts an answered batch; answers the replica.
@@ -193,7 +202,11 @@ impl Replicas {
     }
 
     /// Probes and looks for silence, when it is time to. Lists who is gone.
-    pub(crate) fn look_after(&mut self, doors: &mut Doors, now: Now) -> Vec<Lost> {
+    pub(crate) fn look_after(
+        &mut self,
+        sockets: &mut ContainerSockets,
+        now: Timestamp,
+    ) -> Vec<Lost> {
         let mut lost = Vec::new();
         if now < self.next_look {
             return lost;
@@ -217,7 +230,7 @@ impl Replicas {
                 replica.last_probe = now;
                 self.out.push(replica.identity.clone());
                 FromFrontend::KeepAlive.encode(replica.version, &mut self.out);
-                if doors.send(replica.version, &mut self.out).is_err() {
+                if sockets.send(replica.version, &mut self.out).is_err() {
                     lost.push(Lost::died(*key, "is not connected any more"));
                 }
             }
@@ -226,7 +239,7 @@ impl Replicas {
     }
 
     /// When to look after the replicas again.
-    pub(crate) fn next_look(&self) -> Option<Now> {
+    pub(crate) fn next_look(&self) -> Option<Timestamp> {
         (!self.replicas.is_empty()).then_some(self.next_look)
     }
 
@@ -254,21 +267,21 @@ impl Replicas {
     }
 
     /// Tells a replica that it is of no use here, and why.
-    pub(crate) fn refuse(&mut self, doors: &mut Doors, key: ReplicaKey, reason: &str) {
+    pub(crate) fn refuse(&mut self, sockets: &mut ContainerSockets, key: ReplicaKey, reason: &str) {
         if let Some(replica) = self.replicas.get(&key) {
             let (identity, version) = (replica.identity.clone(), replica.version);
-            self.say(doors, &identity, version, &FromFrontend::Refused(reason));
+            self.say(sockets, &identity, version, &FromFrontend::Refused(reason));
         }
     }
 
     /// Tells the model servers that the frontend stops, so that they look for the next one at once.
-    pub(crate) fn say_goodbye(&mut self, doors: &mut Doors) {
+    pub(crate) fn say_goodbye(&mut self, sockets: &mut ContainerSockets) {
         for replica in self.replicas.values() {
             if replica.version == Version::V4 {
                 self.out.push(replica.identity.clone());
                 FromFrontend::Goodbye.encode(replica.version, &mut self.out);
                 // Whoever is gone needs no goodbye.
-                let _ = doors.send(replica.version, &mut self.out);
+                let _ = sockets.send(replica.version, &mut self.out);
             }
         }
     }
@@ -294,7 +307,7 @@ impl Replicas {
     /// Sends a message. If that fails, the model server is gone, which `look_after` finds out.
     pub(crate) fn say(
         &mut self,
-        doors: &mut Doors,
+        sockets: &mut ContainerSockets,
         identity: &Frame,
         version: Version,
         message: &FromFrontend<'_, Frame>,
@@ -303,7 +316,7 @@ impl Replicas {
         message.encode(version, &mut self.out);
         // Clipper's dialects have fewer messages: then nothing stands behind the identity.
         if self.out.len() > 1 {
-            let _ = doors.send(version, &mut self.out);
+            let _ = sockets.send(version, &mut self.out);
         }
         self.out.clear();
     }

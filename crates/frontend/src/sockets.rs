@@ -6,13 +6,13 @@ use wire::BoundPorts;
 
 use crate::{
     access::Curve,
-    complaints::Complaints,
-    doorman::{self, CLIENTS, CONTAINERS, Doorman},
-    doors::{Door, Doors},
+    connection_limiter::{self, ConnectionLimiter},
+    container_sockets::{ContainerSockets, RouterSocket},
+    drop_log::DropLog,
     error::Error,
-    places::Places,
+    permits::Permits,
     settings::Settings,
-    turnstile::{self, Turnstile},
+    zap::{self, CLIENTS, CONTAINERS, ZapHandler},
 };
 
 /// Milliseconds in which who connects must say what it speaks, and who it is.
@@ -24,14 +24,14 @@ const KEEPALIVE: [i32; 3] = [30, 10, 3];
 /// The engine's sockets.
 pub(crate) struct Sockets {
     /// Model servers.
-    pub(crate) doors: Doors,
+    pub(crate) containers: ContainerSockets,
     /// Clients: connects in, answers out.
-    pub(crate) answers: Door,
+    pub(crate) answers: RouterSocket,
     /// Clients: requests in.
-    pub(crate) requests: Door,
-    /// Ends after the sockets, as the doorman does.
-    _turnstile: Turnstile,
-    _doorman: Option<Doorman>,
+    pub(crate) requests: RouterSocket,
+    /// Ends after the sockets, as the ZAP handler does.
+    _connection_limiter: ConnectionLimiter,
+    _zap_handler: Option<ZapHandler>,
 }
 
 /// What every socket is made with.
@@ -50,11 +50,11 @@ impl Sockets {
         address: Ipv4Addr,
         settings: &Settings,
         curve: Option<&Curve>,
-        complaints: &Complaints,
+        drop_log: &DropLog,
     ) -> Result<(Sockets, BoundPorts), Error> {
         let context = zmq::Context::new();
-        let doorman = curve.map(|curve| doorman::start(&context, curve, complaints.clone()));
-        let doorman = doorman.transpose()?;
+        let zap_handler = curve.map(|curve| zap::start(&context, curve, drop_log.clone()));
+        let zap_handler = zap_handler.transpose()?;
         let mut maker = Maker {
             monitors: Vec::new(),
             context,
@@ -73,14 +73,15 @@ impl Sockets {
             maker.router(CONTAINERS, ports.rpc_recv, "--rpc_recv_port")?;
         let (answers, send_port) = maker.router(CLIENTS, ports.send, "--send_port")?;
         let (requests, recv_port) = maker.router(CLIENTS, ports.recv, "--recv_port")?;
-        let places = Places::new(settings.http.max_connections);
-        let turnstile = turnstile::start(maker.monitors, places, complaints.clone())?;
+        let permits = Permits::new(settings.http.max_connections);
+        let connection_limiter =
+            connection_limiter::start(maker.monitors, permits, drop_log.clone())?;
         let sockets = Sockets {
-            doors: Doors::new([rpc, of_2017, high_perf, returns]),
+            containers: ContainerSockets::new([rpc, of_2017, high_perf, returns]),
             answers,
             requests,
-            _turnstile: turnstile,
-            _doorman: doorman,
+            _connection_limiter: connection_limiter,
+            _zap_handler: zap_handler,
         };
         let ports = BoundPorts {
             query_port: ports.query,
@@ -95,9 +96,9 @@ impl Sockets {
         Ok((sockets, ports))
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Door> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut RouterSocket> {
         let clients = [&mut self.answers, &mut self.requests];
-        self.doors.iter_mut().chain(clients)
+        self.containers.iter_mut().chain(clients)
     }
 }
 
@@ -108,7 +109,7 @@ impl Maker<'_> {
         domain: &str,
         port: u16,
         flag: &'static str,
-    ) -> Result<(Door, u16), Error> {
+    ) -> Result<(RouterSocket, u16), Error> {
         let socket = self.context.socket(zmq::ROUTER)?;
         // Without it a message to a peer that is gone, or does not read, would vanish without a word.
         socket.set_router_mandatory(true)?;
@@ -132,7 +133,7 @@ impl Maker<'_> {
             port.to_string()
         };
         self.monitors
-            .push(turnstile::monitor(&self.context, &socket, flag)?);
+            .push(connection_limiter::monitor(&self.context, &socket, flag)?);
         let address = self.address;
         socket
             .bind(&format!("tcp://{address}:{port_or_any}"))
@@ -141,6 +142,6 @@ impl Maker<'_> {
         let bound = endpoint.rsplit(':').next();
         let bound = bound.and_then(|port| port.parse().ok());
         let bound = bound.expect("a bound socket has a port");
-        Ok((Door::new(socket)?, bound))
+        Ok((RouterSocket::new(socket)?, bound))
     }
 }

@@ -62,9 +62,9 @@ impl Handle {
 
 /// The engine's end, where frontends share their state: who joins, and who left.
 #[derive(Clone, Debug)]
-pub(crate) struct Roster(Sender<Request>);
+pub(crate) struct ReplicaIds(Sender<Request>);
 
-impl Roster {
+impl ReplicaIds {
     /// Asks for a replica's number, which comes as [`Command::Admit`].
     pub(crate) fn join(&self, newcomer: Newcomer) {
         let _ = self.0.send(Request::Join(newcomer));
@@ -118,9 +118,9 @@ pub(crate) fn open(settings: &Settings, rpc_port: u16) -> Result<Opened, StateEr
 
 impl Opened {
     /// For the engine, if its replicas' numbers come from here.
-    pub(crate) fn roster(&self) -> Option<Roster> {
+    pub(crate) fn replica_ids(&self) -> Option<ReplicaIds> {
         let shared = matches!(self.store, Store::Redis(_));
-        shared.then(|| Roster(self.sender.clone()))
+        shared.then(|| ReplicaIds(self.sender.clone()))
     }
 
     /// Publishes what is registered, and serves the state from a thread of its own.

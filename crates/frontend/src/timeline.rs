@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scheduler::Now;
+use scheduler::Timestamp;
 use wire::{
     query::{ContainerTimes, Lineage, Timing},
     rpc::{Times, Version},
@@ -11,13 +11,13 @@ use wire::{
 /// When a query was where. Times are those of the engine's clock, but for what the model server stated by its own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeline {
-    pub(crate) arrived: Now,
+    pub(crate) arrived: Timestamp,
     /// When the query's batch was sent; `None` if no batch with it was answered. It lies before `arrived` if the same
     /// input was being computed already.
-    pub(crate) batch_sent: Option<Now>,
+    pub(crate) batch_sent: Option<Timestamp>,
     /// How a replica served it; `None` if no replica answered, or the batch failed as a whole.
     pub(crate) served: Option<Served>,
-    pub(crate) answered: Now,
+    pub(crate) answered: Timestamp,
 }
 
 /// A replica's answer to a batch.
@@ -33,7 +33,7 @@ pub(crate) struct Served {
 
 impl Timeline {
     /// A query that came into no batch that was answered.
-    pub(crate) fn unsent(arrived: Now, answered: Now) -> Timeline {
+    pub(crate) fn unsent(arrived: Timestamp, answered: Timestamp) -> Timeline {
         Timeline {
             arrived,
             batch_sent: None,
@@ -48,7 +48,7 @@ impl Timeline {
     }
 
     /// When the query was with a replica: since its arrival if its batch was sent before.
-    pub(crate) fn sent(&self) -> Option<Now> {
+    pub(crate) fn sent(&self) -> Option<Timestamp> {
         Some(self.batch_sent?.max(self.arrived))
     }
 
@@ -72,7 +72,7 @@ impl Timeline {
     /// The same points in time by a clock that showed `started` when the engine's began. Only high-performance model
     /// servers state times of a clock that others may read.
     pub(crate) fn lineage(&self, started: Duration) -> Lineage {
-        let since_epoch = |time: Now| micros(started + time);
+        let since_epoch = |time: Timestamp| micros(started + time);
         let served = self.served;
         let served = served.filter(|served| served.dialect == Version::HighPerf);
         let container = served.and_then(|served| served.times);
@@ -97,7 +97,7 @@ pub(crate) fn micros(duration: Duration) -> u64 {
 mod tests {
     use super::*;
 
-    fn ms(milliseconds: u64) -> Now {
+    fn ms(milliseconds: u64) -> Timestamp {
         Duration::from_millis(milliseconds)
     }
 

@@ -37,14 +37,14 @@ pub struct NullServer {
 }
 
 /// Says how to answer query number n, counted from zero over all clients; `None`: not at all.
-pub type Fate = Box<dyn FnMut(u64) -> Option<Status> + Send>;
+pub type ReplyPolicy = Box<dyn FnMut(u64) -> Option<Status> + Send>;
 
 impl NullServer {
     /// Listens on loopback.
     ///
     /// # Errors
     /// If a socket fails.
-    pub fn start(fate: Fate) -> Result<NullServer, Error> {
+    pub fn start(fate: ReplyPolicy) -> Result<NullServer, Error> {
         let context = zmq::Context::new();
         let (answers, answers_at) = router(&context)?;
         let (requests, requests_at) = router(&context)?;
@@ -104,7 +104,7 @@ struct Server {
     requests: zmq::Socket,
     /// Their names at the socket for answers, by their ids.
     clients: Vec<Frame>,
-    fate: Fate,
+    fate: ReplyPolicy,
     number: u64,
 }
 

@@ -19,7 +19,7 @@ use crate::{
     overload::Overload,
     shared::Shared,
     stats::{NumberedSlice, Slice, Tally},
-    steady::Course,
+    steady::SteadyState,
     threads::{self, Threads},
 };
 
@@ -76,7 +76,7 @@ struct Watcher<'a> {
     load: &'a Load<'a>,
     shared: &'a Shared,
     all: Tally,
-    course: Course,
+    course: SteadyState,
     steady: bool,
     /// In an open loop.
     overload: Option<Overload>,
@@ -91,7 +91,7 @@ impl<'a> Watcher<'a> {
             load,
             shared,
             all: Tally::new(load.objective),
-            course: Course::new(load.arrivals.in_flight(), load.duration),
+            course: SteadyState::new(load.arrivals.in_flight(), load.duration),
             steady: load.once,
             overload: (load.arrivals.in_flight().is_none())
                 .then(|| Overload::new(shared.began, load.objective)),

@@ -16,17 +16,17 @@ const TOLERANCE: f64 = 0.1;
 
 /// Answers over time, as they come in.
 #[derive(Clone, Debug)]
-pub struct Course {
+pub struct SteadyState {
     /// Answers until then, ascending; begins with none.
     samples: Vec<(Duration, u64)>,
     in_flight: Option<usize>,
     shortest: Duration,
 }
 
-impl Course {
+impl SteadyState {
     /// Of a closed loop with so many in flight, or of an open one, that sends for so long.
-    pub fn new(in_flight: Option<usize>, duration: Duration) -> Course {
-        Course {
+    pub fn new(in_flight: Option<usize>, duration: Duration) -> SteadyState {
+        SteadyState {
             samples: vec![(Duration::ZERO, 0)],
             in_flight,
             shortest: (duration / 12).clamp(Duration::from_millis(1), SHORTEST),
@@ -103,7 +103,7 @@ mod tests {
     /// When a course is steady that is looked at ten times a second: `answers` says how many there have been until a
     /// time in seconds.
     fn steady_at(in_flight: Option<usize>, answers: impl Fn(f64) -> f64) -> Option<f64> {
-        let mut course = Course::new(in_flight, MINUTE);
+        let mut course = SteadyState::new(in_flight, MINUTE);
         (1..600).map(|tick| f64::from(tick) / 10.0).find(|&time| {
             course.tell(Duration::from_secs_f64(time), answers(time) as u64);
             course.is_steady()
@@ -127,7 +127,7 @@ mod tests {
         let cold = |time: f64| 100.0 * f64::min(time, 8.0) + 1000.0 * f64::max(time - 8.0, 0.0);
         // Its first seconds look steady in themselves: that every replica has worked is asked for beside this.
         let from = |begin: f64| {
-            let mut course = Course::new(Some(12), MINUTE);
+            let mut course = SteadyState::new(Some(12), MINUTE);
             (1..600).map(|tick| f64::from(tick) / 10.0).find(|&time| {
                 course.tell(Duration::from_secs_f64(time), cold(time) as u64);
                 time > begin && course.is_steady()
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_short_phase_can_be_steady_before_its_half() {
-        let mut course = Course::new(Some(12), Duration::from_secs(2));
+        let mut course = SteadyState::new(Some(12), Duration::from_secs(2));
         for tick in 1..=9 {
             course.tell(Duration::from_millis(100 * tick), 1000 * tick);
         }
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_rate_is_that_of_the_last_second() {
-        let mut course = Course::new(None, MINUTE);
+        let mut course = SteadyState::new(None, MINUTE);
         assert_eq!(course.rate(), 0.0);
         course.tell(Duration::from_millis(500), 50);
         assert_eq!(course.rate(), 100.0);

@@ -17,7 +17,7 @@ use loadgen::{
 };
 use model::{DataType, Output};
 use results::{Phase, PhaseKind};
-use testkit::{Behaviour, Microscope};
+use testkit::{Behaviour, FaultyReplica};
 use transport::Frame;
 use wire::query::Status;
 
@@ -278,10 +278,10 @@ fn sends_of_an_open_loop_do_not_wait_for_answers() {
 }
 
 /// A frontend with a model server that takes 20 ms for each query, and a load of it.
-fn slow_model() -> (RealFrontend, Microscope, Load<'static>) {
+fn slow_model() -> (RealFrontend, FaultyReplica, Load<'static>) {
     let frontend = RealFrontend::start(&testkit::settings()).unwrap();
     testkit::deploy(&frontend, 1, Duration::from_secs(3600));
-    let server = Microscope::start(&frontend, Behaviour::Slow(Duration::from_millis(20)));
+    let server = FaultyReplica::start(&frontend, Behaviour::Slow(Duration::from_millis(20)));
     let ports = frontend.ports();
     let load = Load {
         target: Target {

@@ -3,14 +3,15 @@
 use slab::Slab;
 
 use crate::{
-    Action, Held, Now, QueryKey, Reason, ReplicaKey, Rules, Scheduler, Send, Version, default,
+    Action, Held, QueryKey, Reason, ReplicaKey, Rules, Scheduler, Send, Timestamp, Version,
+    default,
     replica::{Batch, Replica},
 };
 
 impl<P> Scheduler<P> {
     /// Gives the default output to every query whose deadline has passed, takes batches from replicas that hang, then hands
     /// out work.
-    pub fn dispatch(&mut self, now: Now) {
+    pub fn dispatch(&mut self, now: Timestamp) {
         self.expire(now);
         self.give_up_hung(now);
         for version in self.versions.values_mut() {
@@ -46,7 +47,7 @@ impl<P> Scheduler<P> {
     }
 
     /// When [`Scheduler::dispatch`] has something to do though nothing else happens.
-    pub fn next_wake(&self) -> Option<Now> {
+    pub fn next_wake(&self) -> Option<Timestamp> {
         let waiting = || {
             self.versions
                 .values()
@@ -62,7 +63,7 @@ impl<P> Scheduler<P> {
         let ready = with_replicas.filter_map(|(replica, delay_ends)| {
             let idle = replica.has_room() && replica.in_flight.is_empty();
             let ready = if idle {
-                Some(Now::ZERO)
+                Some(Timestamp::ZERO)
             } else {
                 replica.ahead_at()
             };
@@ -77,11 +78,11 @@ impl<P> Scheduler<P> {
             .iter()
             .flat_map(|(_, replica)| &replica.in_flight)
             .map(|batch| batch.deadline)
-            .filter(|deadline| *deadline != Now::MAX);
+            .filter(|deadline| *deadline != Timestamp::MAX);
         deadlines.chain(ready).chain(away).chain(hung).min()
     }
 
-    fn expire(&mut self, now: Now) {
+    fn expire(&mut self, now: Timestamp) {
         for version in self.versions.values_mut() {
             while let Some((late, reason)) = version.queue.late(now) {
                 let held = self.queries.remove(late.key.0);
@@ -95,7 +96,7 @@ impl<P> Scheduler<P> {
                 if batch.deadline > now {
                     continue;
                 }
-                let mut next = Now::MAX;
+                let mut next = Timestamp::MAX;
                 for key in &batch.queries {
                     let held = &mut self.queries[key.0];
                     if held.query.deadline > now {
@@ -138,7 +139,7 @@ fn next_replica<P>(
     replicas: &Slab<Replica>,
     queries: &Slab<Held<P>>,
     rules: &Rules,
-    now: Now,
+    now: Timestamp,
 ) -> Option<(ReplicaKey, usize)> {
     let waiting = version.queue.len();
     let left = version.queue.first()?.deadline.saturating_sub(now);
@@ -159,7 +160,7 @@ fn next_replica<P>(
 }
 
 /// When the queue's first query has waited long enough for others.
-fn delay_ends<P>(version: &Version, queries: &Slab<Held<P>>, rules: &Rules) -> Option<Now> {
+fn delay_ends<P>(version: &Version, queries: &Slab<Held<P>>, rules: &Rules) -> Option<Timestamp> {
     let first = version.queue.first()?;
     Some(
         queries[first.key.0]

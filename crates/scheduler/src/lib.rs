@@ -29,8 +29,8 @@ use model::DataType;
 use slab::Slab;
 
 pub use types::{
-    Action, Adaptive, Answered, App, BatchId, Fingerprint, Joining, Left, Load, ModelVersion, Now,
-    Query, QueryKey, Reason, Refusal, Refused, ReplicaKey, Rules, Send,
+    Action, Adaptive, Answered, App, BatchId, Fingerprint, Joining, Left, Load, ModelVersion,
+    Query, QueryKey, Reason, Refusal, Refused, ReplicaKey, Rules, Send, Timestamp,
 };
 
 use queue::{Place, Queue};

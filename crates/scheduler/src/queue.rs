@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::{Fingerprint, Now, QueryKey, Reason};
+use crate::{Fingerprint, QueryKey, Reason, Timestamp};
 
 /// Where a query stands: by its deadline, then by its arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
-    pub(crate) deadline: Now,
+    pub(crate) deadline: Timestamp,
     pub(crate) sequence: u64,
     pub(crate) key: QueryKey,
 }
@@ -48,7 +48,7 @@ impl Queue {
     }
 
     /// The earliest deadline of all that wait.
-    pub(crate) fn earliest(&self) -> Option<Now> {
+    pub(crate) fn earliest(&self) -> Option<Timestamp> {
         let firsts = [self.ready.first(), self.following.first()];
         firsts
             .into_iter()
@@ -59,7 +59,7 @@ impl Queue {
 
     /// A query whose deadline has passed, and where it passed. A leader in the queue stands before its followers: one that is
     /// late has its leader at a replica.
-    pub(crate) fn late(&self, now: Now) -> Option<(Place, Reason)> {
+    pub(crate) fn late(&self, now: Timestamp) -> Option<(Place, Reason)> {
         let late = |places: &BTreeSet<Place>| {
             let first = places.first().copied();
             first.filter(|first| first.deadline <= now)
@@ -148,7 +148,7 @@ impl Queue {
 
 impl Place {
     const FIRST: Place = Place {
-        deadline: Now::ZERO,
+        deadline: Timestamp::ZERO,
         sequence: 0,
         key: QueryKey(0),
     };

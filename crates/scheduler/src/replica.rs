@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
 use model::DataType;
 
 use crate::{
-    BatchId, Joining, ModelVersion, Now, QueryKey, Rules,
+    BatchId, Joining, ModelVersion, QueryKey, Rules, Timestamp,
     policy::{Policy, Sample},
 };
 
@@ -23,7 +23,7 @@ pub(crate) struct Replica {
     pub(crate) max_batch: Option<usize>,
     /// The first one is computing, the others wait at the replica.
     pub(crate) in_flight: VecDeque<Batch>,
-    pub(crate) last_sent: Now,
+    pub(crate) last_sent: Timestamp,
     room: usize,
     /// It hangs: no more batches until it answers.
     pub(crate) hung: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Replica {
     /// The longest batch so far.
     longest: Option<Duration>,
     /// When the first batch in flight began, as far as can be told from here.
-    began: Now,
+    began: Timestamp,
     pace: Pace,
 }
 
@@ -40,9 +40,9 @@ pub(crate) struct Replica {
 pub(crate) struct Batch {
     pub(crate) id: BatchId,
     pub(crate) queries: Vec<QueryKey>,
-    pub(crate) sent: Now,
+    pub(crate) sent: Timestamp,
     /// The earliest deadline among the queries that have not been given the default output.
-    pub(crate) deadline: Now,
+    pub(crate) deadline: Timestamp,
     /// The shortest latency objective of its queries.
     pub(crate) objective: Duration,
 }
@@ -54,12 +54,12 @@ impl Replica {
             input_type: joining.input_type,
             max_batch: joining.max_batch,
             in_flight: VecDeque::new(),
-            last_sent: Now::ZERO,
+            last_sent: Timestamp::ZERO,
             room: joining.batches_in_flight.max(1),
             hung: false,
             policy: Policy::new(rules.adaptive),
             longest: None,
-            began: Now::ZERO,
+            began: Timestamp::ZERO,
             pace: Pace::default(),
         }
     }
@@ -76,7 +76,7 @@ impl Replica {
     }
 
     /// Call it after a batch has been put in flight.
-    pub(crate) fn sent(&mut self, now: Now) {
+    pub(crate) fn sent(&mut self, now: Timestamp) {
         self.last_sent = now;
         if self.in_flight.len() == 1 {
             self.began = now;
@@ -84,7 +84,7 @@ impl Replica {
     }
 
     /// Takes a batch out of flight because it has been answered.
-    pub(crate) fn take(&mut self, id: BatchId, now: Now) -> Option<Batch> {
+    pub(crate) fn take(&mut self, id: BatchId, now: Timestamp) -> Option<Batch> {
         let position = self.in_flight.iter().position(|batch| batch.id == id)?;
         let batch = self.in_flight.remove(position)?;
         self.hung = false;
@@ -110,7 +110,7 @@ impl Replica {
     }
 
     /// When its running batch can no longer be taken for a slow one; `None` if it has none.
-    pub(crate) fn hangs_at(&self, rules: &Rules) -> Option<Now> {
+    pub(crate) fn hangs_at(&self, rules: &Rules) -> Option<Timestamp> {
         self.in_flight.front()?;
         let patience = self.longest.map_or(rules.first_batch, |longest| {
             rules.hang_floor.max(longest.saturating_mul(HANGS))
@@ -119,7 +119,7 @@ impl Replica {
     }
 
     /// When a further batch may go ahead that is not full; `None` if it may not, or not yet known.
-    pub(crate) fn ahead_at(&self) -> Option<Now> {
+    pub(crate) fn ahead_at(&self) -> Option<Timestamp> {
         let running = self.in_flight.front()?;
         if !self.has_room() {
             return None;

@@ -5,8 +5,8 @@ use std::iter;
 use slab::Slab;
 
 use crate::{
-    Action, Answered, BatchId, Fingerprint, Held, Left, ModelVersion, Now, Query, QueryKey, Reason,
-    ReplicaKey, Scheduler, Version, default,
+    Action, Answered, BatchId, Fingerprint, Held, Left, ModelVersion, Query, QueryKey, Reason,
+    ReplicaKey, Scheduler, Timestamp, Version, default,
     replica::{Batch, Replica},
 };
 
@@ -33,7 +33,7 @@ impl<P> Scheduler<P> {
         &mut self,
         replica: ReplicaKey,
         batch: BatchId,
-        now: Now,
+        now: Timestamp,
     ) -> Option<Answered<P>> {
         let replica = self.replicas.get_mut(replica.0)?;
         replica.hung = false;
@@ -75,7 +75,7 @@ impl<P> Scheduler<P> {
     }
 
     /// Takes the batches of replicas that hang: each goes to another.
-    pub(crate) fn give_up_hung(&mut self, now: Now) {
+    pub(crate) fn give_up_hung(&mut self, now: Timestamp) {
         let hangs = |replica: &Replica| replica.hangs_at(&self.rules).is_some_and(|at| at <= now);
         let hung = self.replicas.iter().filter(|(_, replica)| hangs(replica));
         let hung: Vec<usize> = hung.map(|(key, _)| key).collect();

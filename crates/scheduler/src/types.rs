@@ -7,7 +7,7 @@ use model::DataType;
 pub use crate::policy::Adaptive;
 
 /// Time since a moment that all calls share.
-pub type Now = Duration;
+pub type Timestamp = Duration;
 
 /// An application: what clients name in their queries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +64,9 @@ pub struct Query<P> {
     /// Queries to one model version with the same are computed once.
     pub fingerprint: Option<Fingerprint>,
     /// When it came.
-    pub arrived: Now,
+    pub arrived: Timestamp,
     /// When the default output is its answer.
-    pub deadline: Now,
+    pub deadline: Timestamp,
     /// What comes with it.
     pub payload: P,
 }
@@ -137,14 +137,14 @@ pub struct Send {
     /// Its queries, in order.
     pub queries: Vec<QueryKey>,
     /// The earliest deadline among them.
-    pub deadline: Now,
+    pub deadline: Timestamp,
 }
 
 /// A response's batch, as it was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered<P> {
     /// When it was sent.
-    pub sent: Now,
+    pub sent: Timestamp,
     /// How many queries it had.
     pub size: usize,
     /// Who waits for the answers, each with the place in the batch of the one for it.

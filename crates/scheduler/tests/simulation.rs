@@ -47,7 +47,7 @@ struct World {
     app: Arc<App>,
     model: Arc<ModelVersion>,
     scheduler: Scheduler<u32>,
-    now: Now,
+    now: Timestamp,
     flying: BTreeMap<ReplicaKey, Vec<(BatchId, Vec<u32>)>>,
     /// Batches that were taken from replicas that hang.
     taken: Vec<(ReplicaKey, BatchId)>,
@@ -79,7 +79,7 @@ impl World {
             app,
             model: Arc::new(model),
             scheduler,
-            now: Now::ZERO,
+            now: Timestamp::ZERO,
             flying: BTreeMap::new(),
             taken: Vec::new(),
             hung: HashSet::new(),

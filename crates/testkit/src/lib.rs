@@ -8,8 +8,8 @@
     reason = "only tests use it, and a panic is how a test fails"
 )]
 
+mod faulty_replica;
 mod http;
-mod microscope;
 mod model_server;
 mod peer;
 mod program;
@@ -20,8 +20,8 @@ mod rest;
 mod settings;
 mod wait;
 
+pub use faulty_replica::{Behaviour, FaultyReplica};
 pub use http::{Http, Response};
-pub use microscope::{Behaviour, Microscope};
 pub use model_server::{ModelServer, Rpc};
 pub use peer::{Peer, double, inputs, registration, replica};
 pub use program::{Program, Serves};

@@ -21,7 +21,7 @@ use rustix::{
 
 /// Wakes a loop from another thread: once for as much as is waiting for it.
 #[derive(Clone, Debug)]
-pub struct Wake(Arc<Inner>);
+pub struct Waker(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -29,14 +29,14 @@ struct Inner {
     pending: AtomicBool,
 }
 
-impl Wake {
+impl Waker {
     /// A wake-up that has not been called yet.
     ///
     /// # Errors
     /// If the system has no more file descriptors.
-    pub fn new() -> io::Result<Wake> {
+    pub fn new() -> io::Result<Waker> {
         let fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Wake(Arc::new(Inner {
+        Ok(Waker(Arc::new(Inner {
             fd,
             pending: AtomicBool::new(false),
         })))
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_wake_up_before_the_poll_is_not_lost_and_counts_once() {
-        let wake = Wake::new().unwrap();
+        let wake = Waker::new().unwrap();
         wake.wake();
         wake.clone().wake();
         assert!(readable(wake.fd(), 0));

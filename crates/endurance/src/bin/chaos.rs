@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use endurance::{
-    faults::Conductor,
+    faults::FaultInjector,
     ledger::Counts,
     load::{Clients, Door},
     models,
@@ -89,7 +89,7 @@ fn chaos(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let counts = clients.run(&arrivals, &shared, || {
         let time = Duration::from_secs(arguments.seconds);
         let mut progress = Progress::new(time, &shared);
-        let conductor = Conductor::new(&mut scene, &shared, &models[0])?;
+        let conductor = FaultInjector::new(&mut scene, &shared, &models[0])?;
         violations = conductor.conduct(&schedule, &mut progress, &interrupted)?;
         Ok(())
     })?;

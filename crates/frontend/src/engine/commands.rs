@@ -64,7 +64,8 @@ impl Engine {
         let reason = format!("{version} takes {input_type}");
         let max = usize::try_from(model.batch_size).ok();
         for key in self.scheduler.set_model(version, input_type, max) {
-            self.replicas.refuse(&mut self.sockets.doors, key, &reason);
+            self.replicas
+                .refuse(&mut self.sockets.containers, key, &reason);
             self.lose(Lost::died(key, "takes another input type than its model"));
         }
     }

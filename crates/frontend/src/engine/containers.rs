@@ -1,6 +1,6 @@
 //! Model servers: their registrations and answers, and batches to them.
 
-use scheduler::{Fingerprint, ModelVersion, Now, ReplicaKey};
+use scheduler::{Fingerprint, ModelVersion, ReplicaKey, Timestamp};
 use transport::Frame;
 use wire::rpc::{
     FromContainer, FromFrontend, NewContainer, RequestHead, Response, Returned, Version,
@@ -8,7 +8,7 @@ use wire::rpc::{
 
 use super::{Engine, TURN};
 use crate::{
-    doors::Port,
+    container_sockets::Port,
     metrics::Batch,
     query_result::{QueryResult, QueryStatus},
     replicas::{Lost, Newcomer, Sender},
@@ -24,8 +24,8 @@ impl Engine {
 
     fn take_from(&mut self, port: Port) -> zmq::Result<()> {
         for _ in 0..TURN {
-            let doors = &mut self.sockets.doors;
-            if !doors.recv(port, &mut self.message)? {
+            let sockets = &mut self.sockets.containers;
+            if !sockets.recv(port, &mut self.message)? {
                 break;
             }
             let message = std::mem::take(&mut self.message);
@@ -43,9 +43,9 @@ impl Engine {
     fn on_container(&mut self, sender: Sender<'_>, frames: &[Frame]) {
         let now = self.clock.elapsed();
         let (version, replica) = self.replicas.heard(sender, now);
-        let doors = &mut self.sockets.doors;
+        let sockets = &mut self.sockets.containers;
         match (FromContainer::decode(frames, version), replica) {
-            (Ok(FromContainer::Heartbeat), _) => self.replicas.beat_back(doors, sender, now),
+            (Ok(FromContainer::Heartbeat), _) => self.replicas.beat_back(sockets, sender, now),
             (Ok(FromContainer::NewContainer(new)), None) => self.register(sender, *new, now),
             // It asks for another connection, as Clipper gives it: what the old one had goes to others.
             (Ok(FromContainer::NewContainer(new)), Some(key)) if version == Version::HighPerf => {
@@ -100,15 +100,15 @@ impl Engine {
     }
 
     /// A replica's number comes from this engine, or from where frontends share their state; then it joins when it is there.
-    fn register(&mut self, sender: Sender<'_>, new: NewContainer, now: Now) {
-        let Some(roster) = &self.roster else {
+    fn register(&mut self, sender: Sender<'_>, new: NewContainer, now: Timestamp) {
+        let Some(replica_ids) = &self.replica_ids else {
             self.admit(sender, new, now);
             return;
         };
         let identity = sender.identity.as_ref().to_vec();
         // Asked for twice, because two heartbeats came before the first registration.
         if self.joining.insert((sender.port, identity.clone())) {
-            roster.join(Newcomer {
+            replica_ids.join(Newcomer {
                 port: sender.port,
                 identity,
                 new: Box::new(new),
@@ -135,25 +135,31 @@ impl Engine {
             identity: &frame,
         };
         let admitted = self.admit(sender, *new, self.clock.elapsed());
-        if let (false, Some(roster)) = (admitted, &self.roster) {
-            roster.left(model, replica_id);
+        if let (false, Some(replica_ids)) = (admitted, &self.replica_ids) {
+            replica_ids.left(model, replica_id);
         }
     }
 
     /// Takes a registration, or tells the model server why not.
-    fn admit(&mut self, sender: Sender<'_>, new: NewContainer, now: Now) -> bool {
+    fn admit(&mut self, sender: Sender<'_>, new: NewContainer, now: Timestamp) -> bool {
         let scheduler = &mut self.scheduler;
         let (version, outcome) = self.replicas.register(scheduler, sender, new, now);
         let reply = match &outcome {
             Ok(reply) => reply.clone(),
             Err(reason) => FromFrontend::Refused(reason),
         };
-        let doors = &mut self.sockets.doors;
-        self.replicas.say(doors, sender.identity, version, &reply);
+        let sockets = &mut self.sockets.containers;
+        self.replicas.say(sockets, sender.identity, version, &reply);
         outcome.is_ok()
     }
 
-    fn on_response(&mut self, sender: &Frame, key: ReplicaKey, response: &Response<'_>, now: Now) {
+    fn on_response(
+        &mut self,
+        sender: &Frame,
+        key: ReplicaKey,
+        response: &Response<'_>,
+        now: Timestamp,
+    ) {
         let Some(answered) = self.scheduler.on_answered(key, response.message_id, now) else {
             // It was late and another has it, or it never had one of this number.
             let what = "a response to a batch that it does not have";
@@ -225,7 +231,7 @@ impl Engine {
     }
 
     /// A batch failed as a whole: its queries get the default output, and the reason.
-    fn on_failure(&mut self, key: ReplicaKey, batch: u32, reason: &str, now: Now) {
+    fn on_failure(&mut self, key: ReplicaKey, batch: u32, reason: &str, now: Timestamp) {
         let Some(answered) = self.scheduler.on_answered(key, batch, now) else {
             return;
         };
@@ -239,7 +245,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn send_batch(&mut self, batch: &scheduler::Send, now: Now) {
+    pub(super) fn send_batch(&mut self, batch: &scheduler::Send, now: Timestamp) {
         let Some(replica) = self.replicas.owing(batch.replica) else {
             return;
         };
@@ -258,8 +264,8 @@ impl Engine {
         self.message.clear();
         self.message.push(replica.identity.clone());
         head.encode(replica.version, inputs.into_iter(), &mut self.message);
-        let doors = &mut self.sockets.doors;
-        if doors.send(replica.version, &mut self.message).is_err() {
+        let sockets = &mut self.sockets.containers;
+        if sockets.send(replica.version, &mut self.message).is_err() {
             self.scheduler.on_unsent(batch.replica, batch.batch);
             self.lose(Lost::died(batch.replica, "does not take its batch"));
         }
@@ -267,8 +273,8 @@ impl Engine {
 
     pub(super) fn lose(&mut self, lost: Lost) {
         let left = self.replicas.remove(&lost);
-        if let (Some((model, replica_id)), Some(roster)) = (left, &self.roster) {
-            roster.left(model, replica_id);
+        if let (Some((model, replica_id)), Some(replica_ids)) = (left, &self.replica_ids) {
+            replica_ids.left(model, replica_id);
         }
         self.scheduler.on_left(lost.key, lost.left);
     }

@@ -143,8 +143,8 @@ impl Engine {
         };
         self.metrics.query(&app.name, &result);
         self.traces.query(&app.name, &result);
-        let door = &mut self.sockets.answers;
-        self.clients.answer(door, &query.payload, &result);
+        let socket = &mut self.sockets.answers;
+        self.clients.answer(socket, &query.payload, &result);
         true
     }
 
@@ -162,7 +162,7 @@ impl Engine {
         let status = QueryStatus::Refused(refusal);
         let result = QueryResult::without_output(status, default.unwrap_or_default(), timeline);
         self.traces.query(app, &result);
-        let door = &mut self.sockets.answers;
-        self.clients.answer(door, pending, &result);
+        let socket = &mut self.sockets.answers;
+        self.clients.answer(socket, pending, &result);
     }
 }

@@ -27,8 +27,8 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::complaints::Complaints;
-use crate::places::Places;
+use crate::drop_log::DropLog;
+use crate::permits::Permits;
 
 /// Milliseconds after which a client that does not take its answer is gone.
 const UNREAD: u32 = 30_000;
@@ -40,8 +40,8 @@ pub(super) struct Server {
     /// A connection on which no request's header comes for so long is closed.
     pub(super) idle: Duration,
     pub(super) tls: Option<TlsAcceptor>,
-    pub(super) places: Places,
-    pub(super) complaints: Complaints,
+    pub(super) permits: Permits,
+    pub(super) drop_log: DropLog,
 }
 
 impl Server {
@@ -57,10 +57,10 @@ impl Server {
         };
         loop {
             let (stream, address) = Listener::accept(&mut listener).await;
-            let Some(place) = self.places.take(address.ip()) else {
+            let Some(permit) = self.permits.take(address.ip()) else {
                 let what =
                     "an HTTP connection, of which it has as many as one may (--max_connections)";
-                self.complaints.add(&address.ip(), &what);
+                self.drop_log.add(&address.ip(), &what);
                 continue;
             };
             // Without it answers are only later.
@@ -69,7 +69,7 @@ impl Server {
             let _ = set_tcp_user_timeout(&stream, UNREAD);
             let (server, watcher) = (self.clone(), connections.watcher());
             tokio::spawn(async move {
-                let _place = place;
+                let _permit = permit;
                 match &server.tls {
                     None => server.attend(stream, watcher).await,
                     Some(acceptor) => {

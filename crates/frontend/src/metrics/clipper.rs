@@ -1,7 +1,7 @@
 //! What the frontend counts, as Clipper's JSON: every leaf is a string.
 
 use hdrhistogram::Histogram;
-use scheduler::Now;
+use scheduler::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{AppMetrics, Meter, ModelMetrics, STAGES, Snapshot, histogram};
@@ -55,7 +55,7 @@ struct Report {
 }
 
 impl Report {
-    fn app(&mut self, name: &str, app: &AppMetrics, now: Now) {
+    fn app(&mut self, name: &str, app: &AppMetrics, now: Timestamp) {
         let answers = &app.answers;
         self.counter(&format!("{name}:num_predictions"), answers.count);
         let ratio = format!("{name}:default_prediction_ratio");
@@ -68,7 +68,7 @@ impl Report {
         );
     }
 
-    fn model(&mut self, name: &str, model: &ModelMetrics, now: Now) {
+    fn model(&mut self, name: &str, model: &ModelMetrics, now: Timestamp) {
         let predictions = &model.predictions;
         self.counter(&format!("{name}:num_predictions"), predictions.count);
         self.meter(&format!("{name}:prediction_throughput"), predictions, now);
@@ -95,7 +95,7 @@ impl Report {
         self.ratios.push(json!({ name: { "ratio": text(ratio) } }));
     }
 
-    fn meter(&mut self, name: &str, meter: &Meter, now: Now) {
+    fn meter(&mut self, name: &str, meter: &Meter, now: Timestamp) {
         let [one, five, fifteen] = meter.rates(now).unwrap_or([-1.0; 3]).map(text);
         self.meters.push(json!({ name: {
             "unit": "events per second",

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use scheduler::Now;
+use scheduler::Timestamp;
 
 /// Counts events, and averages their rate over the last 1, 5 and 15 minutes with decaying weight, in steps of 5 s.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Meter {
-    started: Now,
+    started: Timestamp,
     pub(super) count: u64,
-    ticked: Now,
+    ticked: Timestamp,
     count_at_tick: u64,
     /// Events per second; `None` before the first tick.
     rates: Option<[f64; 3]>,
@@ -19,7 +19,7 @@ impl Meter {
     const TICK: Duration = Duration::from_secs(5);
     const MINUTES: [f64; 3] = [1.0, 5.0, 15.0];
 
-    pub(super) fn new(now: Now) -> Meter {
+    pub(super) fn new(now: Timestamp) -> Meter {
         Meter {
             started: now,
             ticked: now,
@@ -27,13 +27,13 @@ impl Meter {
         }
     }
 
-    pub(super) fn mark(&mut self, count: u64, now: Now) {
+    pub(super) fn mark(&mut self, count: u64, now: Timestamp) {
         self.tick(now);
         self.count += count;
     }
 
     /// Catches up with the time: the first step holds what was counted, those after it nothing.
-    fn tick(&mut self, now: Now) {
+    fn tick(&mut self, now: Timestamp) {
         let since = now.saturating_sub(self.ticked);
         let steps = u32::try_from(since.as_secs() / Meter::TICK.as_secs()).unwrap_or(u32::MAX);
         if steps == 0 {
@@ -51,13 +51,13 @@ impl Meter {
     }
 
     /// Events per second over the last 1, 5 and 15 minutes; `None` in the first 5 s.
-    pub(super) fn rates(mut self, now: Now) -> Option<[f64; 3]> {
+    pub(super) fn rates(mut self, now: Timestamp) -> Option<[f64; 3]> {
         self.tick(now);
         self.rates
     }
 
     /// Events per second since it was started.
-    pub(super) fn mean(&self, now: Now) -> f64 {
+    pub(super) fn mean(&self, now: Timestamp) -> f64 {
         self.count as f64 / now.saturating_sub(self.started).as_secs_f64()
     }
 }

@@ -1,7 +1,7 @@
 //! How a model server becomes a replica.
 
 use model::DataType;
-use scheduler::{Joining, ModelVersion, Now, ReplicaKey, Scheduler};
+use scheduler::{Joining, ModelVersion, ReplicaKey, Scheduler, Timestamp};
 use transport::Frame;
 use wire::{
     Frame as _,
@@ -9,7 +9,7 @@ use wire::{
 };
 
 use super::{HEARTBEAT, Replica, Replicas, Sender};
-use crate::{declarations::Declared, doors::Port};
+use crate::{container_sockets::Port, declarations::Declared};
 
 /// A model server that wants to be a replica.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Replicas {
         scheduler: &mut Scheduler<P>,
         sender: Sender<'_>,
         new: NewContainer,
-        now: Now,
+        now: Timestamp,
     ) -> (Version, Result<FromFrontend<'static, Frame>, String>) {
         let version = sender.speaks(&new);
         let reply = self.admit(scheduler, sender, new, now);
@@ -49,7 +49,7 @@ impl Replicas {
         scheduler: &mut Scheduler<P>,
         sender: Sender<'_>,
         new: NewContainer,
-        now: Now,
+        now: Timestamp,
     ) -> Result<FromFrontend<'static, Frame>, String> {
         let version = sender.speaks(&new);
         let model = ModelVersion {

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn actions(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<Action<u32>> {
+fn actions(scheduler: &mut Scheduler<u32>, now: Timestamp) -> Vec<Action<u32>> {
     scheduler.dispatch(now);
     std::iter::from_fn(|| scheduler.next_action()).collect()
 }
@@ -38,7 +38,7 @@ fn a_replica_that_hangs_loses_its_batches_to_another_and_gets_work_again_when_it
     now = ms(900);
     answer(&mut scheduler, hanging, batch, now);
     let endless = Query {
-        deadline: Now::MAX,
+        deadline: Timestamp::MAX,
         ..asking(1, now)
     };
     scheduler.on_query(endless).unwrap();

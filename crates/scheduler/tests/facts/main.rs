@@ -11,7 +11,7 @@ use scheduler::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn ms(milliseconds: u64) -> Now {
+fn ms(milliseconds: u64) -> Timestamp {
     Duration::from_millis(milliseconds)
 }
 
@@ -52,7 +52,7 @@ fn join(scheduler: &mut Scheduler<u32>, number: &str) -> ReplicaKey {
 }
 
 /// A query of a float to version 1, within the application's objective.
-fn asking(payload: u32, now: Now) -> Query<u32> {
+fn asking(payload: u32, now: Timestamp) -> Query<u32> {
     Query {
         app: app(),
         model: Some(Arc::new(version("1"))),
@@ -65,18 +65,18 @@ fn asking(payload: u32, now: Now) -> Query<u32> {
     }
 }
 
-fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Now) -> QueryKey {
+fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Timestamp) -> QueryKey {
     scheduler.on_query(asking(payload, now)).unwrap().unwrap()
 }
 
-fn queries(scheduler: &mut Scheduler<u32>, payloads: Range<u32>, now: Now) {
+fn queries(scheduler: &mut Scheduler<u32>, payloads: Range<u32>, now: Timestamp) {
     for payload in payloads {
         query(scheduler, payload, now);
     }
 }
 
 /// Dispatches, and lists what is sent: replica, batch, payloads.
-fn sent(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<(ReplicaKey, BatchId, Vec<u32>)> {
+fn sent(scheduler: &mut Scheduler<u32>, now: Timestamp) -> Vec<(ReplicaKey, BatchId, Vec<u32>)> {
     scheduler.dispatch(now);
     let mut sent = Vec::new();
     while let Some(action) = scheduler.next_action() {
@@ -93,7 +93,7 @@ fn sent(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<(ReplicaKey, BatchId, V
 }
 
 /// Lists the default outputs that are given: payload and reason.
-fn defaults(scheduler: &mut Scheduler<u32>, now: Now) -> Vec<(u32, Reason)> {
+fn defaults(scheduler: &mut Scheduler<u32>, now: Timestamp) -> Vec<(u32, Reason)> {
     scheduler.dispatch(now);
     let mut defaults = Vec::new();
     while let Some(action) = scheduler.next_action() {
@@ -109,7 +109,7 @@ fn answer(
     scheduler: &mut Scheduler<u32>,
     replica: ReplicaKey,
     batch: BatchId,
-    now: Now,
+    now: Timestamp,
 ) -> Vec<u32> {
     let answered = scheduler.on_answered(replica, batch, now).unwrap();
     let queries = answered.queries.into_iter();

@@ -2,7 +2,12 @@
 
 use super::*;
 
-fn same(scheduler: &mut Scheduler<u32>, payload: u32, within: Duration, now: Now) -> QueryKey {
+fn same(
+    scheduler: &mut Scheduler<u32>,
+    payload: u32,
+    within: Duration,
+    now: Timestamp,
+) -> QueryKey {
     let query = Query {
         deadline: now + within,
         fingerprint: Some(Fingerprint(7)),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use frontend::Frontend;
 use model::DataType;
-use testkit::{Behaviour::*, Http, Microscope, Peer, deploy, get, replicas, settings, until};
+use testkit::{Behaviour::*, FaultyReplica, Http, Peer, deploy, get, replicas, settings, until};
 use wire::query::{Answer, Connected, Status};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -113,7 +113,7 @@ impl Bench {
 fn one_that_hangs_or_is_slow_costs_its_query_the_objective_and_others_nothing() {
     for behaviour in [Hang, Slow(Duration::from_secs(1))] {
         let mut bench = Bench::new(Duration::from_millis(300));
-        let replica = Microscope::start(&bench.frontend, behaviour);
+        let replica = FaultyReplica::start(&bench.frontend, behaviour);
         let asked = Instant::now();
         let got = bench.got(1.0);
         let expected = Got::default(Status::Default, "timed out at the replica");
@@ -125,7 +125,7 @@ fn one_that_hangs_or_is_slow_costs_its_query_the_objective_and_others_nothing() 
         assert_eq!(bench.ended("default", "timed out at the replica"), 1);
         replica.behave(Right);
         // Another serves meanwhile.
-        let _other = Microscope::start(&bench.frontend, Right);
+        let _other = FaultyReplica::start(&bench.frontend, Right);
         assert_eq!(bench.got(2.0), Got::right(2.0), "{behaviour:?}");
         assert_eq!(bench.ended("ok", ""), 1);
     }
@@ -134,7 +134,7 @@ fn one_that_hangs_or_is_slow_costs_its_query_the_objective_and_others_nothing() 
 #[test]
 fn one_that_answers_too_few_or_too_many_fails_the_batch_at_once_and_serves_on() {
     let mut bench = Bench::new(HOUR);
-    let replica = Microscope::start(&bench.frontend, Right);
+    let replica = FaultyReplica::start(&bench.frontend, Right);
     for outputs in [0, 2, 1_000] {
         replica.behave(Outputs(outputs));
         let why = format!("model failed: {outputs} outputs to 1 inputs");
@@ -149,7 +149,7 @@ fn one_that_answers_too_few_or_too_many_fails_the_batch_at_once_and_serves_on() 
 #[test]
 fn what_is_no_number_or_of_another_type_is_handed_on_as_what_it_is() {
     let mut bench = Bench::new(HOUR);
-    let replica = Microscope::start(&bench.frontend, NotANumber);
+    let replica = FaultyReplica::start(&bench.frontend, NotANumber);
     assert_eq!(bench.got(1.0), Got::floats(f32::NAN));
     let mut http = Http::connect(bench.frontend.ports().query_port);
     let response = http.post("/app/predict", r#"{"input": [1.0]}"#);
@@ -172,7 +172,7 @@ fn what_is_no_number_or_of_another_type_is_handed_on_as_what_it_is() {
 #[test]
 fn one_that_sends_garbage_is_given_up_and_its_query_goes_to_another_or_ends_with_the_reason() {
     let mut bench = Bench::new(HOUR);
-    let bad = Microscope::start(&bench.frontend, Garbage);
+    let bad = FaultyReplica::start(&bench.frontend, Garbage);
     // It comes back, and does it again.
     let got = bench.got(1.0);
     assert_eq!(got, Got::default(Status::Default, "replica died"));
@@ -180,7 +180,7 @@ fn one_that_sends_garbage_is_given_up_and_its_query_goes_to_another_or_ends_with
         (bench.ended("default", "replica died"), bench.dropped()),
         (1, 2)
     );
-    let _good = Microscope::start(&bench.frontend, Right);
+    let _good = FaultyReplica::start(&bench.frontend, Right);
     for input in 1..9 {
         bench.ask(input as f32);
     }
@@ -198,7 +198,7 @@ fn one_that_sends_garbage_is_given_up_and_its_query_goes_to_another_or_ends_with
 #[test]
 fn answers_that_nobody_asked_for_and_second_ones_are_dropped_and_counted() {
     let mut bench = Bench::new(HOUR);
-    let replica = Microscope::start(&bench.frontend, Unasked);
+    let replica = FaultyReplica::start(&bench.frontend, Unasked);
     for (behaviour, dropped) in [(Unasked, 1), (Twice, 2), (Twice, 3), (Right, 3)] {
         replica.behave(behaviour);
         assert_eq!(bench.got(3.0), Got::right(3.0), "{behaviour:?}");
@@ -212,9 +212,9 @@ fn answers_that_nobody_asked_for_and_second_ones_are_dropped_and_counted() {
 #[test]
 fn one_that_crashes_loses_nothing_where_there_is_another() {
     let mut bench = Bench::new(HOUR);
-    let _crashing = Microscope::start(&bench.frontend, Crash);
+    let _crashing = FaultyReplica::start(&bench.frontend, Crash);
     bench.ask(1.0);
-    let _other = Microscope::start(&bench.frontend, Right);
+    let _other = FaultyReplica::start(&bench.frontend, Right);
     bench.ask(2.0);
     let mut got = [bench.hear(), bench.hear()];
     got.sort_by_key(|got| got.output.clone());
@@ -226,7 +226,7 @@ fn one_that_crashes_loses_nothing_where_there_is_another() {
 #[test]
 fn one_that_falls_silent_leaves_and_may_come_back() {
     let mut bench = Bench::new(HOUR);
-    let replica = Microscope::start(&bench.frontend, Right);
+    let replica = FaultyReplica::start(&bench.frontend, Right);
     assert_eq!(bench.got(1.0), Got::right(1.0));
     replica.behave(Silent);
     until("it is given up", || {
@@ -244,8 +244,8 @@ fn one_that_falls_silent_leaves_and_may_come_back() {
 #[test]
 fn a_storm_of_registrations_leaves_one_replica_and_no_other_harmed() {
     let mut bench = Bench::new(HOUR);
-    let calm = Microscope::start(&bench.frontend, Right);
-    let stormy = Microscope::start(&bench.frontend, Storm(200));
+    let calm = FaultyReplica::start(&bench.frontend, Right);
+    let stormy = FaultyReplica::start(&bench.frontend, Storm(200));
     let joined = || {
         let listed: Vec<serde_json::Value> =
             serde_json::from_str(&replicas(&bench.frontend)).unwrap();

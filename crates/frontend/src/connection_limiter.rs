@@ -1,4 +1,5 @@
-//! How many connections each address has at the ZeroMQ ports. libzmq tells of each that comes and goes; those beyond are shut.
+//! Limits the connections of each address at the ZeroMQ ports: socket monitors report each one, and those beyond the
+//! limit are shut down.
 
 use std::{
     collections::HashMap,
@@ -16,47 +17,47 @@ use transport::{Frame, recv};
 use zmq::SocketEvent::{ACCEPTED, DISCONNECTED, MONITOR_STOPPED};
 
 use crate::{
-    complaints::Complaints,
-    places::{Place, Places},
+    drop_log::DropLog,
+    permits::{Permit, Permits},
     worker::Worker,
 };
 
-/// How long closed sockets may take to say that there is no more to tell: longer than they linger.
+/// Limit on waiting for the monitors' last events once the sockets are closed: longer than the sockets linger.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Has a socket that is not bound yet tell of its connections.
+/// Monitors the connections of a socket that is not bound yet.
 pub(crate) fn monitor(
     context: &zmq::Context,
     socket: &zmq::Socket,
     name: &str,
 ) -> zmq::Result<zmq::Socket> {
-    let endpoint = format!("inproc://turnstile{name}");
+    let endpoint = format!("inproc://connections{name}");
     let events = [ACCEPTED, DISCONNECTED, MONITOR_STOPPED];
     socket.monitor(
         &endpoint,
         events.map(|event| i32::from(event.to_raw())).iter().sum(),
     )?;
     let monitor = context.socket(zmq::PAIR)?;
-    // One of libzmq's own threads would wait for a place.
+    // A full queue would block one of libzmq's own threads.
     monitor.set_rcvhwm(0)?;
     monitor.set_linger(0)?;
     monitor.connect(&endpoint)?;
     Ok(monitor)
 }
 
-/// The thread that counts. Closing the stream, after the sockets, stops it.
-pub(crate) type Turnstile = Worker<UnixStream>;
+/// The thread that counts connections. Closing the stream, after the sockets, stops it.
+pub(crate) type ConnectionLimiter = Worker<UnixStream>;
 
 /// Starts to count the connections that these monitors report.
 pub(crate) fn start(
     mut monitors: Vec<zmq::Socket>,
-    places: Places,
-    complaints: Complaints,
-) -> io::Result<Turnstile> {
+    permits: Permits,
+    drop_log: DropLog,
+) -> io::Result<ConnectionLimiter> {
     let (stop, told) = UnixStream::pair()?;
     let mut connections = Connections {
-        places,
-        complaints,
+        permits,
+        drop_log,
         open: HashMap::new(),
     };
     let serve = move || {
@@ -89,14 +90,14 @@ pub(crate) fn start(
             }
         }
     };
-    Worker::spawn("turnstile", stop, serve)
+    Worker::spawn("connection_limiter", stop, serve)
 }
 
 struct Connections {
-    places: Places,
-    complaints: Complaints,
+    permits: Permits,
+    drop_log: DropLog,
     /// By their file descriptors.
-    open: HashMap<RawFd, (SocketAddrV4, Place)>,
+    open: HashMap<RawFd, (SocketAddrV4, Permit)>,
 }
 
 impl Connections {
@@ -123,18 +124,18 @@ impl Connections {
         let Some(address) = peer(fd) else {
             return;
         };
-        let place = self.places.take((*address.ip()).into()).or_else(|| {
+        let permit = self.permits.take((*address.ip()).into()).or_else(|| {
             // libzmq does not tell of every end.
             self.open
                 .retain(|fd, (address, _)| peer(*fd) == Some(*address));
-            self.places.take((*address.ip()).into())
+            self.permits.take((*address.ip()).into())
         });
-        if let Some(place) = place {
-            self.open.insert(fd, (address, place));
+        if let Some(permit) = permit {
+            self.open.insert(fd, (address, permit));
             return;
         }
         let what = "a ZeroMQ connection, of which it has as many as one may (--max_connections)";
-        self.complaints.add(address.ip(), &what);
+        self.drop_log.add(address.ip(), &what);
         // An error says that it has gone by itself.
         let _ = shutdown(fd, Shutdown::Both);
     }

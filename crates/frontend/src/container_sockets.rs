@@ -42,12 +42,12 @@ impl Port {
 }
 
 /// The sockets behind the ports.
-pub(crate) struct Doors([Door; 4]);
+pub(crate) struct ContainerSockets([RouterSocket; 4]);
 
-impl Doors {
+impl ContainerSockets {
     /// The sockets, in the order of [`Port::ALL`].
-    pub(crate) fn new(doors: [Door; 4]) -> Doors {
-        Doors(doors)
+    pub(crate) fn new(sockets: [RouterSocket; 4]) -> ContainerSockets {
+        ContainerSockets(sockets)
     }
 
     /// Takes a message, if there is one.
@@ -60,22 +60,23 @@ impl Doors {
         self.0[Port::of(version) as usize].send(message)
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Door> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut RouterSocket> {
         self.0.iter_mut()
     }
 }
 
-/// A socket that is left alone until its file descriptor says that something came: each look at an idle one costs system calls.
-pub(crate) struct Door {
+/// A ROUTER socket that is read only after its file descriptor became readable, because checking an idle one costs
+/// system calls.
+pub(crate) struct RouterSocket {
     socket: zmq::Socket,
     fd: RawFd,
     awake: bool,
 }
 
-impl Door {
+impl RouterSocket {
     /// The socket, which is looked at once in any case.
-    pub(crate) fn new(socket: zmq::Socket) -> zmq::Result<Door> {
-        Ok(Door {
+    pub(crate) fn new(socket: zmq::Socket) -> zmq::Result<RouterSocket> {
+        Ok(RouterSocket {
             fd: socket.get_fd()?,
             socket,
             awake: true,

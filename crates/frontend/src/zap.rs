@@ -12,7 +12,7 @@ use transport::{Frame, curve::PublicKey, recv, send};
 
 use crate::{
     access::{AccessError, Curve, known_keys},
-    complaints::Complaints,
+    drop_log::DropLog,
     error::Error,
     worker::Worker,
 };
@@ -26,14 +26,14 @@ pub(crate) const CONTAINERS: &str = "containers";
 pub(crate) const CLIENTS: &str = "clients";
 
 /// The handler's thread. Closing the stream stops it.
-pub(crate) type Doorman = Worker<UnixStream>;
+pub(crate) type ZapHandler = Worker<UnixStream>;
 
 /// Starts the handler; to be called before sockets are bound.
 pub(crate) fn start(
     context: &zmq::Context,
     curve: &Curve,
-    complaints: Complaints,
-) -> Result<Doorman, Error> {
+    drop_log: DropLog,
+) -> Result<ZapHandler, Error> {
     let mut socket = context.socket(zmq::REP)?;
     socket.set_linger(0)?;
     socket.bind(ENDPOINT)?;
@@ -56,17 +56,17 @@ pub(crate) fn start(
         }
         let mut message = Vec::new();
         while recv(&mut socket, &mut message).is_ok_and(|came| came) {
-            answer(&mut message, &mut lists, &complaints);
+            answer(&mut message, &mut lists, &drop_log);
             // libzmq itself asks; an answer that it does not take has nobody to go to.
             let _ = send(&mut socket, &mut message);
         }
     };
-    Ok(Worker::spawn("doorman", stop, serve)?)
+    Ok(Worker::spawn("zap", stop, serve)?)
 }
 
 /// The question is: version, request id, domain, address, identity, mechanism, and with CURVE the key. It becomes the answer:
 /// version, request id, status, text, user, metadata.
-fn answer(message: &mut Vec<Frame>, lists: &mut [List; 2], complaints: &Complaints) {
+fn answer(message: &mut Vec<Frame>, lists: &mut [List; 2], drop_log: &DropLog) {
     let text = |place: usize| message.get(place).map_or(&b""[..], |frame| frame.as_ref());
     let key = message
         .get(6)
@@ -83,7 +83,7 @@ fn answer(message: &mut Vec<Frame>, lists: &mut [List; 2], complaints: &Complain
             "a connection with {key}, which is not in {}",
             list.folder.display()
         );
-        complaints.add(&address, &what);
+        drop_log.add(&address, &what);
     }
     let (status, why) = match known {
         true => ("200", "OK"),

@@ -47,15 +47,15 @@ pub enum Behaviour {
 }
 
 /// A version-4 replica of model `m`, one batch in flight. Dropping it breaks its connection.
-pub struct Microscope {
+pub struct FaultyReplica {
     behaviour: Arc<Mutex<Behaviour>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Microscope {
+impl FaultyReplica {
     /// Registers.
-    pub fn start(frontend: &impl Serves, behaviour: Behaviour) -> Microscope {
+    pub fn start(frontend: &impl Serves, behaviour: Behaviour) -> FaultyReplica {
         let shared = Arc::new(Mutex::new(behaviour));
         let stop = Arc::new(AtomicBool::new(false));
         let mut server = Server::connect(frontend.ports().rpc_service_port);
@@ -65,7 +65,7 @@ impl Microscope {
                 server.turn(|| *behaviour.lock().unwrap_or_else(PoisonError::into_inner));
             }
         };
-        Microscope {
+        FaultyReplica {
             behaviour: shared,
             stop,
             thread: Some(thread::spawn(serve)),
@@ -81,7 +81,7 @@ impl Microscope {
     }
 }
 
-impl Drop for Microscope {
+impl Drop for FaultyReplica {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {

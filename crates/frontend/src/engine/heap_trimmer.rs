@@ -1,34 +1,34 @@
-//! When to give memory back: the allocator keeps what long queues took when they are gone, tens of MiB of it.
+//! Decides when to return memory to the kernel: the allocator keeps what long queues took, tens of MiB of it.
 
 use std::time::Duration;
 
-use scheduler::{Load, Now};
+use scheduler::{Load, Timestamp};
 
-/// How often to look.
+/// Period between two checks.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Queues that were no longer than this left nothing worth the while.
+/// Queues must have held at least this many bytes for a trim to be worth it.
 const WORTH: usize = 4 << 20;
 
-/// What a query takes besides its input, in bytes, at the least.
+/// Memory of a waiting query besides its input, in bytes, at least.
 const QUERY: usize = 512;
 
-/// Queues must be short for so long: memory that is wanted again at once had better stay.
+/// Time for which queues must be short, so that memory which is needed again at once stays.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Watches how long queues are.
+/// Tracks the length of the queues.
 #[derive(Debug, Default)]
-pub(super) struct Slack {
-    looked: Now,
-    /// Bytes that waited at most since memory was given back.
+pub(super) struct HeapTrimmer {
+    looked: Timestamp,
+    /// Largest number of bytes that waited since the last trim.
     most: usize,
-    /// Since when little waits.
-    quiet: Option<Now>,
+    /// Start of the time in which little waits.
+    quiet: Option<Timestamp>,
 }
 
-impl Slack {
-    /// Whether it is time to give memory back, with these queues.
-    pub(super) fn is_due(&mut self, loads: impl Iterator<Item = Load>, now: Now) -> bool {
+impl HeapTrimmer {
+    /// Returns true if memory should be returned to the kernel now.
+    pub(super) fn is_due(&mut self, loads: impl Iterator<Item = Load>, now: Timestamp) -> bool {
         if now < self.looked + EVERY {
             return false;
         }
@@ -44,9 +44,9 @@ impl Slack {
         let since = *self.quiet.get_or_insert(now);
         let due = now >= since + QUIET;
         if due {
-            *self = Slack {
+            *self = HeapTrimmer {
                 looked: now,
-                ..Slack::default()
+                ..HeapTrimmer::default()
             };
         }
         due
@@ -59,7 +59,7 @@ mod tests {
 
     /// The tenths of a second, from the first on, at which memory is given back while so many KiB wait.
     fn due(kib: &[usize]) -> Vec<usize> {
-        let mut slack = Slack::default();
+        let mut heap_trimmer = HeapTrimmer::default();
         let mut due = Vec::new();
         for (index, kib) in kib.iter().enumerate() {
             let load = Load {
@@ -67,7 +67,7 @@ mod tests {
                 ..Load::default()
             };
             let now = EVERY * (index as u32 + 1);
-            if slack.is_due([load].into_iter(), now) {
+            if heap_trimmer.is_due([load].into_iter(), now) {
                 due.push(index);
             }
         }

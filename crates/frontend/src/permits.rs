@@ -1,4 +1,4 @@
-//! How many connections each address has.
+//! Limits the connections of each address.
 
 use std::{
     collections::HashMap,
@@ -6,39 +6,39 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Places for connections, so many for each address. Clones share them.
+/// Connection permits, a fixed number for each address. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub(crate) struct Permits {
     most: usize,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// A connection's place, free again when this is dropped.
+/// A permit for one connection; dropping it returns it.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Permit {
     address: IpAddr,
-    places: Places,
+    permits: Permits,
 }
 
-impl Places {
-    pub(crate) fn new(most: usize) -> Places {
-        Places {
+impl Permits {
+    pub(crate) fn new(most: usize) -> Permits {
+        Permits {
             most,
             taken: Arc::default(),
         }
     }
 
-    /// A place, if there is one left for this address.
-    pub(crate) fn take(&self, address: IpAddr) -> Option<Place> {
+    /// Takes a permit for this address; `None` if all are taken.
+    pub(crate) fn take(&self, address: IpAddr) -> Option<Permit> {
         let mut taken = self.taken();
         let count = taken.entry(address).or_default();
         if *count >= self.most {
             return None;
         }
         *count += 1;
-        Some(Place {
+        Some(Permit {
             address,
-            places: self.clone(),
+            permits: self.clone(),
         })
     }
 
@@ -47,9 +47,9 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.permits.taken();
         if let Some(count) = taken.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {

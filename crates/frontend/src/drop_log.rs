@@ -1,4 +1,4 @@
-//! The log of what was dropped: one line for each kind and peer in a while, whatever they send.
+//! Logs dropped messages, at most one line per peer and reason in each period.
 
 use std::{
     collections::HashMap,
@@ -7,24 +7,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The same complaint again after so long.
+/// Period after which the same reason is logged again for the same peer.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Kinds and peers that are told apart in that time; those beyond are only counted.
+/// Number of peers and reasons that are told apart in a period; further ones are only counted.
 const MOST: usize = 256;
 
-/// Keeps those that send nonsense from filling the log. Clones share what they know.
+/// Keeps peers that send malformed messages from filling the log. Clones share their counts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Complaints(Arc<Mutex<Log>>);
+pub(crate) struct DropLog(Arc<Mutex<Log>>);
 
 #[derive(Debug, Default)]
 struct Log {
     said: HashMap<Kind, Said>,
-    /// All that were ever made.
+    /// Number of dropped messages since the start.
     total: u64,
 }
 
-/// What is logged once in a while.
+/// A peer and a reason, logged once in each period.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
     peer: String,
@@ -37,8 +37,8 @@ struct Said {
     unsaid: u64,
 }
 
-impl Complaints {
-    /// Counts what this peer sent and was dropped, and logs it unless it was logged lately.
+impl DropLog {
+    /// Counts a dropped message, and logs it unless the same was logged in this period.
     pub(crate) fn add(&self, peer: &dyn fmt::Display, what: &dyn fmt::Display) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = Kind {
@@ -47,13 +47,13 @@ impl Complaints {
         };
         if let Some(unsaid) = log.add(kind) {
             match unsaid {
-                0 => tracing::warn!("dropped, of {peer}: {what}"),
-                _ => tracing::warn!("dropped, of {peer}: {what} (and {unsaid} before)"),
+                0 => tracing::warn!("dropped message from {peer}: {what}"),
+                _ => tracing::warn!("dropped message from {peer}: {what} (and {unsaid} before)"),
             }
         }
     }
 
-    /// How much was dropped.
+    /// Number of dropped messages since the start.
     pub(crate) fn total(&self) -> u64 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).total
     }
