@@ -12,7 +12,6 @@
 //! scheduler; the HTTP servers; the state's; the connection limiter, which counts the ZeroMQ connections of each
 //! address; with CURVE the ZAP handler, which authorises ZeroMQ connections. Commands go from the others to the engine
 //! through one queue with one wake-up.
-#![warn(clippy::missing_errors_doc)]
 
 mod access;
 mod cache;
