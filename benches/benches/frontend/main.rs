@@ -92,7 +92,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the frontend, another program and the load generator alone came to.
+/// Results of the frontend, of another program and of the load generator alone.
 struct Sides {
     /// Medians of the rounds.
     frontend: Rate,

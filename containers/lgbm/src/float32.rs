@@ -58,7 +58,7 @@ pub(crate) fn loss(text: &str) -> Option<String> {
     })
 }
 
-/// What the trees do with a feature.
+/// Use of a feature by the trees.
 #[derive(Default)]
 struct Feature {
     /// Ascending, each once, when all trees are read.
@@ -70,7 +70,7 @@ struct Feature {
 /// The categories of a set from 2^24 on: 32 in a word.
 struct LargeCategories(Vec<u32>);
 
-/// What the file says of a feature's values in the training data.
+/// A feature's values in the training data, by the file.
 #[derive(Default)]
 struct TrainedValues {
     /// The least and the greatest of a feature of numbers.

@@ -228,7 +228,7 @@ fn linear(range: &str, coefficient: f64) -> String {
     one_tree(range, &lines)
 }
 
-/// What LightGBM answers to `value`, as a float or as a double.
+/// Returns LightGBM's score of `value`, as a float or as a double.
 fn score(text: &str, doubles: bool, value: f64) -> f64 {
     load_text(text, doubles).scores(&[value]).unwrap()[0]
 }

@@ -16,7 +16,7 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{kernel::Parameters, svc};
 
-/// What the file is, in words.
+/// Description of the file's format.
 const FORMAT: &str = "svm artifact";
 /// The key of the labels in the file's metadata.
 const LABELS: &str = "labels";

@@ -19,7 +19,7 @@ pub enum Error {
     Key {
         /// The flag.
         flag: &'static str,
-        /// What is wrong with the file.
+        /// The reason.
         source: KeyError,
     },
     /// A file cannot be read.
@@ -35,13 +35,13 @@ pub enum Error {
     Metadata {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The reason.
         source: serde_json::Error,
     },
     /// A system call fails.
     #[error("{what}")]
     System {
-        /// What failed.
+        /// The step that failed.
         what: String,
         /// Why not.
         source: io::Error,
@@ -49,7 +49,7 @@ pub enum Error {
     /// An operation on a socket fails.
     #[error("{what}")]
     Socket {
-        /// What failed.
+        /// The step that failed.
         what: String,
         /// Why not.
         source: zmq::Error,

@@ -20,7 +20,7 @@ use crate::{
     member::{Frontend, Member, Server, stop_all},
 };
 
-/// What is to be deployed.
+/// Specification of a deployment.
 #[derive(Clone, Debug)]
 pub struct DeploymentSpec<'a> {
     /// The name of model and application.
@@ -29,7 +29,7 @@ pub struct DeploymentSpec<'a> {
     pub input_type: DataType,
     /// The maximum batch size.
     pub batch_size: usize,
-    /// The latency objective that the frontend is told; what misses it is answered with the default output.
+    /// Latency objective of the application; queries that miss it get the default output.
     pub objective: Duration,
     /// The engine of the model, if it is not its usual one.
     pub engine: Option<&'a str>,

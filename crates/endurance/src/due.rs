@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rate_is_kept_after_a_short_delay_and_given_up_after_a_long_one() {
+    fn a_rate_survives_a_short_delay_but_not_a_long_one() {
         let began = Instant::now();
         let mut due = Due::new(&Arrivals::Constant { rate: 10.0 }, usize::MAX, began);
         let later = began + Duration::from_millis(500);

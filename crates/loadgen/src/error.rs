@@ -26,7 +26,7 @@ pub enum Error {
     Dialect {
         /// Where the client connected.
         endpoint: String,
-        /// What is wrong with the reply.
+        /// The reason, about the reply.
         why: String,
     },
     /// Nobody is there to ask.
@@ -81,7 +81,7 @@ pub enum TraceError {
         number: usize,
         /// The beginning of the line.
         entry: String,
-        /// What is wrong with it.
+        /// The reason.
         what: &'static str,
     },
     /// There is no time in it.

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_window_without_answers_is_a_rate_of_zero_and_no_latency() {
+    fn a_part_without_answers_has_rate_zero_and_no_latency() {
         let mut tally = Tally::new(None);
         tally.slice(1).arrived.ok = 10;
         tally.slice(1).latency.record(2_000_000).unwrap();

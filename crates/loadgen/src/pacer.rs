@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn constant_arrivals_are_evenly_spaced_from_the_first_moment_and_do_not_drift() {
+    fn constant_arrivals_are_evenly_spaced_and_do_not_drift() {
         let constant = Arrivals::Constant { rate: 3.0 };
         let hour = first_arrivals(&constant, 0, 1, Duration::from_secs(3600));
         assert_eq!(hour.len(), 3 * 3600);
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_is_due_whenever_fewer_than_its_share_are_in_flight() {
+    fn a_closed_loop_is_due_below_its_queries_in_flight() {
         let now = Duration::from_secs(5);
         let closed = Arrivals::Closed { in_flight: 5 };
         let part = |client| Part { client, clients: 2 };

@@ -47,7 +47,7 @@ pub enum ClassifierError {
         path: PathBuf,
         /// What it is not, for instance "svm artifact".
         format: &'static str,
-        /// What is wrong with it.
+        /// The reason.
         problem: String,
     },
     /// The examples cannot be learnt from.

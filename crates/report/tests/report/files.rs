@@ -82,7 +82,7 @@ fn the_headline_is_the_best_median_of_rounds_that_count() {
 }
 
 #[test]
-fn the_csv_has_one_row_for_each_phase_of_each_point() {
+fn the_csv_has_one_row_per_phase_and_point() {
     let folder = reported(sweep);
     let mut reader = csv::Reader::from_path(folder.path().join("summary.csv")).unwrap();
     let header = reader.headers().unwrap().clone();
@@ -171,7 +171,7 @@ fn a_trace_that_was_cut_is_said_to_be() {
 }
 
 #[test]
-fn the_page_says_what_was_found_why_not_and_on_what() {
+fn the_page_states_results_reasons_and_machine() {
     let folder = reported(sweep);
     let page = read(folder.path(), "report.html");
     for part in [
@@ -195,7 +195,7 @@ fn the_page_says_what_was_found_why_not_and_on_what() {
 }
 
 #[test]
-fn the_page_holds_one_copy_of_the_plotting_library_and_fetches_nothing() {
+fn the_page_holds_the_plotting_library_once_and_fetches_nothing() {
     let folder = reported(sweep);
     let page = read(folder.path(), "report.html");
     assert_eq!(page.matches("* plotly.js v").count(), 1);
@@ -214,7 +214,7 @@ fn the_page_holds_one_copy_of_the_plotting_library_and_fetches_nothing() {
 }
 
 #[test]
-fn what_came_in_a_file_is_text_and_never_part_of_the_page() {
+fn text_from_a_file_is_escaped_in_the_page() {
     let nasty = "<img src=x onerror=alert(1)></script>";
     let folder = reported(|folder| {
         let made = Made::new("vgg", 1, 4);

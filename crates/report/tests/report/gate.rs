@@ -107,76 +107,79 @@ fn compared(a: &TempDir, b: &TempDir, flags: &[&str]) -> Compared {
     }
 }
 
+const BELOW: &str = "--fail_below";
+const ABOVE: &str = "--fail_above";
+
+/// What is spoilt in A and in B, the limit that then cannot be judged, and the reason that is given.
+const NOT_JUDGED: [(Spoil, Spoil, &str, &str); 13] = [
+    (kept, |_| None, BELOW, "it is missing in B"),
+    (|_| None, kept, BELOW, "it is missing in A"),
+    (
+        kept,
+        not_run,
+        BELOW,
+        "it did not run in B: there are no cores for it",
+    ),
+    (
+        not_run,
+        kept,
+        BELOW,
+        "it did not run in A: there are no cores for it",
+    ),
+    (not_run, not_run, BELOW, "it did not run in A"),
+    (
+        kept,
+        invalid,
+        BELOW,
+        "it is INVALID in B: 3 queries were lost",
+    ),
+    (
+        invalid,
+        kept,
+        BELOW,
+        "it is INVALID in A: 3 queries were lost",
+    ),
+    (
+        kept,
+        without_interval,
+        BELOW,
+        "the throughput has no interval in B",
+    ),
+    (
+        without_interval,
+        kept,
+        BELOW,
+        "the throughput has no interval in A",
+    ),
+    (
+        with_nothing_answered,
+        kept,
+        BELOW,
+        "the throughput is 0 in A",
+    ),
+    (
+        kept,
+        in_a_closed_loop_alone,
+        ABOVE,
+        "the p99 is of different loads: latency phase, 80 % of the throughput in A",
+    ),
+    (
+        kept,
+        at_another_share,
+        ABOVE,
+        "the p99 is of different loads",
+    ),
+    (
+        kept,
+        with_few_answers,
+        ABOVE,
+        "there are too few answers for the p99 in B",
+    ),
+];
+
 #[test]
 fn what_a_gate_cannot_judge_fails_it() {
-    const BELOW: &str = "--fail_below";
-    const ABOVE: &str = "--fail_above";
-    let cases: [(Spoil, Spoil, &str, &str); 13] = [
-        (kept, |_| None, BELOW, "it is missing in B"),
-        (|_| None, kept, BELOW, "it is missing in A"),
-        (
-            kept,
-            not_run,
-            BELOW,
-            "it did not run in B: there are no cores for it",
-        ),
-        (
-            not_run,
-            kept,
-            BELOW,
-            "it did not run in A: there are no cores for it",
-        ),
-        (not_run, not_run, BELOW, "it did not run in A"),
-        (
-            kept,
-            invalid,
-            BELOW,
-            "it is INVALID in B: 3 queries were lost",
-        ),
-        (
-            invalid,
-            kept,
-            BELOW,
-            "it is INVALID in A: 3 queries were lost",
-        ),
-        (
-            kept,
-            without_interval,
-            BELOW,
-            "the throughput has no interval in B",
-        ),
-        (
-            without_interval,
-            kept,
-            BELOW,
-            "the throughput has no interval in A",
-        ),
-        (
-            with_nothing_answered,
-            kept,
-            BELOW,
-            "the throughput is 0 in A",
-        ),
-        (
-            kept,
-            in_a_closed_loop_alone,
-            ABOVE,
-            "the p99 is of different loads: latency phase, 80 % of the throughput in A",
-        ),
-        (
-            kept,
-            at_another_share,
-            ABOVE,
-            "the p99 is of different loads",
-        ),
-        (
-            kept,
-            with_few_answers,
-            ABOVE,
-            "there are too few answers for the p99 in B",
-        ),
-    ];
-    for (of_a, of_b, flag, why) in cases {
+    for (of_a, of_b, flag, why) in NOT_JUDGED {
         let (a, b) = (spoilt(of_a), spoilt(of_b));
         let limit = if flag == BELOW { "0.9" } else { "1.1" };
         let gate = compared(&a, &b, &[flag, limit]);
