@@ -67,11 +67,12 @@ chaos: artifacts ## Processes killed, stopped and slowed under load for CHAOS_SE
 soak: artifacts ## Mixed models under moderate load for SOAK_SECONDS (3600): nothing may grow.
 	cargo run --release --quiet -p endurance --bin soak
 
-check: setup tch ## Formatting, and clippy with warnings as errors, with both engines and with one.
+check: setup tch ## Formatting, clippy with both engines and with one, and documentation; warnings are errors.
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --release --workspace --all-targets --features featurizer/tch --quiet -- -D warnings
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
 
 deny: $(CARGO_DENY_READY) ## Licences, versions and sources of every dependency; known vulnerabilities too, where their database can be reached.
 	@export PATH="$(CURDIR)/.deps/cargo/bin:$$PATH"; cargo deny check licenses bans sources; \

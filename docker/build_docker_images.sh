@@ -81,9 +81,11 @@ compile_in_docker() {
   mkdir -p "$context"
   cp Makefile "$context"
   docker_build --file docker/builder.Dockerfile --build-arg "RUST=$rust" --tag model-comp/builder "$context"
-  # Its own target folder: the host's programs may be linked with another C library.
+  # Its own target folder: the host's programs may be linked with another C library. The image's own toolchain: the
+  # one of rust-toolchain.toml may not be in it.
   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:$PWD" --workdir "$PWD" --env HOME=/tmp \
-    --env CARGO_HOME="$PWD/target/docker/cargo" --env CARGO_TARGET_DIR="$PWD/target/docker/target" model-comp/builder make artifacts
+    --env CARGO_HOME="$PWD/target/docker/cargo" --env CARGO_TARGET_DIR="$PWD/target/docker/target" model-comp/builder \
+    sh -c 'if command -v rustup >/dev/null; then export RUSTUP_TOOLCHAIN="$(rustup default | cut -d" " -f1)"; fi; exec make artifacts'
   programs=target/docker/target/release
 }
 

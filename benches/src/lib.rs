@@ -37,7 +37,7 @@ pub struct Bench {
 impl Bench {
     /// For the model of this name; `baseline` says what predictions are held against. Memory is kept as in a model server.
     pub fn new(name: &'static str, baseline: &str) -> Bench {
-        transport::keep_memory();
+        transport::keep_freed_memory();
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         let ratio = format!("predict / {baseline}");

@@ -1,7 +1,6 @@
-//! Links LightGBM's library, which `make setup` puts into `.deps/lib`; `LIGHTGBM_LIB_DIR` names another folder.
+//! Links LightGBM's library from `.deps/lib`, where `make setup` puts it, or from `LIGHTGBM_LIB_DIR`.
 //!
-//! The library is copied to the build's own folder: what cargo starts is told to look there, wherever the target folder
-//! is.
+//! The library is copied to `OUT_DIR`, which cargo adds to the library path of the programs it runs.
 
 use std::{env, fs, path::PathBuf};
 
@@ -22,8 +21,8 @@ fn main() {
             println!("cargo::rustc-link-lib=dylib=_lightgbm");
         }
         Err(error) => println!(
-            "cargo::error=LightGBM's library {} cannot be read ({error}): run `make setup`, or name its folder with \
-             LIGHTGBM_LIB_DIR",
+            "cargo::error=cannot read LightGBM's library {} ({error}): run `make setup`, or set LIGHTGBM_LIB_DIR to \
+             its folder",
             library.display()
         ),
     }

@@ -5,7 +5,7 @@ use frontend::fuzzing;
 use fuzz::bounded;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, to_value};
-use wire::admin::{Change, ENDPOINTS, Request};
+use wire::admin::{AdminRequest, Change, ENDPOINTS};
 
 /// An object with one member is 6 bytes, and its node in a tree has room for eleven: 632 bytes.
 const FACTOR: usize = 128;
@@ -22,12 +22,12 @@ fuzz_target!(|bytes: &[u8]| {
     compare(body, &tree);
     let request = endpoint.request(&tree);
     let again = match &request {
-        Ok(Request::Change(Change::AddApp(app))) => to_value(app),
-        Ok(Request::Change(Change::AddModel(model))) => to_value(model),
-        Ok(Request::Change(Change::AddLinks(links) | Change::DeleteLinks(links))) => {
+        Ok(AdminRequest::Change(Change::AddApp(app))) => to_value(app),
+        Ok(AdminRequest::Change(Change::AddModel(model))) => to_value(model),
+        Ok(AdminRequest::Change(Change::AddLinks(links) | Change::DeleteLinks(links))) => {
             to_value(links)
         }
-        Ok(Request::Change(Change::SetVersion(id) | Change::DeleteModel(id))) => to_value(id),
+        Ok(AdminRequest::Change(Change::SetVersion(id) | Change::DeleteModel(id))) => to_value(id),
         _ => return,
     };
     let again = again.expect("text and numbers can be written");

@@ -1,7 +1,7 @@
 //! ONNX files, the metadata beside an artifact, and the network that both make.
 #![no_main]
 
-use featurizer::{Architecture, Channels, NetworkOptions, Port, Scaling, fuzzing};
+use featurizer::{Architecture, Channels, NetworkOptions, NetworkPort, Scaling, fuzzing};
 use fuzz::bounded;
 use libfuzzer_sys::fuzz_target;
 use model::Artifact;
@@ -44,14 +44,14 @@ fn model(file: Bytes) {
 }
 
 /// As an engine tells it.
-fn port(value: &onnx::ValueInfoProto) -> Port {
+fn port(value: &onnx::ValueInfoProto) -> NetworkPort {
     let tensor = value.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
     let size = |dimension: &onnx::DimensionProto| match dimension.value {
         Some(onnx::Dimension::Size(size)) => usize::try_from(size).ok(),
         _ => None,
     };
-    Port {
+    NetworkPort {
         name: value.name.clone(),
         element: "float32".into(),
         shape: shape
@@ -74,7 +74,7 @@ fn metadata(json: &[u8]) {
     let Ok(options) = bounded(FACTOR, json.len(), || fuzzing::options(json)) else {
         return;
     };
-    let [input, output] = ["images", "features"].map(|name| Port {
+    let [input, output] = ["images", "features"].map(|name| NetworkPort {
         name: name.into(),
         element: "float32".into(),
         shape: vec![None; 4],
@@ -83,7 +83,7 @@ fn metadata(json: &[u8]) {
 }
 
 /// A network that is taken is one that memory can hold.
-fn network(options: &NetworkOptions, inputs: &[Port], outputs: &[Port]) {
+fn network(options: &NetworkOptions, inputs: &[NetworkPort], outputs: &[NetworkPort]) {
     if let Ok(network) = fuzzing::resolve(&ARCHITECTURE, options, inputs, outputs) {
         let sizes = [
             Some(network.height),

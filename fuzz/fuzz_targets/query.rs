@@ -4,7 +4,9 @@
 use fuzz::{Frames, bounded, frames, size};
 use libfuzzer_sys::fuzz_target;
 use model::Output;
-use wire::query::{Answer, Connected, ContainerTimes, Dialect, Lineage, Request, decode_connect};
+use wire::query::{
+    Answer, Connected, ContainerTimes, Dialect, Lineage, QueryRequest, decode_connect,
+};
 
 /// Nothing is copied out of a message.
 const FACTOR: usize = 0;
@@ -32,15 +34,15 @@ fn connected(said: &[Vec<u8>]) {
 
 /// Requests are written in our dialect only, so those of the others are, too.
 fn request(said: &[Vec<u8>]) {
-    let Ok(request) = bounded(FACTOR, size(said), || Request::decode(said)) else {
+    let Ok(request) = bounded(FACTOR, size(said), || QueryRequest::decode(said)) else {
         return;
     };
     let mut out = Frames::new();
     request.encode(&mut out);
-    let again = Request::decode(&out).expect("what we write can be read");
+    let again = QueryRequest::decode(&out).expect("what we write can be read");
     assert_eq!(again.input.as_ref(), request.input.as_ref());
     // Whether an input is a frame of its own is for the sender to say.
-    let written = Request {
+    let written = QueryRequest {
         session: Some(request.session.unwrap_or_default()),
         input: again.input.clone(),
         ..request

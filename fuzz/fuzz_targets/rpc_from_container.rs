@@ -4,7 +4,7 @@
 use fuzz::{Frames, bounded, frames, size};
 use libfuzzer_sys::fuzz_target;
 use model::{InputError, Output, Predictions, element_count};
-use wire::rpc::{FromContainer, Reply, Response, Returned, Version};
+use wire::rpc::{ConnectionResponse, FromContainer, Reply, Response, Version};
 
 /// An output of 2017 without elements is 4 bytes on the wire, and 24 in a list; so is an entry of a list of strings in the
 /// metadata, of 3 bytes, while the list grows.
@@ -44,7 +44,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn returned(said: &[Vec<u8>]) {
-    let Ok(returned) = bounded(FACTOR, size(said), || Returned::decode(said)) else {
+    let Ok(returned) = bounded(FACTOR, size(said), || ConnectionResponse::decode(said)) else {
         return;
     };
     let Some(reply) = returned.response.as_ref().ok().and_then(reply) else {
@@ -52,7 +52,7 @@ fn returned(said: &[Vec<u8>]) {
     };
     let mut out = Frames::new();
     reply.encode_high_perf(returned.connection, &mut out);
-    assert_eq!(Returned::decode(&out), Ok(returned));
+    assert_eq!(ConnectionResponse::decode(&out), Ok(returned));
 }
 
 /// What would be sent to say the same; `None` where an output is no text: only a foreign model server sends that.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use loadgen::{Arrivals, Go, Load, Opening, Target, run};
+use loadgen::{Arrivals, Load, LoadControl, Target, WindowOpening, run};
 use model::DataType;
 use serde_json::{Value, json};
 use transport::Frame;
@@ -123,19 +123,19 @@ impl Served {
                 input_type: DataType::Floats,
             },
             arrivals: Arrivals::Closed { in_flight },
-            once: false,
+            send_once: false,
             seed: 0,
             cores: None,
             clients: 1,
             duration: Duration::from_secs(seconds),
-            opening: Opening::After(Duration::from_millis(300)),
-            until: None,
-            patience: Duration::from_secs(5),
+            opening: WindowOpening::After(Duration::from_millis(300)),
+            precision: None,
+            answer_timeout: Duration::from_secs(5),
             objective: None,
-            since: Instant::now(),
+            trial_start: Instant::now(),
         };
         let inputs: Vec<Frame> = (0..8).map(|n| Frame::from(vec![n; floats * 4])).collect();
-        let measured = run(&load, &inputs, |_| Go::Warm)?;
+        let measured = run(&load, &inputs, |_| LoadControl::Warm)?;
         let (tally, span) = (measured.tally, measured.span);
         anyhow::ensure!(
             tally.totals.ok == tally.totals.sent,

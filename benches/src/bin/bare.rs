@@ -14,8 +14,8 @@ use std::{
 use anyhow::Context;
 use transport::{Frame, recv, send};
 use wire::{
-    Frame as _,
-    query::{Answer, Connected, Dialect, Lineage, Request, Status, Timing},
+    MessageFrame as _,
+    query::{Answer, AnswerStatus, Connected, Dialect, Lineage, QueryRequest, Timing},
     rpc::{FromContainer, FromFrontend, Registered, RequestHead, Version},
 };
 
@@ -76,7 +76,7 @@ fn main() -> anyhow::Result<()> {
                 break;
             }
             found += 1;
-            let request = Request::decode(&message[1..])?;
+            let request = QueryRequest::decode(&message[1..])?;
             bare.queue.push_back(Query {
                 client: request.client_id,
                 request: request.request_id,
@@ -158,7 +158,7 @@ impl Bare {
                         let answer = Answer {
                             session: 0,
                             request_id: query.request,
-                            status: Status::Ok,
+                            status: AnswerStatus::Ok,
                             reason: "",
                             output_type: response.output_type,
                             output: output.unwrap_or_default(),
@@ -188,7 +188,7 @@ impl Bare {
             let answer = Answer {
                 session: 0,
                 request_id: query.request,
-                status: Status::Ok,
+                status: AnswerStatus::Ok,
                 reason: "",
                 output_type: model::DataType::Floats,
                 output: &[0; 4],

@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use model::DataType;
-use picture_server::Server;
+use picture_server::ServerSettings;
 
-const SERVER: Server = Server {
+const SERVER: ServerSettings = ServerSettings {
     name: "inception",
     version: env!("CARGO_PKG_VERSION"),
-    about: "Inception V3: 2,048 pooled features of a JPEG or PNG picture",
+    about: "Inception V3: 2,048 pooled features from a JPEG or PNG picture",
     input_type: DataType::Strings,
     artifact: Some("inception.onnx"),
 };

@@ -1,5 +1,5 @@
-//! The inception model on its real architecture (`make artifacts` makes it, with random weights) and photographs
-//! (`make setup` fetches them).
+//! The inception model on its real architecture with random weights (`make artifacts`) and on
+//! photographs (`make setup`).
 
 use std::{fs, path::PathBuf};
 
@@ -44,7 +44,7 @@ fn features(model: &mut Featurizer, inputs: &[&str]) -> Vec<Result<Vec<f32>, Inp
 }
 
 #[test]
-fn random_weights_still_tell_photographs_apart() {
+fn random_weights_distinguish_photographs() {
     let photographs = ["rocket.jpg", "coffee.png", "camera.png"].map(photograph);
     let inputs = photographs.each_ref().map(String::as_str);
     let features: Vec<_> = features(&mut load(settings(DataType::Strings)), &inputs)
@@ -74,7 +74,7 @@ fn random_weights_still_tell_photographs_apart() {
 }
 
 #[test]
-fn a_bad_picture_fails_alone() {
+fn an_invalid_picture_fails_alone() {
     let mut model = load(settings(DataType::Strings));
     let photographs = ["rocket.jpg", "coffee.png"].map(photograph);
     let [rocket, coffee] = photographs.each_ref().map(String::as_str);
@@ -91,7 +91,7 @@ fn a_bad_picture_fails_alone() {
     assert!(features(&mut model, &[]).is_empty());
 }
 
-/// For each engine of this build, torchvision's features and its own, of the same photographs.
+/// Returns torchvision's features and the engine's own, for each engine of this build.
 fn answers() -> Vec<(Reference, Vec<Answer>)> {
     let engines = EngineKind::in_this_build().into_iter();
     let ask = |engine| {
@@ -106,14 +106,14 @@ fn answers() -> Vec<(Reference, Vec<Answer>)> {
 }
 
 #[test]
-fn features_are_torchvisions_in_batches_of_1_3_and_8() {
+fn features_match_torchvision_in_batches_of_1_3_and_8() {
     for (reference, answers) in answers() {
         reference.assert_torchvisions(&answers);
     }
 }
 
 #[test]
-fn features_depend_neither_on_neighbours_nor_on_the_size_of_the_batch() {
+fn features_do_not_depend_on_the_batch() {
     for (reference, answers) in answers() {
         reference.assert_independent(&answers);
     }

@@ -1,14 +1,14 @@
-//! The features that come back through frontend and RPC are those of the same batch in process, to the last bit.
+//! Features served through frontend and RPC equal those of the same batch in process, bit for bit.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{io::Write, os::unix::net::UnixStream, path::PathBuf, thread, time::Duration};
 
-use container::{Server, Stop, serve};
+use container::{ServerSettings, Stop, serve};
 use featurizer::{Featurizer, Settings};
 use frontend::Frontend;
 use model::{Batch, DataType, Model};
 use testkit::{Peer, deploy};
-use wire::query::{Answer, Status};
+use wire::query::{Answer, AnswerStatus};
 
 const VALUES: usize = 299 * 299 * 3;
 const BATCH: usize = 4;
@@ -23,7 +23,7 @@ fn load() -> Featurizer {
     inception::load(&root.join("artifacts/inception.onnx"), settings).expect("run `make artifacts`")
 }
 
-/// A smooth picture that is different for every seed.
+/// Returns a smooth picture, different for every seed.
 fn picture(seed: u32) -> Vec<f32> {
     let value = |index: usize| {
         let wave = (index as f32 * 0.0007 * (seed + 1) as f32).sin();
@@ -32,7 +32,7 @@ fn picture(seed: u32) -> Vec<f32> {
     (0..VALUES).map(value).collect()
 }
 
-/// The outputs as they go on the wire, of one call of the model.
+/// Returns the outputs of one call of the model, in wire format.
 fn in_process(model: &mut Featurizer, pictures: &[Vec<f32>]) -> Vec<Vec<u8>> {
     let bytes = |picture: &Vec<f32>| -> Vec<u8> {
         let values = picture.iter();
@@ -53,9 +53,9 @@ fn in_process(model: &mut Featurizer, pictures: &[Vec<f32>]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Serves the model as `m` from a thread, until the stream is written to.
+/// Serves the model as `m` on another thread, until the stream is written to.
 fn start_serving(port: u16) -> (UnixStream, thread::JoinHandle<()>) {
-    let server = Server {
+    let server = ServerSettings {
         name: "m",
         version: "1",
         about: "a test",
@@ -64,13 +64,14 @@ fn start_serving(port: u16) -> (UnixStream, thread::JoinHandle<()>) {
     };
     let arguments = ["m".to_owned(), format!("--port={port}")];
     let (settings, ()) = container::Settings::from_args(&server, arguments).unwrap();
-    let (stop, told) = UnixStream::pair().unwrap();
-    let serving = thread::spawn(move || serve(load(), &settings, Stop::on_stream(told)).unwrap());
+    let (stop, stopped) = UnixStream::pair().unwrap();
+    let serving =
+        thread::spawn(move || serve(load(), &settings, Stop::on_stream(stopped)).unwrap());
     (stop, serving)
 }
 
 #[test]
-fn features_are_the_same_through_frontend_and_rpc_as_in_process() {
+fn served_features_equal_those_computed_in_process() {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
     deploy(&frontend, BATCH as i32, Duration::from_secs(600));
     let mut answers = Peer::connect(frontend.ports().send_port);
@@ -79,22 +80,25 @@ fn features_are_the_same_through_frontend_and_rpc_as_in_process() {
     let (mut stop, serving) = start_serving(frontend.ports().rpc_service_port);
 
     let pictures: Vec<_> = (0..=BATCH as u32).map(picture).collect();
-    // Until the replica is there.
+    // Wait for the replica.
     loop {
         requests.ask(connected, 0, &pictures[0]);
-        if Answer::decode(&answers.hear()).unwrap().status == Status::Ok {
+        if Answer::decode(&answers.hear()).unwrap().status == AnswerStatus::Ok {
             break;
         }
     }
     for (id, picture) in (0..).zip(&pictures) {
         requests.ask(connected, id, picture);
     }
-    let heard: Vec<_> = pictures.iter().map(|_| answers.hear()).collect();
-    let served: Vec<_> = heard.iter().map(|f| Answer::decode(f).unwrap()).collect();
+    let messages: Vec<_> = pictures.iter().map(|_| answers.hear()).collect();
+    let served: Vec<_> = messages
+        .iter()
+        .map(|f| Answer::decode(f).unwrap())
+        .collect();
     let ids: Vec<_> = served.iter().map(|answer| answer.request_id).collect();
     assert_eq!(ids, (0..=BATCH as u32).collect::<Vec<_>>());
 
-    // Which queries came together is a matter of time; each answer says of how many it was one.
+    // Batch sizes depend on timing; each answer states its batch's size.
     let mut model = load();
     let mut sizes = Vec::new();
     let mut rest = (&served[..], &pictures[..]);
@@ -113,7 +117,7 @@ fn features_are_the_same_through_frontend_and_rpc_as_in_process() {
         sizes.push(size);
         rest = (others, other_pictures);
     }
-    // All of them while one was computed: not all alone.
+    // Queries that arrive while one is computed form batches.
     assert!(sizes.iter().any(|size| *size > 1), "{sizes:?}");
     stop.write_all(&[0]).unwrap();
     serving.join().unwrap();

@@ -1,8 +1,8 @@
 //! The lgbm model server: features -> LightGBM -> scores.
 //!
-//! An input is as many floats as the model has features (2,048 from `inception`), or doubles if that is asked for; NaN
-//! stands for a missing value, as always in LightGBM. The output, of the same type, is a probability per class for a
-//! multi-class model, one number for any other.
+//! An input has one float per feature of the model (2,048 from `inception`), or one double if the
+//! settings say so. NaN is a missing value, as always in LightGBM. The output has the same type: one
+//! probability per class for a multi-class model, one number for any other.
 
 mod float32;
 mod model_file;
@@ -17,28 +17,28 @@ use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
 pub use model::{ClassifierError as Error, ClassifierSettings as Settings};
 use workers::Workers;
 
-/// A LightGBM model that answers batches. It stays on the thread that loads it.
+/// A LightGBM model that predicts batches. It stays on the thread that loads it.
 pub struct Lgbm {
-    workers: Served,
+    workers: TypedWorkers,
     settings: Settings,
     float32_loss: Option<String>,
 }
 
 /// The model in the precision of its inputs.
-enum Served {
+enum TypedWorkers {
     Floats(Workers<f32>),
     Doubles(Workers<f64>),
 }
 
-/// The artifact's format, in words.
+/// Name of the artifact's format in messages.
 const FORMAT: &str = "LightGBM text model";
 
 impl Lgbm {
-    /// Loads the text model file at `path`, as LightGBM of any language saves it. Each thread has a model of its own in
-    /// memory.
+    /// Loads the text model file at `path`, as saved by LightGBM in any language. Each thread has its
+    /// own copy of the model in memory.
     ///
     /// # Errors
-    /// If the file cannot be read or is no LightGBM model, or a thread cannot be started.
+    /// If the file cannot be read or is not a LightGBM model, or a thread cannot be started.
     pub fn load(path: &Path, settings: Settings) -> Result<Lgbm, Error> {
         let text = fs::read_to_string(path);
         let text = text.map_err(|error| Error::of_reading(path, FORMAT, error))?;
@@ -50,8 +50,8 @@ impl Lgbm {
         model_file::check(&text).map_err(damaged)?;
         let threads = settings.threads.max(1);
         let workers = match settings.doubles {
-            false => Workers::load(&text, threads).map(Served::Floats),
-            true => Workers::load(&text, threads).map(Served::Doubles),
+            false => Workers::load(&text, threads).map(TypedWorkers::Floats),
+            true => Workers::load(&text, threads).map(TypedWorkers::Doubles),
         };
         Ok(Lgbm {
             workers: workers.map_err(damaged)?,
@@ -63,14 +63,15 @@ impl Lgbm {
         })
     }
 
-    /// What is lost because the inputs are floats: the first feature of which a threshold, a category or a linear leaf
-    /// needs more digits than float32 has. `None` if nothing is, or the inputs are doubles.
+    /// Describes the precision lost because inputs are floats: the first feature with a threshold, a
+    /// category or a linear leaf that needs more digits than float32 has. `None` if nothing is lost or
+    /// inputs are doubles.
     pub fn float32_loss(&self) -> Option<&str> {
         self.float32_loss.as_deref()
     }
 
-    /// What LightGBM computes for one row of features, in float64; a model that takes floats rounds the row to float32
-    /// before, and [`predict`](Model::predict) rounds what it answers.
+    /// Returns LightGBM's float64 scores of one row of features. A model with float inputs first rounds
+    /// the row to float32; only [`predict`](Model::predict) also rounds the scores.
     ///
     /// # Errors
     /// If the row has another number of features.
@@ -82,19 +83,19 @@ impl Lgbm {
             )));
         }
         match &self.workers {
-            Served::Floats(workers) => {
+            TypedWorkers::Floats(workers) => {
                 let row: Vec<f32> = row.iter().map(|&value| value as f32).collect();
                 workers.scores(&row)
             }
-            Served::Doubles(workers) => workers.scores(row),
+            TypedWorkers::Doubles(workers) => workers.scores(row),
         }
     }
 
-    /// Features of one row.
+    /// Returns the number of features of one row.
     fn width(&self) -> usize {
         match &self.workers {
-            Served::Floats(workers) => workers.width(),
-            Served::Doubles(workers) => workers.width(),
+            TypedWorkers::Floats(workers) => workers.width(),
+            TypedWorkers::Doubles(workers) => workers.width(),
         }
     }
 }
@@ -117,8 +118,8 @@ impl Model for Lgbm {
 
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
         match &self.workers {
-            Served::Floats(workers) => workers.predict(batch),
-            Served::Doubles(workers) => workers.predict(batch),
+            TypedWorkers::Floats(workers) => workers.predict(batch),
+            TypedWorkers::Doubles(workers) => workers.predict(batch),
         }
     }
 }

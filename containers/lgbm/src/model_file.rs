@@ -1,11 +1,11 @@
-//! LightGBM's text format, as far as its own reader trusts it.
+//! Validation of LightGBM's text format before LightGBM reads it.
 //!
-//! That reader runs past the end of a file that was cut short, ends the process at a tree that it cannot read, and
-//! follows whatever nodes the file names. So the file is checked before LightGBM sees it.
+//! LightGBM's reader trusts the file: it reads past the end of a truncated file, ends the process at a
+//! tree that it cannot parse, and follows any node that the file names.
 
 use std::{collections::HashMap, str::FromStr};
 
-/// Refuses text that LightGBM could not read, or not predict with, and says why.
+/// Returns an error for text that LightGBM cannot read or cannot predict with.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     if !text.starts_with("tree\n") {
         return Err("its first line is not \"tree\"".into());
@@ -14,14 +14,14 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
     let (header, mut rest) = text.split_at(trees_at);
     let is_name = |line: &str| line.starts_with("feature_names=");
     if text.contains('\0') || !header.lines().all(|line| is_plain(line) || is_name(line)) {
-        return Err("its header has characters that do not belong there".into());
+        return Err("its header has invalid characters".into());
     }
-    let header = Fields::read(header);
+    let header = FieldMap::read(header);
     let classes: usize = header.number("num_class")?;
     let trees_per_iteration: usize = header.number("num_tree_per_iteration")?;
     if classes == 0 || trees_per_iteration != classes || !header.objective_has(classes) {
         return Err(format!(
-            "its header counts {classes} classes, but another number in its objective or trees"
+            "its header counts {classes} classes, its objective or trees another number"
         ));
     }
     if header
@@ -36,7 +36,7 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
     if sizes.is_empty() || !sizes.len().is_multiple_of(classes) {
         let trees = sizes.len();
         return Err(format!(
-            "{trees} trees are no whole iterations of {classes}"
+            "{trees} trees are not a multiple of {classes} trees per iteration"
         ));
     }
     for (index, &size) in sizes.iter().enumerate() {
@@ -56,14 +56,14 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the text is a tree of which every path ends in a leaf.
+/// Returns an error unless the text is a tree in which every path ends in a leaf.
 fn check_tree(text: &str, features: usize) -> Result<(), String> {
     let lines = text.trim_end_matches('\n');
     let is_field = |line: &str| is_plain(line) && line.contains('=');
     if !text.starts_with("Tree=") || !text.ends_with("\n\n") || !lines.lines().all(is_field) {
         return Err("its lines are not those of a tree".into());
     }
-    let tree = Fields::read(lines);
+    let tree = FieldMap::read(lines);
     tree.0
         .keys()
         .try_for_each(|key| tree.list::<f64>(key).map(drop))?;
@@ -73,18 +73,18 @@ fn check_tree(text: &str, features: usize) -> Result<(), String> {
     tree.number::<usize>("num_cat")?;
     let linear = tree.is_linear()?;
     if nodes == 0 && !linear {
-        return Ok(()); // LightGBM reads no further either
+        return Ok(()); // LightGBM ignores the rest, too
     }
     if tree.0.contains_key("leaf_weight") {
         tree.items::<f64>("leaf_weight", leaves, |_, _| true)?;
     }
-    // Children are higher nodes, or leaves: ~0, ~1, ...
-    let leads_on = |node: usize, child: i64| match usize::try_from(child) {
+    // Children are nodes with a higher index, or leaves: ~0, ~1, ...
+    let is_child = |node: usize, child: i64| match usize::try_from(child) {
         Ok(child) => child > node && child < nodes,
         Err(_) => !child < leaves as i64,
     };
-    tree.items("left_child", nodes, leads_on)?;
-    tree.items("right_child", nodes, leads_on)?;
+    tree.items("left_child", nodes, is_child)?;
+    tree.items("right_child", nodes, is_child)?;
     let is_feature = |_, feature: usize| feature < features;
     tree.items("split_feature", nodes, is_feature)?;
     check_categories(&tree, nodes)?;
@@ -94,8 +94,9 @@ fn check_tree(text: &str, features: usize) -> Result<(), String> {
     }
 }
 
-/// A node of a categorical feature has, for threshold, the index of a set of categories: 32 of them in a word.
-fn check_categories(tree: &Fields, nodes: usize) -> Result<(), String> {
+/// Checks the sets of categories, 32 categories per word. The threshold of a categorical node is the
+/// index of its set.
+fn check_categories(tree: &FieldMap, nodes: usize) -> Result<(), String> {
     let sets: usize = tree.number("num_cat")?;
     let thresholds = tree.items::<f64>("threshold", nodes, |_, _| true)?;
     tree.items("decision_type", nodes, |node, decision: i8| {
@@ -112,8 +113,8 @@ fn check_categories(tree: &Fields, nodes: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// A linear leaf is a sum over some features.
-fn check_linear_leaves(tree: &Fields, leaves: usize, features: usize) -> Result<(), String> {
+/// Checks the linear leaves, each a sum over some features.
+fn check_linear_leaves(tree: &FieldMap, leaves: usize, features: usize) -> Result<(), String> {
     tree.items::<InRange>("leaf_const", leaves, |_, _| true)?;
     let counts = tree.items::<u16>("num_features", leaves, |_, _| true)?;
     let terms = counts.into_iter().map(usize::from).sum();
@@ -124,7 +125,8 @@ fn check_linear_leaves(tree: &Fields, leaves: usize, features: usize) -> Result<
         .map(drop)
 }
 
-/// A number of a linear leaf: of those, one too large or too small for a normal float64 ends LightGBM's process.
+/// A number of a linear leaf. LightGBM ends the process at one out of the range of normal float64
+/// numbers.
 #[derive(Clone, Copy)]
 struct InRange;
 
@@ -134,7 +136,7 @@ impl FromStr for InRange {
     fn from_str(text: &str) -> Result<InRange, ()> {
         let value: f64 = text.parse().map_err(drop)?;
         let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
-        // Otherwise it must be written as zero, inf or nan.
+        // A text without these digits is zero, inf or nan.
         let has_digits = mantissa.contains(|digit: char| ('1'..='9').contains(&digit));
         if value.is_normal() || !has_digits {
             Ok(InRange)
@@ -144,18 +146,18 @@ impl FromStr for InRange {
     }
 }
 
-/// LightGBM quotes lines in its errors, cut at any byte: so only ASCII, and nothing that another system ends lines by.
+/// Returns whether the line is printable ASCII: LightGBM quotes lines in its errors, cut at any byte.
 fn is_plain(line: &str) -> bool {
     let mut bytes = line.bytes();
     bytes.all(|byte| byte == b' ' || byte.is_ascii_graphic())
 }
 
-/// Lines of the form `key=value`; of equal keys the last counts.
-pub(crate) struct Fields<'a>(HashMap<&'a str, &'a str>);
+/// Lines of the form `key=value`; the last of equal keys counts.
+pub(crate) struct FieldMap<'a>(HashMap<&'a str, &'a str>);
 
-impl<'a> Fields<'a> {
-    pub(crate) fn read(text: &'a str) -> Fields<'a> {
-        Fields(
+impl<'a> FieldMap<'a> {
+    pub(crate) fn read(text: &'a str) -> FieldMap<'a> {
+        FieldMap(
             text.lines()
                 .filter_map(|line| line.split_once('='))
                 .collect(),
@@ -164,15 +166,15 @@ impl<'a> Fields<'a> {
 
     fn number<T: FromStr>(&self, key: &str) -> Result<T, String> {
         let value = self.0.get(key).and_then(|value| value.parse().ok());
-        value.ok_or_else(|| format!("its {key} is missing or no such number"))
+        value.ok_or_else(|| format!("its {key} is missing or invalid"))
     }
 
-    /// Whether the leaves of a tree are sums over features.
+    /// Returns whether the leaves of the tree are sums over features.
     pub(crate) fn is_linear(&self) -> Result<bool, String> {
         Ok(self.0.contains_key("is_linear") && self.number::<u8>("is_linear")? != 0)
     }
 
-    /// The numbers of a list, none if it is missing.
+    /// Returns the numbers of a list; none if it is missing.
     pub(crate) fn list<T: FromStr>(&self, key: &str) -> Result<Vec<T>, String> {
         let items = self.0.get(key).copied().unwrap_or_default();
         items
@@ -182,7 +184,7 @@ impl<'a> Fields<'a> {
             .collect()
     }
 
-    /// A list of `length` numbers that is there, even if empty, and all are as they must be, by their index.
+    /// Returns a list that must exist and have `length` numbers; `fits` checks each with its index.
     fn items<T: FromStr + Copy>(
         &self,
         key: &str,
@@ -198,12 +200,12 @@ impl<'a> Fields<'a> {
             .enumerate()
             .find(|&(index, &item)| !fits(index, item))
         {
-            Some((index, _)) => Err(format!("number {index} of its {key} points nowhere")),
+            Some((index, _)) => Err(format!("number {index} of its {key} is out of range")),
             None => Ok(items),
         }
     }
 
-    /// Whether the objective, where it counts classes at all, counts as many.
+    /// Returns whether the objective states this number of classes, or none.
     fn objective_has(&self, classes: usize) -> bool {
         let objective = self.0.get("objective").copied().unwrap_or_default();
         let mut words = objective.split_ascii_whitespace();

@@ -1,7 +1,9 @@
-//! Threads that share a batch. Each has the model: LightGBM's `Booster` stays on the thread that loads it.
+//! Threads that share a batch. Each has its own model, because LightGBM's `Booster` stays on the thread
+//! that loads it.
 //!
-//! OpenMP's threads, which LightGBM itself would use, spin while they wait for each other: where a core is busy with
-//! something else, a small batch then takes milliseconds. Here nobody waits for a thread that has not begun.
+//! LightGBM itself would use OpenMP, whose threads spin while they wait for each other: a small batch
+//! then takes milliseconds if a core is busy otherwise. Here no thread waits for one that has not
+//! started.
 
 use std::{
     iter,
@@ -16,109 +18,115 @@ use lightgbm3::{Booster, DType};
 use model::{Batch, InputError, Numeric, Output, PredictError, Predictions};
 use serde_json::json;
 
-/// What features are made of, and answers: a row goes to LightGBM as it came, in float32 or in float64.
-pub(crate) trait Precision: DType + Numeric + Default + Send + 'static {
-    /// The output in this precision.
+/// Type of features and scores, float32 or float64; rows are passed to LightGBM without conversion.
+pub(crate) trait FeatureFloat: DType + Numeric + Default + Send + 'static {
+    /// Converts scores to an output of this precision.
     fn output(scores: Vec<f64>) -> Output;
 }
 
-impl Precision for f32 {
+impl FeatureFloat for f32 {
     fn output(scores: Vec<f64>) -> Output {
         Output::Floats(scores.into_iter().map(|score| score as f32).collect())
     }
 }
 
-impl Precision for f64 {
+impl FeatureFloat for f64 {
     fn output(scores: Vec<f64>) -> Output {
         Output::Doubles(scores)
     }
 }
 
-/// The model, on this thread and on its helpers.
+/// The model, on the calling thread and on helper threads.
 pub(crate) struct Workers<T> {
     booster: Booster,
-    /// Features of one row.
+    /// Number of features of one row.
     width: usize,
+    /// Number of helper threads.
     helpers: usize,
-    /// Both ends of the helpers' queue: this thread does what they leave.
-    queue: Sender<Block<T>>,
-    waiting: Receiver<Block<T>>,
-    /// Rows of a block.
+    /// Both ends of the helpers' queue: the calling thread computes the blocks that they leave.
+    queue: Sender<RowBlock<T>>,
+    waiting: Receiver<RowBlock<T>>,
+    /// Number of rows of a block.
     block: usize,
 }
 
-/// Some inputs of a batch, in their order.
-struct Block<T> {
-    /// The place of the first.
+/// Consecutive inputs of a batch.
+struct RowBlock<T> {
+    /// Index of the first input in the batch.
     start: usize,
-    /// For each, whether it is a row.
+    /// Validity of each input.
     checks: Vec<Result<(), InputError>>,
-    /// The rows, zeros for an input that is none.
+    /// One row per input; zeros for an invalid input.
     rows: Vec<T>,
     width: usize,
     answers: Sender<Answers>,
 }
 
-/// The place of a block's first input, and the answers to all of them.
+/// Index of a block's first input, and the predictions for all its inputs.
 type Answers = (usize, Result<Predictions, PredictError>);
 
-/// A block must take longer than it takes to wake a helper, some 10 microseconds. Measured, in nanoseconds:
-const BLOCK: usize = 20_000;
-const TREE: usize = 40;
-const FEATURE: usize = 3;
+/// Target time of a block in nanoseconds: above the time to wake a helper, some 10 microseconds.
+const BLOCK_NANOS: usize = 20_000;
+/// Measured time to score a row with one tree, in nanoseconds.
+const TREE_NANOS: usize = 40;
+/// Measured time to copy one feature, in nanoseconds.
+const FEATURE_NANOS: usize = 3;
 
-/// Blocks that wait for each helper: enough to keep it busy while its core is there and this thread's is not.
+/// Largest number of queued blocks per helper: enough to keep it busy while the calling thread is not
+/// scheduled.
 const AHEAD: usize = 64;
 
-/// How long a thread looks for what comes next before it sleeps, and lets others run meanwhile: between the batches of a busy
-/// server, and at the end of one, less time passes than it takes to wake.
+/// Time for which a thread polls for its next message before it sleeps, yielding to other threads. The
+/// pause within and between the batches of a busy server is shorter than the time to wake a thread.
 const LINGER: Duration = Duration::from_micros(50);
 
-impl<T: Precision> Workers<T> {
-    /// Loads the model on so many threads, this one included.
+impl<T: FeatureFloat> Workers<T> {
+    /// Loads the model on `threads` threads, including the calling thread.
     pub(crate) fn load(text: &str, threads: usize) -> Result<Workers<T>, String> {
         let booster = load::<T>(text)?;
-        let number = |count: i32| usize::try_from(count).map_err(|_| format!("it counts {count}"));
+        let number = |count: i32| {
+            usize::try_from(count).map_err(|_| format!("it has the invalid count {count}"))
+        };
         let trees = number(booster.num_iterations())? * number(booster.num_classes())?;
         let width = number(booster.num_features())?;
         let (queue, waiting) = unbounded();
         let helpers = threads.saturating_sub(1);
-        start(helpers, text, &waiting)?;
+        start_helpers(helpers, text, &waiting)?;
         Ok(Workers {
             booster,
             width,
             helpers,
             queue,
             waiting,
-            block: (BLOCK / (TREE * trees + FEATURE * width)).max(1),
+            block: (BLOCK_NANOS / (TREE_NANOS * trees + FEATURE_NANOS * width)).max(1),
         })
     }
 
-    /// Features of one row.
+    /// Returns the number of features of one row.
     pub(crate) fn width(&self) -> usize {
         self.width
     }
 
-    /// What LightGBM computes for one row of that width.
+    /// Returns LightGBM's scores of one row, which must have [`Self::width`] features.
     pub(crate) fn scores(&self, row: &[T]) -> Result<Vec<f64>, PredictError> {
         scores(&self.booster, row)
     }
 
-    /// The answers to a batch, in its order: this thread's from the front, the helpers' from the end.
+    /// Predicts a batch. The calling thread computes inputs from the front, the helpers from the end.
     pub(crate) fn predict(&self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
         let (sender, answers) = unbounded();
         let mut row = vec![T::default(); self.width];
         let mut all = Vec::with_capacity(batch.len());
         let mut end = batch.len();
         while all.len() < end {
-            end = self.hand_out(batch, all.len()..end, &sender);
-            for place in all.len()..end.min(all.len() + self.block) {
-                let check = batch.copy_row(place, &mut row);
-                all.push(answer(&self.booster, check, &row)?);
+            end = self.queue_blocks(batch, all.len()..end, &sender);
+            for index in all.len()..end.min(all.len() + self.block) {
+                let check = batch.copy_row(index, &mut row);
+                all.push(predict_row(&self.booster, check, &row)?);
             }
         }
         for block in self.waiting.try_iter() {
-            block.answer(&self.booster);
+            block.predict(&self.booster);
         }
         drop(sender);
         let mut blocks: Vec<Answers> = iter::from_fn(|| receive(&answers)).collect();
@@ -128,24 +136,27 @@ impl<T: Precision> Workers<T> {
         }
         match all.len() == batch.len() {
             true => Ok(all),
-            false => Err(PredictError("a thread of the model has ended".into())),
+            false => Err(PredictError("a thread of the model has terminated".into())),
         }
     }
 
-    /// Queues blocks from the end of `rest` until the helpers have their share of it, and returns where it ends then.
-    fn hand_out(
+    /// Queues blocks from the end of `rest` until the helpers have enough, and returns the new end of
+    /// `rest`.
+    fn queue_blocks(
         &self,
         batch: &Batch<'_>,
         mut rest: Range<usize>,
         answers: &Sender<Answers>,
     ) -> usize {
-        // There is always one for this thread.
+        // The calling thread always keeps one block.
         while rest.len() > self.block
             && self.waiting.len() < self.helpers * AHEAD.min(rest.len() / self.block)
         {
             let start = rest.end - self.block;
             let block = self.block(batch, start..rest.end, answers);
-            self.queue.send(block).expect("this thread receives, too");
+            self.queue
+                .send(block)
+                .expect("`self` also holds a receiver");
             rest.end = start;
         }
         rest.end
@@ -154,14 +165,14 @@ impl<T: Precision> Workers<T> {
     fn block(
         &self,
         batch: &Batch<'_>,
-        places: Range<usize>,
+        indices: Range<usize>,
         answers: &Sender<Answers>,
-    ) -> Block<T> {
-        let mut rows = vec![T::default(); places.len() * self.width];
-        let checks = places.clone().zip(rows.chunks_exact_mut(self.width));
-        let checks = checks.map(|(place, row)| batch.copy_row(place, row));
-        Block {
-            start: places.start,
+    ) -> RowBlock<T> {
+        let mut rows = vec![T::default(); indices.len() * self.width];
+        let checks = indices.clone().zip(rows.chunks_exact_mut(self.width));
+        let checks = checks.map(|(index, row)| batch.copy_row(index, row));
+        RowBlock {
+            start: indices.start,
             checks: checks.collect(),
             rows,
             width: self.width,
@@ -170,33 +181,34 @@ impl<T: Precision> Workers<T> {
     }
 }
 
-impl<T: Precision> Block<T> {
-    fn answer(self, booster: &Booster) {
+impl<T: FeatureFloat> RowBlock<T> {
+    /// Computes the block and sends its predictions.
+    fn predict(self, booster: &Booster) {
         let rows = self.rows.chunks_exact(self.width);
         let answers = self.checks.into_iter().zip(rows);
-        let answers = answers.map(|(check, row)| answer(booster, check, row));
-        // The receiver waits until no block is left.
+        let answers = answers.map(|(check, row)| predict_row(booster, check, row));
+        // The receiver waits for all blocks, so the send cannot fail.
         let _ = self.answers.send((self.start, answers.collect()));
     }
 }
 
-/// The answer to an input that has been checked to be `row`, or not.
-fn answer<T: Precision>(
+/// Predicts one input; `check` is the validity of `row`.
+fn predict_row<T: FeatureFloat>(
     booster: &Booster,
     check: Result<(), InputError>,
     row: &[T],
 ) -> Result<Result<Output, InputError>, PredictError> {
-    if let Err(refused) = check {
-        return Ok(Err(refused));
+    if let Err(invalid) = check {
+        return Ok(Err(invalid));
     }
     Ok(Ok(T::output(scores(booster, row)?)))
 }
 
-/// Starts helpers, and waits until each has the model. They end when nobody can send them blocks any more.
-fn start<T: Precision>(
+/// Starts helpers, and waits until each has loaded the model. They end when their queue is dropped.
+fn start_helpers<T: FeatureFloat>(
     helpers: usize,
     text: &str,
-    waiting: &Receiver<Block<T>>,
+    waiting: &Receiver<RowBlock<T>>,
 ) -> Result<(), String> {
     let text: Arc<str> = text.into();
     let (sender, problems) = bounded(helpers);
@@ -204,26 +216,30 @@ fn start<T: Precision>(
         let (text, waiting, problems) = (text.clone(), waiting.clone(), sender.clone());
         thread::Builder::new()
             .name("lgbm".into())
-            .spawn(move || help(text, &waiting, problems))
-            .map_err(|error| format!("no thread for it: {error}"))?;
+            .spawn(move || run_helper(text, &waiting, problems))
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
     }
     drop(sender);
     problems.recv().map_or(Ok(()), Err)
 }
 
-/// A helper's life; if it says no problem, it has the model.
-fn help<T: Precision>(text: Arc<str>, waiting: &Receiver<Block<T>>, problems: Sender<String>) {
+/// Runs a helper thread. It drops `problems` once the model is loaded, or sends the load error.
+fn run_helper<T: FeatureFloat>(
+    text: Arc<str>,
+    waiting: &Receiver<RowBlock<T>>,
+    problems: Sender<String>,
+) {
     match load::<T>(&text) {
         Ok(booster) => {
             drop((text, problems));
-            iter::from_fn(|| receive(waiting)).for_each(|block| block.answer(&booster));
+            iter::from_fn(|| receive(waiting)).for_each(|block| block.predict(&booster));
         }
         Err(problem) => drop(problems.send(problem)),
     }
 }
 
-/// The model, ready to score single rows of `T`. After the first call LightGBM loads without threads of OpenMP's.
-fn load<T: Precision>(text: &str) -> Result<Booster, String> {
+/// Loads the model, ready to score single rows of `T`. Only the first call starts OpenMP threads.
+fn load<T: FeatureFloat>(text: &str) -> Result<Booster, String> {
     let parameters = json!({ "num_threads": 1, "verbosity": -1 });
     let booster = Booster::from_string(text).and_then(|mut booster| {
         booster.single_row_fast_init::<T>(Some(&parameters))?;
@@ -232,12 +248,12 @@ fn load<T: Precision>(text: &str) -> Result<Booster, String> {
     booster.map_err(|error| error.to_string())
 }
 
-fn scores<T: Precision>(booster: &Booster, row: &[T]) -> Result<Vec<f64>, PredictError> {
+fn scores<T: FeatureFloat>(booster: &Booster, row: &[T]) -> Result<Vec<f64>, PredictError> {
     let scores = booster.predict_single_row_fast(row);
     scores.map_err(|error| PredictError(error.to_string()))
 }
 
-/// The next message, or none if nobody can send one any more.
+/// Returns the next message; `None` once all senders are dropped.
 fn receive<T>(from: &Receiver<T>) -> Option<T> {
     let start = Instant::now();
     while start.elapsed() < LINGER {

@@ -1,4 +1,4 @@
-"""Seeded points to learn from and to score: four numbers, two categories; some values are missing."""
+"""Seeded points for training and scoring: four numeric and two categorical features, with missing values."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ FEATURES, CLASSES, CATEGORIES = 6, 3, [4, 5]
 
 
 def points(count, seed):
-    """float32 [count, FEATURES], and a class of each: 0, 1 or 2."""
+    """Returns float32 [count, FEATURES], and the class of each point: 0, 1 or 2."""
     random = np.random.RandomState(seed)
     labels = np.arange(count) % CLASSES
     values = random.normal(size=(count, FEATURES)) + np.eye(CLASSES, FEATURES)[labels]
@@ -18,7 +18,7 @@ def points(count, seed):
 
 
 def strange_points():
-    """What no example looked like: other categories, no whole ones, infinities, the very small, the very large."""
+    """Returns unusual points: unknown and fractional categories, infinities, very small and very large numbers."""
     values, _ = points(12, 3)
     values[0] = np.nan
     values[1] = 0

@@ -1,5 +1,5 @@
-//! Features that float32 cannot hold, such as times in seconds: with doubles the scores are those of LightGBM's Python
-//! package, and with floats a model that needs doubles says so.
+//! Features that float32 cannot hold, such as times in seconds. With doubles the scores equal those of
+//! LightGBM's Python package; with floats the model reports the loss.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{fs, path::PathBuf};
@@ -11,7 +11,7 @@ use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::json;
 
-/// What Python computed (`reference.py`); `None` is NaN.
+/// Results of the Python package (`reference.py`); `None` is NaN.
 #[derive(serde::Deserialize)]
 struct Reference {
     inputs: Vec<Vec<Option<f64>>>,
@@ -23,7 +23,7 @@ impl Reference {
         serde_json::from_str(include_str!("doubles/timestamps.json")).unwrap()
     }
 
-    /// The inputs' little-endian bytes.
+    /// Returns the inputs' little-endian bytes.
     fn inputs(&self) -> Vec<Vec<u8>> {
         let bytes = |value: &Option<f64>| value.unwrap_or(f64::NAN).to_le_bytes();
         let row = |row: &Vec<Option<f64>>| row.iter().flat_map(bytes).collect();
@@ -56,9 +56,9 @@ fn predict(model: &mut Lgbm, data_type: DataType, inputs: &[Vec<u8>]) -> Predict
 }
 
 #[test]
-fn times_get_the_scores_of_the_python_package() {
+fn times_have_the_scores_of_the_python_package() {
     let reference = Reference::load();
-    // Enough for many blocks of rows.
+    // The batch has many blocks of rows.
     let inputs: Vec<_> = reference.inputs().into_iter().cycle().take(1003).collect();
     for threads in [1, 3] {
         let mut model = load(true, threads);
@@ -90,7 +90,7 @@ fn an_input_of_another_length_or_type_fails_alone() {
     assert!(floats[0].is_err());
 }
 
-/// The text of a regression model of one feature, trained on float64 values if `precise`, else on float32.
+/// Trains a regression model of one feature, on float64 values if `precise`, else on float32.
 fn trained(values: &[f64], precise: bool) -> String {
     let labels: Vec<f32> = (0..values.len()).map(|row| (row % 7) as f32).collect();
     let data = match precise {
@@ -123,7 +123,7 @@ fn loss(text: &str, doubles: bool) -> Option<String> {
     load_text(text, doubles).float32_loss().map(str::to_owned)
 }
 
-/// 2,000 values each of times within an hour and a year, of ids, of amounts in cents, of what lies close together.
+/// Returns 2,000 values each of times, ids, amounts in cents, and close numbers.
 fn beyond_float32() -> Vec<(&'static str, Vec<f64>)> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
     let mut values = |name, low: f64, high: f64, unit: f64| {
@@ -143,7 +143,7 @@ fn beyond_float32() -> Vec<(&'static str, Vec<f64>)> {
 }
 
 #[test]
-fn models_that_need_doubles_say_what_floats_lose() {
+fn models_that_need_doubles_report_the_loss() {
     for (name, values) in beyond_float32() {
         let text = trained(&values, true);
         let loss_of_floats = loss(&text, false);
@@ -155,20 +155,20 @@ fn models_that_need_doubles_say_what_floats_lose() {
         );
         assert_eq!(loss(&text, true), None, "{name} as doubles");
     }
-    let said = load(false, 1).float32_loss().unwrap().to_owned();
+    let loss = load(false, 1).float32_loss().unwrap().to_owned();
     let expected = "feature \"Column_0\" has a threshold at 1700000889.0000002, where float32 numbers are 128 apart";
-    assert_eq!(said, expected);
+    assert_eq!(loss, expected);
 }
 
 #[test]
-fn a_model_trained_on_float32_or_ordinary_fractions_says_nothing() {
+fn models_of_float32_or_ordinary_fractions_report_no_loss() {
     for (name, values) in beyond_float32() {
         assert_eq!(loss(&trained(&values, false), false), None, "{name}");
     }
     let mut random = Xoshiro256PlusPlus::seed_from_u64(2);
     let mut ordinary = Vec::new();
     for scale in [1e-30, 1e-3, 1.0, 255.0, 1e5, 1e9, 1e30] {
-        // Some of them far from the others, as amounts of money are.
+        // A skewed distribution, like amounts of money.
         let value = |_| scale * random.random_range(-4.0_f64..4.0).powi(9);
         ordinary.push((0..2_000).map(value).collect::<Vec<f64>>());
     }
@@ -181,12 +181,12 @@ fn a_model_trained_on_float32_or_ordinary_fractions_says_nothing() {
             assert_eq!(loss(&trained(values, true), false), None, "to {largest:e}");
         }
     }
-    // No float64 either: every one is a float32 number.
+    // These float64 values are all float32 numbers.
     let whole: Vec<f64> = (0..2_000).map(f64::from).collect();
     assert_eq!(loss(&trained(&whole, true), false), None);
 }
 
-/// A model of one feature and one tree, whose lines after the first these are.
+/// Returns a model of one feature and one tree that includes these lines.
 fn one_tree(feature_info: &str, lines: &str) -> String {
     let tree = format!(
         "Tree=0\nnum_leaves=2\nsplit_feature=0\nsplit_gain=1\nleft_child=-1\nright_child=-2\nleaf_value=1 2\n\
@@ -203,7 +203,7 @@ fn one_tree(feature_info: &str, lines: &str) -> String {
     )
 }
 
-/// The model that answers 1 to the categories of `set`, and 2 to any other; it was trained on the categories `trained`.
+/// Returns a model, trained on the categories `trained`, whose output is 1 for those of `set`, else 2.
 fn by_category(set: &[usize], trained: &[usize]) -> String {
     let mut words = vec![0_u32; set.iter().max().unwrap() / 32 + 1];
     for category in set {
@@ -219,7 +219,7 @@ fn by_category(set: &[usize], trained: &[usize]) -> String {
     one_tree(&format!("-1:{}", list(trained, ":")), &lines)
 }
 
-/// The model that answers 1 to numbers up to 0.5, and to others themselves times `coefficient`.
+/// Returns a model whose output is 1 for numbers up to 0.5, and `coefficient` times others.
 fn linear(range: &str, coefficient: f64) -> String {
     let lines = format!(
         "num_cat=0\nthreshold=0.5\ndecision_type=2\nis_linear=1\nleaf_const=1 0\nnum_features=0 1\n\
@@ -233,11 +233,11 @@ fn score(text: &str, doubles: bool, value: f64) -> f64 {
     load_text(text, doubles).scores(&[value]).unwrap()[0]
 }
 
-/// 2^24: float32 rounds the next whole number to it.
+/// 2^24, to which float32 rounds the next whole number.
 const WHOLE: usize = 1 << 24;
 
 #[test]
-fn categories_that_float32_takes_across_a_split_are_a_loss() {
+fn categories_rounded_across_a_split_are_a_loss() {
     let two = [WHOLE, WHOLE + 1];
     for (set, trained) in [
         (&[WHOLE][..], &two[..]),
@@ -254,7 +254,7 @@ fn categories_that_float32_takes_across_a_split_are_a_loss() {
 }
 
 #[test]
-fn categories_that_float32_keeps_on_their_side_are_no_loss() {
+fn categories_that_stay_on_their_side_are_no_loss() {
     let two = [WHOLE, WHOLE + 1];
     let even = [WHOLE, WHOLE + 2, 2 * WHOLE + 4];
     for (set, trained) in [
@@ -274,18 +274,18 @@ fn categories_that_float32_keeps_on_their_side_are_no_loss() {
 
 #[test]
 fn linear_leaves_of_large_values_are_a_loss() {
-    for (range, said) in [
+    for (range, loss_text) in [
         (
             "[1699999999:1700000999]",
-            "values to 1700000999 in a linear leaf, where float32 numbers are 128 apart",
+            "values up to 1700000999 in a linear leaf, where float32 numbers are 128 apart",
         ),
         (
             "[-16777216:5]",
-            "values to -16777216 in a linear leaf, where float32 numbers are 2 apart",
+            "values up to -16777216 in a linear leaf, where float32 numbers are 2 apart",
         ),
     ] {
         let text = linear(range, 0.25);
-        let expected = format!("feature \"id\" has {said}");
+        let expected = format!("feature \"id\" has {loss_text}");
         assert_eq!(loss(&text, false), Some(expected));
         assert_eq!(loss(&text, true), None);
     }

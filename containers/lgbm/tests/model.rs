@@ -1,4 +1,4 @@
-//! The model as its server uses it, against scores of LightGBM's Python package (`reference.py`).
+//! The model as used by its server, compared with LightGBM's Python package (`reference.py`).
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -11,16 +11,16 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 const MODEL: &str = include_str!("models/multiclass.txt");
 
-/// What Python computed.
+/// Results of the Python package.
 #[derive(serde::Deserialize)]
 struct Reference {
-    /// The bits of float32.
+    /// Bits of the float32 inputs.
     inputs: Vec<Vec<u32>>,
-    /// By model.
+    /// Scores by model.
     scores: BTreeMap<String, Scores>,
 }
 
-/// By input; `None` is a number that is not finite.
+/// Scores by input; `None` is a number that is not finite.
 #[derive(serde::Deserialize)]
 struct Scores {
     raw: Vec<Vec<Option<f64>>>,
@@ -44,7 +44,7 @@ impl Reference {
     }
 }
 
-/// The models by their names.
+/// Returns the text of each model by its name.
 fn models() -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
     let entries = fs::read_dir(folder).unwrap();
@@ -57,7 +57,7 @@ fn models() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// A model whose predictions are the raw scores of the one that is given.
+/// Returns the model without its objective, so that its predictions are raw scores.
 fn without_objective(text: &str) -> String {
     let lines = text.split_inclusive('\n');
     lines
@@ -92,11 +92,11 @@ fn bits(answer: &Result<Output, model::InputError>) -> Vec<u32> {
 fn floats(output: &Output) -> &[f32] {
     match output {
         Output::Floats(scores) => scores,
-        other => panic!("{other:?} are no floats"),
+        other => panic!("{other:?} is not floats"),
     }
 }
 
-/// The scores must be Python's to 1e-12 of their size, or of 1 where they are smaller.
+/// Asserts that scores equal Python's to 1e-12 of their size, or of 1 if they are smaller.
 fn assert_scores(text: &str, rows: &[Vec<f64>], expected: &[Vec<Option<f64>>], what: &str) {
     let model = load(text, 1).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(rows.len(), expected.len());
@@ -114,7 +114,7 @@ fn assert_scores(text: &str, rows: &[Vec<f64>], expected: &[Vec<Option<f64>>], w
 }
 
 #[test]
-fn scores_of_every_kind_of_model_are_those_of_python_to_1e_12() {
+fn scores_match_python_to_1e_12_for_every_kind_of_model() {
     let reference = Reference::load();
     let (rows, models) = (reference.rows(), models());
     assert!(
@@ -135,10 +135,10 @@ fn scores_of_every_kind_of_model_are_those_of_python_to_1e_12() {
 }
 
 #[test]
-fn every_kind_of_model_serves_its_scores_as_float32_alone_and_in_batches_on_any_threads() {
+fn predictions_are_float32_scores_for_any_batch_and_threads() {
     let reference = Reference::load();
     let rows = reference.rows();
-    // Enough for many blocks of rows, and a last one that is not full.
+    // The batch has many blocks of rows, and an incomplete last one.
     let inputs: Vec<_> = reference.inputs().into_iter().cycle().take(1003).collect();
     for (name, text) in models() {
         for threads in [1, 3] {
@@ -165,7 +165,7 @@ fn every_kind_of_model_serves_its_scores_as_float32_alone_and_in_batches_on_any_
 }
 
 #[test]
-fn a_model_says_what_it_takes_and_answers_nothing_with_nothing() {
+fn describes_its_input_and_accepts_an_empty_batch() {
     let mut model = load(MODEL, 2).unwrap();
     assert_eq!(model.info().input_shape, [6]);
     assert_eq!(model.info().threads, 2);
@@ -182,18 +182,18 @@ fn an_input_of_another_length_fails_alone() {
     let answers = predict(&mut model, &inputs);
     for (index, bytes) in [(0, 8), (2, 28)] {
         let reason = &answers[index].as_ref().unwrap_err().0;
-        let said = format!("must be 6 floats (24 bytes), this one has {bytes} bytes");
-        assert!(reason.contains(&said), "{reason}");
+        let expected = format!("must be 6 floats (24 bytes), this one has {bytes} bytes");
+        assert!(reason.contains(&expected), "{reason}");
     }
     assert_eq!(answers[1], expected[1]);
     assert_eq!(answers[3..], expected[3..]);
     let alone = predict(&mut model, &inputs[..1]);
     assert!(alone[0].is_err(), "a single short row must not be read");
-    assert!(model.scores(&[0.0; 5]).is_err(), "nor this one");
+    assert!(model.scores(&[0.0; 5]).is_err());
 }
 
 #[test]
-fn refused_inputs_leave_the_answers_of_a_shared_batch_in_place() {
+fn invalid_inputs_do_not_affect_others_of_a_shared_batch() {
     let mut inputs: Vec<_> = Reference::load()
         .inputs()
         .into_iter()
@@ -214,7 +214,7 @@ fn refused_inputs_leave_the_answers_of_a_shared_batch_in_place() {
 }
 
 #[test]
-fn a_missing_model_says_how_to_make_it() {
+fn a_missing_model_is_reported_with_its_make_command() {
     let error = Lgbm::load(Path::new("nowhere/lgbm.txt"), Settings::default()).err();
     let error = error.unwrap().to_string();
     for part in [
@@ -226,7 +226,7 @@ fn a_missing_model_says_how_to_make_it() {
     }
 }
 
-/// What is damaged, how, and what is said of it.
+/// Text to damage, its replacement, and the expected error.
 const DAMAGES: &[(&str, &str, &str)] = &[
     ("tree\n", "forest\n", "its first line is not \"tree\""),
     ("num_class=3", "num_class=4", "counts 4 classes"),
@@ -238,7 +238,7 @@ const DAMAGES: &[(&str, &str, &str)] = &[
     (
         "tree_sizes=546 536",
         "tree_sizes=1082",
-        "8 trees are no whole iterations of 3",
+        "8 trees are not a multiple of 3",
     ),
     (
         "max_feature_idx=5",
@@ -291,7 +291,7 @@ const DAMAGES: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn a_damaged_model_is_refused_with_what_is_wrong() {
+fn damaged_models_are_rejected_with_a_reason() {
     for &(from, to, problem) in DAMAGES {
         assert!(MODEL.contains(from), "{from}");
         let error = load(MODEL.replacen(from, to, 1), 1).err();
@@ -305,7 +305,7 @@ fn a_damaged_model_is_refused_with_what_is_wrong() {
 }
 
 #[test]
-fn what_would_end_the_process_of_lightgbm_is_refused() {
+fn models_that_would_end_lightgbms_process_are_rejected() {
     let (one_leaf, linear) = (
         include_str!("models/one_leaf.txt"),
         include_str!("models/linear_tree.txt"),
@@ -339,7 +339,7 @@ fn what_would_end_the_process_of_lightgbm_is_refused() {
 }
 
 #[test]
-fn a_model_that_was_cut_short_is_refused() {
+fn truncated_models_are_rejected() {
     for length in (0..MODEL.find("end of trees").unwrap()).step_by(37) {
         assert!(load(&MODEL[..length], 1).is_err(), "cut at {length}");
     }
@@ -363,7 +363,7 @@ fn no_changed_byte_ends_the_process() {
 }
 
 #[test]
-fn a_trained_model_knows_its_classes_and_comes_out_the_same_again() {
+fn training_is_reproducible_and_separates_the_classes() {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
     let labels: Vec<usize> = (0..150).map(|row| row % 3).collect();
     let features: Vec<f32> = labels
@@ -390,12 +390,12 @@ fn a_trained_model_knows_its_classes_and_comes_out_the_same_again() {
 }
 
 #[test]
-fn examples_that_cannot_be_learnt_from_are_refused() {
+fn inconsistent_examples_are_rejected() {
     let train = |features: &[f32], labels: &[usize], classes| {
         let error = lgbm::train(features, labels, classes, Path::new("unused"));
         error.unwrap_err().to_string()
     };
-    assert!(train(&[1.0, 2.0, 3.0], &[0, 1], 2).contains("no whole rows"));
+    assert!(train(&[1.0, 2.0, 3.0], &[0, 1], 2).contains("not a multiple"));
     assert!(train(&[1.0, 2.0], &[0, 1], 3).contains("a point of each"));
     assert!(train(&[1.0, 2.0, 3.0], &[0, 1, 2], 2).contains("label 2"));
 }

@@ -1,4 +1,4 @@
-"""Makes models/saved_by_VERSION.txt: a model as an older LightGBM saves it. For instance, with Python 3.11:
+"""Makes models/saved_by_VERSION.txt, a model saved by an older LightGBM. For instance, with Python 3.11:
 
 python3 -m pip install lightgbm==3.3.5 numpy==1.26.4 scipy==1.11.4    # and again with lightgbm==2.3.1, lightgbm==2.0.12
 python3 older.py

@@ -1,5 +1,5 @@
-"""Makes models/ and reference.json: models of every kind, and what LightGBM's Python package scores with them. And
-doubles/timestamps.json: what it scores of times in seconds, which float32 rounds to one, with doubles/timestamps.txt.
+"""Makes models of every kind (models/) and their scores by LightGBM's Python package (reference.json), and the scores
+of doubles/timestamps.txt for times that float32 rounds to the same number (doubles/timestamps.json).
 
 python3 -m pip install lightgbm==4.7.0 numpy==2.4.6 scipy==1.17.1
 python3 reference.py
@@ -35,16 +35,16 @@ FOREST = {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.7}
 
 
 def squares(scores, data):
-    """An objective of one's own."""
+    """A custom objective."""
     return scores - data.get_label(), np.ones_like(scores)
 
 
 def class_squares(scores, data):
-    """The same, for several classes."""
+    """The custom objective for several classes."""
     return scores - np.eye(CLASSES)[data.get_label().astype(int)], np.ones_like(scores)
 
 
-# By name: labels and parameters.
+# Labels and parameters by name.
 KINDS = {
     "regression": (TARGETS, {"objective": "regression"}),
     "regression_sqrt": (TARGETS, {"objective": "regression", "reg_sqrt": True}),
@@ -109,17 +109,18 @@ def text(kind):
 
 
 def rows(scores):
-    """A list for each input. JSON knows no infinity and no NaN, which linear trees make of infinite inputs: null."""
+    """Returns one list per input. Numbers that are not finite become null, because JSON lacks them; linear trees return
+    them for infinite inputs."""
     finite = lambda score: score if np.isfinite(score) else None
     return [[finite(score) for score in row] for row in scores.reshape(len(scores), -1).tolist()]
 
 
 def timestamps():
-    """The four times fall into four leaves; float32 makes 1700001024 of each."""
+    """Scores four times that fall into four leaves; float32 rounds each to 1700001024."""
     times = [1700000990, 1700001010, 1700000965, 1700001050]
     inputs = np.array([[time, other] for other in [0, -1.25, 0.1, np.nan] for time in times], dtype=np.float64)
     booster = lightgbm.Booster(model_file=HERE / "doubles" / "timestamps.txt")
-    # JSON knows no NaN: null.
+    # NaN becomes null, because JSON lacks it.
     rows = [[None if np.isnan(value) else value for value in row] for row in inputs.tolist()]
     reference = {"inputs": rows, "predictions": booster.predict(inputs).tolist()}
     (HERE / "doubles" / "timestamps.json").write_text(json.dumps(reference, allow_nan=False) + "\n")
@@ -136,7 +137,7 @@ def main():
         booster = lightgbm.Booster(model_file=path)
         raw, predictions = booster.predict(inputs, raw_score=True), booster.predict(inputs)
         scores[path.stem] = {"raw": rows(raw), "predictions": rows(predictions)}
-    # The inputs as the bits of their float32.
+    # Inputs are stored as the bits of float32.
     reference = {"inputs": inputs.view(np.uint32).tolist(), "scores": scores}
     lines = json.dumps(reference, allow_nan=False).replace('{"raw"', '\n{"raw"')
     (HERE / "reference.json").write_text(lines + "\n")

@@ -1,5 +1,6 @@
-//! The model server as a process behind a real frontend: doubles through every interface, as LightGBM's Python package
-//! scores them; what another length or shape is answered with; the warning of a model that needs doubles.
+//! The model server as a process behind a real frontend: double inputs through every interface match
+//! LightGBM's Python package, wrong lengths and shapes are errors, and a model that needs doubles
+//! warns.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -8,13 +9,14 @@ use frontend::Frontend;
 use model::{DataType, Output};
 use serde_json::{Value, json};
 use testkit::{Http, ModelServer, Peer, Rpc, deploy_for, settings};
-use wire::query::{Answer, HIGH_PERF_MARK, Input, Request, Status};
+use wire::query::{Answer, AnswerStatus, HIGH_PERF_MARK, Input, QueryRequest};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lgbm");
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doubles/timestamps.txt");
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Times that float32 rounds to one, and what Python's `Booster.predict` makes of them (`reference.py`).
+/// Times that float32 rounds to the same number, and their scores by Python's `Booster.predict`
+/// (`reference.py`).
 const TIMES: [(f64, f64); 4] = [
     (1_700_000_990.0, 0.5279617469456988),
     (1_700_001_010.0, 9.477850480640937),
@@ -44,7 +46,7 @@ fn assert_score(found: f64, expected: f64, what: &str) {
     );
 }
 
-/// The only number of an output, which older container RPCs tell as text.
+/// Returns the only number of an output; older container RPCs send it as text.
 fn score(output_type: DataType, output: &[u8]) -> f64 {
     match Output::read(output_type, output).unwrap() {
         Output::Doubles(scores) => scores[0],
@@ -53,19 +55,21 @@ fn score(output_type: DataType, output: &[u8]) -> f64 {
     }
 }
 
-/// A ZeroMQ client of one of the generations: what it says first, and whether it speaks our dialect.
+/// A ZeroMQ client of one of the protocol generations.
 struct Client {
     answers: Peer,
     requests: Peer,
+    /// Session in our protocol; `None` in Clipper's.
     session: Option<u64>,
     id: u32,
 }
 
-/// What a ZeroMQ client is answered: type, output, and in our dialect why there is none of the model's.
-struct Heard {
+/// An answer to a ZeroMQ client.
+struct ClientAnswer {
     output_type: DataType,
     output: Vec<u8>,
-    ended: Option<(Status, String)>,
+    /// Status and reason, in our protocol.
+    status: Option<(AnswerStatus, String)>,
 }
 
 impl Client {
@@ -92,9 +96,9 @@ impl Client {
         }
     }
 
-    fn ask(&mut self, row: &[f64]) -> Heard {
+    fn query(&mut self, row: &[f64]) -> ClientAnswer {
         let input = bytes(row);
-        let request = Request {
+        let request = QueryRequest {
             session: self.session,
             client_id: self.id,
             request_id: 7,
@@ -107,10 +111,10 @@ impl Client {
             self.requests.say_with(|frames| request.encode(frames));
             let frames = self.answers.hear();
             let answer = Answer::decode(&frames).unwrap();
-            return Heard {
+            return ClientAnswer {
                 output_type: answer.output_type,
                 output: answer.output.to_vec(),
-                ended: Some((answer.status, answer.reason.to_owned())),
+                status: Some((answer.status, answer.reason.to_owned())),
             };
         }
         let number = |number: u32| number.to_le_bytes().to_vec();
@@ -120,21 +124,21 @@ impl Client {
         self.requests.say(&[&head[..], &tail].concat());
         let frames = self.answers.hear();
         let code = u32::from_le_bytes(frames[2][..].try_into().unwrap());
-        // The high-performance answer has the output's size before it.
+        // The high-performance answer has the output's size before the output.
         let output = if frames.len() > 4 {
             &frames[4]
         } else {
             &frames[3]
         };
-        Heard {
+        ClientAnswer {
             output_type: DataType::from_code(code).unwrap(),
             output: output.clone(),
-            ended: None,
+            status: None,
         }
     }
 }
 
-/// Clients of all ZeroMQ generations.
+/// Connects one client of each ZeroMQ generation.
 fn clients(frontend: &Frontend) -> [(&'static str, Client); 3] {
     [
         ("2017", Client::of_clipper(frontend, b"")),
@@ -157,8 +161,8 @@ fn doubles_reach_the_model_over_every_container_rpc_and_client() {
             let found = found.unwrap_or_else(|| panic!("{rpc:?}: {answer}"));
             assert_score(found, expected, &format!("REST, {rpc:?}"));
             for (name, client) in &mut clients {
-                let heard = client.ask(&[time, 0.1]);
-                let found = score(heard.output_type, &heard.output);
+                let answer = client.query(&[time, 0.1]);
+                let found = score(answer.output_type, &answer.output);
                 assert_score(found, expected, &format!("ZeroMQ {name}, {rpc:?}"));
             }
         }
@@ -166,7 +170,7 @@ fn doubles_reach_the_model_over_every_container_rpc_and_client() {
 }
 
 #[test]
-fn the_open_inference_protocol_declares_fp64_and_answers_it() {
+fn the_open_inference_protocol_uses_fp64() {
     let (frontend, _server) = start("doubles", Rpc::V4);
     let mut client = Http::connect(frontend.ports().query_port);
     let metadata: Value = serde_json::from_slice(&client.get("/v2/models/app").body).unwrap();
@@ -215,7 +219,7 @@ fn the_open_inference_protocol_declares_fp64_and_answers_it() {
 }
 
 #[test]
-fn every_interface_refuses_inputs_of_another_length_or_shape() {
+fn every_interface_rejects_wrong_lengths_and_shapes() {
     let (frontend, _server) = start("doubles", Rpc::V4);
     let mut rest = Http::connect(frontend.ports().query_port);
     for row in [&[1.5][..], &[1.5, 2.5, 3.5], &[]] {
@@ -228,10 +232,10 @@ fn every_interface_refuses_inputs_of_another_length_or_shape() {
         assert_eq!(answer["default"], true);
         assert_eq!(answer["default_explanation"], *reason);
         for (name, mut client) in clients(&frontend) {
-            let heard = client.ask(row);
-            assert_eq!(heard.output, b"none", "{name}");
-            if let Some(ended) = heard.ended {
-                assert_eq!(ended, (Status::Error, reason.clone()));
+            let answer = client.query(row);
+            assert_eq!(answer.output, b"none", "{name}");
+            if let Some(status) = answer.status {
+                assert_eq!(status, (AnswerStatus::Error, reason.clone()));
             }
         }
     }
@@ -253,8 +257,8 @@ fn every_interface_refuses_inputs_of_another_length_or_shape() {
 }
 
 #[test]
-fn floats_for_a_model_of_doubles_are_warned_about_once() {
-    let warned = |server: &ModelServer| -> Vec<String> {
+fn float_inputs_for_a_double_model_cause_one_warning() {
+    let warnings_of = |server: &ModelServer| -> Vec<String> {
         let lines = server.log.iter();
         lines
             .filter(|line| line.contains("WARN"))
@@ -262,7 +266,7 @@ fn floats_for_a_model_of_doubles_are_warned_about_once() {
             .collect()
     };
     let (_frontend, server) = start("floats", Rpc::V4);
-    let warnings = warned(&server);
+    let warnings = warnings_of(&server);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     for part in [
         "timestamps.txt: feature \"Column_0\"",
@@ -271,5 +275,5 @@ fn floats_for_a_model_of_doubles_are_warned_about_once() {
         assert!(warnings[0].contains(part), "{warnings:?}");
     }
     let (_frontend, server) = start("doubles", Rpc::V4);
-    assert_eq!(warned(&server), Vec::<String>::new());
+    assert_eq!(warnings_of(&server), Vec::<String>::new());
 }

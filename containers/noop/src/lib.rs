@@ -1,8 +1,8 @@
-//! A model that answers at once: the zero that every measurement is held against.
+//! The no-op model server: the baseline of every measurement.
 
 use model::{Batch, DataType, Model, ModelInfo, Output, PredictError, Predictions};
 
-/// Takes inputs of any type and length, and answers each with one float, zero.
+/// Accepts inputs of any type and length; the output is one float, zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Noop;
 

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use container::Server;
+use container::ServerSettings;
 use model::DataType;
 
-const SERVER: Server = Server {
+const SERVER: ServerSettings = ServerSettings {
     name: "noop",
     version: env!("CARGO_PKG_VERSION"),
-    about: "Answers every input with one zero, at once: what frontend and RPC cost by themselves",
+    about: "No-op model: returns one zero for every input, to measure the cost of frontend and RPC alone",
     input_type: DataType::Floats,
     artifact: None,
 };

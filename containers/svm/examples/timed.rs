@@ -1,7 +1,8 @@
-//! Predicts when told to, and says how long it took: our side of `benches/compare/svm.py`.
+//! Measures predictions for `benches/compare/svm.py`.
 //!
-//! `timed ARTIFACT INPUTS THREADS`, where INPUTS holds rows of little-endian float32. For each line of standard input, a
-//! batch size, it predicts that many rows and writes a line of JSON: the seconds that it took, and the labels.
+//! Usage: `timed ARTIFACT INPUTS THREADS`, where INPUTS is a file with rows of little-endian float32.
+//! For each batch size read from a line of standard input, it predicts that many rows and prints a line
+//! of JSON with the time in seconds and the labels.
 
 use std::{env, fs, io, path::Path, time::Instant};
 

@@ -1,4 +1,5 @@
-//! The file: one `.safetensors` with arrays of float32 or float64 and, as metadata, the labels as a JSON list.
+//! The artifact: a `.safetensors` file with float32 or float64 arrays, and the labels as a JSON list in
+//! its metadata.
 //!
 //! | array                        | shape                       |
 //! |------------------------------|-----------------------------|
@@ -16,12 +17,13 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::{kernel::Parameters, svc};
 
-/// Description of the file's format.
+/// Name of the artifact's format in messages.
 const FORMAT: &str = "svm artifact";
-/// The key of the labels in the file's metadata.
+/// Key of the labels in the file's metadata.
 const LABELS: &str = "labels";
 
-/// What a file holds: the parameters of both stages, in float64 whatever the file has, and a label per class.
+/// Contents of an artifact: the parameters of both stages, converted to float64, and one label per
+/// class.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Contents {
     pub(crate) pca: Parameters<f64>,
@@ -30,7 +32,7 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
-    /// Reads the file at `path` and checks that its arrays fit each other.
+    /// Reads the file at `path` and checks that its arrays are consistent.
     pub(crate) fn load(path: &Path) -> Result<Contents, ClassifierError> {
         let bytes = fs::read(path);
         let bytes = bytes.map_err(|error| ClassifierError::of_reading(path, FORMAT, error))?;
@@ -49,7 +51,10 @@ impl Contents {
             .and_then(|json| serde_json::from_str(json).ok())
             .ok_or("its metadata has no JSON list of labels")?;
         if labels.len() < 2 {
-            return Err(format!("it has {} labels, two are needed", labels.len()));
+            return Err(format!(
+                "it has {} labels, at least 2 are needed",
+                labels.len()
+            ));
         }
         let arrays = Arrays(SafeTensors::deserialize(bytes).map_err(unreadable)?);
         let pca = arrays.parameters("pca", None, None)?;
@@ -61,13 +66,13 @@ impl Contents {
 
 #[cfg(feature = "train")]
 impl Contents {
-    /// Writes the file at `path` in float32.
+    /// Writes the artifact to `path` in float32.
     pub(crate) fn save(&self, path: &Path) -> Result<(), ClassifierError> {
         fs::write(path, self.encode(Dtype::F32))
             .map_err(|error| ClassifierError::Io(path.to_owned(), error))
     }
 
-    /// The file in float32 or float64, as `dtype` says.
+    /// Encodes the artifact in float32 or float64, as given by `dtype`.
     pub(crate) fn encode(&self, dtype: Dtype) -> Vec<u8> {
         let mut arrays: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (stage, part) in [("pca", &self.pca), ("svm", &self.svm)] {
@@ -90,11 +95,11 @@ impl Contents {
         }
         let views = arrays.iter().map(|(name, shape, bytes)| {
             let view = safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes);
-            (name, view.expect("as many bytes as the shape says"))
+            (name, view.expect("the bytes match the shape"))
         });
         let labels = serde_json::to_string(&self.labels).expect("a list of strings is JSON");
         let metadata = std::collections::HashMap::from([(LABELS.to_owned(), labels)]);
-        safetensors::serialize(views, Some(metadata)).expect("a header far below its limit")
+        safetensors::serialize(views, Some(metadata)).expect("the header is below its limit")
     }
 }
 
@@ -102,7 +107,7 @@ impl Contents {
 struct Arrays<'a>(SafeTensors<'a>);
 
 impl Arrays<'_> {
-    /// One stage; `None` where any number of features or outputs will do.
+    /// Reads one stage; `None` allows any number of features or outputs.
     fn parameters(
         &self,
         stage: &str,
@@ -124,11 +129,11 @@ impl Arrays<'_> {
         if gamma.len() != 1 && gamma.len() != points.ncols() {
             let (values, features) = (gamma.len(), points.ncols());
             return Err(format!(
-                "its {stage}.gamma has {values} values, it must have 1 or one per feature ({features})"
+                "its {stage}.gamma has {values} values, but must have 1 or one per feature ({features})"
             ));
         }
         if let Some(gamma) = gamma.iter().find(|&&gamma| gamma <= 0.0) {
-            return Err(format!("its {stage}.gamma is {gamma}, it must be above 0"));
+            return Err(format!("its {stage}.gamma is {gamma}, but must be above 0"));
         }
         Ok(Parameters {
             points,
@@ -138,7 +143,7 @@ impl Arrays<'_> {
         })
     }
 
-    /// Shape and values of an array of finite values; `None` stands for any length but zero.
+    /// Returns shape and values of an array, which must be finite; `None` allows any length above 0.
     fn get(
         &self,
         name: &str,
@@ -158,7 +163,7 @@ impl Arrays<'_> {
                 .map(|length| length.map_or("any".into(), |length| length.to_string()))
                 .collect();
             return Err(format!(
-                "the array {name} has shape {shape:?}, expected is [{}]",
+                "the array {name} has the shape {shape:?} instead of [{}]",
                 expected.join(", ")
             ));
         }

@@ -1,4 +1,4 @@
-//! Both stages in one precision: a batch of inputs to classes.
+//! Classifies a batch of inputs with both stages, in one precision.
 
 use model::{Batch, InputError};
 use ndarray::Array2;
@@ -6,32 +6,32 @@ use rayon::ThreadPool;
 
 use crate::{artifact::Contents, kernel::KernelSum, products::Precision, svc};
 
-/// Both stages, ready to compute with.
-pub(crate) struct Classifier<F: Precision> {
+/// Both stages, prepared for prediction.
+pub(crate) struct Pipeline<F: Precision> {
     pca: KernelSum<F>,
     svm: KernelSum<F>,
     classes: usize,
 }
 
-impl<F: Precision> Classifier<F> {
-    /// For the threads of the pool that this is called in.
-    pub(crate) fn new(contents: &Contents) -> Classifier<F> {
-        Classifier {
+impl<F: Precision> Pipeline<F> {
+    /// Prepares both stages for the threads of the current pool.
+    pub(crate) fn new(contents: &Contents) -> Pipeline<F> {
+        Pipeline {
             pca: KernelSum::new(contents.pca.to()),
             svm: KernelSum::new(contents.svm.to()),
             classes: contents.labels.len(),
         }
     }
 
-    /// Features of one input.
+    /// Returns the number of features of one input.
     pub(crate) fn width(&self) -> usize {
         self.pca.width()
     }
 
-    /// The class of every input, computed by these threads.
+    /// Returns the class of every input, computed on these threads.
     ///
     /// # Errors
-    /// For an input of another type or length, and for one that the arithmetic breaks down at.
+    /// If an input has another type or length, or its projections are NaN.
     pub(crate) fn classify(
         &self,
         batch: &Batch<'_>,
@@ -44,27 +44,28 @@ impl<F: Precision> Classifier<F> {
                 batch.copy_row::<F>(index, row.into_slice().expect("rows are contiguous"))
             })
             .collect();
-        // Rows are independent: what a refused one holds reaches no other.
+        // Rows are independent, so an invalid row does not affect others.
         let decisions = threads.install(|| self.svm.apply(self.pca.apply(inputs)));
         let rows = checks.into_iter().zip(decisions.rows()).enumerate();
         rows.map(|(index, (check, row))| {
             check?;
             match row.iter().any(|decision| decision.is_nan()) {
-                true => Err(self.refusal(batch, index)),
+                true => Err(self.explain_nan(batch, index)),
                 false => Ok(svc::vote(row, self.classes)),
             }
         })
         .collect()
     }
 
-    /// Why an input of the right length has no label: what it holds is not finite, or its squares overflow.
-    fn refusal(&self, batch: &Batch<'_>, index: usize) -> InputError {
+    /// Explains why an input of the right length has no label: a value is not finite, or its square
+    /// overflows.
+    fn explain_nan(&self, batch: &Batch<'_>, index: usize) -> InputError {
         let mut row = vec![F::zero(); self.width()];
         if let Err(error) = batch.copy_row(index, &mut row) {
             return error;
         }
         let sizes = row.iter().map(|value| value.abs()).enumerate();
-        // NaN is the largest.
+        // NaN counts as the largest.
         let worst = sizes.reduce(
             |worst, other| match worst.1.is_nan() || other.1 <= worst.1 {
                 true => worst,
@@ -73,7 +74,7 @@ impl<F: Precision> Classifier<F> {
         );
         let at = worst.map_or(0, |(at, _)| at);
         InputError(format!(
-            "value {at} is {}: values must be numbers whose squares can be summed in {}",
+            "value {at} is {}: values must be finite, and the sum of their squares within {}",
             row[at],
             F::NAME
         ))

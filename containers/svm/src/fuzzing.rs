@@ -1,10 +1,10 @@
-//! The decoder of artifacts, for a fuzz target: nothing else is built with this.
+//! Decoder of artifacts, for a fuzz target; compiled only under `cfg(fuzzing)`.
 
 use safetensors::Dtype;
 
 use crate::artifact::Contents;
 
-/// Reads an artifact, and writes it anew in float64; panics if that reads as something else.
+/// Decodes an artifact and encodes it in float64; panics if decoding the result gives other contents.
 pub fn rewritten(artifact: &[u8]) -> Result<Vec<u8>, String> {
     let contents = Contents::decode(artifact)?;
     let written = contents.encode(Dtype::F64);

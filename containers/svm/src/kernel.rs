@@ -1,32 +1,34 @@
-//! Sums of RBF kernels, for a whole batch by matrix product, a block of points at a time.
+//! Sums of RBF kernels, computed for a whole batch by matrix product, one block of points at a time.
 
 use ndarray::{Array1, Array2, Axis, parallel::prelude::*};
 
 use crate::products::Precision;
 
-/// Points of a block, at most: its part of the kernel, for a batch of hundreds, then fits a core's second cache.
+/// Largest number of points in a block: its part of the kernel then fits a core's L2 cache, for a batch
+/// of hundreds.
 const BLOCK: usize = 256;
 
-/// Multiplications that are worth a thread: some 20 µs of them, which is what it takes to wake one.
-const WORTH_A_THREAD: usize = 1 << 19;
+/// Smallest number of multiplications for a thread: about 20 µs, the time to wake one.
+const MIN_PER_THREAD: usize = 1 << 19;
 
-/// What defines `f(x) = sum_i weights[i] * exp(-sum_j gamma[j] (x[j] - points[i, j])^2) - offsets`.
+/// Parameters of `f(x) = sum_i weights[i] * exp(-sum_j gamma[j] (x[j] - points[i, j])^2) - offsets`.
 ///
-/// Kernel PCA and the one-vs-one SVM are both of this form, so both are stored, and computed, as one.
+/// Kernel PCA and the one-vs-one SVM both have this form, so both are stored and computed in the same
+/// way.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Parameters<F> {
-    /// Points x features.
+    /// Shape: points x features.
     pub(crate) points: Array2<F>,
-    /// One for all features, or one per feature: one over the square of a length, in units of the feature.
+    /// One for all features, or one per feature: the inverse square of a length in the feature's unit.
     pub(crate) gamma: Array1<F>,
-    /// Points x outputs.
+    /// Shape: points x outputs.
     pub(crate) weights: Array2<F>,
     /// One per output.
     pub(crate) offsets: Array1<F>,
 }
 
 impl Parameters<f64> {
-    /// The same in another precision.
+    /// Converts to another precision.
     pub(crate) fn to<F: Precision>(&self) -> Parameters<F> {
         Parameters {
             points: self.points.mapv(F::rounded),
@@ -37,16 +39,16 @@ impl Parameters<f64> {
     }
 }
 
-/// [`Parameters`], ready to compute with.
+/// [`Parameters`], prepared for prediction.
 pub(crate) struct KernelSum<F: Precision> {
     kernel: Kernel<F>,
-    /// The weights of each block of points, output by output.
+    /// The weights of each block of points, laid out by output.
     weights: Vec<F::Rows>,
     offsets: Array1<F>,
 }
 
 impl<F: Precision> KernelSum<F> {
-    /// For the threads of the pool that this is called in, as [`Kernel::new`].
+    /// Prepares the parameters for the threads of the current pool, as [`Kernel::new`].
     pub(crate) fn new(parameters: Parameters<F>) -> KernelSum<F> {
         let kernel = Kernel::new(parameters.points, &parameters.gamma);
         let weights = parameters.weights.axis_chunks_iter(Axis(0), kernel.block);
@@ -57,60 +59,64 @@ impl<F: Precision> KernelSum<F> {
         }
     }
 
-    /// Features of one input.
+    /// Returns the number of features of one input.
     pub(crate) fn width(&self) -> usize {
         self.kernel.origin.len()
     }
 
-    /// One row of outputs per row of `inputs` (inputs x features); NaN for a row with a NaN or an infinity, or whose
-    /// squares overflow.
+    /// Returns one row of outputs per row of `inputs` (inputs x features). The outputs are NaN if the
+    /// row has a NaN or an infinity, or its squares overflow.
     pub(crate) fn apply(&self, inputs: Array2<F>) -> Array2<F> {
         let weighted = |block: usize, rows| F::products(&rows, &self.weights[block]);
         let sums = self.kernel.parts(inputs, weighted).into_iter();
-        sums.reduce(|sum, part| sum + part).expect("a point") - &self.offsets
+        let sum = sums.reduce(|sum, part| sum + part);
+        sum.expect("there is at least one point") - &self.offsets
     }
 }
 
-/// `k(x, p) = exp(-sum_j gamma[j] (x[j] - p[j])^2)` against fixed points.
+/// The kernel `k(x, p) = exp(-sum_j gamma[j] (x[j] - p[j])^2)` against fixed points.
 ///
-/// Points and inputs are moved so that the mean of the points is zero, and scaled so that gamma is 1. Then
-/// `|x - p|^2 = |x|^2 + |p|^2 - 2xp` is a matrix product, and does not lose the digits of a cloud that lies far from zero.
+/// Points and inputs are moved so that the points' mean is zero, and scaled so that gamma is 1. Then
+/// `|x - p|^2 = |x|^2 + |p|^2 - 2xp` is a matrix product, which keeps its precision for points far from
+/// zero.
 pub(crate) struct Kernel<F: Precision> {
-    /// The mean of the points, before they were moved.
+    /// Mean of the points before they were moved.
     origin: Array1<F>,
-    /// One per feature: the root of its gamma.
+    /// Root of the gamma of each feature.
     scale: Array1<F>,
-    blocks: Vec<Block<F>>,
-    /// Points of a block; the last has what is left.
+    blocks: Vec<PointBlock<F>>,
+    /// Number of points in a block; the last block may have fewer.
     block: usize,
 }
 
-struct Block<F: Precision> {
-    /// Moved and scaled.
+/// A block of moved and scaled points.
+struct PointBlock<F: Precision> {
     points: F::Rows,
     /// `|p|^2` of each point.
     norms: Array1<F>,
 }
 
 impl<F: Precision> Kernel<F> {
-    /// The kernel against `points` (points x features, at least one), with a gamma for all features or for each.
+    /// Prepares the kernel against `points` (points x features, at least one point), with one gamma for
+    /// all features or one per feature.
     ///
-    /// There are blocks of points for as many threads as the pool has that this is called in.
+    /// The number of blocks is a multiple of the number of threads of the current pool.
     pub(crate) fn new(points: Array2<F>, gamma: &Array1<F>) -> Kernel<F> {
         let (count, width) = points.dim();
-        let scale = gamma.broadcast(width).expect("one gamma, or one each");
+        let scale = gamma.broadcast(width);
+        let scale = scale.expect("one gamma, or one per feature");
         let blocks = count.div_ceil(BLOCK);
         let blocks = blocks.next_multiple_of(rayon::current_num_threads());
         let mut kernel = Kernel {
-            origin: points.mean_axis(Axis(0)).expect("a point"),
+            origin: points.mean_axis(Axis(0)).expect("at least one point"),
             scale: scale.mapv(F::sqrt),
             blocks: Vec::new(),
             block: count.div_ceil(blocks),
         };
-        let (points, norms) = kernel.place(points);
+        let (points, norms) = kernel.normalise(points);
         let chunks = points.axis_chunks_iter(Axis(0), kernel.block);
         let blocks = chunks.zip(norms.chunks(kernel.block));
-        let blocks = blocks.map(|(points, norms)| Block {
+        let blocks = blocks.map(|(points, norms)| PointBlock {
             points: F::lay_out(points),
             norms: norms.to_vec().into(),
         });
@@ -118,35 +124,34 @@ impl<F: Precision> Kernel<F> {
         kernel
     }
 
-    /// The kernel of every input against every point (inputs x points).
-    ///
-    /// NaN for an input that has a NaN or an infinity, or whose squares overflow.
+    /// Returns the kernel of every input against every point (inputs x points). The row of an input is
+    /// NaN if it has a NaN or an infinity, or its squares overflow.
     #[cfg(feature = "train")]
     pub(crate) fn rows(&self, inputs: Array2<F>) -> Array2<F> {
         let parts = self.parts(inputs, |_, rows| rows);
         let parts: Vec<_> = parts.iter().map(Array2::view).collect();
-        ndarray::concatenate(Axis(1), &parts).expect("as many rows in each part")
+        ndarray::concatenate(Axis(1), &parts).expect("all parts have the same rows")
     }
 
-    /// What `finish` makes of the number of each block and of the kernel's part that belongs to it, while the part is in
-    /// the core's cache.
+    /// Calls `finish` with the number of each block and its part of the kernel, while the part is in the
+    /// core's cache, and returns the results.
     fn parts<T: Send>(
         &self,
         inputs: Array2<F>,
         finish: impl Fn(usize, Array2<F>) -> T + Sync,
     ) -> Vec<T> {
-        let (inputs, norms) = self.place(inputs);
+        let (inputs, norms) = self.normalise(inputs);
         let blocks = self.blocks.par_iter().enumerate();
-        let blocks = blocks.with_min_len(worth(inputs.len() * self.block));
+        let blocks = blocks.with_min_len(min_items(inputs.len() * self.block));
         let parts = blocks.map(|(number, block)| finish(number, block.rows(&inputs, &norms)));
         parts.collect()
     }
 
-    /// Moves and scales `rows`, and returns them with the square of each one's norm; NaN where that is not finite.
-    fn place(&self, mut rows: Array2<F>) -> (Array2<F>, Vec<F>) {
+    /// Moves and scales `rows`, and returns them with their squared norms; NaN instead of infinity.
+    fn normalise(&self, mut rows: Array2<F>) -> (Array2<F>, Vec<F>) {
         let width = rows.ncols();
-        let places = rows.axis_iter_mut(Axis(0)).into_par_iter();
-        let norms = places.with_min_len(worth(width)).map(|mut row| {
+        let each = rows.axis_iter_mut(Axis(0)).into_par_iter();
+        let norms = each.with_min_len(min_items(width)).map(|mut row| {
             row -= &self.origin;
             row *= &self.scale;
             let square = row.dot(&row);
@@ -157,14 +162,14 @@ impl<F: Precision> Kernel<F> {
     }
 }
 
-impl<F: Precision> Block<F> {
-    /// The kernel of inputs, moved and scaled and with the squares of their norms, against these points.
+impl<F: Precision> PointBlock<F> {
+    /// Returns the kernel of moved and scaled inputs, given their squared norms, against these points.
     fn rows(&self, inputs: &Array2<F>, input_norms: &[F]) -> Array2<F> {
         let mut rows = F::products(inputs, &self.points);
         for (mut row, &input_norm) in rows.rows_mut().into_iter().zip(input_norms) {
             row.zip_mut_with(&self.norms, |value, &norm| {
                 let exponent = *value + *value - input_norm - norm;
-                // Rounding may leave a distance of zero a little below zero. NaN stays.
+                // Rounding may make a distance of zero slightly negative. NaN is kept.
                 let is_above = exponent > F::zero();
                 *value = if is_above { F::zero() } else { exponent };
             });
@@ -174,9 +179,9 @@ impl<F: Precision> Block<F> {
     }
 }
 
-/// How many pieces of so many multiplications are worth a thread.
-fn worth(multiplications: usize) -> usize {
-    WORTH_A_THREAD.div_ceil(multiplications.max(1))
+/// Returns the smallest number of items per thread, each of `multiplications`.
+fn min_items(multiplications: usize) -> usize {
+    MIN_PER_THREAD.div_ceil(multiplications.max(1))
 }
 
 #[cfg(test)]
@@ -185,7 +190,7 @@ mod tests {
 
     use super::*;
 
-    /// Points near (1000, 1000, ...): squared they have no digit left for their distances in `f32`.
+    /// Returns points near (1000, 1000, ...), whose squares exceed `f32`'s precision for distances.
     fn far_points(count: usize, width: usize) -> Array2<f32> {
         Array2::from_shape_fn((count, width), |(row, column)| {
             1000.0 + ((row * width + column) as f32).sin()
@@ -193,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_of_points_far_from_zero_keep_their_digits() {
+    fn kernels_of_points_far_from_zero_keep_their_precision() {
         let points = far_points(7, 3);
         for gamma in [array![0.5, 0.5, 0.5], array![0.1, 2.0, 0.5]] {
             let kernel = Kernel::new(points.clone(), &gamma);
@@ -214,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn any_number_of_threads_gives_the_same_rows() {
+    fn rows_do_not_depend_on_the_number_of_threads() {
         let points = far_points(1000, 1200);
         let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         let alone = pool(1).unwrap();
@@ -233,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_cannot_be_computed_with_becomes_nan_alone() {
+    fn only_rows_of_invalid_inputs_become_nan() {
         let points = far_points(3, 2);
         let kernel = Kernel::new(points, &array![0.5]);
         let inputs = array![

@@ -1,8 +1,8 @@
 //! The svm model server: features -> RBF kernel PCA -> multi-class SVM -> label.
 //!
-//! An input is as many floats as the artifact's training points have features (4,096 from `vgg`), or doubles if that is
-//! asked for, the output a label. Both stages are sums of kernels ([`kernel`]), computed for a whole batch by matrix
-//! product.
+//! An input has one float per feature of the artifact's training points (4,096 from `vgg`), or one
+//! double if the settings say so. The output is a label. Both stages are sums of kernels (module
+//! `kernel`), computed for a whole batch by matrix product.
 
 mod artifact;
 mod classifier;
@@ -29,43 +29,44 @@ use model::{Batch, DataType, Model, ModelInfo, Output, PredictError, Predictions
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use artifact::Contents;
-use classifier::Classifier;
+use classifier::Pipeline;
 
-/// A trained classifier that answers batches.
+/// A trained classifier that predicts batches.
 pub struct Svm {
-    classifier: Served,
+    pipeline: TypedPipeline,
     labels: Vec<String>,
     threads: ThreadPool,
     artifact: Option<model::Artifact>,
     float32_loss: Option<String>,
 }
 
-/// The classifier in the precision of its inputs.
-enum Served {
-    Floats(Classifier<f32>),
-    Doubles(Classifier<f64>),
+/// The pipeline in the precision of its inputs.
+enum TypedPipeline {
+    Floats(Pipeline<f32>),
+    Doubles(Pipeline<f64>),
 }
 
 impl Svm {
     /// Loads the artifact at `path`.
     ///
     /// # Errors
-    /// If the file cannot be read, is no svm artifact or needs doubles, or the threads cannot be started.
+    /// If the file cannot be read, is not an svm artifact or needs doubles, or the threads cannot be
+    /// started.
     pub fn load(path: &Path, settings: Settings) -> Result<Svm, Error> {
         let contents = Contents::load(path)?;
-        if let (false, Some(array)) = (settings.doubles, float32::beyond(&contents)) {
+        if let (false, Some(array)) = (settings.doubles, float32::overflow(&contents)) {
             return Err(Error::Float32(path.to_owned(), array));
         }
         let threads = ThreadPoolBuilder::new()
             .num_threads(settings.threads.max(1))
             .build()
             .map_err(|error| Error::Threads(settings.threads, error))?;
-        let classifier = threads.install(|| match settings.doubles {
-            false => Served::Floats(Classifier::new(&contents)),
-            true => Served::Doubles(Classifier::new(&contents)),
+        let pipeline = threads.install(|| match settings.doubles {
+            false => TypedPipeline::Floats(Pipeline::new(&contents)),
+            true => TypedPipeline::Doubles(Pipeline::new(&contents)),
         });
         Ok(Svm {
-            classifier,
+            pipeline,
             float32_loss: (!settings.doubles)
                 .then(|| float32::loss(&contents.pca))
                 .flatten(),
@@ -75,7 +76,8 @@ impl Svm {
         })
     }
 
-    /// What is lost because the inputs are floats, in words; `None` if nothing is, or the inputs are doubles.
+    /// Describes the precision lost because inputs are floats; `None` if nothing is lost or inputs are
+    /// doubles.
     pub fn float32_loss(&self) -> Option<&str> {
         self.float32_loss.as_deref()
     }
@@ -88,9 +90,9 @@ impl Model for Svm {
             device: "cpu".into(),
             threads: self.threads.current_num_threads(),
             output_type: DataType::Strings,
-            input_shape: vec![match &self.classifier {
-                Served::Floats(classifier) => classifier.width(),
-                Served::Doubles(classifier) => classifier.width(),
+            input_shape: vec![match &self.pipeline {
+                TypedPipeline::Floats(pipeline) => pipeline.width(),
+                TypedPipeline::Doubles(pipeline) => pipeline.width(),
             }],
             max_batch: None,
             artifact: self.artifact.clone(),
@@ -98,9 +100,9 @@ impl Model for Svm {
     }
 
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
-        let classes = match &self.classifier {
-            Served::Floats(classifier) => classifier.classify(batch, &self.threads),
-            Served::Doubles(classifier) => classifier.classify(batch, &self.threads),
+        let classes = match &self.pipeline {
+            TypedPipeline::Floats(pipeline) => pipeline.classify(batch, &self.threads),
+            TypedPipeline::Doubles(pipeline) => pipeline.classify(batch, &self.threads),
         };
         let label = |class: usize| Output::Text(self.labels[class].clone());
         Ok(classes.into_iter().map(|class| class.map(label)).collect())
@@ -110,13 +112,13 @@ impl Model for Svm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::Reference;
+    use crate::reference::SklearnReference;
 
-    /// The answers to the reference's new points.
+    /// Returns the predictions for the reference's new points.
     fn answers(artifact: &str) -> Predictions {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
         let mut model = Svm::load(&folder.join(artifact), Settings::default()).unwrap();
-        let points = Reference::load().points("new");
+        let points = SklearnReference::load().points("new");
         let bytes = |value: &f64| (*value as f32).to_le_bytes();
         let rows = points.rows().into_iter();
         let inputs: Vec<Vec<u8>> = rows
@@ -130,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pipeline_from_scikit_learn_predicts_the_same_labels() {
-        // scikit-learn sorts the names of the classes.
+    fn exported_pipelines_predict_scikit_learns_labels() {
+        // scikit-learn sorts class names.
         let names = ["ash", "elm", "fir", "oak", "yew"].as_slice();
         for (artifact, labels, names) in [
             ("exported.safetensors", "exported_labels", names),
             ("exported_binary.safetensors", "binary_labels", &["0", "1"]),
         ] {
-            let theirs = Reference::load().labels(labels);
+            let theirs = SklearnReference::load().labels(labels);
             let theirs = theirs
                 .iter()
                 .map(|&class| Output::Text(names[class].into()));

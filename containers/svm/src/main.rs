@@ -2,29 +2,29 @@
 
 use std::process::ExitCode;
 
-use container::{Server, artifact_beside};
+use container::{ServerSettings, artifact_beside};
 use model::DataType;
 use svm::{Settings, Svm};
 
-const SERVER: Server = Server {
+const SERVER: ServerSettings = ServerSettings {
     name: "svm",
     version: env!("CARGO_PKG_VERSION"),
-    about: "Kernel PCA and SVM: the label of 4,096 VGG features",
+    about: "Kernel PCA and SVM: a class label from 4,096 VGG features",
     input_type: DataType::Floats,
     artifact: Some("svm.safetensors"),
 };
 
 fn main() -> ExitCode {
-    container::main(SERVER, |told, ()| {
-        told.require_numbers_on_cpu()?;
+    container::main(SERVER, |common, ()| {
+        common.require_numbers_on_cpu()?;
         let settings = Settings {
-            threads: told.threads,
-            doubles: told.input_type == DataType::Doubles,
-            artifact: artifact_beside(&told.model_path)?,
+            threads: common.threads,
+            doubles: common.input_type == DataType::Doubles,
+            artifact: artifact_beside(&common.model_path)?,
         };
-        let model = Svm::load(&told.model_path, settings)?;
+        let model = Svm::load(&common.model_path, settings)?;
         if let Some(loss) = model.float32_loss() {
-            told.warn_of_float32(loss);
+            common.warn_about_float32(loss);
         }
         Ok(model)
     })

@@ -1,4 +1,5 @@
-//! Matrix products and exponentials in both precisions: float64 trains and serves doubles, float32 serves floats.
+//! Matrix products and exponentials in both precisions: float64 for training and for double inputs,
+//! float32 for float inputs.
 
 use model::Numeric;
 use ndarray::{Array2, ArrayView2, CowArray, Ix2, NdFloat};
@@ -8,24 +9,25 @@ use rten_simd::SimdUnaryOp;
 use rten_tensor::NdTensorView;
 use rten_vecmath::Exp;
 
-/// What a kernel needs of its numbers.
+/// Number type of a kernel, and its operations.
 pub(crate) trait Precision: NdFloat + FromPrimitive + Numeric {
-    /// As NumPy calls the type.
+    /// NumPy's name of the type.
     const NAME: &str;
 
     /// The rows of a matrix, laid out once for any number of products.
     type Rows: Send + Sync;
 
-    /// The number of this precision that is nearest.
+    /// Rounds to the nearest number of this precision.
     fn rounded(value: f64) -> Self;
 
     /// Lays out `rows`.
     fn lay_out(rows: ArrayView2<Self>) -> Self::Rows;
 
-    /// The inner product of each row of `left` with each of `rows` of the same length (left rows x rows).
+    /// Returns the inner products of each row of `left` with each of `rows` (left rows x rows); all rows
+    /// have the same length.
     fn products(left: &Array2<Self>, rows: &Self::Rows) -> Array2<Self>;
 
-    /// Replaces each value by its exponential; NaN stays.
+    /// Replaces each value by its exponential; NaN is kept.
     fn exponentials(values: &mut Array2<Self>);
 }
 
@@ -54,7 +56,8 @@ impl Precision for f64 {
 impl Precision for f32 {
     const NAME: &str = "float32";
 
-    /// Laid out for the CPU's widest vectors: a product that does so each time takes more than twice as long for 32 inputs.
+    /// Laid out for the CPU's widest vectors. Doing so in each product would more than double its time for
+    /// 32 inputs.
     type Rows = PackedBMatrix<f32>;
 
     fn rounded(value: f64) -> f32 {
@@ -75,7 +78,7 @@ impl Precision for f32 {
             GemmInputB::Packed(rows),
             GemmOptions::default(),
         );
-        done.expect("rows of the same length");
+        done.expect("all rows have the same length");
         products
     }
 
@@ -94,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_in_float32_are_those_in_float64() {
+    fn float32_products_equal_float64_products() {
         for (rows, width) in [(1, 1), (5, 3), (8, 8), (21, 37), (40, 64), (300, 70)] {
             let rows = Array2::from_shape_fn((rows, width), |(i, j)| ((i * width + j) % 50) as f64);
             let laid_out = f32::lay_out(rows.mapv(|value| value as f32).view());
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn exponentials_have_float32s_digits_and_nan_stays() {
+    fn exponentials_have_float32_precision_and_keep_nan() {
         let mut values = Array2::from_shape_fn((1, 1001), |(_, i)| -0.1 * i as f32);
         let expected = values.mapv(|value| f64::from(value).exp());
         f32::exponentials(&mut values);

@@ -1,21 +1,21 @@
-//! What scikit-learn computed, by `tests/reference.py`.
+//! Results of scikit-learn, computed by `tests/reference.py`.
 
 use ndarray::Array2;
 use safetensors::{Dtype, SafeTensors};
 
-/// Classes of the problem.
+/// Number of classes of the problem.
 pub(crate) const CLASSES: usize = 5;
 
-/// Examples, parameters and results.
-pub(crate) struct Reference(SafeTensors<'static>);
+/// Examples, parameters and results of scikit-learn.
+pub(crate) struct SklearnReference(SafeTensors<'static>);
 
-impl Reference {
-    pub(crate) fn load() -> Reference {
+impl SklearnReference {
+    pub(crate) fn load() -> SklearnReference {
         let bytes = include_bytes!("../tests/reference.safetensors");
-        Reference(SafeTensors::deserialize(bytes).unwrap())
+        SklearnReference(SafeTensors::deserialize(bytes).unwrap())
     }
 
-    /// Points (points x features), kept as one byte per value.
+    /// Returns points (points x features), stored as one byte per value.
     pub(crate) fn points(&self, name: &str) -> Array2<f64> {
         let bytes = self.bytes(name);
         let (shape, values) = (self.shape(name), bytes.iter().copied().map(f64::from));
@@ -23,17 +23,17 @@ impl Reference {
         Array2::from_shape_vec(shape, values).unwrap()
     }
 
-    /// The class of each point.
+    /// Returns the class of each point.
     pub(crate) fn labels(&self, name: &str) -> Vec<usize> {
         self.bytes(name).iter().copied().map(usize::from).collect()
     }
 
-    /// Projections (points x components) of the first points.
+    /// Returns the projections (points x components) of the first points.
     pub(crate) fn projections(&self, name: &str) -> Array2<f64> {
         Array2::from_shape_vec(self.shape(name), self.numbers(name)).unwrap()
     }
 
-    /// A single number.
+    /// Returns a single number.
     pub(crate) fn number(&self, name: &str) -> f64 {
         self.numbers(name)[0]
     }
@@ -57,7 +57,7 @@ impl Reference {
     }
 }
 
-/// The share of points that two labellings agree on.
+/// Returns the share of points on which two labellings agree.
 pub(crate) fn agreement<T: PartialEq>(ours: &[T], theirs: &[T]) -> f64 {
     assert_eq!(ours.len(), theirs.len());
     let equal = ours.iter().zip(theirs).filter(|(a, b)| a == b);

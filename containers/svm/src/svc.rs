@@ -1,9 +1,9 @@
-//! One-vs-one classification: a decision for each pair of classes, and votes.
+//! One-vs-one classification: one decision per pair of classes, and a vote.
 
 use ndarray::{ArrayView1, NdFloat};
 
-/// The class with most votes, the lowest of several; one decision per pair of [`pairs`]. As in libsvm, a decision must be
-/// above 0 for the first class of its pair.
+/// Returns the class with most votes, the lowest of equal ones. `decisions` has one decision per pair of
+/// [`pairs`]. As in libsvm, a decision above 0 is a vote for the first class of its pair.
 pub(crate) fn vote<F: NdFloat>(decisions: ArrayView1<F>, classes: usize) -> usize {
     winner(
         decisions.iter().map(|&decision| decision > F::zero()),
@@ -11,18 +11,18 @@ pub(crate) fn vote<F: NdFloat>(decisions: ArrayView1<F>, classes: usize) -> usiz
     )
 }
 
-/// Pairs of classes in the order of their decisions: (0, 1), (0, 2), ... (1, 2), ...
+/// Returns the pairs of classes in the order of their decisions: (0, 1), (0, 2), ... (1, 2), ...
 pub(crate) fn pairs(classes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..classes).flat_map(move |a| (a + 1..classes).map(move |b| (a, b)))
 }
 
-/// Of each pair, the first class wins where `first_wins`.
+/// Returns the class that wins most pairs; `first_wins` is true if a pair's first class wins.
 pub(crate) fn winner(first_wins: impl Iterator<Item = bool>, classes: usize) -> usize {
     let mut votes = vec![0; classes];
     for ((a, b), first) in pairs(classes).zip(first_wins) {
         votes[if first { a } else { b }] += 1;
     }
-    // Of equal keys `min_by_key` takes the first.
+    // `min_by_key` returns the first of equal keys.
     (0..classes)
         .min_by_key(|&class| std::cmp::Reverse(votes[class]))
         .unwrap_or_default()

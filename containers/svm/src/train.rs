@@ -1,4 +1,4 @@
-//! Learning: kernel PCA of the features, then the SVMs on its projections.
+//! Training: kernel PCA of the features, then SVMs on its projections.
 
 mod kernel_pca;
 mod one_vs_one;
@@ -8,19 +8,19 @@ use std::path::Path;
 use ndarray::{ArrayView2, Axis};
 
 use crate::{Error, artifact::Contents, kernel::KernelSum};
-use one_vs_one::Examples;
+use one_vs_one::LabelledPoints;
 
-/// What to learn with.
+/// Hyperparameters of training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
-    /// The kernel PCA's gamma, or none for one over the variance of the features, summed over the features:
-    /// `gamma |x - y|^2` is then 2 on average.
+    /// Gamma of the kernel PCA. The default is one over the sum of the features' variances, for which
+    /// `gamma |x - y|^2` is 2 on average.
     pub gamma: Option<f64>,
-    /// Principal components to keep.
+    /// Number of principal components to keep.
     pub components: usize,
-    /// The SVMs' gamma, or none for the same rule on the projections.
+    /// Gamma of the SVMs. The default follows the same rule, on the projections.
     pub svm_gamma: Option<f64>,
-    /// The SVMs' penalty of a point on the wrong side.
+    /// Penalty of the SVMs for a point on the wrong side.
     pub c: f64,
 }
 
@@ -35,7 +35,7 @@ impl Default for Training {
     }
 }
 
-/// A classifier that has been trained and can be saved.
+/// A trained classifier that can be saved.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trained(pub(crate) Contents);
 
@@ -49,13 +49,13 @@ impl Trained {
     }
 }
 
-/// Learns to tell classes apart.
+/// Trains a classifier.
 ///
-/// `features` is points x features; `labels` holds the class of each point, an index into `names`, of which each
-/// needs a point.
+/// `features` is points x features; `labels` holds the class of each point, an index into `names`. Each
+/// class needs a point.
 ///
 /// # Errors
-/// If the examples do not fit together, or nothing can be learnt from them.
+/// If the examples are inconsistent, or training fails.
 pub fn train(
     features: ArrayView2<f32>,
     labels: &[usize],
@@ -67,7 +67,7 @@ pub fn train(
     let gamma = training.gamma.unwrap_or_else(|| scale(features.view()));
     let pca = kernel_pca::fit(features.view(), gamma, training.components)?;
     let projections = KernelSum::new(pca.clone()).apply(features);
-    let examples = Examples {
+    let examples = LabelledPoints {
         points: projections.view(),
         labels,
         classes: names.len(),
@@ -94,10 +94,13 @@ fn check(
         return Err(format!("{points} points have {labels} labels"));
     }
     if names.len() < 2 {
-        return Err(format!("{} classes: two are needed", names.len()));
+        return Err(format!("{} classes: at least two are needed", names.len()));
     }
     if let Some(label) = labels.iter().find(|&&label| label >= names.len()) {
-        return Err(format!("label {label} is none of {} classes", names.len()));
+        return Err(format!(
+            "label {label} is not below {}, the number of classes",
+            names.len()
+        ));
     }
     if let Some(class) = (0..names.len()).find(|class| !labels.contains(class)) {
         return Err(format!("class {} has no point", names[class]));
@@ -115,7 +118,7 @@ fn check(
     Ok(())
 }
 
-/// One over the total variance; 1 where there is none.
+/// Returns one over the total variance; 1 if it is zero.
 fn scale(points: ArrayView2<f64>) -> f64 {
     let variance = points.var_axis(Axis(0), 0.0).sum();
     if variance > 0.0 { 1.0 / variance } else { 1.0 }
@@ -124,12 +127,12 @@ fn scale(points: ArrayView2<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reference::{CLASSES, Reference, agreement};
+    use crate::reference::{CLASSES, SklearnReference, agreement};
     use crate::svc;
 
     #[test]
-    fn what_is_learnt_labels_new_points_as_scikit_learn_does() {
-        let reference = Reference::load();
+    fn trained_classifiers_label_new_points_as_scikit_learn() {
+        let reference = SklearnReference::load();
         let features = reference.points("train").mapv(|value| value as f32);
         let training = Training {
             components: reference.projections("new_projections").ncols(),

@@ -1,5 +1,5 @@
-//! Features that float32 cannot hold, such as times in seconds: with doubles the labels are scikit-learn's, in process
-//! and through a real frontend, and with floats an artifact that needs doubles says so.
+//! Features that float32 cannot hold, such as times in seconds. With doubles the labels equal
+//! scikit-learn's, in process and through a real frontend; with floats the server warns.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use svm::{Settings, Svm};
 use testkit::{Http, ModelServer, Rpc, deploy_for, settings};
 
-/// Names of the classes, in scikit-learn's order.
+/// Class names, in scikit-learn's order.
 const NAMES: [&str; 3] = ["ash", "elm", "oak"];
 
 fn file(name: &str) -> PathBuf {
@@ -34,7 +34,7 @@ fn load(path: &Path, doubles: bool) -> Result<Svm, svm::Error> {
     Svm::load(path, settings)
 }
 
-/// New points, each a time and another number, and what scikit-learn says of them (`reference.py`).
+/// Returns new points, each a time and another number, and scikit-learn's labels (`reference.py`).
 fn reference() -> (Vec<[f64; 2]>, Vec<&'static str>) {
     let bytes = fs::read(file("doubles.safetensors")).unwrap();
     let arrays = SafeTensors::deserialize(&bytes).unwrap();
@@ -54,7 +54,7 @@ fn predict(model: &mut Svm, data_type: DataType, inputs: &[Vec<u8>]) -> Predicti
     model.predict(&batch).unwrap()
 }
 
-/// How many of the answers are these labels.
+/// Returns the number of answers that equal these labels.
 fn agreement(answers: &Predictions, labels: &[&str]) -> usize {
     assert_eq!(answers.len(), labels.len());
     let pairs = answers.iter().zip(labels);
@@ -63,7 +63,7 @@ fn agreement(answers: &Predictions, labels: &[&str]) -> usize {
 }
 
 #[test]
-fn only_doubles_give_times_the_labels_of_scikit_learn() {
+fn only_doubles_match_scikit_learns_labels_of_times() {
     let (points, labels) = reference();
     let path = file("exported_doubles.safetensors");
     let mut model = load(&path, true).unwrap();
@@ -77,10 +77,10 @@ fn only_doubles_give_times_the_labels_of_scikit_learn() {
     assert_eq!(agreement(&answers, &labels), labels.len());
 
     let mut model = load(&path, false).unwrap();
-    let said = model.float32_loss().unwrap().to_owned();
+    let loss = model.float32_loss().unwrap().to_owned();
     assert!(
-        said.starts_with("float32 moves training point 0 by "),
-        "{said}"
+        loss.starts_with("float32 moves training point 0 by "),
+        "{loss}"
     );
     let floats: Vec<_> = points
         .iter()
@@ -91,7 +91,7 @@ fn only_doubles_give_times_the_labels_of_scikit_learn() {
 }
 
 #[test]
-fn a_float32_artifact_serves_doubles_without_a_warning() {
+fn float32_artifacts_serve_doubles_without_a_warning() {
     for name in ["exported.safetensors", "exported_binary.safetensors"] {
         let model = load(&file(name), false).unwrap();
         assert_eq!(model.float32_loss(), None);
@@ -100,17 +100,17 @@ fn a_float32_artifact_serves_doubles_without_a_warning() {
         let input = 500.0_f64.to_le_bytes().repeat(width);
         let answers = predict(&mut model, DataType::Doubles, &[input, vec![0; 4 * width]]);
         assert!(answers[0].is_ok(), "{name}: {answers:?}");
-        let said = format!(
+        let reason = format!(
             "an input must be {width} doubles ({} bytes), this one has {} bytes",
             8 * width,
             4 * width
         );
-        assert_eq!(answers[1], Err(InputError(said)));
+        assert_eq!(answers[1], Err(InputError(reason)));
     }
 }
 
 #[test]
-fn squares_that_overflow_float64_are_refused_with_the_value() {
+fn errors_name_the_value_whose_square_overflows() {
     let mut model = load(&file("exported_doubles.safetensors"), true).unwrap();
     let inputs = [[1e200, 0.0], [0.0, f64::NAN], [1.7e9, 1e30]]
         .map(|row| row.map(f64::to_le_bytes).concat());
@@ -118,15 +118,15 @@ fn squares_that_overflow_float64_are_refused_with_the_value() {
     let reason = |index: usize| answers[index].clone().unwrap_err().0;
     assert!(reason(0).starts_with("value 0 is 1000000"), "{}", reason(0));
     assert!(
-        reason(0).ends_with("can be summed in float64"),
+        reason(0).ends_with("the sum of their squares within float64"),
         "{}",
         reason(0)
     );
     assert!(reason(1).starts_with("value 1 is NaN"), "{}", reason(1));
-    assert!(answers[2].is_ok(), "float32 could not square it");
+    assert!(answers[2].is_ok(), "its square is within float64");
 }
 
-/// The artifact with one array's first number replaced.
+/// Returns the artifact with an array's first number replaced.
 fn with_number(array: &str, number: f64) -> Vec<u8> {
     let whole = fs::read(file("exported_doubles.safetensors")).unwrap();
     let (_, metadata) = SafeTensors::read_metadata(&whole).unwrap();
@@ -144,7 +144,7 @@ fn with_number(array: &str, number: f64) -> Vec<u8> {
 }
 
 #[test]
-fn numbers_beyond_float32_are_served_only_as_doubles() {
+fn artifacts_beyond_float32_need_double_inputs() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("svm.safetensors");
     for (array, number) in [

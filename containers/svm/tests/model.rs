@@ -1,4 +1,4 @@
-//! The model as its server uses it: trained, saved, loaded, asked.
+//! The model as used by its server: training, saving, loading and prediction.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const FEATURES: usize = 12;
 const NAMES: [&str; 3] = ["grass", "gravel", "moon"];
 
-/// Points far from zero, as features of real pictures are, each near the corner of its class.
+/// Returns points far from zero, like features of real pictures, each near the corner of its class.
 fn points(count: usize, seed: u64) -> (Array2<f32>, Vec<usize>) {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let labels: Vec<_> = (0..count).map(|row| row % NAMES.len()).collect();
@@ -26,7 +26,7 @@ fn points(count: usize, seed: u64) -> (Array2<f32>, Vec<usize>) {
     (points, labels)
 }
 
-/// A trained artifact in a folder of its own.
+/// Saves a trained artifact in a temporary folder.
 fn artifact() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("svm.safetensors");
@@ -63,9 +63,9 @@ fn predict(model: &mut Svm, inputs: &[Vec<u8>]) -> Predictions {
     model.predict(&batch).unwrap()
 }
 
-fn refusal(path: &Path) -> String {
+fn load_error(path: &Path) -> String {
     let error = Svm::load(path, Settings::default()).err();
-    error.expect("no such artifact can be loaded").to_string()
+    error.expect("loading fails").to_string()
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn new_points_get_the_label_of_their_class() {
 }
 
 #[test]
-fn a_batch_is_answered_as_its_inputs_are_one_by_one() {
+fn predictions_do_not_depend_on_the_batch() {
     let (_folder, path) = artifact();
     let mut model = load(&path);
     let inputs = bytes(points(31, 3).0.view());
@@ -98,7 +98,7 @@ fn a_batch_is_answered_as_its_inputs_are_one_by_one() {
 }
 
 #[test]
-fn a_wrong_input_fails_alone() {
+fn an_invalid_input_fails_alone() {
     let (_folder, path) = artifact();
     let mut model = load(&path);
     let mut features = points(6, 4).0;
@@ -119,8 +119,8 @@ fn a_wrong_input_fails_alone() {
 }
 
 #[test]
-fn a_missing_artifact_says_how_to_make_it() {
-    let error = refusal(Path::new("nowhere/svm.safetensors"));
+fn a_missing_artifact_is_reported_with_its_make_command() {
+    let error = load_error(Path::new("nowhere/svm.safetensors"));
     for part in [
         "nowhere/svm.safetensors",
         "xtask -- artifacts",
@@ -131,7 +131,7 @@ fn a_missing_artifact_says_how_to_make_it() {
 }
 
 #[test]
-fn a_file_that_is_no_artifact_is_refused() {
+fn files_of_other_formats_are_rejected() {
     let (folder, path) = artifact();
     let whole = std::fs::read(&path).unwrap();
     let broken = folder.path().join("broken");
@@ -142,12 +142,12 @@ fn a_file_that_is_no_artifact_is_refused() {
         &whole[..100],
     ] {
         std::fs::write(&broken, bytes).unwrap();
-        let error = refusal(&broken);
+        let error = load_error(&broken);
         assert!(error.contains("is not a safetensors file"), "{error}");
     }
 }
 
-/// Rewrites the artifact: `change` may replace or drop (`None`) each array.
+/// Rewrites the artifact; `change` returns the new array, or `None` to drop it.
 fn rewritten<'a>(
     whole: &'a [u8],
     change: impl Fn(&str, TensorView<'a>) -> Option<TensorView<'a>>,
@@ -161,16 +161,16 @@ fn rewritten<'a>(
 }
 
 #[test]
-fn an_array_that_is_missing_or_of_another_shape_is_named() {
+fn errors_name_missing_arrays_and_wrong_shapes() {
     let (folder, path) = artifact();
     let whole = std::fs::read(&path).unwrap();
     let broken = folder.path().join("broken");
 
-    let lacking = rewritten(&whole, |name, array| {
+    let incomplete = rewritten(&whole, |name, array| {
         (name != "svm.weights").then_some(array)
     });
-    std::fs::write(&broken, lacking).unwrap();
-    let error = refusal(&broken);
+    std::fs::write(&broken, incomplete).unwrap();
+    let error = load_error(&broken);
     assert!(
         error.contains("the array svm.weights is missing"),
         "{error}"
@@ -185,8 +185,8 @@ fn an_array_that_is_missing_or_of_another_shape_is_named() {
         Some(TensorView::new(array.dtype(), vec![1, shape[1]], cut).unwrap())
     });
     std::fs::write(&broken, short).unwrap();
-    let error = refusal(&broken);
-    let shapes = "the array pca.weights has shape [1, 8], expected is [90, any]";
+    let error = load_error(&broken);
+    let shapes = "the array pca.weights has the shape [1, 8] instead of [90, any]";
     assert!(error.contains(shapes), "{error}");
 
     let two = [0_u8; 8];
@@ -195,13 +195,13 @@ fn an_array_that_is_missing_or_of_another_shape_is_named() {
         _ => Some(array),
     });
     std::fs::write(&broken, gammas).unwrap();
-    let error = refusal(&broken);
-    let count = "its pca.gamma has 2 values, it must have 1 or one per feature (12)";
+    let error = load_error(&broken);
+    let count = "its pca.gamma has 2 values, but must have 1 or one per feature (12)";
     assert!(error.contains(count), "{error}");
 }
 
 #[test]
-fn examples_that_cannot_be_learnt_from_are_refused() {
+fn inconsistent_examples_are_rejected() {
     let (features, labels) = points(9, 5);
     let names = |count| vec!["name".to_owned(); count];
     let train = |features: &Array2<f32>, labels: &[usize], count| {
@@ -210,7 +210,7 @@ fn examples_that_cannot_be_learnt_from_are_refused() {
         error.unwrap_err().to_string()
     };
     assert!(train(&features, &labels[..8], 3).contains("9 points have 8 labels"));
-    assert!(train(&features, &labels, 2).contains("label 2 is none of 2 classes"));
+    assert!(train(&features, &labels, 2).contains("label 2 is not below 2"));
     assert!(train(&features, &labels, 4).contains("has no point"));
     assert!(train(&features, &[0; 9], 1).contains("two are needed"));
     let mut holes = features.clone();

@@ -1,13 +1,17 @@
-"""Makes what the tests compare with: what scikit-learn computes for a problem that is not easy.
+"""Makes the tests' references: results of scikit-learn for a problem with overlapping classes.
 
     python3 -m pip install scikit-learn==1.9.1 numpy==2.4.6 scipy==1.17.1 safetensors==0.8.0 joblib==1.6.0
     python3 reference.py
 
-Five classes of unequal size overlap, in a cloud far from zero whose features have unequal spreads. It writes, beside itself,
-reference.safetensors: points (as bytes: `value = 500 + byte / 8`), labels and projections; and two pipelines that
-from_sklearn.py carried over: exported.safetensors tells the five classes apart, by names, and exported_binary.safetensors
-the first from the others, as 1 and 0. exported_doubles.safetensors, in float64, tells the thirds of a quarter of an hour
-apart by times in seconds, which float32 cannot hold; doubles.safetensors has new times and their labels.
+Five overlapping classes of unequal size lie far from zero, with features of unequal spread. The script writes beside
+itself:
+
+  reference.safetensors         points (as bytes: `value = 500 + byte / 8`), labels and projections
+  exported.safetensors          a pipeline for the five classes, by name, converted by from_sklearn.py
+  exported_binary.safetensors   a pipeline for the first class against the others, as 1 and 0
+  exported_doubles.safetensors  a float64 pipeline for the thirds of a quarter of an hour, by times in seconds, which
+                                float32 cannot hold
+  doubles.safetensors           new times and their labels
 """
 
 import sys
@@ -35,7 +39,7 @@ spreads = random.uniform(4, 24, size=FEATURES)
 
 
 def points(count):
-    """Bytes, values and classes."""
+    """Returns bytes, values and classes."""
     labels = random.choice(len(SHARES), size=count, p=SHARES)
     values = 128 + spreads * (centres[labels] + random.normal(size=(count, FEATURES)))
     packed = np.clip(np.round(values), 0, 255).astype(np.uint8)
@@ -69,12 +73,12 @@ arrays = {
     "new_projections": pca.transform(new[:PROJECTED]),
 }
 (HERE / "reference.safetensors").write_bytes(save(arrays))
-# Seconds since 1970, which float32 rounds to 128 of them, and a feature of ordinary size; a class is 5 minutes long.
+# Seconds since 1970, which float32 rounds to multiples of 128, and a feature of ordinary size. A class is 5 minutes long.
 times = np.random.default_rng(2)
 
 
 def seconds(count):
-    """Times in float64, and their classes."""
+    """Returns times in float64, and their classes."""
     moments = 1_700_000_000 + times.uniform(0, 900, size=count)
     return np.stack([moments, times.normal(size=count)], axis=1), ((moments - 1_700_000_000) // 300).astype(int)
 
@@ -87,7 +91,7 @@ from_sklearn.save(doubles, HERE / "exported_doubles.safetensors", doubles=True)
 named = {"points": unknown, "labels": np.searchsorted(doubles.classes_, doubles.predict(unknown)).astype(np.uint8)}
 (HERE / "doubles.safetensors").write_bytes(save(named))
 
-print("of the new points, the pipelines get right:")
+print("accuracy on the new points:")
 print("  the reference", np.mean(pipeline.predict(new) == new_truth))
 print("  exported", np.mean(exported.predict(new) == NAMES[new_truth]))
 print("  exported_doubles", np.mean(doubles.predict(unknown) == NAMES[truth]))

@@ -1,4 +1,4 @@
-//! The vgg model on its real architecture (`make artifacts` makes it, with random weights).
+//! The vgg model on its real architecture with random weights (`make artifacts`).
 
 use std::{io::Cursor, path::PathBuf};
 
@@ -33,7 +33,7 @@ fn features(model: &mut Featurizer, data_type: DataType, inputs: &[Vec<u8>]) -> 
     floats.collect()
 }
 
-/// Pictures with gradients and edges, all different.
+/// Returns a picture with gradients and edges, different for every seed.
 fn picture(seed: u32) -> RgbImage {
     RgbImage::from_fn(224, 224, |x, y| {
         let edge = if (x / 16 + y / (8 + seed)).is_multiple_of(2) {
@@ -61,12 +61,12 @@ fn png(picture: &RgbImage) -> Vec<u8> {
     let picture = DynamicImage::from(picture.clone());
     picture
         .write_to(&mut file, ImageFormat::Png)
-        .expect("memory takes it");
+        .expect("writing to memory succeeds");
     STANDARD.encode(file.into_inner()).into_bytes()
 }
 
 #[test]
-fn a_picture_has_the_same_features_as_pixels_and_as_a_file() {
+fn pixels_and_files_have_the_same_features() {
     let pictures = [picture(1), picture(2), picture(3)];
     let inputs = pictures.each_ref().map(floats);
     let loaded = load("vgg.onnx", settings(DataType::Floats));
@@ -87,7 +87,7 @@ fn a_picture_has_the_same_features_as_pixels_and_as_a_file() {
 }
 
 #[test]
-fn an_artifact_of_another_shape_is_served_as_it_is() {
+fn artifacts_of_another_shape_are_served() {
     let loaded = load("inception.onnx", settings(DataType::Floats));
     let mut model = loaded.expect("run `make artifacts`");
     assert_eq!(model.info().input_shape, [299, 299, 3]);
@@ -96,7 +96,7 @@ fn an_artifact_of_another_shape_is_served_as_it_is() {
     assert_eq!(features[0].len(), 2048);
 }
 
-/// For each engine of this build, torchvision's features and its own, of the same photographs.
+/// Returns torchvision's features and the engine's own, for each engine of this build.
 fn answers() -> Vec<(Reference, Vec<Answer>)> {
     let engines = EngineKind::in_this_build().into_iter();
     let ask = |engine| {
@@ -111,14 +111,14 @@ fn answers() -> Vec<(Reference, Vec<Answer>)> {
 }
 
 #[test]
-fn features_are_torchvisions_in_batches_of_1_3_and_8() {
+fn features_match_torchvision_in_batches_of_1_3_and_8() {
     for (reference, answers) in answers() {
         reference.assert_torchvisions(&answers);
     }
 }
 
 #[test]
-fn features_depend_neither_on_neighbours_nor_on_the_size_of_the_batch() {
+fn features_do_not_depend_on_the_batch() {
     for (reference, answers) in answers() {
         reference.assert_independent(&answers);
     }

@@ -1,4 +1,5 @@
-//! What a user sees of a network that cannot take batches: a warning of the model server, and a limit at the frontend.
+//! A network that cannot be served in batches causes a warning of the model server and a limit at the
+//! frontend.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -24,7 +25,7 @@ impl Drop for Replica {
 }
 
 #[test]
-fn log_and_frontend_show_that_a_network_takes_no_batches() {
+fn log_and_frontend_report_that_a_network_takes_no_batches() {
     let network = File::new([0, 3, 8, 8])
         .node("GlobalAveragePool", "images", "pooled", &[])
         .node("Flatten", "pooled", "means", &[])
@@ -40,7 +41,7 @@ fn log_and_frontend_show_that_a_network_takes_no_batches() {
     let mut replica = Replica(replica.unwrap());
     let log = BufReader::new(replica.0.stderr.take().unwrap());
     let mut lines = log.lines().map(Result::unwrap);
-    let warning = lines.find(|line| line.contains("one picture a call"));
+    let warning = lines.find(|line| line.contains("one picture per call"));
     let warning = warning.expect("a warning");
     assert!(warning.contains("WARN"), "{warning}");
     assert!(warning.contains("(float32 [3, ?]) declares 3"), "{warning}");

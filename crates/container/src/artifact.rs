@@ -1,4 +1,4 @@
-//! Where artifacts lie, and what the metadata file beside each says.
+//! Location of artifacts, and their metadata files.
 
 use std::{
     env, fs,
@@ -9,8 +9,8 @@ use model::Artifact;
 
 use crate::error::Error;
 
-/// The file `artifacts/<file>` in the nearest folder above the running program that has it, else below the current
-/// folder, whether or not it is there.
+/// Returns the path of `artifacts/<file>` in the nearest folder above the running program that
+/// contains it; otherwise the path below the current folder, without checking that it exists.
 pub(crate) fn default_path(file: &str) -> PathBuf {
     let below = Path::new("artifacts").join(file);
     let program = env::current_exe().unwrap_or_default();
@@ -22,10 +22,10 @@ pub(crate) fn default_path(file: &str) -> PathBuf {
         .unwrap_or(below)
 }
 
-/// The provenance of the artifact at `path`, from the file `<path>.json`; `None` if there is no such file.
+/// Reads the metadata of the artifact at `path` from `<path>.json`; `None` if that file is missing.
 ///
 /// # Errors
-/// If the file is there and cannot be read: what the weights are would be unknown, and results would not say so.
+/// If the file exists and cannot be read: results must not omit the origin of the weights.
 pub fn artifact_beside(path: &Path) -> Result<Option<Artifact>, Error> {
     let mut name = path.as_os_str().to_owned();
     name.push(".json");

@@ -1,11 +1,11 @@
-//! Why a model server does not start, or stops.
+//! Errors of a model server.
 
 use std::{io, path::PathBuf};
 
 use transport::curve::KeyError;
 use wire::rpc::Version;
 
-/// Why a model server does not start, or stops. The cause is the error's source.
+/// Reason why a model server does not start, or stops. The cause is the error's source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A flag, or its environment variable, has a value that cannot be used.
@@ -14,7 +14,7 @@ pub enum Error {
     /// The command line cannot be parsed.
     #[error(transparent)]
     Arguments(#[from] clap::Error),
-    /// The file that a flag names holds no such key.
+    /// The file that a flag names holds no valid key.
     #[error("{flag}")]
     Key {
         /// The flag.
@@ -27,11 +27,11 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The metadata file beside the artifact cannot be parsed.
-    #[error("{} is not an artifact's metadata", path.display())]
+    #[error("{} is not an artifact's metadata file", path.display())]
     Metadata {
         /// The file.
         path: PathBuf,
@@ -43,7 +43,7 @@ pub enum Error {
     System {
         /// The step that failed.
         what: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// An operation on a socket fails.
@@ -51,45 +51,44 @@ pub enum Error {
     Socket {
         /// The step that failed.
         what: String,
-        /// Why not.
+        /// The cause.
         source: zmq::Error,
     },
     /// Any other failure of ZeroMQ.
     #[error(transparent)]
     Zmq(#[from] zmq::Error),
-    /// The frontend refuses this model server.
-    #[error("the frontend at {frontend} refuses: {reason}")]
+    /// The frontend refuses to register this model server.
+    #[error("the frontend at {frontend} refuses this model server: {reason}")]
     Refused {
-        /// Its address.
+        /// The frontend's address.
         frontend: String,
-        /// Why.
+        /// The frontend's reason.
         reason: String,
     },
-    /// The model failed, and this version of the protocol cannot report it: the frontend has to see the server
-    /// disconnect.
-    #[error("a batch failed, and {version} cannot say so: {reason}")]
+    /// The model failed, and this protocol version has no error message: the server disconnects.
+    #[error("a batch failed, and {version} has no error message: {reason}")]
     Model {
         /// The version in use.
         version: Version,
         /// The model's error.
         reason: String,
     },
-    /// The process that the health check asks about is not registered at a frontend.
+    /// The process named by `--healthcheck` is not registered at a frontend.
     #[error("process {0} is not registered at a frontend")]
     NotRegistered(u32),
-    /// The thread of the session panicked.
-    #[error("the thread that keeps the socket panicked")]
+    /// The session's thread panicked.
+    #[error("the session thread panicked")]
     Panicked,
 }
 
 impl Error {
-    /// Makes the error of a system call; `what` says what failed.
+    /// Makes the error of a system call; `what` names the step that failed.
     pub(crate) fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
         let what = what.into();
         |source| Error::System { what, source }
     }
 
-    /// Makes the error of a socket; `what` says what failed.
+    /// Makes the error of a socket operation; `what` names the step that failed.
     pub(crate) fn socket(what: impl Into<String>) -> impl FnOnce(zmq::Error) -> Error {
         let what = what.into();
         |source| Error::Socket { what, source }

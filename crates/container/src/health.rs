@@ -1,28 +1,29 @@
-//! Whether a model server is registered, for whoever sees its process: its socket's thread is called so.
+//! Health check: the name of the session's thread shows whether the model server is registered.
 //!
-//! This needs no port, no file and no other thread: it works in any network and on a read-only file system, and `ps -T` shows it.
+//! A thread name needs no port, no file and no further thread, so it works in any network and on a
+//! read-only file system; `ps -T` shows it.
 
 use std::{ffi::CStr, fs, path::Path};
 
 use crate::error::Error;
 
-/// The name of the thread while the frontend knows the server.
+/// Name of the thread while the server is registered at the frontend.
 const REGISTERED: &CStr = c"registered";
-/// Its name at all other times.
+/// Name of the thread at all other times.
 const CONNECTING: &CStr = c"connecting";
 
-/// Names the calling thread after what is true of its socket.
-pub(crate) fn tell(registered: bool) {
+/// Renames the calling thread to publish the registration state.
+pub(crate) fn publish(registered: bool) {
     let name = if registered { REGISTERED } else { CONNECTING };
-    // It fails only for names that are too long.
+    // Fails only for names longer than 15 bytes.
     let _ = rustix::thread::set_name(name);
 }
 
-/// An error unless the model server with this process id is registered at its frontend.
+/// Succeeds if the model server with process id `pid` is registered at its frontend.
 pub(crate) fn check(pid: u32) -> Result<(), Error> {
     let threads = fs::read_dir(format!("/proc/{pid}/task"));
     let threads = threads.map_err(Error::system(format!(
-        "cannot see the threads of process {pid}"
+        "cannot list the threads of process {pid}"
     )))?;
     let is_registered = |thread: &Path| {
         let name = fs::read(thread.join("comm")).unwrap_or_default();

@@ -1,23 +1,25 @@
-//! What the high-performance dialect has beside the socket for batches: one for responses, and a connection id.
+//! The response socket and the connection id of the high-performance dialect.
 //!
-//! Its frontend says nothing but batches and takes no heartbeats, so only libzmq can tell that it is gone. A response that
-//! names a connection of an earlier frontend would end Clipper's: it must not be sent.
+//! This dialect has no heartbeats, so only libzmq's monitor detects a lost frontend. A response with
+//! the connection id of an earlier frontend would terminate Clipper's frontend, so it is never sent.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use transport::{Frame, recv, send};
 use wire::rpc::{Reply, Times};
 
+/// State of a connection in the high-performance dialect.
 pub(crate) struct HighPerf {
     responses: zmq::Socket,
-    /// Hears of it when the connection that batches come by breaks.
+    /// Receives an event when the batch socket's connection breaks.
     monitor: zmq::Socket,
     connection: Option<u32>,
     lost: bool,
 }
 
 impl HighPerf {
-    /// `batches` is the socket for batches, not connected yet; `responses` is connected.
+    /// Monitors `batches`, which must not be connected yet; `responses` must be connected.
+    /// `number` makes the monitor's endpoint unique in the process.
     pub(crate) fn open(
         context: &zmq::Context,
         batches: &zmq::Socket,
@@ -40,20 +42,21 @@ impl HighPerf {
         self.connection = Some(connection);
     }
 
-    /// Whether the frontend that gave the connection is gone.
+    /// Returns whether the frontend that assigned the connection id has disconnected.
     pub(crate) fn lost(&mut self) -> bool {
         let mut event = Vec::new();
-        self.lost |= recv(&mut self.monitor, &mut event).is_ok_and(|came| came);
+        self.lost |= recv(&mut self.monitor, &mut event).is_ok_and(|received| received);
         self.lost
     }
 
-    /// Sends a response, unless its frontend is gone. Its times count from `clock`'s start.
+    /// Sends a response, unless the frontend has disconnected. The reply's times are relative to
+    /// `clock`; the message has them relative to the Unix epoch.
     pub(crate) fn reply(&mut self, mut reply: Reply, clock: Instant) -> zmq::Result<()> {
         let Some(connection) = self.connection.filter(|_| !self.lost()) else {
             return Ok(());
         };
-        let started = started(clock);
-        let since_epoch = |micros: u64| micros.saturating_add(started);
+        let start = start_since_epoch(clock);
+        let since_epoch = |micros: u64| micros.saturating_add(start);
         reply.times = Times {
             received: since_epoch(reply.times.received),
             sent: since_epoch(reply.times.sent),
@@ -65,9 +68,9 @@ impl HighPerf {
     }
 }
 
-/// When the clock started, in microseconds since the Unix epoch.
-fn started(clock: Instant) -> u64 {
+/// Returns the start of the clock in microseconds since the Unix epoch.
+fn start_since_epoch(clock: Instant) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let started: Duration = now.unwrap_or_default().saturating_sub(clock.elapsed());
-    u64::try_from(started.as_micros()).unwrap_or(u64::MAX)
+    let start: Duration = now.unwrap_or_default().saturating_sub(clock.elapsed());
+    u64::try_from(start.as_micros()).unwrap_or(u64::MAX)
 }

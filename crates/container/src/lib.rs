@@ -1,17 +1,20 @@
-//! The runtime of a model server: it makes a [`Model`] into a replica behind a query frontend.
+//! Runtime of a model server: makes a [`Model`] a replica behind a query frontend.
 //!
-//! [`main`] is all that a model server's `main.rs` calls. The model runs on the main thread, where it was loaded; a second
-//! thread keeps the socket, so heartbeats go on while a long batch computes, and the next batch is here already.
+//! A model server's `main.rs` calls only [`main`]. The model runs on the main thread, where it was
+//! loaded. A second thread owns the socket: heartbeats continue while a long batch computes, and the
+//! next batch is received ahead of time.
 //!
-//! | `--rpc_version` | runs under                          | a batch that fails | an input that fails             | the frontend is gone   |
-//! |-----------------|-------------------------------------|--------------------|---------------------------------|------------------------|
-//! | 4               | ours                                | is an error        | is an error                     | after 5 s of silence   |
-//! | 3               | ours, Clipper's final release       | ends the server    | is answered with the reason     | after 30 s             |
-//! | 2017            | ours (its port 7002), Clipper of 2017 | ends the server  | the reason, or an empty output  | after 30 s             |
-//! | highperf        | ours, Clipper's high-performance one | ends the server   | the reason, or an empty output  | when it disconnects    |
+//! | `--rpc_version` | frontends                     | failed batch    | failed input | frontend lost  |
+//! |-----------------|-------------------------------|-----------------|--------------|----------------|
+//! | 4               | ours                          | error           | error        | 5 s of silence |
+//! | 3               | ours, Clipper's final release | ends the server | reason       | 30 s           |
+//! | 2017            | ours, Clipper of 2017         | ends the server | see below    | 30 s           |
+//! | highperf        | ours, Clipper's branch        | ends the server | see below    | on disconnect  |
 //!
-//! The two older dialects have typed outputs, but no doubles, which go as text. A reason takes the output's place where
-//! outputs are text; where they are numbers, nothing can be said but that there are none.
+//! Our frontend has port 7002 for `2017`, and 7010 and 7011 for `highperf`, Clipper's
+//! high-performance branch. These two dialects have typed outputs but no doubles, which are sent as
+//! text. A failed input is answered with the reason if outputs are text, and with an empty output if
+//! they are numbers.
 
 mod artifact;
 mod error;
@@ -33,15 +36,16 @@ pub use artifact::artifact_beside;
 pub use error::Error;
 use model::Model;
 pub use serve::serve;
-pub use settings::{Curve, Server, Settings};
+pub use settings::{CurveKeys, ServerSettings, Settings};
 pub use stop::Stop;
 
-/// Runs a model server: reads flags and environment, loads the model, serves it until the process is told to stop.
-/// `Own` are the flags that it has beside those of every model server; `()` if it has none.
+/// Runs a model server: reads flags and environment, loads the model, and serves it until a signal.
+/// `Own` are the server's flags beside those that every model server has; `()` if there are none.
 ///
-/// Exits with status 0 after SIGTERM or SIGINT, with 1 and a line on standard error if it cannot serve.
+/// Exits with status 0 after SIGTERM or SIGINT, and with 1 and a line on standard error if it cannot
+/// serve.
 pub fn main<Own: clap::Args, M: Model>(
-    server: Server,
+    server: ServerSettings,
     load: impl FnOnce(&Settings, Own) -> anyhow::Result<M>,
 ) -> ExitCode {
     tracing_subscriber::fmt()
@@ -57,10 +61,10 @@ pub fn main<Own: clap::Args, M: Model>(
         if settings.exit_with_stdin {
             thread::spawn(exit_with_stdin);
         }
-        let loading = Stop::at_once()?;
+        let loading = Stop::exit_immediately()?;
         tracing::info!("loading {}", settings.describe());
         let model = load(&settings, own)?;
-        transport::keep_memory();
+        transport::keep_freed_memory();
         Ok(serve(model, &settings, Stop::on_signals(&loading)?)?)
     };
     match run() {
@@ -72,12 +76,12 @@ pub fn main<Own: clap::Args, M: Model>(
     }
 }
 
-/// Ends the process when whoever started it is gone, whatever it does at that moment.
+/// Ends the process when its standard input ends, that is, when its parent process has ended.
 fn exit_with_stdin() {
     let mut rest = Vec::new();
-    // An error means the same as the end: nobody is there any more.
+    // An error means the same as the end: the parent is gone.
     let _ = stdin().read_to_end(&mut rest);
-    // Not `std::process::exit`: it would run an engine's destructors under its running threads. Nor a signal: a container's first
-    // process does not get its own.
+    // `std::process::exit` would run an engine's destructors under its running threads. A signal to
+    // itself does not reach the first process of a container.
     signal_hook::low_level::exit(1);
 }

@@ -1,4 +1,4 @@
-//! The model's loop: batches in, predictions out.
+//! The model's loop: receives batches and returns predictions.
 
 use std::{sync::mpsc, thread, time::Instant};
 
@@ -8,35 +8,35 @@ use wire::rpc::{ErrorCode, Times};
 
 use crate::{
     error::Error,
-    job::{Done, Failure, Job, micros},
+    job::{BatchFailure, BatchJob, BatchResult, micros},
     session::Session,
     settings::Settings,
     stop::Stop,
 };
 
-/// Serves the model from this thread until `stop`; the socket lives on another.
+/// Serves the model on the calling thread until `stop`; a second thread owns the socket.
 ///
 /// # Errors
 /// If the frontend refuses the model, or the socket fails.
 pub fn serve(mut model: impl Model, settings: &Settings, stop: Stop) -> Result<(), Error> {
-    let wake = Waker::new().map_err(Error::system("cannot make an event descriptor"))?;
-    let (jobs, to_do) = mpsc::channel();
+    let wake = Waker::new().map_err(Error::system("cannot create an event descriptor"))?;
+    let (jobs, queued) = mpsc::channel();
     let (done, finished) = mpsc::channel();
     let clock = Instant::now();
     let info = model.info();
     let mut session = Session::new(settings, info, clock, jobs)?;
     let session_wake = wake.clone();
-    let keeper = thread::Builder::new()
+    let session_thread = thread::Builder::new()
         .name("session".into())
         .spawn(move || {
             let outcome = session.run(&stop, &session_wake, &finished);
             match session.is_computing() {
-                true => stop.leave_the_model(outcome),
+                true => stop.abandon_model(outcome),
                 false => outcome,
             }
         })
         .map_err(Error::system("cannot start a thread"))?;
-    for job in to_do {
+    for job in queued {
         if done
             .send(compute(&mut model, settings, job, clock))
             .is_err()
@@ -45,10 +45,15 @@ pub fn serve(mut model: impl Model, settings: &Settings, stop: Stop) -> Result<(
         }
         wake.wake();
     }
-    keeper.join().map_err(|_| Error::Panicked)?
+    session_thread.join().map_err(|_| Error::Panicked)?
 }
 
-fn compute(model: &mut impl Model, settings: &Settings, job: Job, clock: Instant) -> Done {
+fn compute(
+    model: &mut impl Model,
+    settings: &Settings,
+    job: BatchJob,
+    clock: Instant,
+) -> BatchResult {
     let begun = micros(clock);
     let expected = job.inputs.len();
     let predictions = if job.head.input_type == settings.input_type {
@@ -56,12 +61,14 @@ fn compute(model: &mut impl Model, settings: &Settings, job: Job, clock: Instant
             data_type: job.head.input_type,
             inputs: job.inputs.iter().map(AsRef::as_ref).collect(),
         };
-        model.predict(&batch).map_err(|PredictError(text)| Failure {
-            code: ErrorCode::ModelFailed,
-            text,
-        })
+        model
+            .predict(&batch)
+            .map_err(|PredictError(text)| BatchFailure {
+                code: ErrorCode::ModelFailed,
+                text,
+            })
     } else {
-        Err(Failure {
+        Err(BatchFailure {
             code: ErrorCode::BadRequest,
             text: format!(
                 "this model server takes {}, not {}",
@@ -73,12 +80,12 @@ fn compute(model: &mut impl Model, settings: &Settings, job: Job, clock: Instant
         if predictions.len() == expected {
             return Ok(predictions);
         }
-        Err(Failure {
+        Err(BatchFailure {
             code: ErrorCode::ModelFailed,
-            text: format!("{} outputs to {expected} inputs", predictions.len()),
+            text: format!("{} outputs for {expected} inputs", predictions.len()),
         })
     });
-    Done {
+    BatchResult {
         connection: job.connection,
         head: job.head,
         predictions,

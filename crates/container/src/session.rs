@@ -1,4 +1,4 @@
-//! The socket's loop: registration, heartbeats, batches to the model and predictions back.
+//! The session with the frontend: registration, heartbeats, batches to the model, predictions back.
 
 use std::{
     borrow::Cow,
@@ -14,29 +14,31 @@ use crate::{
     error::Error,
     health,
     high_perf::HighPerf,
-    job::{Done, Job, micros},
-    settings::{Curve, Settings},
+    job::{BatchJob, BatchResult, micros},
+    settings::{CurveKeys, Settings},
     stop::Stop,
 };
 
-/// How often to say that we live until the frontend states a period; Clipper's containers take 5 s.
+/// Heartbeat period until the frontend announces one; Clipper's containers use 5 s.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// A frontend of version 3 or 2017 answers nothing but heartbeats: this long without any and it is gone, as Clipper's containers see it.
+/// Silence after which a frontend of version 3 or 2017 counts as lost, as in Clipper's containers. It
+/// answers only heartbeats.
 const V3_SILENCE: Duration = Duration::from_secs(30);
 
-/// Periods without a word after which a frontend of version 4 is gone.
+/// Heartbeat periods of silence after which a frontend of version 4 counts as lost.
 const V4_SILENCE: u32 = 5;
 
-/// How long to finish batches that are here when told to stop. Those that are not finished then are for another replica.
+/// Longest drain after a stop request. Batches unfinished by then go to another replica.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// How long to go on sending a goodbye, at most.
+/// Longest time to send the goodbye, in milliseconds.
 const LINGER_MS: i32 = 200;
 
+/// One model server's connection to its frontend, over reconnects.
 pub(crate) struct Session {
     context: zmq::Context,
-    curve: Option<Curve>,
+    curve: Option<CurveKeys>,
     socket: zmq::Socket,
     /// Only in the high-performance dialect.
     high_perf: Option<HighPerf>,
@@ -45,11 +47,11 @@ pub(crate) struct Session {
     version: Version,
     registration: NewContainer,
     output_type: DataType,
-    jobs: Sender<Job>,
-    /// Batches that the model has.
+    jobs: Sender<BatchJob>,
+    /// Batches handed to the model and not finished.
     computing: usize,
     clock: Instant,
-    /// Counts sockets.
+    /// Number of the current connection, one per socket.
     connection: u64,
     heartbeat: Duration,
     last_heard: Option<Instant>,
@@ -62,7 +64,7 @@ impl Session {
         settings: &Settings,
         info: ModelInfo,
         clock: Instant,
-        jobs: Sender<Job>,
+        jobs: Sender<BatchJob>,
     ) -> Result<Session, Error> {
         let context = zmq::Context::new();
         let output_type = info.output_type;
@@ -103,12 +105,12 @@ impl Session {
         })
     }
 
-    /// Keeps the socket until `stop`.
+    /// Runs the session until `stop`.
     pub(crate) fn run(
         &mut self,
         stop: &Stop,
         wake: &Waker,
-        finished: &Receiver<Done>,
+        finished: &Receiver<BatchResult>,
     ) -> Result<(), Error> {
         tracing::info!("connecting to the frontend at {}", self.frontend);
         self.open()?;
@@ -126,8 +128,8 @@ impl Session {
             let [_, woken, stopped] =
                 items.map(|item| item.get_revents() != zmq::PollEvents::empty());
             if stopped {
-                self.finish(wake, finished)?;
-                return self.leave();
+                self.drain(wake, finished)?;
+                return self.send_goodbye();
             }
             if woken {
                 self.reply_all(wake, finished)?;
@@ -136,23 +138,23 @@ impl Session {
                 self.last_heard = Some(Instant::now());
                 self.on_message()?;
             }
-            if self.frontend_is_gone() {
-                tracing::warn!("the frontend is gone, or says nothing: connecting anew");
+            if self.frontend_is_lost() {
+                tracing::warn!("lost the frontend (silent or disconnected): reconnecting");
                 self.reconnect()?;
             } else if self.until_next_beat().is_zero() {
-                self.beat()?;
+                self.send_heartbeat()?;
             }
         }
     }
 
-    /// Whether the model has batches that are not answered.
+    /// Returns whether the model has unfinished batches.
     pub(crate) fn is_computing(&self) -> bool {
         self.computing > 0
     }
 
-    /// Answers what is computed or about to be, and takes nothing new.
-    fn finish(&mut self, wake: &Waker, finished: &Receiver<Done>) -> Result<(), Error> {
-        tracing::info!("stopping: {} batches to finish", self.computing);
+    /// Answers the batches in flight without accepting new ones.
+    fn drain(&mut self, wake: &Waker, finished: &Receiver<BatchResult>) -> Result<(), Error> {
+        tracing::info!("stopping: finishing {} batches", self.computing);
         let end = Instant::now() + DRAIN;
         loop {
             self.reply_all(wake, finished)?;
@@ -169,7 +171,7 @@ impl Session {
         }
     }
 
-    fn reply_all(&mut self, wake: &Waker, finished: &Receiver<Done>) -> Result<(), Error> {
+    fn reply_all(&mut self, wake: &Waker, finished: &Receiver<BatchResult>) -> Result<(), Error> {
         wake.clear();
         for done in finished.try_iter() {
             self.computing -= 1;
@@ -189,31 +191,31 @@ impl Session {
                         self.message.split_off(others)
                     }
                 };
-                let job = Job {
+                let job = BatchJob {
                     connection: self.connection,
                     head,
                     inputs,
                     received: micros(self.clock),
                 };
-                // The model's loop ends only after this one.
+                // The model's loop outlives this one, so the send cannot fail.
                 let _ = self.jobs.send(job);
                 self.computing += 1;
             }
             Ok(FromFrontend::Connection(id)) => {
                 tracing::info!("registered as connection {id}");
-                health::tell(true);
+                health::publish(true);
                 if let Some(high_perf) = &mut self.high_perf {
                     high_perf.registered(id);
                 }
             }
             Ok(FromFrontend::MetadataWanted) => {
                 self.register()?;
-                // Frontends of these generations do not answer it.
-                health::tell(matches!(self.version, Version::V3 | Version::V2017));
+                // Frontends of these versions do not confirm the registration.
+                health::publish(matches!(self.version, Version::V3 | Version::V2017));
             }
             Ok(FromFrontend::Registered(registered)) => {
                 self.heartbeat = registered.heartbeat.max(Duration::from_millis(10));
-                health::tell(true);
+                health::publish(true);
                 tracing::info!(
                     "registered as replica {} of {}:{}",
                     registered.replica_id,
@@ -228,16 +230,16 @@ impl Session {
                 });
             }
             Ok(FromFrontend::Goodbye) => {
-                tracing::info!("the frontend stops; waiting for it to come back");
+                tracing::info!("the frontend is stopping; waiting for it to come back");
                 self.reconnect()?;
             }
             Ok(FromFrontend::KeepAlive) => {}
-            Err(error) => tracing::warn!("dropped a message of the frontend: {error}"),
+            Err(error) => tracing::warn!("dropped a message from the frontend: {error}"),
         }
         Ok(())
     }
 
-    fn reply(&mut self, done: Done) -> Result<(), Error> {
+    fn reply(&mut self, done: BatchResult) -> Result<(), Error> {
         if done.connection != self.connection {
             return Ok(());
         }
@@ -255,7 +257,9 @@ impl Session {
                     times,
                 };
                 match (self.version, &mut self.high_perf) {
-                    (_, Some(high_perf)) => return sent(high_perf.reply(reply, self.clock)),
+                    (_, Some(high_perf)) => {
+                        return ignore_would_block(high_perf.reply(reply, self.clock));
+                    }
                     (Version::V2017, None) => reply.encode_2017(&mut message),
                     _ => reply.encode(&mut message),
                 }
@@ -271,7 +275,7 @@ impl Session {
                 error.encode(&mut message);
             }
             (Err(failure), None) => {
-                // As Clipper's containers do: then the frontend tries its queries elsewhere.
+                // As in Clipper's containers: the frontend then retries the queries on another replica.
                 return Err(Error::Model {
                     version: self.version,
                     reason: failure.text,
@@ -281,27 +285,27 @@ impl Session {
         self.send(message)
     }
 
-    /// Connects, and says the first word.
+    /// Connects, and sends the first message.
     fn open(&mut self) -> Result<(), Error> {
-        health::tell(false);
+        health::publish(false);
         if self.version == Version::HighPerf {
             let responses = dealer(&self.context, self.curve.as_ref())?;
-            // What was not sent when its frontend was lost must not reach the next.
+            // Responses left over from a lost frontend must not reach its successor.
             responses.set_linger(0)?;
             responses
                 .connect(&self.responses)
-                .map_err(no_address(&self.responses))?;
+                .map_err(invalid_address(&self.responses))?;
             let (context, number) = (&self.context, self.connection);
             let high_perf = HighPerf::open(context, &self.socket, responses, number)?;
             self.high_perf = Some(high_perf);
         }
         self.socket
             .connect(&self.frontend)
-            .map_err(no_address(&self.frontend))?;
+            .map_err(invalid_address(&self.frontend))?;
         if self.version == Version::HighPerf {
             self.register()?;
         }
-        self.beat()
+        self.send_heartbeat()
     }
 
     fn register(&mut self) -> Result<(), Error> {
@@ -310,8 +314,8 @@ impl Session {
         self.send(message)
     }
 
-    /// Says that we live, where a frontend wants to hear it.
-    fn beat(&mut self) -> Result<(), Error> {
+    /// Sends a heartbeat; the high-performance dialect has none.
+    fn send_heartbeat(&mut self) -> Result<(), Error> {
         self.last_beat = Instant::now();
         if self.version == Version::HighPerf {
             return Ok(());
@@ -321,8 +325,8 @@ impl Session {
         self.send(message)
     }
 
-    /// Says goodbye, if the frontend understands it.
-    fn leave(&mut self) -> Result<(), Error> {
+    /// Sends a goodbye, if the protocol version has one.
+    fn send_goodbye(&mut self) -> Result<(), Error> {
         if self.version == Version::V4 {
             let mut message = Vec::new();
             FromContainer::encode_goodbye(&mut message);
@@ -331,7 +335,7 @@ impl Session {
         Ok(())
     }
 
-    /// A new socket is a new identity: the frontend sees a new replica.
+    /// Reconnects with a new socket, whose new identity makes it a new replica for the frontend.
     fn reconnect(&mut self) -> Result<(), Error> {
         self.socket = dealer(&self.context, self.curve.as_ref())?;
         self.connection += 1;
@@ -340,14 +344,13 @@ impl Session {
         self.open()
     }
 
-    fn frontend_is_gone(&mut self) -> bool {
+    fn frontend_is_lost(&mut self) -> bool {
         let silence = match self.version {
             Version::HighPerf => return self.high_perf.as_mut().is_some_and(HighPerf::lost),
             Version::V3 | Version::V2017 => V3_SILENCE,
             Version::V4 => self.heartbeat * V4_SILENCE,
         };
-        self.last_heard
-            .is_some_and(|heard| heard.elapsed() >= silence)
+        self.last_heard.is_some_and(|at| at.elapsed() >= silence)
     }
 
     fn until_next_beat(&self) -> Duration {
@@ -355,23 +358,23 @@ impl Session {
     }
 
     fn send(&mut self, mut message: Vec<Frame>) -> Result<(), Error> {
-        sent(send(&mut self.socket, &mut message))
+        ignore_would_block(send(&mut self.socket, &mut message))
     }
 }
 
-fn no_address(address: &str) -> impl FnOnce(zmq::Error) -> Error {
-    Error::socket(format!("{address} is no address of a frontend"))
+fn invalid_address(address: &str) -> impl FnOnce(zmq::Error) -> Error {
+    Error::socket(format!("cannot connect to {address}: invalid address"))
 }
 
-fn sent(outcome: zmq::Result<()>) -> Result<(), Error> {
+fn ignore_would_block(outcome: zmq::Result<()>) -> Result<(), Error> {
     match outcome {
-        // Nobody reads: the frontend is gone, and it will be noticed.
+        // The queue is full: the frontend is lost, which its timeout will detect.
         Ok(()) | Err(zmq::Error::EAGAIN) => Ok(()),
         Err(error) => Err(Error::socket("cannot send to the frontend")(error)),
     }
 }
 
-fn dealer(context: &zmq::Context, curve: Option<&Curve>) -> zmq::Result<zmq::Socket> {
+fn dealer(context: &zmq::Context, curve: Option<&CurveKeys>) -> zmq::Result<zmq::Socket> {
     let socket = context.socket(zmq::DEALER)?;
     socket.set_linger(LINGER_MS)?;
     if let Some(curve) = curve {

@@ -1,4 +1,4 @@
-//! What a model server is told: flags, or the environment variables that Clipper's containers use.
+//! Settings of a model server, from flags or from the environment variables of Clipper's containers.
 
 use std::{ffi::OsString, path::PathBuf, thread::available_parallelism};
 
@@ -9,113 +9,117 @@ use wire::rpc::Version;
 
 use crate::{artifact::default_path, error::Error};
 
-/// What a model server is, whatever it is told.
+/// Constants of a model server, independent of its flags.
 #[derive(Clone, Copy, Debug)]
-pub struct Server {
-    /// The program's name, which is the model's unless another is given.
+pub struct ServerSettings {
+    /// The program's name, and the default of the model's name.
     pub name: &'static str,
     /// The program's version.
     pub version: &'static str,
-    /// What it does, for `--help`.
+    /// One line about the model, for `--help`.
     pub about: &'static str,
-    /// The input type unless another is given.
+    /// Default type of the inputs.
     pub input_type: DataType,
-    /// Its artifact's file name in the `artifacts` folder; `None` if it needs none.
+    /// File name of the artifact in the `artifacts` folder; `None` if the model needs none.
     pub artifact: Option<&'static str>,
 }
 
-/// What a model server is told.
+/// Settings of a model server, read from flags and environment.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The server that was told.
-    pub server: Server,
+    /// Constants of the server.
+    pub server: ServerSettings,
     /// The model's name at the frontend.
     pub model_name: String,
     /// The model's version.
     pub model_version: String,
-    /// The artifact; empty if the server needs none.
+    /// Path of the artifact; empty if the server needs none.
     pub model_path: PathBuf,
-    /// The frontend's ZeroMQ address.
+    /// ZeroMQ address of the frontend.
     pub frontend: String,
-    /// Where it awaits responses in the high-performance dialect; unused in all others.
+    /// ZeroMQ address for responses in the high-performance dialect; unused in all others.
     pub responses: String,
-    /// The type of the inputs.
+    /// Type of the inputs.
     pub input_type: DataType,
-    /// Where to compute.
+    /// Device that computes the model.
     pub device: Device,
-    /// The share of the GPU's memory to take, 0 to 1.
+    /// Share of the GPU's memory to use, above 0 and at most 1.
     pub gpu_mem_frac: f32,
-    /// Threads for one batch.
+    /// Threads that compute one batch.
     pub threads: usize,
-    /// How it registers.
+    /// Version of the container RPC.
     pub rpc_version: Version,
-    /// Batches that it wants in flight.
+    /// Largest number of batches in flight, announced to the frontend.
     pub batches_in_flight: u32,
-    /// Keys, if the connection is to be encrypted.
-    pub curve: Option<Curve>,
-    /// End when standard input ends.
+    /// Keys for an encrypted connection; `None` for an unencrypted one.
+    pub curve: Option<CurveKeys>,
+    /// Exit when standard input ends.
     pub exit_with_stdin: bool,
-    /// Serve nothing, but tell whether the model server with this process id is registered.
+    /// Check whether the model server with this process id is registered, instead of serving.
     pub healthcheck: Option<u32>,
 }
 
-/// Whom a model server is, and whom it trusts.
+/// Keys of an encrypted connection.
 #[derive(Clone, Debug)]
-pub struct Curve {
-    /// Its own keys.
+pub struct CurveKeys {
+    /// The model server's own key pair.
     pub keys: KeyPair,
-    /// The frontend's public one.
+    /// The frontend's public key.
     pub frontend: PublicKey,
 }
 
-const EXIT: &str = "\
+const AFTER_HELP: &str = "\
+A model server loads one model, registers it at a query frontend, and answers the batches
+that the frontend sends. It needs no port of its own. Each process is one replica: start
+several for more throughput.
+
 Exit status:
-  0    stopped by SIGTERM or SIGINT: the batches that were here are finished
-  1    cannot serve, or the frontend refuses it: one line on standard error; or told to stop, and a batch is not finished
-       within 5 s, or a second signal has ended it at once
-  2    a flag that makes no sense";
+  0    SIGTERM or SIGINT: all received batches were answered first (within 5 s)
+  1    cannot serve, or the frontend refused the model: one line on standard error says why;
+       or stopped with unanswered batches, after 5 s or by a second signal
+  2    invalid flags";
 
 /// A model server: registers at a query frontend and answers its batches.
 #[derive(Parser)]
-#[command(rename_all = "snake_case", next_line_help = false, after_help = EXIT)]
-struct Flags<Own: Args> {
-    /// The model's name at the frontend [default: the program's name]
+#[command(rename_all = "snake_case", next_line_help = false, after_help = AFTER_HELP)]
+struct ServerFlags<Own: Args> {
+    /// Name of the model at the frontend [default: the program's name]
     #[arg(long, env = "CLIPPER_MODEL_NAME")]
     model_name: Option<String>,
-    /// The model's version
+    /// Version of the model at the frontend
     #[arg(long, env = "CLIPPER_MODEL_VERSION", default_value = "1")]
     model_version: String,
-    /// The artifact to serve [default: artifacts/... above the program]
+    /// Artifact: the file with the trained model [default: this model's file in the nearest `artifacts` folder above the program]
     #[arg(long, env = "CLIPPER_MODEL_PATH")]
     model_path: Option<PathBuf>,
-    /// Host name or address of the query frontend
+    /// Host name or IP address of the query frontend
     #[arg(long, env = "CLIPPER_IP", default_value = "127.0.0.1")]
     ip: String,
-    /// Port on which the frontend awaits model servers [default: 7000, with --rpc_version highperf 7010]
+    /// Frontend's port for model servers [default: 7000; 7010 with --rpc_version highperf]
     #[arg(long, env = "CLIPPER_PORT")]
     port: Option<u16>,
-    /// Port on which it awaits their responses; only with --rpc_version highperf
+    /// Frontend's port for responses, used only with --rpc_version highperf
     #[arg(long, env = "CLIPPER_RECV_PORT", default_value_t = 7011)]
     recv_port: u16,
-    /// bytes, ints, floats, doubles or strings [default: the model's own]
+    /// Type of the inputs: bytes, ints, floats, doubles or strings [default: chosen by the model]
     #[arg(long, env = "CLIPPER_INPUT_TYPE")]
     input_type: Option<DataType>,
-    /// cpu, or cuda:N for GPU number N
+    /// Device that computes the model: cpu, or cuda:N for GPU number N
     #[arg(long, env = "CLIPPER_DEVICE", default_value_t = Device::Cpu)]
     device: Device,
-    /// Share of the GPU's memory that the model may take
+    /// Share of the GPU's memory that the model may use, above 0 and at most 1
     #[arg(long, env = "CLIPPER_GPU_MEM_FRAC", default_value_t = 0.9)]
     gpu_mem_frac: f32,
-    /// Threads for one batch [default: the CPUs that the process may use]
+    /// Threads that compute one batch [default: the number of CPUs available to the process]
     #[arg(long, env = "CLIPPER_THREADS")]
     threads: Option<usize>,
-    /// Container RPC
+    /// Protocol between frontend and model server
     #[arg(long, env = "CLIPPER_RPC_VERSION", value_enum, default_value_t = RpcVersion::V4)]
     rpc_version: RpcVersion,
-    /// Batches to have in flight: 2 is one computing and one waiting
+    /// Largest number of batches in flight; with 2, one waits here while the other is computed
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     batches_in_flight: u32,
-    /// This model server's own keys, for a frontend with --curve_key
+    /// Key pair of this model server, for an encrypted connection to a frontend with --curve_key
     #[arg(
         long,
         env = "CLIPPER_CURVE_KEY",
@@ -123,7 +127,7 @@ struct Flags<Own: Args> {
         requires = "curve_frontend"
     )]
     curve_key: Option<PathBuf>,
-    /// That frontend's public key
+    /// Public key of that frontend
     #[arg(
         long,
         env = "CLIPPER_CURVE_FRONTEND",
@@ -131,30 +135,30 @@ struct Flags<Own: Args> {
         requires = "curve_key"
     )]
     curve_frontend: Option<PathBuf>,
-    /// End when standard input ends: for whoever starts servers and must leave none behind
+    /// Exit when standard input ends, so that no server outlives the program that started it
     #[arg(long)]
     exit_with_stdin: bool,
-    /// Serve nothing, but exit with status 0 if the model server with this process id is registered at its frontend, with 1 if
-    /// not; without an id, the first process of a container
+    /// Do not serve: exit with status 0 if the model server with this process id is registered at its frontend, else with 1.
+    /// Without an id, checks process 1, the first of a container
     #[arg(long, value_name = "PID", num_args = 0..=1, default_missing_value = "1")]
     healthcheck: Option<u32>,
     #[command(flatten)]
     own: Own,
 }
 
-/// A dialect of the container RPC, by the name of its flag.
+/// Version of the container RPC, by its name on the command line.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum RpcVersion {
-    /// Clipper's of 2017: typed outputs, no doubles
+    /// Clipper of 2017: typed outputs, no doubles
     #[value(name = "2017")]
     V2017,
     /// Clipper's high-performance branch: two ports, no heartbeats
     #[value(name = "highperf")]
     HighPerf,
-    /// Clipper's final release: outputs are text
+    /// Clipper's final release: all outputs are text
     #[value(name = "3")]
     V3,
-    /// Typed outputs, errors, times
+    /// This project's: typed outputs, errors, timestamps
     #[value(name = "4")]
     V4,
 }
@@ -171,38 +175,38 @@ impl RpcVersion {
 }
 
 impl Settings {
-    /// Reads flags (the first argument is the program's name) and environment, those of every model server and its `Own`;
-    /// ends the process, with a message, if they cannot be read.
+    /// Reads the common settings and the server's `Own` from `args` (the first is the program's name)
+    /// and the environment. Exits with a message if the command line cannot be parsed.
     ///
     /// # Errors
-    /// If a value is out of range.
+    /// If a value is out of range or a key file cannot be read.
     pub fn from_args<Own: Args>(
-        server: &Server,
+        server: &ServerSettings,
         args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<(Settings, Own), Error> {
-        let command = Flags::<Own>::command()
+        let command = ServerFlags::<Own>::command()
             .name(server.name)
             .version(server.version)
             .about(server.about);
-        let flags = Flags::<Own>::from_arg_matches(&command.get_matches_from(args))?;
+        let flags = ServerFlags::<Own>::from_arg_matches(&command.get_matches_from(args))?;
         let share = flags.gpu_mem_frac;
         require(share > 0.0 && share <= 1.0, || {
-            format!("--gpu_mem_frac {share} is no share: give more than 0 and at most 1")
+            format!("invalid --gpu_mem_frac {share}: use a number above 0 and at most 1")
         })?;
         require(flags.threads != Some(0), || {
-            "--threads 0 computes nothing: give 1 or more".to_owned()
+            "invalid --threads 0: use 1 or more".to_owned()
         })?;
         let cpus = available_parallelism();
-        let cpus = cpus.map_err(Error::system("cannot tell how many CPUs there are"))?;
+        let cpus = cpus.map_err(Error::system("cannot determine the number of CPUs"))?;
         let rpc_version = flags.rpc_version.version();
         let port = match rpc_version {
             Version::HighPerf => 7010,
             Version::V2017 | Version::V3 | Version::V4 => 7000,
         };
         let curve = match (&flags.curve_key, &flags.curve_frontend) {
-            (Some(keys), Some(frontend)) => Some(Curve {
-                keys: KeyPair::read(keys).map_err(no_key("--curve_key"))?,
-                frontend: PublicKey::read(frontend).map_err(no_key("--curve_frontend"))?,
+            (Some(keys), Some(frontend)) => Some(CurveKeys {
+                keys: KeyPair::read(keys).map_err(invalid_key("--curve_key"))?,
+                frontend: PublicKey::read(frontend).map_err(invalid_key("--curve_frontend"))?,
             }),
             _ => None,
         };
@@ -227,42 +231,42 @@ impl Settings {
         Ok((settings, flags.own))
     }
 
-    /// For a model that takes floats or doubles and knows no GPU: refuses anything else.
+    /// Rejects settings that a CPU model for floats or doubles does not support.
     ///
     /// # Errors
-    /// If another input type or a GPU is asked for.
+    /// If the settings have another input type or a GPU.
     pub fn require_numbers_on_cpu(&self) -> Result<(), Error> {
         let name = self.server.name;
         let is_numbers = matches!(self.input_type, DataType::Floats | DataType::Doubles);
         require(is_numbers, || {
             let input_type = self.input_type;
             format!(
-                "{name} takes floats or doubles, not {input_type}: leave out --input_type (CLIPPER_INPUT_TYPE)"
+                "{name} takes floats or doubles, not {input_type}: omit --input_type (CLIPPER_INPUT_TYPE)"
             )
         })?;
         require(self.device == Device::Cpu, || {
             let device = self.device;
-            format!("{name} computes on the CPU, not on {device}: leave out --device")
+            format!("{name} computes on the CPU, not on {device}: omit --device")
         })
     }
 
-    /// Logs that the model's inputs need more digits than floats have, and what to do.
-    pub fn warn_of_float32(&self, loss: &str) {
+    /// Warns that the model needs inputs more precise than float32; `loss` says what is lost.
+    pub fn warn_about_float32(&self, loss: &str) {
         tracing::warn!(
-            "{}: {loss}; floats are rounded before the model sees them: serve it with CLIPPER_INPUT_TYPE=doubles \
+            "{}: {loss}; float inputs lose precision: serve the model with CLIPPER_INPUT_TYPE=doubles \
              (--input_type doubles)",
             self.model_path.display()
         );
     }
 
-    /// One line for the log.
+    /// Describes the server in one line, for the log.
     pub(crate) fn describe(&self) -> String {
-        let of = match self.server.artifact {
+        let artifact = match self.server.artifact {
             Some(_) => format!(" from {}", self.model_path.display()),
             None => String::new(),
         };
         format!(
-            "{}:{} ({} of {}, {}, {} threads){of}",
+            "{}:{} ({}, {} inputs, {}, {} threads){artifact}",
             self.model_name,
             self.model_version,
             self.server.name,
@@ -273,7 +277,7 @@ impl Settings {
     }
 }
 
-/// An error that says why, unless the condition holds.
+/// Returns an error with the text of `why` unless the condition holds.
 fn require(holds: bool, why: impl FnOnce() -> String) -> Result<(), Error> {
     match holds {
         true => Ok(()),
@@ -281,6 +285,6 @@ fn require(holds: bool, why: impl FnOnce() -> String) -> Result<(), Error> {
     }
 }
 
-fn no_key(flag: &'static str) -> impl FnOnce(KeyError) -> Error {
+fn invalid_key(flag: &'static str) -> impl FnOnce(KeyError) -> Error {
     move |source| Error::Key { flag, source }
 }

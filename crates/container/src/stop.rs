@@ -1,4 +1,4 @@
-//! How a running server learns that it must stop.
+//! Shutdown of a running model server, by signal or stream.
 
 use std::{
     io,
@@ -19,44 +19,47 @@ use signal_hook::{
 
 use crate::error::Error;
 
-/// What tells a running server to stop.
+/// Stop request for a running model server.
 #[derive(Debug)]
 pub struct Stop {
-    told: UnixStream,
-    /// Signals are for the process, so it is not kept by a model that hangs.
+    /// Becomes readable when the server must stop.
+    requests: UnixStream,
+    /// True for signals: they concern the process, so a model that hangs must not keep it alive.
     ends_process: bool,
 }
 
 impl Stop {
-    /// Until [`Stop::on_signals`] takes over, SIGTERM and SIGINT end the process at once, with status 0. The kernel by itself would
-    /// keep them from a container's first process.
+    /// Makes SIGTERM and SIGINT end the process immediately with status 0, until
+    /// [`Stop::on_signals`] replaces this. Without a handler, the kernel does not deliver them to the
+    /// first process of a container.
     ///
     /// # Errors
-    /// If the process cannot be told of signals.
-    pub fn at_once() -> io::Result<Arc<AtomicBool>> {
+    /// If a signal handler cannot be installed.
+    pub fn exit_immediately() -> io::Result<Arc<AtomicBool>> {
         let loading = Arc::new(AtomicBool::new(true));
         flag::register_conditional_shutdown(SIGTERM, 0, loading.clone())?;
         flag::register_conditional_shutdown(SIGINT, 0, loading.clone())?;
         Ok(loading)
     }
 
-    /// Stops in good order on SIGTERM and SIGINT; a second signal ends the process at once, with status 1.
+    /// Stops gracefully on SIGTERM and SIGINT; a second signal ends the process immediately with
+    /// status 1.
     ///
     /// # Errors
-    /// If the process cannot be told of signals.
+    /// If a signal handler cannot be installed.
     pub fn on_signals(loading: &AtomicBool) -> io::Result<Stop> {
-        let (told, tell) = UnixStream::pair()?;
+        let (requests, notify) = UnixStream::pair()?;
         let stopping = Arc::new(AtomicBool::new(false));
         for signal in [SIGTERM, SIGINT] {
-            // In this order: the first signal finds the flag unset.
+            // The order matters: at the first signal, the exit handler must find the flag unset.
             flag::register_conditional_shutdown(signal, 1, stopping.clone())?;
             flag::register(signal, stopping.clone())?;
         }
-        low_level::pipe::register(SIGTERM, tell.try_clone()?)?;
-        low_level::pipe::register(SIGINT, tell)?;
+        low_level::pipe::register(SIGTERM, notify.try_clone()?)?;
+        low_level::pipe::register(SIGINT, notify)?;
         loading.store(false, Relaxed);
         Ok(Stop {
-            told,
+            requests,
             ends_process: true,
         })
     }
@@ -64,25 +67,28 @@ impl Stop {
     /// Stops when the stream's other end is written to or closed.
     pub fn on_stream(stream: UnixStream) -> Stop {
         Stop {
-            told: stream,
+            requests: stream,
             ends_process: false,
         }
     }
 
-    /// Ends the process while the model still computes, if signals may do that; the answer could not be sent any more.
-    pub(crate) fn leave_the_model(&self, outcome: Result<(), Error>) -> Result<(), Error> {
+    /// Ends the process while the model still computes, if the stop request came from signals; the
+    /// result could not be sent any more.
+    pub(crate) fn abandon_model(&self, outcome: Result<(), Error>) -> Result<(), Error> {
         if !self.ends_process {
             return outcome;
         }
         match outcome {
-            Ok(()) => tracing::error!("the model has not finished in time: ending without it"),
+            Ok(()) => {
+                tracing::error!("the model did not finish in time: exiting without its result")
+            }
             Err(error) => tracing::error!("{:#}", anyhow::Error::from(error)),
         }
-        // Not `std::process::exit`: it would run an engine's destructors under its running threads.
+        // `std::process::exit` would run an engine's destructors under its running threads.
         low_level::exit(1);
     }
 
     pub(crate) fn fd(&self) -> RawFd {
-        self.told.as_raw_fd()
+        self.requests.as_raw_fd()
     }
 }

@@ -1,4 +1,4 @@
-//! A model server under Clipper's older frontends: stand-ins in Python that speak the wire as those did, and our own.
+//! A model server under Clipper's older frontends, replaced by Python scripts with the same protocol.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -7,11 +7,11 @@ use std::{
     thread,
 };
 
-use container::{Server, Settings, Stop, serve};
+use container::{ServerSettings, Settings, Stop, serve};
 use model::{Batch, DataType, InputError, Model, ModelInfo, Output, PredictError, Predictions};
 use testkit::Script;
 
-const SERVER: Server = Server {
+const SERVER: ServerSettings = ServerSettings {
     name: "m",
     version: "1",
     about: "a test",
@@ -19,7 +19,7 @@ const SERVER: Server = Server {
     artifact: None,
 };
 
-/// Answers each input with itself, but fails on one without elements.
+/// Returns each input as its output, but fails on an empty one.
 struct Mirror(DataType);
 
 impl Model for Mirror {
@@ -42,7 +42,8 @@ impl Model for Mirror {
     }
 }
 
-/// Lets a stand-in ask a mirror for every type, with the flags that its ports, in words, make.
+/// Runs the script `frontend` against a mirror of every type; `flags` turns the ports that the script
+/// prints into flags of the model server.
 fn serve_every_type(frontend: &str, flags: impl Fn(&[&str]) -> Vec<String>) {
     for data_type in DataType::ALL {
         let mut frontend = Script::start(frontend, [data_type.name()]);
@@ -56,8 +57,8 @@ fn serve_every_type(frontend: &str, flags: impl Fn(&[&str]) -> Vec<String>) {
             .into_iter()
             .chain(flags(&ports));
         let (settings, ()) = Settings::from_args(&SERVER, args).unwrap();
-        let (mut stop, told) = UnixStream::pair().unwrap();
-        let stop_on = Stop::on_stream(told);
+        let (mut stop, stopped) = UnixStream::pair().unwrap();
+        let stop_on = Stop::on_stream(stopped);
         let server = thread::spawn(move || serve(Mirror(data_type), &settings, stop_on));
         frontend.finish();
         stop.write_all(&[0]).unwrap();
@@ -66,14 +67,14 @@ fn serve_every_type(frontend: &str, flags: impl Fn(&[&str]) -> Vec<String>) {
 }
 
 #[test]
-fn a_model_server_serves_under_a_frontend_of_2017() {
+fn serves_under_a_2017_frontend() {
     serve_every_type("frontend_2017.py", |ports| {
         vec!["--rpc_version=2017".into(), format!("--port={}", ports[0])]
     });
 }
 
 #[test]
-fn a_model_server_serves_under_a_high_performance_frontend() {
+fn serves_under_a_high_performance_frontend() {
     serve_every_type("frontend_highperf.py", |ports| {
         let (port, recv_port) = (
             format!("--port={}", ports[0]),

@@ -1,4 +1,4 @@
-//! A model server in a process of its own, told to stop while its model hangs.
+//! Signals to a model server process whose model hangs.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -9,14 +9,14 @@ use std::{
     time::Duration,
 };
 
-use container::{Server, Settings, Stop, serve};
+use container::{ServerSettings, Settings, Stop, serve};
 use frontend::Frontend;
 use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
 use noop::Noop;
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::{Peer, deploy, replicas, until};
 
-/// Given to this test's own program, it makes a model server of it.
+/// Environment variable that turns this test program into a model server at that port.
 const PORT: &str = "HANGING_MODEL_SERVER_PORT";
 
 struct Hangs;
@@ -35,7 +35,7 @@ impl Model for Hangs {
 }
 
 fn model_server(port: &str) -> ! {
-    let server = Server {
+    let server = ServerSettings {
         name: "m",
         version: "1",
         about: "a test",
@@ -50,13 +50,13 @@ fn model_server(port: &str) -> ! {
     exit(0)
 }
 
-/// Starts one, waits until its model hangs, and sends it SIGTERM and, once it has heard that, `again`: how it ends, and whether it
-/// says that it leaves its model.
-fn stopped(again: Option<Signal>) -> (Option<i32>, bool) {
+/// Starts a model server, waits until its model hangs, and sends SIGTERM and then `second`. Returns the
+/// exit status, and whether the log reports an unfinished model.
+fn stop_hanging_server(second: Option<Signal>) -> (Option<i32>, bool) {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
     deploy(&frontend, 1, Duration::from_secs(60));
     let mut server = start(frontend.ports().rpc_service_port);
-    until("it has registered", || {
+    until("the replica is registered", || {
         replicas(&frontend).contains("replica_id").then_some(())
     });
     let mut answers = Peer::connect(frontend.ports().send_port);
@@ -65,21 +65,21 @@ fn stopped(again: Option<Signal>) -> (Option<i32>, bool) {
     let mut printed = BufReader::new(server.stdout.take().unwrap()).lines();
     assert!(printed.any(|line| line.unwrap().ends_with("begun")));
     let mut logged = BufReader::new(server.stderr.take().unwrap()).lines();
-    let mut logs = |what| logged.any(|line| line.unwrap().contains(what));
+    let mut logs = |text| logged.any(|line| line.unwrap().contains(text));
     let pid = Pid::from_child(&server);
     kill_process(pid, Signal::TERM).unwrap();
-    assert!(logs("stopping: 1 batches to finish"));
-    if let Some(signal) = again {
+    assert!(logs("stopping: finishing 1 batches"));
+    if let Some(signal) = second {
         kill_process(pid, signal).unwrap();
     }
-    let left = logs("the model has not finished in time");
-    (server.wait().unwrap().code(), left)
+    let abandoned = logs("the model did not finish in time");
+    (server.wait().unwrap().code(), abandoned)
 }
 
 fn start(port: u16) -> Child {
     Command::new(env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
-        .arg("a_second_signal_ends_a_model_server_that_one_lets_wait_for_its_model")
+        .arg("a_second_signal_ends_a_server_that_waits_for_its_model")
         .env(PORT, port.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -88,12 +88,11 @@ fn start(port: u16) -> Child {
 }
 
 #[test]
-fn a_second_signal_ends_a_model_server_that_one_lets_wait_for_its_model() {
+fn a_second_signal_ends_a_server_that_waits_for_its_model() {
     if let Ok(port) = env::var(PORT) {
         model_server(&port);
     }
-    assert_eq!(stopped(Some(Signal::TERM)), (Some(1), false));
-    assert_eq!(stopped(Some(Signal::INT)), (Some(1), false));
-    // It does not wait for ever.
-    assert_eq!(stopped(None), (Some(1), true));
+    assert_eq!(stop_hanging_server(Some(Signal::TERM)), (Some(1), false));
+    assert_eq!(stop_hanging_server(Some(Signal::INT)), (Some(1), false));
+    assert_eq!(stop_hanging_server(None), (Some(1), true));
 }

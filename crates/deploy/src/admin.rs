@@ -1,4 +1,4 @@
-//! The frontend's REST side, as far as a deployment needs it.
+//! A client of the frontend's admin REST interface, with the requests that a deployment needs.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -10,15 +10,15 @@ use serde_json::Value;
 use ureq::{Agent, Body, http::Response};
 use wire::{
     BoundPorts,
-    admin::{AddApp, AddModel, ModelLinks, Replica},
+    admin::{AddApp, AddModel, ModelLinks, ReplicaInfo},
 };
 
 use crate::error::Error;
 
-/// The version under which models are deployed.
+/// Version that models are deployed under.
 pub const MODEL_VERSION: &str = "1";
 
-/// A client of one frontend.
+/// A client of one frontend's admin and metrics interfaces.
 #[derive(Debug)]
 pub struct Admin {
     agent: Agent,
@@ -27,7 +27,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// A client of the frontend at this address and these ports.
+    /// Creates a client; the first request connects.
     pub fn new(address: IpAddr, ports: BoundPorts) -> Admin {
         let config = Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(30)))
@@ -40,10 +40,10 @@ impl Admin {
         }
     }
 
-    /// Adds application and model, and links them.
+    /// Registers application and model, and links them.
     ///
     /// # Errors
-    /// If the frontend does not answer, or refuses.
+    /// If the frontend does not answer or refuses the request.
     pub fn deploy(&self, app: &AddApp, model: &AddModel) -> Result<(), Error> {
         self.post("add_app", app)?;
         self.post("add_model", model)?;
@@ -54,63 +54,64 @@ impl Admin {
         self.post("add_model_links", &links)
     }
 
-    /// True once the frontend is there.
+    /// Returns true if the frontend answers a ping.
     pub fn answers(&self) -> bool {
         self.get(self.ports.admin_port, "admin/ping").is_ok()
     }
 
-    /// The replicas that are registered.
+    /// Lists the registered replicas.
     ///
     /// # Errors
-    /// If the frontend does not answer, or refuses.
-    pub fn replicas(&self) -> Result<Vec<Replica>, Error> {
+    /// If the frontend does not answer or refuses the request.
+    pub fn replicas(&self) -> Result<Vec<ReplicaInfo>, Error> {
         let text = self.get(self.ports.admin_port, "admin/replicas")?;
         serde_json::from_str(&text).map_err(|error| unreadable("admin/replicas", &error))
     }
 
-    /// Clipper's metrics.
+    /// Returns the metrics in Clipper's JSON format.
     ///
     /// # Errors
-    /// If the frontend does not answer, or refuses.
+    /// If the frontend does not answer or refuses the request.
     pub fn metrics(&self) -> Result<Value, Error> {
         let text = self.get(self.ports.query_port, "metrics")?;
         serde_json::from_str(&text).map_err(|error| unreadable("metrics", &error))
     }
 
-    fn post(&self, what: &str, body: &impl Serialize) -> Result<(), Error> {
-        let url = self.url(self.ports.admin_port, &format!("admin/{what}"));
+    fn post(&self, path: &str, body: &impl Serialize) -> Result<(), Error> {
+        let url = self.url(self.ports.admin_port, &format!("admin/{path}"));
         let response = self.agent.post(&url).send_json(body);
-        text(what, response).map(drop)
+        text(path, response).map(drop)
     }
 
-    fn get(&self, port: u16, what: &str) -> Result<String, Error> {
-        text(what, self.agent.get(&self.url(port, what)).call())
+    fn get(&self, port: u16, path: &str) -> Result<String, Error> {
+        text(path, self.agent.get(&self.url(port, path)).call())
     }
 
-    fn url(&self, port: u16, what: &str) -> String {
-        format!("http://{}/{what}", SocketAddr::new(self.address, port))
+    fn url(&self, port: u16, path: &str) -> String {
+        format!("http://{}/{path}", SocketAddr::new(self.address, port))
     }
 }
 
-fn text(what: &str, response: Result<Response<Body>, ureq::Error>) -> Result<String, Error> {
-    let refused = |why: &dyn std::fmt::Display| {
+/// Returns the body of a successful response.
+fn text(path: &str, response: Result<Response<Body>, ureq::Error>) -> Result<String, Error> {
+    let failed = |why: &dyn std::fmt::Display| {
         Error::Frontend(format!(
-            "the frontend did not do {what}: {why}; see its log"
+            "request {path} to the frontend failed: {why}; see the frontend's log"
         ))
     };
-    let mut response = response.map_err(|error| refused(&error))?;
+    let mut response = response.map_err(|error| failed(&error))?;
     let text = response
         .body_mut()
         .read_to_string()
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| failed(&error))?;
     match response.status().is_success() {
         true => Ok(text),
-        false => Err(refused(&text.trim())),
+        false => Err(failed(&text.trim())),
     }
 }
 
-fn unreadable(what: &str, error: &serde_json::Error) -> Error {
+fn unreadable(path: &str, error: &serde_json::Error) -> Error {
     Error::Frontend(format!(
-        "the frontend's {what} cannot be read ({error}): build frontend and driver from one commit"
+        "cannot read the frontend's answer to {path}: {error}; build frontend and driver from one commit"
     ))
 }

@@ -1,4 +1,4 @@
-//! A frontend and the replicas of one model, from their start to their end.
+//! A frontend and the replicas of one model, from start to stop.
 
 use std::{
     net::SocketAddr,
@@ -11,93 +11,94 @@ use std::{
 
 use host::cores::Cores;
 use model::{DataType, Device, ModelInfo};
-use wire::admin::{AddApp, AddModel, Replica};
+use wire::admin::{AddApp, AddModel, ReplicaInfo};
 
 use crate::{
     admin::{Admin, MODEL_VERSION},
     error::{Error, check_stop},
+    handle::{FrontendHandle, Handle, ModelServerSpec, stop_all},
     manager::Manager,
-    member::{Frontend, Member, Server, stop_all},
 };
 
 /// Specification of a deployment.
 #[derive(Clone, Debug)]
 pub struct DeploymentSpec<'a> {
-    /// The name of model and application.
+    /// Name of the model and of its application.
     pub model: &'a str,
-    /// The type of its inputs.
+    /// Type of the model's inputs.
     pub input_type: DataType,
-    /// The maximum batch size.
+    /// Maximum batch size, in queries.
     pub batch_size: usize,
     /// Latency objective of the application; queries that miss it get the default output.
     pub objective: Duration,
-    /// The engine of the model, if it is not its usual one.
+    /// Inference engine; `None`: the model's default.
     pub engine: Option<&'a str>,
-    /// The share of its GPU's memory that a replica may take.
+    /// Fraction of its GPU's memory that a replica may use: 0 to 1.
     pub gpu_mem_frac: f32,
-    /// The model's artifact, if it is not the model server's own.
+    /// Path of the model's artifact; `None`: the model server's default.
     pub model_path: Option<&'a str>,
-    /// The frontend's cores; `None`: those of this process.
+    /// Cores of the frontend; `None`: those of this process.
     pub frontend_cores: Option<&'a [usize]>,
-    /// The replicas; one at least.
+    /// Specifications of the replicas, at least one.
     pub replicas: Vec<ReplicaSpec<'a>>,
 }
 
-/// A replica that is to be deployed.
+/// Specification of a replica.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplicaSpec<'a> {
-    /// Where it computes.
+    /// Device that the replica runs on.
     pub device: Device,
-    /// Its cores; `None`: those of this process.
+    /// Cores of the replica; `None`: those of this process.
     pub cores: Option<&'a [usize]>,
 }
 
-/// Where clients find a frontend.
+/// ZeroMQ addresses of a frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Where they connect and get their answers, for instance `tcp://127.0.0.1:4455`.
+    /// Address at which clients connect and receive answers, for instance `tcp://127.0.0.1:4455`.
     pub answers: String,
-    /// Where requests go.
+    /// Address that clients send requests to.
     pub requests: String,
 }
 
-/// A replica that is registered, as frontend and kernel see it.
+/// A registered replica, as frontend and kernel report it.
 #[derive(Clone, Debug)]
-pub struct Registered {
-    /// What the frontend lists of it.
-    pub replica: Replica,
-    /// Its process id, where it is one of the deployment.
+pub struct RegisteredReplica {
+    /// Entry of the frontend's list of replicas.
+    pub replica: ReplicaInfo,
+    /// Process id; `None` if the replica is not of this deployment.
     pub pid: Option<u32>,
-    /// The cores that the kernel lets it run on.
+    /// Cores that the kernel allows it to run on.
     pub cores: Option<Cores>,
 }
 
-/// A frontend and its replicas. Dropping it stops them, the replicas first.
+/// A running frontend with its replicas. Dropping it stops them, the replicas first.
 #[derive(Debug)]
 pub struct Deployment {
-    /// The replicas.
-    pub replicas: Vec<Box<dyn Member>>,
-    /// The frontend.
-    pub frontend: Frontend,
-    /// A client of it.
+    /// Handles of the replicas.
+    pub replicas: Vec<Box<dyn Handle>>,
+    /// Handle of the frontend.
+    pub frontend: FrontendHandle,
+    /// Client of the frontend's admin interface.
     pub admin: Admin,
-    /// The replicas when all were registered.
-    registered: Vec<Replica>,
+    /// The frontend's list of replicas at the time all had registered.
+    registered: Vec<ReplicaInfo>,
 }
 
 impl Deployment {
-    /// Starts everything and waits until every replica is registered; their output goes into the folder `logs`.
+    /// Starts frontend and replicas and waits until every replica is registered. Log files go to the
+    /// folder `logs`.
     ///
     /// # Errors
-    /// If something does not start or register, does not take batches of this size, or `stop` is set. Nothing is left
-    /// then.
+    /// If a process does not start, a replica does not register or does not support the batch size, or
+    /// `stop` is set. Everything started so far is stopped.
     pub fn start(
         manager: &Manager,
         spec: &DeploymentSpec<'_>,
         logs: &Path,
         stop: &AtomicBool,
     ) -> Result<Deployment, Error> {
-        let frontend = manager.frontend(spec.frontend_cores, logs, stop)?;
+        let frontend = manager.start_frontend(spec.frontend_cores, logs, stop)?;
         let admin = Admin::new(frontend.address, frontend.ports);
         admin.deploy(&spec.app(), &spec.add_model())?;
         let mut deployment = Deployment {
@@ -107,21 +108,21 @@ impl Deployment {
             registered: Vec::new(),
         };
         for (index, replica) in spec.replicas.iter().enumerate() {
-            let server = Server {
+            let server = ModelServerSpec {
                 name: format!("{}-{index}", spec.model),
-                told: spec.told(),
+                args: spec.args(&deployment.frontend),
                 model_path: spec.model_path.map(Path::new),
                 device: replica.device,
                 cores: replica.cores,
             };
-            let replica = manager.server(server, &deployment.frontend, logs)?;
+            let replica = manager.start_replica(server, logs)?;
             deployment.replicas.push(replica);
         }
-        deployment.wait(spec.batch_size, stop)?;
+        deployment.wait_registered(spec.batch_size, stop)?;
         Ok(deployment)
     }
 
-    /// Where its clients find it.
+    /// Addresses that clients connect to.
     pub fn endpoints(&self) -> Endpoints {
         let at = |port| format!("tcp://{}", SocketAddr::new(self.frontend.address, port));
         Endpoints {
@@ -130,19 +131,18 @@ impl Deployment {
         }
     }
 
-    /// The models of the replicas, as they were when all were registered; one that its model server did not describe is
-    /// not among them.
+    /// Models of the replicas at the time all had registered, without those that sent no metadata.
     pub fn models(&self) -> impl Iterator<Item = &ModelInfo> {
         let described = self.registered.iter().filter_map(|r| r.metadata.as_ref());
         described.map(|metadata| &metadata.model)
     }
 
-    fn wait(&mut self, batch_size: usize, stop: &AtomicBool) -> Result<(), Error> {
+    fn wait_registered(&mut self, batch_size: usize, stop: &AtomicBool) -> Result<(), Error> {
         const LIMIT: Duration = Duration::from_secs(300);
-        let began = Instant::now();
+        let start = Instant::now();
         loop {
             check_stop(stop)?;
-            self.frontend.member.check("during start-up")?;
+            self.frontend.handle.check("during start-up")?;
             for replica in &mut self.replicas {
                 replica.check("during start-up")?;
             }
@@ -150,82 +150,84 @@ impl Deployment {
             let registered = replicas.len();
             if registered == self.replicas.len() {
                 self.registered = replicas;
-                return self.models().try_for_each(|model| fits(model, batch_size));
+                return self
+                    .models()
+                    .try_for_each(|model| check_batch_size(model, batch_size));
             }
-            if began.elapsed() > LIMIT {
+            if start.elapsed() > LIMIT {
                 return Err(Error::Replica(format!(
-                    "{registered} of {} replicas have registered in {} s: see their logs beside {}",
+                    "only {registered} of {} replicas registered within {} s: see their logs beside {}",
                     self.replicas.len(),
                     LIMIT.as_secs(),
-                    self.frontend.member.log().display()
+                    self.frontend.handle.log().display()
                 )));
             }
             thread::sleep(Duration::from_millis(20));
         }
     }
 
-    /// Checks that the frontend and one replica have not ended.
+    /// Checks that the frontend and at least one replica have not exited.
     ///
     /// # Errors
-    /// If they have.
+    /// If the frontend or all replicas have exited.
     pub fn check(&mut self) -> Result<(), Error> {
-        self.frontend.member.check("under load")?;
-        match self.died() == self.replicas.len() {
+        self.frontend.handle.check("under load")?;
+        match self.replicas_died() == self.replicas.len() {
             true => self.replicas[0].check("under load, as all replicas did"),
             false => Ok(()),
         }
     }
 
-    /// True if every replica has answered two batches.
+    /// Returns true once every replica has answered two batches.
     ///
     /// # Errors
     /// If the frontend does not answer.
     pub fn is_warm(&mut self) -> Result<bool, Error> {
         match self.admin.replicas() {
             Ok(replicas) => Ok(replicas.iter().all(|replica| replica.batches >= 2)),
-            Err(error) => Err(self.why_silent().unwrap_or(error)),
+            Err(error) => Err(self.exit_error().unwrap_or(error)),
         }
     }
 
-    /// Why the frontend does not answer, if that is because it has ended: its port is closed a moment before that is
-    /// known.
-    fn why_silent(&mut self) -> Option<Error> {
+    /// Waits up to 1 s for the frontend to exit, because its port closes a moment before its exit is
+    /// visible. Returns the error of that exit, or `None` if the processes still run.
+    fn exit_error(&mut self) -> Option<Error> {
         let limit = Instant::now() + Duration::from_secs(1);
-        while Instant::now() < limit && self.frontend.member.is_running() {
+        while Instant::now() < limit && self.frontend.handle.is_running() {
             thread::sleep(Duration::from_millis(10));
         }
         self.check().err()
     }
 
-    /// How many replicas have ended, whether or not they were started again.
-    pub fn died(&mut self) -> usize {
+    /// Number of replicas that have exited, restarted ones included.
+    pub fn replicas_died(&mut self) -> usize {
         let replicas = self.replicas.iter_mut();
-        replicas.filter_map(|replica| replica.ended()).count()
+        replicas.filter_map(|replica| replica.exit_status()).count()
     }
 
-    /// How many of the replicas that were there at the beginning are not among those that are `listed`.
-    pub fn lost(&self, listed: &[Registered]) -> usize {
-        let is_listed = |one: &Replica| {
+    /// Number of replicas that registered at the start and are not among the `listed` ones.
+    pub fn replicas_lost(&self, listed: &[RegisteredReplica]) -> usize {
+        let is_listed = |replica: &ReplicaInfo| {
             let mut listed = listed.iter();
-            listed.any(|other| other.replica.replica_id == one.replica_id)
+            listed.any(|other| other.replica.replica_id == replica.replica_id)
         };
         let registered = self.registered.iter();
-        registered.filter(|one| !is_listed(one)).count()
+        registered.filter(|replica| !is_listed(replica)).count()
     }
 
-    /// Every replica that is registered, as frontend and kernel see it.
+    /// Lists every registered replica, with its process id and cores.
     ///
     /// # Errors
     /// If the frontend does not answer.
-    pub fn registered(&self) -> Result<Vec<Registered>, Error> {
-        let registered = |replica: Replica| {
+    pub fn registered_replicas(&self) -> Result<Vec<RegisteredReplica>, Error> {
+        let registered = |replica: ReplicaInfo| {
             let metadata = replica.metadata.as_ref();
-            let mut members = self.replicas.iter();
-            let member = members.find(|member| metadata.is_some_and(|m| member.is(m)));
-            Registered {
+            let mut handles = self.replicas.iter();
+            let handle = handles.find(|handle| metadata.is_some_and(|m| handle.matches(m)));
+            RegisteredReplica {
                 replica,
-                pid: member.map(|member| member.pid()),
-                cores: member.and_then(|member| member.cores().ok()),
+                pid: handle.map(|handle| handle.pid()),
+                cores: handle.and_then(|handle| handle.cores().ok()),
             }
         };
         Ok(self.admin.replicas()?.into_iter().map(registered).collect())
@@ -235,21 +237,23 @@ impl Deployment {
 impl Drop for Deployment {
     fn drop(&mut self) {
         stop_all(&mut self.replicas);
-        stop_all(slice::from_mut(&mut self.frontend.member));
+        stop_all(slice::from_mut(&mut self.frontend.handle));
     }
 }
 
 impl DeploymentSpec<'_> {
-    /// What every model server is told.
-    fn told(&self) -> Vec<(&'static str, String)> {
-        let mut told = vec![
+    /// Returns the flags that all model servers of the frontend have in common.
+    fn args(&self, frontend: &FrontendHandle) -> Vec<(&'static str, String)> {
+        let mut args = vec![
             ("model_name", self.model.to_owned()),
             ("model_version", MODEL_VERSION.to_owned()),
             ("input_type", self.input_type.name().to_owned()),
             ("gpu_mem_frac", self.gpu_mem_frac.to_string()),
         ];
-        told.extend(self.engine.map(|engine| ("engine", engine.to_owned())));
-        told
+        args.extend(self.engine.map(|engine| ("engine", engine.to_owned())));
+        args.push(("ip", frontend.replica_host.clone()));
+        args.push(("port", frontend.ports.rpc_service_port.to_string()));
+        args
     }
 
     fn app(&self) -> AddApp {
@@ -274,12 +278,12 @@ impl DeploymentSpec<'_> {
     }
 }
 
-/// An error if the model takes smaller batches only: the point would not measure what it says.
-fn fits(model: &ModelInfo, batch_size: usize) -> Result<(), Error> {
+/// Fails if the model only takes smaller batches: the trial would measure another batch size.
+fn check_batch_size(model: &ModelInfo, batch_size: usize) -> Result<(), Error> {
     match model.max_batch {
-        Some(most) if most < batch_size => Err(Error::Replica(format!(
-            "the model takes batches of {most} at most, not {batch_size}: give --batch_sizes {most}, or take another \
-             artifact (the model server's log says more)"
+        Some(limit) if limit < batch_size => Err(Error::Replica(format!(
+            "the model takes batches of {limit} at most, not {batch_size}: give --batch_sizes {limit}, or use another \
+             artifact; details are in the model server's log"
         ))),
         _ => Ok(()),
     }
@@ -290,14 +294,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_batch_beyond_the_limit_is_refused_with_both_numbers() {
-        let takes = |max_batch| ModelInfo {
+    fn refuses_a_batch_size_beyond_the_limit_of_the_model() {
+        let model = |max_batch| ModelInfo {
             max_batch,
             ..ModelInfo::default()
         };
-        assert!(fits(&takes(None), 32).is_ok());
-        assert!(fits(&takes(Some(1)), 1).is_ok());
-        let error = fits(&takes(Some(1)), 32).unwrap_err().to_string();
+        assert!(check_batch_size(&model(None), 32).is_ok());
+        assert!(check_batch_size(&model(Some(1)), 1).is_ok());
+        let error = check_batch_size(&model(Some(1)), 32)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("batches of 1 at most, not 32"), "{error}");
         assert!(error.contains("--batch_sizes 1"), "{error}");
     }

@@ -1,8 +1,8 @@
 //! Frontend and model servers as Docker containers, in a network of their own.
 //!
-//! The driver reaches the frontend at its address in that network, as the replicas do: a published port would put a
-//! proxy in between. A container holds the reading end of a stream from the driver and exits when that closes, so a
-//! killed driver leaves nothing that runs; [`clean`] removes the rest.
+//! The driver connects to the frontend's address in that network, as the replicas do: a published port
+//! would add a proxy. A container's standard input is a stream from the driver; the container exits when
+//! the stream closes, so a killed driver leaves no container running. [`clean`] removes the stopped ones.
 
 mod container;
 mod engine;
@@ -27,40 +27,40 @@ use wire::BoundPorts;
 use crate::{
     admin::Admin,
     error::{Error, check_stop},
-    member::{Frontend, Member, Server},
+    handle::{FrontendHandle, Handle, ModelServerSpec},
 };
-use container::Container;
-use engine::Engine;
+use container::DockerContainer;
+use engine::DockerEngine;
 
 pub use engine::clean;
 
-/// The ports of a frontend in a container, which has an address of its own: Clipper's.
+/// Ports of a frontend in a container: Clipper's, because the container has its own address.
 const PORTS: BoundPorts = BoundPorts::DEFAULT;
 
-/// Where the folder of an artifact is mounted that is not the image's own.
+/// Folder in the container at which the folder of a given artifact is mounted.
 const MODEL_FOLDER: &str = "/model";
 
-/// What to start with Docker.
+/// Settings of a deployment with Docker.
 #[derive(Clone, Debug, Serialize)]
-pub struct InDocker {
-    /// The model server's image, if not the one that is built for it here.
+pub struct DockerSettings {
+    /// Image of the model server; `None`: the one that `docker/build_docker_images.sh` builds.
     pub image: Option<String>,
-    /// The frontend's image.
+    /// Image of the frontend.
     pub frontend_image: String,
-    /// The memory that a replica may take, in MiB.
+    /// Memory limit of a replica, in MiB.
     pub replica_memory_mib: Option<usize>,
 }
 
-/// What starts containers.
+/// Starts containers.
 #[derive(Debug)]
 pub struct Docker {
-    engine: Rc<Engine>,
-    asked: InDocker,
-    /// The model server's image.
+    engine: Rc<DockerEngine>,
+    settings: DockerSettings,
+    /// Image of the model server.
     image: Image,
 }
 
-/// An image at the engine.
+/// An image that the engine has.
 #[derive(Clone, Debug)]
 struct Image {
     name: String,
@@ -68,112 +68,115 @@ struct Image {
 }
 
 impl Docker {
-    /// Finds the engine and the images, and makes a network.
+    /// Connects to the engine, finds the images, and creates a network.
     ///
     /// # Errors
     /// If the engine does not answer, or an image is missing.
-    pub(crate) fn prepare(asked: &InDocker, model: &str, on_gpus: bool) -> Result<Docker, Error> {
-        let engine = Engine::connect()?;
-        let image = match (&asked.image, on_gpus) {
+    pub(crate) fn prepare(
+        settings: &DockerSettings,
+        model: &str,
+        on_gpus: bool,
+    ) -> Result<Docker, Error> {
+        let engine = DockerEngine::connect()?;
+        let image = match (&settings.image, on_gpus) {
             (Some(image), _) => image.clone(),
-            (None, false) => image_of(model),
-            (None, true) => format!("{}:latest-cuda", image_of(model)),
+            (None, false) => default_image(model),
+            (None, true) => format!("{}:latest-cuda", default_image(model)),
         };
-        engine.image_id(&asked.frontend_image)?;
+        engine.image_id(&settings.frontend_image)?;
         let id = engine.image_id(&image)?;
-        engine.make_network()?;
+        engine.create_network()?;
         Ok(Docker {
             engine: Rc::new(engine),
-            asked: asked.clone(),
+            settings: settings.clone(),
             image: Image { name: image, id },
         })
     }
 
-    /// The same with another model's own image.
+    /// Returns this manager with the default image of another model.
     pub(crate) fn with_model(&self, model: &str) -> Result<Docker, Error> {
-        let image = image_of(model);
+        let image = default_image(model);
         let id = self.engine.image_id(&image)?;
         Ok(Docker {
             engine: self.engine.clone(),
-            asked: self.asked.clone(),
+            settings: self.settings.clone(),
             image: Image { name: image, id },
         })
     }
 
+    /// Name and version of the engine.
     pub(crate) fn describe(&self) -> String {
         format!("docker {}", self.engine.version)
     }
 
+    /// Name and shortened id of the model server's image.
     pub(crate) fn model_image(&self) -> String {
         let Image { name, id } = &self.image;
         let id = id.strip_prefix("sha256:").unwrap_or(id);
         format!("{name} ({})", id.get(..12).unwrap_or(id))
     }
 
-    /// Starts a frontend, and waits until it answers.
-    pub(crate) fn frontend(
+    /// Starts a frontend and waits until it answers.
+    pub(crate) fn start_frontend(
         &self,
         cores: Option<&[usize]>,
         logs: &Path,
         stop: &AtomicBool,
-    ) -> Result<Frontend, Error> {
+    ) -> Result<FrontendHandle, Error> {
         let name = "frontend".to_owned();
         let body = ContainerCreateBody {
-            image: Some(self.asked.frontend_image.clone()),
+            image: Some(self.settings.frontend_image.clone()),
             ..self.body(cores, HostConfig::default())
         };
-        let mut container = Container::start(&self.engine, name, body, logs, false)?;
+        let mut container = DockerContainer::start(&self.engine, name, body, logs, false)?;
         container.check_cores(cores)?;
         let address = container.address()?;
         let admin = Admin::new(address, PORTS);
-        let began = Instant::now();
+        let start = Instant::now();
         while !admin.answers() {
             check_stop(stop)?;
             container.check("during start-up")?;
-            if began.elapsed() > Duration::from_secs(60) {
+            if start.elapsed() > Duration::from_secs(60) {
                 return Err(Error::Frontend(format!(
-                    "the frontend has not answered at {address} within a minute: is this Docker engine on another machine?"
+                    "the frontend does not answer at {address} after 60 s: check that the Docker engine runs on this machine"
                 )));
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(Frontend {
+        Ok(FrontendHandle {
             address,
-            name_for_servers: container.full_name.clone(),
-            member: Box::new(container),
+            replica_host: container.full_name.clone(),
+            handle: Box::new(container),
             ports: PORTS,
         })
     }
 
     /// Starts a model server.
-    pub(crate) fn server(
+    pub(crate) fn start_replica(
         &self,
-        server: Server<'_>,
-        frontend: &Frontend,
+        server: ModelServerSpec<'_>,
         logs: &Path,
-    ) -> Result<Box<dyn Member>, Error> {
-        let mut told = server.told;
-        told.push(("ip", frontend.name_for_servers.clone()));
-        told.push(("port", frontend.ports.rpc_service_port.to_string()));
-        // A container sees the GPUs that it was given, and numbers them anew.
+    ) -> Result<Box<dyn Handle>, Error> {
+        let mut args = server.args;
+        // A container sees only its own GPUs, numbered from 0.
         let (device, gpus) = match server.device {
             Device::Cpu => (Device::Cpu, None),
             Device::Cuda(gpu) => (Device::Cuda(0), Some(vec![device_request(gpu)])),
         };
-        told.push(("device", device.to_string()));
+        args.push(("device", device.to_string()));
         let mut binds = None;
         if let Some(path) = server.model_path {
-            let (bind, inside) = mounted(path)?;
-            told.push(("model_path", inside));
+            let (bind, inside) = mount(path)?;
+            args.push(("model_path", inside));
             binds = Some(vec![bind]);
         }
-        let told = told.into_iter();
-        let env = told.map(|(flag, value)| format!("CLIPPER_{}={value}", flag.to_uppercase()));
+        let args = args.into_iter();
+        let env = args.map(|(flag, value)| format!("CLIPPER_{}={value}", flag.to_uppercase()));
         let bytes = |mib: usize| i64::try_from(mib << 20).unwrap_or(i64::MAX);
-        let memory = self.asked.replica_memory_mib.map(bytes);
+        let memory = self.settings.replica_memory_mib.map(bytes);
         let limits = HostConfig {
             memory,
-            // Without swap: a replica beyond its limit is to be seen, not to be slow.
+            // Without swap, a replica beyond its limit is killed, which is visible, instead of slow.
             memory_swap: memory,
             device_requests: gpus,
             binds,
@@ -184,12 +187,12 @@ impl Docker {
             env: Some(env.collect()),
             ..self.body(server.cores, limits)
         };
-        let container = Container::start(&self.engine, server.name, body, logs, true)?;
+        let container = DockerContainer::start(&self.engine, server.name, body, logs, true)?;
         container.check_cores(server.cores)?;
         Ok(Box::new(container))
     }
 
-    /// What all containers have in common.
+    /// Returns the options that all containers have in common.
     fn body(&self, cores: Option<&[usize]>, limits: HostConfig) -> ContainerCreateBody {
         ContainerCreateBody {
             cmd: Some(vec!["--exit_with_stdin".to_owned()]),
@@ -198,7 +201,7 @@ impl Docker {
             attach_stderr: Some(true),
             open_stdin: Some(true),
             stdin_once: Some(true),
-            // A health check is a process in the container every few seconds: registration tells the same.
+            // A health check runs a process in the container every few seconds; registration is proof enough.
             healthcheck: Some(HealthConfig {
                 test: Some(vec!["NONE".to_owned()]),
                 ..HealthConfig::default()
@@ -220,8 +223,8 @@ impl Docker {
     }
 }
 
-/// The image that `docker/build_docker_images.sh` makes for a model.
-fn image_of(model: &str) -> String {
+/// Returns the image that `docker/build_docker_images.sh` builds for a model.
+fn default_image(model: &str) -> String {
     format!("model-comp/{model}")
 }
 
@@ -234,8 +237,9 @@ fn device_request(gpu: u32) -> DeviceRequest {
     }
 }
 
-/// How the folder of an artifact is mounted, because its metadata may lie beside it, and where the artifact is then.
-fn mounted(path: &Path) -> Result<(String, String), Error> {
+/// Returns the bind mount for the folder of an artifact, which may also hold its metadata, and the
+/// artifact's path in the container.
+fn mount(path: &Path) -> Result<(String, String), Error> {
     let failed = |error| Error::file("read", path, error);
     let path = path.canonicalize().map_err(failed)?;
     let folder = path.parent().unwrap_or(Path::new("/"));

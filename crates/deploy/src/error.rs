@@ -1,4 +1,4 @@
-//! What fails in a deployment.
+//! The error type of deployments.
 
 use std::{
     fmt::Display,
@@ -8,40 +8,40 @@ use std::{
 
 use host::FileError;
 
-/// Why something cannot be deployed, or does not work any more. The text says what is wrong and what to do.
+/// A deployment that failed to start or stopped working. The text says what failed and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A program, library, artifact or image is not there, or cannot be built.
+    /// A program, library or artifact is missing, or a build failed.
     #[error("{0}")]
     Missing(String),
-    /// A process or container does not start, ended, or is not on the cores that were asked for.
+    /// A process or container did not start, exited, or is not on its requested cores.
     #[error("{0}")]
-    Member(String),
-    /// The frontend does not answer, or not as one of this version does.
+    Process(String),
+    /// The frontend does not answer, or answers as another version would.
     #[error("{0}")]
     Frontend(String),
-    /// A replica does not register, or its model does not fit.
+    /// A replica did not register, or its model does not support the batch size.
     #[error("{0}")]
     Replica(String),
-    /// The Docker engine does not answer, or refuses.
+    /// The Docker engine does not answer, refuses a request, or lacks an image.
     #[error("{0}")]
     Docker(String),
-    /// Something cannot be done with a file.
+    /// A file operation failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The user has asked to stop.
+    /// The user interrupted the run.
     #[error("stopped")]
     Interrupted,
 }
 
 impl Error {
-    /// A failure to do something (`doing` completes "cannot ...") with a file or folder.
+    /// Returns the error of a failed file operation; `doing` completes "cannot ...".
     pub(crate) fn file(doing: &str, path: &Path, why: impl Display) -> Error {
         FileError::new(doing, path, why).into()
     }
 }
 
-/// An error once `stop` is set.
+/// Fails with [`Error::Interrupted`] once `stop` is set.
 pub(crate) fn check_stop(stop: &AtomicBool) -> Result<(), Error> {
     match stop.load(Relaxed) {
         true => Err(Error::Interrupted),

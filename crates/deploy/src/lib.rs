@@ -1,26 +1,28 @@
-//! Deployment: a frontend and the replicas of one model, from their start to their end.
+//! Deployment of a frontend and the replicas of one model, from start to stop.
 //!
-//! - [`Manager`]: what starts frontends and model servers: [`process`] (children of this process) or [`docker`].
-//! - [`Deployment`]: a frontend with its replicas, started by a manager as a [`DeploymentSpec`] says, pinned, read back
-//!   from the kernel, checked, and stopped when it is dropped.
-//! - [`Member`]: one of these processes or containers. [`Admin`]: a client of a frontend's REST side.
-//! - [`models`]: the models that can be deployed, and what each takes.
+//! - [`Manager`]: starts frontends and model servers as child processes ([`process`]) or Docker
+//!   containers ([`docker`]).
+//! - [`Deployment`]: a frontend with its replicas, started by a manager from a [`DeploymentSpec`].
+//!   It pins them, verifies the pins in the kernel, checks their health, and stops them on drop.
+//! - [`Handle`]: one of these processes or containers.
+//! - [`Admin`]: a client of a frontend's admin REST interface.
+//! - [`models`]: the models that can be deployed, with their input types, engines and artifacts.
 //!
-//! The crate sends no query: a deployment says where a load is to go.
+//! The crate sends no queries: [`Deployment::endpoints`] returns the addresses for a load generator.
 
 mod admin;
 mod deployment;
 pub mod docker;
 mod error;
+mod handle;
 mod manager;
-mod member;
 pub mod models;
 pub mod process;
 mod requirements;
 
 pub use admin::{Admin, MODEL_VERSION};
-pub use deployment::{Deployment, DeploymentSpec, Endpoints, Registered, ReplicaSpec};
+pub use deployment::{Deployment, DeploymentSpec, Endpoints, RegisteredReplica, ReplicaSpec};
 pub use error::Error;
+pub use handle::{FrontendHandle, Handle, ModelServerSpec};
 pub use manager::{Manager, ManagerSpec};
-pub use member::{Frontend, Member, Server};
 pub use wire::BoundPorts;

@@ -1,44 +1,44 @@
-//! What starts frontend and model servers, as processes of this machine or as Docker containers.
+//! The managers: they start frontends and model servers as child processes or Docker containers.
 
 use std::{path::Path, rc::Rc, sync::atomic::AtomicBool};
 
 use crate::{
-    docker::{Docker, InDocker},
+    docker::{Docker, DockerSettings},
     error::Error,
-    member::{Frontend, Member, Server},
+    handle::{FrontendHandle, Handle, ModelServerSpec},
     models::KnownModel,
     process::{self, Programs},
-    requirements::Place,
+    requirements::SearchPaths,
 };
 
-/// What starts frontends and model servers.
+/// Starts frontends and model servers.
 #[derive(Clone, Debug)]
 pub enum Manager {
-    /// As child processes.
+    /// Starts child processes.
     Process(Programs),
-    /// As Docker containers, in a network of their own.
+    /// Starts Docker containers in a network of their own.
     Docker(Rc<Docker>),
 }
 
-/// What a manager is to make ready.
+/// Specification of what a manager prepares.
 #[derive(Clone, Copy, Debug)]
 pub struct ManagerSpec<'a> {
-    /// The model that is to be served.
+    /// Model to serve.
     pub model: &'static KnownModel,
-    /// The no-op model is to be served, too.
+    /// Serve the no-op model as well, for the baseline.
     pub with_noop: bool,
-    /// The engine of the model, if it is not its usual one.
+    /// Inference engine; `None`: the model's default.
     pub engine: Option<&'a str>,
-    /// The model's artifact, if it is not the model server's own.
+    /// Path of the model's artifact; `None`: the model server's default.
     pub model_path: Option<&'a str>,
-    /// Replicas compute on GPUs.
+    /// Run the replicas on GPUs.
     pub on_gpus: bool,
-    /// Frontend and replicas are Docker containers; `None`: processes.
-    pub docker: Option<&'a InDocker>,
+    /// Settings of a deployment with Docker; `None`: child processes.
+    pub docker: Option<&'a DockerSettings>,
 }
 
 impl Manager {
-    /// Makes ready what is asked for: programs, or images and a network.
+    /// Finds or builds the programs, or finds the images and creates a Docker network.
     ///
     /// # Errors
     /// If a program, library, artifact or image is missing, a build fails, or the Docker engine does not answer.
@@ -49,29 +49,29 @@ impl Manager {
                 if spec.with_noop && packages != ["noop"] {
                     packages.push("noop");
                 }
-                let folder = process::folder()?;
-                let place = Place::here(&folder, spec.model_path);
-                let libraries = place.check(spec.model, spec.engine)?;
+                let folder = process::program_folder()?;
+                let paths = SearchPaths::new(&folder, spec.model_path);
+                let libraries = paths.check(spec.model, spec.engine)?;
                 let programs = Programs::find(spec.model.name, &packages, spec.engine)?;
                 Ok(Manager::Process(Programs {
                     libraries,
                     ..programs
                 }))
             }
-            Some(asked) => {
-                let docker = Docker::prepare(asked, spec.model.name, spec.on_gpus)?;
+            Some(settings) => {
+                let docker = Docker::prepare(settings, spec.model.name, spec.on_gpus)?;
                 Ok(Manager::Docker(Rc::new(docker)))
             }
         }
     }
 
-    /// The same for another model.
+    /// Returns this manager with the model server of another model.
     ///
     /// # Errors
-    /// If its program or image is missing.
+    /// If the model's program or image is missing.
     pub fn with_model(&self, model: &'static str) -> Result<Manager, Error> {
         match self {
-            Manager::Process(programs) => programs.with_server(model).map(Manager::Process),
+            Manager::Process(programs) => programs.with_model(model).map(Manager::Process),
             Manager::Docker(docker) => {
                 let docker = docker.with_model(model)?;
                 Ok(Manager::Docker(Rc::new(docker)))
@@ -79,7 +79,7 @@ impl Manager {
         }
     }
 
-    /// How it is called in results.
+    /// Name of the manager in results, for instance `process` or `docker 27.1.1`.
     pub fn describe(&self) -> String {
         match self {
             Manager::Process(_) => "process".to_owned(),
@@ -87,7 +87,7 @@ impl Manager {
         }
     }
 
-    /// What a model server is started from: the program's name, or the image's and its id.
+    /// Name of the model server's program, or name and id of its image.
     pub fn model_image(&self) -> String {
         match self {
             Manager::Process(programs) => {
@@ -98,35 +98,36 @@ impl Manager {
         }
     }
 
-    /// Starts a frontend and waits until it answers, for a minute at most; `stop` ends the wait.
+    /// Starts a frontend and waits until it answers, for 60 s at most; setting `stop` ends the wait.
     ///
     /// # Errors
     /// If it does not start or answer, or `stop` is set.
-    pub fn frontend(
+    pub fn start_frontend(
         &self,
         cores: Option<&[usize]>,
         logs: &Path,
         stop: &AtomicBool,
-    ) -> Result<Frontend, Error> {
+    ) -> Result<FrontendHandle, Error> {
         match self {
-            Manager::Process(programs) => process::frontend(&programs.frontend, cores, logs, stop),
-            Manager::Docker(docker) => docker.frontend(cores, logs, stop),
+            Manager::Process(programs) => {
+                process::start_frontend(&programs.frontend, cores, logs, stop)
+            }
+            Manager::Docker(docker) => docker.start_frontend(cores, logs, stop),
         }
     }
 
-    /// Starts a model server of the frontend.
+    /// Starts a model server.
     ///
     /// # Errors
-    /// If it does not start, or is not on its cores.
-    pub fn server(
+    /// If it does not start, or the kernel does not pin it to its cores.
+    pub fn start_replica(
         &self,
-        server: Server<'_>,
-        frontend: &Frontend,
+        server: ModelServerSpec<'_>,
         logs: &Path,
-    ) -> Result<Box<dyn Member>, Error> {
+    ) -> Result<Box<dyn Handle>, Error> {
         match self {
-            Manager::Process(programs) => process::server(programs, server, frontend, logs),
-            Manager::Docker(docker) => docker.server(server, frontend, logs),
+            Manager::Process(programs) => process::start_replica(programs, server, logs),
+            Manager::Docker(docker) => docker.start_replica(server, logs),
         }
     }
 }

@@ -1,32 +1,33 @@
-//! The models that can be measured, and what each takes.
+//! The models that can be deployed, with their input types, engines, artifacts and libraries.
 
 use model::DataType;
 
 /// A model that the driver can deploy.
 #[derive(Debug)]
 pub struct KnownModel {
-    /// Package, program, application, model.
+    /// Name of the package, program, application and model.
     pub name: &'static str,
-    /// The types of input it takes, its usual one first.
+    /// Supported input types, the default first.
     pub input_types: &'static [DataType],
-    /// What an input is.
+    /// Kind and size of an input.
     pub input: InputKind,
-    /// The engines that it runs on, on CPU or GPU, its usual one first; none if it has only its own way, on CPU.
+    /// Supported inference engines on CPU or GPU, the default first; empty for a model that has its own
+    /// implementation on the CPU.
     pub engines: &'static [&'static str],
-    /// The file name of its own artifact in a folder `artifacts`; `None` if it needs none.
+    /// File name of the default artifact in a folder `artifacts`; `None` if the model needs none.
     pub artifact: Option<&'static str>,
-    /// The library that its program loads and that `make setup` fetches, if any.
+    /// Library that the model server loads and that `make setup` fetches, if any.
     pub library: Option<&'static Library>,
 }
 
-/// A library that a model server's program loads when it starts.
+/// A shared library that a model server loads at start-up.
 #[derive(Debug)]
 pub struct Library {
-    /// What it is.
+    /// Name in error messages.
     pub name: &'static str,
-    /// Its file name in a folder `.deps/lib` or `lib` above the program.
+    /// File name in a folder `.deps/lib` or `lib` above the program.
     pub file: &'static str,
-    /// The variable that names another place: the file, or a folder with it.
+    /// Environment variable that overrides the location: the file, or a folder that contains it.
     pub variable: &'static str,
 }
 
@@ -44,52 +45,53 @@ const LIGHTGBM: Library = Library {
 
 const ENGINES: &[&str] = &["ort", "tch"];
 
-/// What an input of a model is.
+/// Kind and size of a model's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputKind {
-    /// A square RGB picture, this many pixels wide: floats 0 to 255, channels last, or base64 of a JPEG or PNG file.
+    /// Square RGB picture of this width in pixels: floats 0 to 255, channels last, or base64 of a JPEG or
+    /// PNG file.
     Picture(u32),
-    /// This many floats or doubles.
+    /// Vector of this many floats or doubles.
     Vector(usize),
-    /// This many elements of any type, whatever they are.
+    /// This many elements of any type and value.
     Anything(usize),
 }
 
-/// Why a model cannot be measured as asked.
+/// A model, engine or input type that does not exist or does not fit the others.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// There is no model of this name.
+    /// No model has this name.
     #[error("there is no model {name:?}; --model_name takes one of {models}")]
     Unknown {
-        /// What was asked for.
+        /// Requested name.
         name: String,
-        /// The models that there are.
+        /// Known models.
         models: String,
     },
-    /// The model computes in one way only.
-    #[error("{0} has no engine to choose: leave --engine (or CLIPPER_ENGINE) out")]
+    /// The model has no choice of engines.
+    #[error("{0} has no choice of engines: remove --engine, or unset CLIPPER_ENGINE")]
     NoEngine(&'static str),
-    /// The model does not run on this engine.
-    #[error("--engine takes {engines}, not {asked:?}")]
+    /// The model does not support this engine.
+    #[error("--engine takes {engines}, not {requested:?}")]
     Engine {
-        /// Those that it runs on.
+        /// Supported engines.
         engines: String,
-        /// What was asked for.
-        asked: String,
+        /// Requested engine.
+        requested: String,
     },
-    /// The model does not take inputs of this type.
-    #[error("{model} does not take --input_type {asked}; it takes {types}")]
+    /// The model does not support this input type.
+    #[error("{model} does not take --input_type {requested}; it takes {types}")]
     InputType {
-        /// The model.
+        /// Name of the model.
         model: &'static str,
-        /// What was asked for.
-        asked: String,
-        /// The types that it takes.
+        /// Requested type.
+        requested: String,
+        /// Supported types.
         types: String,
     },
 }
 
-/// All of them.
+/// All models that can be deployed.
 pub const MODELS: [KnownModel; 5] = [
     KnownModel {
         name: "vgg",
@@ -139,10 +141,10 @@ pub const MODELS: [KnownModel; 5] = [
     },
 ];
 
-/// The model with this name.
+/// Returns the model with this name.
 ///
 /// # Errors
-/// `Unknown` if there is none.
+/// `Unknown` if no model has it.
 pub fn find(name: &str) -> Result<&'static KnownModel, ModelError> {
     MODELS.iter().find(|m| m.name == name).ok_or_else(|| {
         let names: Vec<_> = MODELS.iter().map(|m| m.name).collect();
@@ -154,42 +156,45 @@ pub fn find(name: &str) -> Result<&'static KnownModel, ModelError> {
 }
 
 impl KnownModel {
-    /// The engine asked for, if the model runs on it; `None` if none was asked for.
+    /// Returns the `requested` engine if the model supports it; `None` if none is requested.
     ///
     /// # Errors
-    /// `NoEngine` or `Engine` if it does not.
-    pub fn engine(&self, asked: Option<&str>) -> Result<Option<&'static str>, ModelError> {
-        let Some(asked) = asked else { return Ok(None) };
-        let engine = self.engines.iter().find(|&&engine| engine == asked);
+    /// `NoEngine` or `Engine` if the model does not support it.
+    pub fn engine(&self, requested: Option<&str>) -> Result<Option<&'static str>, ModelError> {
+        let Some(requested) = requested else {
+            return Ok(None);
+        };
+        let engine = self.engines.iter().find(|&&engine| engine == requested);
         engine.copied().map(Some).ok_or_else(|| match self.engines {
             [] => ModelError::NoEngine(self.name),
             engines => ModelError::Engine {
                 engines: engines.join(" or "),
-                asked: asked.to_owned(),
+                requested: requested.to_owned(),
             },
         })
     }
 
-    /// True if its outputs name classes, which can be right or wrong: the models on vectors of features do.
+    /// Returns true if the outputs are class names, so that accuracy can be measured. The models on
+    /// feature vectors are classifiers.
     pub fn is_classifier(&self) -> bool {
         matches!(self.input, InputKind::Vector(_))
     }
 
-    /// The type of input to send: the one asked for, if the model takes it, or its usual one.
+    /// Returns the `requested` input type if the model supports it; without a request, the default.
     ///
     /// # Errors
-    /// `InputType` if the model does not take it.
-    pub fn input_type(&self, asked: Option<&str>) -> Result<DataType, ModelError> {
-        let Some(asked) = asked else {
+    /// `InputType` if the model does not support it.
+    pub fn input_type(&self, requested: Option<&str>) -> Result<DataType, ModelError> {
+        let Some(requested) = requested else {
             return Ok(self.input_types[0]);
         };
-        let parsed = asked.parse().ok();
-        let taken = parsed.filter(|asked| self.input_types.contains(asked));
-        taken.ok_or_else(|| {
+        let parsed = requested.parse().ok();
+        let supported = parsed.filter(|parsed| self.input_types.contains(parsed));
+        supported.ok_or_else(|| {
             let names: Vec<_> = self.input_types.iter().map(|t| t.name()).collect();
             ModelError::InputType {
                 model: self.name,
-                asked: asked.to_owned(),
+                requested: requested.to_owned(),
                 types: names.join(" or "),
             }
         })

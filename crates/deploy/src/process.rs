@@ -1,7 +1,8 @@
-//! Frontend and model servers as child processes, which do not outlive the driver whatever ends it.
+//! Frontend and model servers as child processes, which never outlive the driver.
 //!
-//! Each child has its own process group, so that the terminal's Ctrl-C reaches the driver alone, and holds the reading
-//! end of a pipe from the driver: it exits when that closes, which happens even if the driver is killed.
+//! Each child has its own process group, so that the terminal's Ctrl-C reaches only the driver. Its
+//! standard input is a pipe from the driver: the child exits when the pipe closes, which happens even
+//! if the driver is killed.
 
 use std::{
     env,
@@ -28,33 +29,33 @@ use wire::rpc::Metadata;
 
 use crate::{
     error::{Error, check_stop},
-    member::{Frontend, Member, Server},
+    handle::{FrontendHandle, Handle, ModelServerSpec},
 };
 
-/// Where the programs lie.
+/// Paths of the programs to start.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    /// The frontend.
+    /// Program of the frontend.
     pub frontend: PathBuf,
-    /// The model's server.
+    /// Program of the model server.
     pub server: PathBuf,
-    /// The folder of the library that the server loads, where its program may not find it by itself.
+    /// Folder of the library that the model server loads, for the case that the loader would not find it.
     pub libraries: Option<PathBuf>,
 }
 
 impl Programs {
-    /// Finds the frontend and the server `program` beside this program. Under `cargo run` it first builds the frontend
-    /// and `packages`, so that no program is older than its sources.
+    /// Finds the frontend and the model server `program` beside the running program. Under `cargo run` it
+    /// first builds the frontend and `packages`, so that no program is older than its sources.
     ///
-    /// The engine `tch` is only in programs that are built for it, and only after `make tch`.
+    /// The engine `tch` needs programs built with it, and so `make tch` first.
     ///
     /// # Errors
-    /// If libtorch is asked for and missing, the build fails, or a program is missing.
+    /// If the engine is `tch` and libtorch is missing, the build fails, or a program is missing.
     pub fn find(program: &str, packages: &[&str], engine: Option<&str>) -> Result<Programs, Error> {
-        let folder = folder()?;
+        let folder = program_folder()?;
         if let (Some(cargo), Some(workspace)) = (env::var_os("CARGO"), workspace()) {
             if engine == Some("tch") && !workspace.join(".deps/libtorch/lib").is_dir() {
-                let missing = "libtorch, which --engine tch needs, is not here: run `make tch`";
+                let missing = "--engine tch needs libtorch, which is missing: run `make tch`";
                 return Err(Error::Missing(missing.to_owned()));
             }
             let build = build_command(packages, engine);
@@ -66,7 +67,9 @@ impl Programs {
                 .current_dir(workspace)
                 .status();
             if !built.is_ok_and(|status| status.success()) {
-                return Err(Error::Missing(format!("`{build}` failed: see above")));
+                return Err(Error::Missing(format!(
+                    "`{build}` failed: see its output above"
+                )));
             }
         }
         let programs = Programs {
@@ -74,17 +77,17 @@ impl Programs {
             server: folder.join(program),
             libraries: None,
         };
-        exists(&programs.frontend)?;
-        programs.with_server(program)
+        check_exists(&programs.frontend)?;
+        programs.with_model(program)
     }
 
-    /// The same with another model's server, which lies beside them.
+    /// Returns these programs with the model server of another model, from the same folder.
     ///
     /// # Errors
-    /// If it is missing.
-    pub fn with_server(&self, model: &str) -> Result<Programs, Error> {
+    /// If the model server is missing.
+    pub fn with_model(&self, model: &str) -> Result<Programs, Error> {
         let server = self.frontend.with_file_name(model);
-        exists(&server)?;
+        check_exists(&server)?;
         Ok(Programs {
             frontend: self.frontend.clone(),
             server,
@@ -93,21 +96,23 @@ impl Programs {
     }
 }
 
-/// The folder of the release programs: this program's own, or, for a debug build, the one beside it.
+/// Returns the folder of the release programs: that of the running program, or, for a debug build, the
+/// `release` folder beside it.
 ///
 /// # Errors
-/// If the path of this program cannot be found.
-pub(crate) fn folder() -> Result<PathBuf, Error> {
-    let own = env::current_exe()
-        .map_err(|error| Error::Missing(format!("cannot find this program's folder: {error}")))?;
-    let beside = own.parent().unwrap_or(Path::new("."));
-    Ok(match beside.ends_with("debug") {
-        true => beside.with_file_name("release"),
-        false => beside.to_owned(),
+/// If the path of the running program is unknown.
+pub(crate) fn program_folder() -> Result<PathBuf, Error> {
+    let program = env::current_exe().map_err(|error| {
+        Error::Missing(format!("cannot find the folder of this program: {error}"))
+    })?;
+    let folder = program.parent().unwrap_or(Path::new("."));
+    Ok(match folder.ends_with("debug") {
+        true => folder.with_file_name("release"),
+        false => folder.to_owned(),
     })
 }
 
-/// The command that builds the frontend and these packages.
+/// Returns the cargo command that builds the frontend and `packages`.
 fn build_command(packages: &[&str], engine: Option<&str>) -> String {
     let mut build = "cargo build --release --package frontend".to_owned();
     for package in packages {
@@ -119,23 +124,23 @@ fn build_command(packages: &[&str], engine: Option<&str>) -> String {
     build
 }
 
-fn exists(program: &Path) -> Result<(), Error> {
+fn check_exists(program: &Path) -> Result<(), Error> {
     match program.is_file() {
         true => Ok(()),
         false => Err(Error::Missing(format!(
-            "there is no program {}: build it with `make build`",
+            "program {} does not exist: build it with `make build`",
             program.display()
         ))),
     }
 }
 
-/// Starts a frontend on ports that are free, and waits for it to tell them.
-pub(crate) fn frontend(
+/// Starts a frontend on free ports and waits until it prints them.
+pub(crate) fn start_frontend(
     program: &Path,
     cores: Option<&[usize]>,
     logs: &Path,
     stop: &AtomicBool,
-) -> Result<Frontend, Error> {
+) -> Result<FrontendHandle, Error> {
     let arguments = "--bind 127.0.0.1 --query_port 0 --admin_port 0 --rpc_service_port 0 --rpc_2017_port 0 \
                      --rpc_send_port 0 --rpc_recv_port 0 --send_port 0 --recv_port 0";
     let arguments: Vec<_> = arguments.split(' ').map(str::to_owned).collect();
@@ -146,15 +151,15 @@ pub(crate) fn frontend(
         arguments: &arguments,
         stdout: Some(Stdio::piped()),
     };
-    let mut process = Process::start(launch, cores, logs)?;
+    let mut process = ChildProcess::start(launch, cores, logs)?;
     let stdout = process.child.stdout.take();
-    let mut stdout = BufReader::new(stdout.expect("it was started with a pipe"));
-    let began = Instant::now();
-    while !readable(stdout.get_ref())? {
+    let mut stdout = BufReader::new(stdout.expect("standard output is a pipe"));
+    let start = Instant::now();
+    while !wait_readable(stdout.get_ref())? {
         check_stop(stop)?;
-        if began.elapsed() > Duration::from_secs(60) {
+        if start.elapsed() > Duration::from_secs(60) {
             return Err(Error::Frontend(format!(
-                "the frontend has not told its ports within a minute: see {}",
+                "the frontend did not print its ports within 60 s: see {}",
                 process.log.display()
             )));
         }
@@ -162,40 +167,37 @@ pub(crate) fn frontend(
     let mut line = String::new();
     let read = stdout.read_line(&mut line);
     if read.is_ok_and(|length| length == 0) {
-        // The pipe ends a moment before the process does.
+        // The pipe closes a moment before the process exits.
         let _ = process.child.wait();
     }
     process.check("during start-up")?;
     let ports = serde_json::from_str(&line).map_err(|error| {
         Error::Frontend(format!(
-            "the frontend printed no ports but {line:?} ({error}): build frontend and driver from one commit"
+            "cannot read the frontend's ports from {line:?}: {error}; build frontend and driver from one commit"
         ))
     })?;
     process.stdout = Some(stdout);
-    Ok(Frontend {
-        member: Box::new(process),
+    Ok(FrontendHandle {
+        handle: Box::new(process),
         address: Ipv4Addr::LOCALHOST.into(),
-        name_for_servers: Ipv4Addr::LOCALHOST.to_string(),
+        replica_host: Ipv4Addr::LOCALHOST.to_string(),
         ports,
     })
 }
 
 /// Starts a model server.
-pub(crate) fn server(
+pub(crate) fn start_replica(
     programs: &Programs,
-    server: Server<'_>,
-    frontend: &Frontend,
+    server: ModelServerSpec<'_>,
     logs: &Path,
-) -> Result<Box<dyn Member>, Error> {
-    let mut told = server.told;
-    told.push(("ip", frontend.name_for_servers.clone()));
-    told.push(("port", frontend.ports.rpc_service_port.to_string()));
-    told.push(("device", server.device.to_string()));
+) -> Result<Box<dyn Handle>, Error> {
+    let mut args = server.args;
+    args.push(("device", server.device.to_string()));
     if let Some(path) = server.model_path {
-        told.push(("model_path", path.display().to_string()));
+        args.push(("model_path", path.display().to_string()));
     }
-    let told = told.into_iter();
-    let arguments: Vec<_> = told
+    let arguments: Vec<_> = args
+        .into_iter()
         .flat_map(|(flag, value)| [format!("--{flag}"), value])
         .collect();
     let launch = Launch {
@@ -205,36 +207,40 @@ pub(crate) fn server(
         arguments: &arguments,
         stdout: None,
     };
-    let process = Process::start(launch, server.cores, logs)?;
+    let process = ChildProcess::start(launch, server.cores, logs)?;
     Ok(Box::new(process))
 }
 
-/// A program that is to be started.
+/// A program to start, with its arguments.
 struct Launch<'a> {
-    /// What it is called in messages and by its log.
+    /// Name in messages and of the log file.
     name: String,
     program: &'a Path,
-    /// A folder in which the loader looks for libraries first.
+    /// Folder that the loader searches for libraries first.
     libraries: Option<&'a Path>,
     arguments: &'a [String],
-    /// Where standard output goes; `None`: to the log.
+    /// Destination of standard output; `None`: the log.
     stdout: Option<Stdio>,
 }
 
 /// A child process.
 #[derive(Debug)]
-struct Process {
+struct ChildProcess {
     name: String,
     log: PathBuf,
     child: Child,
-    /// Kept open: a frontend that prints more must not fail for it.
+    /// Kept open, so that a frontend that prints more does not fail.
     stdout: Option<BufReader<ChildStdout>>,
 }
 
-impl Process {
-    /// Starts `program` on `cores` (`None`: on those of the driver), and checks that the kernel holds it there.
-    /// Standard error goes to `<name>.log` in `logs`, standard output too unless it is said where to.
-    fn start(launch: Launch<'_>, cores: Option<&[usize]>, logs: &Path) -> Result<Process, Error> {
+impl ChildProcess {
+    /// Starts a program on `cores` (`None`: those of the driver) and checks that the kernel pinned it
+    /// there. Standard error goes to `<name>.log` in `logs`.
+    fn start(
+        launch: Launch<'_>,
+        cores: Option<&[usize]>,
+        logs: &Path,
+    ) -> Result<ChildProcess, Error> {
         let Launch {
             name,
             program,
@@ -266,19 +272,19 @@ impl Process {
             .stdout(stdout)
             .stderr(file)
             .process_group(0);
-        // GPUs have the numbers that nvidia-smi shows.
+        // CUDA numbers the GPUs as nvidia-smi does.
         command.env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
         for variable in ["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"] {
             command.env_remove(variable);
         }
-        // A variable of the user's shell must not change what is measured unseen: the arguments say everything.
+        // The arguments configure everything: a variable of the user's shell must not change the result.
         for (variable, _) in env::vars_os() {
             if variable.as_encoded_bytes().starts_with(b"CLIPPER_") {
                 command.env_remove(variable);
             }
         }
-        let child = cores::on(cores, || command.spawn()).flatten();
-        let process = Process {
+        let child = cores::run_on(cores, || command.spawn()).flatten();
+        let process = ChildProcess {
             name,
             log,
             child: child.map_err(failed)?,
@@ -289,7 +295,7 @@ impl Process {
     }
 }
 
-impl Member for Process {
+impl Handle for ChildProcess {
     fn name(&self) -> &str {
         &self.name
     }
@@ -302,43 +308,44 @@ impl Member for Process {
         self.child.id()
     }
 
-    fn is(&self, registered: &Metadata) -> bool {
+    fn matches(&self, registered: &Metadata) -> bool {
         registered.pid == self.pid()
     }
 
-    fn ended(&mut self) -> Option<String> {
+    fn exit_status(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten();
         status.map(|status| status.to_string())
     }
 
     fn is_running(&mut self) -> bool {
-        self.ended().is_none()
+        self.exit_status().is_none()
     }
 
-    fn ask_to_stop(&mut self) {
+    fn terminate(&mut self) {
         if self.is_running()
             && let Some(pid) = Pid::from_raw(self.pid().cast_signed())
         {
-            // It fails only if the process is gone already, and it cannot be another one: nobody has waited for it.
+            // Fails only if the process has exited. The id cannot belong to another process, because this
+            // one has not been waited for.
             let _ = kill_process(pid, Signal::TERM);
         }
     }
 
     fn kill(&mut self) {
-        // Both fail only if it is gone already.
+        // Both fail only if the process has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
-/// Waits for something to read, or the end, for 100 ms at most.
-fn readable(stdout: &ChildStdout) -> Result<bool, Error> {
+/// Waits up to 100 ms for output or its end.
+fn wait_readable(stdout: &ChildStdout) -> Result<bool, Error> {
     let limit = Timespec {
         tv_sec: 0,
         tv_nsec: 100_000_000,
@@ -347,7 +354,7 @@ fn readable(stdout: &ChildStdout) -> Result<bool, Error> {
         Ok(count) => Ok(count > 0),
         Err(rustix::io::Errno::INTR) => Ok(false),
         Err(error) => Err(Error::Frontend(format!(
-            "cannot wait for the frontend's ports: {error}"
+            "cannot poll the frontend's output: {error}"
         ))),
     }
 }
@@ -356,7 +363,7 @@ fn readable(stdout: &ChildStdout) -> Result<bool, Error> {
 mod tests {
     use super::*;
 
-    fn shell(script: &str, logs: &Path) -> Process {
+    fn shell(script: &str, logs: &Path) -> ChildProcess {
         let arguments = ["-c".to_owned(), script.to_owned()];
         let launch = Launch {
             name: "shell".to_owned(),
@@ -365,11 +372,11 @@ mod tests {
             arguments: &arguments,
             stdout: None,
         };
-        Process::start(launch, None, logs).unwrap()
+        ChildProcess::start(launch, None, logs).unwrap()
     }
 
     #[test]
-    fn a_process_that_exits_shows_its_last_lines() {
+    fn error_of_an_exit_shows_the_last_lines() {
         let logs = tempfile::tempdir().unwrap();
         let mut process = shell("echo first; echo no such artifact >&2; exit 3", logs.path());
         process.child.wait().unwrap();
@@ -382,21 +389,21 @@ mod tests {
     }
 
     #[test]
-    fn a_process_looks_for_libraries_in_the_given_folder_first() {
+    fn libraries_are_searched_in_the_given_folder_first() {
         let logs = tempfile::tempdir().unwrap();
         let mut process = shell("echo \"$LD_LIBRARY_PATH\"", logs.path());
         process.child.wait().unwrap();
-        let said = std::fs::read_to_string(process.log()).unwrap();
-        let mut folders = env::split_paths(said.trim());
-        assert_eq!(folders.next(), Some("/libraries".into()), "{said}");
+        let output = std::fs::read_to_string(process.log()).unwrap();
+        let mut folders = env::split_paths(output.trim());
+        assert_eq!(folders.next(), Some("/libraries".into()), "{output}");
         assert!(
             folders.all(|folder| !folder.as_os_str().is_empty()),
-            "{said}"
+            "{output}"
         );
     }
 
     #[test]
-    fn a_process_does_not_outlive_its_pipe_nor_its_owner() {
+    fn process_ends_with_its_pipe_and_with_its_handle() {
         let logs = tempfile::tempdir().unwrap();
         let mut reader = shell("cat", logs.path());
         drop(reader.child.stdin.take());

@@ -1,4 +1,4 @@
-//! Checks, before minutes of compiling, that what a model server loads is there.
+//! Checks that the files a model server loads exist, before minutes of compiling.
 
 use std::{
     env,
@@ -12,22 +12,22 @@ use crate::{
     models::{KnownModel, Library},
 };
 
-/// Where to look for what a model server needs.
-pub(crate) struct Place<'a> {
-    /// The folder of the model servers' programs.
+/// Locations of the files that a model server needs.
+pub(crate) struct SearchPaths<'a> {
+    /// Folder of the model servers' programs.
     pub(crate) programs: &'a Path,
-    /// The root of the workspace, if there is one: the programs may have been built into a folder elsewhere.
+    /// Root of the workspace, if there is one: the target folder may lie outside of it.
     pub(crate) workspace: Option<PathBuf>,
-    /// The artifact that `--model_path` names.
+    /// Value of `--model_path`, if given.
     pub(crate) model_path: Option<&'a str>,
-    /// The value of an environment variable.
+    /// Returns the value of an environment variable.
     pub(crate) variable: &'a dyn Fn(&str) -> Option<PathBuf>,
 }
 
-impl<'a> Place<'a> {
-    /// The folder of this program, and this process's environment.
-    pub(crate) fn here(programs: &'a Path, model_path: Option<&'a str>) -> Place<'a> {
-        Place {
+impl<'a> SearchPaths<'a> {
+    /// Searches with the environment of this process.
+    pub(crate) fn new(programs: &'a Path, model_path: Option<&'a str>) -> SearchPaths<'a> {
+        SearchPaths {
             programs,
             workspace: workspace(),
             model_path,
@@ -39,21 +39,22 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Checks that the model's artifact and the library of its usual engine exist; returns the folder of the library.
+    /// Checks that the model's artifact and the library of its default engine exist; returns the folder
+    /// of the library. Other engines do not need the library.
     ///
     /// # Errors
-    /// Names the first that is missing, and the command that makes or installs it.
+    /// Names the first missing file and the command that creates or installs it.
     pub(crate) fn check(
         &self,
         model: &KnownModel,
         engine: Option<&str>,
     ) -> Result<Option<PathBuf>, Error> {
-        let usual = engine.is_none() || engine == model.engines.first().copied();
-        let library = model.library.filter(|_| usual);
+        let is_default = engine.is_none() || engine == model.engines.first().copied();
+        let library = model.library.filter(|_| is_default);
         let folder = library.map(|library| {
-            self.folder_of(library).ok_or_else(|| {
+            self.library_folder(library).ok_or_else(|| {
                 Error::Missing(format!(
-                    "{} needs {} ({}), which is missing: run `make setup`, or name it with {}",
+                    "{} needs {} ({}), which is missing: run `make setup`, or set {} to its path",
                     model.name, library.name, library.file, library.variable
                 ))
             })
@@ -63,8 +64,9 @@ impl<'a> Place<'a> {
         Ok(folder)
     }
 
-    /// The folder of a library: what its variable names, else the nearest above the programs, else the workspace's.
-    fn folder_of(&self, library: &Library) -> Option<PathBuf> {
+    /// Returns the folder of a library: the one its variable names, else the nearest above the
+    /// programs, else the workspace's.
+    fn library_folder(&self, library: &Library) -> Option<PathBuf> {
         let named = (self.variable)(library.variable).map(|path| match path.is_file() {
             true => path.parent().map(Path::to_owned).unwrap_or_default(),
             false => path,
@@ -85,7 +87,7 @@ impl<'a> Place<'a> {
     fn check_artifact(&self, model: &KnownModel) -> Result<(), Error> {
         let missing = |path: &Path| {
             Error::Missing(format!(
-                "{} needs the artifact {}, which is missing: run `make artifacts`, or name another with --model_path",
+                "{} needs the artifact {}, which is missing: run `make artifacts`, or give another with --model_path",
                 model.name,
                 path.display()
             ))
@@ -112,26 +114,27 @@ mod tests {
     use super::*;
     use crate::models;
 
-    /// The error for `model` of programs in `root/target/release`, empty if nothing is missing.
+    /// Returns the error text for `model` with programs in `root/target/release`; empty if nothing is
+    /// missing.
     fn missing(root: &Path, model: &str, model_path: Option<&str>) -> String {
-        let place = Place {
+        let paths = SearchPaths {
             programs: &root.join("target/release"),
             workspace: None,
             model_path,
             variable: &|_| None,
         };
-        let checked = place.check(models::find(model).unwrap(), None);
+        let checked = paths.check(models::find(model).unwrap(), None);
         checked.map_or_else(|error| error.to_string(), |_| String::new())
     }
 
-    fn put(root: &Path, file: &str) {
+    fn create(root: &Path, file: &str) {
         let path = root.join(file);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "").unwrap();
     }
 
     #[test]
-    fn missing_files_are_named_with_the_command_that_makes_them() {
+    fn names_missing_files_and_the_command_that_creates_them() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
         assert_eq!(missing(root, "noop", None), "");
@@ -145,52 +148,52 @@ mod tests {
             error.contains("libonnxruntime.so") && error.contains("`make setup`"),
             "{error}"
         );
-        put(root, ".deps/lib/libonnxruntime.so");
+        create(root, ".deps/lib/libonnxruntime.so");
         let error = missing(root, "vgg", None);
         assert!(
             error.contains("artifacts/vgg.onnx") && error.contains("`make artifacts`"),
             "{error}"
         );
-        put(root, "artifacts/vgg.onnx");
+        create(root, "artifacts/vgg.onnx");
         assert_eq!(missing(root, "vgg", None), "");
         let error = missing(root, "vgg", Some("/nowhere/my.onnx"));
         assert!(error.contains("/nowhere/my.onnx"), "{error}");
     }
 
     #[test]
-    fn library_is_found_by_variable_and_in_workspace() {
+    fn finds_the_library_by_variable_and_in_the_workspace() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path();
-        put(root, "elsewhere/lib_lightgbm.so");
-        put(root, "checkout/.deps/lib/lib_lightgbm.so");
-        put(root, "artifacts/lgbm.txt");
+        create(root, "elsewhere/lib_lightgbm.so");
+        create(root, "checkout/.deps/lib/lib_lightgbm.so");
+        create(root, "artifacts/lgbm.txt");
         let lgbm = models::find("lgbm").unwrap();
-        let of = |variable: &dyn Fn(&str) -> Option<PathBuf>| {
-            let place = Place {
+        let folder = |variable: &dyn Fn(&str) -> Option<PathBuf>| {
+            let paths = SearchPaths {
                 programs: &root.join("target/release"),
                 workspace: Some(root.join("checkout")),
                 model_path: None,
                 variable,
             };
-            place.check(lgbm, None).unwrap()
+            paths.check(lgbm, None).unwrap()
         };
-        assert_eq!(of(&|_| None), Some(root.join("checkout/.deps/lib")));
+        assert_eq!(folder(&|_| None), Some(root.join("checkout/.deps/lib")));
         let named = |name: &str| (name == "LIGHTGBM_LIB_DIR").then(|| root.join("elsewhere"));
-        assert_eq!(of(&named), Some(root.join("elsewhere")));
+        assert_eq!(folder(&named), Some(root.join("elsewhere")));
     }
 
     #[test]
-    fn another_engine_does_without_the_usual_ones_library() {
+    fn other_engines_do_not_need_the_default_library() {
         let root = tempfile::tempdir().unwrap();
-        put(root.path(), "artifacts/vgg.onnx");
-        let place = Place {
+        create(root.path(), "artifacts/vgg.onnx");
+        let paths = SearchPaths {
             programs: &root.path().join("target/release"),
             workspace: None,
             model_path: None,
             variable: &|_| None,
         };
         let vgg = models::find("vgg").unwrap();
-        assert!(place.check(vgg, Some("ort")).is_err());
-        assert_eq!(place.check(vgg, Some("tch")).unwrap(), None);
+        assert!(paths.check(vgg, Some("ort")).is_err());
+        assert_eq!(paths.check(vgg, Some("tch")).unwrap(), None);
     }
 }

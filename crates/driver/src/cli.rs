@@ -1,7 +1,8 @@
-//! The command line: what to do, as typed, checked and turned into [`Command`].
+//! Reads and checks the command line, and turns it into a [`Command`].
 
 mod arg_source;
 mod config;
+mod config_errors;
 mod cross_checks;
 mod environment;
 mod flags;
@@ -14,7 +15,7 @@ mod texts;
 mod values;
 
 pub use environment::check_environment;
-pub use line::{Compare, Other, SelfTest, Survey};
+pub use line::{CompareArgs, SelfTestArgs, Subcommand, SurveyArgs};
 pub use pages::{completions, man};
 
 use std::{
@@ -29,69 +30,70 @@ use clap::CommandFactory;
 
 use crate::{error::Error, record::Record, settings::Settings};
 use arg_source::ArgSource;
-use line::Line;
+use line::Cli;
 use paths::utf8;
 use sweep::settings;
 
-/// What to do.
+/// A command line, checked.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Measure: what the driver does without a subcommand.
+    /// A sweep: the command line without a subcommand.
     Sweep(Box<Settings>),
-    /// One of the others.
-    Other(Other),
+    /// A subcommand with its arguments.
+    Subcommand(Subcommand),
 }
 
-/// Reads the command line, the file that `--config` names, and the record of the sweep that `--resume` names. `--help`
-/// and what clap refuses end the process here.
+/// Reads the command line, the `--config` file, and the record of the sweep to `--resume`. Ends the
+/// process after `--help`, and after an error of clap that takes more than one line.
 ///
 /// # Errors
-/// If a flag makes no sense, or a file that is named cannot be read.
+/// If a flag is refused, or a named file cannot be read.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, Error> {
     let arguments: Vec<OsString> = arguments.into_iter().map(underscored).collect();
-    let typed: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
-    let typed = typed.join(" ");
-    let mut given = ArgSource::read(arguments, Line::command())?;
-    if let Some(other) = given.line.other {
-        return Ok(Command::Other(other));
+    let command_line: Vec<_> = arguments.iter().map(|a| a.to_string_lossy()).collect();
+    let command_line = command_line.join(" ");
+    let mut source = ArgSource::read(arguments, Cli::command())?;
+    if let Some(subcommand) = source.cli.subcommand {
+        return Ok(Command::Subcommand(subcommand));
     }
-    if let Some(file) = &given.line.sweep.sweep.config {
-        let added = config::arguments(file, &given)?;
-        given = given.with(added)?;
+    if let Some(file) = &source.cli.sweep.sweep.config {
+        let added = config::arguments(file, &source)?;
+        source = source.with(added)?;
     }
-    let settings = match given.line.sweep.sweep.resume.clone() {
+    let settings = match source.cli.sweep.sweep.resume.clone() {
         None => {
-            let arguments = given.repeatable();
-            settings(given.line.sweep, typed, arguments)?
+            let arguments = source.repeatable();
+            settings(source.cli.sweep, command_line, arguments)?
         }
-        Some(folder) => resumed(&folder, &given)?,
+        Some(folder) => resumed(&folder, &source)?,
     };
     check_paths(&settings)?;
     Ok(Command::Sweep(Box::new(settings)))
 }
 
-/// The settings of the sweep in a folder, as it was begun.
-fn resumed(folder: &Path, given: &ArgSource) -> Result<Settings, Error> {
-    given.only(&["resume", "plain"])?;
+/// Returns the settings of the sweep in `folder`, as it was started.
+fn resumed(folder: &Path, source: &ArgSource) -> Result<Settings, Error> {
+    source.only(&["resume", "plain"])?;
     let folder = fs::canonicalize(folder)
         .map_err(|error| Error::Usage(format!("--resume {}: {error}", folder.display())))?;
     utf8("--resume", &folder)?;
     let record = Record::read(&folder)?;
-    // Paths mean what they meant then, and what the environment said then is among the arguments.
+    // Relative paths start from the folder of that run; its environment is among the arguments.
     env::set_current_dir(&record.started_in)
-        .map_err(|error| Error::file("go to", &record.started_in, error))?;
+        .map_err(|error| Error::file("change to the folder", &record.started_in, error))?;
     let arguments = iter::once("driver").chain(record.arguments.iter().map(String::as_str));
-    let command = Line::command().mut_args(|argument| argument.env(None));
-    let begun = ArgSource::read(arguments.map(OsString::from).collect(), command)?;
-    let settings = settings(begun.line.sweep, record.command_line, record.arguments)?;
+    let command = Cli::command().mut_args(|argument| argument.env(None));
+    let recorded = ArgSource::read(arguments.map(OsString::from).collect(), command)?;
+    let settings = settings(recorded.cli.sweep, record.command_line, record.arguments)?;
     Ok(Settings {
         resume: Some(folder),
-        plain: given.line.sweep.output.plain,
+        plain: source.cli.sweep.output.plain,
         ..settings
     })
 }
 
-/// `--num-replicas` is `--num_replicas`; values stay as they are.
+/// Replaces `-` by `_` in a flag's name: `--num-replicas` becomes `--num_replicas`. Values are
+/// unchanged.
 fn underscored(argument: OsString) -> OsString {
     if !argument.as_bytes().starts_with(b"--") {
         return argument;
@@ -104,7 +106,7 @@ fn underscored(argument: OsString) -> OsString {
     OsString::from_vec(bytes)
 }
 
-/// Refuses a sweep whose record and results, which hold paths as text, could not be written.
+/// Refuses paths that are not UTF-8: records and results hold paths as text.
 fn check_paths(settings: &Settings) -> Result<(), Error> {
     let started_in = env::current_dir()
         .map_err(|error| Error::Failed(format!("cannot find the current folder: {error}")))?;
@@ -128,11 +130,11 @@ pub(crate) mod tests {
     use crate::settings::Mode;
     use model::DataType;
 
-    /// What a whole command line asks for, where it asks for a sweep.
+    /// Returns the settings of a whole command line of a sweep.
     pub(crate) fn sweep(line: &str) -> Result<Settings, Error> {
         match parse(line.split_whitespace().map(OsString::from))? {
             Command::Sweep(settings) => Ok(*settings),
-            Command::Other(other) => panic!("{line} is {other:?}"),
+            Command::Subcommand(subcommand) => panic!("{line} is {subcommand:?}"),
         }
     }
 
@@ -145,7 +147,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_originals_command_line_is_understood() {
+    fn parses_the_command_line_of_the_original_driver() {
         let settings = parsed(
             "--duration_seconds 120 --model_name vgg --num_replicas 1 2 3 4 --batch_sizes 1 2 4 8 16 32",
         )
@@ -158,7 +160,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn dashes_and_underscores_commas_and_spaces_short_and_long_are_the_same() {
+    fn all_spellings_of_flags_and_lists_are_equal() {
         let long = parsed("--model-name=svm --duration 5 --batch-sizes 1,2 4 --cpus-per-replica-nums 1 --model_cpus 2-3,5 --num-clients 2").unwrap();
         let short = parsed("-m svm -d 5 -b 1 2,4 -p 1 -c 2 3 5 -n 2").unwrap();
         for settings in [long, short] {
@@ -172,7 +174,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn defaults_are_the_originals() {
+    fn defaults_equal_those_of_the_original_driver() {
         let settings = parsed("-m inception").unwrap();
         assert_eq!(settings.duration, Duration::from_secs(120));
         assert_eq!(settings.batch_sizes, [2]);
@@ -184,7 +186,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_the_flag_named() {
+    fn errors_name_the_refused_flag() {
         for (line, named) in [
             ("-m vgh", "vgg, inception, svm, lgbm, noop"),
             ("-m vgg -b 0", "--batch_sizes"),
@@ -201,32 +203,29 @@ pub(crate) mod tests {
             ("-m vgg --mode poisson", "needs --rate"),
             (
                 "-m vgg --mode constant --rate 0",
-                "'--rate <QPS>': not a rate in queries a second",
+                "'--rate <QPS>': not a rate in queries per second",
             ),
             (
                 "-m vgg --rate 5",
-                "--rate means nothing with --mode profile",
+                "--rate has no effect with --mode profile",
             ),
             ("-m vgg --mode trace", "needs --trace"),
-            ("-m vgg --mode saturate --trace x", "--trace means nothing"),
+            ("-m vgg --mode saturate --trace x", "--trace has no effect"),
             ("-m vgg --load_shares 0.5 1", "\"1\" is not below 1"),
             ("-m vgg --until 2%", "'--until <SHARE>': not a share"),
             ("-m vgg --repeats 0", "--repeats"),
             (
                 "-m vgg --client_cpus x",
-                "--client_cpus <CORES>...': \"x\" is no core",
+                "--client_cpus <CORES>...': \"x\" is ",
             ),
-            (
-                "-m vgg -c 1-x",
-                "--model_cpus <CORES>...': \"1-x\" is no core",
-            ),
+            ("-m vgg -c 1-x", "--model_cpus <CORES>...': \"1-x\" is "),
             ("-m vgg -c ,", "--model_cpus is an empty list"),
             ("-m vgg -p 0", "--cpus_per_replica_nums"),
             ("-m svm -g 0", "svm computes on CPU only"),
             ("-m vgg -g ,", "--model_gpus is an empty list"),
             (
                 "-m vgg -g 0 one",
-                "--model_gpus <GPU>...': \"one\" is no GPU",
+                "--model_gpus <GPU>...': \"one\" is not a GPU number",
             ),
             ("-m vgg -g 0 1 0", "GPU 0 twice"),
             ("-m vgg -g 0 --gpu_mem_frac 0", "--gpu_mem_frac"),
@@ -236,7 +235,7 @@ pub(crate) mod tests {
                 "-m lgbm --manager podman",
                 "[possible values: process, docker]",
             ),
-            ("-m lgbm --image x", "--image means nothing without"),
+            ("-m lgbm --image x", "--image has no effect without"),
             ("-m vgg --manager docker --engine tch", "ONNX Runtime only"),
             (
                 "-m lgbm --manager docker --replica_memory_mib 0",

@@ -1,4 +1,4 @@
-//! The plan in words: what is going to be measured, on which cores, and how long that takes.
+//! Prints the plan: the configs, their cores, the load and the estimated duration.
 
 use std::{collections::BTreeSet, fmt::Write, time::Duration};
 
@@ -8,18 +8,18 @@ use report::{plural, rounded};
 
 use crate::{
     inputs::Inputs,
-    plan::{ConfigPlan, Impossible, Plan},
-    prepare::Prepared,
+    plan::{ConfigPlan, InfeasibleConfig, Plan},
+    prepare::PreparedSweep,
     settings::{Mode, Settings},
     time_left::TimeLeft,
 };
 
 const DEBUG_BUILD: &str =
-    "this driver is a debug build, which may limit what it measures: use --release for a number";
+    "this driver is a debug build, which may limit the measured rates; build it with --release";
 
-/// What is going to happen, in lines.
-pub fn describe(prepared: &Prepared) -> String {
-    let Prepared {
+/// Returns the plan as lines of text.
+pub fn describe(prepared: &PreparedSweep) -> String {
+    let PreparedSweep {
         settings,
         plan,
         inputs,
@@ -29,23 +29,23 @@ pub fn describe(prepared: &Prepared) -> String {
     let list = |numbers: &[usize]| numbers.iter().map(|n| format!(" {n}")).collect::<String>();
     let mut text = headline(settings, plan, inputs);
     let mut row = |name: &str, value: String| {
-        // It cannot fail: it is a string.
+        // Writing to a string does not fail.
         let _ = write!(text, "\n  {name:12} {}", value.trim());
     };
     row("replicas", list(&settings.num_replicas));
     row("batch sizes", list(&settings.batch_sizes));
     row("cores", core_plan(plan, machine));
-    if !plan.zero.is_empty() {
-        let (count, each) = (plan.zero.len(), plan.zero_duration.as_secs_f64());
+    if !plan.baseline.is_empty() {
+        let (count, each) = (plan.baseline.len(), plan.baseline_duration.as_secs_f64());
         row(
-            "zero",
+            "baseline",
             format!(
-                "the no-op model first, {each} s at each of {count} shapes (--no_zero leaves it out)"
+                "the no-op model first, {each} s at each of {count} points (--no_baseline skips it)"
             ),
         );
     }
-    for (reason, combinations) in impossible(&plan.impossible) {
-        row("cannot run", format!("{combinations}: {reason}"));
+    for (reason, configs) in impossible(&plan.impossible) {
+        row("cannot run", format!("{configs}: {reason}"));
     }
     if settings.labels.is_none() {
         row("load", load(settings, plan));
@@ -61,12 +61,12 @@ pub fn describe(prepared: &Prepared) -> String {
         },
     );
     if cfg!(debug_assertions) {
-        row("but", DEBUG_BUILD.to_owned());
+        row("warning", DEBUG_BUILD.to_owned());
     }
     text
 }
 
-/// What is measured or counted, how often, and how long that takes.
+/// Returns the number of points and rounds, and the estimated duration.
 fn headline(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
     let model = settings.model.name;
     let points = match (plan.configs.len(), settings.repeats) {
@@ -76,11 +76,11 @@ fn headline(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
     };
     if settings.labels.is_some() {
         return format!(
-            "plan: {model} in accuracy runs at {points}, each of {} labelled inputs sent once; no measurement of speed",
+            "plan: {model}, accuracy at {points}: each of {} labelled inputs is sent once, and speed is not measured",
             inputs.labels.len()
         );
     }
-    let total = TimeLeft::new(settings, plan.zero.len(), plan.trials.len()).left();
+    let total = TimeLeft::new(settings, plan.baseline.len(), plan.trials.len()).left();
     format!(
         "plan: {model} at {points}, each {} s under load, about {} in all",
         trace::seconds(settings.duration),
@@ -88,15 +88,15 @@ fn headline(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
     )
 }
 
-/// Each reason with the combinations that it keeps from running.
-fn impossible(impossible: &[Impossible]) -> Vec<(&str, String)> {
+/// Returns each reason with the configs that cannot run for it.
+fn impossible(impossible: &[InfeasibleConfig]) -> Vec<(&str, String)> {
     let mut reasons: Vec<(&str, String)> = Vec::new();
-    for Impossible { config, reason } in impossible {
+    for InfeasibleConfig { config, reason } in impossible {
         let config = config.to_string();
         match reasons.iter_mut().find(|(known, _)| known == reason) {
-            Some((_, cells)) => {
-                cells.push_str("; ");
-                cells.push_str(&config);
+            Some((_, configs)) => {
+                configs.push_str("; ");
+                configs.push_str(&config);
             }
             None => reasons.push((reason, config)),
         }
@@ -105,14 +105,14 @@ fn impossible(impossible: &[Impossible]) -> Vec<(&str, String)> {
 }
 
 fn core_plan(plan: &Plan, machine: &Machine) -> String {
-    let others = &plan.others;
+    let allocation = &plan.allocation;
     let limit = machine.cpu_limit.map_or(String::new(), |limit| {
-        format!(" (the control group stops all after {limit:.2} cores' worth of time)")
+        format!(" (cgroup CPU limit: {limit:.2} cores)")
     });
-    if !others.pinned {
+    if !allocation.pinned {
         return format!(
             "{}, shared by replicas, frontend and driver (--model_cpus separates them){limit}",
-            cores::show(&others.allowed)
+            cores::show(&allocation.allowed)
         );
     }
     let shares: BTreeSet<_> = plan
@@ -124,26 +124,26 @@ fn core_plan(plan: &Plan, machine: &Machine) -> String {
     let sharing = plan
         .configs
         .iter()
-        .map(|point| others.sharing(&point.replica_cores));
+        .map(|config| allocation.sharing(&config.replica_cores));
     let sharing: BTreeSet<_> = sharing.map(|sharing| sharing.to_string()).collect();
     let sharing: Vec<_> = sharing.into_iter().collect();
     format!(
         "{} per replica, frontend on {}, driver on {}; {}{limit}",
         shares.join(" or "),
-        cores::show(&others.frontend),
-        cores::show(&others.driver()),
+        cores::show(&allocation.frontend),
+        cores::show(&allocation.driver()),
         sharing.join("; or ")
     )
 }
 
-/// How queries are going to arrive in the mode that was asked for.
+/// Returns the mode with its arrival process.
 fn load(settings: &Settings, plan: &Plan) -> String {
     let mode = settings.mode.name();
     let load = match &settings.mode {
         Mode::Profile => format!("{}, then {}", in_flight(plan), latency(settings)),
         Mode::Saturate => in_flight(plan),
         Mode::SingleStream => "1 query in flight".to_owned(),
-        Mode::Zero => format!("{}, then 1", in_flight(plan)),
+        Mode::Baseline => format!("{}, then 1", in_flight(plan)),
         Mode::Open(arrivals) => offered(arrivals, settings.duration),
         Mode::Flood(arrivals) => {
             format!(
@@ -160,16 +160,16 @@ fn load(settings: &Settings, plan: &Plan) -> String {
     format!("{mode}: {load}; from {threads}")
 }
 
-/// Over all points, in a closed loop.
+/// Returns the range of queries in flight over all configs.
 fn in_flight(plan: &Plan) -> String {
-    let numbers = || plan.configs.iter().map(|point| point.in_flight);
+    let numbers = || plan.configs.iter().map(|config| config.in_flight);
     match (numbers().min(), numbers().max()) {
         (Some(least), Some(most)) if least < most => format!("{least} to {most} queries in flight"),
         (_, most) => format!("{} queries in flight", most.unwrap_or_default()),
     }
 }
 
-/// What a profile does for the latency once it knows the throughput.
+/// Returns the latency phases of a profile.
 fn latency(settings: &Settings) -> String {
     match settings.objective {
         Some(_) => "random (Poisson) arrivals at the rates of a search for the highest one within the objective".to_owned(),
@@ -182,7 +182,7 @@ fn latency(settings: &Settings) -> String {
     }
 }
 
-/// The arrivals of an open loop that sends for `duration`.
+/// Returns the offered load of an open loop of this duration.
 fn offered(arrivals: &Arrivals, duration: Duration) -> String {
     match arrivals {
         Arrivals::Closed { in_flight } => format!("{in_flight} queries in flight"),

@@ -1,4 +1,4 @@
-//! What ends a sweep early, by who has to do something about it.
+//! Errors of the driver, by exit status.
 
 use std::{fmt::Display, path::Path};
 
@@ -6,24 +6,22 @@ use deploy::models::ModelError;
 use host::FileError;
 use loadgen::TraceError;
 
-/// Why the driver stops. The text says what is wrong and what to do.
+/// An error that ends the driver. The text says what failed, why, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line asks for what cannot be; nothing has been started.
+    /// The command line or the machine does not allow the sweep; nothing was started.
     #[error("{0}")]
     Usage(String),
     /// The machine, a frontend or a model server failed.
     #[error("{0}")]
     Failed(String),
-    /// Ctrl-C or SIGTERM; everything has been torn down.
-    #[error(
-        "stopped; what was measured until then is on disk, and --resume with the folder goes on"
-    )]
+    /// Ctrl-C or SIGTERM; all processes were stopped.
+    #[error("interrupted. Results so far are saved; continue with `driver --resume DIR`")]
     Interrupted,
 }
 
 impl Error {
-    /// The exit status that tells it to a script.
+    /// Returns the exit status for this kind of error.
     pub fn exit_status(&self) -> u8 {
         match self {
             Error::Usage(_) => 2,
@@ -32,7 +30,7 @@ impl Error {
         }
     }
 
-    /// A failure to do something (`doing` completes "cannot ...") with a file or folder.
+    /// Returns a failure on a file or folder; `doing` completes "cannot ...".
     pub(crate) fn file(doing: &str, path: &Path, error: impl Display) -> Error {
         Error::Failed(FileError::new(doing, path, error).to_string())
     }

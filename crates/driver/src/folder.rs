@@ -1,4 +1,5 @@
-//! The folder of a sweep: a record of what was asked for, a file per result, logs, and the no-op model's likewise.
+//! The folder of a sweep: its record, one file per result, logs, and a folder with results of the
+//! baseline.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -14,24 +15,24 @@ use rustix::system::uname;
 
 use crate::error::Error;
 
-/// The file that is locked while a driver measures into the folder. It says which driver that is, or was.
+/// The file that a driver locks while it uses the folder. It contains the name of that driver.
 const LOCK: &str = "lock";
 
-/// A folder that takes results, of this driver alone as long as it is open.
+/// A folder for results, locked by this driver until it is dropped.
 #[derive(Debug)]
 pub struct SweepFolder {
-    /// Where it is.
+    /// Absolute path of the folder.
     pub path: PathBuf,
-    /// Holds the lock, which the kernel releases when the driver ends, however it ends.
+    /// The locked file; the kernel releases the lock when the driver ends or is killed.
     lock: Rc<File>,
 }
 
 impl SweepFolder {
-    /// Tries whether sweeps' folders can be made in `parent`, which is made if need be: so that nothing is measured in
-    /// vain.
+    /// Checks that folders can be made in `parent`, before anything is measured. Makes `parent` if
+    /// it does not exist.
     ///
     /// # Errors
-    /// If they cannot.
+    /// If a folder cannot be made.
     pub fn try_parent(parent: &Path) -> Result<(), Error> {
         let probe = parent.join(format!(".probe-{}", std::process::id()));
         fs::create_dir_all(parent)
@@ -45,12 +46,13 @@ impl SweepFolder {
             })
     }
 
-    /// Makes a folder in `parent` for a sweep of `model` that begins now. Two drivers never share one.
+    /// Makes a folder in `parent` for a new sweep of `model`. Two drivers never get the same
+    /// folder.
     ///
     /// # Errors
-    /// If it cannot be made.
+    /// If the folder cannot be made.
     pub fn make(parent: &Path, model: &str) -> Result<SweepFolder, Error> {
-        for name in results::names(&format!("{model}-")) {
+        for name in results::timestamped_names(&format!("{model}-")) {
             let path = parent.join(name);
             match fs::create_dir(&path) {
                 Ok(()) => return SweepFolder::open(&path),
@@ -61,22 +63,22 @@ impl SweepFolder {
         unreachable!("the names do not end")
     }
 
-    /// Locks the folder `path` and makes room for results and logs.
+    /// Locks the folder `path` and makes its folder of logs.
     ///
     /// # Errors
-    /// If it is missing or cannot be written, or another driver measures into it.
+    /// If the folder is missing or cannot be written, or another driver uses it.
     pub fn open(path: &Path) -> Result<SweepFolder, Error> {
         let path = fs::canonicalize(path).map_err(|error| Error::file("find", path, error))?;
         let lock = Rc::new(lock(&path)?);
         SweepFolder { path, lock }.with_logs()
     }
 
-    /// The folder in it for what is measured of the no-op model, under the same lock.
+    /// Makes the folder in it for results of the baseline, under the same lock.
     ///
     /// # Errors
-    /// If it cannot be made.
-    pub fn zero(&self) -> Result<SweepFolder, Error> {
-        let path = self.path.join("zero");
+    /// If the folder cannot be made.
+    pub fn baseline(&self) -> Result<SweepFolder, Error> {
+        let path = self.path.join("baseline");
         let lock = self.lock.clone();
         SweepFolder { path, lock }.with_logs()
     }
@@ -87,27 +89,28 @@ impl SweepFolder {
         Ok(self)
     }
 
-    /// A name for a trial that is about to be made.
+    /// Reserves the file name and the folder of logs for a trial.
     ///
     /// # Errors
     /// If its folder of logs cannot be made.
     pub fn slot(&self) -> Result<Slot, Error> {
-        Ok(Slot::take(&self.path)?)
+        Ok(Slot::reserve(&self.path)?)
     }
 
-    /// The results that are there. What could not run goes away, to be tried again.
+    /// Reads the results in the folder. Removes those that did not run, so that they are tried
+    /// again.
     ///
     /// # Errors
-    /// If one cannot be read or removed.
+    /// If a result cannot be read or removed.
     pub fn results(&self) -> Result<Vec<(PathBuf, Trial)>, Error> {
         let read = |file: PathBuf| match Trial::read(&file) {
             Ok(result) => Ok((file, result)),
             Err(reason) => Err(Error::file("continue with", &file, reason)),
         };
-        let there = results::files(&self.path)?.into_iter().map(read);
-        let there = there.collect::<Result<Vec<_>, _>>()?.into_iter();
+        let all = results::files(&self.path)?.into_iter().map(read);
+        let all = all.collect::<Result<Vec<_>, _>>()?.into_iter();
         let (failed, results): (Vec<_>, Vec<_>) =
-            there.partition(|(_, result)| result.not_run().is_some());
+            all.partition(|(_, result)| result.not_run().is_some());
         for (file, _) in failed {
             fs::remove_file(&file).map_err(|error| Error::file("remove", &file, error))?;
         }
@@ -119,7 +122,7 @@ impl SweepFolder {
 fn lock(folder: &Path) -> Result<File, Error> {
     let path = folder.join(LOCK);
     let failed = |error: io::Error| {
-        let advice = "results need a folder that can be written, on a file system with locks";
+        let advice = "use a writable folder on a file system with locks";
         Error::file("lock", &path, format!("{error}; {advice}"))
     };
     let mut options = File::options();
@@ -143,7 +146,7 @@ fn lock(folder: &Path) -> Result<File, Error> {
     Ok(file)
 }
 
-/// Says who measures into the folder, as far as the locked file tells.
+/// Returns an error that names the driver in the locked file.
 fn in_use(folder: &Path, mut locked: File) -> Error {
     let mut holder = String::new();
     let holder = match locked.read_to_string(&mut holder) {
@@ -151,7 +154,7 @@ fn in_use(folder: &Path, mut locked: File) -> Error {
         _ => "another driver",
     };
     Error::Usage(format!(
-        "{} is in use by {holder}: wait until it has ended or stop it with Ctrl-C, then give --resume again",
+        "{} is in use by {holder}; wait until it ends or stop it with Ctrl-C, then use --resume again",
         folder.display()
     ))
 }
@@ -159,10 +162,10 @@ fn in_use(folder: &Path, mut locked: File) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use results::{Outcome, fixture::whole};
+    use results::{TrialOutcome, fixture::whole};
 
     #[test]
-    fn two_sweeps_of_one_second_have_folders_of_their_own() {
+    fn sweeps_in_the_same_second_have_different_folders() {
         let parent = tempfile::tempdir().unwrap();
         let paths: Vec<_> = (0..3)
             .map(|_| SweepFolder::make(parent.path(), "vgg").unwrap().path)
@@ -177,20 +180,20 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_whole_or_not_there_and_what_could_not_run_is_tried_again() {
+    fn only_complete_results_that_ran_are_kept() {
         let parent = tempfile::tempdir().unwrap();
         let folder = SweepFolder::make(parent.path(), "noop").unwrap();
         folder.slot().unwrap().write(&whole()).unwrap();
         let not_run = Trial {
-            outcome: Outcome::NotRun {
+            outcome: TrialOutcome::NotRun {
                 not_run: "no cores".to_owned(),
             },
             ..whole()
         };
         folder.slot().unwrap().write(&not_run).unwrap();
-        // As a driver leaves it that is killed while it writes.
+        // A driver that is killed while it writes leaves this file.
         let killed = folder.slot().unwrap();
-        fs::write(killed.file.with_extension("unfinished"), "{\"format\": 2,").unwrap();
+        fs::write(killed.file.with_extension("unfinished"), "{\"format\": 3,").unwrap();
 
         let results = folder.results().unwrap();
         assert_eq!(results.len(), 1);

@@ -1,4 +1,4 @@
-//! The inputs of the queries, made once: real pictures and rows, or seeded random ones.
+//! The inputs of the queries, made once: pictures and rows from files, or seeded random ones.
 
 mod bytes;
 mod rows;
@@ -20,24 +20,24 @@ use transport::Frame;
 use crate::{error::Error, labels, settings::Settings};
 use bytes::floats;
 
-/// What the clients send, in turn. A clone shares the bytes.
+/// The inputs that the clients send in turn. A clone shares the bytes.
 #[derive(Clone, Debug)]
 pub struct Inputs {
     /// One frame per input; a query sends a clone, which shares the bytes.
     pub frames: Vec<Frame>,
-    /// What they are, in words.
+    /// Description for the plan and the results.
     pub description: String,
-    /// Their labels in an accuracy run; else empty.
+    /// Labels of the inputs in an accuracy run; else empty.
     pub labels: Vec<String>,
     input_type: DataType,
 }
 
 impl Inputs {
-    /// Makes the inputs that the settings ask for. A file of `--input_dir` that cannot be used is left out, and counted
-    /// in the description.
+    /// Makes the inputs of the settings. Skips files of `--input_dir` that cannot be decoded; the
+    /// description counts them.
     ///
     /// # Errors
-    /// If no file can be used, or the labels cannot.
+    /// If no file can be decoded, or the labels cannot be read.
     pub fn prepare(settings: &Settings) -> Result<Inputs, Error> {
         let strings = settings.input_type == DataType::Strings;
         let random = Xoshiro256PlusPlus::seed_from_u64(settings.seed);
@@ -69,10 +69,10 @@ impl Inputs {
         })
     }
 
-    /// Checks that the model takes as many numbers.
+    /// Checks that the model takes inputs of this length.
     ///
     /// # Errors
-    /// If the inputs are numbers, and the model's artifact takes more or fewer of them.
+    /// If the inputs are numbers, and the model's artifact takes another number of them.
     pub fn check(&self, model: &ModelInfo) -> Result<(), Error> {
         let takes: usize = model.input_shape.iter().product();
         let sent = self.frames[0].as_ref().len() / self.input_type.element_size();
@@ -84,23 +84,23 @@ impl Inputs {
         }
         let artifact = model.artifact.as_ref();
         Err(Error::Failed(format!(
-            "{} takes inputs of {takes} {kind}, but the driver sends {sent}: name an artifact for {sent} with \
+            "{} takes inputs of {takes} {kind}, but the driver sends {sent}; name an artifact for {sent} with \
              --model_path",
             artifact.map_or("the model", |artifact| &artifact.file)
         )))
     }
 }
 
-/// Inputs as bytes, and what they are.
-type Made = (Vec<Vec<u8>>, String);
+/// Inputs as bytes, and their description.
+type RawInputs = (Vec<Vec<u8>>, String);
 
-/// As many as go round without a model seeing the same one in every batch, and as fit in memory.
+// Numbers of inputs: enough that consecutive batches differ, and few enough for memory.
 const PICTURES: usize = 64;
 const NOISE_PICTURES: usize = 16;
 const ROWS: usize = 1024;
 const VECTORS: usize = 256;
 
-fn pictures(folder: &Path, side: u32, strings: bool) -> Result<Made, Error> {
+fn pictures(folder: &Path, side: u32, strings: bool) -> Result<RawInputs, Error> {
     let entries = fs::read_dir(folder).map_err(|error| {
         Error::Usage(format!(
             "--input_dir {} cannot be read: {error}; name a folder with JPEG or PNG files",
@@ -130,7 +130,7 @@ fn pictures(folder: &Path, side: u32, strings: bool) -> Result<Made, Error> {
     };
     if inputs.is_empty() {
         return Err(Error::Usage(format!(
-            "--input_dir {} has no JPEG or PNG file that can be decoded{left_out}: name a folder that has",
+            "--input_dir {} has no JPEG or PNG file that can be decoded{left_out}; name another folder",
             folder.display()
         )));
     }
@@ -145,10 +145,11 @@ fn is_picture(path: &Path) -> bool {
     ["jpg", "jpeg", "png"].contains(&extension.to_ascii_lowercase().as_str())
 }
 
-/// The file's own bytes in base64, or its pixels; decoded in both cases, so that what cannot be is found now.
+/// Returns the bytes of the file in base64, or its pixels. Decodes the file in both cases, to find
+/// damaged ones.
 ///
 /// # Errors
-/// Which file cannot be used, and why.
+/// The name of the file, and why it cannot be used.
 fn picture(path: &Path, side: u32, strings: bool) -> Result<Vec<u8>, String> {
     let name = path.file_name().unwrap_or_default().display();
     let bytes = fs::read(path).map_err(|error| format!("{name} cannot be read: {error}"))?;
@@ -165,12 +166,12 @@ fn resized(picture: &DynamicImage, side: u32) -> RgbImage {
         .to_rgb8()
 }
 
-/// Floats 0 to 255, row by row, channels last.
+/// Returns floats from 0 to 255, of shape `[height, width, channels]`.
 fn pixels(picture: &RgbImage) -> Vec<u8> {
     floats(picture.as_raw().iter().map(|&value| f32::from(value)))
 }
 
-fn noise(mut random: Xoshiro256PlusPlus, side: u32, strings: bool) -> Made {
+fn noise(mut random: Xoshiro256PlusPlus, side: u32, strings: bool) -> RawInputs {
     let inputs = (0..NOISE_PICTURES).map(|_| {
         let picture = RgbImage::from_fn(side, side, |_, _| image::Rgb(random.random()));
         match strings {
@@ -190,20 +191,20 @@ fn noise(mut random: Xoshiro256PlusPlus, side: u32, strings: bool) -> Made {
     )
 }
 
-/// The rows of a file: of `length`, unless it is for an artifact of one's own.
-fn rows_of(settings: &Settings, length: usize, file: &Path) -> Result<Made, Error> {
-    let wanted = rows::Wanted {
+/// Reads the rows of a file. They have `length` columns, unless `--model_path` names an artifact.
+fn rows_of(settings: &Settings, length: usize, file: &Path) -> Result<RawInputs, Error> {
+    let selection = rows::RowSelection {
         width: settings.model_path.is_none().then_some(length),
-        // An accuracy run is about all of them.
-        most: settings.labels.as_ref().map_or(ROWS, |_| usize::MAX),
+        // An accuracy run needs all rows.
+        max_rows: settings.labels.as_ref().map_or(ROWS, |_| usize::MAX),
         data_type: settings.input_type,
     };
-    let rows = rows::read(file, wanted)?;
+    let rows = rows::read(file, selection)?;
     Ok((rows, format!("rows of {}", file.display())))
 }
 
-/// The same numbers as floats and as doubles.
-fn vectors(mut random: Xoshiro256PlusPlus, length: usize, data_type: DataType) -> Made {
+/// Makes random vectors. Floats and doubles have the same values.
+fn vectors(mut random: Xoshiro256PlusPlus, length: usize, data_type: DataType) -> RawInputs {
     let inputs = (0..VECTORS).map(|_| {
         let numbers = (0..length).map(|_| random.random::<f32>());
         match data_type {
@@ -214,7 +215,7 @@ fn vectors(mut random: Xoshiro256PlusPlus, length: usize, data_type: DataType) -
     (inputs.collect(), format!("random vectors of {length}"))
 }
 
-fn anything(mut random: Xoshiro256PlusPlus, length: usize, data_type: DataType) -> Made {
+fn anything(mut random: Xoshiro256PlusPlus, length: usize, data_type: DataType) -> RawInputs {
     let inputs = (0..VECTORS).map(|_| match data_type {
         DataType::Floats => floats((0..length).map(|_| random.random())),
         DataType::Strings => (0..length)
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn random_inputs_have_the_models_shape_and_repeat_with_their_seed() {
+    fn random_inputs_depend_on_model_and_seed() {
         for (model, bytes) in [
             ("vgg", 224 * 224 * 3 * 4),
             ("svm", 4096 * 4),
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn an_artifact_of_another_width_is_refused_with_both_numbers() {
+    fn errors_state_the_lengths_of_artifact_and_inputs() {
         let model = |input_shape: &[usize]| ModelInfo {
             engine: String::new(),
             device: "cpu".to_owned(),
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_a_folder_are_resized_and_files_that_are_none_left_out() {
+    fn pictures_are_resized_and_other_files_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let white = RgbImage::from_pixel(30, 20, image::Rgb([255, 128, 0]));
         white.save(folder.path().join("a.PNG")).unwrap();
@@ -318,20 +319,21 @@ mod tests {
         let line = format!("-m vgg --input_dir {}", folder.path().display());
         let inputs = prepare(&line).unwrap();
         assert_eq!(inputs.frames.len(), 1);
-        let said = inputs.description;
+        let description = inputs.description;
         let left_out = "(1 left out: b.jpg is not a JPEG or PNG picture";
-        assert!(said.contains(left_out), "{said}");
+        assert!(description.contains(left_out), "{description}");
         let pixels = values(&inputs.frames[0]);
         assert_eq!(pixels.len(), 224 * 224 * 3);
         assert_eq!(pixels[..6], [255.0, 128.0, 0.0, 255.0, 128.0, 0.0]);
 
         fs::write(folder.path().join("d.jpg"), "no picture either").unwrap();
-        let said = prepare(&line).unwrap().description;
-        assert!(said.contains("(2 left out, first b.jpg is not"), "{said}");
+        let description = prepare(&line).unwrap().description;
+        let left_out = "(2 left out, first b.jpg is not";
+        assert!(description.contains(left_out), "{description}");
     }
 
     #[test]
-    fn a_truncated_picture_is_no_input() {
+    fn truncated_pictures_are_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let noise = RgbImage::from_fn(64, 64, |x, y| image::Rgb([x as u8, (x * y) as u8, 0]));
         for name in ["a.jpg", "b.png"] {
@@ -350,7 +352,7 @@ mod tests {
         }
     }
 
-    /// Counts on in float64.
+    /// Writes consecutive numbers in float64.
     fn write_rows(path: &Path, rows: u32) {
         use npyz::WriterBuilder;
         let mut writer = npyz::WriteOptions::<f64>::new()
@@ -364,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn an_accuracy_run_has_a_label_for_every_row_however_many_there_are() {
+    fn accuracy_runs_need_a_label_for_every_row() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.npy");
         write_rows(&path, 1030);
@@ -392,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_an_npy_file_are_floats_whatever_their_precision() {
+    fn rows_of_float64_are_sent_as_floats() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.npy");
         write_rows(&path, 3);

@@ -1,4 +1,4 @@
-//! The labelled inputs of an accuracy run: where they lie, and the labels.
+//! The labelled inputs of an accuracy run: their paths, and the labels.
 
 use std::{
     fs,
@@ -10,10 +10,11 @@ use host::machine::workspace;
 
 use crate::error::Error;
 
-/// The files of inputs and labels. Those that are not named are where training writes them: beside the artifact.
+/// Returns the paths of inputs and labels. The defaults are the files that training writes beside
+/// the artifact.
 ///
 /// # Errors
-/// If the model does not name classes.
+/// If the model is not a classifier.
 pub fn locate(
     model: &KnownModel,
     inputs: Option<PathBuf>,
@@ -22,7 +23,7 @@ pub fn locate(
 ) -> Result<(PathBuf, PathBuf), Error> {
     if !model.is_classifier() {
         return Err(Error::Usage(format!(
-            "--accuracy is for svm and lgbm: {} does not name classes, so there is no right answer",
+            "--accuracy needs a classifier, and {} does not name classes; use svm or lgbm",
             model.name
         )));
     }
@@ -37,14 +38,14 @@ pub fn locate(
     Ok((inputs, labels))
 }
 
-/// Reads a label per line, for as many inputs.
+/// Reads one label per line, for this number of inputs.
 ///
 /// # Errors
-/// If the file cannot be read, or has more or fewer lines.
+/// If the file cannot be read, or has another number of lines.
 pub fn read(path: &Path, inputs: usize) -> Result<Vec<String>, Error> {
     let unusable = |why: String| {
         Error::Usage(format!(
-            "{} {why}: --labels takes a text file with the label of every input, one per line, as `cargo xtask train` \
+            "{} {why}; --labels needs a text file with one label per line for every input, as `cargo xtask train` \
              writes it",
             path.display()
         ))
@@ -67,7 +68,7 @@ mod tests {
     use deploy::models;
 
     #[test]
-    fn an_accuracy_run_takes_what_training_wrote_unless_told_otherwise() {
+    fn paths_default_to_the_files_of_training() {
         let locate = |inputs: Option<&str>, artifact: Option<&str>, labels: Option<&str>| {
             let model = models::find("lgbm").unwrap();
             let found = locate(

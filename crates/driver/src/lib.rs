@@ -1,17 +1,21 @@
-//! The benchmark: sweeps over the combinations of replicas, cores and batch sizes, one trial of each after the other.
+//! The benchmark driver. A sweep measures every config, a combination of replicas, cores and batch
+//! size, in one trial after the other.
 //!
-//! In the order in which a sweep uses them:
+//! The modules, in the order in which a sweep uses them:
 //!
-//! - [`cli`], [`settings`]: what is asked for. [`prepare`], [`plan`], [`inputs`], [`labels`], [`describe`]: checked and
-//!   planned before anything starts.
-//! - [`start`], [`folder`], [`record`]: the programs and the folder of a sweep.
-//! - [`sweep`]: the loop over its trials. [`series`]: what each is given; [`baseline`]: those of the no-op model;
-//!   [`time_left`].
-//! - [`trial`]: one trial, from a spec to a result. [`phase_plan`], [`search`]: its phases; [`self_test`]: the
-//!   generator's ceiling.
-//! - [`survey`]: a short sweep of each model, sized by a trial.
+//! - [`cli`] parses the command line into [`settings`].
+//! - [`prepare`] makes the [`plan`] and the [`inputs`] with their [`labels`], and [`describe`]
+//!   prints the plan. Nothing has been started yet.
+//! - [`start`] builds or finds the programs and makes the [`folder`] of the sweep with its
+//!   [`record`].
+//! - [`sweep`] is the loop over the trials. [`series`] makes the spec of each trial, [`baseline`]
+//!   those of the no-op model, and [`time_left`] estimates the remaining time.
+//! - [`trial`] runs one trial, from its spec to its result. [`phase_plan`] and [`search`] determine
+//!   its phases, and [`self_test`] measures the ceiling of the load generator.
+//! - [`survey`] runs a short sweep of each model.
 //!
-//! `deploy` starts what is measured, `loadgen` loads it, `results` holds what is found, `report` shows it.
+//! The crate `deploy` starts frontend and replicas, `loadgen` sends the queries, `results` defines
+//! result files, and `report` prints them.
 
 pub mod baseline;
 pub mod cli;

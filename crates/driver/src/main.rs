@@ -1,4 +1,4 @@
-//! `driver`: measures a model behind the query frontend, one point per combination of replicas, cores and batch size.
+//! `driver`: measures how fast a model serves predictions behind the query frontend.
 
 use std::{
     env, io,
@@ -13,10 +13,10 @@ use std::{
 use deploy::docker;
 use driver::{
     Error,
-    cli::{self, Command, Compare, Other, SelfTest, Survey},
+    cli::{self, Command, CompareArgs, SelfTestArgs, Subcommand, SurveyArgs},
     describe::describe,
-    prepare::Prepared,
-    self_test::{self, Clients},
+    prepare::PreparedSweep,
+    self_test::{self, SelfTestClients},
     settings::Settings,
     start::start,
     survey, sweep,
@@ -29,36 +29,35 @@ use signal_hook::{
 };
 
 fn main() -> ExitCode {
-    let done = cli::parse(env::args_os()).and_then(|command| match command {
+    let status = cli::parse(env::args_os()).and_then(|command| match command {
         Command::Sweep(settings) => measure(*settings),
-        Command::Other(other) => do_other(other),
+        Command::Subcommand(subcommand) => run_subcommand(subcommand),
     });
-    done.unwrap_or_else(|error| {
+    status.unwrap_or_else(|error| {
         note(&format!("driver: {error}"));
         ExitCode::from(error.exit_status())
     })
 }
 
-/// What the driver does besides measuring.
-fn do_other(other: Other) -> Result<ExitCode, Error> {
-    match other {
-        Other::Survey(asked) => return survey(&asked),
-        Other::SelfTest(asked) => self_test(&asked)?,
-        Other::Report { dir } => report::regenerate(&dir)?,
-        Other::Compare(asked) => return compare(&asked),
-        Other::Import { files } => report::import(&files)?,
-        Other::Clean { all } => report::print(&cleaned(&docker::clean(all)?))?,
-        Other::Schema => report::print(&schema())?,
-        Other::Completions { shell } => report::print(&cli::completions(shell))?,
-        Other::Man => report::print(&cli::man())?,
+fn run_subcommand(subcommand: Subcommand) -> Result<ExitCode, Error> {
+    match subcommand {
+        Subcommand::Survey(args) => return survey(&args),
+        Subcommand::SelfTest(args) => self_test(&args)?,
+        Subcommand::Report { dir } => report::regenerate(&dir)?,
+        Subcommand::Compare(args) => return compare(&args),
+        Subcommand::Import { files } => report::import(&files)?,
+        Subcommand::Clean { all } => report::print(&removed(&docker::clean(all)?))?,
+        Subcommand::Schema => report::print(&schema())?,
+        Subcommand::Completions { shell } => report::print(&cli::completions(shell))?,
+        Subcommand::Man => report::print(&cli::man())?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What was removed, a line each.
-fn cleaned(names: &[String]) -> String {
+/// Lists what was removed, one line each.
+fn removed(names: &[String]) -> String {
     match names {
-        [] => "nothing is left of other drivers\n".to_owned(),
+        [] => "no containers or networks of other drivers found\n".to_owned(),
         names => names
             .iter()
             .map(|name| format!("removed {name}\n"))
@@ -66,91 +65,90 @@ fn cleaned(names: &[String]) -> String {
     }
 }
 
-/// The exit status of something that can fail without an error.
-fn passed(passed: bool) -> ExitCode {
+/// Returns the exit status of a check that can fail without an error.
+fn exit_code(passed: bool) -> ExitCode {
     match passed {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
 }
 
-/// A sweep, or with `--dry_run` its plan.
+/// Runs a sweep, or prints its plan with `--dry_run`.
 fn measure(settings: Settings) -> Result<ExitCode, Error> {
-    let interrupted = listen()?;
+    let interrupted = handle_signals()?;
     cli::check_environment(env::vars_os().map(|(name, _)| name))?;
     let dry_run = settings.dry_run;
-    let prepared = Prepared::new(settings)?;
-    let planned = describe(&prepared);
+    let prepared = PreparedSweep::new(settings)?;
+    let plan = describe(&prepared);
     if dry_run {
-        report::print(&format!("{planned}\n"))?;
+        report::print(&format!("{plan}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    note(&planned);
+    note(&plan);
     let started = start(prepared, &interrupted)?;
     for change in &started.changes {
-        note(&format!(
-            "driver: since the sweep began, something has changed: {change}"
-        ));
+        note(&format!("driver: changed since the sweep began: {change}"));
     }
-    let swept = sweep::run(started, report::view);
-    let results = &swept.results;
-    let printed = report::table(results, swept.target_qps);
-    let folder = &swept.folder.path;
+    let finished = sweep::run(started, report::view);
+    let results = &finished.results;
+    let printed = report::print_summary(results, finished.target_qps);
+    let folder = &finished.folder.path;
     match results.is_empty() {
         true => note(&format!("results: {}", folder.display())),
         false => note(&format!("report: {}", report::write_all(folder)?.display())),
     }
-    swept.ended?;
+    finished.end?;
     printed?;
-    Ok(verdict(results))
+    Ok(exit_code_of(results))
 }
 
-/// All models, briefly.
-fn survey(asked: &Survey) -> Result<ExitCode, Error> {
-    let interrupted = listen()?;
+/// Measures several models and prints a table of them.
+fn survey(args: &SurveyArgs) -> Result<ExitCode, Error> {
+    let interrupted = handle_signals()?;
     cli::check_environment(env::vars_os().map(|(name, _)| name))?;
-    let surveyed = survey::run(asked, &interrupted)?;
+    let surveyed = survey::run(args, &interrupted)?;
     report::print(&report::survey(&surveyed))?;
-    Ok(passed(surveyed.iter().all(|model| model.is_measured())))
+    Ok(exit_code(surveyed.iter().all(|model| model.is_measured())))
 }
 
-/// What the load generator can do at most.
-fn self_test(asked: &SelfTest) -> Result<(), Error> {
-    let (threads, in_flight) = (asked.num_clients, asked.in_flight);
-    let clients = Clients {
+/// Prints the maximum rate of the load generator.
+fn self_test(args: &SelfTestArgs) -> Result<(), Error> {
+    let (threads, in_flight) = (args.num_clients, args.in_flight);
+    let clients = SelfTestClients {
         threads,
         in_flight,
         cores: None,
     };
-    let ceilings = self_test::measure(&asked.input_bytes, clients, asked.duration)?;
+    let ceilings = self_test::measure(&args.input_bytes, clients, args.duration)?;
     Ok(report::print(&report::self_test(
         threads, in_flight, &ceilings,
     ))?)
 }
 
-/// Two sweeps against each other.
-fn compare(asked: &Compare) -> Result<ExitCode, Error> {
+/// Prints the comparison of two sweeps.
+fn compare(args: &CompareArgs) -> Result<ExitCode, Error> {
     let compared = report::compare(&report::Compare {
-        a: &asked.a,
-        b: &asked.b,
+        a: &args.a,
+        b: &args.b,
         limits: Limits {
-            below: asked.fail_below,
-            above: asked.fail_above,
-            allow_missing: asked.allow_missing,
+            below: args.fail_below,
+            above: args.fail_above,
+            allow_missing: args.allow_missing,
         },
-        junit: asked.junit.as_deref(),
+        junit: args.junit.as_deref(),
     });
     let compared = compared?;
     let printed = report::print(&compared.text);
     compared.remarks.iter().for_each(|line| note(line));
     printed?;
-    Ok(passed(compared.passed))
+    Ok(exit_code(compared.passed))
 }
 
-/// What Ctrl-C and SIGTERM set. The second one ends the driver at once, and with it its children, which hang on a pipe.
-fn listen() -> Result<Arc<AtomicBool>, Error> {
+/// Returns a flag that the first Ctrl-C or SIGTERM sets. The second one ends the driver at once;
+/// its children end with their standard input.
+fn handle_signals() -> Result<Arc<AtomicBool>, Error> {
     let interrupted = Arc::new(AtomicBool::new(false));
-    let failed = |error: io::Error| Error::Failed(format!("cannot listen for signals: {error}"));
+    let failed = |error: io::Error| Error::Failed(format!("cannot handle signals: {error}"));
     let mut signals = Signals::new([SIGINT, SIGTERM]).map_err(failed)?;
     let set = interrupted.clone();
     thread::spawn(move || {
@@ -164,14 +162,16 @@ fn listen() -> Result<Arc<AtomicBool>, Error> {
     Ok(interrupted)
 }
 
-/// Success if every number is of what was asked for.
-fn verdict(results: &[Trial]) -> ExitCode {
+/// Returns success if no trial is INVALID or NOT RUN.
+fn exit_code_of(results: &[Trial]) -> ExitCode {
     let failed = results.iter().filter(|result| !result.is_complete());
     match failed.count() {
         0 => ExitCode::SUCCESS,
         failed => {
+            let has_rounds = results.iter().any(|result| result.round > 1);
+            let unit = if has_rounds { "measurements" } else { "points" };
             note(&format!(
-                "driver: {failed} of {} measurements are not of what was asked for: see the notes under the table",
+                "driver: {failed} of {} {unit} are INVALID or did not run; see the reasons under the table",
                 results.len()
             ));
             ExitCode::FAILURE

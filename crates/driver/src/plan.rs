@@ -1,4 +1,4 @@
-//! Which combinations a sweep has, in which order they are measured, and which cores each process gets.
+//! The plan of a sweep: its configs, the order of their trials, and the cores of each process.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,98 +14,99 @@ use crate::{
     settings::{Mode, Settings, in_seconds},
 };
 
-/// How long the no-op model is under load at each config, at most: it needs no warm-up to speak of.
-pub(crate) const ZERO: Duration = Duration::from_secs(4);
+/// Maximum time under load of the no-op model at each config. It hardly needs a warm-up.
+pub(crate) const BASELINE_DURATION: Duration = Duration::from_secs(4);
 
-/// What a sweep measures.
+/// The plan of a sweep.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
-    /// One per combination that can run: replicas, then cores per replica, then batch sizes, as the original loops.
+    /// The configs that can run. Replicas are the outer loop, then cores per replica, then batch
+    /// sizes, as in the original driver.
     #[serde(rename = "points")]
     pub configs: Vec<ConfigPlan>,
-    /// The combinations that cannot.
-    pub impossible: Vec<Impossible>,
-    /// The order of measuring: round by round, each in an order of its own, so that drift spreads over all
-    /// combinations.
+    /// The configs that cannot run.
+    pub impossible: Vec<InfeasibleConfig>,
+    /// The order of trials: round by round, each shuffled, so that drift spreads over all configs.
     #[serde(rename = "runs")]
     pub trials: Vec<PlannedTrial>,
-    /// The same combinations for the no-op model, which comes first; or none at all.
-    pub zero: Vec<ConfigPlan>,
-    /// How long each of those is under load.
+    /// The configs of the baseline, which is measured first; empty without a baseline.
+    pub baseline: Vec<ConfigPlan>,
+    /// Time under load of each trial of the baseline.
     #[serde(serialize_with = "in_seconds")]
-    pub zero_duration: Duration,
-    /// The cores of frontend and driver, the same at all combinations: those that no replica gets at any.
-    pub others: Allocation,
+    pub baseline_duration: Duration,
+    /// The cores of frontend and driver: those that no replica uses in any config.
+    #[serde(rename = "others")]
+    pub allocation: Allocation,
 }
 
-/// A combination that can be measured, with its place on the machine.
+/// A config that can run, with its cores and devices.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ConfigPlan {
-    /// Maximum batch size.
+    /// Maximum batch size, in queries.
     pub batch_size: usize,
-    /// The cores of each replica.
+    /// Cores of each replica.
     pub replica_cores: Vec<Cores>,
-    /// Where each replica computes: on a GPU of its own, or on its cores.
-    #[serde(serialize_with = "in_words")]
+    /// Device of each replica: a GPU of its own, or its cores.
+    #[serde(serialize_with = "by_name")]
     pub devices: Vec<Device>,
     /// Queries in flight, over all clients.
     pub in_flight: usize,
 }
 
-/// A combination that this machine, or the flags, leave no room for.
+/// A config that needs more cores or GPUs than there are.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Impossible {
-    /// What was asked for.
+pub struct InfeasibleConfig {
+    /// The requested config.
     #[serde(rename = "cell")]
     pub config: Config,
-    /// What is missing, and what to do.
+    /// The missing resource, and the remedy.
     pub reason: String,
 }
 
-/// A measurement of a combination that is to be made.
+/// A trial to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct PlannedTrial {
-    /// In which round, from 1.
+    /// Round of the trial, from 1.
     pub round: usize,
-    /// Of which of [`Plan::configs`].
+    /// Index into [`Plan::configs`].
     #[serde(rename = "point")]
     pub config: usize,
 }
 
 impl Plan {
-    /// Lays the sweep out on the `allowed` cores.
+    /// Plans the sweep on the `allowed` cores.
     ///
     /// # Errors
-    /// If no combination fits, or flags ask for cores that are not allowed.
+    /// If no config fits, or flags name cores that are not allowed.
     pub fn new(settings: &Settings, allowed: &[usize], topology: &Topology) -> Result<Plan, Error> {
         let allocator = Allocator::new(settings.cores(), allowed, topology)?;
         let (configs, impossible) = grid(settings, &allocator)?;
-        let taken = configs.iter().flat_map(|plan| &plan.replica_cores);
-        let taken: BTreeSet<usize> = taken.flatten().copied().collect();
+        let used = configs.iter().flat_map(|plan| &plan.replica_cores);
+        let used: BTreeSet<usize> = used.flatten().copied().collect();
         Ok(Plan {
             trials: order(configs.len(), settings.repeats, settings.seed),
-            zero: zero(settings, &configs),
-            zero_duration: ZERO.min(settings.duration),
+            baseline: baseline(settings, &configs),
+            baseline_duration: BASELINE_DURATION.min(settings.duration),
             configs,
             impossible,
-            others: allocator.others(&taken),
+            allocation: allocator.frontend_and_driver(&used),
         })
     }
 
-    /// The same plan for the no-op model: each combination once.
-    pub fn of_zero(&self) -> Plan {
+    /// Returns the plan of the baseline: one trial of each config.
+    pub fn of_baseline(&self) -> Plan {
         Plan {
-            configs: self.zero.clone(),
+            configs: self.baseline.clone(),
             impossible: Vec::new(),
-            trials: order(self.zero.len(), 1, 0),
-            zero: Vec::new(),
+            trials: order(self.baseline.len(), 1, 0),
+            baseline: Vec::new(),
             ..self.clone()
         }
     }
 }
 
 impl ConfigPlan {
-    /// What tells it from the others.
+    /// Returns the config without cores and devices.
     pub fn config(&self) -> Config {
         Config {
             replicas: self.replicas(),
@@ -119,7 +120,7 @@ impl ConfigPlan {
         self.replica_cores.len()
     }
 
-    /// The GPUs that replicas compute on.
+    /// Returns the GPUs of the replicas.
     pub fn gpus(&self) -> Vec<usize> {
         let gpu = |device: &Device| match device {
             Device::Cuda(gpu) => Some(*gpu as usize),
@@ -128,18 +129,18 @@ impl ConfigPlan {
         self.devices.iter().filter_map(gpu).collect()
     }
 
-    /// Cores that each replica may use.
+    /// Number of cores per replica.
     pub fn cpus_per_replica(&self) -> usize {
         self.replica_cores.first().map_or(0, Vec::len)
     }
 }
 
-/// The combinations that can run, and those that cannot, each once.
+/// Returns the configs that can run and those that cannot.
 fn grid(
     settings: &Settings,
     allocator: &Allocator<'_>,
-) -> Result<(Vec<ConfigPlan>, Vec<Impossible>), Error> {
-    let (mut configs, mut impossible) = (Vec::<ConfigPlan>::new(), Vec::<Impossible>::new());
+) -> Result<(Vec<ConfigPlan>, Vec<InfeasibleConfig>), Error> {
+    let (mut configs, mut impossible) = (Vec::<ConfigPlan>::new(), Vec::<InfeasibleConfig>::new());
     for (replicas, share) in deployments(settings, allocator) {
         let placed = devices(settings, replicas).and_then(|devices| {
             let cores = allocator.replicas(replicas, share);
@@ -153,7 +154,7 @@ fn grid(
                     devices: devices.clone(),
                     in_flight: in_flight(settings, batch_size, replicas)?,
                 }),
-                Err(reason) => impossible.push(Impossible {
+                Err(reason) => impossible.push(InfeasibleConfig {
                     config: Config {
                         replicas,
                         cpus_per_replica: share.max(1),
@@ -170,20 +171,20 @@ fn grid(
     }
 }
 
-/// Each number of replicas with each number of cores for one of them.
+/// Returns each number of replicas with each number of cores per replica.
 fn deployments(settings: &Settings, allocator: &Allocator<'_>) -> Vec<(usize, usize)> {
     let mut deployments = Vec::new();
     for &replicas in &settings.num_replicas {
         let shares = match &settings.cpus_per_replica[..] {
             [] => &[allocator.even_share(replicas)],
-            asked => asked,
+            shares => shares,
         };
         deployments.extend(shares.iter().map(|&share| (replicas, share)));
     }
     deployments
 }
 
-/// Every combination once per round; each round is shuffled anew. The same seed gives the same order.
+/// Returns every config once per round, each round shuffled. Equal seeds give equal orders.
 fn order(configs: usize, rounds: usize, seed: u64) -> Vec<PlannedTrial> {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let round = |round| {
@@ -195,10 +196,10 @@ fn order(configs: usize, rounds: usize, seed: u64) -> Vec<PlannedTrial> {
     (1..=rounds).flat_map(round).collect()
 }
 
-/// The combinations as the no-op model has them, on CPU cores; none where nobody would hold a number against them.
-fn zero(settings: &Settings, configs: &[ConfigPlan]) -> Vec<ConfigPlan> {
+/// Returns the configs of the baseline, on CPU cores; none in modes without a comparable result.
+fn baseline(settings: &Settings, configs: &[ConfigPlan]) -> Vec<ConfigPlan> {
     let speed = settings.labels.is_none() && !matches!(settings.mode, Mode::Flood(_));
-    if !(settings.zero && speed) {
+    if !(settings.baseline && speed) {
         return Vec::new();
     }
     let on_cpu = |plan: &ConfigPlan| ConfigPlan {
@@ -208,13 +209,14 @@ fn zero(settings: &Settings, configs: &[ConfigPlan]) -> Vec<ConfigPlan> {
     configs.iter().map(on_cpu).collect()
 }
 
-/// A GPU for each replica, in the order given; none at all if no GPU is asked for. Or what is missing.
+/// Returns the device of each replica: its GPU in the order of the flag, or the CPU. The error says
+/// what is missing.
 fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, String> {
     let gpus = &settings.gpus;
     if !gpus.is_empty() && replicas > gpus.len() && !settings.cpu_beyond_gpus {
         return Err(format!(
-            "{replicas} replicas need a GPU each, and --model_gpus names {}: name more, take fewer replicas, or let \
-             the others compute on CPU cores with --cpu_beyond_gpus",
+            "{replicas} replicas need a GPU each, but --model_gpus names {}; name more GPUs, use fewer replicas, or run \
+             the others on CPU cores with --cpu_beyond_gpus",
             gpus.len()
         ));
     }
@@ -227,18 +229,18 @@ fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, String> 
 
 fn in_flight(settings: &Settings, batch_size: usize, replicas: usize) -> Result<usize, Error> {
     match settings.in_flight {
-        // A batch that computes, one that was sent ahead, one in the queue.
+        // One batch computing, one sent ahead, one in the queue.
         None => Ok((3 * batch_size * replicas).max(settings.num_clients)),
-        Some(asked) if asked >= settings.num_clients => Ok(asked),
-        Some(asked) => Err(Error::Usage(format!(
-            "--in_flight {asked} leaves some of the {} clients without a query: take fewer --num_clients",
+        Some(in_flight) if in_flight >= settings.num_clients => Ok(in_flight),
+        Some(in_flight) => Err(Error::Usage(format!(
+            "--in_flight {in_flight} is less than one query for each of {} clients; reduce --num_clients",
             settings.num_clients
         ))),
     }
 }
 
-/// For the record of a sweep.
-fn in_words<S: Serializer>(devices: &[Device], serializer: S) -> Result<S::Ok, S::Error> {
+/// Serializes devices by name.
+fn by_name<S: Serializer>(devices: &[Device], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(devices.iter().map(Device::to_string))
 }
 
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_are_the_outer_loop_and_batch_sizes_the_inner_one() {
+    fn batch_sizes_are_the_innermost_loop() {
         let plan = plan("-m noop -r 1 2 -p 1 2 -b 4 8", &[0, 1, 2, 3]).unwrap();
         let order: Vec<_> = plan
             .configs
@@ -266,9 +268,10 @@ mod tests {
         assert_eq!(plan.configs[7].in_flight, 3 * 8 * 2);
     }
 
-    /// The cores of frontend and driver.
-    fn others(plan: &Plan) -> Vec<usize> {
-        let cores = [plan.others.driver(), plan.others.frontend.clone()].concat();
+    /// Cores of frontend and driver.
+    fn frontend_and_driver(plan: &Plan) -> Vec<usize> {
+        let allocation = &plan.allocation;
+        let cores = [allocation.driver(), allocation.frontend.clone()].concat();
         cores
             .into_iter()
             .collect::<BTreeSet<_>>()
@@ -277,48 +280,48 @@ mod tests {
     }
 
     #[test]
-    fn replicas_get_disjoint_cores_and_the_others_what_is_left() {
+    fn replicas_get_disjoint_cores() {
         let plan = plan("-m noop -r 2 -c 3-6 -p 2", &[0, 1, 3, 4, 5, 6]).unwrap();
         assert_eq!(plan.configs[0].replica_cores, [vec![3, 4], vec![5, 6]]);
-        assert_eq!(others(&plan), [0, 1]);
-        assert!(plan.others.pinned);
+        assert_eq!(frontend_and_driver(&plan), [0, 1]);
+        assert!(plan.allocation.pinned);
     }
 
     #[test]
-    fn without_a_number_per_replica_the_named_cores_are_split_evenly() {
+    fn replicas_share_the_named_cores_evenly_by_default() {
         let plan = plan("-m noop -r 2 -c 0-4", &[0, 1, 2, 3, 4]).unwrap();
         assert_eq!(plan.configs[0].replica_cores, [vec![0, 1], vec![2, 3]]);
     }
 
     #[test]
-    fn cores_that_no_replica_gets_are_the_frontends_and_drivers() {
+    fn frontend_and_driver_get_the_remaining_cores() {
         for (line, left) in [
             ("-m noop -r 2 -c 0-4", &[4][..]),
             ("-m noop -p 1", &[1, 2, 3, 4]),
             ("-m noop -r 1 2 -p 2", &[4]),
         ] {
             let plan = plan(line, &[0, 1, 2, 3, 4]).unwrap();
-            assert_eq!(others(&plan), left, "{line}");
-            assert!(plan.others.pinned, "{line}");
+            assert_eq!(frontend_and_driver(&plan), left, "{line}");
+            assert!(plan.allocation.pinned, "{line}");
         }
     }
 
     #[test]
-    fn frontend_and_driver_share_the_replicas_cores_when_none_is_left() {
+    fn frontend_and_driver_share_cores_if_none_is_left() {
         let plan = plan("-m noop -r 1 2 -p 2", &[0, 1, 2, 3]).unwrap();
-        assert_eq!(plan.others.driver(), [0, 1, 2, 3]);
-        assert_eq!(plan.others.frontend, [0, 1, 2, 3]);
+        assert_eq!(plan.allocation.driver(), [0, 1, 2, 3]);
+        assert_eq!(plan.allocation.frontend, [0, 1, 2, 3]);
     }
 
     #[test]
-    fn without_core_flags_everything_shares_all_cores() {
+    fn all_processes_share_all_cores_by_default() {
         let plan = plan("-m noop -r 3", &[0, 7]).unwrap();
         assert_eq!(plan.configs[0].replica_cores, vec![vec![0, 7]; 3]);
-        assert!(!plan.others.pinned);
+        assert!(!plan.allocation.pinned);
     }
 
     #[test]
-    fn each_replica_has_a_gpu_of_its_own_and_others_a_cpu_only_where_allowed() {
+    fn replicas_beyond_the_gpus_need_a_flag() {
         let two = plan("-m vgg -r 1 2 -g 3 1", &[0]).unwrap();
         assert_eq!(two.configs[0].devices, [Device::Cuda(3)]);
         assert_eq!(two.configs[1].devices, [Device::Cuda(3), Device::Cuda(1)]);
@@ -331,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_fits_is_an_error_that_names_what_is_missing() {
+    fn a_sweep_that_does_not_fit_is_an_error() {
         for (line, named) in [
             ("-m vgg -r 2 3 -g 0", "2 replicas need a GPU each"),
             ("-m noop -r 3 -p 1 2", "3 replicas x 1 CPUs"),
@@ -348,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_combination_that_does_not_fit_is_marked_and_the_others_are_measured() {
+    fn configs_that_do_not_fit_are_set_apart() {
         let plan = plan("-m noop -r 1 3 -p 1 2 -b 4 8", &[0, 1, 2]).unwrap();
         let run: Vec<_> = plan.configs.iter().map(ConfigPlan::config).collect();
         let config = |replicas, cpus_per_replica, batch_size| Config {
@@ -364,44 +367,44 @@ mod tests {
     }
 
     #[test]
-    fn every_round_has_all_points_in_an_order_of_its_own_which_the_seed_repeats() {
+    fn each_round_is_shuffled_by_the_seed() {
         let order = |seed| {
             let line = format!("-m noop -r 1 2 -b 1 2 4 8 --repeats 3 --seed {seed}");
             plan(&line, &[0]).unwrap().trials
         };
-        let runs = order(1);
+        let trials = order(1);
         let round = |number| {
-            let runs = runs.iter().filter(move |run| run.round == number);
-            runs.map(|run| run.config).collect::<Vec<_>>()
+            let trials = trials.iter().filter(move |trial| trial.round == number);
+            trials.map(|trial| trial.config).collect::<Vec<_>>()
         };
         for number in 1..=3 {
-            let mut points = round(number);
-            points.sort_unstable();
-            assert_eq!(points, [0, 1, 2, 3, 4, 5, 6, 7]);
+            let mut configs = round(number);
+            configs.sort_unstable();
+            assert_eq!(configs, [0, 1, 2, 3, 4, 5, 6, 7]);
         }
-        assert!(runs.is_sorted_by_key(|run| run.round));
+        assert!(trials.is_sorted_by_key(|trial| trial.round));
         assert_ne!(round(1), round(2));
         assert_ne!(round(2), round(3));
-        assert_eq!(runs, order(1));
-        assert_ne!(runs, order(2));
+        assert_eq!(trials, order(1));
+        assert_ne!(trials, order(2));
     }
 
     #[test]
-    fn the_zero_is_measured_once_per_shape_on_cpu_cores_however_many_rounds_there_are() {
+    fn the_baseline_has_one_trial_per_config() {
         let plan = plan("-m vgg -r 1 2 -b 1 2 -g 0 1 --repeats 3", &[0, 1]).unwrap();
-        let shapes =
-            |configs: &[ConfigPlan]| configs.iter().map(ConfigPlan::config).collect::<Vec<_>>();
-        let zero = plan.of_zero();
-        assert_eq!(shapes(&zero.configs), shapes(&plan.configs));
-        assert_eq!(zero.trials.len(), 4);
-        assert!(zero.configs.iter().all(|plan| plan.gpus().is_empty()));
-        assert!(zero.zero.is_empty());
+        let configs =
+            |plans: &[ConfigPlan]| plans.iter().map(ConfigPlan::config).collect::<Vec<_>>();
+        let baseline = plan.of_baseline();
+        assert_eq!(configs(&baseline.configs), configs(&plan.configs));
+        assert_eq!(baseline.trials.len(), 4);
+        assert!(baseline.configs.iter().all(|plan| plan.gpus().is_empty()));
+        assert!(baseline.baseline.is_empty());
     }
 
     #[test]
-    fn there_is_no_zero_where_nobody_would_hold_a_number_against_it() {
-        for line in ["-m noop", "-m vgg --no_zero", "-m vgg --mode flood"] {
-            assert!(plan(line, &[0]).unwrap().zero.is_empty(), "{line}");
+    fn some_sweeps_have_no_baseline() {
+        for line in ["-m noop", "-m vgg --no_baseline", "-m vgg --mode flood"] {
+            assert!(plan(line, &[0]).unwrap().baseline.is_empty(), "{line}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A sweep before anything is started: checked against the machine, and planned.
+//! Checks a sweep against the machine and plans it, before anything is started.
 
 use std::path::Path;
 
@@ -9,32 +9,33 @@ use host::{
 
 use crate::{error::Error, folder::SweepFolder, inputs::Inputs, plan::Plan, settings::Settings};
 
-/// A sweep that is checked and planned; nothing has been started.
+/// A sweep that is checked and planned.
 #[derive(Debug)]
-pub struct Prepared {
-    /// What was asked for.
+pub struct PreparedSweep {
+    /// Settings of the sweep.
     pub settings: Settings,
-    /// The combinations and cores.
+    /// Configs and cores.
     pub plan: Plan,
-    /// What is sent.
+    /// Inputs of the queries.
     pub inputs: Inputs,
-    /// What it runs on.
+    /// The machine that runs the sweep.
     pub machine: Machine,
-    /// The folder of the sweep that is resumed, locked.
+    /// Locked folder of the sweep to resume.
     pub resumed: Option<SweepFolder>,
 }
 
-impl Prepared {
-    /// Plans the sweep and reads its inputs; locks the folder of a sweep that is resumed.
+impl PreparedSweep {
+    /// Plans the sweep, reads its inputs, and locks the folder of a sweep to resume.
     ///
     /// # Errors
-    /// If the settings do not fit the machine, the inputs cannot be read, or another driver measures into the folder.
-    pub fn new(settings: Settings) -> Result<Prepared, Error> {
+    /// If the settings do not fit the machine, the inputs cannot be read, or another driver uses
+    /// the folder.
+    pub fn new(settings: Settings) -> Result<PreparedSweep, Error> {
         let resumed = settings.resume.as_deref().map(SweepFolder::open);
         let resumed = resumed.transpose()?;
         let allowed = cores::allowed()?;
         let plan = Plan::new(&settings, &allowed, &Topology::read(Path::new("/")))?;
-        Ok(Prepared {
+        Ok(PreparedSweep {
             inputs: Inputs::prepare(&settings)?,
             machine: Machine::read(&allowed),
             settings,

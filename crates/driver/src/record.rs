@@ -1,4 +1,4 @@
-//! `sweep.json`: what a sweep was asked for, and on what it began.
+//! `sweep.json`: the settings of a sweep, its plan, and the machine.
 
 use std::{
     env, fs, io,
@@ -14,38 +14,39 @@ use crate::{error::Error, plan::Plan, settings::Settings};
 
 const FILE: &str = "sweep.json";
 
-/// What is measured on, and by what.
+/// The machine and the programs of a measurement.
 #[derive(Clone, Debug)]
 pub struct MeasuredOn {
     /// The machine.
     pub machine: Machine,
-    /// The versions.
+    /// Versions of the programs.
     pub versions: Versions,
 }
 
-/// What a sweep was asked for. [`FORMAT`] is its version, too.
+/// The record of a sweep. Its version is [`FORMAT`], as for results.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
-    /// The version of the files' format.
+    /// Version of the file format.
     pub format: u32,
-    /// The arguments as typed.
+    /// The command line as typed.
     pub command_line: String,
-    /// Everything that was given, by flag, file or environment, as arguments that say it again.
+    /// All flags that were set, by command line, file or environment, as arguments that repeat the
+    /// sweep.
     pub arguments: Vec<String>,
-    /// The folder that relative paths in the arguments start from.
+    /// Folder from which relative paths in the arguments start.
     pub started_in: PathBuf,
-    /// What the arguments mean, defaults and all.
+    /// The settings, defaults included.
     pub settings: Value,
-    /// The points, their order, and the cores.
+    /// The configs, the order of trials, and the cores.
     pub plan: Value,
-    /// What the sweep began on.
+    /// The machine at the start of the sweep.
     pub machine: Machine,
-    /// What it began with.
+    /// The versions at the start of the sweep.
     pub versions: Versions,
 }
 
 impl Record {
-    /// What is to be written of a sweep that begins.
+    /// Returns the record of a new sweep.
     ///
     /// # Errors
     /// If the current folder cannot be found.
@@ -65,23 +66,23 @@ impl Record {
         })
     }
 
-    /// Writes it into the folder of its sweep.
+    /// Writes the record into the folder of the sweep.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), Error> {
-        Ok(results::write(&folder.join(FILE), self)?)
+        Ok(results::write_json(&folder.join(FILE), self)?)
     }
 
-    /// Reads it back.
+    /// Reads the record of a folder.
     ///
     /// # Errors
-    /// If there is none, or it is of another version.
+    /// If there is no record, or it has another version.
     pub fn read(folder: &Path) -> Result<Record, Error> {
         let path = folder.join(FILE);
         let wrong = |error: io::Error| {
             Error::Usage(format!(
-                "{} is not the folder of a sweep of this driver's version: {FILE}: {error}",
+                "{} is not the folder of a sweep of this driver's version: {FILE}: {error}; name another folder",
                 folder.display()
             ))
         };
@@ -89,11 +90,16 @@ impl Record {
         let record: Record = serde_json::from_slice(&bytes).map_err(|error| wrong(error.into()))?;
         match record.format {
             FORMAT => Ok(record),
-            other => Err(wrong(io::Error::other(format!("its format is {other}")))),
+            other => Err(Error::Usage(format!(
+                "cannot resume {}: its {FILE} has format {other}, and this driver continues format {FORMAT} only; use the \
+                 driver version that began the sweep, or start a new sweep",
+                folder.display()
+            ))),
         }
     }
 
-    /// Lists what changed since the sweep began, a line each; results before and after are not comparable.
+    /// Lists what changed since the sweep began, a line each; results before and after are not
+    /// comparable.
     pub fn changes(&self, now: &MeasuredOn) -> Vec<String> {
         let mut changes = differences("machine", &self.machine, &now.machine);
         changes.extend(differences("version", &self.versions, &now.versions));
@@ -101,7 +107,7 @@ impl Record {
     }
 }
 
-/// The fields that differ. What cannot be JSON has none.
+/// Lists the fields that differ. A value that is not a JSON object has no fields.
 fn differences(what: &str, then: &impl Serialize, now: &impl Serialize) -> Vec<String> {
     let fields = |of: Result<Value, _>| of.unwrap_or_default();
     let then = fields(serde_json::to_value(then));
@@ -109,7 +115,7 @@ fn differences(what: &str, then: &impl Serialize, now: &impl Serialize) -> Vec<S
     let keys = now.as_object().into_iter().flat_map(|fields| fields.keys());
     let changed = keys.filter(|key| then[key.as_str()] != now[key.as_str()]);
     changed
-        .map(|key| format!("{what}: {key} was {}, and is {}", then[key], now[key]))
+        .map(|key| format!("{what}: {key} was {} and is now {}", then[key], now[key]))
         .collect()
 }
 
@@ -131,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_changed_since_a_sweep_began_is_said_and_nothing_else() {
+    fn changes_since_the_start_of_a_sweep_are_listed() {
         let record = record();
         let mut now = MeasuredOn {
             machine: record.machine.clone(),
@@ -144,13 +150,13 @@ mod tests {
         assert_eq!(changes.len(), 2, "{changes:?}");
         assert_eq!(
             changes[0],
-            "machine: allowed_cores was \"0-1\", and is \"0\""
+            "machine: allowed_cores was \"0-1\" and is now \"0\""
         );
-        assert!(changes[1].ends_with("and is \"abc\""), "{changes:?}");
+        assert!(changes[1].ends_with("and is now \"abc\""), "{changes:?}");
     }
 
     #[test]
-    fn a_record_is_read_back_and_a_folder_without_one_is_named() {
+    fn a_record_is_written_and_read() {
         let folder = tempfile::tempdir().unwrap();
         let error = Record::read(folder.path()).unwrap_err();
         assert!(matches!(error, Error::Usage(_)));
@@ -164,10 +170,11 @@ mod tests {
             record().arguments
         );
         let other = Record {
-            format: FORMAT + 1,
+            format: FORMAT - 1,
             ..record()
         };
         other.write(folder.path()).unwrap();
-        assert!(Record::read(folder.path()).is_err());
+        let error = Record::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("continues format 3 only"), "{error}");
     }
 }

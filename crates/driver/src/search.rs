@@ -1,61 +1,63 @@
-//! The search for the highest rate that meets a latency objective, without a clock or sockets: it says which rate to
-//! try next and is told what was seen there.
+//! Searches for the highest rate that meets a latency objective. A state machine without clock or
+//! sockets: it returns the next rate to try and takes the measured phase.
 //!
-//! An objective is met at a rate if at most one query in a hundred misses it, and a query that the model did not answer
-//! misses it. The rate is halved in between until the highest that met it and the lowest that missed it are within 5 %;
-//! then the highest is measured again. If that misses, the next lower one is: one lucky run is no result.
+//! A rate meets the objective if at most one query in a hundred misses it; a query without the
+//! model's answer misses it. The search bisects until the highest rate that met the objective and
+//! the lowest that missed it are within 5 %. Then it confirms the highest rate with a second run,
+//! because one run may have been lucky; after a miss it steps down.
 
 use std::time::Duration;
 
 use loadgen::stats::interval;
 use results::{self, Phase};
 
-/// The share of queries that may miss the objective: it is one for the 99th percentile.
-const MAY_MISS: f64 = 0.01;
+/// Maximum share of queries that miss the objective, which is for the 99th percentile.
+const MAX_MISSED: f64 = 0.01;
 
-/// After a confirming run that missed, the next one is at this share of its rate.
+/// Factor from the rate of a confirming run that missed to the rate of the next one.
 const STEP_DOWN: f64 = 0.95;
 
-/// At this share of the throughput hardly a query waits for another: where the objective is missed there, it always is.
+/// Share of the throughput at which queries hardly queue: a model that misses the objective there
+/// always misses it.
 const IDLE: f64 = 0.05;
 
-/// Probes that are kept for confirming runs.
+/// Number of probes that are reserved for confirming runs.
 const CONFIRMING: usize = 3;
 
 /// A rate to try.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Probe {
-    /// Queries a second.
+    /// Queries per second.
     pub rate: f64,
-    /// True if this rate has met the objective and is to be measured again.
+    /// True for a confirming run: the rate has met the objective once.
     pub confirm: bool,
 }
 
-/// What is known so far.
+/// State of a search.
 #[derive(Clone, Debug)]
-pub struct Search {
+pub struct SloSearch {
     objective: Duration,
-    /// Probes that may still be made.
+    /// Number of probes left.
     probes: usize,
-    /// Where hardly a query waits.
+    /// Rate below which the search gives up, in queries per second.
     idle: f64,
-    /// The highest rate that met the objective when it was first tried; zero if none did.
+    /// Highest rate that met the objective at its first probe; 0 if none did.
     met: f64,
-    /// No rate from here on is worth a try: the throughput, or the lowest rate that missed.
+    /// Upper bound of the search: the throughput, or the lowest rate that missed.
     bound: f64,
-    /// The lowest rate that missed.
+    /// Lowest rate that missed.
     missed: Option<f64>,
-    /// The rate of the confirming runs, once they have begun.
+    /// Rate of the next confirming run, once they have begun.
     confirming: Option<f64>,
-    /// The confirmed rate, with its p99 in milliseconds if it can be stated.
+    /// Confirmed rate, with its p99 in milliseconds if it can be stated.
     confirmed: Option<(f64, Option<f64>)>,
 }
 
-impl Search {
-    /// Nothing is known but the throughput, in queries a second, above which no rate can be held. `probes` is how many
-    /// rates may be tried, confirming runs included.
-    pub fn new(objective: Duration, throughput: f64, probes: usize) -> Search {
-        Search {
+impl SloSearch {
+    /// Begins a search below the throughput, in queries per second, with at most `probes` probes,
+    /// confirming runs included.
+    pub fn new(objective: Duration, throughput: f64, probes: usize) -> SloSearch {
+        SloSearch {
             objective,
             probes,
             idle: throughput * IDLE,
@@ -67,7 +69,7 @@ impl Search {
         }
     }
 
-    /// What to try next, with Poisson arrivals; `None` at the end.
+    /// Returns the next rate to try, with Poisson arrivals; `None` at the end.
     pub fn next(&self) -> Option<Probe> {
         if self.probes == 0 || self.confirmed.is_some() {
             return None;
@@ -85,8 +87,8 @@ impl Search {
         })
     }
 
-    /// Takes in what the run at [`next`](Search::next) has shown.
-    pub fn saw(&mut self, phase: &Phase) {
+    /// Records the phase at the rate of [`next`](SloSearch::next).
+    pub fn record(&mut self, phase: &Phase) {
         let Some(Probe { rate, confirm }) = self.next() else {
             return;
         };
@@ -100,15 +102,15 @@ impl Search {
                 self.confirming = self.confirming.map(|rate| rate * STEP_DOWN);
             }
         }
-        let near = self.bound - self.met <= results::Search::NEAR * self.bound;
+        let near = self.bound - self.met <= results::SearchResult::RESOLUTION * self.bound;
         if self.confirming.is_none() && self.met > 0.0 && (near || self.probes <= CONFIRMING) {
             self.confirming = Some(self.met);
         }
     }
 
-    /// What was found.
-    pub fn result(&self) -> results::Search {
-        results::Search {
+    /// Returns the outcome of the search.
+    pub fn result(&self) -> results::SearchResult {
+        results::SearchResult {
             objective_ms: self.objective.as_secs_f64() * 1e3,
             highest_qps: self.confirmed.map(|(rate, _)| rate),
             p99_ms: self.confirmed.and_then(|(_, p99)| p99),
@@ -117,8 +119,9 @@ impl Search {
     }
 }
 
-/// True if at most one query in a hundred missed the objective; never in an overloaded phase, whose queue only grows.
-/// Where there are too few queries to state a p99, a rate misses only if more than that certainly did.
+/// True if at most one query in a hundred missed the objective. An overloaded phase, whose queue
+/// only grows, never meets it. With too few queries for a p99 the lower end of the confidence
+/// interval decides.
 fn meets(phase: &Phase, objective: Duration) -> bool {
     if phase.overloaded {
         return false;
@@ -133,8 +136,8 @@ fn meets(phase: &Phase, objective: Duration) -> bool {
         return false;
     };
     match p99(phase) {
-        Some(_) => misses.value <= MAY_MISS,
-        None => misses.low.unwrap_or(0.0) <= MAY_MISS,
+        Some(_) => misses.value <= MAX_MISSED,
+        None => misses.low.unwrap_or(0.0) <= MAX_MISSED,
     }
 }
 
@@ -154,7 +157,7 @@ mod tests {
 
     const OBJECTIVE: Duration = Duration::from_millis(20);
 
-    /// A phase in which these were the latencies, in seconds, and so many more queries got no answer.
+    /// A phase with these latencies, in seconds, and `lost` queries without an answer.
     fn phase(latencies: &[f64], lost: u64) -> Phase {
         let mut result = fixture::whole();
         let mut phase = fixture::phase(&mut result).clone();
@@ -177,7 +180,8 @@ mod tests {
         phase
     }
 
-    /// Forty seconds of a queue with one server, which takes a millisecond in the mean, after two of warm-up.
+    /// Forty seconds of an M/M/1 queue with a mean service time of 1 ms, after two seconds of
+    /// warm-up.
     fn queue(random: &mut Xoshiro256PlusPlus, rate: f64) -> Phase {
         let mut wait = 0.0;
         let mut draw = |mean: f64| mean * random.sample::<f64, _>(Exp1);
@@ -190,18 +194,21 @@ mod tests {
         phase(&times[(rate * 2.0) as usize..], 0)
     }
 
-    /// Runs a search to its end: the rates tried, and what was found.
-    fn search(probes: usize, mut run: impl FnMut(Probe) -> Phase) -> (Vec<Probe>, results::Search) {
-        let mut search = Search::new(OBJECTIVE, 1000.0, probes);
+    /// Runs a search to its end; returns its probes and its outcome.
+    fn search(
+        probes: usize,
+        mut run: impl FnMut(Probe) -> Phase,
+    ) -> (Vec<Probe>, results::SearchResult) {
+        let mut search = SloSearch::new(OBJECTIVE, 1000.0, probes);
         let mut tried = Vec::new();
         while let Some(probe) = search.next() {
             tried.push(probe);
-            search.saw(&run(probe));
+            search.record(&run(probe));
         }
         (tried, search.result())
     }
 
-    /// A server that takes 1 ms up to a rate and a second above it.
+    /// A server with a latency of 1 ms up to a rate and of 1 s above it.
     fn cliff(highest: f64) -> impl FnMut(Probe) -> Phase {
         move |probe| match probe.rate <= highest {
             true => phase(&[0.001; 500], 0),
@@ -210,14 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_found_in_a_queue_is_that_of_the_theory() {
-        // The p99 of the time in an M/M/1 queue is ln 100 over what is left of its capacity.
+    fn finds_the_theoretical_rate_of_an_mm1_queue() {
+        // The p99 latency of an M/M/1 queue is ln 100 divided by its spare capacity.
         let truth = 1000.0 - 100.0_f64.ln() / OBJECTIVE.as_secs_f64();
         for seed in 0..20 {
             let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
             let (tried, found) = search(12, |probe| queue(&mut random, probe.rate));
             let highest = found.highest_qps.unwrap();
-            // To within 5 % from below, and what forty seconds of a queue are good to.
+            // Within 5 % from below, plus the noise of forty seconds.
             assert!(
                 (0.9..1.05).contains(&(highest / truth)),
                 "{seed}: {tried:?}"
@@ -228,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_always_meets_the_objective_is_tried_nearly_at_its_throughput_and_not_above() {
+    fn a_fast_server_is_probed_up_to_its_throughput() {
         let (tried, found) = search(12, cliff(f64::INFINITY));
         assert!(
             (950.0..1000.0).contains(&found.highest_qps.unwrap()),
@@ -240,19 +247,19 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_never_meets_it_is_given_up_where_no_query_waits() {
+    fn gives_up_on_a_server_that_misses_when_idle() {
         let (tried, found) = search(12, cliff(0.0));
         assert_eq!((found.highest_qps, found.p99_ms), (None, None));
         assert_eq!(found.missed_qps, Some(62.5));
         assert_eq!(tried.len(), 4);
         let (tried, _) = search(12, |_| phase(&[], 0));
         assert!(tried.len() < 12);
-        assert_eq!(Search::new(OBJECTIVE, 0.0, 12).next(), None);
+        assert_eq!(SloSearch::new(OBJECTIVE, 0.0, 12).next(), None);
     }
 
     #[test]
-    fn a_rate_that_met_it_by_luck_is_not_the_result() {
-        // Confirming runs, which are the truth, miss above 600.
+    fn a_lucky_probe_is_not_the_result() {
+        // Confirming runs miss above 600.
         let (tried, found) = search(20, |probe| match probe.confirm {
             true => cliff(600.0)(probe),
             false => cliff(750.0)(probe),
@@ -267,14 +274,14 @@ mod tests {
     }
 
     #[test]
-    fn a_query_without_the_models_answer_misses_the_objective() {
+    fn queries_without_an_answer_miss_the_objective() {
         let of_a_thousand =
             |lost: usize| meets(&phase(&vec![0.001; 1000 - lost], lost as u64), OBJECTIVE);
         assert!(of_a_thousand(10) && !of_a_thousand(11));
     }
 
     #[test]
-    fn an_overloaded_rate_misses_the_objective_whatever_its_latencies() {
+    fn an_overloaded_rate_misses_the_objective() {
         let mut overloaded = phase(&[0.001; 500], 0);
         assert!(meets(&overloaded, OBJECTIVE));
         overloaded.overloaded = true;
@@ -282,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_p99_cannot_be_stated_a_rate_misses_if_more_than_a_hundredth_certainly_did() {
+    fn few_queries_miss_only_if_the_interval_excludes_one_percent() {
         let of_fifty = |late: usize| {
             let mut times = [0.001; 50];
             times[..late].fill(1.0);
@@ -294,14 +301,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_seen_the_search_ends_below_the_throughput_with_what_a_confirming_run_has_met(
-            seen in prop::collection::vec(any::<bool>(), 40),
+        fn every_search_ends_with_the_rate_that_was_confirmed(
+            outcomes in prop::collection::vec(any::<bool>(), 40),
             probes in 0..40_usize,
         ) {
-            let mut seen = seen.into_iter();
+            let mut outcomes = outcomes.into_iter();
             let mut met = Vec::new();
             let (tried, found) = search(probes, |probe| {
-                let meets = seen.next().unwrap();
+                let meets = outcomes.next().unwrap();
                 if meets && probe.confirm {
                     met.push(probe.rate);
                 }

@@ -1,38 +1,38 @@
-//! What the load generator can do at most: the same load against a server in this process that only answers. A number
-//! near it is one of the generator, not of what was to be measured.
+//! Measures the maximum rate of the load generator, against a server in this process that only
+//! answers. A measured rate near this ceiling is limited by the generator, not by the model.
 
 use std::time::{Duration, Instant};
 
 use host::cores;
-use loadgen::{Arrivals, Go, Load, Measured, Opening, null_server::NullServer};
+use loadgen::{Arrivals, Load, LoadControl, LoadResult, WindowOpening, null_server::NullServer};
 use model::DataType;
 use report::Ceiling;
 use transport::Frame;
-use wire::query::Status;
+use wire::query::AnswerStatus;
 
 use crate::error::Error;
 
-/// Who sends.
+/// Settings of the client threads.
 #[derive(Clone, Copy, Debug)]
-pub struct Clients<'a> {
-    /// Client threads.
+pub struct SelfTestClients<'a> {
+    /// Number of client threads.
     pub threads: usize,
-    /// Queries in flight, over all of them.
+    /// Queries in flight, over all client threads.
     pub in_flight: usize,
-    /// Their cores, and the server's; `None`: those of the calling thread.
+    /// Cores of clients and server; `None` for those of the calling thread.
     pub cores: Option<&'a [usize]>,
 }
 
-/// Measures the generator with inputs of each of these sizes, for so long each.
+/// Measures the generator with inputs of each size, for `duration` each.
 ///
 /// # Errors
 /// If the null server or a client fails.
 pub fn measure(
     input_bytes: &[usize],
-    clients: Clients<'_>,
+    clients: SelfTestClients<'_>,
     duration: Duration,
 ) -> Result<Vec<Ceiling>, Error> {
-    let of = |&input_bytes: &usize| {
+    let ceiling = |&input_bytes: &usize| {
         let inputs = vec![Frame::from(vec![0; input_bytes])];
         let measured = saturate(&inputs, clients, duration)?;
         let latency = &measured.tally.latency;
@@ -45,43 +45,43 @@ pub fn measure(
             busiest_thread: measured.busiest_thread,
         })
     };
-    input_bytes.iter().map(of).collect()
+    input_bytes.iter().map(ceiling).collect()
 }
 
-/// Loads the server for so long; the first fifth is the warm-up.
+/// Loads the null server for `duration`, of which the first fifth is the warm-up.
 ///
 /// # Errors
 /// If the server or a client fails.
 pub fn saturate(
     inputs: &[Frame],
-    clients: Clients<'_>,
+    clients: SelfTestClients<'_>,
     duration: Duration,
-) -> Result<Measured, Error> {
-    let start = || NullServer::start(Box::new(|_| Some(Status::Ok)));
-    let server = cores::on(clients.cores, start)
+) -> Result<LoadResult, Error> {
+    let start = || NullServer::start(Box::new(|_| Some(AnswerStatus::Ok)));
+    let server = cores::run_on(clients.cores, start)
         .map_err(|error| Error::Failed(format!("cannot pin the null server: {error}")))??;
     let load = Load {
         target: server.target("null", DataType::Bytes),
         arrivals: Arrivals::Closed {
             in_flight: clients.in_flight,
         },
-        once: false,
+        send_once: false,
         seed: 0,
         cores: clients.cores,
         clients: clients.threads,
         duration,
-        opening: Opening::After(duration / 5),
-        until: None,
-        patience: Duration::from_secs(5),
+        opening: WindowOpening::After(duration / 5),
+        precision: None,
+        answer_timeout: Duration::from_secs(5),
         objective: None,
-        since: Instant::now(),
+        trial_start: Instant::now(),
     };
-    let measured = loadgen::run(&load, inputs, |_| Go::Warm)?;
+    let measured = loadgen::run(&load, inputs, |_| LoadControl::Warm)?;
     server.stop()?;
     Ok(measured)
 }
 
-/// Answers a second.
-pub fn rate(measured: &Measured) -> f64 {
+/// Returns the throughput, in answers per second.
+pub fn rate(measured: &LoadResult) -> f64 {
     measured.tally.arrived.ok as f64 / measured.tally.totals.seconds
 }

@@ -1,4 +1,4 @@
-//! The trials of one model in a sweep: what they have in common, and what each is given.
+//! The trials of one model in a sweep, and the spec of each.
 
 use std::rc::Rc;
 
@@ -19,29 +19,29 @@ use crate::{
 /// The trials of one model.
 #[derive(Debug)]
 pub struct Series {
-    /// What was asked for.
+    /// Settings of the sweep.
     pub settings: Settings,
-    /// The combinations, and the order of their trials.
+    /// Configs, and the order of their trials.
     pub plan: Plan,
-    /// What is sent.
+    /// Inputs of the queries.
     pub inputs: Inputs,
-    /// What starts frontend and model servers.
+    /// Starts frontend and model servers.
     pub manager: Manager,
-    /// What the load generator can do, as far as it has been measured.
+    /// Ceilings of the load generator that have been measured.
     pub ceilings: Rc<Ceilings>,
-    /// A trial before anything is measured.
-    pub blank: Trial,
-    /// Where the results go.
+    /// Fields that all results have in common.
+    pub template: Trial,
+    /// Folder of the results.
     pub folder: SweepFolder,
 }
 
 impl Series {
-    /// The combination that a trial is of.
+    /// Returns the config of a trial.
     pub fn config(&self, trial: PlannedTrial) -> Config {
         self.plan.configs[trial.config].config()
     }
 
-    /// The trials of the plan that are not among the results.
+    /// Returns the planned trials that have no result.
     pub fn missing(&self, results: &[Trial]) -> Vec<PlannedTrial> {
         let is_missing = |planned: &&PlannedTrial| {
             let config = self.config(**planned);
@@ -52,9 +52,9 @@ impl Series {
         planned.filter(is_missing).copied().collect()
     }
 
-    /// What a trial is given.
+    /// Returns the spec of a trial.
     pub fn spec(&self, trial: PlannedTrial) -> TrialSpec<'_> {
-        let (settings, others) = (&self.settings, &self.plan.others);
+        let (settings, allocation) = (&self.settings, &self.plan.allocation);
         let config = &self.plan.configs[trial.config];
         let is_speed = settings.labels.is_none();
         TrialSpec {
@@ -64,36 +64,36 @@ impl Series {
             phases: is_speed.then(|| PhasePlan::new(settings, config.in_flight)),
             clients: ClientSpec {
                 threads: settings.num_clients,
-                cores: others.pinned.then_some(&others.clients[..]),
+                cores: allocation.pinned.then_some(&allocation.clients[..]),
                 seed: settings.seed,
                 until: settings.until,
                 objective: settings.objective,
                 duration: settings.duration,
             },
             inputs: &self.inputs,
-            cores: others,
+            cores: allocation,
             gpus: &settings.gpus[..config.gpus().len()],
             ceilings: &self.ceilings,
-            blank: &self.blank,
+            template: &self.template,
         }
     }
 
     fn deployment<'a>(&'a self, config: &'a ConfigPlan) -> DeploymentSpec<'a> {
-        let (settings, others) = (&self.settings, &self.plan.others);
+        let (settings, allocation) = (&self.settings, &self.plan.allocation);
         let replicas = config.replica_cores.iter().zip(&config.devices);
         let replica = |(cores, device): (&'a Cores, &Device)| ReplicaSpec {
             device: *device,
-            cores: others.pinned.then_some(&cores[..]),
+            cores: allocation.pinned.then_some(&cores[..]),
         };
         DeploymentSpec {
             model: settings.model.name,
             input_type: settings.input_type,
             batch_size: config.batch_size,
-            objective: settings.told_objective(),
+            objective: settings.frontend_objective(),
             engine: settings.engine,
             gpu_mem_frac: settings.gpu_mem_frac,
             model_path: settings.model_path.as_deref(),
-            frontend_cores: others.pinned.then_some(&others.frontend[..]),
+            frontend_cores: allocation.pinned.then_some(&allocation.frontend[..]),
             replicas: replicas.map(replica).collect(),
         }
     }

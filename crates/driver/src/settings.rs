@@ -1,118 +1,121 @@
-//! What to measure, free of contradictions that can be seen without looking at the machine.
+//! The settings of a sweep, checked as far as possible without looking at the machine.
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use deploy::{ManagerSpec, docker::InDocker, models::KnownModel};
+use deploy::{ManagerSpec, docker::DockerSettings, models::KnownModel};
 use host::cores::{CoreRequest, Cores};
 use loadgen::Arrivals;
 use model::DataType;
-use results::UNENFORCED;
+use results::UNENFORCED_SLO;
 use serde::{Serialize, Serializer};
 
-/// What to measure, and how.
+/// The settings of a sweep.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
-    /// The model.
+    /// The model to measure.
     #[serde(serialize_with = "by_name")]
     pub model: &'static KnownModel,
-    /// The type of its inputs.
+    /// Data type of the inputs.
     pub input_type: DataType,
-    /// How long each point is under load, all of its phases and their warm-ups included: a trace for its own length at
-    /// most. Zero in an accuracy run, which ends by itself.
+    /// Time under load of each trial, over all phases and warm-ups; with a trace at most its
+    /// length. Zero in an accuracy run, which ends after the last input.
     #[serde(serialize_with = "in_seconds")]
     pub duration: Duration,
     /// Maximum batch sizes to try.
     pub batch_sizes: Vec<usize>,
     /// Numbers of replicas to try.
     pub num_replicas: Vec<usize>,
-    /// How often each point is measured, in rounds.
+    /// Number of rounds, each with one trial of every config.
     pub repeats: usize,
-    /// Frontend and replicas are Docker containers; `None`: processes.
-    pub docker: Option<InDocker>,
-    /// The engine of the model, if it is not its usual one.
+    /// Settings of Docker containers; `None` runs frontend and replicas as processes.
+    pub docker: Option<DockerSettings>,
+    /// Inference engine; `None` for the model's default.
     pub engine: Option<&'static str>,
-    /// The GPUs for the replicas, one for each.
+    /// GPUs for the replicas, one each.
     pub gpus: Vec<u32>,
-    /// Replicas beyond the GPUs compute on CPU cores.
+    /// Runs replicas beyond the number of GPUs on CPU cores.
     pub cpu_beyond_gpus: bool,
-    /// The share of its GPU's memory that a replica may take.
+    /// Share of its GPU's memory that a replica may use.
     pub gpu_mem_frac: f32,
-    /// The cores for the replicas; `None`: all that there are.
+    /// Cores for the replicas; `None` for all cores.
     pub model_cpus: Option<Cores>,
-    /// Numbers of cores per replica to try; empty: an even share.
+    /// Numbers of cores per replica to try; empty for an even share.
     pub cpus_per_replica: Vec<usize>,
-    /// The frontend's cores, if not those that are left.
+    /// Cores for the frontend; `None` for a part of the remaining ones.
     pub frontend_cpus: Option<Cores>,
-    /// The driver's cores, if not those that are left.
+    /// Cores for the driver; `None` for a part of the remaining ones.
     pub client_cpus: Option<Cores>,
-    /// Which phases a trial has, and how queries arrive.
+    /// Phases of a trial, and arrival process of its queries.
     pub mode: Mode,
-    /// The shares of the measured throughput at which the profile measures latency, ascending, above 0 and below 1.
+    /// Offered loads of a profile's latency phases, as shares of the measured throughput:
+    /// ascending, above 0, below 1.
     pub load_shares: Vec<f64>,
-    /// A phase ends early once the 95 % interval of its figure is narrower than plus or minus this share of it.
+    /// Ends a phase early once the 95 % confidence interval of its result is within plus or minus
+    /// this share of it.
     pub until: Option<f64>,
-    /// Client threads.
+    /// Number of client threads.
     pub num_clients: usize,
-    /// Queries in flight in a closed loop; `None`: enough to fill every replica's batches.
+    /// Queries in flight in a closed loop; `None` for enough to fill every replica's batches.
     pub in_flight: Option<usize>,
-    /// The latency objective: goodput counts the answers within it, and the profile looks for the highest rate whose
-    /// p99 meets it.
+    /// Latency objective (SLO): goodput counts the answers within it, and a profile searches for
+    /// the highest rate whose p99 meets it.
     #[serde(serialize_with = "in_seconds_if_any")]
     pub objective: Option<Duration>,
-    /// The frontend is told of the objective: queries that miss it are answered with the default output.
+    /// Passes the objective to the frontend, which answers late queries with the default output.
     pub enforce_objective: bool,
-    /// The rate for which a configuration is recommended, in queries a second.
+    /// Offered load for which a configuration is recommended, in queries per second.
     pub target_qps: Option<f64>,
     /// The no-op model is measured first, once for each shape.
-    pub zero: bool,
-    /// The model's artifact, if it is not the model server's own.
+    pub baseline: bool,
+    /// Path of the model's artifact; `None` for the model server's own.
     pub model_path: Option<String>,
-    /// Where the inputs come from; `None`: seeded random ones.
+    /// Folder or file of the inputs; `None` for seeded random inputs.
     pub input_dir: Option<PathBuf>,
-    /// The labels of the inputs: then this is an accuracy run, which sends each once.
+    /// Labels of the inputs. With labels the sweep is an accuracy run, which sends each input once.
     pub labels: Option<PathBuf>,
-    /// The seed of random inputs, arrivals and the order of points.
+    /// Seed of random inputs, arrival times and the order of trials.
     pub seed: u64,
-    /// Where sweeps' folders go.
+    /// Folder that holds the folders of sweeps.
     pub results_dir: PathBuf,
-    /// The folder of a sweep that is to be continued.
+    /// Folder of a sweep to continue.
     pub resume: Option<PathBuf>,
-    /// The plan is printed and nothing is started.
+    /// Prints the plan and starts nothing.
     pub dry_run: bool,
-    /// Plain lines instead of the live view.
+    /// Prints plain lines instead of the live view.
     pub plain: bool,
-    /// The arguments as typed.
+    /// The command line as typed.
     #[serde(skip)]
     pub command_line: String,
-    /// Everything that was given, by flag, file or environment, as arguments that say it again.
+    /// All flags that were set, by command line, file or environment, as arguments that repeat the
+    /// sweep.
     #[serde(skip)]
     pub arguments: Vec<String>,
 }
 
-/// Which phases a trial has, and how queries arrive in the first one.
+/// Phases of a trial, and arrival process of the first one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mode {
-    /// The throughput in a closed loop, then the latency under Poisson arrivals at shares of it or, with an objective,
-    /// the highest rate that meets it.
+    /// Throughput in a closed loop, then latency under Poisson arrivals at shares of it or, with an
+    /// objective, the highest rate that meets it.
     Profile,
-    /// The throughput alone.
+    /// Throughput in a closed loop.
     Saturate,
-    /// The latency in an open loop.
+    /// Latency in an open loop.
     Open(Arrivals),
-    /// As the original driver: evenly spaced sends at a rate, whatever the server does.
+    /// Evenly spaced sends at a constant rate, as in the original driver.
     Flood(Arrivals),
-    /// One query in flight: latency without a queue.
+    /// Latency with one query in flight, which never queues.
     SingleStream,
-    /// The throughput, then one query in flight: what the no-op model is asked.
-    Zero,
+    /// Throughput, then latency with one query in flight: the phases of the no-op model.
+    Baseline,
 }
 
 impl Settings {
-    /// What is to start frontend and model servers.
+    /// Returns the spec of the manager that starts frontend and model servers.
     pub fn manager(&self) -> ManagerSpec<'_> {
         ManagerSpec {
             model: self.model,
-            with_noop: self.zero,
+            with_noop: self.baseline,
             engine: self.engine,
             model_path: self.model_path.as_deref(),
             on_gpus: !self.gpus.is_empty(),
@@ -120,7 +123,7 @@ impl Settings {
         }
     }
 
-    /// The cores that flags ask for.
+    /// Returns the cores that the flags request.
     pub fn cores(&self) -> CoreRequest<'_> {
         CoreRequest {
             model: self.model_cpus.as_deref(),
@@ -131,17 +134,17 @@ impl Settings {
         }
     }
 
-    /// The latency objective that the frontend is told.
-    pub fn told_objective(&self) -> Duration {
+    /// Returns the latency objective with which the application is registered at the frontend.
+    pub fn frontend_objective(&self) -> Duration {
         match self.enforce_objective {
-            true => self.objective.unwrap_or(UNENFORCED),
-            false => UNENFORCED,
+            true => self.objective.unwrap_or(UNENFORCED_SLO),
+            false => UNENFORCED_SLO,
         }
     }
 }
 
 impl Mode {
-    /// As on the command line.
+    /// Returns the mode's name on the command line.
     pub fn name(&self) -> &'static str {
         match self {
             Mode::Profile => "profile",
@@ -149,12 +152,12 @@ impl Mode {
             Mode::Open(arrivals) => arrivals.name(),
             Mode::Flood(_) => "flood",
             Mode::SingleStream => "single-stream",
-            Mode::Zero => "zero",
+            Mode::Baseline => "baseline",
         }
     }
 }
 
-/// For the record of a sweep: the name, with the rate or the file of the trace if there is one.
+/// Serializes the name, with the rate or the file of the trace if there is one.
 impl Serialize for Mode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let name = self.name().replace('-', "_");
@@ -170,7 +173,7 @@ impl Serialize for Mode {
                     BTreeMap::from([(name, file)]).serialize(serializer)
                 }
             },
-            Mode::Profile | Mode::Saturate | Mode::SingleStream | Mode::Zero => {
+            Mode::Profile | Mode::Saturate | Mode::SingleStream | Mode::Baseline => {
                 name.serialize(serializer)
             }
         }
@@ -181,7 +184,7 @@ fn by_name<S: Serializer>(model: &KnownModel, serializer: S) -> Result<S::Ok, S:
     serializer.serialize_str(model.name)
 }
 
-/// Seconds, for the record of a sweep.
+/// Serializes a duration in seconds.
 pub(crate) fn in_seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }
@@ -199,7 +202,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_sweeps_record_names_the_mode_with_its_rate() {
+    fn modes_are_recorded_with_their_rate() {
         let trace = Arrivals::Trace {
             file: "trace.txt".to_owned(),
             arrivals: 2,

@@ -1,4 +1,4 @@
-//! The beginning of a sweep: its programs are built or found, and its folder is made.
+//! Starts a sweep: builds or finds its programs and makes its folder.
 
 use std::{
     rc::Rc,
@@ -15,30 +15,33 @@ use crate::{
     error::Error,
     folder::SweepFolder,
     plan::Plan,
-    prepare::Prepared,
+    prepare::PreparedSweep,
     record::{MeasuredOn, Record},
     series::Series,
     settings::Settings,
-    trial::blank,
+    trial::template,
 };
 
-/// A sweep whose programs and folder are there.
+/// A sweep with its programs and its folder.
 #[derive(Debug)]
-pub struct Started {
-    /// The trials of the model.
+pub struct StartedSweep {
+    /// Trials of the model.
     pub series: Series,
     /// Set by Ctrl-C and SIGTERM.
     pub interrupted: Arc<AtomicBool>,
-    /// What changed since a resumed sweep began; empty for a new one.
+    /// Changes since a resumed sweep began; empty for a new sweep.
     pub changes: Vec<String>,
 }
 
 /// Builds or finds the programs, and makes the folder of a new sweep.
 ///
 /// # Errors
-/// If something is missing, the build fails, the folder cannot be written, or `interrupted` is set.
-pub fn start(prepared: Prepared, interrupted: &Arc<AtomicBool>) -> Result<Started, Error> {
-    let Prepared {
+/// If a program is missing, the build fails, the folder cannot be written, or `interrupted` is set.
+pub fn start(
+    prepared: PreparedSweep,
+    interrupted: &Arc<AtomicBool>,
+) -> Result<StartedSweep, Error> {
+    let PreparedSweep {
         settings,
         plan,
         inputs,
@@ -62,9 +65,9 @@ pub fn start(prepared: Prepared, interrupted: &Arc<AtomicBool>) -> Result<Starte
         }
         None => (new_folder(&settings, &plan, &on)?, Vec::new()),
     };
-    Ok(Started {
+    Ok(StartedSweep {
         series: Series {
-            blank: blank(&settings, &plan.others, &manager, &inputs, on),
+            template: template(&settings, &plan.allocation, &manager, &inputs, on),
             settings,
             plan,
             inputs,
@@ -77,7 +80,7 @@ pub fn start(prepared: Prepared, interrupted: &Arc<AtomicBool>) -> Result<Starte
     })
 }
 
-/// The folder for a new sweep's results, with its record.
+/// Makes the folder of a new sweep, with its record.
 fn new_folder(settings: &Settings, plan: &Plan, on: &MeasuredOn) -> Result<SweepFolder, Error> {
     let folder = SweepFolder::make(&settings.results_dir, settings.model.name)?;
     Record::of(settings, plan, on)?.write(&folder.path)?;

@@ -1,4 +1,5 @@
-//! A sweep: one trial after the other, each on disk before the next one begins.
+//! The loop of a sweep: one trial after the other. Each result is on disk before the next trial
+//! begins.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,85 +9,91 @@ use std::{
 
 use host::cores;
 use report::{NextTrial, Outline, View};
-use results::{Config, Outcome, PhaseKind, Progress, Resources, Slot, Trial, Zero, checks};
+use results::{
+    Baseline, Config, PhaseKind, Progress, Resources, Slot, Trial, TrialOutcome, checks,
+};
 
 use crate::{
     baseline,
     error::Error,
     folder::SweepFolder,
-    plan::{ConfigPlan, Impossible, PlannedTrial},
+    plan::{ConfigPlan, InfeasibleConfig, PlannedTrial},
     series::Series,
-    start::Started,
+    start::StartedSweep,
     time_left::TimeLeft,
     trial,
 };
 
-/// A sweep that has run.
+/// A sweep after its last trial.
 #[derive(Debug)]
-pub struct Swept {
-    /// Its folder, locked as long as this lives.
+pub struct FinishedSweep {
+    /// Folder of the sweep, locked until this is dropped.
     pub folder: SweepFolder,
-    /// The trials of the model, those of an earlier run of the same sweep included.
+    /// Results of the model, including those of an earlier run of the same sweep.
     pub results: Vec<Trial>,
-    /// The rate for which a configuration was to be recommended, in queries a second.
+    /// Offered load for which a configuration is recommended, in queries per second.
     pub target_qps: Option<f64>,
-    /// An error if it ended early.
-    pub ended: Result<(), Error>,
+    /// The error that ended the sweep early, if any.
+    pub end: Result<(), Error>,
 }
 
-/// Makes every trial that has no result yet, and shows it on the view that `view` makes.
-pub fn run(started: Started, view: impl FnOnce(&Outline) -> Box<dyn View>) -> Swept {
-    let Started {
+/// Runs every trial that has no result yet. `view` returns the view that shows the progress.
+pub fn run(started: StartedSweep, view: impl FnOnce(&Outline) -> Box<dyn View>) -> FinishedSweep {
+    let StartedSweep {
         series,
         interrupted,
         ..
     } = started;
     let mut view = view(&outline(&series));
     let mut results = Vec::new();
-    let ended = measure(&series, &interrupted, &mut *view, &mut results);
-    Swept {
+    let end = measure(&series, &interrupted, &mut *view, &mut results);
+    FinishedSweep {
         folder: series.folder,
         results,
         target_qps: series.settings.target_qps,
-        ended,
+        end,
     }
 }
 
-/// A trial that is to be made.
-struct Queued<'a> {
+/// A trial to run.
+struct QueuedTrial<'a> {
     series: &'a Series,
     trial: PlannedTrial,
 }
 
-/// Makes the missing trials, those of the no-op model first. Whatever a trial comes to is a result; only an interrupt,
-/// or a folder that cannot be written, ends the loop. `results` gets all that are of the model, those that were there
-/// already too.
+/// Runs the missing trials, those of the baseline first. A trial that fails has a result too: only
+/// an interrupt, or a folder that cannot be written, ends the loop. Adds all results of the model
+/// to `results`, including those of an earlier run.
 fn measure(
     series: &Series,
     stop: &AtomicBool,
     view: &mut dyn View,
     results: &mut Vec<Trial>,
 ) -> Result<(), Error> {
-    confine(series)?;
+    pin_this_thread(series)?;
     collect(series, results)?;
     let missing = series.missing(results);
     let baseline = baseline::series(series)?;
-    let mut zeros: BTreeMap<Config, Zero> = BTreeMap::new();
-    let mut queue: Vec<Queued<'_>> = Vec::new();
+    let mut baselines: BTreeMap<Config, Baseline> = BTreeMap::new();
+    let mut queue: Vec<QueuedTrial<'_>> = Vec::new();
     if let Some(baseline) = &baseline {
         let needed: BTreeSet<Config> = missing.iter().map(|trial| series.config(*trial)).collect();
-        let mut lacking = zeros_lacking(baseline, &mut zeros)?;
-        lacking.retain(|trial| needed.contains(&baseline.config(*trial)));
-        queue.extend(lacking.into_iter().map(|trial| Queued {
+        let mut trials = missing_baselines(baseline, &mut baselines)?;
+        trials.retain(|trial| needed.contains(&baseline.config(*trial)));
+        queue.extend(trials.into_iter().map(|trial| QueuedTrial {
             series: baseline,
             trial,
         }));
     }
-    let zero_count = queue.len();
-    let mut time = TimeLeft::new(&series.settings, zero_count, missing.len());
-    queue.extend(missing.into_iter().map(|trial| Queued { series, trial }));
+    let baseline_count = queue.len();
+    let mut time = TimeLeft::new(&series.settings, baseline_count, missing.len());
+    queue.extend(
+        missing
+            .into_iter()
+            .map(|trial| QueuedTrial { series, trial }),
+    );
     let count = queue.len();
-    for (number, Queued { series: of, trial }) in (1..).zip(queue) {
+    for (number, QueuedTrial { series: of, trial }) in (1..).zip(queue) {
         let (began, config) = (Instant::now(), of.config(trial));
         view.begin(&NextTrial {
             number,
@@ -97,31 +104,39 @@ fn measure(
             left: time.left(),
         });
         let slot = of.folder.slot()?;
-        let mut look = |kind: PhaseKind, at: &Progress, used: &Resources| view.look(kind, at, used);
-        let made = trial::run(&of.manager, &of.spec(trial), &slot.logs, stop, &mut look);
-        let mut made = match made {
+        let mut on_progress =
+            |kind: PhaseKind, at: &Progress, used: &Resources| view.update(kind, at, used);
+        let result = trial::run(
+            &of.manager,
+            &of.spec(trial),
+            &slot.logs,
+            stop,
+            &mut on_progress,
+        );
+        let mut result = match result {
             Err(Error::Interrupted) => return Err(Error::Interrupted),
-            made => made.unwrap_or_else(|why| of.blank.not_made(config, why.to_string())),
+            result => result.unwrap_or_else(|why| of.template.not_made(config, why.to_string())),
         };
-        made.round = trial.round;
-        let is_baseline = number <= zero_count;
-        if let Outcome::Speed(speed) = &mut made.outcome
+        result.round = trial.round;
+        let is_baseline = number <= baseline_count;
+        if let TrialOutcome::Speed(speed) = &mut result.outcome
             && !is_baseline
         {
-            speed.zero = zeros.get(&config).cloned();
+            speed.baseline = baselines.get(&config).cloned();
         }
-        let made = judged(made, &slot)?;
-        time.done(made.not_run().is_none().then(|| began.elapsed()));
-        view.end(&made, &slot.file);
+        let result = write_with_verdict(result, &slot)?;
+        time.record(result.not_run().is_none().then(|| began.elapsed()));
+        view.end(&result, &slot.file);
         match is_baseline {
-            true => zeros.extend(baseline::read(&slot.file, &made).map(|zero| (config, zero))),
-            false => results.push(made),
+            true => baselines
+                .extend(baseline::read(&slot.file, &result).map(|baseline| (config, baseline))),
+            false => results.push(result),
         }
     }
     Ok(())
 }
 
-/// What a view is told of the sweep.
+/// Returns the outline of the sweep for the view.
 fn outline(series: &Series) -> Outline {
     let (settings, plan) = (&series.settings, &series.plan);
     Outline {
@@ -130,48 +145,48 @@ fn outline(series: &Series) -> Outline {
         configs: plan.configs.iter().map(ConfigPlan::config).collect(),
         impossible: plan.impossible.iter().map(|of| of.config).collect(),
         duration: settings.duration,
-        zero_duration: plan.zero_duration,
+        baseline_duration: plan.baseline_duration,
         plain: settings.plain,
     }
 }
 
-/// Keeps this thread, which watches, off the cores of the others.
-fn confine(series: &Series) -> Result<(), Error> {
-    let others = &series.plan.others;
-    if others.pinned {
-        cores::confine_process(&others.watcher)
+/// Pins this thread, which monitors the processes, to a core apart from them.
+fn pin_this_thread(series: &Series) -> Result<(), Error> {
+    let allocation = &series.plan.allocation;
+    if allocation.pinned {
+        cores::pin_process(&allocation.watcher)
             .map_err(|error| Error::Failed(format!("cannot pin the driver: {error}")))?;
     }
     Ok(())
 }
 
-/// Collects the results that are in the folder already, and makes those of the combinations that cannot run.
+/// Collects the results of an earlier run, and writes those of the configs that cannot run.
 fn collect(series: &Series, results: &mut Vec<Trial>) -> Result<(), Error> {
-    let there = series.folder.results()?.into_iter();
-    results.extend(there.map(|(_, trial)| trial));
-    for Impossible { config, reason } in &series.plan.impossible {
-        let trial = series.blank.not_made(*config, reason.clone());
-        results.push(judged(trial, &series.folder.slot()?)?);
+    let earlier = series.folder.results()?.into_iter();
+    results.extend(earlier.map(|(_, trial)| trial));
+    for InfeasibleConfig { config, reason } in &series.plan.impossible {
+        let trial = series.template.not_made(*config, reason.clone());
+        results.push(write_with_verdict(trial, &series.folder.slot()?)?);
     }
     Ok(())
 }
 
-/// Collects what the no-op model reaches, as far as that is in its folder already; gives the trials that are missing
-/// there.
-fn zeros_lacking(
+/// Collects the baselines of an earlier run, and returns the trials of the baseline without a
+/// result.
+fn missing_baselines(
     baseline: &Series,
-    zeros: &mut BTreeMap<Config, Zero>,
+    baselines: &mut BTreeMap<Config, Baseline>,
 ) -> Result<Vec<PlannedTrial>, Error> {
-    let mut there = Vec::new();
+    let mut earlier = Vec::new();
     for (file, trial) in baseline.folder.results()? {
-        zeros.extend(baseline::read(&file, &trial).map(|zero| (trial.config(), zero)));
-        there.push(trial);
+        baselines.extend(baseline::read(&file, &trial).map(|baseline| (trial.config(), baseline)));
+        earlier.push(trial);
     }
-    Ok(baseline.missing(&there))
+    Ok(baseline.missing(&earlier))
 }
 
-/// The trial with its verdict, on disk.
-fn judged(trial: Trial, slot: &Slot) -> Result<Trial, Error> {
+/// Adds the verdict to a result and writes it.
+fn write_with_verdict(trial: Trial, slot: &Slot) -> Result<Trial, Error> {
     let verdict = checks::judge(&trial);
     let trial = Trial { verdict, ..trial };
     slot.write(&trial)?;

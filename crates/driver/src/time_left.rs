@@ -1,75 +1,78 @@
-//! How long a sweep still takes.
+//! Estimates the remaining time of a sweep.
 
 use std::time::Duration;
 
-use crate::{plan::ZERO, settings::Settings};
+use crate::{plan::BASELINE_DURATION, settings::Settings};
 
-/// Start-up, drain and tear-down of a measurement, until one has shown what they really take.
+/// Estimated time of a trial's start-up, drain and tear-down, until the first trial is done.
 const OVERHEAD: Duration = Duration::from_secs(3);
 
-/// Counts measurements down: those of the no-op model, which come first, and those of the model.
+/// Counts trials down: first those of the baseline, then those of the model.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeLeft {
-    zero: Countdown,
+    baseline: Countdown,
     model: Countdown,
 }
 
-/// Measurements that take about as long as one another.
+/// Trials of about equal duration.
 #[derive(Clone, Copy, Debug)]
 struct Countdown {
+    /// Number of trials left.
     left: u32,
-    done: u32,
+    /// Number of trials that were measured.
+    measured: u32,
+    /// Total duration of the trials that were measured.
     spent: Duration,
-    /// What is expected of one until the first is done, if anything is.
-    each: Option<Duration>,
+    /// Estimated duration of a trial until the first is measured.
+    estimate: Option<Duration>,
 }
 
 impl TimeLeft {
-    /// For so many measurements of the no-op model, and of the model.
-    pub fn new(settings: &Settings, zero: usize, model: usize) -> TimeLeft {
+    /// Starts with these numbers of trials of the baseline and of the model.
+    pub fn new(settings: &Settings, baseline: usize, model: usize) -> TimeLeft {
         let speed = settings.labels.is_none();
-        let zero_duration = ZERO.min(settings.duration);
+        let baseline_duration = BASELINE_DURATION.min(settings.duration);
         TimeLeft {
-            zero: Countdown::new(zero, Some(zero_duration + OVERHEAD)),
+            baseline: Countdown::new(baseline, Some(baseline_duration + OVERHEAD)),
             model: Countdown::new(model, speed.then_some(settings.duration + OVERHEAD)),
         }
     }
 
-    /// For all measurements that are not done; `None` if nobody knows.
+    /// Returns the time until the last trial is done; `None` if it cannot be estimated.
     pub fn left(&self) -> Option<Duration> {
-        Some(self.zero.left()? + self.model.left()?)
+        Some(self.baseline.left()? + self.model.left()?)
     }
 
-    /// One is done, and took so long with all that belongs to it; `None` if it failed, which tells nothing of the
+    /// Records the duration of a trial; `None` for one that failed, which is no estimate for the
     /// others.
-    pub fn done(&mut self, took: Option<Duration>) {
-        let of = match self.zero.left {
+    pub fn record(&mut self, duration: Option<Duration>) {
+        let countdown = match self.baseline.left {
             0 => &mut self.model,
-            _ => &mut self.zero,
+            _ => &mut self.baseline,
         };
-        of.left = of.left.saturating_sub(1);
-        if let Some(took) = took {
-            of.done += 1;
-            of.spent += took;
+        countdown.left = countdown.left.saturating_sub(1);
+        if let Some(duration) = duration {
+            countdown.measured += 1;
+            countdown.spent += duration;
         }
     }
 }
 
 impl Countdown {
-    fn new(count: usize, each: Option<Duration>) -> Countdown {
+    fn new(count: usize, estimate: Option<Duration>) -> Countdown {
         Countdown {
             left: u32::try_from(count).unwrap_or(u32::MAX),
-            done: 0,
+            measured: 0,
             spent: Duration::ZERO,
-            each,
+            estimate,
         }
     }
 
     fn left(&self) -> Option<Duration> {
-        let each = match self.done {
+        let each = match self.measured {
             0 if self.left == 0 => Some(Duration::ZERO),
-            0 => self.each,
-            done => Some(self.spent / done),
+            0 => self.estimate,
+            measured => Some(self.spent / measured),
         };
         Some(each?.saturating_mul(self.left))
     }
@@ -83,12 +86,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn the_zero_counts_and_what_is_done_shows_what_the_rest_takes() {
+    fn measured_durations_replace_the_estimate() {
         let settings = sweep("driver -m vgg -d 10").unwrap();
         let mut time = TimeLeft::new(&settings, 2, 3);
         assert_eq!(
             time.left(),
-            Some(2 * (ZERO + OVERHEAD) + 3 * (10 * SECOND + OVERHEAD))
+            Some(2 * (BASELINE_DURATION + OVERHEAD) + 3 * (10 * SECOND + OVERHEAD))
         );
         time.done(Some(5 * SECOND));
         assert_eq!(time.left(), Some(5 * SECOND + 3 * (10 * SECOND + OVERHEAD)));
@@ -105,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_knows_how_long_an_accuracy_run_takes_before_the_first_is_done() {
+    fn accuracy_runs_have_no_estimate_before_the_first() {
         let settings = Settings {
             labels: Some("labels".into()),
             ..sweep("driver -m svm").unwrap()

@@ -1,14 +1,14 @@
-//! A trial: one measurement of one combination, from its deployment to its result. Whatever happens, no process is
-//! left.
+//! A trial: one measurement of one config, from its deployment to its result. Every end of a trial
+//! stops its processes.
 
-mod blank;
 mod ceilings;
 mod running;
 mod spec;
+mod template;
 
-pub use blank::blank;
 pub use ceilings::Ceilings;
-pub use spec::{ClientSpec, Look, TrialSpec};
+pub use spec::{ClientSpec, ProgressFn, TrialSpec};
+pub use template::template;
 
 use std::{path::Path, sync::atomic::AtomicBool};
 
@@ -16,24 +16,24 @@ use deploy::Manager;
 use results::Trial;
 
 use crate::error::Error;
-use running::Running;
+use running::RunningTrial;
 
-/// Deploys, loads and measures as `spec` says; the result is not yet judged. The processes' output goes into the folder
-/// `logs`.
+/// Runs the trial of `spec` and returns its result without a verdict. The output of the processes
+/// goes into the folder `logs`.
 ///
 /// # Errors
-/// If something cannot be deployed, fails under load, or `stop` is set.
+/// If a process cannot be deployed or fails under load, or `stop` is set.
 pub fn run(
     manager: &Manager,
     spec: &TrialSpec<'_>,
     logs: &Path,
     stop: &AtomicBool,
-    look: &mut Look<'_>,
+    on_progress: &mut ProgressFn<'_>,
 ) -> Result<Trial, Error> {
-    let mut running = Running::deploy(manager, spec, logs, stop)?;
+    let mut running = RunningTrial::deploy(manager, spec, logs, stop)?;
     let outcome = match &spec.phases {
-        Some(phases) => running.speed(phases.clone(), look)?,
-        None => running.accuracy(look)?,
+        Some(phases) => running.speed(phases.clone(), on_progress)?,
+        None => running.accuracy(on_progress)?,
     };
     running.finish(outcome)
 }

@@ -1,5 +1,5 @@
-//! An accuracy run through a real frontend and two replicas, whose model errs where a test wants it to.
-#![expect(clippy::unwrap_used, reason = "what a test stands on may panic")]
+//! Accuracy runs through a real frontend and two replicas of a model with planned errors.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     io::Write,
@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use container::{Server, Settings, Stop, serve};
+use container::{ServerSettings, Settings, Stop, serve};
 use frontend::Frontend;
-use loadgen::{Arrivals, Go, Load, Opening, Target, stats::KeptOutput};
+use loadgen::{Arrivals, Load, LoadControl, Target, WindowOpening, stats::KeptOutput};
 use model::{
     Accuracy, Artifact, Batch, DataType, InputError, Model, ModelInfo, Output, PredictError,
     Predictions,
@@ -18,17 +18,17 @@ use model::{
 use results::AccuracyRun;
 use testkit::{Peer, deploy};
 use transport::Frame;
-use wire::query::{Answer, Status};
+use wire::query::{Answer, AnswerStatus};
 
 const INPUTS: u64 = 88;
 const CLASSES: [&str; 3] = ["cat", "dog", "owl"];
 
-/// Answers scores by which input n is of class n % 3.
+/// A model that classifies input n as class n % 3.
 #[derive(Clone, Copy, Default)]
 struct Toy {
-    /// This one is taken for the next class.
+    /// Input that is classified as the next class.
     wrong: Option<usize>,
-    /// This one fails.
+    /// Input that fails.
     failing: Option<usize>,
 }
 
@@ -43,7 +43,7 @@ impl Model for Toy {
             batch.copy_row(index, &mut number)?;
             let number = number[0] as usize;
             if self.failing == Some(number) {
-                return Err(InputError("as the test wants it".into()));
+                return Err(InputError("planned by the test".into()));
             }
             let mut scores = vec![0.1; 3];
             scores[(number + usize::from(self.wrong == Some(number))) % 3] = 0.8;
@@ -53,7 +53,8 @@ impl Model for Toy {
     }
 }
 
-/// What an accuracy run finds, and how many queries the model answered. The artifact claims `offline` right ones.
+/// Returns the result of an accuracy run and the number of queries that the model answered. The
+/// artifact's offline evaluation has `offline` correct answers.
 fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
     deploy(&frontend, 4, Duration::from_secs(60));
@@ -70,20 +71,22 @@ fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
             input_type: DataType::Floats,
         },
         arrivals: Arrivals::Closed { in_flight: 24 },
-        once: true,
+        send_once: true,
         seed: 0,
         cores: None,
         clients: 2,
         duration: Duration::ZERO,
-        opening: Opening::AtOnce,
-        until: None,
-        patience: testkit::PATIENCE,
+        opening: WindowOpening::Immediate,
+        precision: None,
+        answer_timeout: testkit::PATIENCE,
         objective: None,
-        since: Instant::now(),
+        trial_start: Instant::now(),
     };
     let input = |number: u64| Frame::from((number as f32).to_le_bytes().to_vec());
     let inputs: Vec<_> = (0..INPUTS).map(input).collect();
-    let tally = loadgen::run(&load, &inputs, |_| Go::Cold).unwrap().tally;
+    let tally = loadgen::run(&load, &inputs, |_| LoadControl::Cold)
+        .unwrap()
+        .tally;
     for (mut stop, server) in replicas {
         stop.write_all(&[0]).unwrap();
         server.join().unwrap().unwrap();
@@ -107,7 +110,7 @@ fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
 }
 
 fn replica(toy: Toy, port: u16) -> (UnixStream, thread::JoinHandle<Result<(), container::Error>>) {
-    let server = Server {
+    let server = ServerSettings {
         name: "m",
         version: "1",
         about: "a test",
@@ -116,10 +119,10 @@ fn replica(toy: Toy, port: u16) -> (UnixStream, thread::JoinHandle<Result<(), co
     };
     let arguments = ["m", &format!("--port={port}")];
     let (settings, ()) = Settings::from_args(&server, arguments).unwrap();
-    let (stop, told) = UnixStream::pair().unwrap();
+    let (stop, receiver) = UnixStream::pair().unwrap();
     (
         stop,
-        thread::spawn(move || serve(toy, &settings, Stop::on_stream(told))),
+        thread::spawn(move || serve(toy, &settings, Stop::on_stream(receiver))),
     )
 }
 
@@ -129,14 +132,14 @@ fn wait_for_a_replica(frontend: &Frontend) {
     let connected = answers.connect_native();
     loop {
         requests.ask(connected, 0, &[0.0]);
-        if Answer::decode(&answers.hear()).unwrap().status == Status::Ok {
+        if Answer::decode(&answers.hear()).unwrap().status == AnswerStatus::Ok {
             return;
         }
     }
 }
 
 #[test]
-fn what_replicas_answer_rightly_is_counted_and_equals_the_offline_evaluation() {
+fn served_accuracy_equals_the_offline_evaluation() {
     let (run, ok) = accuracy_run(Toy::default(), INPUTS);
     assert_eq!(
         run.served,
@@ -149,7 +152,7 @@ fn what_replicas_answer_rightly_is_counted_and_equals_the_offline_evaluation() {
 }
 
 #[test]
-fn one_answer_that_is_wrong_only_when_served_is_a_difference() {
+fn one_wrong_answer_is_a_difference() {
     let toy = Toy {
         wrong: Some(31),
         ..Toy::default()
@@ -163,13 +166,13 @@ fn one_answer_that_is_wrong_only_when_served_is_a_difference() {
         }
     );
     assert!(run.differs() && ok == INPUTS);
-    // Offline it was wrong as well.
+    // The offline evaluation has the same error.
     let (run, _) = accuracy_run(toy, INPUTS - 1);
     assert_eq!(run.equals_offline, Some(true));
 }
 
 #[test]
-fn an_input_without_an_answer_is_not_right_and_still_counts() {
+fn an_input_without_an_answer_counts_as_wrong() {
     let toy = Toy {
         failing: Some(31),
         ..Toy::default()
@@ -186,7 +189,7 @@ fn an_input_without_an_answer_is_not_right_and_still_counts() {
 }
 
 #[test]
-fn scores_without_the_names_of_their_classes_are_not_judged() {
+fn scores_without_class_names_are_an_error() {
     let outputs = [KeptOutput {
         input: 0,
         output: Output::Floats(vec![0.1, 0.9]),

@@ -1,5 +1,5 @@
-//! The driver with real containers: `make test-docker` builds the images and runs these.
-#![expect(clippy::unwrap_used, reason = "what a test stands on may panic")]
+//! Tests of the driver with real containers. `make test-docker` builds the images and runs them.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A driver that deploys with Docker, and where its results go.
+/// A driver that deploys with Docker, and the folder of its results.
 struct Driver {
     child: Child,
     folder: TempDir,
@@ -23,9 +23,9 @@ fn start(line: &str) -> Driver {
     let folder = tempfile::tempdir().unwrap();
     let child = Command::new(env!("CARGO_BIN_EXE_driver"))
         .args(line.split(' '))
-        .args(["--no_zero", "--plain", "--results_dir"])
+        .args(["--no_baseline", "--plain", "--results_dir"])
         .arg(folder.path())
-        .env_remove("CARGO") // nothing is built
+        .env_remove("CARGO") // prevents a build
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -34,7 +34,7 @@ fn start(line: &str) -> Driver {
 }
 
 impl Driver {
-    /// Its container for one of its servers.
+    /// Returns the name of its container for one of its servers.
     fn container(&self, name: &str) -> String {
         format!("image-driver-{}-{name}", self.child.id())
     }
@@ -44,22 +44,22 @@ impl Driver {
         kill_process(pid, signal).unwrap();
     }
 
-    fn loaded(&self) {
-        self.has_done(2);
+    fn wait_until_loaded(&self) {
+        self.wait_for_batches(2);
     }
 
-    /// Waits until every replica has answered so many batches.
-    fn has_done(&self, batches: u64) {
+    /// Waits until every replica has answered this number of batches.
+    fn wait_for_batches(&self, batches: u64) {
         let url = format!("http://{}:1338/admin/replicas", self.address());
-        until("every replica works", || {
+        until("every replica answers", || {
             let text = ureq::get(&url).call();
             let text = text.and_then(|mut answer| answer.body_mut().read_to_string());
             let replicas: Vec<Value> = text
                 .ok()
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .unwrap_or_default();
-            let works = |replica: &Value| replica["batches"].as_u64() >= Some(batches);
-            !replicas.is_empty() && replicas.iter().all(works)
+            let answers = |replica: &Value| replica["batches"].as_u64() >= Some(batches);
+            !replicas.is_empty() && replicas.iter().all(answers)
         });
     }
 
@@ -75,26 +75,26 @@ impl Driver {
         address
     }
 
-    fn end(self) -> Ended {
+    fn wait(self) -> DriverOutput {
         let id = self.child.id();
         let output = self.child.wait_with_output().unwrap();
-        Ended {
+        DriverOutput {
             status: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),
-            left: left(id),
+            leftovers: leftovers(id),
             results: results(self.folder.path()),
             folder: self.folder,
         }
     }
 }
 
-struct Ended {
+struct DriverOutput {
     status: Option<i32>,
     stdout: String,
     stderr: String,
-    /// What is still there of the driver's containers and network.
-    left: String,
+    /// Ids of the driver's remaining containers and networks.
+    leftovers: String,
     results: Vec<Value>,
     folder: TempDir,
 }
@@ -103,11 +103,14 @@ fn docker(arguments: &[&str]) -> Output {
     Command::new("docker").args(arguments).output().unwrap()
 }
 
-fn left(driver: u32) -> String {
+fn leftovers(driver: u32) -> String {
     let filter = format!("name=image-driver-{driver}");
     let containers = docker(&["ps", "--all", "--quiet", "--filter", &filter]);
     let networks = docker(&["network", "ls", "--quiet", "--filter", &filter]);
-    assert!(containers.status.success(), "no Docker engine answers");
+    assert!(
+        containers.status.success(),
+        "the Docker engine does not answer"
+    );
     let names = [containers.stdout, networks.stdout].concat();
     String::from_utf8(names).unwrap()
 }
@@ -125,46 +128,46 @@ fn results(folder: &Path) -> Vec<Value> {
         .collect()
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
-    while !is_so() {
+    while !condition() {
         assert!(
             began.elapsed() < Duration::from_secs(60),
-            "not in a minute: {what}"
+            "timeout after one minute: {what}"
         );
         sleep(Duration::from_millis(50));
     }
 }
 
-/// Every query that was sent ended in one way.
+/// Asserts that every query has exactly one outcome.
 fn assert_accounted(result: &Value) {
     let totals = result["totals"].as_object().unwrap();
     let count = |name: &str| totals[name].as_u64().unwrap();
-    let ends: u64 = totals
+    let outcomes: u64 = totals
         .iter()
         .filter(|(name, _)| !["sent", "seconds"].contains(&name.as_str()))
         .filter_map(|(_, count)| count.as_u64())
         .sum();
     assert!(count("sent") > 0, "{totals:?}");
-    assert_eq!(count("sent"), ends, "{totals:?}");
+    assert_eq!(count("sent"), outcomes, "{totals:?}");
 }
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn a_sweep_in_containers_is_one_as_with_processes() {
+fn containers_and_processes_give_the_same_sweep() {
     for manager in ["process", "docker"] {
-        let ended = start(&format!(
+        let output = start(&format!(
             "-m noop --manager {manager} -r 1 2 -b 4 -d 2 -c 0-1 -p 1 --mode saturate"
         ))
-        .end();
-        assert_eq!(ended.status, Some(0), "{}{}", ended.stdout, ended.stderr);
-        assert_eq!(ended.left, "");
-        assert_eq!(ended.results.len(), 2);
-        for result in &ended.results {
+        .wait();
+        assert_eq!(output.status, Some(0), "{}{}", output.stdout, output.stderr);
+        assert_eq!(output.leftovers, "");
+        assert_eq!(output.results.len(), 2);
+        for result in &output.results {
             assert_accounted(result);
-            let says = result["driver"]["manager"].as_str().unwrap();
-            assert!(says.starts_with(manager), "{says}");
-            // One core each, as the kernel has it.
+            let recorded = result["driver"]["manager"].as_str().unwrap();
+            assert!(recorded.starts_with(manager), "{recorded}");
+            // One core each, as read from the kernel.
             let replicas = result["replicas"].as_array().unwrap();
             let mut cores: Vec<_> = replicas
                 .iter()
@@ -174,7 +177,7 @@ fn a_sweep_in_containers_is_one_as_with_processes() {
             assert_eq!(cores, ["0", "1"][..replicas.len()]);
         }
         let logs = Command::new("find")
-            .arg(ended.folder.path())
+            .arg(output.folder.path())
             .output()
             .unwrap();
         let logs = String::from_utf8(logs.stdout).unwrap();
@@ -187,51 +190,51 @@ fn a_sweep_in_containers_is_one_as_with_processes() {
 #[ignore = "needs a Docker engine and images: make test-docker"]
 fn ctrl_c_removes_every_container_and_the_network() {
     let driver = start("-m noop --manager docker -r 2 -d 60");
-    driver.loaded();
+    driver.wait_until_loaded();
     driver.signal(Signal::INT);
-    let ended = driver.end();
+    let output = driver.end();
     assert_eq!(
-        (ended.status, &ended.left[..]),
+        (output.status, &output.leftovers[..]),
         (Some(130), ""),
         "{}",
-        ended.stderr
+        output.stderr
     );
 }
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn a_killed_drivers_containers_end_and_clean_removes_them() {
+fn clean_removes_the_containers_of_a_killed_driver() {
     let mut driver = start("-m noop --manager docker -d 60");
-    driver.loaded();
+    driver.wait_until_loaded();
     let id = driver.child.id();
     driver.signal(Signal::KILL);
     driver.child.wait().unwrap();
     let filter = format!("name=image-driver-{id}");
-    until("its containers have ended", || {
+    until("its containers stop", || {
         docker(&["ps", "--quiet", "--filter", &filter])
             .stdout
             .is_empty()
     });
-    assert_ne!(left(id), "");
+    assert_ne!(leftovers(id), "");
     let clean = Command::new(env!("CARGO_BIN_EXE_driver"))
         .arg("clean")
         .output()
         .unwrap();
-    let says = String::from_utf8(clean.stdout).unwrap();
+    let printed = String::from_utf8(clean.stdout).unwrap();
     assert!(
-        clean.status.success() && says.contains(&driver.container("noop-0")),
-        "{says}"
+        clean.status.success() && printed.contains(&driver.container("noop-0")),
+        "{printed}"
     );
-    assert_eq!(left(id), "");
+    assert_eq!(leftovers(id), "");
 }
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn a_replica_that_is_killed_paused_or_cut_off_comes_back_and_the_verdict_tells_it() {
+fn a_replica_that_fails_returns_and_the_point_is_invalid() {
     for fault in ["kill", "pause", "disconnect"] {
         let line = "-m noop --manager docker -r 2 -b 4 -d 16 --mode constant --rate 500";
         let driver = start(line);
-        driver.loaded();
+        driver.wait_until_loaded();
         let (replica, network) = (
             driver.container("noop-1"),
             format!("image-driver-{}", driver.child.id()),
@@ -240,7 +243,7 @@ fn a_replica_that_is_killed_paused_or_cut_off_comes_back_and_the_verdict_tells_i
             "kill" => docker(&["kill", &replica]),
             "pause" => {
                 docker(&["pause", &replica]);
-                // Its heartbeats are missed.
+                // Longer than the heartbeat timeout.
                 sleep(Duration::from_secs(7));
                 docker(&["unpause", &replica])
             }
@@ -251,26 +254,26 @@ fn a_replica_that_is_killed_paused_or_cut_off_comes_back_and_the_verdict_tells_i
             }
         };
         assert!(done.status.success(), "{fault}: {done:?}");
-        let ended = driver.end();
+        let output = driver.end();
         assert_eq!(
-            ended.status,
+            output.status,
             Some(1),
             "{fault}: {}{}",
-            ended.stdout,
-            ended.stderr
+            output.stdout,
+            output.stderr
         );
-        assert_eq!(ended.left, "", "{fault}");
-        let [result] = &ended.results[..] else {
-            panic!("{fault}: {}", ended.stderr);
+        assert_eq!(output.leftovers, "", "{fault}");
+        let [result] = &output.results[..] else {
+            panic!("{fault}: {}", output.stderr);
         };
         assert_accounted(result);
         assert_eq!(result["verdict"]["status"], "INVALID", "{fault}");
         assert!(
-            ended.stdout.contains("died or lost their connection"),
+            output.stdout.contains("died or lost their connection"),
             "{fault}: {}",
-            ended.stdout
+            output.stdout
         );
-        // Both are there at the end.
+        // Both replicas are registered at the end.
         assert_eq!(result["replicas"].as_array().unwrap().len(), 2, "{fault}");
         assert_eq!(
             result["totals"]["timeout"], 0,
@@ -282,35 +285,35 @@ fn a_replica_that_is_killed_paused_or_cut_off_comes_back_and_the_verdict_tells_i
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn a_frontend_that_is_killed_ends_the_point_with_the_reason() {
+fn a_killed_frontend_is_the_reason_of_the_failure() {
     let driver = start("-m noop --manager docker -d 30");
-    driver.loaded();
+    driver.wait_until_loaded();
     assert!(
         docker(&["kill", &driver.container("frontend")])
             .status
             .success()
     );
-    let ended = driver.end();
+    let output = driver.end();
     assert_eq!(
-        (ended.status, &ended.left[..]),
+        (output.status, &output.leftovers[..]),
         (Some(1), ""),
         "{}",
-        ended.stderr
+        output.stderr
     );
     assert!(
-        ended
+        output
             .stdout
             .contains("frontend exited under load (exit status: 137)"),
         "{}",
-        ended.stdout
+        output.stdout
     );
 }
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn a_frontend_that_stands_still_answers_all_when_it_goes_on_and_the_latency_tells_it() {
+fn a_paused_frontend_answers_late_and_the_latency_includes_it() {
     let driver = start("-m noop --manager docker -d 12 --mode constant --rate 200");
-    // The warm-up, of which no latency is recorded, is over by then.
+    // Wait for the end of the warm-up, whose latencies are not recorded.
     driver.has_done(800);
     let frontend = driver.container("frontend");
     for (action, time) in [
@@ -321,14 +324,14 @@ fn a_frontend_that_stands_still_answers_all_when_it_goes_on_and_the_latency_tell
         assert!(done.status.success(), "{action}: {done:?}");
         sleep(time);
     }
-    let ended = driver.end();
-    assert_eq!(ended.left, "", "{}", ended.stderr);
-    let [result] = &ended.results[..] else {
-        panic!("{}{}", ended.stdout, ended.stderr);
+    let output = driver.end();
+    assert_eq!(output.leftovers, "", "{}", output.stderr);
+    let [result] = &output.results[..] else {
+        panic!("{}{}", output.stdout, output.stderr);
     };
     assert_accounted(result);
     assert_eq!(result["totals"]["timeout"], 0, "{}", result["totals"]);
-    // Queries count from when they ought to have been sent.
+    // Latency counts from the intended send time.
     let phases = result["phases"].as_array().unwrap().iter();
     let slowest = phases.filter_map(|phase| phase["latency"]["max"].as_f64());
     let slowest = slowest.fold(0.0, f64::max);
@@ -337,9 +340,9 @@ fn a_frontend_that_stands_still_answers_all_when_it_goes_on_and_the_latency_tell
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn a_frontend_that_is_cut_off_ends_the_point_with_the_reason() {
+fn a_disconnected_frontend_is_the_reason_of_the_failure() {
     let driver = start("-m noop --manager docker -d 12 --mode constant --rate 200");
-    driver.loaded();
+    driver.wait_until_loaded();
     let network = format!("image-driver-{}", driver.child.id());
     let done = docker(&[
         "network",
@@ -348,51 +351,51 @@ fn a_frontend_that_is_cut_off_ends_the_point_with_the_reason() {
         &driver.container("frontend"),
     ]);
     assert!(done.status.success(), "{done:?}");
-    let ended = driver.end();
+    let output = driver.end();
     assert_eq!(
-        (ended.status, &ended.left[..]),
+        (output.status, &output.leftovers[..]),
         (Some(1), ""),
         "{}{}",
-        ended.stdout,
-        ended.stderr
+        output.stdout,
+        output.stderr
     );
     assert!(
-        ended.stdout.contains("the frontend did not do"),
+        output.stdout.contains(" to the frontend failed"),
         "{}",
-        ended.stdout
+        output.stdout
     );
 }
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn a_replica_beyond_its_memory_is_told_so() {
+fn a_replica_beyond_its_memory_limit_names_the_flag() {
     let folder = tempfile::tempdir().unwrap();
     let artifact = folder.path().join("forest.txt");
-    // It takes no room where it lies, but where it is read.
+    // A sparse file: it takes memory only when it is read.
     let file = fs::File::create(&artifact).unwrap();
     file.set_len(256 << 20).unwrap();
     let line = format!(
         "-m lgbm --manager docker -d 2 --replica_memory_mib 16 --model_path {}",
         artifact.display()
     );
-    let ended = start(&line).end();
+    let output = start(&line).wait();
     assert_eq!(
-        (ended.status, &ended.left[..]),
+        (output.status, &output.leftovers[..]),
         (Some(1), ""),
         "{}",
-        ended.stderr
+        output.stderr
     );
     assert!(
-        ended.stdout.contains("beyond --replica_memory_mib"),
+        output.stdout.contains("beyond --replica_memory_mib"),
         "{}{}",
-        ended.stdout,
-        ended.stderr
+        output.stdout,
+        output.stderr
     );
 }
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn a_replica_that_cannot_start_is_a_row_with_its_last_words() {
+fn a_replica_that_cannot_start_is_not_run() {
     let folder = tempfile::tempdir().unwrap();
     let artifact = folder.path().join("forest.txt");
     fs::write(&artifact, "no forest").unwrap();
@@ -400,28 +403,28 @@ fn a_replica_that_cannot_start_is_a_row_with_its_last_words() {
         "-m lgbm --manager docker -d 2 --model_path {}",
         artifact.display()
     );
-    let ended = start(&line).end();
+    let output = start(&line).wait();
     assert_eq!(
-        (ended.status, &ended.left[..]),
+        (output.status, &output.leftovers[..]),
         (Some(1), ""),
         "{}",
-        ended.stderr
+        output.stderr
     );
     assert!(
-        ended.stdout.contains("/model/forest.txt"),
+        output.stdout.contains("/model/forest.txt"),
         "{}",
-        ended.stdout
+        output.stdout
     );
 }
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn an_image_that_is_not_there_is_named_and_nothing_is_started() {
-    let ended = start("-m noop --manager docker --image nobody/nothing -d 2").end();
-    assert_eq!((ended.status, &ended.left[..]), (Some(1), ""));
+fn a_missing_image_is_named_and_nothing_starts() {
+    let output = start("-m noop --manager docker --image missing/image -d 2").wait();
+    assert_eq!((output.status, &output.leftovers[..]), (Some(1), ""));
     assert!(
-        ended.stderr.contains("there is no image nobody/nothing"),
+        output.stderr.contains("there is no image missing/image"),
         "{}",
-        ended.stderr
+        output.stderr
     );
 }

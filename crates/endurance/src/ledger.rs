@@ -1,4 +1,4 @@
-//! The accounting of one client: every query ends exactly once, or the ledger says what went wrong.
+//! The accounts of one client: every query must end exactly once, else the ledger reports a violation.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -8,78 +8,78 @@ use std::{
 use rustc_hash::FxBuildHasher;
 
 use crate::{
-    shared::Asked,
-    weather::{Faults, Sky},
+    active_faults::{FaultSet, FaultSnapshot},
+    run_state::QueryProgress,
 };
 
-/// How a query ended, as its client saw it.
+/// The end of a query, as its client observed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// With the model's answer, which is right.
-    Right,
-    /// With an answer that does not belong to the question.
+pub enum QueryEnd {
+    /// The model's correct answer.
+    Correct,
+    /// An answer that does not match the input.
     Wrong,
-    /// With the default output, for this reason.
+    /// The default output, with its reason.
     Default(String),
-    /// Refused, for this reason.
+    /// A refusal, with its reason.
     Refused(String),
-    /// The model failed on it, for this reason.
+    /// An error of the model, with its reason.
     Failed(String),
-    /// The connection broke while it waited.
-    CutOff,
-    /// There was nobody to ask.
+    /// The connection broke before an answer.
+    Disconnected,
+    /// The frontend could not be reached.
     Unreachable,
-    /// Nothing came within the client's patience, although the connection stood.
+    /// No answer within the timeout, over an intact connection.
     Lost,
 }
 
-/// How many queries ended how.
+/// Number of queries by how they ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// With the right answer within the latency objective, by the client's clock.
+pub struct QueryTally {
+    /// Correct answers within the latency objective, by the client's clock.
     pub in_time: u64,
-    /// With the right answer, later.
+    /// Correct answers beyond the latency objective.
     pub late: u64,
-    /// With the default output.
+    /// Default outputs.
     pub default: u64,
-    /// Refused.
+    /// Refusals.
     pub refused: u64,
-    /// The connection broke.
-    pub cut_off: u64,
-    /// There was nobody to ask.
+    /// Queries whose connection broke.
+    pub disconnected: u64,
+    /// Queries without a reachable frontend.
     pub unreachable: u64,
-    /// A wrong answer.
+    /// Wrong answers.
     pub wrong: u64,
-    /// The model failed.
+    /// Errors of the model.
     pub failed: u64,
-    /// No end.
+    /// Queries without an answer within the timeout.
     pub lost: u64,
 }
 
-impl Tally {
-    /// All of them.
+impl QueryTally {
+    /// Number of all queries that ended.
     pub fn ended(&self) -> u64 {
-        self.in_time + self.late + self.default + self.refused + self.errors() + self.bad()
+        self.in_time + self.late + self.default + self.refused + self.errors() + self.violations()
     }
 
-    /// Those that ended with an error at the client.
+    /// Number of queries that ended with a connection error.
     pub fn errors(&self) -> u64 {
-        self.cut_off + self.unreachable
+        self.disconnected + self.unreachable
     }
 
-    /// Those that must not be.
-    fn bad(&self) -> u64 {
+    /// Number of queries whose end is always a violation.
+    fn violations(&self) -> u64 {
         self.wrong + self.failed + self.lost
     }
 
-    /// Adds another one's.
-    pub fn add(&mut self, other: &Tally) {
-        let Tally {
+    /// Adds another tally.
+    pub fn add(&mut self, other: &QueryTally) {
+        let QueryTally {
             in_time,
             late,
             default,
             refused,
-            cut_off,
+            disconnected,
             unreachable,
             wrong,
             failed,
@@ -89,7 +89,7 @@ impl Tally {
         self.late += late;
         self.default += default;
         self.refused += refused;
-        self.cut_off += cut_off;
+        self.disconnected += disconnected;
         self.unreachable += unreachable;
         self.wrong += wrong;
         self.failed += failed;
@@ -97,195 +97,204 @@ impl Tally {
     }
 }
 
-/// All that a client, or several, have counted.
+/// All counts of one client or several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Queries asked.
-    pub asked: u64,
-    /// How they ended, by the faults that were there when they were asked or ended.
-    pub ended: BTreeMap<Faults, Tally>,
-    /// Answers to queries that had ended already.
-    pub doubled: u64,
-    /// Answers to queries that nobody asked.
-    pub strange: u64,
-    /// Errors while the frontend was there: nothing explains them.
+pub struct LedgerCounts {
+    /// Queries sent.
+    pub sent: u64,
+    /// Tallies by the faults that were active when a query was sent or ended.
+    pub by_faults: BTreeMap<FaultSet, QueryTally>,
+    /// Answers to queries that had already ended.
+    pub duplicates: u64,
+    /// Answers to queries that were never sent.
+    pub unknown: u64,
+    /// Connection errors while the frontend was up.
     pub unexplained: u64,
-    /// Why queries ended otherwise than with an answer, and how many.
+    /// Number of queries without the model's answer, by reason.
     pub reasons: BTreeMap<String, u64>,
 }
 
-impl Counts {
-    /// How they ended, whatever the faults.
-    pub fn total(&self) -> Tally {
-        let mut total = Tally::default();
-        self.ended.values().for_each(|tally| total.add(tally));
+impl LedgerCounts {
+    /// Returns the tally over all faults.
+    pub fn total(&self) -> QueryTally {
+        let mut total = QueryTally::default();
+        self.by_faults.values().for_each(|tally| total.add(tally));
         total
     }
 
-    /// Adds another client's.
-    pub fn add(&mut self, other: Counts) {
-        self.asked += other.asked;
-        for (faults, tally) in &other.ended {
-            self.ended.entry(*faults).or_default().add(tally);
+    /// Adds the counts of another client.
+    pub fn add(&mut self, other: LedgerCounts) {
+        self.sent += other.sent;
+        for (faults, tally) in &other.by_faults {
+            self.by_faults.entry(*faults).or_default().add(tally);
         }
-        self.doubled += other.doubled;
-        self.strange += other.strange;
+        self.duplicates += other.duplicates;
+        self.unknown += other.unknown;
         self.unexplained += other.unexplained;
         for (reason, count) in other.reasons {
             *self.reasons.entry(reason).or_default() += count;
         }
     }
 
-    /// What must not be, a line each; none if every query is accounted for.
+    /// Lists the violations, one line each; empty if every query is accounted for.
     pub fn violations(&self) -> Vec<String> {
         let total = self.total();
-        let unaccounted = self.asked.abs_diff(total.ended());
-        let facts = [
+        let unaccounted = self.sent.abs_diff(total.ended());
+        let checks = [
             (
                 total.lost,
-                "queries were lost: no end came within the client's patience",
+                "queries were lost: no answer within the timeout",
             ),
             (
                 unaccounted,
-                "queries are not accounted for: this program counts wrongly",
+                "queries are unaccounted for: a bug in this program's counting",
             ),
             (
-                self.doubled,
-                "answers came to queries that had ended already",
+                self.duplicates,
+                "answers arrived for queries that had already ended",
             ),
-            (self.strange, "answers came to queries that nobody asked"),
-            (total.wrong, "answers do not belong to their questions"),
+            (
+                self.unknown,
+                "answers arrived for queries that were never sent",
+            ),
+            (total.wrong, "answers do not match their inputs"),
             (
                 total.failed,
-                "queries ended with a model's failure, and none of these models fails",
+                "queries ended with a model error, although these models never fail",
             ),
             (
                 self.unexplained,
-                "queries ended with an error while the frontend was there",
+                "queries ended with a connection error while the frontend was up",
             ),
         ];
-        let broken = facts.iter().filter(|(count, _)| *count > 0);
-        broken
+        let violated = checks.iter().filter(|(count, _)| *count > 0);
+        violated
             .map(|(count, what)| format!("{count} {what}"))
             .collect()
     }
 }
 
-/// One client's queries that have not ended, and its counts.
+/// The open queries of one client, and its counts.
 #[derive(Debug)]
 pub struct Ledger {
     objective: Duration,
-    patience: Duration,
+    timeout: Duration,
     next: u32,
-    open: HashMap<u32, Open, FxBuildHasher>,
-    /// By the index of the faults: a look-up less for each query than in [`Counts`].
-    ended: Vec<Tally>,
-    counts: Counts,
+    open: HashMap<u32, OpenQuery, FxBuildHasher>,
+    /// Tallies by index of the fault set, which avoids a map look-up per query.
+    by_faults: Vec<QueryTally>,
+    counts: LedgerCounts,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Open {
-    at: Instant,
-    faults: Faults,
+struct OpenQuery {
+    sent: Instant,
+    faults: FaultSet,
 }
 
 impl Ledger {
-    /// An answer is in time within `objective`. A query that has not ended within `patience` is lost, unless it ends
-    /// later.
-    pub fn new(objective: Duration, patience: Duration) -> Ledger {
+    /// Creates an empty ledger. An answer within `objective` is in time. A query without an end after
+    /// `timeout` counts as lost.
+    pub fn new(objective: Duration, timeout: Duration) -> Ledger {
         Ledger {
             objective,
-            patience,
+            timeout,
             next: 0,
             open: HashMap::default(),
-            ended: vec![Tally::default(); Faults::COMBINATIONS],
-            counts: Counts::default(),
+            by_faults: vec![QueryTally::default(); FaultSet::COMBINATIONS],
+            counts: LedgerCounts::default(),
         }
     }
 
-    /// A query is asked now. Answers its number.
-    pub fn ask(&mut self, now: Instant, sky: Sky) -> u32 {
+    /// Opens a query that is sent at `now`, and returns its number.
+    pub fn send(&mut self, now: Instant, active: FaultSnapshot) -> u32 {
         let number = self.next;
         self.next += 1;
-        self.counts.asked += 1;
-        let faults = sky.faults;
-        self.open.insert(number, Open { at: now, faults });
+        self.counts.sent += 1;
+        let open = OpenQuery {
+            sent: now,
+            faults: active.faults,
+        };
+        self.open.insert(number, open);
         number
     }
 
-    /// A query ends.
-    pub fn end(&mut self, number: u32, ending: Ending, now: Instant, sky: Sky) {
+    /// Closes a query.
+    pub fn end(&mut self, number: u32, end: QueryEnd, now: Instant, active: FaultSnapshot) {
         match self.open.remove(&number) {
-            Some(open) => self.count(open, ending, now, sky),
-            None if number < self.next => self.counts.doubled += 1,
-            None => self.counts.strange += 1,
+            Some(open) => self.count(open, end, now, active),
+            None if number < self.next => self.counts.duplicates += 1,
+            None => self.counts.unknown += 1,
         }
     }
 
-    /// Every open query ends with the same error, for instance because the connection broke. One that had been open for
-    /// longer than the patience was lost before: a frontend that dies must not cover for one that forgets.
-    pub fn end_all(&mut self, ending: &Ending, now: Instant, sky: Sky) {
+    /// Closes every open query with the same error, for instance because the connection broke. A query that
+    /// is older than the timeout counts as lost, so that a crash of the frontend does not hide a lost query.
+    pub fn end_all(&mut self, end: &QueryEnd, now: Instant, active: FaultSnapshot) {
         for (_, open) in std::mem::take(&mut self.open) {
-            let overdue = now.saturating_duration_since(open.at) > self.patience;
-            let ending = if overdue { &Ending::Lost } else { ending };
-            self.count(open, ending.clone(), now, sky);
+            let overdue = now.saturating_duration_since(open.sent) > self.timeout;
+            let end = if overdue { &QueryEnd::Lost } else { end };
+            self.count(open, end.clone(), now, active);
         }
     }
 
-    /// How many queries have not ended.
-    pub fn open(&self) -> usize {
+    /// Number of queries in flight.
+    pub fn in_flight(&self) -> usize {
         self.open.len()
     }
 
-    /// The client's patience.
-    pub fn patience(&self) -> Duration {
-        self.patience
+    /// Time after which an open query counts as lost.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
-    /// How far the client is.
-    pub fn progress(&self) -> Asked {
-        let in_time = self.ended.iter().map(|tally| tally.in_time);
-        Asked {
-            asked: self.counts.asked,
+    /// Progress of the client.
+    pub fn progress(&self) -> QueryProgress {
+        let in_time = self.by_faults.iter().map(|tally| tally.in_time);
+        QueryProgress {
+            sent: self.counts.sent,
             in_time: in_time.sum(),
         }
     }
 
-    /// Closes the account: what has not ended is lost. Gives the counts and begins anew; numbers go on.
-    pub fn close(&mut self, now: Instant, sky: Sky) -> Counts {
+    /// Counts all open queries as lost, returns the counts, and resets them. Query numbers continue.
+    pub fn close(&mut self, now: Instant, active: FaultSnapshot) -> LedgerCounts {
         for (_, open) in std::mem::take(&mut self.open) {
-            self.count(open, Ending::Lost, now, sky);
+            self.count(open, QueryEnd::Lost, now, active);
         }
         let mut counts = std::mem::take(&mut self.counts);
-        for (index, tally) in self.ended.iter_mut().enumerate() {
+        for (index, tally) in self.by_faults.iter_mut().enumerate() {
             let tally = std::mem::take(tally);
             if tally.ended() > 0 {
-                counts.ended.insert(Faults::from_index(index), tally);
+                counts.by_faults.insert(FaultSet::from_index(index), tally);
             }
         }
         counts
     }
 
-    fn count(&mut self, open: Open, ending: Ending, now: Instant, sky: Sky) {
-        let tally = &mut self.ended[open.faults.or(sky.faults).index()];
-        let in_time = now.saturating_duration_since(open.at) <= self.objective;
-        let place = match &ending {
-            Ending::Right if in_time => &mut tally.in_time,
-            Ending::Right => &mut tally.late,
-            Ending::Wrong => &mut tally.wrong,
-            Ending::Default(_) => &mut tally.default,
-            Ending::Refused(_) => &mut tally.refused,
-            Ending::Failed(_) => &mut tally.failed,
-            Ending::CutOff => &mut tally.cut_off,
-            Ending::Unreachable => &mut tally.unreachable,
-            Ending::Lost => &mut tally.lost,
+    /// Counts the end of a query.
+    fn count(&mut self, open: OpenQuery, end: QueryEnd, now: Instant, active: FaultSnapshot) {
+        let tally = &mut self.by_faults[open.faults.or(active.faults).index()];
+        let in_time = now.saturating_duration_since(open.sent) <= self.objective;
+        let count = match &end {
+            QueryEnd::Correct if in_time => &mut tally.in_time,
+            QueryEnd::Correct => &mut tally.late,
+            QueryEnd::Wrong => &mut tally.wrong,
+            QueryEnd::Default(_) => &mut tally.default,
+            QueryEnd::Refused(_) => &mut tally.refused,
+            QueryEnd::Failed(_) => &mut tally.failed,
+            QueryEnd::Disconnected => &mut tally.disconnected,
+            QueryEnd::Unreachable => &mut tally.unreachable,
+            QueryEnd::Lost => &mut tally.lost,
         };
-        *place += 1;
-        match ending {
-            Ending::Default(reason) | Ending::Refused(reason) | Ending::Failed(reason) => {
+        *count += 1;
+        match end {
+            QueryEnd::Default(reason) | QueryEnd::Refused(reason) | QueryEnd::Failed(reason) => {
                 *self.counts.reasons.entry(reason).or_default() += 1;
             }
-            Ending::CutOff | Ending::Unreachable if !sky.outage => self.counts.unexplained += 1,
+            QueryEnd::Disconnected | QueryEnd::Unreachable if !active.outage => {
+                self.counts.unexplained += 1
+            }
             _ => {}
         }
     }
@@ -294,45 +303,45 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weather::Fault;
+    use crate::active_faults::Fault;
 
     const OBJECTIVE: Duration = Duration::from_millis(100);
-    const PATIENCE: Duration = Duration::from_secs(10);
-    const CLEAR: Sky = Sky {
-        faults: Faults::NONE,
+    const TIMEOUT: Duration = Duration::from_secs(10);
+    const NO_FAULT: FaultSnapshot = FaultSnapshot {
+        faults: FaultSet::NONE,
         outage: false,
     };
-    const OUTAGE: Sky = Sky {
-        faults: Faults::NONE,
+    const OUTAGE: FaultSnapshot = FaultSnapshot {
+        faults: FaultSet::NONE,
         outage: true,
     };
 
     fn ledger() -> (Ledger, Instant) {
-        (Ledger::new(OBJECTIVE, PATIENCE), Instant::now())
+        (Ledger::new(OBJECTIVE, TIMEOUT), Instant::now())
     }
 
     fn violations(ledger: &mut Ledger, now: Instant) -> Vec<String> {
-        ledger.close(now, CLEAR).violations()
+        ledger.close(now, NO_FAULT).violations()
     }
 
     #[test]
-    fn queries_that_end_once_however_they_end_violate_nothing_and_add_up() {
+    fn queries_that_end_once_violate_nothing() {
         let (mut ledger, now) = ledger();
-        let endings = [
-            Ending::Right,
-            Ending::Default("timed out in queue".into()),
-            Ending::Refused("overloaded".into()),
-            Ending::CutOff,
-            Ending::Unreachable,
+        let ends = [
+            QueryEnd::Correct,
+            QueryEnd::Default("timed out in queue".into()),
+            QueryEnd::Refused("overloaded".into()),
+            QueryEnd::Disconnected,
+            QueryEnd::Unreachable,
         ];
-        for ending in endings {
-            let number = ledger.ask(now, OUTAGE);
-            ledger.end(number, ending, now, OUTAGE);
+        for end in ends {
+            let number = ledger.send(now, OUTAGE);
+            ledger.end(number, end, now, OUTAGE);
         }
-        let counts = ledger.close(now, CLEAR);
+        let counts = ledger.close(now, NO_FAULT);
         assert_eq!(counts.violations(), [""; 0]);
         let total = counts.total();
-        assert_eq!((counts.asked, total.ended(), total.in_time), (5, 5, 1));
+        assert_eq!((counts.sent, total.ended(), total.in_time), (5, 5, 1));
         assert_eq!((total.default, total.refused, total.errors()), (1, 1, 2));
         assert_eq!(counts.reasons.len(), 2);
     }
@@ -340,90 +349,101 @@ mod tests {
     #[test]
     fn a_query_without_an_end_is_lost() {
         let (mut ledger, now) = ledger();
-        let [_, second, _] = [(); 3].map(|()| ledger.ask(now, CLEAR));
-        ledger.end(second, Ending::Right, now, CLEAR);
+        let [_, second, _] = [(); 3].map(|()| ledger.send(now, NO_FAULT));
+        ledger.end(second, QueryEnd::Correct, now, NO_FAULT);
         let found = violations(&mut ledger, now);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("2 queries were lost"), "{found:?}");
     }
 
     #[test]
-    fn a_query_that_ends_twice_is_found_also_if_the_first_end_was_a_default() {
+    fn an_answer_after_a_default_output_is_a_violation() {
         let (mut ledger, now) = ledger();
-        let number = ledger.ask(now, CLEAR);
-        ledger.end(number, Ending::Default("late".into()), now, CLEAR);
-        ledger.end(number, Ending::Right, now, CLEAR);
-        let found = violations(&mut ledger, now);
-        assert_eq!(found, ["1 answers came to queries that had ended already"]);
-    }
-
-    #[test]
-    fn an_answer_to_no_question_and_one_to_another_question_are_found() {
-        let (mut ledger, now) = ledger();
-        let number = ledger.ask(now, CLEAR);
-        ledger.end(number + 1, Ending::Right, now, CLEAR);
-        ledger.end(number, Ending::Wrong, now, CLEAR);
-        let found = violations(&mut ledger, now);
-        assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].contains("nobody asked"), "{found:?}");
-        assert!(found[1].contains("do not belong"), "{found:?}");
-    }
-
-    #[test]
-    fn a_broken_connection_ends_what_waits_and_is_excused_only_while_the_frontend_is_gone() {
-        let (mut ledger, now) = ledger();
-        ledger.ask(now, CLEAR);
-        ledger.end_all(&Ending::CutOff, now, OUTAGE);
-        assert_eq!((ledger.open(), violations(&mut ledger, now).len()), (0, 0));
-        ledger.ask(now, CLEAR);
-        ledger.end_all(&Ending::CutOff, now, CLEAR);
+        let number = ledger.send(now, NO_FAULT);
+        ledger.end(number, QueryEnd::Default("late".into()), now, NO_FAULT);
+        ledger.end(number, QueryEnd::Correct, now, NO_FAULT);
         let found = violations(&mut ledger, now);
         assert_eq!(
             found,
-            ["1 queries ended with an error while the frontend was there"]
+            ["1 answers arrived for queries that had already ended"]
         );
     }
 
     #[test]
-    fn a_query_that_was_overdue_when_the_frontend_died_was_lost_before() {
+    fn unknown_and_wrong_answers_are_violations() {
         let (mut ledger, now) = ledger();
-        ledger.ask(now, CLEAR);
-        ledger.end_all(&Ending::CutOff, now + PATIENCE + OBJECTIVE, OUTAGE);
-        let total = ledger.close(now, CLEAR).total();
-        assert_eq!((total.lost, total.cut_off), (1, 0));
+        let number = ledger.send(now, NO_FAULT);
+        ledger.end(number + 1, QueryEnd::Correct, now, NO_FAULT);
+        ledger.end(number, QueryEnd::Wrong, now, NO_FAULT);
+        let found = violations(&mut ledger, now);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("never sent"), "{found:?}");
+        assert!(found[1].contains("do not match"), "{found:?}");
     }
 
     #[test]
-    fn an_answer_counts_under_the_faults_that_it_met_and_late_beyond_the_objective() {
+    fn connection_errors_are_allowed_only_during_an_outage() {
         let (mut ledger, now) = ledger();
-        let sky = |faults: &[Fault]| Sky {
-            faults: Faults::of(faults.iter().copied()),
+        ledger.send(now, NO_FAULT);
+        ledger.end_all(&QueryEnd::Disconnected, now, OUTAGE);
+        assert_eq!(
+            (ledger.in_flight(), violations(&mut ledger, now).len()),
+            (0, 0)
+        );
+        ledger.send(now, NO_FAULT);
+        ledger.end_all(&QueryEnd::Disconnected, now, NO_FAULT);
+        let found = violations(&mut ledger, now);
+        assert_eq!(
+            found,
+            ["1 queries ended with a connection error while the frontend was up"]
+        );
+    }
+
+    #[test]
+    fn queries_overdue_at_a_crash_count_as_lost() {
+        let (mut ledger, now) = ledger();
+        ledger.send(now, NO_FAULT);
+        ledger.end_all(&QueryEnd::Disconnected, now + TIMEOUT + OBJECTIVE, OUTAGE);
+        let total = ledger.close(now, NO_FAULT).total();
+        assert_eq!((total.lost, total.disconnected), (1, 0));
+    }
+
+    #[test]
+    fn late_answers_count_under_all_faults_they_met() {
+        let (mut ledger, now) = ledger();
+        let snapshot = |faults: &[Fault]| FaultSnapshot {
+            faults: FaultSet::of(faults.iter().copied()),
             outage: false,
         };
-        let number = ledger.ask(now, sky(&[Fault::SlowedReplica]));
+        let number = ledger.send(now, snapshot(&[Fault::SlowedReplica]));
         let later = now + 2 * OBJECTIVE;
-        ledger.end(number, Ending::Right, later, sky(&[Fault::StoppedReplica]));
-        let counts = ledger.close(now, CLEAR);
-        let both = Faults::of([Fault::SlowedReplica, Fault::StoppedReplica]);
-        assert_eq!(counts.ended.keys().collect::<Vec<_>>(), [&both]);
+        ledger.end(
+            number,
+            QueryEnd::Correct,
+            later,
+            snapshot(&[Fault::StoppedReplica]),
+        );
+        let counts = ledger.close(now, NO_FAULT);
+        let both = FaultSet::of([Fault::SlowedReplica, Fault::StoppedReplica]);
+        assert_eq!(counts.by_faults.keys().collect::<Vec<_>>(), [&both]);
         assert_eq!(counts.total().late, 1);
     }
 
     #[test]
     fn counts_of_clients_add_up() {
         let (mut ledger, now) = ledger();
-        let mut all = Counts::default();
+        let mut all = LedgerCounts::default();
         for _ in 0..2 {
-            let number = ledger.ask(now, CLEAR);
-            ledger.end(number, Ending::Default("x".into()), now, CLEAR);
-            ledger.end(number, Ending::Right, now, CLEAR);
-            ledger.end(1_000, Ending::Right, now, CLEAR);
-            ledger.ask(now, CLEAR);
-            ledger.end_all(&Ending::CutOff, now, CLEAR);
-            all.add(ledger.close(now, CLEAR));
+            let number = ledger.send(now, NO_FAULT);
+            ledger.end(number, QueryEnd::Default("x".into()), now, NO_FAULT);
+            ledger.end(number, QueryEnd::Correct, now, NO_FAULT);
+            ledger.end(1_000, QueryEnd::Correct, now, NO_FAULT);
+            ledger.send(now, NO_FAULT);
+            ledger.end_all(&QueryEnd::Disconnected, now, NO_FAULT);
+            all.add(ledger.close(now, NO_FAULT));
         }
-        assert_eq!((all.asked, all.total().ended()), (4, 4));
-        assert_eq!((all.doubled, all.strange, all.unexplained), (2, 2, 2));
+        assert_eq!((all.sent, all.total().ended()), (4, 4));
+        assert_eq!((all.duplicates, all.unknown, all.unexplained), (2, 2, 2));
         assert_eq!(all.reasons["x"], 2);
     }
 }

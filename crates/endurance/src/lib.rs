@@ -1,30 +1,34 @@
-//! Chaos and soak, over real processes: every query is accounted for.
+//! Chaos and soak tests over real processes. They account for every query: each must end exactly once,
+//! and each answer must be correct.
 //!
-//! - [`ledger`]: how each query ended, once; [`weather`]: what was wrong then; [`questions`]: which answer is right.
-//! - [`asker`]: a client, over a connection of `loadgen`'s; [`due`]: when it asks; [`load`], [`shared`]: all of them,
-//!   at a share of what they can; [`vanish`]: one that goes.
-//! - [`models`], [`process`], [`scene`]: frontend and model servers.
-//! - [`schedule`], [`faults`]: what goes wrong when, and its doing; [`samples`]: what processes hold.
-//! - [`progress`], [`report`]: what is told.
+//! - [`ledger`]: counts how queries ended; [`active_faults`]: the faults at that time; [`workload`]:
+//!   inputs and their correct answers.
+//! - [`verifying_client`]: a client over a connection of `loadgen`; [`send_schedule`]: the times at which
+//!   it sends; [`load`] and [`run_state`]: all clients, at a fraction of the capacity; [`disconnect`]: a
+//!   client that disconnects before its answers arrive.
+//! - [`models`], [`process`], [`cluster`]: frontend and model servers.
+//! - [`schedule`] and [`fault_injector`]: the faults of a run, and their injection; [`samples`]: memory,
+//!   file descriptors and threads of processes.
+//! - [`progress`], [`report`]: output on the terminal.
 
 #![allow(
     clippy::missing_errors_doc,
-    reason = "the library of two programs, which nobody else calls"
+    reason = "the library of two programs, without other callers"
 )]
 
-pub mod asker;
-pub mod due;
-pub mod faults;
+pub mod active_faults;
+pub mod cluster;
+pub mod disconnect;
+pub mod fault_injector;
 pub mod ledger;
 pub mod load;
 pub mod models;
 pub mod process;
 pub mod progress;
-pub mod questions;
 pub mod report;
+pub mod run_state;
 pub mod samples;
-pub mod scene;
 pub mod schedule;
-pub mod shared;
-pub mod vanish;
-pub mod weather;
+pub mod send_schedule;
+pub mod verifying_client;
+pub mod workload;

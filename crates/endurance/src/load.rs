@@ -1,4 +1,4 @@
-//! All clients: how fast they can, and at a share of that.
+//! The clients of a run: they measure the capacity, then send at a fraction of it.
 
 use std::{
     thread,
@@ -10,112 +10,117 @@ use loadgen::{Arrivals, Client, NativeClient, RestClient, RestTarget, Target};
 use model::DataType;
 
 use crate::{
-    asker::Asker,
-    ledger::{Counts, Ledger},
-    scene::Deployed,
-    shared::Shared,
+    cluster::DeployedModel,
+    ledger::{Ledger, LedgerCounts},
+    run_state::RunState,
+    verifying_client::VerifyingClient,
 };
 
-/// A query without an end after this time is lost. Far beyond any objective here: the frontend answers at that with the
-/// default output, and only a machine that hardly moves takes longer.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// Time after which a query without an end counts as lost. It is far beyond every latency objective, at
+/// which the frontend sends the default output.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Queries that a ZeroMQ client has open while the capacity is looked for.
+/// Queries in flight of a ZeroMQ client during the capacity measurement.
 const WINDOW: usize = 64;
 
-/// What clients speak.
+/// Protocol of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// ZeroMQ, our own dialect.
+pub enum LoadProtocol {
+    /// The native ZeroMQ protocol.
     Native,
     /// REST.
     Rest,
 }
 
-/// One client.
-struct Named {
-    /// Who asks what over what, as in "digest over REST".
+/// A client with its name.
+struct NamedClient {
+    /// Application and protocol, for instance "digest over REST".
     name: String,
-    asker: Asker,
+    client: VerifyingClient,
 }
 
-/// Clients that are numbered as they are added.
-pub struct Clients {
+/// All clients of a run, numbered in the order of their addition.
+pub struct LoadClients {
     context: zmq::Context,
     ports: BoundPorts,
-    clients: Vec<Named>,
+    clients: Vec<NamedClient>,
 }
 
-impl Clients {
-    /// None yet.
-    pub fn new(ports: BoundPorts) -> Clients {
-        Clients {
+impl LoadClients {
+    /// Creates an empty set of clients.
+    pub fn new(ports: BoundPorts) -> LoadClients {
+        LoadClients {
             context: zmq::Context::new(),
             ports,
             clients: Vec::new(),
         }
     }
 
-    /// Adds so many clients of one application.
+    /// Adds `count` clients of one application.
     ///
     /// # Errors
-    /// If their sockets cannot be made.
-    pub fn add(&mut self, model: &Deployed, door: Door, count: usize) -> anyhow::Result<()> {
+    /// If a socket cannot be created.
+    pub fn add(
+        &mut self,
+        model: &DeployedModel,
+        protocol: LoadProtocol,
+        count: usize,
+    ) -> anyhow::Result<()> {
         for _ in 0..count {
             let number = u32::try_from(self.clients.len())?;
-            let (over, most_open, client): (_, _, Box<dyn Client>) = match door {
-                Door::Native => {
+            let (over, max_in_flight, connection): (_, _, Box<dyn Client>) = match protocol {
+                LoadProtocol::Native => {
                     let target = native_target(model, self.ports);
-                    let client = NativeClient::open(&self.context, &target)?;
-                    ("ZeroMQ", usize::MAX, Box::new(client))
+                    let connection = NativeClient::open(&self.context, &target)?;
+                    ("ZeroMQ", usize::MAX, Box::new(connection))
                 }
-                Door::Rest => {
-                    let client = RestClient::new(rest_target(model, self.ports));
-                    ("REST", 1, Box::new(client))
+                LoadProtocol::Rest => {
+                    let connection = RestClient::new(rest_target(model, self.ports));
+                    ("REST", 1, Box::new(connection))
                 }
             };
-            let ledger = Ledger::new(model.objective, PATIENCE);
-            let questions = model.questions.clone();
-            self.clients.push(Named {
+            let ledger = Ledger::new(model.objective, TIMEOUT);
+            let workload = model.workload.clone();
+            self.clients.push(NamedClient {
                 name: format!("{} over {over}", model.name),
-                asker: Asker::new(number, questions, ledger, client, most_open),
+                client: VerifyingClient::new(number, workload, ledger, connection, max_in_flight),
             });
         }
         Ok(())
     }
 
-    /// Lets each ask as its queries arrive while `meanwhile` runs, then waits for what is open. Gives what each has
-    /// counted.
+    /// Runs each client with its arrivals while `meanwhile` runs, then waits for the queries in flight.
+    /// Returns the name and counts of each client.
     pub fn run(
         &mut self,
         arrivals: &[Arrivals],
-        shared: &Shared,
+        state: &RunState,
         meanwhile: impl FnOnce() -> anyhow::Result<()>,
-    ) -> anyhow::Result<Vec<(String, Counts)>> {
-        shared.stop(false);
+    ) -> anyhow::Result<Vec<(String, LedgerCounts)>> {
+        state.set_stopped(false);
         thread::scope(|scope| {
             let threads: Vec<_> = self
                 .clients
                 .iter_mut()
                 .zip(arrivals)
-                .map(|(client, arrivals)| scope.spawn(move || client.run(arrivals, shared)))
+                .map(|(client, arrivals)| scope.spawn(move || client.run(arrivals, state)))
                 .collect();
-            let done = meanwhile();
-            shared.stop(true);
+            let result = meanwhile();
+            state.set_stopped(true);
             let counts: anyhow::Result<Vec<_>> = threads
                 .into_iter()
                 .map(|thread| match thread.join() {
                     Ok(counts) => counts,
-                    Err(_) => anyhow::bail!("a client panicked: see above"),
+                    Err(_) => anyhow::bail!("a client thread panicked: see its message above"),
                 })
                 .collect();
-            done.and(counts)
+            result.and(counts)
         })
     }
 
-    /// How fast each can ask while all do, in queries a second: what it was answered within `time`, after a warm-up of
-    /// half of that.
-    pub fn capacity(&mut self, time: Duration, shared: &Shared) -> anyhow::Result<Vec<f64>> {
+    /// Measures the capacity of each client while all run, in answered queries per second. Runs for `time`
+    /// after a warm-up of half of that.
+    pub fn capacity(&mut self, time: Duration, state: &RunState) -> anyhow::Result<Vec<f64>> {
         let closed = Arrivals::Closed { in_flight: WINDOW };
         let closed = vec![closed; self.clients.len()];
         let wait = |time| {
@@ -124,23 +129,23 @@ impl Clients {
                 Ok(())
             }
         };
-        self.run(&closed, shared, wait(time / 2))?;
-        let began = Instant::now();
-        let counts = self.run(&closed, shared, wait(time))?;
-        let seconds = began.elapsed().as_secs_f64();
+        self.run(&closed, state, wait(time / 2))?;
+        let start = Instant::now();
+        let counts = self.run(&closed, state, wait(time))?;
+        let seconds = start.elapsed().as_secs_f64();
         let mut rates = Vec::new();
         for (name, counts) in counts {
             let violations = counts.violations();
             anyhow::ensure!(
                 violations.is_empty(),
-                "nothing works before there is any fault: {name}: {}",
+                "the capacity measurement, without faults, failed: {name}: {}",
                 violations.join("; ")
             );
             let total = counts.total();
             let answered = total.in_time + total.late;
             anyhow::ensure!(
                 answered > 0,
-                "nothing works before there is any fault: {name} got no answer: {:?}",
+                "the capacity measurement, without faults, failed: {name} received no answer: {:?}",
                 counts.reasons
             );
             rates.push(answered as f64 / seconds);
@@ -149,30 +154,35 @@ impl Clients {
     }
 }
 
-impl Named {
-    fn run(&mut self, arrivals: &Arrivals, shared: &Shared) -> anyhow::Result<(String, Counts)> {
-        self.asker.run(arrivals, shared)?;
+impl NamedClient {
+    fn run(
+        &mut self,
+        arrivals: &Arrivals,
+        state: &RunState,
+    ) -> anyhow::Result<(String, LedgerCounts)> {
+        self.client.run(arrivals, state)?;
         let now = Instant::now();
-        let ledger = self.asker.ledger();
-        let counts = ledger.close(now, shared.weather.look(now));
+        let ledger = self.client.ledger();
+        let counts = ledger.close(now, state.faults.snapshot(now));
         Ok((self.name.clone(), counts))
     }
 }
 
-/// Where a model's clients find the frontend over ZeroMQ.
-pub(crate) fn native_target(model: &Deployed, ports: BoundPorts) -> Target<'static> {
+/// Addresses of the frontend for a model's ZeroMQ clients.
+pub(crate) fn native_target(model: &DeployedModel, ports: BoundPorts) -> Target<'static> {
     let at = |port| format!("tcp://127.0.0.1:{port}");
     Target {
         answers: at(ports.send_port),
         requests: at(ports.recv_port),
         app: model.name,
-        input_type: model.questions.input_type(),
+        input_type: model.workload.input_type(),
     }
 }
 
-/// Where they find it over REST. Ints are answered with ints, as the model server `digest` does, all else with floats.
-fn rest_target(model: &Deployed, ports: BoundPorts) -> RestTarget {
-    let input_type = model.questions.input_type();
+/// Address of the frontend for a model's REST clients. The answer to ints is ints, as `digest` returns
+/// them; to all other types it is floats.
+fn rest_target(model: &DeployedModel, ports: BoundPorts) -> RestTarget {
+    let input_type = model.workload.input_type();
     let (port, app) = (ports.query_port, model.name);
     RestTarget {
         url: format!("http://127.0.0.1:{port}/{app}/predict"),
@@ -181,6 +191,6 @@ fn rest_target(model: &Deployed, ports: BoundPorts) -> RestTarget {
             DataType::Ints => DataType::Ints,
             _ => DataType::Floats,
         },
-        patience: PATIENCE,
+        timeout: TIMEOUT,
     }
 }

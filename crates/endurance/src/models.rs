@@ -1,4 +1,4 @@
-//! What is deployed, and what it is asked.
+//! The deployed models, with their workloads.
 
 use std::{
     fs::File,
@@ -15,31 +15,31 @@ use npyz::NpyFile;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::{questions::Questions, scene::Deployed};
+use crate::{cluster::DeployedModel, workload::Workload};
 
-/// Rows of a model's `.npy` file that are asked.
+/// Number of rows of a model's `.npy` file that are used as inputs.
 const ROWS: usize = 64;
 
-/// The latency objective of every fast model.
+/// Latency objective of all models except inception.
 pub const OBJECTIVE: Duration = Duration::from_millis(500);
 
-/// The model server whose answers cannot be mistaken, with small and large inputs.
-pub fn digest(replicas: usize) -> Deployed {
-    // One in eight is large enough to be a frame of its own.
+/// Returns the model `digest`, whose answers identify their queries, with small and large inputs.
+pub fn digest(replicas: usize) -> DeployedModel {
+    // One input in eight is large enough for a frame of its own.
     let lengths = vec![2, 10, 10, 100, 10, 10, 10, 2_000];
-    deployed("digest", "digest", replicas, Questions::Digest { lengths })
+    model("digest", "digest", replicas, Workload::Digest { lengths })
 }
 
-/// The no-op model under a name of its own, for inputs of one type and so many elements each.
+/// Returns the no-op model under this name, with inputs of one type and of these lengths in elements.
 pub fn noop(
     name: &'static str,
     replicas: usize,
     input_type: DataType,
     lengths: &[usize],
-) -> Deployed {
+) -> DeployedModel {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
     let inputs = lengths.iter().map(|length| match input_type {
-        // Numbers that JSON has.
+        // Numbers that JSON represents exactly.
         DataType::Floats => (0..*length)
             .flat_map(|i| (i as f32 / 8.0).to_le_bytes())
             .collect(),
@@ -51,25 +51,25 @@ pub fn noop(
         }
     });
     let answer = Output::Floats(vec![0.0]);
-    deployed(
+    model(
         name,
         "noop",
         replicas,
-        Questions::answered(input_type, inputs.collect(), &answer),
+        Workload::with_answer(input_type, inputs.collect(), &answer),
     )
 }
 
-/// A model on rows of floats, if `make artifacts` has made it and them.
-pub fn classifier(name: &'static str, replicas: usize) -> anyhow::Result<Option<Deployed>> {
+/// Returns a model on rows of floats, if `make artifacts` has created its artifact and inputs.
+pub fn classifier(name: &'static str, replicas: usize) -> anyhow::Result<Option<DeployedModel>> {
     let Some(file) = artifact(&format!("{name}.npy")) else {
         return Ok(None);
     };
-    let questions = Questions::known(DataType::Floats, rows(&file)?);
-    Ok(Some(deployed(name, name, replicas, questions)))
+    let workload = Workload::known(DataType::Floats, rows(&file)?);
+    Ok(Some(model(name, name, replicas, workload)))
 }
 
-/// Inception on seeded noise, if `make artifacts` has made it.
-pub fn inception() -> Option<Deployed> {
+/// Returns inception with seeded noise as inputs, if `make artifacts` has created its artifact.
+pub fn inception() -> Option<DeployedModel> {
     artifact("inception.onnx")?;
     let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
     let inputs = (0..4).map(|_| {
@@ -80,40 +80,42 @@ pub fn inception() -> Option<Deployed> {
             .flat_map(|pixel: u8| f32::from(pixel).to_le_bytes())
             .collect()
     });
-    let questions = Questions::known(DataType::Floats, inputs.collect());
-    Some(Deployed {
+    let workload = Workload::known(DataType::Floats, inputs.collect());
+    Some(DeployedModel {
         objective: Duration::from_secs(5),
-        ..deployed("inception", "inception", 1, questions)
+        ..model("inception", "inception", 1, workload)
     })
 }
 
-fn deployed(
+/// Returns a model with the default batch size and objective.
+fn model(
     name: &'static str,
     program: &'static str,
     replicas: usize,
-    questions: Questions,
-) -> Deployed {
-    Deployed {
+    workload: Workload,
+) -> DeployedModel {
+    DeployedModel {
         name,
         program,
         replicas,
         batch_size: 32,
         objective: OBJECTIVE,
-        questions: Arc::new(questions),
+        workload: Arc::new(workload),
     }
 }
 
-/// A file of the folder `artifacts`, if it is there.
+/// Returns the path of a file in the folder `artifacts`, if it exists.
 fn artifact(name: &str) -> Option<PathBuf> {
     let file = workspace()?.join("artifacts").join(name);
     file.is_file().then_some(file)
 }
 
+/// Reads the first rows of a two-dimensional `.npy` file of floats, as little-endian bytes.
 fn rows(file: &Path) -> anyhow::Result<Vec<Vec<u8>>> {
     let read = || -> anyhow::Result<Vec<Vec<u8>>> {
         let array = NpyFile::new(BufReader::new(File::open(file)?))?;
         let [_, columns] = array.shape()[..] else {
-            anyhow::bail!("it has no rows");
+            anyhow::bail!("the array is not two-dimensional");
         };
         let columns = usize::try_from(columns)?;
         let values: Vec<f32> = array

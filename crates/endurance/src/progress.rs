@@ -1,58 +1,58 @@
-//! Progress on standard error: a line that is drawn anew on a terminal, a line now and then elsewhere.
+//! Progress on standard error: an updated line on a terminal, else a new line every 30 s.
 
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::shared::{Asked, Shared};
+use crate::run_state::{QueryProgress, RunState};
 
-/// So often where standard error is no terminal.
-const EVERY: Duration = Duration::from_secs(30);
+/// Time between lines if standard error is not a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A run's progress.
-pub struct Progress {
+/// Progress display of a run.
+pub struct RunProgress {
     bar: ProgressBar,
     ends: Instant,
-    told: Instant,
-    /// How far the clients were before it began.
-    before: Asked,
+    printed: Instant,
+    /// Progress of the clients at the start.
+    before: QueryProgress,
 }
 
-impl Progress {
-    /// Of what takes `time` from now.
-    pub fn new(time: Duration, shared: &Shared) -> Progress {
+impl RunProgress {
+    /// Starts the display of a run that takes `time` from now.
+    pub fn new(time: Duration, state: &RunState) -> RunProgress {
         let bar = ProgressBar::no_length();
         bar.set_style(
             ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         let now = Instant::now();
-        Progress {
+        RunProgress {
             bar,
             ends: now + time,
-            told: now,
-            before: shared.progress(),
+            printed: now,
+            before: state.progress(),
         }
     }
 
-    /// Says how far it is; `more` comes last.
-    pub fn tell(&mut self, shared: &Shared, more: &str) {
+    /// Updates the display; `suffix` is appended to the line.
+    pub fn update(&mut self, state: &RunState, suffix: &str) {
         let now = Instant::now();
-        if self.bar.is_hidden() && now - self.told < EVERY {
+        if self.bar.is_hidden() && now - self.printed < LINE_INTERVAL {
             return;
         }
         let left = self.ends.saturating_duration_since(now).as_secs();
-        let now_at = shared.progress();
-        let asked = now_at.asked - self.before.asked;
-        let in_time = now_at.in_time - self.before.in_time;
-        let share = percent(in_time, asked);
+        let progress = state.progress();
+        let sent = progress.sent - self.before.sent;
+        let in_time = progress.in_time - self.before.in_time;
+        let share = percent(in_time, sent);
         let line = format!(
-            "{}m {:02}s left; {asked} queries, {share} in time{more}",
+            "{}m {:02}s left; {sent} queries, {share} in time{suffix}",
             left / 60,
             left % 60
         );
         match self.bar.is_hidden() {
             true => {
-                self.told = now;
+                self.printed = now;
                 eprintln!("{line}");
             }
             false => self.bar.set_message(line),
@@ -60,13 +60,13 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for RunProgress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// A share, as a report shows it.
+/// Formats a fraction as a percentage, or `-` if `all` is zero.
 pub fn percent(part: u64, all: u64) -> String {
     match all {
         0 => "-".to_owned(),

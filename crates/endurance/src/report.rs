@@ -1,78 +1,79 @@
-//! What is printed at the end: aligned tables, and a line for each property that was violated.
+//! The final report: tables of queries and memory, and a line for each violation.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::{
-    ledger::{Counts, Tally},
+    active_faults::{Fault, FaultSet},
+    ledger::{LedgerCounts, QueryTally},
     progress::percent,
-    samples::{Mib, Samples},
-    weather::{Fault, Faults},
+    samples::{Mib, ProcessSamples},
 };
 
-/// How queries ended, by what was wrong, and in all.
-pub fn by_fault(counts: &Counts) -> String {
-    let mut rows: BTreeMap<Row, Tally> = BTreeMap::new();
-    for (faults, tally) in &counts.ended {
-        rows.entry(Row::of(*faults)).or_default().add(tally);
+/// Table of query ends by active faults, with totals.
+pub fn by_fault(counts: &LedgerCounts) -> String {
+    let mut rows: BTreeMap<FaultGroup, QueryTally> = BTreeMap::new();
+    for (faults, tally) in &counts.by_faults {
+        rows.entry(FaultGroup::of(*faults)).or_default().add(tally);
     }
-    let named = rows.iter().map(|(row, tally)| (row.name(), tally));
-    endings("while", named, &counts.total())
+    let named = rows.iter().map(|(group, tally)| (group.name(), tally));
+    tally_table("active faults", named, &counts.total())
 }
 
-/// How queries ended, by client.
-pub fn by_client(clients: &[(String, Counts)]) -> String {
-    let mut rows: BTreeMap<&str, Tally> = BTreeMap::new();
-    let mut all = Tally::default();
+/// Table of query ends by client, with totals.
+pub fn by_client(clients: &[(String, LedgerCounts)]) -> String {
+    let mut rows: BTreeMap<&str, QueryTally> = BTreeMap::new();
+    let mut all = QueryTally::default();
     for (name, counts) in clients {
         rows.entry(name).or_default().add(&counts.total());
         all.add(&counts.total());
     }
-    endings(
+    tally_table(
         "client",
         rows.iter().map(|(name, tally)| (*name, tally)),
         &all,
     )
 }
 
-/// What processes held, and whether it grew.
-pub fn memory(samples: &Samples) -> String {
+/// Table of the processes' memory, file descriptors and threads: medians of the second and of the last
+/// quarter.
+pub fn memory(samples: &ProcessSamples) -> String {
     let mut table = table(&[
         "process",
         "memory",
-        "then",
+        "at end",
         "fds",
-        "then",
+        "at end",
         "threads",
-        "then",
+        "at end",
         "memory over time",
     ]);
-    for curve in samples.curves() {
-        let (second, last) = (curve.second, curve.last);
+    for series in samples.series() {
+        let (second, last) = (series.second, series.last);
         table.add_row([
-            curve.name.to_owned(),
+            series.name.to_owned(),
             Mib(second.rss).to_string(),
             Mib(last.rss).to_string(),
             second.fds.to_string(),
             last.fds.to_string(),
             second.threads.to_string(),
             last.threads.to_string(),
-            curve.sparkline,
+            series.sparkline,
         ]);
     }
     table.to_string()
 }
 
-/// Why queries ended without an answer, a line each.
-pub fn reasons(counts: &Counts) -> String {
+/// Lists the reasons of queries without the model's answer, with their counts.
+pub fn reasons(counts: &LedgerCounts) -> String {
     let lines = counts.reasons.iter();
     lines
         .map(|(reason, count)| format!("{count:>10} {reason}\n"))
         .collect()
 }
 
-/// Prints what was violated, a line each, or that nothing was.
+/// Prints each violation, or that the run passed.
 pub fn verdict(program: &str, violations: &[String]) -> ExitCode {
     if violations.is_empty() {
         println!("{program}: PASSED");
@@ -84,56 +85,60 @@ pub fn verdict(program: &str, violations: &[String]) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Group of fault sets: a row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Row {
-    Calm,
+enum FaultGroup {
+    /// No fault.
+    None,
+    /// One fault.
     One(Fault),
-    /// Several, and the frontend was there.
+    /// Several faults, without a kill of the frontend.
     Several,
-    /// Several, among them that the frontend was not.
-    WithoutFrontend,
+    /// Several faults, among them a kill of the frontend.
+    WithFrontend,
 }
 
-impl Row {
-    fn of(faults: Faults) -> Row {
+impl FaultGroup {
+    fn of(faults: FaultSet) -> FaultGroup {
         let kinds: Vec<Fault> = faults.kinds().collect();
         match kinds[..] {
-            [] => Row::Calm,
-            [one] => Row::One(one),
-            _ if kinds.contains(&Fault::KilledFrontend) => Row::WithoutFrontend,
-            _ => Row::Several,
+            [] => FaultGroup::None,
+            [one] => FaultGroup::One(one),
+            _ if kinds.contains(&Fault::KilledFrontend) => FaultGroup::WithFrontend,
+            _ => FaultGroup::Several,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
-            Row::Calm => "no fault",
-            Row::One(fault) => fault.name(),
-            Row::Several => "several at once",
-            Row::WithoutFrontend => "frontend killed and others",
+            FaultGroup::None => "no fault",
+            FaultGroup::One(fault) => fault.name(),
+            FaultGroup::Several => "several at once",
+            FaultGroup::WithFrontend => "frontend killed and others",
         }
     }
 }
 
-fn endings<'a>(
-    what: &str,
-    rows: impl Iterator<Item = (&'a str, &'a Tally)>,
-    all: &'a Tally,
+/// Table of tallies with one row per name, and a row of totals.
+fn tally_table<'a>(
+    first_column: &str,
+    rows: impl Iterator<Item = (&'a str, &'a QueryTally)>,
+    total: &'a QueryTally,
 ) -> String {
     let mut table = table(&[
-        what,
+        first_column,
         "queries",
         "in time",
         "late",
         "default",
         "refused",
-        "cut off",
+        "disconnected",
         "unreachable",
         "wrong",
         "failed",
         "lost",
     ]);
-    for (name, tally) in rows.chain([("all", all)]) {
+    for (name, tally) in rows.chain([("all", total)]) {
         let ended = tally.ended();
         let mut row = vec![
             name.to_owned(),
@@ -144,7 +149,7 @@ fn endings<'a>(
             tally.late,
             tally.default,
             tally.refused,
-            tally.cut_off,
+            tally.disconnected,
             tally.unreachable,
             tally.wrong,
             tally.failed,
@@ -156,6 +161,7 @@ fn endings<'a>(
     table.to_string()
 }
 
+/// Creates a table whose columns but the first are right-aligned.
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
@@ -172,22 +178,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_has_a_row_per_fault_one_for_several_and_one_for_all() {
-        let tally = Tally {
+    fn table_has_a_row_per_fault_group_and_a_total() {
+        let tally = QueryTally {
             in_time: 3,
             default: 1,
-            ..Tally::default()
+            ..QueryTally::default()
         };
-        let both = Faults::of([Fault::KilledReplica, Fault::KilledFrontend]);
-        let counts = Counts {
-            asked: 12,
-            ended: [
-                (Faults::NONE, tally.clone()),
-                (Faults::of([Fault::StoppedReplica]), tally.clone()),
+        let both = FaultSet::of([Fault::KilledReplica, Fault::KilledFrontend]);
+        let counts = LedgerCounts {
+            sent: 12,
+            by_faults: [
+                (FaultSet::NONE, tally.clone()),
+                (FaultSet::of([Fault::StoppedReplica]), tally.clone()),
                 (both, tally),
             ]
             .into(),
-            ..Counts::default()
+            ..LedgerCounts::default()
         };
         let table = by_fault(&counts);
         let names: Vec<_> = table

@@ -1,4 +1,4 @@
-//! What processes hold: memory, file descriptors and threads, over time.
+//! Memory, file descriptors and threads of processes over time.
 
 use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
@@ -6,26 +6,27 @@ use anyhow::Context;
 use loadgen::stats::interval;
 use procfs::process::Process;
 
-/// What a process holds at a moment.
+/// Resources that a process holds at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
+pub struct ProcessUsage {
     /// Resident memory, in bytes.
     pub rss: u64,
-    /// Its share of it, in bytes: pages that others have too count in part. Zero if the kernel does not tell.
+    /// Proportional set size, in bytes: shared pages are divided among their processes. Zero if the kernel does
+    /// not report it.
     pub pss: u64,
-    /// Open file descriptors.
+    /// Number of open file descriptors.
     pub fds: u64,
-    /// Threads.
+    /// Number of threads.
     pub threads: u64,
 }
 
-impl Held {
-    /// Looks at a process.
+impl ProcessUsage {
+    /// Reads the usage of a process.
     ///
     /// # Errors
-    /// If it has ended.
-    pub fn of(pid: u32) -> anyhow::Result<Held> {
-        let read = || -> procfs::ProcResult<Held> {
+    /// If the process has exited.
+    pub fn read(pid: u32) -> anyhow::Result<ProcessUsage> {
+        let read = || -> procfs::ProcResult<ProcessUsage> {
             let process = Process::new(pid.cast_signed())?;
             let stat = process.stat()?;
             let rollup = process.smaps_rollup().ok();
@@ -33,19 +34,19 @@ impl Held {
                 .map(|rollup| rollup.memory_map_rollup.0)
                 .unwrap_or_default();
             let pss = maps.iter().filter_map(|map| map.extension.map.get("Pss"));
-            Ok(Held {
+            Ok(ProcessUsage {
                 rss: stat.rss * procfs::page_size(),
                 pss: pss.sum(),
                 fds: process.fd_count()? as u64,
                 threads: u64::try_from(stat.num_threads).unwrap_or_default(),
             })
         };
-        read().with_context(|| format!("cannot look at process {pid}"))
+        read().with_context(|| format!("cannot read the resources of process {pid}"))
     }
 
-    /// The larger of each.
-    pub fn most(&self, other: &Held) -> Held {
-        Held {
+    /// Returns the maximum of each value.
+    pub fn max(&self, other: &ProcessUsage) -> ProcessUsage {
+        ProcessUsage {
             rss: self.rss.max(other.rss),
             pss: self.pss.max(other.pss),
             fds: self.fds.max(other.fds),
@@ -53,56 +54,67 @@ impl Held {
         }
     }
 
-    /// What of this lies beyond `level` by more than the margin, in words.
-    pub fn beyond(&self, level: &Held, margin: Margin) -> Vec<String> {
-        let mut beyond = Vec::new();
-        if self.rss > margin.rss(level.rss) {
-            beyond.push(format!("memory {} after {}", Mib(self.rss), Mib(level.rss)));
+    /// Describes each value that exceeds `baseline` by more than the margin.
+    pub fn excess(&self, baseline: &ProcessUsage, margin: GrowthMargin) -> Vec<String> {
+        let mut excess = Vec::new();
+        if self.rss > margin.max_rss(baseline.rss) {
+            excess.push(format!(
+                "memory {}, before {}",
+                Mib(self.rss),
+                Mib(baseline.rss)
+            ));
         }
-        if self.fds > level.fds + margin.count {
-            beyond.push(format!("file descriptors {} after {}", self.fds, level.fds));
+        if self.fds > baseline.fds + margin.count {
+            excess.push(format!(
+                "file descriptors {}, before {}",
+                self.fds, baseline.fds
+            ));
         }
-        if self.threads > level.threads + margin.count {
-            beyond.push(format!("threads {} after {}", self.threads, level.threads));
+        if self.threads > baseline.threads + margin.count {
+            excess.push(format!(
+                "threads {}, before {}",
+                self.threads, baseline.threads
+            ));
         }
-        beyond
+        excess
     }
 }
 
-/// What a process may hold beyond its level.
+/// Allowed growth of a process over its baseline.
 #[derive(Clone, Copy, Debug)]
-pub struct Margin {
+pub struct GrowthMargin {
     /// Memory, in bytes.
     bytes: u64,
-    /// And so many percent of the level.
+    /// Additional memory, in percent of the baseline.
     percent: u64,
-    /// File descriptors; threads.
+    /// Number of file descriptors, and of threads.
     count: u64,
 }
 
-impl Margin {
-    /// Of a process whose load does not change.
-    pub const STEADY: Margin = Margin {
+impl GrowthMargin {
+    /// Margin of a process under constant load.
+    pub const STEADY: GrowthMargin = GrowthMargin {
         bytes: 4 << 20,
         percent: 5,
         count: 8,
     };
 
-    /// Of a process after load with long queues: the allocator keeps some of what they took.
-    pub const PEAKS: Margin = Margin {
+    /// Margin of a process after long queues, of whose memory the allocator keeps some.
+    pub const PEAKS: GrowthMargin = GrowthMargin {
         bytes: 16 << 20,
         percent: 25,
         count: 8,
     };
 
-    fn rss(&self, level: u64) -> u64 {
-        level + self.bytes + level * self.percent / 100
+    /// Maximum resident memory, in bytes.
+    fn max_rss(&self, baseline: u64) -> u64 {
+        baseline + self.bytes + baseline * self.percent / 100
     }
 }
 
-impl fmt::Display for Margin {
+impl fmt::Display for GrowthMargin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Margin {
+        let GrowthMargin {
             bytes,
             percent,
             count,
@@ -115,7 +127,7 @@ impl fmt::Display for Margin {
     }
 }
 
-/// Bytes, shown in MiB.
+/// A number of bytes, displayed in MiB.
 pub struct Mib(pub u64);
 
 impl fmt::Display for Mib {
@@ -124,17 +136,17 @@ impl fmt::Display for Mib {
     }
 }
 
-/// Samples of processes that all live as long as the sampling.
+/// Samples of processes that run for the whole time.
 #[derive(Clone, Debug, Default)]
-pub struct Samples {
-    /// When each was taken, since the beginning.
+pub struct ProcessSamples {
+    /// Time of each sample since the start.
     times: Vec<Duration>,
-    /// By process.
-    held: BTreeMap<String, Vec<Held>>,
+    /// Samples of each process, by name.
+    usage: BTreeMap<String, Vec<ProcessUsage>>,
 }
 
-impl Samples {
-    /// Takes one of each.
+impl ProcessSamples {
+    /// Takes a sample of each process.
     pub fn take<'a>(
         &mut self,
         at: Duration,
@@ -142,29 +154,29 @@ impl Samples {
     ) -> anyhow::Result<()> {
         self.times.push(at);
         for (name, pid) in processes {
-            let held = Held::of(pid).with_context(|| format!("{name} is gone"))?;
-            self.held.entry(name.to_owned()).or_default().push(held);
+            let usage = ProcessUsage::read(pid).with_context(|| format!("{name} has exited"))?;
+            self.usage.entry(name.to_owned()).or_default().push(usage);
         }
         Ok(())
     }
 
-    /// Processes that hold more in the last quarter than in the second, by the medians and beyond the margin for steady
-    /// load; the first quarter is warm-up. A line each.
+    /// Describes each process whose median of the last quarter exceeds that of the second by more than the
+    /// margin for steady load. The first quarter is warm-up.
     pub fn growth(&self) -> Vec<String> {
-        let grown = |(name, held): (&String, &Vec<Held>)| {
+        let describe = |(name, held): (&String, &Vec<ProcessUsage>)| {
             let (second, last) = (quarter(held, 1), quarter(held, 3));
-            let beyond = median(last).beyond(&median(second), Margin::STEADY);
-            beyond
+            let excess = median(last).excess(&median(second), GrowthMargin::STEADY);
+            excess
                 .into_iter()
-                .map(move |what| format!("{name} grows: {what}"))
+                .map(move |excess| format!("{name} grows: {excess}"))
                 .collect::<Vec<_>>()
         };
-        self.held.iter().flat_map(grown).collect()
+        self.usage.iter().flat_map(describe).collect()
     }
 
-    /// Each process with its medians of the second and the last quarter, and the curve of its memory.
-    pub fn curves(&self) -> impl Iterator<Item = Curve<'_>> {
-        self.held.iter().map(|(name, held)| Curve {
+    /// Returns the series of each process.
+    pub fn series(&self) -> impl Iterator<Item = SampleSeries<'_>> {
+        self.usage.iter().map(|(name, held)| SampleSeries {
             name,
             second: median(quarter(held, 1)),
             last: median(quarter(held, 3)),
@@ -172,7 +184,7 @@ impl Samples {
         })
     }
 
-    /// Writes all of them to a file, a row per sample and process.
+    /// Writes all samples to a CSV file, with a row per sample and process.
     pub fn write(&self, file: &Path) -> anyhow::Result<()> {
         let write = || -> csv::Result<()> {
             let mut rows = csv::Writer::from_path(file)?;
@@ -184,7 +196,7 @@ impl Samples {
                 "fds",
                 "threads",
             ])?;
-            for (name, held) in &self.held {
+            for (name, held) in &self.usage {
                 for (time, held) in self.times.iter().zip(held) {
                     let seconds = format!("{:.1}", time.as_secs_f64());
                     let numbers =
@@ -199,29 +211,30 @@ impl Samples {
     }
 }
 
-/// A process over time.
-pub struct Curve<'a> {
-    /// Its name.
+/// Summary of a process over time.
+pub struct SampleSeries<'a> {
+    /// Name of the process.
     pub name: &'a str,
-    /// The median of the second quarter.
-    pub second: Held,
-    /// The median of the last quarter.
-    pub last: Held,
-    /// Its memory, from zero.
+    /// Medians of the second quarter.
+    pub second: ProcessUsage,
+    /// Medians of the last quarter.
+    pub last: ProcessUsage,
+    /// Resident memory over time, on a scale from zero.
     pub sparkline: String,
 }
 
-fn quarter(held: &[Held], number: usize) -> &[Held] {
+/// Returns the samples of a quarter, counted from zero.
+fn quarter(held: &[ProcessUsage], number: usize) -> &[ProcessUsage] {
     &held[held.len() * number / 4..held.len() * (number + 1) / 4]
 }
 
-/// Of each number by itself.
-fn median(held: &[Held]) -> Held {
-    let of = |number: fn(&Held) -> u64| {
-        let numbers: Vec<_> = held.iter().map(|held| number(held) as f64).collect();
-        interval::median(&numbers).unwrap_or_default() as u64
+/// Returns the median of each value.
+fn median(held: &[ProcessUsage]) -> ProcessUsage {
+    let of = |value: fn(&ProcessUsage) -> u64| {
+        let values: Vec<_> = held.iter().map(|held| value(held) as f64).collect();
+        interval::median(&values).unwrap_or_default() as u64
     };
-    Held {
+    ProcessUsage {
         rss: of(|held| held.rss),
         pss: of(|held| held.pss),
         fds: of(|held| held.fds),
@@ -229,14 +242,14 @@ fn median(held: &[Held]) -> Held {
     }
 }
 
-/// 60 bars at most, each the largest of its part; the whole height is the largest of all.
+/// Draws at most 60 bars, each the maximum of its part, scaled to the overall maximum.
 fn sparkline(values: &[u64]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let most = values.iter().max().copied().unwrap_or_default().max(1);
+    let max = values.iter().max().copied().unwrap_or_default().max(1);
     let parts = values.chunks(values.len().div_ceil(60).max(1));
-    let largest = parts.filter_map(|part| part.iter().max());
-    largest
-        .map(|value| BARS[(value * (BARS.len() as u64 - 1) / most) as usize])
+    let maxima = parts.filter_map(|part| part.iter().max());
+    maxima
+        .map(|value| BARS[(value * (BARS.len() as u64 - 1) / max) as usize])
         .collect()
 }
 
@@ -244,24 +257,24 @@ fn sparkline(values: &[u64]) -> String {
 mod tests {
     use super::*;
 
-    fn samples(rss_mib: impl Iterator<Item = u64>, fds: u64) -> Samples {
-        let held: Vec<Held> = rss_mib
+    fn samples(rss_mib: impl Iterator<Item = u64>, fds: u64) -> ProcessSamples {
+        let held: Vec<ProcessUsage> = rss_mib
             .enumerate()
-            .map(|(index, mib)| Held {
+            .map(|(index, mib)| ProcessUsage {
                 rss: mib << 20,
                 pss: 0,
                 fds: 10 + fds * index as u64 / 100,
                 threads: 3,
             })
             .collect();
-        Samples {
+        ProcessSamples {
             times: held.iter().map(|_| Duration::ZERO).collect(),
-            held: [("frontend".to_owned(), held)].into(),
+            usage: [("frontend".to_owned(), held)].into(),
         }
     }
 
     #[test]
-    fn warm_up_and_a_peak_are_no_growth() {
+    fn warm_up_and_a_peak_are_not_growth() {
         let warming = (0..100).map(|index| if index < 20 { index } else { 20 });
         assert_eq!(samples(warming, 0).growth(), [""; 0]);
         let peak = (0..100).map(|index| if index == 90 { 500 } else { 20 });
@@ -269,26 +282,29 @@ mod tests {
     }
 
     #[test]
-    fn what_rises_slowly_grows() {
+    fn slow_increase_is_growth() {
         let found = samples((0..100).map(|index| 100 + index / 3), 0).growth();
-        assert_eq!(found, ["frontend grows: memory 129.0 MiB after 112.0 MiB"]);
+        assert_eq!(
+            found,
+            ["frontend grows: memory 129.0 MiB, before 112.0 MiB"]
+        );
         let found = samples((0..100).map(|_| 100), 40).growth();
-        assert_eq!(found, ["frontend grows: file descriptors 44 after 24"]);
+        assert_eq!(found, ["frontend grows: file descriptors 44, before 24"]);
     }
 
     #[test]
-    fn this_process_holds_something() {
-        let held = Held::of(std::process::id()).unwrap();
+    fn reads_the_usage_of_this_process() {
+        let held = ProcessUsage::read(std::process::id()).unwrap();
         assert!(
             held.rss > 1 << 20 && held.pss > 0 && held.pss <= held.rss,
             "{held:?}"
         );
         assert!(held.fds >= 3 && held.threads >= 1);
-        assert!(Held::of(u32::MAX >> 1).is_err());
+        assert!(ProcessUsage::read(u32::MAX >> 1).is_err());
     }
 
     #[test]
-    fn a_curve_has_the_height_of_the_largest_value() {
+    fn sparkline_is_scaled_to_the_maximum() {
         assert_eq!(sparkline(&[0, 7, 14]), "▁▄█");
         assert_eq!(sparkline(&[5; 240]).chars().count(), 60);
         assert_eq!(sparkline(&[]), "");

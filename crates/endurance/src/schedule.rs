@@ -1,200 +1,220 @@
-//! Which fault when: drawn from a seed, before anything starts.
+//! The schedule of faults, generated from a seed before the run.
 
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::weather::Fault;
+use crate::active_faults::Fault;
 
-/// Something to do.
+/// A step of a fault: its injection or its repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum FaultAction {
     /// Kill a replica.
     KillReplica(usize),
-    /// Start it again.
+    /// Restart a replica.
     StartReplica(usize),
     /// Stop a replica.
     StopReplica(usize),
-    /// Let it go on.
+    /// Continue a stopped replica.
     ContinueReplica(usize),
     /// Kill the frontend.
     KillFrontend,
-    /// Start it again.
+    /// Restart the frontend.
     StartFrontend,
-    /// So many clients come, ask, and go before they are answered.
-    Vanish(usize),
+    /// Connect this many clients, which send queries and disconnect before the answers arrive.
+    DisconnectClients(usize),
 }
 
-/// Something to do at a time.
+/// A scheduled action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Since the beginning.
+pub struct FaultEvent {
+    /// Time since the start.
     pub at: Duration,
-    /// What.
-    pub action: Action,
+    /// Action to take.
+    pub action: FaultAction,
 }
 
-/// A fault, with its effects.
+/// The time in which a fault is active, including its after-effects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// What is wrong.
+pub struct FaultPeriod {
+    /// Kind of the fault.
     pub fault: Fault,
-    /// From when, since the beginning.
-    pub begins: Duration,
-    /// Until when.
-    pub ends: Duration,
+    /// Start of the fault, since the start of the run.
+    pub start: Duration,
+    /// End of the after-effects.
+    pub end: Duration,
 }
 
 /// All faults of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Schedule {
-    /// What to do, in the order of time.
-    pub events: Vec<Event>,
-    /// What is wrong when.
-    pub spans: Vec<Span>,
+pub struct FaultSchedule {
+    /// Actions, ordered by time.
+    pub events: Vec<FaultEvent>,
+    /// Periods of all faults.
+    pub periods: Vec<FaultPeriod>,
 }
 
-/// A fault is felt for so long after it has been mended: a replica must register, and queues be worked off.
-const AFTERMATH: Duration = Duration::from_secs(2);
+/// Duration of a fault's after-effects: a replica must register, and queues must drain.
+const AFTER_EFFECTS: Duration = Duration::from_secs(2);
 
-/// The mean time from the end of a replica's fault to its next.
+/// Mean time between the faults of a replica, in seconds.
 const REPLICA_GAP: f64 = 40.0;
 
-/// The same for the frontend, and for clients.
+/// Mean time between the faults of the frontend, in seconds.
 const FRONTEND_GAP: f64 = 30.0;
+
+/// Mean time between disconnections of clients, in seconds.
 const CLIENTS_GAP: f64 = 8.0;
 
-/// Seconds until the first of each, at most.
-const FIRST: f64 = 15.0;
+/// Maximum time until the first fault of each, in seconds.
+const FIRST_FAULT: f64 = 15.0;
 
-/// A slowed replica is stopped for the first part of each period.
-const PERIOD: Duration = Duration::from_millis(100);
-const STOPPED: Duration = Duration::from_millis(80);
+/// Period of a slowed replica's stops.
+const SLOW_PERIOD: Duration = Duration::from_millis(100);
 
-impl Schedule {
-    /// Faults of `replicas` replicas, the frontend and clients within `time`, all mended at its end. Faults of
-    /// different processes overlap, those of one do not. In the first 15 s each process has one.
-    pub fn new(seed: u64, time: Duration, replicas: usize) -> Schedule {
-        let mut draw = Draw {
+/// Time of each period for which a slowed replica is stopped.
+const SLOW_STOPPED: Duration = Duration::from_millis(80);
+
+impl FaultSchedule {
+    /// Generates faults of `replicas` replicas, the frontend and clients within `time`, all repaired at its
+    /// end. Faults of different processes may overlap, those of one process do not. Each process has its
+    /// first fault within 15 s.
+    pub fn new(seed: u64, time: Duration, replicas: usize) -> FaultSchedule {
+        let mut generator = FaultGenerator {
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
             time,
             kinds: Vec::new(),
         };
-        let mut schedule = Schedule::default();
-        // When each replica is next to have a fault; the earliest comes first, so that the kinds are mixed over time.
-        let mut next: Vec<Duration> = (0..replicas).map(|_| draw.seconds(1.0, FIRST)).collect();
-        while let Some((replica, begins)) = earliest(&next, time) {
-            next[replica] = draw.replica(replica, begins, &mut schedule) + draw.gap(REPLICA_GAP);
+        let mut schedule = FaultSchedule::default();
+        // Start of each replica's next fault. The earliest is generated first, so that kinds mix over time.
+        let mut next: Vec<Duration> = (0..replicas)
+            .map(|_| generator.seconds(1.0, FIRST_FAULT))
+            .collect();
+        while let Some((replica, start)) = earliest(&next, time) {
+            next[replica] =
+                generator.replica_fault(replica, start, &mut schedule) + generator.gap(REPLICA_GAP);
         }
-        let mut at = draw.seconds(1.0, FIRST);
+        let mut at = generator.seconds(1.0, FIRST_FAULT);
         while at < time {
-            at = draw.frontend(at, &mut schedule) + draw.gap(FRONTEND_GAP);
+            at = generator.frontend_fault(at, &mut schedule) + generator.gap(FRONTEND_GAP);
         }
-        let mut at = draw.seconds(1.0, FIRST);
+        let mut at = generator.seconds(1.0, FIRST_FAULT);
         while at < time {
-            let clients = draw.random.random_range(1..=8);
-            schedule.push(at, Action::Vanish(clients));
-            schedule.span(Fault::VanishedClients, at, at);
-            at += draw.gap(CLIENTS_GAP);
+            let clients = generator.random.random_range(1..=8);
+            schedule.push(at, FaultAction::DisconnectClients(clients));
+            schedule.push_period(Fault::DisconnectedClients, at, at);
+            at += generator.gap(CLIENTS_GAP);
         }
         schedule.events.sort_by_key(|event| event.at);
         schedule
     }
 
-    /// How many faults of a kind there are.
+    /// Number of faults of a kind.
     pub fn count(&self, fault: Fault) -> usize {
-        self.spans.iter().filter(|span| span.fault == fault).count()
+        let periods = self.periods.iter();
+        periods.filter(|period| period.fault == fault).count()
     }
 
-    /// What is wrong at a time.
-    pub fn at(&self, at: Duration) -> impl Iterator<Item = Fault> {
-        let spans = self.spans.iter();
-        spans
-            .filter(move |span| span.begins <= at && at < span.ends)
-            .map(|span| span.fault)
+    /// Returns the faults that are active at a time.
+    pub fn active_at(&self, at: Duration) -> impl Iterator<Item = Fault> {
+        let periods = self.periods.iter();
+        periods
+            .filter(move |period| period.start <= at && at < period.end)
+            .map(|period| period.fault)
     }
 
-    fn push(&mut self, at: Duration, action: Action) {
-        self.events.push(Event { at, action });
+    fn push(&mut self, at: Duration, action: FaultAction) {
+        self.events.push(FaultEvent { at, action });
     }
 
-    fn span(&mut self, fault: Fault, begins: Duration, ends: Duration) {
-        let ends = ends + AFTERMATH;
-        self.spans.push(Span {
+    fn push_period(&mut self, fault: Fault, start: Duration, end: Duration) {
+        self.periods.push(FaultPeriod {
             fault,
-            begins,
-            ends,
+            start,
+            end: end + AFTER_EFFECTS,
         });
     }
 }
 
-struct Draw {
+/// Generates random faults.
+struct FaultGenerator {
     random: Xoshiro256PlusPlus,
+    /// Duration of the run.
     time: Duration,
-    /// Those that come next: all are used before one comes again.
+    /// Remaining kinds of replica faults; refilled when empty, so that all occur equally often.
     kinds: Vec<Fault>,
 }
 
-impl Draw {
-    /// Half a second at least, so much in the mean.
+impl FaultGenerator {
+    /// Returns a random gap of at least 0.5 s, with this mean in seconds.
     fn gap(&mut self, mean: f64) -> Duration {
         let uniform: f64 = self.random.random_range(f64::EPSILON..1.0);
         Duration::from_secs_f64(0.5 - (mean - 0.5) * uniform.ln())
     }
 
+    /// Returns a uniformly random duration between two limits in seconds.
     fn seconds(&mut self, from: f64, to: f64) -> Duration {
         Duration::from_secs_f64(self.random.random_range(from..to))
     }
 
-    /// A fault of a replica. Answers when it ends.
-    fn replica(&mut self, replica: usize, begins: Duration, schedule: &mut Schedule) -> Duration {
-        let fault = self.kind();
-        let lasts = match fault {
+    /// Adds a fault of a replica, and returns its end.
+    fn replica_fault(
+        &mut self,
+        replica: usize,
+        start: Duration,
+        schedule: &mut FaultSchedule,
+    ) -> Duration {
+        let fault = self.next_kind();
+        let duration = match fault {
             Fault::KilledReplica => self.seconds(0.0, 4.0),
-            // Some so short that nobody notices, some so long that the frontend gives it up, or takes it to hang.
+            // Short stops go unnoticed; after long ones the frontend ejects the replica or considers it hung.
             Fault::StoppedReplica if self.random.random_bool(0.4) => self.seconds(6.0, 15.0),
             Fault::StoppedReplica => self.seconds(0.05, 3.0),
             _ => self.seconds(3.0, 8.0),
         };
-        let ends = (begins + lasts).min(self.time);
+        let end = (start + duration).min(self.time);
         match fault {
             Fault::KilledReplica => {
-                schedule.push(begins, Action::KillReplica(replica));
-                schedule.push(ends, Action::StartReplica(replica));
+                schedule.push(start, FaultAction::KillReplica(replica));
+                schedule.push(end, FaultAction::StartReplica(replica));
             }
             Fault::StoppedReplica => {
-                schedule.push(begins, Action::StopReplica(replica));
-                schedule.push(ends, Action::ContinueReplica(replica));
+                schedule.push(start, FaultAction::StopReplica(replica));
+                schedule.push(end, FaultAction::ContinueReplica(replica));
             }
             _ => {
-                let mut at = begins;
-                while at < ends {
-                    schedule.push(at, Action::StopReplica(replica));
-                    schedule.push((at + STOPPED).min(ends), Action::ContinueReplica(replica));
-                    at += PERIOD;
+                let mut at = start;
+                while at < end {
+                    schedule.push(at, FaultAction::StopReplica(replica));
+                    schedule.push(
+                        (at + SLOW_STOPPED).min(end),
+                        FaultAction::ContinueReplica(replica),
+                    );
+                    at += SLOW_PERIOD;
                 }
             }
         }
-        schedule.span(fault, begins, ends);
-        ends
+        schedule.push_period(fault, start, end);
+        end
     }
 
-    /// The frontend dies, for a third of the times twice: it is killed again while it starts. Answers when it is up
-    /// again.
-    fn frontend(&mut self, begins: Duration, schedule: &mut Schedule) -> Duration {
-        let mut at = begins;
+    /// Adds a kill of the frontend, with probability 1/3 a second one during its restart. Returns the end of
+    /// the fault.
+    fn frontend_fault(&mut self, start: Duration, schedule: &mut FaultSchedule) -> Duration {
+        let mut at = start;
         for _ in 0..if self.random.random_bool(0.33) { 2 } else { 1 } {
-            schedule.push(at, Action::KillFrontend);
+            schedule.push(at, FaultAction::KillFrontend);
             at = (at + self.seconds(0.0, 2.0)).min(self.time);
-            schedule.push(at, Action::StartFrontend);
+            schedule.push(at, FaultAction::StartFrontend);
             at = (at + self.seconds(0.0, 0.3)).min(self.time);
         }
-        schedule.span(Fault::KilledFrontend, begins, at);
+        schedule.push_period(Fault::KilledFrontend, start, at);
         at
     }
 
-    fn kind(&mut self) -> Fault {
+    /// Returns the kind of the next replica fault.
+    fn next_kind(&mut self) -> Fault {
         if self.kinds.is_empty() {
             self.kinds = vec![
                 Fault::KilledReplica,
@@ -207,6 +227,7 @@ impl Draw {
     }
 }
 
+/// Returns index and time of the earliest entry that is before `before`.
 fn earliest(next: &[Duration], before: Duration) -> Option<(usize, Duration)> {
     let next = next.iter().copied().enumerate();
     next.filter(|(_, at)| *at < before)
@@ -220,16 +241,22 @@ mod tests {
     const TIME: Duration = Duration::from_secs(600);
 
     #[test]
-    fn a_seed_repeats_and_another_differs() {
-        assert_eq!(Schedule::new(1, TIME, 6), Schedule::new(1, TIME, 6));
-        assert_ne!(Schedule::new(1, TIME, 6), Schedule::new(2, TIME, 6));
+    fn a_seed_determines_the_schedule() {
+        assert_eq!(
+            FaultSchedule::new(1, TIME, 6),
+            FaultSchedule::new(1, TIME, 6)
+        );
+        assert_ne!(
+            FaultSchedule::new(1, TIME, 6),
+            FaultSchedule::new(2, TIME, 6)
+        );
     }
 
     #[test]
-    fn whatever_the_seed_a_minute_has_each_kind_and_leaves_nothing_broken() {
+    fn a_minute_has_every_fault_and_repairs_all() {
         for seed in 0..200 {
             let time = Duration::from_secs(60);
-            let schedule = Schedule::new(seed, time, 6);
+            let schedule = FaultSchedule::new(seed, time, 6);
             for fault in Fault::ALL {
                 assert!(
                     schedule.count(fault) > 0,
@@ -237,45 +264,42 @@ mod tests {
                     fault.name()
                 );
             }
-            let (mut running, mut going, mut frontend) = ([true; 6], [true; 6], true);
+            let (mut running, mut continued, mut frontend) = ([true; 6], [true; 6], true);
             for event in &schedule.events {
                 assert!(event.at <= time, "{event:?}");
                 match event.action {
-                    Action::KillReplica(replica) => {
-                        assert!(running[replica] && going[replica], "{event:?}");
+                    FaultAction::KillReplica(replica) => {
+                        assert!(running[replica] && continued[replica], "{event:?}");
                         running[replica] = false;
                     }
-                    Action::StartReplica(replica) => running[replica] = true,
-                    Action::StopReplica(replica) => {
+                    FaultAction::StartReplica(replica) => running[replica] = true,
+                    FaultAction::StopReplica(replica) => {
                         assert!(running[replica], "{event:?}");
-                        going[replica] = false;
+                        continued[replica] = false;
                     }
-                    Action::ContinueReplica(replica) => going[replica] = true,
-                    Action::KillFrontend => {
+                    FaultAction::ContinueReplica(replica) => continued[replica] = true,
+                    FaultAction::KillFrontend => {
                         assert!(frontend, "{event:?}");
                         frontend = false;
                     }
-                    Action::StartFrontend => frontend = true,
-                    Action::Vanish(clients) => assert!(clients > 0),
+                    FaultAction::StartFrontend => frontend = true,
+                    FaultAction::DisconnectClients(clients) => assert!(clients > 0),
                 }
             }
             assert!(
-                frontend && running == [true; 6] && going == [true; 6],
+                frontend && running == [true; 6] && continued == [true; 6],
                 "seed {seed}"
             );
         }
     }
 
     #[test]
-    fn a_fault_is_felt_from_its_beginning_until_after_its_end() {
-        let schedule = Schedule::new(1, TIME, 6);
-        let span = schedule.spans[0];
-        assert!(schedule.at(span.begins).any(|fault| fault == span.fault));
-        assert!(
-            schedule
-                .at(span.ends - AFTERMATH)
-                .any(|fault| fault == span.fault)
-        );
-        assert_eq!(schedule.at(2 * TIME).count(), 0);
+    fn a_fault_is_active_until_after_its_repair() {
+        let schedule = FaultSchedule::new(1, TIME, 6);
+        let period = schedule.periods[0];
+        let is_active = |at| schedule.active_at(at).any(|fault| fault == period.fault);
+        assert!(is_active(period.start));
+        assert!(is_active(period.end - AFTER_EFFECTS));
+        assert_eq!(schedule.active_at(2 * TIME).count(), 0);
     }
 }

@@ -1,26 +1,26 @@
-//! A number for each channel of a picture.
+//! One number per channel of a picture.
 
 use serde::{Deserialize, Serialize};
 
-/// A number for each channel of a picture; in JSON an array in this order.
+/// One number per channel of a picture; in JSON an array in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "[f32; 3]", into = "[f32; 3]")]
 pub struct Channels {
-    /// Of the red channel.
+    /// Number of the red channel.
     pub red: f32,
-    /// Of the green channel.
+    /// Number of the green channel.
     pub green: f32,
-    /// Of the blue channel.
+    /// Number of the blue channel.
     pub blue: f32,
 }
 
 impl Channels {
-    /// One number for each channel.
+    /// Makes a value from one number per channel.
     pub const fn new(red: f32, green: f32, blue: f32) -> Channels {
         Channels { red, green, blue }
     }
 
-    /// The same number for all channels.
+    /// Makes a value with the same number for all channels.
     pub const fn all(value: f32) -> Channels {
         Channels::new(value, value, value)
     }

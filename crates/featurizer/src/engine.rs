@@ -1,4 +1,4 @@
-//! The engines that compute a network, behind one trait.
+//! The inference engines, behind one trait.
 
 mod cuda;
 mod interface;
@@ -7,13 +7,13 @@ mod ort;
 mod tch;
 
 pub(crate) use cuda::{explain as explain_gpu, is_about_gpu};
-pub use interface::{Engine, EngineError, EngineOutput, Resources};
+pub use interface::{ComputeResources, EngineError, EngineOutput, InferenceEngine};
 
 use std::path::Path;
 
 use crate::Error;
 
-/// The engines by name.
+/// The engines, by name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "lower")]
 pub enum EngineKind {
@@ -25,7 +25,7 @@ pub enum EngineKind {
 }
 
 impl EngineKind {
-    /// Those that this build has.
+    /// Returns the engines of this build.
     pub fn in_this_build() -> Vec<EngineKind> {
         match cfg!(feature = "tch") {
             true => vec![EngineKind::Ort, EngineKind::Tch],
@@ -38,8 +38,8 @@ impl EngineKind {
 pub(crate) fn load(
     kind: EngineKind,
     path: &Path,
-    resources: Resources,
-) -> Result<Box<dyn Engine>, Error> {
+    resources: ComputeResources,
+) -> Result<Box<dyn InferenceEngine>, Error> {
     if !path.is_file() {
         return Err(Error::Missing(path.to_owned()));
     }

@@ -1,25 +1,25 @@
-//! The decoders of metadata and pictures, for fuzz targets: nothing else is built with this.
+//! Decoders of metadata and pictures, for fuzz targets; compiled only under `cfg(fuzzing)`.
 
 use model::InputError;
 
-use crate::{Architecture, Network, NetworkOptions, Port, pictures::Reader};
+use crate::{Architecture, Network, NetworkOptions, NetworkPort, pictures::Reader};
 
-/// What the metadata file beside an artifact says of its network.
+/// Parses the network options of an artifact's metadata file.
 pub fn options(json: &[u8]) -> serde_json::Result<NetworkOptions> {
     NetworkOptions::parse(json)
 }
 
-/// The network of an ONNX file with these ports.
+/// Resolves the network of an ONNX file with these inputs and outputs.
 pub fn resolve(
     architecture: &Architecture,
-    said: &NetworkOptions,
-    inputs: &[Port],
-    outputs: &[Port],
+    options: &NetworkOptions,
+    inputs: &[NetworkPort],
+    outputs: &[NetworkPort],
 ) -> Result<Network, String> {
-    Network::resolve(architecture, said, inputs, outputs)
+    Network::resolve(architecture, options, inputs, outputs)
 }
 
-/// Reads a picture file in base64 into a row of the network's input.
+/// Reads the base64 of a picture file into a row of the network's input.
 pub fn picture(network: &Network, input: &[u8], row: &mut [f32]) -> Result<(), InputError> {
     Reader::new(network).file(input, row)
 }

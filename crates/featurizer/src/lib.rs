@@ -1,9 +1,10 @@
-//! Images to features: the only crate that knows the inference engines.
+//! Computes features of pictures. The only crate that depends on the inference engines.
 //!
-//! A [`Featurizer`] is a [`Model`] made of three things: an [`Architecture`] (constants of the model server), an
-//! artifact (an ONNX file) and [`Settings`] (what the replica was given); together they make a [`Network`]. A batch goes
-//! through [`pictures`], which writes every picture straight into its row of the input tensor, and then through an
-//! [`Engine`], in one call, or in several where [`batching`] found that the network takes fewer pictures.
+//! A [`Featurizer`] is a [`Model`]. An [`Architecture`] (constants of the model server), an artifact
+//! (an ONNX file) and [`Settings`] (of the replica) determine its [`Network`]. For each batch, the
+//! module `pictures` writes every picture into its row of the input tensor. An [`InferenceEngine`]
+//! then computes the tensor in one call, or in several if the module `batching` found that the
+//! network takes fewer pictures.
 
 mod batching;
 mod channels;
@@ -22,28 +23,28 @@ use model::{
 };
 
 pub use channels::Channels;
-pub use engine::{Engine, EngineError, EngineKind, EngineOutput, Resources};
+pub use engine::{ComputeResources, EngineError, EngineKind, EngineOutput, InferenceEngine};
 pub use error::Error;
-pub use network::{Architecture, Layout, Network, NetworkOptions, Port, Scaling, Size};
+pub use network::{Architecture, Layout, Network, NetworkOptions, NetworkPort, Scaling, Size};
 
 use batching::Batching;
-use pictures::Pictures;
+use pictures::Preprocessor;
 
-/// What a replica was given.
+/// Settings of a replica.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The type of the inputs: floats (pixels) or strings (base64 of a JPEG or PNG file).
     pub data_type: DataType,
-    /// Where the network is computed.
+    /// Device that computes the network.
     pub device: Device,
-    /// The share of the GPU's memory that may be taken, above 0 and at most 1.
+    /// Share of the GPU's memory that the engine may use, above 0 and at most 1.
     pub gpu_mem_frac: f32,
     /// Threads that decode the pictures of one batch, and then compute it.
     pub threads: usize,
-    /// What the metadata file beside the artifact says; passed on in [`ModelInfo`].
+    /// Content of the artifact's metadata file; passed on in [`ModelInfo`].
     pub artifact: Option<Artifact>,
-    /// The engine, and what is said of the network.
-    pub flags: Flags,
+    /// The engine, and options of the network.
+    pub flags: FeaturizerFlags,
 }
 
 impl Default for Settings {
@@ -55,42 +56,44 @@ impl Default for Settings {
             gpu_mem_frac: 1.0,
             threads: 1,
             artifact: None,
-            flags: Flags::default(),
+            flags: FeaturizerFlags::default(),
         }
     }
 }
 
-/// The flags that a model server with a featurizer has beside those of every model server.
+/// Flags of a model server with a featurizer, beside those of every model server.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub struct Flags {
-    /// What computes the network
+pub struct FeaturizerFlags {
+    /// Inference engine that computes the network
     #[arg(long, env = "CLIPPER_ENGINE", value_enum, default_value_t)]
     pub engine: EngineKind,
-    /// What the network takes and answers.
+    /// Input and output of the network.
     #[command(flatten)]
     pub network: NetworkOptions,
 }
 
 /// Computes the features of pictures.
 ///
-/// An input is either `height x width x 3` floats, channels last, RGB, 0 to 255, or the base64 of a JPEG or PNG file of
-/// any size, which is resized and cut out as the network wants it. An output is as many floats as the network answers.
+/// An input is either `height x width x 3` floats (channels last, RGB, 0 to 255), or the base64 of a
+/// JPEG or PNG file of any size, which is resized and cropped for the network. An output is the
+/// network's output, as floats.
 pub struct Featurizer {
     network: Network,
     batching: Batching,
     settings: Settings,
-    pictures: Pictures,
-    engine: Box<dyn Engine>,
-    /// The input of the engine, one picture after the other; kept between calls, as long as the longest batch so far.
+    pictures: Preprocessor,
+    engine: Box<dyn InferenceEngine>,
+    /// Input of the engine, `pictures x values`; kept between calls and as long as the longest batch.
     tensor: Vec<f32>,
 }
 
 impl Featurizer {
-    /// Loads the ONNX file at `path`, which takes pictures and answers float32, and tries it on a few pictures. Logs
-    /// a warning if it can only be served one picture a call.
+    /// Loads the ONNX file at `path`, whose input is pictures and whose output is float32, and
+    /// computes a few sample pictures. Logs a warning if it must be served one picture per call.
     ///
     /// # Errors
-    /// If the file or its metadata cannot be read, its network does not take pictures, or the engine cannot compute it.
+    /// If the file or its metadata cannot be read, its input is not pictures, or the engine cannot
+    /// compute it.
     pub fn load(
         architecture: &Architecture,
         path: &Path,
@@ -103,7 +106,7 @@ impl Featurizer {
                 data_type: settings.data_type,
             });
         }
-        let resources = Resources {
+        let resources = ComputeResources {
             device: settings.device,
             gpu_mem_frac: settings.gpu_mem_frac,
             threads: settings.threads,
@@ -119,24 +122,24 @@ impl Featurizer {
         };
         let network = Network::resolve(architecture, &options, &inputs, &outputs).map_err(unfit)?;
         let output = outputs.iter().find(|port| port.name == network.output);
-        let output = output.expect("the output was chosen among these");
-        let found = batching::find(engine.as_mut(), &network, output);
-        let found = found.map_err(|reason| match settings.device {
+        let output = output.expect("the resolved output is one of the engine's outputs");
+        let plan = batching::choose(engine.as_mut(), &network, output);
+        let plan = plan.map_err(|reason| match settings.device {
             Device::Cuda(gpu) if engine::is_about_gpu(&reason) => Error::Gpu {
                 gpu,
                 reason: engine::explain_gpu(&reason),
             },
             _ => unfit(reason),
         })?;
-        if let Some(why) = found.why_single {
+        if let Some(reason) = plan.single_reason {
             tracing::warn!(
-                "{} is served one picture a call, as its output is not proven to be one row for each picture: {why}",
+                "{} is served one picture per call, because its output may not be one row per picture: {reason}",
                 path.display()
             );
         }
         Ok(Featurizer {
-            pictures: Pictures::new(&network, settings.data_type, settings.threads),
-            batching: found.batching,
+            pictures: Preprocessor::new(&network, settings.data_type, settings.threads),
+            batching: plan.batching,
             network,
             engine,
             tensor: Vec::new(),
@@ -144,15 +147,15 @@ impl Featurizer {
         })
     }
 
-    /// The engine alone, and the network that it computes: what every prediction is held against in a bench.
-    pub fn engine(&mut self) -> (&mut dyn Engine, &Network) {
+    /// Returns the engine and the network that it computes, as the baseline of a benchmark.
+    pub fn engine(&mut self) -> (&mut dyn InferenceEngine, &Network) {
         (self.engine.as_mut(), &self.network)
     }
 
-    /// The outputs for the first `good` rows of the tensor.
+    /// Computes the outputs of the first `good` rows of the tensor.
     fn features(&mut self, good: usize) -> Result<Vec<Output>, PredictError> {
         let values = self.network.values();
-        // A network that takes no other number of pictures gets it, filled up with whatever is there.
+        // The last call of a fixed batch includes stale rows, whose outputs are dropped.
         let step = self.batching.pictures().unwrap_or(good);
         let mut outputs = Vec::with_capacity(good);
         while outputs.len() < good {
@@ -190,7 +193,7 @@ impl Model for Featurizer {
                 DataType::Floats => vec![height, width, 3],
                 _ => Vec::new(),
             },
-            // A larger batch would be computed picture by picture: batches of one show it as it is.
+            // A larger batch would be computed picture by picture.
             max_batch: (self.batching == Batching::Single).then_some(1),
             artifact: self.settings.artifact.clone(),
         }
@@ -203,17 +206,17 @@ impl Model for Featurizer {
         let length = self.tensor.len().max(rows * values);
         self.tensor.resize(length, 0.0);
         let read = self.pictures.read(batch, &mut self.tensor);
-        let good = close_gaps(&read, values, &mut self.tensor);
+        let good = compact_rows(&read, values, &mut self.tensor);
         let mut outputs = self.features(good)?.into_iter();
         Ok(read
             .into_iter()
-            .map(|read| read.map(|()| outputs.next().expect("as many as good inputs")))
+            .map(|read| read.map(|()| outputs.next().expect("one output per good input")))
             .collect())
     }
 }
 
-/// Moves the rows of good inputs to the front, in their order, and says how many they are.
-fn close_gaps(read: &[Result<(), InputError>], values: usize, tensor: &mut [f32]) -> usize {
+/// Moves the rows of good inputs to the front, keeping their order, and returns their number.
+fn compact_rows(read: &[Result<(), InputError>], values: usize, tensor: &mut [f32]) -> usize {
     let mut good = 0;
     for (row, _) in read.iter().enumerate().filter(|(_, read)| read.is_ok()) {
         if row != good {
@@ -229,10 +232,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_rows_move_up_in_their_order() {
+    fn good_rows_move_to_the_front_in_order() {
         let bad = || Err(InputError("bad".into()));
         let mut tensor = [0.0, 0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 3.0];
-        let good = close_gaps(&[bad(), Ok(()), bad(), Ok(())], 2, &mut tensor);
+        let good = compact_rows(&[bad(), Ok(()), bad(), Ok(())], 2, &mut tensor);
         assert_eq!(tensor[..2 * good], [1.0, 1.0, 3.0, 3.0]);
     }
 }

@@ -1,4 +1,5 @@
-//! What a network takes and answers: from the ONNX file itself, a metadata file beside it, flags, and the model server.
+//! Input and output of a network, resolved from the ONNX file, its metadata file, flags and the model
+//! server's defaults.
 
 use std::{
     fs, io,
@@ -10,24 +11,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Channels, Error};
 
-/// Pixels of a side, and pictures of a fixed batch: what memory could hold, and arithmetic too.
+/// Valid numbers of pixels per side, and of pictures in a fixed batch: bounds memory and prevents
+/// overflow.
 const SIZES: std::ops::RangeInclusive<usize> = 1..=16_384;
 
-/// What the artifacts of a model server are, unless something says otherwise.
+/// Defaults of a model server for its networks.
 #[derive(Debug)]
 pub struct Architecture {
-    /// The name of the model server.
+    /// Name of the model server.
     pub name: &'static str,
-    /// Width and height of the pictures, in pixels, where the ONNX file leaves them open.
+    /// Width and height of the pictures, in pixels, if the ONNX file leaves them open.
     pub side: usize,
-    /// The shorter side of a picture file, in pixels, before the centre of `side x side` is cut out of it.
+    /// Shorter side of a picture file after resizing, in pixels, before its centre is cropped.
     pub resize: usize,
-    /// What the network expects of the values of a pixel.
+    /// Scaling of the pixels' values.
     pub scaling: Scaling,
 }
 
 impl Architecture {
-    /// What a metadata file must say of such a network, so that another model server treats its pictures the same way.
+    /// Returns the options to write to an artifact's metadata file, so that every model server
+    /// preprocesses its pictures in the same way.
     pub fn options(&self) -> NetworkOptions {
         NetworkOptions {
             resize: Some(self.resize),
@@ -38,7 +41,7 @@ impl Architecture {
     }
 }
 
-/// How a channel's value, 0 to 255, becomes what a network was trained on: `(value / 255 - mean) / std`.
+/// Scaling of a channel's value, 0 to 255, for the network: `(value / 255 - mean) / std`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scaling {
     /// Mean of each channel (red, green, blue), on a scale of 0 to 1.
@@ -80,20 +83,20 @@ impl From<Size> for [usize; 2] {
     }
 }
 
-/// What is said of a network: the `network` part of the metadata file beside it, and the flags of the model server. What
-/// is left out is found in the ONNX file, or is as the model server's own artifacts are.
+/// Options of a network, from the `network` part of its metadata file and from flags. Omitted options
+/// come from the ONNX file, or else from the model server's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkOptions {
-    /// Name of the network's output, if it has several
+    /// Name of the network's output, required if it has several
     #[arg(long = "output_name", env = "CLIPPER_OUTPUT_NAME", value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// Order of the input's dimensions [default: by where its shape says 3]
+    /// Order of the input's dimensions [default: by the position of the 3 in its shape]
     #[arg(long, env = "CLIPPER_LAYOUT", ignore_case = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<Layout>,
-    /// Height and width of the input in pixels, where its shape leaves them open
+    /// Height and width of the input in pixels, if its shape leaves them open
     #[arg(
         long,
         env = "CLIPPER_SIZE",
@@ -102,11 +105,11 @@ pub struct NetworkOptions {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
-    /// Shorter side of a picture file, in pixels, before its centre is cut out; 0 squeezes the whole picture
+    /// Shorter side in pixels to which a picture file is resized before its centre is cropped; 0 resizes without cropping
     #[arg(long, env = "CLIPPER_RESIZE", value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<usize>,
-    /// Mean of each channel, 0 to 1, taken off a pixel's value
+    /// Mean of each channel, 0 to 1, subtracted from the pixels' values
     #[arg(
         long,
         env = "CLIPPER_MEAN",
@@ -116,41 +119,41 @@ pub struct NetworkOptions {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mean: Option<Channels>,
-    /// Deviation of each channel, 0 to 1, by which a pixel's value is divided
+    /// Standard deviation of each channel, 0 to 1, by which the pixels' values are divided
     #[arg(long, env = "CLIPPER_STD", value_name = "R,G,B", value_parser = channels)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub std: Option<Channels>,
 }
 
 impl NetworkOptions {
-    /// What the metadata file `<artifact>.json` says; nothing if there is no such file.
+    /// Reads the metadata file `<artifact>.json`; returns empty options if it does not exist.
     pub(crate) fn beside(artifact: &Path) -> Result<NetworkOptions, Error> {
         let mut path = artifact.as_os_str().to_owned();
         path.push(".json");
         let path = PathBuf::from(path);
-        let wrong = |reason: String| Error::Metadata {
+        let invalid = |reason: String| Error::Metadata {
             path: path.clone(),
             reason,
         };
         match fs::read(&path) {
-            Ok(json) => NetworkOptions::parse(&json).map_err(|error| wrong(error.to_string())),
+            Ok(json) => NetworkOptions::parse(&json).map_err(|error| invalid(error.to_string())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(NetworkOptions::default()),
-            Err(error) => Err(wrong(error.to_string())),
+            Err(error) => Err(invalid(error.to_string())),
         }
     }
 
-    /// What the text of a metadata file says.
+    /// Parses the text of a metadata file.
     pub(crate) fn parse(json: &[u8]) -> serde_json::Result<NetworkOptions> {
         #[derive(Deserialize)]
-        struct Metadata {
+        struct MetadataFile {
             #[serde(default)]
             network: NetworkOptions,
         }
-        let metadata: Metadata = serde_json::from_slice(json)?;
+        let metadata: MetadataFile = serde_json::from_slice(json)?;
         Ok(metadata.network)
     }
 
-    /// This, and where it says nothing, what `other` says.
+    /// Fills missing options from `other`.
     pub(crate) fn or(self, other: NetworkOptions) -> NetworkOptions {
         NetworkOptions {
             output: self.output.or(other.output),
@@ -163,18 +166,18 @@ impl NetworkOptions {
     }
 }
 
-/// An input or output of a network, as an engine sees it.
+/// An input or output of a network.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Port {
-    /// Its name.
+pub struct NetworkPort {
+    /// The name.
     pub name: String,
-    /// The type of its elements: `float32` is the one that can be served.
+    /// Type of the elements; only `float32` can be served.
     pub element: String,
-    /// Its dimensions; `None` is one that the network leaves open.
+    /// The dimensions; `None` for one that the network leaves open.
     pub shape: Vec<Option<usize>>,
 }
 
-/// A network's input and output, with nothing left open but the number of pictures.
+/// A network's resolved input and output; only the number of pictures may be open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Name of the input.
@@ -187,55 +190,59 @@ pub struct Network {
     pub height: usize,
     /// Width of a picture in pixels.
     pub width: usize,
-    /// Pictures in one call, if the network takes no other number.
+    /// Number of pictures per call, if the network fixes it.
     pub batch: Option<usize>,
-    /// The shorter side of a picture file before its centre is cut out; `None` squeezes the whole picture.
+    /// Shorter side of a picture file after resizing, in pixels, before its centre is cropped; `None`
+    /// resizes the whole picture to the network's size.
     pub resize: Option<usize>,
-    /// What the network expects of the values of a pixel.
+    /// Scaling of the pixels' values.
     pub scaling: Scaling,
 }
 
 impl Network {
-    /// Puts together what is known. The shapes of the file count most, then what was said, then the architecture.
+    /// Resolves a network. Shapes in the file take precedence over `options`, which take precedence
+    /// over the architecture.
     ///
     /// # Errors
-    /// What does not fit, in words, with what to do.
+    /// The mismatch and its remedy.
     pub(crate) fn resolve(
         architecture: &Architecture,
-        said: &NetworkOptions,
-        inputs: &[Port],
-        outputs: &[Port],
+        options: &NetworkOptions,
+        inputs: &[NetworkPort],
+        outputs: &[NetworkPort],
     ) -> Result<Network, String> {
         let [input] = inputs else {
             return Err(format!(
-                "only one input can be given: it has {}",
+                "it must have exactly one input, but has {}",
                 list("input", inputs)
             ));
         };
-        let output = choose(outputs, said.output.as_deref())?;
-        for (what, port) in [("input", input), ("output", output)] {
+        let output = choose(outputs, options.output.as_deref())?;
+        for (kind, port) in [("input", input), ("output", output)] {
             if port.element != "float32" {
-                return Err(format!("its {} is not float32", port.describe(what)));
+                return Err(format!("its {} is not float32", port.describe(kind)));
             }
         }
         let [batch, a, b, c] = input.shape[..] else {
             return Err(format!(
-                "its {} has {} dimensions, not the four of pictures",
+                "its {} has {} dimensions instead of four (pictures, channels, height, width)",
                 input.describe("input"),
                 input.shape.len()
             ));
         };
-        let layout = layout(input, said.layout)?;
+        let layout = layout(input, options.layout)?;
         let [height, width] = match layout {
             Layout::Nchw => [b, c],
             Layout::Nhwc => [a, b],
         };
-        let said_size = said.size.map_or([architecture.side; 2], <[usize; 2]>::from);
+        let default = options
+            .size
+            .map_or([architecture.side; 2], <[usize; 2]>::from);
         let size = [height, width].map(|known| known.filter(|&pixels| pixels > 0));
-        let [height, width] = [0, 1].map(|axis| size[axis].unwrap_or(said_size[axis]));
-        if said.size.is_some() && [height, width] != said_size {
+        let [height, width] = [0, 1].map(|axis| size[axis].unwrap_or(default[axis]));
+        if options.size.is_some() && [height, width] != default {
             return Err(format!(
-                "its {} takes pictures of {height}x{width} pixels: leave --size out, or say --size {height},{width}",
+                "its {} takes pictures of {height}x{width} pixels: omit --size, or use --size {height},{width}",
                 input.describe("input")
             ));
         }
@@ -248,10 +255,10 @@ impl Network {
             height,
             width,
             batch,
-            resize: resize(architecture, said, height.max(width))?,
+            resize: resize(architecture, options, height.max(width))?,
             scaling: Scaling {
-                mean: said.mean.unwrap_or(architecture.scaling.mean),
-                std: said.std.unwrap_or(architecture.scaling.std),
+                mean: options.mean.unwrap_or(architecture.scaling.mean),
+                std: options.std.unwrap_or(architecture.scaling.std),
             },
         };
         check_sizes([network.resize])?;
@@ -260,18 +267,18 @@ impl Network {
         if !(mean.iter().chain(&std).all(|value| value.is_finite()) && std.iter().all(|&s| s > 0.0))
         {
             return Err(format!(
-                "a mean of {mean:?} and a deviation of {std:?} scale nothing: deviations are above 0"
+                "invalid mean {mean:?} or standard deviation {std:?}: deviations must be above 0"
             ));
         }
         Ok(network)
     }
 
-    /// Values of one picture: three per pixel.
+    /// Returns the number of values of one picture: three per pixel.
     pub(crate) fn values(&self) -> usize {
         3 * self.height * self.width
     }
 
-    /// The shape of so many pictures.
+    /// Returns the input shape for this number of pictures.
     pub(crate) fn shape(&self, pictures: usize) -> [usize; 4] {
         match self.layout {
             Layout::Nchw => [pictures, 3, self.height, self.width],
@@ -280,28 +287,32 @@ impl Network {
     }
 }
 
-impl Port {
-    pub(crate) fn describe(&self, what: &str) -> String {
+impl NetworkPort {
+    /// Describes name, type and shape after the word `kind`, for messages.
+    pub(crate) fn describe(&self, kind: &str) -> String {
         let sizes = self.shape.iter().map(|size| match size {
             Some(size) => size.to_string(),
             None => "?".to_owned(),
         });
         let shape = sizes.collect::<Vec<_>>().join(", ");
-        format!("{what} {:?} ({} [{shape}])", self.name, self.element)
+        format!("{kind} {:?} ({} [{shape}])", self.name, self.element)
     }
 }
 
-fn list(what: &str, ports: &[Port]) -> String {
-    let ports: Vec<_> = ports.iter().map(|port| port.describe(what)).collect();
+fn list(kind: &str, ports: &[NetworkPort]) -> String {
+    let ports: Vec<_> = ports.iter().map(|port| port.describe(kind)).collect();
     ports.join(", ")
 }
 
-/// The output of that name, or the only one.
-fn choose<'a>(outputs: &'a [Port], name: Option<&str>) -> Result<&'a Port, String> {
+/// Returns the output with this name; without a name, the only output.
+fn choose<'a>(outputs: &'a [NetworkPort], name: Option<&str>) -> Result<&'a NetworkPort, String> {
     let all = || list("output", outputs);
     match (name, outputs) {
         (None, [only]) => Ok(only),
-        (None, _) => Err(format!("say which with --output_name: it has {}", all())),
+        (None, _) => Err(format!(
+            "it has several outputs: choose one with --output_name from {}",
+            all()
+        )),
         (Some(name), _) => outputs
             .iter()
             .find(|port| port.name == name)
@@ -309,48 +320,49 @@ fn choose<'a>(outputs: &'a [Port], name: Option<&str>) -> Result<&'a Port, Strin
     }
 }
 
-/// Refuses sizes that no memory holds.
+/// Returns an error for sizes out of range.
 fn check_sizes<const N: usize>(sizes: [Option<usize>; N]) -> Result<(), String> {
     let mut sizes = sizes.into_iter().flatten();
     match sizes.find(|size| !SIZES.contains(size)) {
         None => Ok(()),
         Some(size) => Err(format!(
-            "{size} pixels or pictures cannot be: sizes go from {} to {}",
+            "invalid size {size} in pixels or pictures: sizes range from {} to {}",
             SIZES.start(),
             SIZES.end()
         )),
     }
 }
 
-/// The layout said, or that of which the input's shape has a 3 in the place of the channels.
-fn layout(input: &Port, said: Option<Layout>) -> Result<Layout, String> {
+/// Returns the given layout, or the one with a 3 in the channels' place of the input's shape.
+fn layout(input: &NetworkPort, given: Option<Layout>) -> Result<Layout, String> {
     let may_be = |axis: usize| matches!(input.shape[axis], None | Some(3));
     let fits = |layout| match layout {
         Layout::Nchw => may_be(1),
         Layout::Nhwc => may_be(3),
     };
-    match said {
+    match given {
         Some(layout) if fits(layout) => Ok(layout),
         None if input.shape[3] == Some(3) && input.shape[1] != Some(3) => Ok(Layout::Nhwc),
         None if fits(Layout::Nchw) => Ok(Layout::Nchw),
         _ => Err(format!(
-            "its {} is not of pictures with three channels{}",
+            "its {} is not pictures with three channels{}",
             input.describe("input"),
-            said.map_or(String::new(), |layout| format!(" in the order {layout:?}"))
+            given.map_or(String::new(), |layout| format!(" in the order {layout:?}"))
         )),
     }
 }
 
-/// The shorter side of a picture file: as said, or in proportion as the architecture has it.
+/// Returns the shorter side of a picture file after resizing: the given one, or the architecture's in
+/// proportion to the network's longer side.
 fn resize(
     architecture: &Architecture,
-    said: &NetworkOptions,
+    options: &NetworkOptions,
     longer: usize,
 ) -> Result<Option<usize>, String> {
-    match said.resize {
+    match options.resize {
         Some(0) => Ok(None),
         Some(shorter) if shorter < longer => Err(format!(
-            "of a picture resized to {shorter} pixels no {longer} can be cut out: give --resize {longer} or more, or 0"
+            "cannot crop {longer} pixels from a picture resized to {shorter}: use --resize {longer} or more, or 0"
         )),
         Some(shorter) => Ok(Some(shorter)),
         None => Ok(Some(longer * architecture.resize / architecture.side)),
@@ -365,12 +377,12 @@ fn channels(text: &str) -> Result<Channels, String> {
     numbers(text).map(|values: [f32; 3]| values.into())
 }
 
-/// Numbers with commas between them.
+/// Parses `N` comma-separated numbers.
 fn numbers<T: FromStr, const N: usize>(text: &str) -> Result<[T; N], String> {
     let numbers: Option<Vec<T>> = text.split(',').map(|t| t.trim().parse().ok()).collect();
     numbers
         .and_then(|numbers| numbers.try_into().ok())
-        .ok_or_else(|| format!("it must be {N} numbers with commas between them"))
+        .ok_or_else(|| format!("expected {N} comma-separated numbers"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
-//! Inputs to rows of the engine's input tensor: decoding, resizing, scaling.
+//! Preprocessing: decodes, resizes and scales inputs into rows of the engine's input tensor.
 //!
-//! Floats are copied once: from the message to the tensor, scaled and with the channels apart on the way. A picture
-//! file is decoded, resized, and copied to the tensor in the same way; the buffers between stay.
+//! Floats are copied once, from the message to the tensor; the copy scales them and separates the
+//! channels. A picture file is decoded, resized, and copied to the tensor in the same way. All buffers
+//! are reused.
 
 use std::thread;
 
@@ -16,30 +17,31 @@ use model::{Batch, DataType, InputError};
 
 use crate::{Layout, Network, Scaling};
 
-/// Pictures longer than so many times their shorter side are refused: cut to a square they would show next to nothing, and
-/// resized as a whole before that they would take any amount of memory.
-const LONGEST: usize = 32;
+/// Largest ratio of a picture's sides. Resizing a longer picture before the crop would need unbounded
+/// memory, and the crop would show next to nothing of it.
+const MAX_RATIO: usize = 32;
 
-/// Reads the inputs of a batch into the tensor, sharing them out among threads.
-pub(crate) struct Pictures {
+/// Reads the inputs of a batch into the tensor, on several threads.
+pub(crate) struct Preprocessor {
     data_type: DataType,
-    /// Values of one picture.
+    /// Number of values of one picture.
     values: usize,
     readers: Vec<Reader>,
 }
 
-impl Pictures {
-    /// With at least one thread.
-    pub(crate) fn new(network: &Network, data_type: DataType, threads: usize) -> Pictures {
+impl Preprocessor {
+    /// Makes a preprocessor with `threads` threads, at least one.
+    pub(crate) fn new(network: &Network, data_type: DataType, threads: usize) -> Preprocessor {
         let readers = (0..threads).map(|_| Reader::new(network));
-        Pictures {
+        Preprocessor {
             data_type,
             values: network.values(),
             readers: readers.collect(),
         }
     }
 
-    /// Writes input `i` to row `i` of `tensor`, in the network's layout; a row whose input is wrong holds anything.
+    /// Writes input `i` to row `i` of `tensor`, in the network's layout. The row of an invalid input
+    /// has arbitrary values.
     pub(crate) fn read(
         &mut self,
         batch: &Batch<'_>,
@@ -83,7 +85,7 @@ impl Pictures {
     }
 }
 
-/// A decoder that panics takes its thread down, and the inputs that were the thread's share.
+/// Returns the error of a thread whose decoder panicked; all inputs of the thread's share get it.
 fn crashed() -> Result<(), InputError> {
     Err(InputError(
         "the decoder crashed on this input or one beside it".into(),
@@ -99,9 +101,9 @@ pub(crate) struct Reader {
     scale: [f32; 3],
     offset: [f32; 3],
     resizer: Resizer,
-    /// A picture file, out of its base64.
+    /// The picture file, decoded from base64.
     file: Vec<u8>,
-    /// The picture, resized.
+    /// The resized picture.
     picture: TypedImage<'static, U8x3>,
 }
 
@@ -123,7 +125,7 @@ impl Reader {
         }
     }
 
-    /// Pixels as they come over the wire: `[height, width, 3]`, little-endian.
+    /// Reads pixels, `[height, width, 3]` in little-endian order.
     pub(crate) fn floats(&mut self, input: &[u8], row: &mut [f32]) -> Result<(), InputError> {
         if input.len() != row.len() * 4 {
             return Err(InputError(format!(
@@ -144,7 +146,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Base64 of a JPEG or PNG file.
+    /// Reads the base64 of a JPEG or PNG file.
     pub(crate) fn file(&mut self, input: &[u8], row: &mut [f32]) -> Result<(), InputError> {
         self.file.clear();
         STANDARD
@@ -167,16 +169,16 @@ impl Reader {
         Ok(())
     }
 
-    /// As torchvision's `Resize`: bilinear and antialiased (the filter widens when it shrinks a picture), to the shorter
-    /// side wanted, or the whole picture to the network's own size.
+    /// Resizes to the given shorter side, or without one to the network's own size. As torchvision's
+    /// `Resize`: bilinear and antialiased (the filter widens when a picture shrinks).
     fn resize(&mut self, picture: &RgbImage) -> Result<(), Box<dyn std::error::Error>> {
         let (width, height) = picture.dimensions();
         let (new_width, new_height) = match self.resize {
             None => (self.width, self.height),
             Some(shorter) => {
                 let (w, h) = (width as usize, height as usize);
-                if w.max(h).max(1) > LONGEST * w.min(h) {
-                    return Err(format!("{w} x {h} is longer than {LONGEST} to 1").into());
+                if w.max(h).max(1) > MAX_RATIO * w.min(h) {
+                    return Err(format!("{w} x {h} exceeds the ratio {MAX_RATIO} to 1").into());
                 }
                 let long = |this: usize, other: usize| shorter * this / other.min(this);
                 (long(w, h), long(h, w))
@@ -193,7 +195,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Scales line `y` of a picture into its places in the tensor.
+    /// Scales line `y` of a picture and writes it to its places in the tensor.
     fn scale(&self, y: usize, pixels: impl Iterator<Item = [f32; 3]>, row: &mut [f32]) {
         let ([sr, sg, sb], [or, og, ob]) = (self.scale, self.offset);
         let scaled = pixels.map(|[r, g, b]| [r * sr + or, g * sg + og, b * sb + ob]);
@@ -218,7 +220,8 @@ impl Reader {
     }
 }
 
-/// Where the middle `part` of a length begins: rounded to the nearest even number at a half, as torchvision's `CenterCrop`.
+/// Returns the start of the middle `part` of a length. A half is rounded to the nearest even number,
+/// as in torchvision's `CenterCrop`.
 fn middle(length: usize, part: usize) -> usize {
     let rest = length.saturating_sub(part);
     match rest % 4 {
@@ -261,12 +264,12 @@ mod tests {
             inputs: inputs.to_vec(),
         };
         let mut tensor = vec![f32::NAN; VALUES * inputs.len()];
-        let fates = Pictures::new(&tiny(), data_type, threads).read(&batch, &mut tensor);
+        let results = Preprocessor::new(&tiny(), data_type, threads).read(&batch, &mut tensor);
         let rows = tensor.chunks_exact(VALUES);
-        fates
+        results
             .into_iter()
             .zip(rows)
-            .map(|(fate, row)| fate.map(|()| row.to_vec()))
+            .map(|(result, row)| result.map(|()| row.to_vec()))
             .collect()
     }
 
@@ -296,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pixel_of_floats_is_scaled_and_its_channels_are_apart() {
+    fn float_pixels_are_scaled_and_channels_separated() {
         let mut pixels = [0.0; VALUES];
         pixels[3 * 5..3 * 6].copy_from_slice(&[255.0, 12.5, 100.0]);
         let row = read(DataType::Floats, 1, &[&bytes(pixels)])
@@ -308,14 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_the_right_size_keeps_its_pixels() {
+    fn a_picture_of_the_networks_size_keeps_its_pixels() {
         let picture = image::RgbImage::from_fn(4, 4, |x, y| Rgb([x as u8 * 80, y as u8 * 80, 7]));
         let row = read_text(&text(picture, ImageFormat::Png)).unwrap();
         assert_pixel(&row, 6, [160.0, 80.0, 7.0]);
     }
 
     #[test]
-    fn a_picture_of_one_colour_keeps_it_at_any_size() {
+    fn resizing_keeps_a_uniform_colour() {
         for (width, height) in [(1, 1), (3, 2), (97, 61), (640, 480), (4000, 3000)] {
             let picture = image::RgbImage::from_pixel(width, height, Rgb([200, 100, 50]));
             let row = read_text(&text(picture, ImageFormat::Png)).unwrap();
@@ -324,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn shrinking_averages() {
+    fn shrinking_averages_pixels() {
         let picture = image::GrayImage::from_fn(64, 64, |x, y| Luma([((x + y) % 2 * 254) as u8]));
         let row = read_text(&text(picture, ImageFormat::Png)).unwrap();
         (0..16).for_each(|pixel| assert_pixel(&row, pixel, [127.0; 3]));
@@ -347,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_stay_in_order_whatever_the_threads() {
+    fn inputs_keep_their_order_with_any_number_of_threads() {
         let inputs: Vec<_> = (0..5).map(|i| bytes([i as f32; VALUES])).collect();
         let inputs: Vec<_> = inputs.iter().map(Vec::as_slice).collect();
         for threads in [1, 2, 3, 8] {
@@ -361,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_input_fails_alone_and_says_why() {
+    fn an_invalid_input_fails_alone_with_a_reason() {
         let good = text(image::RgbImage::new(4, 4), ImageFormat::Png);
         let half = |text: &str| {
             let file = STANDARD.decode(text).unwrap();
@@ -387,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn floats_of_another_number_are_refused() {
+    fn a_wrong_number_of_floats_is_an_error() {
         let rows = read(
             DataType::Floats,
             1,
@@ -402,15 +405,15 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_another_type_is_refused() {
+    fn a_batch_of_another_type_is_an_error() {
         let batch = Batch {
             data_type: DataType::Strings,
             inputs: vec![b"", b""],
         };
         let mut tensor = vec![0.0; 2 * VALUES];
-        let fates = Pictures::new(&tiny(), DataType::Floats, 1).read(&batch, &mut tensor);
+        let results = Preprocessor::new(&tiny(), DataType::Floats, 1).read(&batch, &mut tensor);
         assert_eq!(
-            fates,
+            results,
             vec![Err(InputError("this model takes floats, not strings".into())); 2]
         );
     }

@@ -1,20 +1,20 @@
-"""Makes what torchvision computes of photographs: preprocessed pictures, and features on the seeded weights.
+"""Computes references with torchvision: preprocessed photographs, and their features with the seeded weights.
 
 make setup
 cargo run --release -p xtask -- state_dicts target/state_dicts
 python3 -m pip install torch==2.13.0 torchvision==0.28.0 safetensors==0.8.0 numpy==2.4.6 pillow==13.0.0
 python3 crates/featurizer/tests/reference.py target/state_dicts
 
-Photographs are PNG files of scikit-image 0.26.0, which `make setup` fetches. Written are, beside this script and in the
-tests of vgg and inception:
+The photographs are PNG files of scikit-image 0.26.0, which `make setup` fetches. The script writes, beside itself and
+in the tests of vgg and inception:
 
-  data/{vgg,inception}_crop.npy        uint8 [3, n, n, 3]: photographs resized and cut by torchvision's preset, RGB
-  data/{vgg,inception}_stretch.npy     uint8 [3, n, n, 3]: photographs resized as a whole to a square, RGB
-  data/{vgg,inception}_normalised.npy  float32 [3, n, n]: what the network gets for the first photograph, cut; channels first
-  tests/reference.npy                float32 [4, features]: features of the centre of four photographs
+  data/{vgg,inception}_crop.npy        uint8 [3, n, n, 3]: photographs resized and cropped by torchvision's preset, RGB
+  data/{vgg,inception}_stretch.npy     uint8 [3, n, n, 3]: whole photographs resized to a square, RGB
+  data/{vgg,inception}_normalised.npy  float32 [3, n, n]: the network's input for the first photograph, channels first
+  tests/reference.npy                  float32 [4, features]: features of the centre of four photographs
 
-where n counts every 16th pixel in both directions: 14 for vgg (of 224), 19 for inception (of 299). The features are
-computed in float64.
+Every 16th pixel in both directions is kept, so n is 14 for vgg (of 224) and 19 for inception (of 299). The features
+are computed in float64.
 """
 
 import sys
@@ -30,7 +30,7 @@ from torchvision.transforms import functional
 ROOT = Path(__file__).resolve().parents[3]
 DATA = Path(__file__).resolve().parent / "data"
 STATE_DICTS = Path(sys.argv[1])
-# Landscape; portrait, grey; a banner lower than either network's picture, grey.
+# Landscape; portrait, grey; banner with a height below either network's input, grey.
 PREPROCESSED = ["coffee.png", "cell.png", "text.png"]
 # In RGB, and no side below 299 pixels.
 FEATURED = ["astronaut.png", "coffee.png", "chelsea.png", "motorcycle_left.png"]
@@ -46,7 +46,7 @@ def pixels(picture):
 
 
 def preprocessing(name, preset, transform_input):
-    """What torchvision's preset makes of the photographs, up to its crop and as a whole."""
+    """Saves the photographs as preprocessed by torchvision's preset: cropped, resized as a whole, and normalised."""
     side = preset.crop_size[0]
     photographs = [photograph(file) for file in PREPROCESSED]
     kind = preset.interpolation
@@ -65,7 +65,7 @@ def preprocessing(name, preset, transform_input):
 
 
 def centre(name, side):
-    """The middle of a photograph, unresized, as the tensors that torchvision normalises."""
+    """Returns the middle of a photograph, not resized, as the tensor that torchvision normalises."""
     picture = np.asarray(photograph(name))
     top, left = ((length - side) // 2 for length in picture.shape[:2])
     square = picture[top : top + side, left : left + side]
@@ -73,7 +73,7 @@ def centre(name, side):
 
 
 def load(network, name, unused):
-    """The network with the seeded weights, which have no layers that start with one of `unused`."""
+    """Loads the seeded weights into the network; layers whose names start with one of `unused` may be missing."""
     missing, unexpected = network.load_state_dict(load_file(STATE_DICTS / f"{name}.safetensors"), strict=False)
     assert not unexpected and all(key.startswith(unused) for key in missing), (missing, unexpected)
     return network.double().eval()

@@ -1,5 +1,5 @@
-//! Who may come in: tokens and TLS over HTTP, CURVE over ZeroMQ, and beyond this machine nobody without them. SECURITY.md has
-//! the whole.
+//! Access control: tokens and TLS over HTTP, CURVE over ZeroMQ. An address that is not loopback
+//! requires both. SECURITY.md describes the threat model.
 
 use std::{
     env, fmt, fs, io,
@@ -19,21 +19,22 @@ use tokio_rustls::{
 };
 use transport::curve::{KeyError, KeyPair, PublicKey};
 
-/// Fewer characters could be guessed.
-const SHORTEST_TOKEN: usize = 16;
+/// Smallest number of characters of a token; shorter ones could be guessed.
+const MIN_TOKEN_LENGTH: usize = 16;
 
-/// What the frontend is told of who may come in.
+/// The flags of access control.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(rename_all = "snake_case", next_help_heading = "Who may come in")]
+#[command(rename_all = "snake_case", next_help_heading = "Access control")]
 pub struct Access {
-    /// Only who bears the token in this file may administrate: "Authorization: Bearer TOKEN" [instead: the token itself in
-    /// the environment variable CLIPPER_ADMIN_TOKEN]
+    /// File with the token that requests to the admin port must carry, as "Authorization: Bearer
+    /// TOKEN" [alternative: the token itself in the environment variable CLIPPER_ADMIN_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// The same for queries and metrics over HTTP [instead: CLIPPER_QUERY_TOKEN]
+    /// File with the token that requests to the query port must carry [alternative:
+    /// CLIPPER_QUERY_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub query_token_file: Option<PathBuf>,
-    /// Serve HTTPS on both HTTP ports, with this chain of certificates (PEM)
+    /// Certificate chain (PEM) with which both HTTP ports serve HTTPS
     #[arg(
         long,
         env = "CLIPPER_TLS_CERT",
@@ -41,7 +42,7 @@ pub struct Access {
         requires = "tls_key"
     )]
     pub tls_cert: Option<PathBuf>,
-    /// The first certificate's private key (PEM)
+    /// Private key of the first certificate (PEM)
     #[arg(
         long,
         env = "CLIPPER_TLS_KEY",
@@ -49,7 +50,8 @@ pub struct Access {
         requires = "tls_cert"
     )]
     pub tls_key: Option<PathBuf>,
-    /// Encrypt all ZeroMQ ports with CURVE, and take only known keys there; the frontend's own keys are in this file
+    /// File with the frontend's CURVE keys: encrypts all ZeroMQ ports and refuses peers with
+    /// unknown keys. --new_curve_key writes one
     #[arg(
         long,
         env = "CLIPPER_CURVE_KEY",
@@ -58,7 +60,8 @@ pub struct Access {
         requires = "curve_clients"
     )]
     pub curve_key: Option<PathBuf>,
-    /// Folder with the public keys (*.key) of the model servers that may register; looked at anew when it changes
+    /// Folder with the public keys (*.key) of the model servers that may register; changes apply
+    /// to new connections
     #[arg(
         long,
         env = "CLIPPER_CURVE_CONTAINERS",
@@ -66,7 +69,8 @@ pub struct Access {
         requires = "curve_key"
     )]
     pub curve_containers: Option<PathBuf>,
-    /// Folder with the public keys (*.key) of the clients that may query
+    /// Folder with the public keys (*.key) of the ZeroMQ clients that may query; changes apply
+    /// to new connections
     #[arg(
         long,
         env = "CLIPPER_CURVE_CLIENTS",
@@ -74,117 +78,120 @@ pub struct Access {
         requires = "curve_key"
     )]
     pub curve_clients: Option<PathBuf>,
-    /// Listen beyond this machine without tokens and CURVE: where a network of trusted programs is the boundary
+    /// Allow a --bind address that is not loopback without tokens and CURVE keys. Use it only in a
+    /// network of trusted programs
     #[arg(long, env = "CLIPPER_INSECURE", value_parser = clap::builder::FalseyValueParser::new())]
     pub insecure: bool,
-    /// Serve nothing, but draw new CURVE keys and write them to NAME.key (public) and NAME.key_secret
+    /// Generate CURVE keys, write them to NAME.key (public) and NAME.key_secret (secret), and exit
     #[arg(long, value_name = "NAME")]
     pub new_curve_key: Option<PathBuf>,
 }
 
-/// Why what the flags of [`Access`] name cannot be used.
+/// The error of a flag of [`Access`] whose file, folder or key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum AccessError {
-    /// The token's file cannot be read.
+    /// The token file cannot be read.
     #[error("cannot read the token in {}: {error}", file.display())]
     TokenFile {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// The token's file or variable holds none.
+    /// The token file or variable holds no valid token.
     #[error(
-        "{0} holds no token: at least {SHORTEST_TOKEN} visible ASCII characters, such as `openssl rand -hex 32` draws"
+        "{0} holds no token: a token has at least {MIN_TOKEN_LENGTH} visible ASCII characters; generate one with \
+         `openssl rand -hex 32`"
     )]
-    NoToken(String),
-    /// The file of certificates is none.
-    #[error("--tls_cert {} is no file of certificates: {error}", file.display())]
+    InvalidToken(String),
+    /// The certificate file cannot be read.
+    #[error("cannot read certificates from --tls_cert {}: {error}; it must be a PEM file", file.display())]
     Certificates {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         error: pem::Error,
     },
-    /// The private key's file is none.
-    #[error("--tls_key {} is no private key: {error}", file.display())]
+    /// The private key file cannot be read.
+    #[error("cannot read a private key from --tls_key {}: {error}; it must be a PEM file", file.display())]
     PrivateKey {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         error: pem::Error,
     },
-    /// The key is not that of the first certificate.
-    #[error("--tls_cert and --tls_key do not belong together: {0}")]
-    KeyOfOther(rustls::Error),
-    /// There is no folder of public keys.
-    #[error("{flag} {} is no folder of public keys", folder.display())]
-    NoFolder {
+    /// The private key does not match the first certificate.
+    #[error("--tls_key does not match the first certificate of --tls_cert: {0}")]
+    KeyMismatch(rustls::Error),
+    /// The path is not a folder.
+    #[error("{flag} {} is not a folder; create it and put the peers' public keys (*.key) there", folder.display())]
+    NotAFolder {
         /// The flag that names the folder.
         flag: &'static str,
         /// The folder.
         folder: PathBuf,
     },
     /// The folder of public keys cannot be read.
-    #[error("the public keys of who may connect: cannot read {}: {error}", folder.display())]
+    #[error("cannot read the folder of public keys {}: {error}", folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
     /// The frontend's own CURVE keys cannot be read.
     #[error("--curve_key: {0}")]
     CurveKey(KeyError),
-    /// The address is not this machine's alone, and nothing keeps strangers out.
+    /// The address is not loopback, and a port has no access control.
     #[error(
-        "on {address} anybody who reaches it could {what}: give these flags, or --insecure where only trusted programs \
-         reach it"
+        "refusing to listen on {address}: anyone who can reach it could {what}; give these flags, or --insecure in a \
+         network of trusted programs"
     )]
-    Open {
+    Unprotected {
         /// The address.
         address: Ipv4Addr,
-        /// What anybody could do, each with the flag that prevents it.
+        /// The unprotected operations, each with the flag that protects it.
         what: String,
     },
 }
 
-/// The same, read and checked.
-pub(crate) struct Guards {
+/// The contents of the files that [`Access`] names, read and checked.
+pub(crate) struct Credentials {
     pub(crate) admin: Option<Token>,
     pub(crate) query: Option<Token>,
     pub(crate) tls: Option<TlsAcceptor>,
-    pub(crate) curve: Option<Curve>,
+    pub(crate) curve: Option<CurveAccess>,
 }
 
-/// What a client must know.
+/// SHA-256 digest of a bearer token.
 #[derive(Clone)]
 pub(crate) struct Token([u8; 32]);
 
-/// The keys of the ZeroMQ ports.
-pub(crate) struct Curve {
+/// The CURVE keys of the ZeroMQ ports.
+pub(crate) struct CurveAccess {
     pub(crate) keys: KeyPair,
-    /// Folders of public keys.
+    /// Folder with the public keys of model servers.
     pub(crate) containers: PathBuf,
+    /// Folder with the public keys of clients.
     pub(crate) clients: PathBuf,
 }
 
 impl Access {
-    /// Reads what the flags name.
+    /// Reads and checks the files that the flags name.
     ///
     /// # Errors
-    /// If a file is not what it should be, or the address is not this machine's alone and somebody could come in unknown.
-    pub(crate) fn guards(&self, address: Ipv4Addr) -> Result<Guards, AccessError> {
-        let guards = Guards {
-            admin: Token::find(self.admin_token_file.as_deref(), "CLIPPER_ADMIN_TOKEN")?,
-            query: Token::find(self.query_token_file.as_deref(), "CLIPPER_QUERY_TOKEN")?,
+    /// If a file is invalid, or if `address` is not loopback and a port has no access control.
+    pub(crate) fn credentials(&self, address: Ipv4Addr) -> Result<Credentials, AccessError> {
+        let credentials = Credentials {
+            admin: Token::load(self.admin_token_file.as_deref(), "CLIPPER_ADMIN_TOKEN")?,
+            query: Token::load(self.query_token_file.as_deref(), "CLIPPER_QUERY_TOKEN")?,
             tls: self.tls()?,
             curve: self.curve()?,
         };
         if !address.is_loopback() {
-            guards.check(address, self.insecure)?;
+            credentials.check_exposure(address, self.insecure)?;
         }
-        Ok(guards)
+        Ok(credentials)
     }
 
     fn tls(&self) -> Result<Option<TlsAcceptor>, AccessError> {
@@ -204,11 +211,11 @@ impl Access {
         let config = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(chain, private)
-            .map_err(AccessError::KeyOfOther)?;
+            .map_err(AccessError::KeyMismatch)?;
         Ok(Some(TlsAcceptor::from(Arc::new(config))))
     }
 
-    fn curve(&self) -> Result<Option<Curve>, AccessError> {
+    fn curve(&self) -> Result<Option<CurveAccess>, AccessError> {
         let folders = (&self.curve_containers, &self.curve_clients);
         let (Some(key), (Some(containers), Some(clients))) = (&self.curve_key, folders) else {
             return Ok(None);
@@ -219,10 +226,10 @@ impl Access {
         ] {
             if !folder.is_dir() {
                 let folder = folder.clone();
-                return Err(AccessError::NoFolder { flag, folder });
+                return Err(AccessError::NotAFolder { flag, folder });
             }
         }
-        Ok(Some(Curve {
+        Ok(Some(CurveAccess {
             keys: KeyPair::read(key).map_err(AccessError::CurveKey)?,
             containers: containers.clone(),
             clients: clients.clone(),
@@ -230,11 +237,14 @@ impl Access {
     }
 }
 
-impl Guards {
-    /// Whether to listen on an address that others reach.
-    fn check(&self, address: Ipv4Addr, insecure: bool) -> Result<(), AccessError> {
+impl Credentials {
+    /// Refuses an address that is not loopback if a port has no access control.
+    fn check_exposure(&self, address: Ipv4Addr, insecure: bool) -> Result<(), AccessError> {
         let open = [
-            (self.admin.is_none(), "administrate (--admin_token_file)"),
+            (
+                self.admin.is_none(),
+                "use the admin API (--admin_token_file)",
+            ),
             (self.query.is_none(), "query over HTTP (--query_token_file)"),
             (
                 self.curve.is_none(),
@@ -248,19 +258,19 @@ impl Guards {
             .collect();
         if !open.is_empty() && !insecure {
             let what = open.join(", ");
-            return Err(AccessError::Open { address, what });
+            return Err(AccessError::Unprotected { address, what });
         }
         if self.tls.is_none() && (self.admin.is_some() || self.query.is_some()) {
-            tracing::warn!("tokens go over the network as they are: give --tls_cert and --tls_key");
+            tracing::warn!("tokens are sent unencrypted: give --tls_cert and --tls_key");
         }
         Ok(())
     }
 }
 
 impl Token {
-    /// From the file, or from the variable.
-    fn find(file: Option<&Path>, variable: &str) -> Result<Option<Token>, AccessError> {
-        let (text, whence) = match (file, env::var(variable)) {
+    /// Reads the token from the file, or else from the environment variable.
+    fn load(file: Option<&Path>, variable: &str) -> Result<Option<Token>, AccessError> {
+        let (text, source) = match (file, env::var(variable)) {
             (Some(file), _) => {
                 let text = fs::read_to_string(file).map_err(|error| AccessError::TokenFile {
                     file: file.to_owned(),
@@ -272,24 +282,25 @@ impl Token {
             (None, Err(_)) => return Ok(None),
         };
         let token = text.trim();
-        if token.len() < SHORTEST_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(AccessError::NoToken(whence));
+        if token.len() < MIN_TOKEN_LENGTH || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(AccessError::InvalidToken(source));
         }
-        Ok(Some(Token::of(token.as_bytes())))
+        Ok(Some(Token::digest(token.as_bytes())))
     }
 
-    /// Digests are compared, which have one length and nothing of the token in them.
-    fn of(token: &[u8]) -> Token {
+    /// Hashes the token: digests have one length and reveal nothing of the token.
+    fn digest(token: &[u8]) -> Token {
         Token(Sha256::digest(token).into())
     }
 
-    /// Whether an `Authorization` header bears it; the time that it takes tells nothing of the token.
-    pub(crate) fn is_borne_by(&self, authorization: Option<&[u8]>) -> bool {
+    /// Returns true if an `Authorization` header carries the token. The comparison takes constant
+    /// time.
+    pub(crate) fn matches_header(&self, authorization: Option<&[u8]>) -> bool {
         let bearer = authorization.and_then(|value| value.split_first_chunk::<7>());
         let Some((scheme, token)) = bearer else {
             return false;
         };
-        let same = self.0.ct_eq(&Token::of(token.trim_ascii()).0);
+        let same = self.0.ct_eq(&Token::digest(token.trim_ascii()).0);
         scheme.eq_ignore_ascii_case(b"bearer ") && bool::from(same)
     }
 }
@@ -300,11 +311,11 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The public keys in a folder. A file that holds none is left out, with a warning.
+/// Returns the public keys in a folder. A file without a valid key is skipped with a warning.
 ///
 /// # Errors
 /// If the folder cannot be read.
-pub(crate) fn known_keys(
+pub(crate) fn read_public_keys(
     folder: &Path,
 ) -> Result<impl Iterator<Item = PublicKey> + use<>, AccessError> {
     let files = fs::read_dir(folder).map_err(|error| AccessError::Folder {
@@ -316,7 +327,7 @@ pub(crate) fn known_keys(
     Ok(keys.filter_map(|file| match PublicKey::read(&file) {
         Ok(key) => Some(key),
         Err(error) => {
-            tracing::warn!("left out: {error}");
+            tracing::warn!("skipped a public key: {error}");
             None
         }
     }))
@@ -327,8 +338,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_borne_whole_or_not_at_all() {
-        let token = Token::of(b"0123456789abcdef");
+    fn accepts_only_the_whole_token() {
+        let token = Token::digest(b"0123456789abcdef");
         for (header, borne) in [
             (Some(&b"Bearer 0123456789abcdef"[..]), true),
             (Some(b"bearer 0123456789abcdef"), true),
@@ -340,7 +351,7 @@ mod tests {
             (Some(b""), false),
             (None, false),
         ] {
-            assert_eq!(token.is_borne_by(header), borne, "{header:?}");
+            assert_eq!(token.matches_header(header), borne, "{header:?}");
         }
     }
 }

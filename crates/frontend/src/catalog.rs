@@ -1,7 +1,8 @@
-//! The catalog: what is registered, as one immutable value. The state's thread publishes a new one for each change,
-//! HTTP reads it, and the engine exchanges its own between two turns.
+//! The catalog: the registered applications, models and links as one immutable value.
 //!
-//! Applications are resolved to the versions of their models when a catalog is made, so that no query looks for them.
+//! The state thread publishes a new catalog for each change. The HTTP threads read the newest one,
+//! and the engine replaces its own between two turns of its loop. A catalog resolves applications
+//! to the versions of their models when it is built, so that no query has to.
 
 mod registrations;
 
@@ -10,41 +11,41 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use scheduler::{App, ModelVersion, Refusal};
 use wire::admin::AddApp;
 
-pub(crate) use registrations::{Registrations, Write, id, to_version, version_of};
+pub(crate) use registrations::{CatalogChange, Registrations, id, to_version, version_of};
 
-/// What is registered, and what follows from it for queries.
+/// The registrations and the applications resolved from them.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     registrations: Registrations,
-    /// By their names.
-    apps: HashMap<String, Arc<Application>>,
+    /// Applications by name.
+    apps: HashMap<String, Arc<ResolvedApp>>,
 }
 
-/// An application, resolved.
+/// An application with the model that its link resolves to.
 #[derive(Debug)]
-pub(crate) struct Application {
+pub(crate) struct ResolvedApp {
     pub(crate) app: Arc<App>,
-    /// The model that it is linked to.
+    /// The linked model; `None` without a link.
     pub(crate) model: Option<LinkedModel>,
 }
 
-/// A model that an application is linked to, whether it exists or not.
+/// A model that an application is linked to. It may have no versions, if it was deleted.
 #[derive(Debug)]
 pub(crate) struct LinkedModel {
     pub(crate) name: String,
-    /// Its versions, in their order.
+    /// The registered versions, in order.
     pub(crate) versions: Vec<Arc<ModelVersion>>,
-    /// The version that queries go to, unless it was deleted.
+    /// The version for queries that name none; `None` if it was deleted.
     pub(crate) current: Option<Arc<ModelVersion>>,
 }
 
 impl Catalog {
-    /// Resolves what is registered.
+    /// Resolves the registrations.
     pub(crate) fn new(registrations: Registrations) -> Catalog {
         let apps = registrations.apps.values();
         let apps = apps.map(|app| {
             let link = registrations.links.get(&app.name);
-            let application = Application {
+            let application = ResolvedApp {
                 app: Arc::new(to_app(app)),
                 model: link.map(|model| LinkedModel::resolve(model, &registrations)),
             };
@@ -56,37 +57,37 @@ impl Catalog {
         }
     }
 
-    /// The catalog after these steps.
-    pub(crate) fn after(&self, steps: &[Write]) -> Catalog {
+    /// Returns the catalog after these changes.
+    pub(crate) fn after(&self, changes: &[CatalogChange]) -> Catalog {
         let mut registrations = self.registrations.clone();
-        for step in steps {
-            registrations.apply(step.clone());
+        for change in changes {
+            registrations.apply(change.clone());
         }
         Catalog::new(registrations)
     }
 
-    /// What is registered, as it is stored.
+    /// Returns the registrations, as they are stored.
     pub(crate) fn registrations(&self) -> &Registrations {
         &self.registrations
     }
 
-    pub(crate) fn app(&self, name: &str) -> Option<&Arc<Application>> {
+    pub(crate) fn app(&self, name: &str) -> Option<&Arc<ResolvedApp>> {
         self.apps.get(name)
     }
 
-    /// The first application, by name, that is linked to the model.
-    pub(crate) fn app_of(&self, model: &str) -> Option<&Arc<Application>> {
+    /// Returns the first application, by name, that is linked to the model.
+    pub(crate) fn app_of(&self, model: &str) -> Option<&Arc<ResolvedApp>> {
         let mut links = self.registrations.links.iter();
         links.find_map(|(app, linked)| self.apps.get(app).filter(|_| linked == model))
     }
 }
 
-impl Application {
-    /// The model version that a query goes to: the one that it names, or the current one. `None` if the application has
-    /// no model that exists: the query gets the default output.
+impl ResolvedApp {
+    /// Returns the model version for a query: the version that it names, or else the current one.
+    /// Returns `None` if there is no such model; the query then gets the default output.
     ///
     /// # Errors
-    /// If the model has no such version.
+    /// If the model has no version of the name given.
     pub(crate) fn destination(
         &self,
         version: Option<&str>,
@@ -115,7 +116,7 @@ impl LinkedModel {
         linked
     }
 
-    /// The version of this name.
+    /// Returns the version with this name.
     pub(crate) fn version(&self, version: &str) -> Option<&Arc<ModelVersion>> {
         self.versions.iter().find(|known| known.version == version)
     }
@@ -151,7 +152,7 @@ mod tests {
         }
     }
 
-    /// One application, linked to a model with the versions 1 and 2, of which 2 is current.
+    /// Returns one application, linked to a model with versions 1 and 2. Version 2 is current.
     fn catalog() -> Catalog {
         let app = AddApp {
             name: "a".into(),
@@ -160,11 +161,11 @@ mod tests {
             latency_slo_micros: 5,
         };
         Catalog::default().after(&[
-            Write::SetApp(app),
-            Write::SetModel(model("1")),
-            Write::SetModel(model("2")),
-            Write::SetCurrent(version_of("m", "2")),
-            Write::Link {
+            CatalogChange::SetApp(app),
+            CatalogChange::SetModel(model("1")),
+            CatalogChange::SetModel(model("2")),
+            CatalogChange::SetCurrent(version_of("m", "2")),
+            CatalogChange::Link {
                 app: "a".into(),
                 model: "m".into(),
             },
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_go_to_the_version_they_name_or_the_current() {
+    fn routes_queries_to_the_named_or_current_version() {
         let catalog = catalog();
         assert_eq!(destination(&catalog, None).as_deref(), Some("2"));
         assert_eq!(destination(&catalog, Some("1")).as_deref(), Some("1"));
@@ -189,12 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn without_link_or_current_version_there_is_no_destination() {
+    fn has_no_destination_without_link_or_current_version() {
         let catalog = catalog();
-        let deleted = catalog.after(&[Write::RemoveModel(version_of("m", "2"))]);
+        let deleted = catalog.after(&[CatalogChange::RemoveModel(version_of("m", "2"))]);
         assert_eq!(destination(&deleted, None), None);
         assert_eq!(destination(&deleted, Some("1")).as_deref(), Some("1"));
-        let unlinked = catalog.after(&[Write::Unlink {
+        let unlinked = catalog.after(&[CatalogChange::Unlink {
             app: "a".into(),
             model: "m".into(),
         }]);
@@ -203,9 +204,9 @@ mod tests {
     }
 
     #[test]
-    fn a_catalog_that_is_in_use_does_not_change() {
+    fn a_change_leaves_the_old_catalog_as_it_was() {
         let before = catalog();
-        let after = before.after(&[Write::RemoveApp("a".into())]);
+        let after = before.after(&[CatalogChange::RemoveApp("a".into())]);
         assert!(before.app("a").is_some() && after.app("a").is_none());
     }
 }

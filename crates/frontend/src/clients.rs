@@ -1,4 +1,4 @@
-//! Clients: who they are, and their answers.
+//! The clients: assigns ids to ZeroMQ clients, and sends the answers to all clients.
 
 use std::{
     collections::HashMap,
@@ -8,93 +8,100 @@ use std::{
 
 use scheduler::{QueryKey, Refusal};
 use transport::Frame;
-use wire::Frame as _;
+use wire::MessageFrame as _;
 use wire::query::{Answer, Connected, Dialect, Lineage, decode_connect};
 
 use crate::{
     container_sockets::RouterSocket,
     drop_log::DropLog,
     query_result::{QueryResult, QueryStatus},
-    replies::{Replies, Reply},
+    replies::{HttpReply, Replies},
 };
 
-/// What comes with a query: where the answer goes, and its input.
+/// The payload of a query in the scheduler: the destination of the answer, and the input.
 #[derive(Debug)]
-pub(crate) struct Pending {
+pub(crate) struct QueryPayload {
     pub(crate) origin: Origin,
     pub(crate) input: Frame,
 }
 
-/// Who asked.
+/// The origin of a query, to which the answer is sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Origin {
-    /// A ZeroMQ client.
+    /// A ZeroMQ client, by its id, and its request id.
     Zmq { client: u32, request: u32 },
     /// A request over HTTP, by its ticket.
     Http(u64),
 }
 
-/// ZeroMQ clients that are remembered, some 150 bytes each.
-const MOST_CLIENTS: u32 = 1 << 18;
+/// Maximum number of ZeroMQ clients in the table; each takes about 150 bytes.
+const MAX_CLIENTS: u32 = 1 << 18;
 
 #[derive(Debug)]
 pub(crate) struct Clients {
     session: u64,
-    /// Of clients that do not say theirs.
+    /// Dialect of clients that do not state theirs.
     dialect: Dialect,
-    /// What time it was when the engine's clock started, since the Unix epoch. Later corrections are not followed.
-    started: Duration,
+    /// Time at which the engine's clock started, since the Unix epoch. It does not follow later
+    /// corrections of the system's clock.
+    clock_start: Duration,
     next_id: u32,
-    clients: HashMap<u32, Client>,
+    /// ZeroMQ clients by id.
+    clients: HashMap<u32, ZmqClient>,
+    /// Buffer for the message that is sent.
     out: Vec<Frame>,
+    /// Channel to the HTTP threads.
     http: Replies,
-    /// Replies for the HTTP threads, handed over together.
-    replies: Vec<Reply>,
-    /// The queries over HTTP that are under way, by their tickets.
-    asked: HashMap<u64, QueryKey>,
-    /// ZeroMQ clients of whom an answer has just found that they are gone.
-    lost: bool,
+    /// Replies to HTTP queries in this turn, sent together.
+    replies: Vec<HttpReply>,
+    /// HTTP queries in flight, by ticket.
+    http_queries: HashMap<u64, QueryKey>,
+    /// True if a ZeroMQ client turned out to be disconnected since [`Clients::take_client_lost`]
+    /// was called.
+    client_lost: bool,
     drop_log: DropLog,
 }
 
 #[derive(Debug)]
-struct Client {
+struct ZmqClient {
     identity: Frame,
     dialect: Dialect,
 }
 
 impl Clients {
-    /// Call it when the engine's clock starts. Clients that do not say what they speak, speak `dialect`.
+    /// Creates an empty table; to be called when the engine's clock starts. `dialect` holds for
+    /// clients that do not state theirs.
     pub(crate) fn new(session: u64, dialect: Dialect, http: Replies, drop_log: DropLog) -> Clients {
-        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let clock_start = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Clients {
             session,
             dialect,
-            started: started.unwrap_or_default(),
+            clock_start: clock_start.unwrap_or_default(),
             next_id: rand::random(),
             clients: HashMap::new(),
             out: Vec::new(),
             http,
             replies: Vec::new(),
-            asked: HashMap::new(),
-            lost: false,
+            http_queries: HashMap::new(),
+            client_lost: false,
             drop_log,
         }
     }
 
-    /// What time it was when the engine's clock started, since the Unix epoch.
-    pub(crate) fn started(&self) -> Duration {
-        self.started
+    /// Returns the time at which the engine's clock started, since the Unix epoch.
+    pub(crate) fn clock_start(&self) -> Duration {
+        self.clock_start
     }
 
-    /// A client wants an id. `message` starts with its routing identity.
+    /// Assigns an id to a client that connects. `message` starts with the client's routing
+    /// identity.
     pub(crate) fn on_connect(&mut self, socket: &mut RouterSocket, message: &mut [Frame]) {
         let [identity, frames @ ..] = message else {
             return;
         };
         let dialect = match decode_connect(frames) {
-            Ok(asked) => asked.unwrap_or(self.dialect),
-            Err(error) => return self.complain(identity, &error),
+            Ok(stated) => stated.unwrap_or(self.dialect),
+            Err(error) => return self.log_drop(identity, &error),
         };
         let connected = Connected {
             session: self.session,
@@ -105,39 +112,41 @@ impl Clients {
         connected.encode(dialect, &mut self.out);
         if socket.send(&mut self.out).is_ok() {
             let identity = identity.keep();
-            let client = Client { identity, dialect };
+            let client = ZmqClient { identity, dialect };
             self.clients.insert(connected.client_id, client);
-            // Who has its answers and goes is never heard of again: the oldest makes room.
-            let oldest = connected.client_id.wrapping_sub(MOST_CLIENTS);
+            // Clients never sign off, so the oldest one makes room.
+            let oldest = connected.client_id.wrapping_sub(MAX_CLIENTS);
             self.clients.remove(&oldest);
         }
     }
 
-    /// Answers a query. A client that is gone, or does not read, loses its answer: nobody else waits for it.
+    /// Sends the answer to a query. If the client is disconnected or does not read, the answer is
+    /// dropped.
     pub(crate) fn answer(
         &mut self,
         socket: &mut RouterSocket,
-        pending: &Pending,
+        payload: &QueryPayload,
         result: &QueryResult<'_>,
     ) {
-        let (client, request) = match pending.origin {
+        let (client, request) = match payload.origin {
             Origin::Zmq { client, request } => (client, request),
             Origin::Http(ticket) => {
-                self.asked.remove(&ticket);
+                self.http_queries.remove(&ticket);
                 let result = result.to_static();
-                self.replies.push(Reply { ticket, result });
+                self.replies.push(HttpReply { ticket, result });
                 return;
             }
         };
-        let Some(known) = self.clients.get(&client) else {
+        let Some(recipient) = self.clients.get(&client) else {
             return self
                 .drop_log
-                .add(&"us", &"an answer to a client that is gone");
+                .add(&"the frontend", &"an answer to a disconnected client");
         };
         let unanswerable = matches!(result.status, QueryStatus::Refused(Refusal::UnknownApp));
-        if unanswerable && known.dialect != Dialect::Native {
-            // There is no application, so no default output: Clipper's clients get nothing, as from Clipper.
-            return self.drop_log.add(&"us", &result.status.reason());
+        if unanswerable && recipient.dialect != Dialect::Native {
+            // An unknown application has no default output: Clipper's clients get no answer, as
+            // from Clipper.
+            return self.drop_log.add(&"the frontend", &result.status.reason());
         }
         let reason = result.status.reason();
         let answer = Answer {
@@ -148,67 +157,68 @@ impl Clients {
             output_type: result.output_type,
             output: &result.output,
             timing: result.timeline.timing(),
-            lineage: match known.dialect {
-                Dialect::HighPerf => result.timeline.lineage(self.started),
+            lineage: match recipient.dialect {
+                Dialect::HighPerf => result.timeline.lineage(self.clock_start),
                 Dialect::V2017 | Dialect::Native => Lineage::default(),
             },
         };
-        self.out.push(known.identity.clone());
-        answer.encode(known.dialect, &mut self.out);
+        self.out.push(recipient.identity.clone());
+        answer.encode(recipient.dialect, &mut self.out);
         if let Err(error) = socket.send(&mut self.out) {
             if error == zmq::Error::EHOSTUNREACH {
                 self.clients.remove(&client);
-                self.lost = true;
+                self.client_lost = true;
             }
-            let what = "an answer to a client that is gone or does not read";
-            self.drop_log.add(&"us", &what);
+            let what = "an answer to a client that is disconnected or does not read";
+            self.drop_log.add(&"the frontend", &what);
         }
     }
 
-    /// Hands the answers to queries over HTTP over: one wake-up for all of them.
+    /// Sends the replies to HTTP queries of this turn, with one wake-up for all of them.
     pub(crate) fn flush(&mut self) {
         if !self.replies.is_empty() {
-            self.http.hand_over(std::mem::take(&mut self.replies));
+            self.http.send(std::mem::take(&mut self.replies));
         }
     }
 
-    /// Whether this ZeroMQ client has connected, and is not known to be gone.
-    pub(crate) fn knows(&self, client: u32) -> bool {
+    /// Returns true if a ZeroMQ client has connected, and has not turned out to be disconnected.
+    pub(crate) fn is_connected(&self, client: u32) -> bool {
         self.clients.contains_key(&client)
     }
 
-    /// Whether a client was lost since this was last asked.
-    pub(crate) fn has_lost(&mut self) -> bool {
-        std::mem::take(&mut self.lost)
+    /// Returns true if a client turned out to be disconnected since the last call.
+    pub(crate) fn take_client_lost(&mut self) -> bool {
+        std::mem::take(&mut self.client_lost)
     }
 
-    /// Whether anybody waits for the answer.
-    pub(crate) fn waits(&self, pending: &Pending) -> bool {
-        match pending.origin {
-            Origin::Zmq { client, .. } => self.knows(client),
-            // Who leaves says so.
+    /// Returns true if the origin of a query can be answered.
+    pub(crate) fn is_reachable(&self, payload: &QueryPayload) -> bool {
+        match payload.origin {
+            Origin::Zmq { client, .. } => self.is_connected(client),
+            // The HTTP threads cancel the queries of requests that end.
             Origin::Http(_) => true,
         }
     }
 
-    /// A query that came over HTTP is under way.
-    pub(crate) fn on_asked(&mut self, ticket: u64, query: QueryKey) {
-        self.asked.insert(ticket, query);
+    /// Notes the key of an HTTP query in flight.
+    pub(crate) fn track_http_query(&mut self, ticket: u64, query: QueryKey) {
+        self.http_queries.insert(ticket, query);
     }
 
-    /// Whoever asked with this ticket is gone; answers the query, if that is still under way.
-    pub(crate) fn on_gone(&mut self, ticket: u64) -> Option<QueryKey> {
-        self.asked.remove(&ticket)
+    /// Removes an HTTP query whose client disconnected; returns its key if it is in flight.
+    pub(crate) fn untrack_http_query(&mut self, ticket: u64) -> Option<QueryKey> {
+        self.http_queries.remove(&ticket)
     }
 
-    /// How much was dropped.
-    pub(crate) fn dropped(&self) -> u64 {
+    /// Returns the number of dropped messages since the start.
+    pub(crate) fn dropped_messages(&self) -> u64 {
         self.drop_log.total()
     }
 
-    /// Counts and logs what was dropped of the client or model server that sent this frame.
-    pub(crate) fn complain(&self, of: &Frame, what: &dyn fmt::Display) {
-        let peer = of.peer_address().unwrap_or("a peer");
+    /// Counts and logs a message that was dropped. `frame` is one that its sender, a client or a
+    /// model server, sent.
+    pub(crate) fn log_drop(&self, frame: &Frame, what: &dyn fmt::Display) {
+        let peer = frame.peer_address().unwrap_or("an unknown peer");
         self.drop_log.add(&peer, what);
     }
 }

@@ -1,4 +1,4 @@
-//! What other threads ask of the engine.
+//! The commands of other threads to the engine.
 
 use std::sync::Arc;
 
@@ -8,41 +8,40 @@ use tokio::sync::oneshot;
 use wire::admin;
 
 use crate::{
-    catalog::{Catalog, Write},
+    catalog::{Catalog, CatalogChange},
     metrics::Snapshot,
-    replicas::Newcomer,
+    replicas::JoinRequest,
 };
 
-/// What other threads may ask of the engine.
+/// A command of another thread to the engine.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// A query over HTTP; the ticket names it in its reply.
-    Query {
-        ticket: u64,
-        request: Request,
-    },
-    /// Whoever asked the query with this ticket is gone.
-    Forget(u64),
-    /// Use this catalog from now on, to which these steps led.
-    Exchange {
+    /// A query over HTTP. Its reply carries the same ticket.
+    Query { ticket: u64, request: HttpQuery },
+    /// Cancels the query with this ticket: its client has disconnected.
+    Cancel(u64),
+    /// Replaces the catalog. `changes` are the differences from the previous one.
+    SetCatalog {
         catalog: Arc<Catalog>,
-        steps: Vec<Write>,
+        changes: Vec<CatalogChange>,
     },
-    /// A model server that wanted to join may, with this number.
-    Admit(Newcomer, u32),
-    /// Answer when all commands before this one have been carried out.
+    /// Admits a model server as the replica with this number.
+    Admit(JoinRequest, u32),
+    /// Replies after all earlier commands have been carried out.
     Sync(oneshot::Sender<()>),
+    /// Replies with the current metrics.
     Metrics(oneshot::Sender<Box<Snapshot>>),
-    Replicas(oneshot::Sender<Vec<admin::Replica>>),
+    /// Replies with the connected replicas.
+    Replicas(oneshot::Sender<Vec<admin::ReplicaInfo>>),
 }
 
 /// A query over HTTP, on its way to the engine.
 #[derive(Debug)]
-pub(crate) struct Request {
+pub(crate) struct HttpQuery {
     pub(crate) app: Arc<App>,
-    /// The model version that it goes to; `None` if the application has none.
+    /// The model version that answers it; `None` if the application has none.
     pub(crate) model: Option<Arc<ModelVersion>>,
     pub(crate) input_type: DataType,
-    /// Elements as on the wire.
+    /// The input's elements in wire format.
     pub(crate) input: Vec<u8>,
 }

@@ -1,5 +1,5 @@
-//! Limits the connections of each address at the ZeroMQ ports: socket monitors report each one, and those beyond the
-//! limit are shut down.
+//! Limits the connections of each address at the ZeroMQ ports. Socket monitors report each
+//! connection, and those beyond the limit are shut down.
 
 use std::{
     collections::HashMap,
@@ -19,13 +19,14 @@ use zmq::SocketEvent::{ACCEPTED, DISCONNECTED, MONITOR_STOPPED};
 use crate::{
     drop_log::DropLog,
     permits::{Permit, Permits},
-    worker::Worker,
+    worker::WorkerThread,
 };
 
-/// Limit on waiting for the monitors' last events once the sockets are closed: longer than the sockets linger.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// Maximum time to wait for the monitors' last events after the stop signal; longer than the
+/// sockets linger.
+const STOP_TIME: Duration = Duration::from_secs(1);
 
-/// Monitors the connections of a socket that is not bound yet.
+/// Returns a monitor that reports the connections of a socket, which must not be bound yet.
 pub(crate) fn monitor(
     context: &zmq::Context,
     socket: &zmq::Socket,
@@ -45,63 +46,66 @@ pub(crate) fn monitor(
     Ok(monitor)
 }
 
-/// The thread that counts connections. Closing the stream, after the sockets, stops it.
-pub(crate) type ConnectionLimiter = Worker<UnixStream>;
+/// The thread that counts connections. Closing the stream stops it; close the sockets first.
+pub(crate) type ConnectionLimiter = WorkerThread<UnixStream>;
 
-/// Starts to count the connections that these monitors report.
+/// Starts the thread that counts the connections which the monitors report.
 pub(crate) fn start(
     mut monitors: Vec<zmq::Socket>,
     permits: Permits,
     drop_log: DropLog,
 ) -> io::Result<ConnectionLimiter> {
-    let (stop, told) = UnixStream::pair()?;
-    let mut connections = Connections {
+    let (stop, stopped) = UnixStream::pair()?;
+    let mut connections = OpenConnections {
         permits,
         drop_log,
         open: HashMap::new(),
     };
     let serve = move || {
         let mut running = monitors.len();
-        let mut end = None;
+        let mut deadline = None;
         let mut message = Vec::new();
-        while running > 0 && end.is_none_or(|end| Instant::now() < end) {
+        while running > 0 && deadline.is_none_or(|deadline| Instant::now() < deadline) {
             let sockets = monitors
                 .iter()
                 .map(|socket| socket.as_poll_item(zmq::POLLIN));
             let mut items: Vec<_> = sockets.collect();
             let mut timeout = -1;
-            match end {
-                // It goes on reading: a socket that is being closed waits until it is heard.
+            match deadline {
+                // Events are still read, because a socket that is being closed waits until its last
+                // event is read.
                 Some(_) => timeout = 10,
-                None => items.push(zmq::PollItem::from_fd(told.as_raw_fd(), zmq::POLLIN)),
+                None => items.push(zmq::PollItem::from_fd(stopped.as_raw_fd(), zmq::POLLIN)),
             }
             match zmq::poll(&mut items, timeout) {
                 Ok(_) | Err(zmq::Error::EINTR) => {}
                 Err(_) => return,
             }
-            let stopped = items.get(monitors.len());
-            if stopped.is_some_and(|item| item.get_revents() != zmq::PollEvents::empty()) {
-                end = Some(Instant::now() + LAST_WORDS);
+            let stop_item = items.get(monitors.len());
+            if stop_item.is_some_and(|item| item.get_revents() != zmq::PollEvents::empty()) {
+                deadline = Some(Instant::now() + STOP_TIME);
             }
             for monitor in &mut monitors {
-                while recv(monitor, &mut message).is_ok_and(|came| came) {
+                while recv(monitor, &mut message).is_ok_and(|received| received) {
                     running -= usize::from(connections.on_event(&message));
                 }
             }
         }
     };
-    Worker::spawn("connection_limiter", stop, serve)
+    WorkerThread::spawn("connection_limiter", stop, serve)
 }
 
-struct Connections {
+struct OpenConnections {
     permits: Permits,
     drop_log: DropLog,
-    /// By their file descriptors.
+    /// Address and permit of each connection, by file descriptor.
     open: HashMap<RawFd, (SocketAddrV4, Permit)>,
 }
 
-impl Connections {
-    /// An event is its number, two bytes, and a file descriptor, four; another frame names the port. Whether it was the last.
+impl OpenConnections {
+    /// Handles an event of a monitor; returns true if it is the monitor's last one. The first frame
+    /// is the event's number (2 bytes) and a file descriptor (4 bytes), in native byte order; the
+    /// second frame is the endpoint.
     fn on_event(&mut self, message: &[Frame]) -> bool {
         let Some(&[low, high, ref fd @ ..]) = message.first().map(AsRef::as_ref) else {
             return false;
@@ -119,13 +123,13 @@ impl Connections {
     }
 
     fn accept(&mut self, fd: RawFd) {
-        // Whoever had this number before has gone.
+        // A connection that had this file descriptor before is closed.
         self.open.remove(&fd);
         let Some(address) = peer(fd) else {
             return;
         };
         let permit = self.permits.take((*address.ip()).into()).or_else(|| {
-            // libzmq does not tell of every end.
+            // libzmq does not report every disconnect, so remove connections that are closed.
             self.open
                 .retain(|fd, (address, _)| peer(*fd) == Some(*address));
             self.permits.take((*address.ip()).into())
@@ -134,14 +138,14 @@ impl Connections {
             self.open.insert(fd, (address, permit));
             return;
         }
-        let what = "a ZeroMQ connection, of which it has as many as one may (--max_connections)";
+        let what = "a ZeroMQ connection beyond the limit for each address (--max_connections)";
         self.drop_log.add(address.ip(), &what);
-        // An error says that it has gone by itself.
+        // An error means that the connection has ended already.
         let _ = shutdown(fd, Shutdown::Both);
     }
 }
 
-/// Who is at the other end.
+/// Returns the address of the other end.
 fn peer(fd: RawFd) -> Option<SocketAddrV4> {
     getpeername::<SockaddrIn>(fd).ok().map(Into::into)
 }

@@ -1,4 +1,5 @@
-//! What replicas declare of their inputs and outputs: noted by the engine when one joins, read by HTTP.
+//! Input shapes and output types that replicas declare. The engine writes them when a replica
+//! joins; the HTTP threads read them.
 
 use std::{
     collections::BTreeMap,
@@ -8,36 +9,37 @@ use std::{
 use model::DataType;
 use scheduler::ModelVersion;
 
-/// What the replicas of each model version declare. Clones share it. It is locked when a replica joins, never for a
-/// query that the engine serves.
+/// The declarations for each model version. Clones share them. The engine locks them when a replica
+/// joins, never for a query.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declarations(Arc<RwLock<BTreeMap<ModelVersion, Declared>>>);
 
-/// What the replicas of a model version declare.
+/// The declarations of the replicas of a model version.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Declared {
-    /// The shape of one input; empty if any length is taken.
+    /// Shape of one input; empty if inputs of any length are accepted.
     pub(crate) input_shape: Vec<usize>,
-    /// The type of the outputs.
+    /// Type of the outputs.
     pub(crate) output_type: DataType,
 }
 
 impl Declarations {
-    /// Notes what the replicas of a model version declare from now on.
+    /// Sets the declarations for a model version.
     pub(crate) fn set(&self, model: &ModelVersion, declared: Declared) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(model.clone(), declared);
+        let mut declarations = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        declarations.insert(model.clone(), declared);
     }
 
-    /// Forgets a model version that was deleted.
+    /// Removes the declarations for a deleted model version.
     pub(crate) fn remove(&self, model: &ModelVersion) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        known.remove(model);
+        let mut declarations = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        declarations.remove(model);
     }
 
-    /// What the replicas of a model version declare, or did while there was one; `None` if none has joined yet.
+    /// Returns the declarations for a model version. They remain when the last replica leaves;
+    /// `None` before the first one joins.
     pub(crate) fn get(&self, model: &ModelVersion) -> Option<Declared> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(model).cloned()
+        let declarations = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        declarations.get(model).cloned()
     }
 }

@@ -7,48 +7,53 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Period after which the same reason is logged again for the same peer.
-const AGAIN: Duration = Duration::from_secs(60);
+/// Period in which the same reason is logged once for the same peer.
+const PERIOD: Duration = Duration::from_secs(60);
 
-/// Number of peers and reasons that are told apart in a period; further ones are only counted.
-const MOST: usize = 256;
+/// Maximum number of combinations of peer and reason that are logged in a period; further ones are
+/// only counted.
+const MAX_KINDS: usize = 256;
 
 /// Keeps peers that send malformed messages from filling the log. Clones share their counts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DropLog(Arc<Mutex<Log>>);
+pub(crate) struct DropLog(Arc<Mutex<DropCounts>>);
 
 #[derive(Debug, Default)]
-struct Log {
-    said: HashMap<Kind, Said>,
+struct DropCounts {
+    /// The last line of the log for each peer and reason.
+    logged: HashMap<DropKind, LastLine>,
     /// Number of dropped messages since the start.
     total: u64,
 }
 
 /// A peer and a reason, logged once in each period.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Kind {
+struct DropKind {
     peer: String,
     what: String,
 }
 
 #[derive(Debug)]
-struct Said {
+struct LastLine {
     at: Instant,
-    unsaid: u64,
+    /// Number of messages since then that were not logged.
+    suppressed: u64,
 }
 
 impl DropLog {
     /// Counts a dropped message, and logs it unless the same was logged in this period.
     pub(crate) fn add(&self, peer: &dyn fmt::Display, what: &dyn fmt::Display) {
         let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = Kind {
+        let kind = DropKind {
             peer: peer.to_string(),
             what: what.to_string(),
         };
-        if let Some(unsaid) = log.add(kind) {
-            match unsaid {
+        if let Some(suppressed) = log.add(kind) {
+            match suppressed {
                 0 => tracing::warn!("dropped message from {peer}: {what}"),
-                _ => tracing::warn!("dropped message from {peer}: {what} (and {unsaid} before)"),
+                _ => {
+                    tracing::warn!("dropped message from {peer}: {what} (and {suppressed} before)")
+                }
             }
         }
     }
@@ -59,29 +64,30 @@ impl DropLog {
     }
 }
 
-impl Log {
-    /// How many were not said since the last of this kind, if it is to be said now.
-    fn add(&mut self, kind: Kind) -> Option<u64> {
+impl DropCounts {
+    /// Counts a message. Returns the number of suppressed messages of its kind if it is to be
+    /// logged now.
+    fn add(&mut self, kind: DropKind) -> Option<u64> {
         self.total += 1;
-        if let Some(said) = self.said.get_mut(&kind) {
-            if said.at.elapsed() < AGAIN {
-                said.unsaid += 1;
+        if let Some(last) = self.logged.get_mut(&kind) {
+            if last.at.elapsed() < PERIOD {
+                last.suppressed += 1;
                 return None;
             }
-        } else if self.said.len() >= MOST {
-            self.said.retain(|_, said| said.at.elapsed() < AGAIN);
-            if self.said.len() >= MOST {
+        } else if self.logged.len() >= MAX_KINDS {
+            self.logged.retain(|_, last| last.at.elapsed() < PERIOD);
+            if self.logged.len() >= MAX_KINDS {
                 return None;
             }
         }
-        let now = Said {
+        let now = LastLine {
             at: Instant::now(),
-            unsaid: 0,
+            suppressed: 0,
         };
         Some(
-            self.said
+            self.logged
                 .insert(kind, now)
-                .map_or(0, |before| before.unsaid),
+                .map_or(0, |last| last.suppressed),
         )
     }
 }
@@ -91,16 +97,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_remembered_has_a_bound_and_all_is_counted() {
-        let mut log = Log::default();
-        let kind = |peer: u32| Kind {
+    fn kinds_are_bounded_and_every_drop_is_counted() {
+        let mut counts = DropCounts::default();
+        let kind = |peer: u32| DropKind {
             peer: peer.to_string(),
-            what: "nonsense".to_owned(),
+            what: "malformed".to_owned(),
         };
-        let said = (0..10_000).filter(|peer| log.add(kind(*peer)).is_some());
-        assert_eq!(said.count(), MOST);
-        assert!((0..10_000).all(|_| log.add(kind(1)).is_none()));
-        assert_eq!((log.said.len(), log.total), (MOST, 20_000));
-        assert_eq!(log.said[&kind(1)].unsaid, 10_000);
+        let logged = (0..10_000).filter(|peer| counts.add(kind(*peer)).is_some());
+        assert_eq!(logged.count(), MAX_KINDS);
+        assert!((0..10_000).all(|_| counts.add(kind(1)).is_none()));
+        assert_eq!((counts.logged.len(), counts.total), (MAX_KINDS, 20_000));
+        assert_eq!(counts.logged[&kind(1)].suppressed, 10_000);
     }
 }

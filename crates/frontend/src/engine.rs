@@ -1,7 +1,13 @@
-//! The engine: one loop that owns the ZeroMQ sockets and the scheduler.
+//! The engine: one thread with one loop, which owns the ZeroMQ sockets and the scheduler.
 //!
-//! Wait for sockets or the next deadline, tell the scheduler what came, carry out what it answers. Nothing on this path
-//! locks, waits for another thread or wakes one.
+//! A turn of the loop has three steps:
+//!
+//! 1. It polls until a socket, a command or a deadline needs attention.
+//! 2. It receives commands, connects, messages of model servers and requests, and passes each to
+//!    the scheduler as an event.
+//! 3. It carries out the scheduler's actions: it sends batches to replicas and answers to clients.
+//!
+//! Serving a ZeroMQ query takes no lock and does not wait for another thread.
 
 mod commands;
 mod containers;
@@ -22,11 +28,11 @@ use scheduler::{Action, Query, Scheduler, Timestamp};
 use transport::{Frame, Timer, Waker};
 
 use crate::{
-    cache::Cache,
+    cache::PredictionCache,
     catalog::Catalog,
-    clients::{Clients, Pending},
+    clients::{Clients, QueryPayload},
     command::Command,
-    container_sockets::Port,
+    container_sockets::ContainerPort,
     declarations::Declarations,
     drop_log::DropLog,
     error::Error,
@@ -42,55 +48,61 @@ use crate::{
     traces::Traces,
 };
 
-/// Messages to take from one socket before looking at the others.
-const TURN: usize = 512;
+/// Maximum number of messages that are received from one source in a turn.
+const MESSAGES_PER_TURN: usize = 512;
 
+/// The state of the loop.
 pub(crate) struct Engine {
     sockets: Sockets,
     catalog: Arc<Catalog>,
+    /// Input shapes and output types that replicas declare, for the HTTP threads.
     declarations: Declarations,
-    scheduler: Scheduler<Pending>,
+    scheduler: Scheduler<QueryPayload>,
     clients: Clients,
     replicas: Replicas,
     metrics: Metrics,
     traces: Traces,
-    cache: Option<Cache>,
+    cache: Option<PredictionCache>,
     commands: Receiver<Command>,
-    wake: Waker,
+    /// Wakes the loop when a command is sent.
+    waker: Waker,
+    /// Wakes the loop at a deadline.
     timer: Timer,
-    /// When that fires, if it is set.
-    wakes_at: Option<Timestamp>,
+    /// Time for which `timer` is armed; `None` if it is not.
+    timer_armed_for: Option<Timestamp>,
+    /// Start of the engine, from which every [`Timestamp`] counts.
     clock: Instant,
-    /// Drawn at every start: what belongs to an earlier one is dropped.
+    /// Random number of this start. Messages with the number of an earlier start are dropped.
     session: u64,
-    /// Where replicas get their numbers, if not from this engine.
+    /// Allocates the ids of replicas if frontends share their state; otherwise the engine counts.
     replica_ids: Option<ReplicaIds>,
-    /// Model servers that wait for their number.
-    joining: HashSet<(Port, Vec<u8>)>,
+    /// Model servers that wait for a replica id, by port and routing identity.
+    joining: HashSet<(ContainerPort, Vec<u8>)>,
     heap_trimmer: HeapTrimmer,
+    /// Buffer for the message that is received or sent.
     message: Vec<Frame>,
-    /// How long to finish what is under way.
-    drain: Duration,
-    /// When that ends, once it was told to stop.
-    drained_at: Option<Timestamp>,
+    /// Maximum time for the queries in flight to end after the stop signal.
+    drain_time: Duration,
+    /// End of the drain; `None` before the stop signal.
+    drain_deadline: Option<Timestamp>,
 }
 
-/// What connects the engine with the other threads.
+/// Connections between the engine and the other threads.
 #[derive(Debug)]
 pub(crate) struct Links {
     pub(crate) inbox: Inbox,
     pub(crate) replies: Replies,
-    /// Where replicas get their numbers, if not from the engine.
+    /// Allocates the ids of replicas if frontends share their state.
     pub(crate) replica_ids: Option<ReplicaIds>,
     pub(crate) declarations: Declarations,
     pub(crate) drop_log: DropLog,
 }
 
 impl Engine {
-    /// An engine without applications, models and replicas.
+    /// Creates an engine without applications, models and replicas.
     ///
     /// # Errors
-    /// If the file of traces cannot be written, or the system has no more threads or file descriptors.
+    /// If the trace file cannot be written, or the system has no threads or file descriptors left.
     pub(crate) fn new(
         sockets: Sockets,
         links: Links,
@@ -100,7 +112,7 @@ impl Engine {
         let dialect = settings.dialect();
         let clients = Clients::new(session, dialect, links.replies, links.drop_log);
         let traces = match &settings.trace_file {
-            Some(file) => Traces::to(file, settings.trace_every, clients.started())?,
+            Some(file) => Traces::to_file(file, settings.trace_every, clients.clock_start())?,
             None => Traces::off(),
         };
         let clock = Instant::now();
@@ -113,135 +125,145 @@ impl Engine {
             declarations: links.declarations,
             metrics: Metrics::default(),
             traces,
-            cache: Cache::new(settings.prediction_cache_size),
+            cache: PredictionCache::new(settings.prediction_cache_size),
             commands: links.inbox.commands,
-            wake: links.inbox.wake,
+            waker: links.inbox.wake,
             timer: Timer::new()?,
-            wakes_at: None,
+            timer_armed_for: None,
             clock,
             session,
             replica_ids: links.replica_ids,
             joining: HashSet::new(),
             heap_trimmer: HeapTrimmer::default(),
             message: Vec::new(),
-            drain: Duration::from_secs(settings.drain_seconds),
-            drained_at: None,
+            drain_time: Duration::from_secs(settings.drain_seconds),
+            drain_deadline: None,
         })
     }
 
-    /// Runs until `stop` says so: a byte, and it takes no more queries and ends when the last one has ended, or its time is
-    /// over; another, or the stream's end, and it ends at once. Queries that are left get their default output.
+    /// Runs the loop until the engine is stopped through `stop`.
+    ///
+    /// The first byte on `stop` starts the drain: new queries are refused, and the loop ends with
+    /// the last query in flight, or when the drain time is over. A second byte, or the end of the
+    /// stream, ends the loop at once. Queries that are still in flight then get the default output.
     pub(crate) fn run(mut self, stop: &UnixStream) -> Result<(), Error> {
         while !self.is_drained() {
-            if self.wait(stop)? {
-                self.told_to_stop(stop);
+            let stop_is_readable = self.poll(stop)?;
+            if stop_is_readable {
+                self.on_stop_signal(stop);
             }
-            self.take_commands();
-            self.take_connects()?;
-            self.take_containers()?;
-            self.take_requests()?;
+            self.receive_commands();
+            self.receive_connects()?;
+            self.receive_from_containers()?;
+            self.receive_requests()?;
             let now = self.clock.elapsed();
-            for lost in self.replicas.look_after(&mut self.sockets.containers, now) {
-                self.lose(lost);
+            for lost in self.replicas.probe(&mut self.sockets.containers, now) {
+                self.remove_replica(lost);
             }
-            self.hand_out(now);
+            self.dispatch(now);
             self.clients.flush();
-            if self
-                .heap_trimmer
-                .is_due(self.scheduler.loads().map(|(_, load)| load), now)
-            {
-                // In a thread of its own, because it takes milliseconds; where none can be had, after the next long queue.
-                let _ = thread::Builder::new().spawn(transport::give_back_memory);
-            }
+            self.trim_heap(now);
         }
-        let left = self.scheduler.waiting().count();
-        if left > 0 {
-            tracing::warn!("{left} queries were under way: they get their default output");
-        }
-        self.scheduler.give_up();
-        self.hand_out(self.clock.elapsed());
-        self.clients.flush();
-        self.replicas.say_goodbye(&mut self.sockets.containers);
+        self.shut_down();
         Ok(())
     }
 
-    fn told_to_stop(&mut self, mut stop: &UnixStream) {
-        let mut said = [0; 16];
+    /// Reads the stop signal, and starts or ends the drain.
+    fn on_stop_signal(&mut self, mut stop: &UnixStream) {
+        let mut bytes = [0; 16];
         let now = self.clock.elapsed();
-        self.drained_at = match (stop.read(&mut said), self.drained_at) {
-            // It can be read, but somebody else did.
-            (Err(_), until) => until,
+        self.drain_deadline = match (stop.read(&mut bytes), self.drain_deadline) {
+            // Nothing to read after all: nothing changes.
+            (Err(_), deadline) => deadline,
             (Ok(1), None) => {
-                tracing::info!("stopping: no more queries are taken");
+                tracing::info!("stopping: new queries are refused");
                 self.scheduler.close();
-                Some(now + self.drain)
+                Some(now + self.drain_time)
             }
             (Ok(_), _) => Some(now),
         };
     }
 
+    /// Returns true after the stop signal, once no query is in flight or the drain time is over.
     fn is_drained(&self) -> bool {
-        self.drained_at.is_some_and(|at| {
-            at <= self.clock.elapsed() || self.scheduler.waiting().next().is_none()
+        self.drain_deadline.is_some_and(|deadline| {
+            deadline <= self.clock.elapsed() || self.scheduler.unanswered().next().is_none()
         })
     }
 
-    /// Looks what came, and waits for something to happen unless there is more to do; true if it is told to stop.
-    fn wait(&mut self, stop: &UnixStream) -> Result<bool, Error> {
+    /// Answers the queries that are still in flight, and says goodbye to the model servers.
+    fn shut_down(&mut self) {
+        let unanswered = self.scheduler.unanswered().count();
+        if unanswered > 0 {
+            tracing::warn!(
+                "stopped with {unanswered} queries in flight: they get the default output"
+            );
+        }
+        self.scheduler.abort();
+        self.dispatch(self.clock.elapsed());
+        self.clients.flush();
+        self.replicas.send_goodbyes(&mut self.sockets.containers);
+    }
+
+    /// Polls all sockets, and waits for an event unless a socket may still hold messages. Returns
+    /// true if `stop` is readable.
+    fn poll(&mut self, stop: &UnixStream) -> Result<bool, Error> {
         let busy = self.sockets.iter_mut().any(|socket| socket.is_awake());
         let timeout = if busy { 0 } else { -1 };
         if !busy {
-            self.set_timer()?;
+            self.arm_timer()?;
         }
-        let own = [stop.as_raw_fd(), self.wake.fd(), self.timer.fd()];
+        let fds = [stop.as_raw_fd(), self.waker.fd(), self.timer.fd()];
         let mut items: Vec<zmq::PollItem<'_>> =
-            own.map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)).into();
+            fds.map(|fd| zmq::PollItem::from_fd(fd, zmq::POLLIN)).into();
         items.extend(self.sockets.iter_mut().map(|socket| socket.poll_item()));
         match zmq::poll(&mut items, timeout) {
             Ok(_) | Err(zmq::Error::EINTR) => {}
             Err(error) => return Err(Error::Wait(error)),
         }
-        let (own, sockets) = items.split_at(own.len());
+        let (fds, sockets) = items.split_at(fds.len());
         for (socket, item) in self.sockets.iter_mut().zip(sockets) {
             if item.is_readable() {
                 socket.wake();
             }
         }
-        if own[1].is_readable() {
-            self.wake.clear();
+        let [stop, waker, timer] = [0, 1, 2].map(|index| fds[index].is_readable());
+        if waker {
+            self.waker.clear();
         }
-        if own[2].is_readable() {
+        if timer {
             self.timer.clear()?;
-            self.wakes_at = None;
+            self.timer_armed_for = None;
         }
-        Ok(own[0].is_readable())
+        Ok(stop)
     }
 
-    /// Has the timer fire when there is something to do though nothing came; sooner does no harm.
-    fn set_timer(&mut self) -> io::Result<()> {
-        let next = [
-            self.scheduler.next_wake(),
-            self.replicas.next_look(),
-            self.drained_at,
+    /// Arms the timer for the next deadline, unless it fires earlier already; firing early is
+    /// harmless.
+    fn arm_timer(&mut self) -> io::Result<()> {
+        let deadlines = [
+            self.scheduler.next_deadline(),
+            self.replicas.next_probe(),
+            self.drain_deadline,
         ];
-        let Some(next) = next.into_iter().flatten().min() else {
+        let Some(next) = deadlines.into_iter().flatten().min() else {
             return Ok(());
         };
-        if self.wakes_at.is_none_or(|at| next < at) {
+        if self.timer_armed_for.is_none_or(|at| next < at) {
             let now = self.clock.elapsed();
             self.timer.set(Some(next.saturating_sub(now)))?;
-            self.wakes_at = Some(next);
+            self.timer_armed_for = Some(next);
         }
         Ok(())
     }
 
-    /// Lets the scheduler act, and does what it says, until there is nothing more to do at this moment: a batch that cannot
-    /// be sent gives it more to do.
-    fn hand_out(&mut self, now: Timestamp) {
+    /// Lets the scheduler form batches and carries out its actions, until there are none left. One
+    /// round is not always enough: a batch that cannot be sent returns to the queue.
+    fn dispatch(&mut self, now: Timestamp) {
         let mut acted = true;
         while acted {
             acted = false;
-            self.take_back_of_lost();
+            self.cancel_queries_of_lost_clients();
             self.scheduler.dispatch(now);
             while let Some(action) = self.scheduler.next_action() {
                 acted = true;
@@ -250,28 +272,46 @@ impl Engine {
         }
     }
 
-    fn carry_out(&mut self, action: Action<Pending>, now: Timestamp) {
+    fn carry_out(&mut self, action: Action<QueryPayload>, now: Timestamp) {
         match action {
-            Action::Send(send) => self.send_batch(&send, now),
-            Action::Default(query, reason) => {
+            Action::SendBatch(batch) => self.send_batch(&batch, now),
+            Action::AnswerDefault(query, reason) => {
                 let timeline = Timeline::unsent(query.arrived, now);
-                self.conclude_without(&query, QueryStatus::Default(reason), timeline);
+                self.finish_with_default(&query, QueryStatus::Default(reason), timeline);
             }
-            Action::Hung(key) => self.replicas.hung(key),
+            Action::ReplicaHung(key) => self.replicas.on_hung(key),
         }
     }
 
-    /// A query that no model answered gets its application's default output.
-    fn conclude_without(&mut self, query: &Query<Pending>, why: QueryStatus, timeline: Timeline) {
+    /// Ends a query that no model answered: its client gets the application's default output.
+    fn finish_with_default(
+        &mut self,
+        query: &Query<QueryPayload>,
+        status: QueryStatus,
+        timeline: Timeline,
+    ) {
         let default = query.app.default_output.as_bytes();
-        self.conclude(query, &QueryResult::without_output(why, default, timeline));
+        self.finish(
+            query,
+            &QueryResult::without_output(status, default, timeline),
+        );
     }
 
-    /// Counts and answers a query that has come to its end.
-    fn conclude(&mut self, query: &Query<Pending>, result: &QueryResult<'_>) {
+    /// Ends a query: records its result in metrics and traces, and sends the answer to its client.
+    fn finish(&mut self, query: &Query<QueryPayload>, result: &QueryResult<'_>) {
         self.metrics.query(&query.app.name, result);
         self.traces.query(&query.app.name, result);
         let socket = &mut self.sockets.answers;
         self.clients.answer(socket, &query.payload, result);
+    }
+
+    /// Returns memory to the kernel some time after a long queue became short. That takes
+    /// milliseconds, so a thread of its own does it; if no thread can be started, memory is kept
+    /// until the next long queue.
+    fn trim_heap(&mut self, now: Timestamp) {
+        let loads = self.scheduler.loads().map(|(_, load)| load);
+        if self.heap_trimmer.is_due(loads, now) {
+            let _ = thread::Builder::new().spawn(transport::return_free_memory);
+        }
     }
 }

@@ -1,19 +1,23 @@
-//! Why a frontend does not start, or stopped by itself.
+//! The error type of a frontend that cannot start or fails while it runs.
 
 use std::{fmt, io, net::Ipv4Addr, path::PathBuf};
 
 use crate::{access::AccessError, state::StateError};
 
-/// Why a frontend does not start, or stopped by itself: one line with what failed, on what, why, and what to do.
+/// The error of a frontend that cannot start or fails while it runs.
+///
+/// Its text is one line: the failure, its object, the cause and a remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// `--bind` names no address that the frontend can listen on.
-    #[error("{0} is no IPv4 address: name one of this machine with --bind")]
+    /// `--bind` does not resolve to an IPv4 address.
+    #[error(
+        "cannot listen on {0}: it is not an IPv4 address; choose an address of this machine with --bind"
+    )]
     Address(String),
     /// A port cannot be bound.
     #[error(
-        "cannot listen on {address}:{port}: choose another port with {flag} (0 takes any that is free), or another \
-         address with --bind: {why}"
+        "cannot listen on {address}:{port}: {why}; choose another port with {flag} (0: any free port) or another \
+         address with --bind"
     )]
     Listen {
         /// The address.
@@ -22,25 +26,25 @@ pub enum Error {
         port: u16,
         /// The flag that chooses the port.
         flag: &'static str,
-        /// What the system says.
+        /// The text of the system's error.
         why: String,
     },
-    /// Tokens, certificates or keys are not what they should be.
+    /// A token, certificate or key is invalid.
     #[error(transparent)]
     Access(#[from] AccessError),
     /// The state cannot be read.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The file of traces cannot be written.
-    #[error("cannot write traces to {}: choose another file with --trace_file: {error}", file.display())]
+    /// The trace file cannot be written.
+    #[error("cannot write traces to {}: {error}; choose another file with --trace_file", file.display())]
     Traces {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// The system gives no more threads or file descriptors.
-    #[error("cannot get a thread or a file descriptor: {0}")]
+    /// The system has no more threads or file descriptors.
+    #[error("cannot create a thread or a file descriptor: {0}")]
     System(io::Error),
     /// A ZeroMQ socket failed.
     #[error("a ZeroMQ socket failed: {0}")]
@@ -48,13 +52,13 @@ pub enum Error {
     /// The poll for messages failed.
     #[error("cannot wait for messages: {0}")]
     Wait(zmq::Error),
-    /// The engine's thread panicked: a bug, and the panic's message has been printed.
-    #[error("the engine's thread panicked")]
+    /// The engine thread panicked. This is a bug; the panic message has been printed.
+    #[error("the engine thread panicked; please report this as a bug")]
     Panicked,
 }
 
 impl Error {
-    /// A port that cannot be bound, and the flag that chooses it.
+    /// Returns the error for a port that cannot be bound; `flag` chooses the port.
     pub(crate) fn listen(
         address: Ipv4Addr,
         port: u16,
@@ -70,7 +74,8 @@ impl Error {
     }
 }
 
-// These two are no sources: their text is in the message already, and a chain of causes would print it twice.
+// The inner errors are not sources: the message contains their text, and a chain of causes would
+// print it twice.
 
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Error {
@@ -89,9 +94,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_printed_once() {
+    fn prints_a_cause_once() {
         let error = anyhow::Error::from(Error::from(io::Error::other("too many")));
-        let text = "cannot get a thread or a file descriptor: too many";
+        let text = "cannot create a thread or a file descriptor: too many";
         assert_eq!(format!("{error:#}"), text);
         let error = anyhow::Error::from(Error::from(zmq::Error::EMFILE));
         assert_eq!(

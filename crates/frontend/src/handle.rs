@@ -1,4 +1,4 @@
-//! The queue of commands from other threads to the engine.
+//! The command queue from the other threads to the engine.
 
 use std::sync::{
     Arc,
@@ -9,63 +9,66 @@ use std::sync::{
 use tokio::sync::oneshot;
 use transport::Waker;
 
-use crate::command::{Command, Request};
+use crate::command::{Command, HttpQuery};
 
-/// So many queries wake the engine, whatever the thread that sends them has to do besides.
-const AT_ONCE: usize = 64;
+/// Number of queries after which the engine is woken before the sending thread waits.
+const WAKE_BATCH: usize = 64;
 
-/// The other threads' end of the command queue.
+/// The sending end of the command queue.
 #[derive(Clone, Debug)]
-pub(crate) struct Handle {
+pub(crate) struct EngineHandle {
     commands: Sender<Command>,
     wake: Waker,
-    /// Queries of which the engine may not know.
-    held: Arc<AtomicUsize>,
+    /// Number of queries sent since the engine was last woken for queries.
+    unannounced: Arc<AtomicUsize>,
 }
 
-/// The engine's end.
+/// The engine's end of the command queue.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     pub(crate) commands: Receiver<Command>,
-    /// Wakes the engine for them.
+    /// Wakes the engine when commands arrive.
     pub(crate) wake: Waker,
 }
 
-impl Handle {
-    /// Both ends of the queue.
-    pub(crate) fn channel(wake: Waker) -> (Handle, Inbox) {
+impl EngineHandle {
+    /// Returns both ends of a new queue.
+    pub(crate) fn channel(wake: Waker) -> (EngineHandle, Inbox) {
         let (sender, commands) = mpsc::channel();
-        let handle = Handle {
+        let handle = EngineHandle {
             commands: sender,
             wake: wake.clone(),
-            held: Arc::default(),
+            unannounced: Arc::default(),
         };
         (handle, Inbox { commands, wake })
     }
 
+    /// Sends a command and wakes the engine.
     pub(crate) fn send(&self, command: Command) {
-        // Without an engine the process is about to end.
+        // A send fails only when the engine has ended, and then the process ends too.
         let _ = self.commands.send(command);
         self.wake.wake();
     }
 
-    /// Sends a query; the engine is woken for several together, by [`Handle::flush`] at the latest.
-    pub(crate) fn send_query(&self, ticket: u64, request: Request) {
+    /// Sends a query. One wake-up serves several queries; [`EngineHandle::flush`] sends it at the
+    /// latest.
+    pub(crate) fn send_query(&self, ticket: u64, request: HttpQuery) {
         let _ = self.commands.send(Command::Query { ticket, request });
-        if self.held.fetch_add(1, Ordering::AcqRel) + 1 >= AT_ONCE {
+        if self.unannounced.fetch_add(1, Ordering::AcqRel) + 1 >= WAKE_BATCH {
             self.flush();
         }
     }
 
-    /// Wakes the engine for the queries that it may not know of: to be called before a thread waits.
+    /// Wakes the engine for queries that were sent without a wake-up. Call it before a thread
+    /// waits.
     pub(crate) fn flush(&self) {
-        if self.held.swap(0, Ordering::AcqRel) > 0 {
+        if self.unannounced.swap(0, Ordering::AcqRel) > 0 {
             self.wake.wake();
         }
     }
 
-    /// Asks for something that the engine answers; `None` once it has stopped.
-    pub(crate) async fn ask<T>(
+    /// Sends a command and waits for the engine's reply. Returns `None` if the engine has stopped.
+    pub(crate) async fn request<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Option<T> {
@@ -74,8 +77,8 @@ impl Handle {
         answered.await.ok()
     }
 
-    /// The same for a thread that may wait.
-    pub(crate) fn ask_and_wait<T>(
+    /// Like [`EngineHandle::request`], for a thread that may block.
+    pub(crate) fn request_blocking<T>(
         &self,
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Option<T> {

@@ -1,17 +1,24 @@
-//! The query frontend: clients' queries in, batches to model servers, answers back.
+//! The query frontend: takes queries, sends batches of them to model servers and returns the answers.
 //!
-//! | port, by default | flag                           | who comes there                                                    |
-//! |------------------|--------------------------------|--------------------------------------------------------------------|
-//! | 1337, 1338       | `--query_port`, `--admin_port` | HTTP: queries and metrics; administration                          |
-//! | 4455, 4456       | `--send_port`, `--recv_port`   | ZeroMQ clients of three dialects: `--client_protocol`, or they say |
-//! | 7000             | `--rpc_service_port`           | model servers of RPC version 3 and 4                               |
-//! | 7002             | `--rpc_2017_port`              | model servers of Clipper's generation of 2017                      |
-//! | 7010, 7011       | `--rpc_send_port`, `--rpc_recv_port` | model servers of Clipper's high-performance generation       |
+//! | default port | flag                                 | peers                                          |
+//! |--------------|--------------------------------------|------------------------------------------------|
+//! | 1337, 1338   | `--query_port`, `--admin_port`       | HTTP: queries and metrics; administration      |
+//! | 4455, 4456   | `--send_port`, `--recv_port`         | ZeroMQ clients, in three dialects              |
+//! | 7000         | `--rpc_service_port`                 | model servers of RPC versions 3 and 4          |
+//! | 7002         | `--rpc_2017_port`                    | model servers of Clipper's 2017 generation     |
+//! | 7010, 7011   | `--rpc_send_port`, `--rpc_recv_port` | model servers of the high-performance branch   |
 //!
-//! [`Frontend::start`] binds every port, then starts its threads: the engine, which owns the ZeroMQ sockets and the
-//! scheduler; the HTTP servers; the state's; the connection limiter, which counts the ZeroMQ connections of each
-//! address; with CURVE the ZAP handler, which authorises ZeroMQ connections. Commands go from the others to the engine
-//! through one queue with one wake-up.
+//! A ZeroMQ client states its dialect when it connects; otherwise `--client_protocol` decides.
+//!
+//! [`Frontend::start`] binds every port and then starts the threads:
+//!
+//! - the engine, which owns the ZeroMQ sockets and the scheduler;
+//! - the HTTP servers;
+//! - the state thread, which owns the registrations;
+//! - the connection limiter, which counts the ZeroMQ connections of each address;
+//! - with CURVE, the ZAP handler, which authorises ZeroMQ connections.
+//!
+//! The other threads send commands to the engine through one queue with one wake-up.
 
 mod access;
 mod cache;
@@ -52,42 +59,42 @@ pub use access::{Access, AccessError};
 pub use error::Error;
 #[cfg(fuzzing)]
 pub use http::fuzzing;
-pub use settings::{ClientProtocol, NoRedisAddress, Ports, Settings};
+pub use settings::{ClientProtocol, Ports, RedisAddressError, Settings};
 pub use state::StateError;
 
 use declarations::Declarations;
 use drop_log::DropLog;
 use engine::{Engine, Links};
-use handle::Handle;
-use http::Http;
+use handle::EngineHandle;
+use http::HttpThreads;
 use replies::Replies;
 use sockets::Sockets;
-use state::State;
-use worker::Worker;
+use state::StateThread;
+use worker::WorkerThread;
 
 /// A running query frontend. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct Frontend {
     ports: BoundPorts,
-    engine: Worker<StopAtOnce, Result<(), Error>>,
-    _http: Http,
-    _state: State,
+    engine: WorkerThread<StopAtOnce, Result<(), Error>>,
+    _http: HttpThreads,
+    _state: StateThread,
 }
 
 impl Frontend {
-    /// Binds all ports and starts.
+    /// Binds all ports and starts the threads.
     ///
     /// # Errors
-    /// If a port is in use or the state file cannot be read: says which, and what to do.
+    /// If a port is in use, an access file is invalid or the state cannot be read.
     pub fn start(settings: &Settings) -> Result<Frontend, Error> {
         let address = address(&settings.bind)?;
-        let guards = settings.access.guards(address)?;
+        let credentials = settings.access.credentials(address)?;
         let drop_log = DropLog::default();
         let listen = |port, flag| listen(address, port, flag);
         let query = listen(settings.ports.query, "--query_port")?;
         let admin = listen(settings.ports.admin, "--admin_port")?;
         let (sockets, zmq_ports) =
-            Sockets::bind(address, settings, guards.curve.as_ref(), &drop_log)?;
+            Sockets::bind(address, settings, credentials.curve.as_ref(), &drop_log)?;
         let ports = BoundPorts {
             query_port: query.local_addr()?.port(),
             admin_port: admin.local_addr()?.port(),
@@ -95,10 +102,10 @@ impl Frontend {
         };
         let state = state::open(settings, ports.rpc_service_port)?;
         let wake = Waker::new()?;
-        let (stop, told) = UnixStream::pair()?;
-        told.set_nonblocking(true)?;
-        let (handle, inbox) = Handle::channel(wake);
-        let (replies, received) = Replies::channel();
+        let (stop, stop_signal) = UnixStream::pair()?;
+        stop_signal.set_nonblocking(true)?;
+        let (handle, inbox) = EngineHandle::channel(wake);
+        let (replies, reply_receiver) = Replies::channel();
         let declarations = Declarations::default();
         let links = Links {
             inbox,
@@ -109,16 +116,16 @@ impl Frontend {
         };
         let state = state.start(handle.clone())?;
         let engine = Engine::new(sockets, links, settings)?;
-        let run = move || engine.run(&told);
-        let engine = Worker::spawn("engine", StopAtOnce(stop), run)?;
-        let parts = http::Parts {
+        let run = move || engine.run(&stop_signal);
+        let engine = WorkerThread::spawn("engine", StopAtOnce(stop), run)?;
+        let parts = http::HttpParts {
             query,
             admin,
             state: state.handle(),
             engine: handle,
             declarations,
-            replies: received,
-            guards,
+            replies: reply_receiver,
+            credentials,
             drop_log,
         };
         let http = http::start(parts, &settings.http)?;
@@ -130,16 +137,17 @@ impl Frontend {
         })
     }
 
-    /// The ports that are bound.
+    /// Returns the bound ports.
     pub fn ports(&self) -> BoundPorts {
         self.ports
     }
 
-    /// A stream that stops the frontend when a byte is written to it: it takes no more queries, and ends when those that are
-    /// under way have ended, after [`Settings::drain_seconds`] at the latest. At the second byte it ends at once.
+    /// Returns a stream that stops the frontend when a byte is written to it. The frontend then
+    /// refuses new queries and ends when the queries in flight have ended, after
+    /// [`Settings::drain_seconds`] at the latest. At the second byte it ends at once.
     ///
     /// # Errors
-    /// If there are no file descriptors left.
+    /// If no file descriptor is left.
     pub fn stopper(&self) -> std::io::Result<UnixStream> {
         self.engine.stop_handle().0.try_clone()
     }
@@ -149,12 +157,12 @@ impl Frontend {
     /// # Errors
     /// If it stopped because a socket failed.
     pub fn wait(mut self) -> Result<(), Error> {
-        let ended = self.engine.join().expect("only this joins it, and once");
+        let ended = self.engine.join().expect("the engine thread is joined only here");
         ended.unwrap_or(Err(Error::Panicked))
     }
 }
 
-/// A stream whose drop ends the engine at once.
+/// A stream whose drop stops the engine without a drain.
 #[derive(Debug)]
 struct StopAtOnce(UnixStream);
 
@@ -165,7 +173,7 @@ impl Drop for StopAtOnce {
     }
 }
 
-/// libzmq wants a number where TCP takes a name.
+/// Resolves `bind` to an IPv4 address: libzmq needs a numeric one.
 fn address(bind: &str) -> Result<Ipv4Addr, Error> {
     let found = (bind, 0).to_socket_addrs().ok();
     let v4 = found.into_iter().flatten().find_map(|found| match found {

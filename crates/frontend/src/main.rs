@@ -1,4 +1,4 @@
-//! The query frontend.
+//! The program `frontend`: reads the flags, starts a [`Frontend`] and stops it on a signal.
 
 use std::{
     io::{IsTerminal, Read, Write, stderr, stdin, stdout},
@@ -22,12 +22,12 @@ fn main() -> ExitCode {
         .with_ansi(stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         .init();
-    let outcome = match &settings.access.new_curve_key {
-        Some(name) => draw_keys(name),
+    let result = match &settings.access.new_curve_key {
+        Some(name) => write_curve_keys(name),
         None if settings.healthcheck => healthcheck(&settings),
         None => run(&settings),
     };
-    match outcome {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("frontend: {error:#}");
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 }
 
 fn run(settings: &Settings) -> anyhow::Result<()> {
-    transport::keep_memory();
+    transport::keep_freed_memory();
     let frontend = Frontend::start(settings)?;
     for signal in [SIGTERM, SIGINT] {
         signal_hook::low_level::pipe::register(signal, frontend.stopper()?)?;
@@ -46,42 +46,43 @@ fn run(settings: &Settings) -> anyhow::Result<()> {
         let mut stopper = frontend.stopper()?;
         thread::spawn(move || {
             let mut rest = Vec::new();
-            // An error means the same as the end: whoever started this is gone.
+            // An error also means that the parent process has ended.
             let _ = stdin().read_to_end(&mut rest);
             let _ = stopper.write_all(&[0]);
         });
     }
-    let ports = serde_json::to_string(&frontend.ports()).context("ports are numbers")?;
+    let ports =
+        serde_json::to_string(&frontend.ports()).context("cannot write the ports as JSON")?;
     tracing::info!("listening on {}: {ports}", settings.bind);
-    writeln!(stdout(), "{ports}").context("nobody reads the ports on standard output")?;
+    writeln!(stdout(), "{ports}").context("cannot print the ports on standard output")?;
     Ok(frontend.wait()?)
 }
 
-fn draw_keys(name: &Path) -> anyhow::Result<()> {
+fn write_curve_keys(name: &Path) -> anyhow::Result<()> {
     let [public, secret] = KeyPair::new()?.write(name)?;
     println!(
-        "{} may go to whom it is to meet; {} stays where it is used",
+        "wrote the public key {} (copy it to the peers) and the secret key {} (keep it private)",
         public.display(),
         secret.display()
     );
     Ok(())
 }
 
-/// Asks as any client would. A frontend that listens on all addresses is asked on this machine's own.
+/// Sends a ping over HTTP. A frontend that listens on 0.0.0.0 is reached on the loopback address.
 fn healthcheck(settings: &Settings) -> anyhow::Result<()> {
     let host = match settings.bind.as_str() {
         "0.0.0.0" => "127.0.0.1",
         address => address,
     };
     let (scheme, tls) = match settings.access.tls_cert {
-        // Whom the certificate names is not the question here.
+        // The check is about the process, so the name in the certificate does not matter.
         Some(_) => ("https", TlsConfig::builder().disable_verification(true)),
         None => ("http", TlsConfig::builder()),
     };
     let url = format!("{scheme}://{host}:{}/admin/ping", settings.ports.admin);
-    let patience = Duration::from_secs(2);
-    let request = ureq::get(&url).config().timeout_global(Some(patience));
+    let limit = Duration::from_secs(2);
+    let request = ureq::get(&url).config().timeout_global(Some(limit));
     let answer = request.tls_config(tls.build()).build().call();
-    answer.with_context(|| format!("no frontend answers at {url}"))?;
+    answer.with_context(|| format!("health check failed: no answer from {url}"))?;
     Ok(())
 }

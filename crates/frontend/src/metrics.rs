@@ -1,4 +1,4 @@
-//! What the engine counts, without locks and atomics; the HTTP threads get a copy of it to tell.
+//! The metrics. The engine counts without locks and atomics; the HTTP threads get a copy to report.
 
 mod clipper;
 mod meter;
@@ -7,7 +7,7 @@ mod prometheus;
 use std::{collections::BTreeMap, time::Duration};
 
 use hdrhistogram::Histogram;
-use scheduler::{Load, ModelVersion, Refusal, Timestamp};
+use scheduler::{ModelVersion, QueueLoad, Refusal, Timestamp};
 use wire::rpc::Times;
 
 use crate::{
@@ -16,73 +16,80 @@ use crate::{
 };
 use meter::Meter;
 
-/// Where a query's time goes: in the queue, from there until its batch's response, and in the model server before, during
-/// and after the prediction.
+/// The stages of a query: in the queue, from sending to its batch's response, and in the model
+/// server before, during and after the prediction.
 const STAGES: [&str; 5] = ["queued", "away", "waited", "predicting", "replying"];
 
-/// The engine's own.
+/// The engine's metrics.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
     predictions: Meter,
-    /// Queries whose clients were gone before they were answered.
+    /// Number of queries that were cancelled because their clients disconnected.
     abandoned: u64,
-    /// Queries for no application, or no version of its model.
+    /// Number of queries to an unknown application or model version.
     unknown: u64,
     apps: BTreeMap<String, AppMetrics>,
     models: BTreeMap<ModelVersion, ModelMetrics>,
 }
 
-/// The metrics at a moment, and what waits then.
+/// A copy of the metrics, and the queue depths.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) metrics: Metrics,
-    /// Messages that were dropped: nonsense, or for nobody.
+    /// Number of dropped messages: malformed, or without a recipient.
     pub(crate) dropped: u64,
     pub(crate) now: Timestamp,
-    pub(crate) loads: Vec<(ModelVersion, Load)>,
+    pub(crate) loads: Vec<(ModelVersion, QueueLoad)>,
 }
 
-/// A batch that was answered.
+/// The figures of an answered batch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Batch {
-    /// In queries.
+pub(crate) struct BatchRecord {
+    /// Number of queries.
     pub(crate) size: usize,
-    /// From when it was sent until its response.
-    pub(crate) away: Duration,
-    /// What the replica did when, if it told.
+    /// Time from sending the batch to its response.
+    pub(crate) at_replica: Duration,
+    /// The model server's points in time; `None` if it does not state them.
     pub(crate) times: Option<Times>,
 }
 
 #[derive(Clone, Debug)]
 struct AppMetrics {
+    /// Time from arrival to answer, in microseconds.
     latency: Histogram<u64>,
     answers: Meter,
-    /// By status, and reason if that is not the model's answer.
+    /// Number of queries by status and reason; the reason is empty if the model answered.
     ended: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 #[derive(Clone, Debug)]
 struct ModelMetrics {
+    /// Time from sending a batch to its response, without its wait at the replica, in microseconds.
     latency: Histogram<u64>,
     batch_size: Histogram<u64>,
     predictions: Meter,
+    /// Time in the queue, in microseconds.
     queued: Histogram<u64>,
-    /// The stages after the queue.
-    away: [Histogram<u64>; 4],
+    /// Time in each stage after the queue, in microseconds.
+    later_stages: [Histogram<u64>; 4],
     cache_lookups: u64,
     cache_hits: u64,
 }
 
 impl Metrics {
-    /// A batch was answered; its queries had been `queued` so long.
+    /// Counts an answered batch; `queued` are the times that its queries spent in the queue.
     pub(crate) fn batch(
         &mut self,
         model: &ModelVersion,
-        batch: Batch,
+        batch: BatchRecord,
         queued: impl Iterator<Item = Duration>,
         now: Timestamp,
     ) {
-        let Batch { size, away, times } = batch;
+        let BatchRecord {
+            size,
+            at_replica,
+            times,
+        } = batch;
         let size = size as u64;
         self.predictions.mark(size, now);
         let metrics = self.model(model, now);
@@ -91,18 +98,21 @@ impl Metrics {
         for queued in queued {
             record(&mut metrics.queued, micros(queued), 1);
         }
-        let away = micros(away);
+        let at_replica = micros(at_replica);
         let times = times.map(|times| [times.waited(), times.predicting(), times.replying()]);
-        // Not counting the time that it lay ready at the replica.
-        let lay = times.map_or(0, |[waited, ..]| waited);
-        record(&mut metrics.latency, away.saturating_sub(lay), size);
-        let stages = std::iter::once(away).chain(times.into_iter().flatten());
-        for (histogram, micros) in metrics.away.iter_mut().zip(stages) {
+        let waited = times.map_or(0, |[waited, ..]| waited);
+        record(
+            &mut metrics.latency,
+            at_replica.saturating_sub(waited),
+            size,
+        );
+        let stages = std::iter::once(at_replica).chain(times.into_iter().flatten());
+        for (histogram, micros) in metrics.later_stages.iter_mut().zip(stages) {
             record(histogram, micros, size);
         }
     }
 
-    /// A query was answered. One of an application that has been deleted meanwhile is not counted.
+    /// Counts a query that has ended, unless its application was deleted meanwhile.
     pub(crate) fn query(&mut self, app: &str, result: &QueryResult<'_>) {
         let Some(metrics) = self.apps.get_mut(app) else {
             return;
@@ -112,7 +122,7 @@ impl Metrics {
         *metrics.ended.entry(labels(&result.status)).or_default() += 1;
     }
 
-    /// A query was not taken.
+    /// Counts a refused query.
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
         match refusal {
             Refusal::InputType { app, .. }
@@ -128,19 +138,19 @@ impl Metrics {
         }
     }
 
-    /// A query was looked up in the cache.
+    /// Counts a lookup in the prediction cache.
     pub(crate) fn looked_up(&mut self, model: &ModelVersion, found: bool, now: Timestamp) {
         let metrics = self.model(model, now);
         metrics.cache_lookups += 1;
         metrics.cache_hits += u64::from(found);
     }
 
-    /// A query's client was gone before it was answered.
+    /// Counts a query that was cancelled because its client disconnected.
     pub(crate) fn abandoned(&mut self) {
         self.abandoned += 1;
     }
 
-    /// There is such an application, whether it is asked or not.
+    /// Adds an application, so that it is reported before its first query.
     pub(crate) fn add_app(&mut self, app: &str, now: Timestamp) {
         let metrics = self.apps.entry(app.to_owned());
         metrics.or_insert_with(|| AppMetrics::new(now));
@@ -158,7 +168,9 @@ impl Metrics {
         if !self.models.contains_key(model) {
             self.models.insert(model.clone(), ModelMetrics::new(now));
         }
-        self.models.get_mut(model).expect("it has just been added")
+        self.models
+            .get_mut(model)
+            .expect("the entry was added above")
     }
 }
 
@@ -171,7 +183,7 @@ impl AppMetrics {
         }
     }
 
-    /// Queries that got the default output.
+    /// Returns the number of queries that got the default output.
     fn defaults(&self) -> u64 {
         let counts = self.ended.iter();
         let defaults = counts.filter(|((status, _), _)| matches!(*status, "default" | "error"));
@@ -186,19 +198,19 @@ impl ModelMetrics {
             batch_size: histogram(),
             predictions: Meter::new(now),
             queued: histogram(),
-            away: std::array::from_fn(|_| histogram()),
+            later_stages: std::array::from_fn(|_| histogram()),
             cache_lookups: 0,
             cache_hits: 0,
         }
     }
 
-    /// In the order of [`STAGES`].
+    /// Returns the histograms in the order of [`STAGES`].
     fn stages(&self) -> impl Iterator<Item = &Histogram<u64>> {
-        std::iter::once(&self.queued).chain(&self.away)
+        std::iter::once(&self.queued).chain(&self.later_stages)
     }
 }
 
-/// Status and reason, of which there are few: what a model says when it fails is no label.
+/// Returns status and reason as labels. There are few: the error text of a model is not a label.
 fn labels(status: &QueryStatus) -> (&'static str, &'static str) {
     match status {
         QueryStatus::Ok => ("ok", ""),
@@ -219,13 +231,13 @@ fn refusal_labels(refusal: &Refusal) -> (&'static str, &'static str) {
     ("refused", reason)
 }
 
-/// To three digits, growing with what is recorded.
+/// Creates a histogram with three significant digits that grows with its values.
 fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are allowed")
+    Histogram::new(3).expect("three digits are valid")
 }
 
 fn record(histogram: &mut Histogram<u64>, value: u64, count: u64) {
     histogram
         .record_n(value, count)
-        .expect("a histogram that grows takes every value");
+        .expect("a resizable histogram takes every value");
 }

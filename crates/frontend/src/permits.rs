@@ -6,10 +6,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-/// Connection permits, a fixed number for each address. Clones share them.
+/// Connection permits, at most `max` for each address. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Permits {
-    most: usize,
+    max: usize,
+    /// Number of permits that each address holds.
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -21,9 +22,9 @@ pub(crate) struct Permit {
 }
 
 impl Permits {
-    pub(crate) fn new(most: usize) -> Permits {
+    pub(crate) fn new(max: usize) -> Permits {
         Permits {
-            most,
+            max,
             taken: Arc::default(),
         }
     }
@@ -32,7 +33,7 @@ impl Permits {
     pub(crate) fn take(&self, address: IpAddr) -> Option<Permit> {
         let mut taken = self.taken();
         let count = taken.entry(address).or_default();
-        if *count >= self.most {
+        if *count >= self.max {
             return None;
         }
         *count += 1;

@@ -1,38 +1,38 @@
-//! How a query ended: what its client, the metrics and the traces get.
+//! The result of a query, for its client, the metrics and the traces.
 
 use std::borrow::Cow;
 
 use model::DataType;
-use scheduler::{Reason, Refusal};
-use wire::query::Status;
+use scheduler::{DefaultReason, Refusal};
+use wire::query::AnswerStatus;
 
 use crate::timeline::Timeline;
 
-/// How a query ended.
+/// The way in which a query ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum QueryStatus {
-    /// With the model's answer.
+    /// The model answered it.
     Ok,
-    /// With the default output, because no model answered it in time.
-    Default(Reason),
-    /// The model failed on it, and why.
+    /// It got the default output, because no model answered it in time.
+    Default(DefaultReason),
+    /// The model failed on it, with this error text. It got the default output.
     Failed(String),
-    /// It was not taken.
+    /// It was refused.
     Refused(Refusal),
 }
 
 impl QueryStatus {
-    /// As clients of the native dialect get it.
-    pub(crate) fn code(&self) -> Status {
+    /// Returns the status that clients of the native dialect get.
+    pub(crate) fn code(&self) -> AnswerStatus {
         match self {
-            QueryStatus::Ok => Status::Ok,
-            QueryStatus::Default(_) => Status::Default,
-            QueryStatus::Failed(_) => Status::Error,
-            QueryStatus::Refused(_) => Status::Refused,
+            QueryStatus::Ok => AnswerStatus::Ok,
+            QueryStatus::Default(_) => AnswerStatus::Default,
+            QueryStatus::Failed(_) => AnswerStatus::Error,
+            QueryStatus::Refused(_) => AnswerStatus::Refused,
         }
     }
 
-    /// Why there is no answer of the model; empty if there is one.
+    /// Returns the reason for which the model did not answer; empty if it did.
     pub(crate) fn reason(&self) -> Cow<'_, str> {
         match self {
             QueryStatus::Ok => "".into(),
@@ -43,18 +43,20 @@ impl QueryStatus {
     }
 }
 
-/// The end of a query. Its output is borrowed where it is sent on at once, and owned on its way to another thread.
+/// The result of a query. The output is borrowed if it is sent at once, and owned if it goes to
+/// another thread.
 #[derive(Clone, Debug)]
 pub(crate) struct QueryResult<'a> {
     pub(crate) status: QueryStatus,
     pub(crate) output_type: DataType,
-    /// Elements as on the wire: the model's, or the application's default output as text.
+    /// Encoded elements: the model's output, or the application's default output as text.
     pub(crate) output: Cow<'a, [u8]>,
     pub(crate) timeline: Timeline,
 }
 
 impl<'a> QueryResult<'a> {
-    /// Of a query that no model answered: it gets the default output, which is text.
+    /// Creates the result of a query that no model answered. Its output is the default output,
+    /// which is text.
     pub(crate) fn without_output(
         status: QueryStatus,
         default: &'a [u8],
@@ -68,7 +70,7 @@ impl<'a> QueryResult<'a> {
         }
     }
 
-    /// A copy for another thread.
+    /// Returns a copy that owns its output, for another thread.
     pub(crate) fn to_static(&self) -> QueryResult<'static> {
         QueryResult {
             status: self.status.clone(),

@@ -1,18 +1,20 @@
-//! Model servers of every dialect: registration, heartbeats, and who is gone.
+//! The replicas of every dialect: registration, heartbeats and the detection of dead replicas.
 //!
-//! How it is learnt that one is gone:
+//! A replica is dead:
 //!
-//! - version 4: a probe every 100 ms finds no connection, or nothing is heard for 5 s;
-//! - version 3 and 2017: a probe every 8 s finds no connection, or nothing is heard for 30 s and no batch is owed;
-//! - high-performance: there are no heartbeats, so silence means nothing, and whatever is sent is a batch. It is learnt
-//!   when the next batch finds no connection; the batch that it had at its end is given up as one that hangs.
+//! - in version 4, if a probe finds no connection (every 100 ms), or after 5 s of silence;
+//! - in versions 3 and 2017, if a probe finds no connection (every 8 s), or after 30 s of silence
+//!   without a batch in flight;
+//! - in the high-performance dialect, if a batch cannot be sent. There are no heartbeats, so
+//!   silence means nothing, and every message to a replica is a batch. A batch that the replica had
+//!   when it died counts as hung.
 
 mod admission;
 
 use std::{collections::HashMap, time::Duration};
 
 use model::DataType;
-use scheduler::{Left, ModelVersion, ReplicaKey, Timestamp};
+use scheduler::{Departure, ModelVersion, ReplicaKey, Timestamp};
 use transport::Frame;
 use wire::{
     admin,
@@ -20,98 +22,118 @@ use wire::{
 };
 
 use crate::{
-    container_sockets::{ContainerSockets, Port},
+    container_sockets::{ContainerPort, ContainerSockets},
     declarations::Declarations,
 };
 
-pub(crate) use admission::Newcomer;
+pub(crate) use admission::JoinRequest;
 
-/// How often a version-4 model server must say that it lives.
+/// Period of the heartbeats of version-4 model servers.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// How often to try whether a model server is still connected: sending is the only way to learn it.
-const PROBE: Duration = Duration::from_millis(100);
+/// Period of the checks of all replicas, and of the probes of version-4 model servers. Sending is
+/// the only way to find out whether a peer is connected.
+const PROBE_V4: Duration = Duration::from_millis(100);
 
-/// The same for version 3 and 2017. Clipper's containers send a heartbeat after 5 s without a message: probing any sooner would keep
-/// them from it, and they would seem dead.
+/// Period of the probes of version 3 and 2017. Clipper's containers send a heartbeat after 5 s
+/// without a message: a shorter period would suppress the heartbeats, and the containers would seem
+/// dead.
 const PROBE_V3: Duration = Duration::from_secs(8);
 
-/// A model server that has said nothing for so long is given up.
-const SILENCE: Duration = Duration::from_secs(5);
+/// Time of silence after which a version-4 model server counts as dead.
+const SILENCE_V4: Duration = Duration::from_secs(5);
 
-/// The same for version 3 and 2017, as long as in Clipper's frontend; but one that owes a batch is silent because it predicts.
+/// Time of silence after which a model server of version 3 or 2017 counts as dead, as in Clipper's
+/// frontend. It does not hold during a batch, because these model servers are silent while they
+/// predict.
 const SILENCE_V3: Duration = Duration::from_secs(30);
 
-/// A high-performance model server that hangs and has said nothing for so long is given up: it has no heartbeats, and nothing
-/// more is sent to it that could fail.
-const HUNG: Duration = Duration::from_secs(600);
+/// Time of silence after which a hung high-performance model server counts as dead: it has no
+/// heartbeats, and gets no further batch that could fail.
+const SILENCE_HUNG: Duration = Duration::from_secs(600);
 
-/// A look that comes so late says that this process was stopped, not that its replicas were silent.
-const LATE: Duration = Duration::from_secs(1);
+/// Delay of a probe that shows that this process was suspended, rather than that the replicas were
+/// silent.
+const SUSPENDED: Duration = Duration::from_secs(1);
 
-/// A replica, and why it is lost.
+/// A replica that is to be removed, and the reason.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lost {
+pub(crate) struct LostReplica {
     pub(crate) key: ReplicaKey,
-    pub(crate) left: Left,
+    pub(crate) departure: Departure,
+    /// Completes the sentence "the replica ..." in the log.
     pub(crate) why: &'static str,
 }
 
-impl Lost {
-    pub(crate) fn died(key: ReplicaKey, why: &'static str) -> Lost {
-        let left = Left::Died;
-        Lost { key, left, why }
+impl LostReplica {
+    pub(crate) fn died(key: ReplicaKey, why: &'static str) -> LostReplica {
+        let departure = Departure::Died;
+        LostReplica {
+            key,
+            departure,
+            why,
+        }
     }
 
-    pub(crate) fn stopped(key: ReplicaKey, why: &'static str) -> Lost {
-        let left = Left::Stopped;
-        Lost { key, left, why }
+    pub(crate) fn stopped(key: ReplicaKey, why: &'static str) -> LostReplica {
+        let departure = Departure::Stopped;
+        LostReplica {
+            key,
+            departure,
+            why,
+        }
     }
 }
 
-/// Who sends a message. A routing identity means something only at its own port.
+/// The sender of a message. A routing identity is valid at its own port only.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sender<'a> {
-    pub(crate) port: Port,
+pub(crate) struct ContainerPeer<'a> {
+    pub(crate) port: ContainerPort,
     pub(crate) identity: &'a Frame,
 }
 
 #[derive(Debug)]
 pub(crate) struct Replicas {
     session: u64,
-    replicas: HashMap<ReplicaKey, Replica>,
-    /// By the routing identity, for each port.
-    keys: [HashMap<Box<[u8]>, ReplicaKey>; Port::ALL.len()],
-    /// By the connection, in the high-performance dialect.
+    replicas: HashMap<ReplicaKey, ConnectedReplica>,
+    /// Keys of the replicas by routing identity, for each port.
+    keys: [HashMap<Box<[u8]>, ReplicaKey>; ContainerPort::ALL.len()],
+    /// Keys of the replicas by connection id, in the high-performance dialect.
     connections: HashMap<u32, ReplicaKey>,
     next_connection: u32,
+    /// Id of the next replica of each model version.
     next_id: HashMap<ModelVersion, u32>,
-    next_look: Timestamp,
+    next_probe: Timestamp,
     declarations: Declarations,
+    /// Buffer for the message that is sent.
     out: Vec<Frame>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Replica {
+pub(crate) struct ConnectedReplica {
     pub(crate) identity: Frame,
     pub(crate) version: Version,
     pub(crate) input_type: DataType,
     pub(crate) model: ModelVersion,
     pub(crate) replica_id: u32,
-    /// Its responses name it; only in the high-performance dialect.
+    /// Connection id in its responses; only in the high-performance dialect.
     connection: Option<u32>,
     metadata: Option<Metadata>,
-    last_heard: Timestamp,
+    /// Time of the last message from the replica.
+    last_message: Timestamp,
+    /// Time of the last probe or reply to a heartbeat.
     last_probe: Timestamp,
-    owes: usize,
-    /// It has lost its batches; only the high-performance dialect asks.
+    batches_in_flight: usize,
+    /// True while the replica hangs; used in the high-performance dialect only.
     hung: bool,
+    /// Number of answered batches.
     batches: u64,
+    /// Number of queries in them.
     queries: u64,
 }
 
-impl Replica {
-    /// The shape of one input; empty if it declares none.
+impl ConnectedReplica {
+    /// Returns the shape of one input; empty if the replica declares none.
     fn input_shape(&self) -> &[usize] {
         let metadata = self.metadata.as_ref();
         metadata.map_or(&[], |metadata| &metadata.model.input_shape)
@@ -119,7 +141,7 @@ impl Replica {
 }
 
 impl Replicas {
-    /// Without a replica; what those that join declare is noted.
+    /// Creates an empty table. Replicas that join store their declarations in `declarations`.
     pub(crate) fn new(session: u64, declarations: Declarations) -> Replicas {
         Replicas {
             session,
@@ -128,53 +150,60 @@ impl Replicas {
             connections: HashMap::new(),
             next_connection: rand::random(),
             next_id: HashMap::new(),
-            next_look: Timestamp::ZERO,
+            next_probe: Timestamp::ZERO,
             declarations,
             out: Vec::new(),
         }
     }
 
-    /// The replica that a batch is about to be sent to.
-    pub(crate) fn owing(&mut self, key: ReplicaKey) -> Option<&Replica> {
+    /// Counts a batch that is about to be sent; returns its replica.
+    pub(crate) fn on_batch_sent(&mut self, key: ReplicaKey) -> Option<&ConnectedReplica> {
         let replica = self.replicas.get_mut(&key)?;
-        replica.owes += 1;
+        replica.batches_in_flight += 1;
         Some(replica)
     }
 
-    fn key(&self, sender: Sender<'_>) -> Option<ReplicaKey> {
+    fn key(&self, sender: ContainerPeer<'_>) -> Option<ReplicaKey> {
         let keys = &self.keys[sender.port as usize];
         keys.get(sender.identity.as_ref()).copied()
     }
 
-    /// Something came. Answers the version to read it by, and the replica if it has registered.
-    pub(crate) fn heard(
+    /// Notes the time of a message. Returns the version by which it is decoded, and the replica if
+    /// its sender has registered.
+    pub(crate) fn on_message(
         &mut self,
-        sender: Sender<'_>,
+        sender: ContainerPeer<'_>,
         now: Timestamp,
     ) -> (Version, Option<ReplicaKey>) {
         let Some(key) = self.key(sender) else {
             return (sender.port.version(), None);
         };
         let replica = self.replicas.get_mut(&key);
-        let replica = replica.expect("every identity has its replica");
-        replica.last_heard = now;
+        let replica = replica.expect("every identity belongs to a replica");
+        replica.last_message = now;
         (replica.version, Some(key))
     }
 
-    /// Something came from the high-performance replica with this connection.
-    pub(crate) fn connected(&mut self, connection: u32, now: Timestamp) -> Option<ReplicaKey> {
+    /// Notes the time of a message from the high-performance replica with this connection id;
+    /// returns the replica.
+    pub(crate) fn on_connection_message(
+        &mut self,
+        connection: u32,
+        now: Timestamp,
+    ) -> Option<ReplicaKey> {
         let key = *self.connections.get(&connection)?;
         let replica = self.replicas.get_mut(&key)?;
-        replica.last_heard = now;
+        replica.last_message = now;
         replica.hung = false;
         Some(key)
     }
 
-    /// Answers a heartbeat: lives, or asks an unknown model server to register.
-    pub(crate) fn beat_back(
+    /// Replies to a heartbeat: confirms that the frontend is alive, or requests an unknown model
+    /// server to register.
+    pub(crate) fn reply_to_heartbeat(
         &mut self,
         sockets: &mut ContainerSockets,
-        sender: Sender<'_>,
+        sender: ContainerPeer<'_>,
         now: Timestamp,
     ) {
         let replica = self.key(sender);
@@ -184,71 +213,80 @@ impl Replicas {
                 replica.last_probe = now;
                 (FromFrontend::KeepAlive, replica.version)
             }
-            // Version 4 understands version 3's.
-            None if sender.port == Port::Rpc => (FromFrontend::MetadataWanted, Version::V3),
+            // Version-4 model servers understand the message of version 3.
+            None if sender.port == ContainerPort::Rpc => {
+                (FromFrontend::MetadataWanted, Version::V3)
+            }
             None => (FromFrontend::MetadataWanted, sender.port.version()),
         };
-        self.say(sockets, sender.identity, version, &message);
+        self.send(sockets, sender.identity, version, &message);
     }
 
-    /// Counts an answered batch; answers the replica.
-    pub(crate) fn answered(&mut self, key: ReplicaKey, queries: usize) -> &Replica {
+    /// Counts an answered batch; returns its replica.
+    pub(crate) fn on_batch_answered(
+        &mut self,
+        key: ReplicaKey,
+        queries: usize,
+    ) -> &ConnectedReplica {
         let replica = self.replicas.get_mut(&key);
-        let replica = replica.expect("who is heard has registered");
-        replica.owes = replica.owes.saturating_sub(1);
+        let replica = replica.expect("every replica of the scheduler is registered");
+        replica.batches_in_flight = replica.batches_in_flight.saturating_sub(1);
         replica.batches += 1;
         replica.queries += queries as u64;
         replica
     }
 
-    /// Probes and looks for silence, when it is time to. Lists who is gone.
-    pub(crate) fn look_after(
+    /// Probes the connections and checks for silence, if a probe is due. Returns the replicas that
+    /// are dead.
+    pub(crate) fn probe(
         &mut self,
         sockets: &mut ContainerSockets,
         now: Timestamp,
-    ) -> Vec<Lost> {
+    ) -> Vec<LostReplica> {
         let mut lost = Vec::new();
-        if now < self.next_look {
+        if now < self.next_probe {
             return lost;
         }
-        let late = now.saturating_sub(self.next_look) > LATE;
-        self.next_look = now + PROBE;
+        let suspended = now.saturating_sub(self.next_probe) > SUSPENDED;
+        self.next_probe = now + PROBE_V4;
         for (key, replica) in &mut self.replicas {
-            if late {
-                replica.last_heard = now;
+            if suspended {
+                replica.last_message = now;
             }
             let (probe, silence) = match replica.version {
-                Version::V4 => (PROBE, SILENCE),
-                Version::HighPerf if replica.hung => (Duration::MAX, HUNG),
+                Version::V4 => (PROBE_V4, SILENCE_V4),
+                Version::HighPerf if replica.hung => (Duration::MAX, SILENCE_HUNG),
                 Version::HighPerf => (Duration::MAX, Duration::MAX),
-                Version::V3 | Version::V2017 if replica.owes > 0 => (PROBE_V3, Duration::MAX),
+                Version::V3 | Version::V2017 if replica.batches_in_flight > 0 => {
+                    (PROBE_V3, Duration::MAX)
+                }
                 Version::V3 | Version::V2017 => (PROBE_V3, SILENCE_V3),
             };
-            if now.saturating_sub(replica.last_heard) > silence {
-                lost.push(Lost::died(*key, "says nothing"));
+            if now.saturating_sub(replica.last_message) > silence {
+                lost.push(LostReplica::died(*key, "is silent"));
             } else if now.saturating_sub(replica.last_probe) >= probe {
                 replica.last_probe = now;
                 self.out.push(replica.identity.clone());
                 FromFrontend::KeepAlive.encode(replica.version, &mut self.out);
                 if sockets.send(replica.version, &mut self.out).is_err() {
-                    lost.push(Lost::died(*key, "is not connected any more"));
+                    lost.push(LostReplica::died(*key, "is disconnected"));
                 }
             }
         }
         lost
     }
 
-    /// When to look after the replicas again.
-    pub(crate) fn next_look(&self) -> Option<Timestamp> {
-        (!self.replicas.is_empty()).then_some(self.next_look)
+    /// Returns the time of the next probe; `None` without replicas.
+    pub(crate) fn next_probe(&self) -> Option<Timestamp> {
+        (!self.replicas.is_empty()).then_some(self.next_probe)
     }
 
-    /// Forgets a replica; answers its model and number.
-    pub(crate) fn remove(&mut self, lost: &Lost) -> Option<(ModelVersion, u32)> {
+    /// Removes a replica; returns its model version and id.
+    pub(crate) fn remove(&mut self, lost: &LostReplica) -> Option<(ModelVersion, u32)> {
         let replica = self.replicas.remove(&lost.key)?;
         let (id, model) = (replica.replica_id, &replica.model);
-        tracing::warn!("replica {id} of {model} {}: gone", lost.why);
-        let keys = &mut self.keys[Port::of(replica.version) as usize];
+        tracing::warn!("removed replica {id} of {model}: it {}", lost.why);
+        let keys = &mut self.keys[ContainerPort::of(replica.version) as usize];
         keys.remove(replica.identity.as_ref());
         if let Some(connection) = replica.connection {
             self.connections.remove(&connection);
@@ -256,41 +294,43 @@ impl Replicas {
         Some((replica.model, id))
     }
 
-    /// A replica has lost its batches, because it is far behind its own pace.
-    pub(crate) fn hung(&mut self, key: ReplicaKey) {
+    /// Marks a replica as hung; the scheduler has taken its batches.
+    pub(crate) fn on_hung(&mut self, key: ReplicaKey) {
         if let Some(replica) = self.replicas.get_mut(&key) {
-            replica.owes = 0;
+            replica.batches_in_flight = 0;
             replica.hung = true;
             let (id, model) = (replica.replica_id, &replica.model);
-            tracing::warn!("replica {id} of {model} hangs: it gets no work until it answers");
+            tracing::warn!("replica {id} of {model} hangs: it gets no batches until it answers");
         }
     }
 
-    /// Tells a replica that it is of no use here, and why.
+    /// Sends a replica the reason for which it is refused.
     pub(crate) fn refuse(&mut self, sockets: &mut ContainerSockets, key: ReplicaKey, reason: &str) {
         if let Some(replica) = self.replicas.get(&key) {
             let (identity, version) = (replica.identity.clone(), replica.version);
-            self.say(sockets, &identity, version, &FromFrontend::Refused(reason));
+            self.send(sockets, &identity, version, &FromFrontend::Refused(reason));
         }
     }
 
-    /// Tells the model servers that the frontend stops, so that they look for the next one at once.
-    pub(crate) fn say_goodbye(&mut self, sockets: &mut ContainerSockets) {
+    /// Announces to the model servers that the frontend stops, so that they connect to the next one
+    /// at once.
+    pub(crate) fn send_goodbyes(&mut self, sockets: &mut ContainerSockets) {
         for replica in self.replicas.values() {
             if replica.version == Version::V4 {
                 self.out.push(replica.identity.clone());
                 FromFrontend::Goodbye.encode(replica.version, &mut self.out);
-                // Whoever is gone needs no goodbye.
+                // A disconnected model server needs no goodbye.
                 let _ = sockets.send(replica.version, &mut self.out);
             }
         }
     }
 
-    pub(crate) fn list(&self) -> Vec<admin::Replica> {
+    /// Returns the replicas for the admin API, ordered by id.
+    pub(crate) fn list(&self) -> Vec<admin::ReplicaInfo> {
         let mut list: Vec<_> = self
             .replicas
             .values()
-            .map(|replica| admin::Replica {
+            .map(|replica| admin::ReplicaInfo {
                 model_name: replica.model.name.clone(),
                 model_version: replica.model.version.clone(),
                 replica_id: replica.replica_id,
@@ -304,8 +344,9 @@ impl Replicas {
         list
     }
 
-    /// Sends a message. If that fails, the model server is gone, which `look_after` finds out.
-    pub(crate) fn say(
+    /// Sends a message to a model server. If the model server is disconnected, the next probe
+    /// detects that.
+    pub(crate) fn send(
         &mut self,
         sockets: &mut ContainerSockets,
         identity: &Frame,
@@ -314,7 +355,7 @@ impl Replicas {
     ) {
         self.out.push(identity.clone());
         message.encode(version, &mut self.out);
-        // Clipper's dialects have fewer messages: then nothing stands behind the identity.
+        // A message that the dialect does not have is encoded to no frames behind the identity.
         if self.out.len() > 1 {
             let _ = sockets.send(version, &mut self.out);
         }

@@ -1,4 +1,5 @@
-//! The way of replies from the engine to the HTTP threads: those of one turn of its loop together, with one wake-up.
+//! The channel for replies from the engine to the HTTP threads. The replies of one turn of the
+//! engine's loop are sent together, with one wake-up.
 
 use tokio::sync::mpsc;
 
@@ -6,28 +7,28 @@ use crate::query_result::QueryResult;
 
 /// The engine's reply to a query over HTTP.
 #[derive(Debug)]
-pub(crate) struct Reply {
-    /// The query's.
+pub(crate) struct HttpReply {
+    /// Ticket of the query.
     pub(crate) ticket: u64,
     pub(crate) result: QueryResult<'static>,
 }
 
-/// The HTTP threads' end.
-pub(crate) type ReplyReceiver = mpsc::UnboundedReceiver<Vec<Reply>>;
+/// The HTTP threads' end of the channel.
+pub(crate) type ReplyReceiver = mpsc::UnboundedReceiver<Vec<HttpReply>>;
 
-/// The engine's end: where it puts replies.
+/// The engine's end of the channel.
 #[derive(Clone, Debug)]
-pub(crate) struct Replies(mpsc::UnboundedSender<Vec<Reply>>);
+pub(crate) struct Replies(mpsc::UnboundedSender<Vec<HttpReply>>);
 
 impl Replies {
-    /// Both ends of the way back.
+    /// Creates both ends of a channel.
     pub(crate) fn channel() -> (Replies, ReplyReceiver) {
         let (sender, receiver) = mpsc::unbounded_channel();
         (Replies(sender), receiver)
     }
 
-    /// Hands replies over. Without a receiver the process is about to end.
-    pub(crate) fn hand_over(&self, replies: Vec<Reply>) {
+    /// Sends replies. Without a receiver, the process is about to end; the replies are dropped.
+    pub(crate) fn send(&self, replies: Vec<HttpReply>) {
         let _ = self.0.send(replies);
     }
 }

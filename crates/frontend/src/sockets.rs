@@ -1,11 +1,11 @@
-//! The engine's ZeroMQ sockets: ROUTERs all.
+//! Binds the engine's ZeroMQ sockets, which are all ROUTERs.
 
 use std::net::Ipv4Addr;
 
 use wire::BoundPorts;
 
 use crate::{
-    access::Curve,
+    access::CurveAccess,
     connection_limiter::{self, ConnectionLimiter},
     container_sockets::{ContainerSockets, RouterSocket},
     drop_log::DropLog,
@@ -15,69 +15,71 @@ use crate::{
     zap::{self, CLIENTS, CONTAINERS, ZapHandler},
 };
 
-/// Milliseconds in which who connects must say what it speaks, and who it is.
-const HANDSHAKE: i32 = 5_000;
+/// Maximum time of the ZeroMQ handshake, in milliseconds.
+const HANDSHAKE_MS: i32 = 5_000;
 
-/// Seconds of silence after which the kernel asks whether the other end is there, and how long and often it asks.
+/// TCP keep-alive: idle time and interval in seconds, and number of probes.
 const KEEPALIVE: [i32; 3] = [30, 10, 3];
 
 /// The engine's sockets.
 pub(crate) struct Sockets {
-    /// Model servers.
+    /// Sockets for model servers.
     pub(crate) containers: ContainerSockets,
-    /// Clients: connects in, answers out.
+    /// Receives connects of clients, and sends answers to them.
     pub(crate) answers: RouterSocket,
-    /// Clients: requests in.
+    /// Receives requests of clients.
     pub(crate) requests: RouterSocket,
-    /// Ends after the sockets, as the ZAP handler does.
+    /// Dropped after the sockets, like the ZAP handler.
     _connection_limiter: ConnectionLimiter,
     _zap_handler: Option<ZapHandler>,
 }
 
-/// What every socket is made with.
-struct Maker<'a> {
+/// Creates and binds the sockets.
+struct SocketBuilder<'a> {
     context: zmq::Context,
     address: Ipv4Addr,
-    largest: i64,
-    curve: Option<&'a Curve>,
-    /// What tells of the connections of each socket.
+    /// Maximum size of a message, in bytes.
+    max_message: i64,
+    curve: Option<&'a CurveAccess>,
+    /// Report the connections of each socket.
     monitors: Vec<zmq::Socket>,
 }
 
 impl Sockets {
-    /// Binds them, and returns the ports that they got; those of HTTP are the settings'.
+    /// Binds the sockets. Returns them with the bound ports; the HTTP ports are those of the
+    /// settings.
     pub(crate) fn bind(
         address: Ipv4Addr,
         settings: &Settings,
-        curve: Option<&Curve>,
+        curve: Option<&CurveAccess>,
         drop_log: &DropLog,
     ) -> Result<(Sockets, BoundPorts), Error> {
         let context = zmq::Context::new();
         let zap_handler = curve.map(|curve| zap::start(&context, curve, drop_log.clone()));
         let zap_handler = zap_handler.transpose()?;
-        let mut maker = Maker {
+        let mut builder = SocketBuilder {
             monitors: Vec::new(),
             context,
             address,
-            largest: i64::try_from(settings.max_message_mib << 20).unwrap_or(i64::MAX),
+            max_message: i64::try_from(settings.max_message_mib << 20).unwrap_or(i64::MAX),
             curve,
         };
         let ports = settings.ports;
         let (rpc, rpc_service_port) =
-            maker.router(CONTAINERS, ports.rpc_service, "--rpc_service_port")?;
-        let (of_2017, rpc_2017_port) =
-            maker.router(CONTAINERS, ports.rpc_2017, "--rpc_2017_port")?;
-        let (high_perf, rpc_send_port) =
-            maker.router(CONTAINERS, ports.rpc_send, "--rpc_send_port")?;
-        let (returns, rpc_recv_port) =
-            maker.router(CONTAINERS, ports.rpc_recv, "--rpc_recv_port")?;
-        let (answers, send_port) = maker.router(CLIENTS, ports.send, "--send_port")?;
-        let (requests, recv_port) = maker.router(CLIENTS, ports.recv, "--recv_port")?;
+            builder.router(CONTAINERS, ports.rpc_service, "--rpc_service_port")?;
+        let (rpc_2017, rpc_2017_port) =
+            builder.router(CONTAINERS, ports.rpc_2017, "--rpc_2017_port")?;
+        let (rpc_send, rpc_send_port) =
+            builder.router(CONTAINERS, ports.rpc_send, "--rpc_send_port")?;
+        let (rpc_recv, rpc_recv_port) =
+            builder.router(CONTAINERS, ports.rpc_recv, "--rpc_recv_port")?;
+        let (answers, send_port) = builder.router(CLIENTS, ports.send, "--send_port")?;
+        let (requests, recv_port) = builder.router(CLIENTS, ports.recv, "--recv_port")?;
         let permits = Permits::new(settings.http.max_connections);
         let connection_limiter =
-            connection_limiter::start(maker.monitors, permits, drop_log.clone())?;
+            connection_limiter::start(builder.monitors, permits, drop_log.clone())?;
         let sockets = Sockets {
-            containers: ContainerSockets::new([rpc, of_2017, high_perf, returns]),
+            containers: ContainerSockets::new([rpc, rpc_2017, rpc_send, rpc_recv]),
             answers,
             requests,
             _connection_limiter: connection_limiter,
@@ -102,8 +104,8 @@ impl Sockets {
     }
 }
 
-impl Maker<'_> {
-    /// A socket that listens, for peers of one kind; and its port.
+impl SocketBuilder<'_> {
+    /// Binds a socket. Returns it with its port; `domain` is the ZAP domain of its peers.
     fn router(
         &mut self,
         domain: &str,
@@ -111,15 +113,15 @@ impl Maker<'_> {
         flag: &'static str,
     ) -> Result<(RouterSocket, u16), Error> {
         let socket = self.context.socket(zmq::ROUTER)?;
-        // Without it a message to a peer that is gone, or does not read, would vanish without a word.
+        // Otherwise a message to a peer that is disconnected or does not read is dropped silently.
         socket.set_router_mandatory(true)?;
-        // Long enough for a goodbye.
+        // Time to send goodbyes when the frontend stops, in milliseconds.
         socket.set_linger(200)?;
         socket.set_sndhwm(100_000)?;
-        socket.set_maxmsgsize(self.largest)?;
-        // Connections that are only half there go.
+        socket.set_maxmsgsize(self.max_message)?;
+        // Closes connections that are half-open or do not finish the handshake.
         let [idle, interval, count] = KEEPALIVE;
-        socket.set_handshake_ivl(HANDSHAKE)?;
+        socket.set_handshake_ivl(HANDSHAKE_MS)?;
         socket.set_tcp_keepalive(1)?;
         socket.set_tcp_keepalive_idle(idle)?;
         socket.set_tcp_keepalive_intvl(interval)?;

@@ -1,7 +1,8 @@
-//! What is registered, and where that is kept: in memory, in a file, or in a Redis that several frontends share.
+//! The state: the registrations, in memory, in a file, or in a Redis that several frontends share.
 //!
-//! One thread owns it, so that neither the engine nor HTTP ever waits for a disk or a network. A change is written first and
-//! then published; what another frontend writes to Redis takes the second step only.
+//! One thread owns the state, so that neither the engine nor HTTP ever waits for a disk or a
+//! network. It writes a change first and then publishes the new catalog. Changes that another
+//! frontend wrote to Redis are only published.
 
 mod changes;
 mod error;
@@ -20,95 +21,96 @@ use std::{
 
 use scheduler::ModelVersion;
 use tokio::sync::{oneshot, watch};
-use wire::admin::{self, Change, Container};
+use wire::admin::{self, Change, ContainerInfo};
 
 use crate::{
-    catalog::{Catalog, Registrations, Write},
+    catalog::{Catalog, CatalogChange, Registrations},
     command::Command,
-    handle,
-    replicas::Newcomer,
+    handle::EngineHandle,
+    replicas::JoinRequest,
     settings::Settings,
-    worker::Worker,
+    worker::WorkerThread,
 };
 
 pub use error::StateError;
 
 use error::WriteError;
-use file::File;
-use redis::{Joined, Redis};
-use request::{Answer, Request};
+use file::StateFile;
+use redis::{ContainerRow, RedisStore};
+use request::{AdminResult, StateRequest};
 
-/// The HTTP threads' end.
+/// The HTTP threads' handle of the state thread.
 #[derive(Clone, Debug)]
-pub(crate) struct Handle {
-    requests: Sender<Request>,
+pub(crate) struct StateHandle {
+    requests: Sender<StateRequest>,
     catalog: watch::Receiver<Arc<Catalog>>,
 }
 
-impl Handle {
-    /// What is registered now.
+impl StateHandle {
+    /// Returns the newest catalog.
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
         self.catalog.borrow().clone()
     }
 
-    /// Asks, and waits for the answer; `None` if the frontend is stopping.
-    pub(crate) async fn ask(&self, request: admin::Request) -> Option<Answer> {
+    /// Sends a request and waits for the reply. Returns `None` if the frontend is stopping.
+    pub(crate) async fn request(&self, request: admin::AdminRequest) -> Option<AdminResult> {
         let (answer, answered) = oneshot::channel();
-        // Without its thread the process is about to end, and nothing comes.
-        let _ = self.requests.send(Request::Admin(request, answer));
+        // A send fails only when the state thread has ended, and then the reply fails too.
+        let _ = self.requests.send(StateRequest::Admin(request, answer));
         answered.await.ok().flatten()
     }
 }
 
-/// The engine's end, where frontends share their state: who joins, and who left.
+/// The engine's handle of the state thread, which numbers replicas if frontends share the state.
 #[derive(Clone, Debug)]
-pub(crate) struct ReplicaIds(Sender<Request>);
+pub(crate) struct ReplicaIds(Sender<StateRequest>);
 
 impl ReplicaIds {
-    /// Asks for a replica's number, which comes as [`Command::Admit`].
-    pub(crate) fn join(&self, newcomer: Newcomer) {
-        let _ = self.0.send(Request::Join(newcomer));
+    /// Requests a number for a new replica. The reply is [`Command::Admit`].
+    pub(crate) fn join(&self, newcomer: JoinRequest) {
+        let _ = self.0.send(StateRequest::Join(newcomer));
     }
 
+    /// Reports that a replica has left.
     pub(crate) fn left(&self, model: ModelVersion, replica_id: u32) {
-        let _ = self.0.send(Request::Left(model, replica_id));
+        let _ = self.0.send(StateRequest::Left(model, replica_id));
     }
 }
 
-/// A state that was read, and is not served yet.
+/// A state that has been read; its thread has not started yet.
 #[derive(Debug)]
-pub(crate) struct Opened {
+pub(crate) struct LoadedState {
     registrations: Registrations,
     store: Store,
-    requests: Receiver<Request>,
-    sender: Sender<Request>,
+    requests: Receiver<StateRequest>,
+    sender: Sender<StateRequest>,
 }
 
 #[derive(Debug)]
 enum Store {
     Memory,
-    File(File),
-    Redis(Box<Redis>),
+    File(StateFile),
+    Redis(Box<RedisStore>),
 }
 
-/// Reads the state from where the settings say. With Redis, waits until it answers.
+/// Reads the state from the store that the settings name. With Redis, waits until it answers.
 ///
 /// # Errors
 /// If the state file cannot be read.
-pub(crate) fn open(settings: &Settings, rpc_port: u16) -> Result<Opened, StateError> {
+pub(crate) fn open(settings: &Settings, rpc_port: u16) -> Result<LoadedState, StateError> {
     let (sender, requests) = mpsc::channel();
     let (store, registrations) = match (&settings.state, settings.redis.address()?) {
         (_, Some(address)) => {
-            let (redis, registrations) = Redis::open(address, rpc_port, sender.clone())?;
+            let (redis, registrations) = RedisStore::open(address, rpc_port, sender.clone())?;
             (Store::Redis(Box::new(redis)), registrations)
         }
         (Some(file), None) => {
-            let (file, registrations) = File::open(file)?;
+            let (file, registrations) = StateFile::open(file)?;
             (Store::File(file), registrations)
         }
         (None, None) => (Store::Memory, Registrations::default()),
     };
-    Ok(Opened {
+    Ok(LoadedState {
         registrations,
         store,
         requests,
@@ -116,167 +118,172 @@ pub(crate) fn open(settings: &Settings, rpc_port: u16) -> Result<Opened, StateEr
     })
 }
 
-impl Opened {
-    /// For the engine, if its replicas' numbers come from here.
+impl LoadedState {
+    /// Returns the engine's handle if frontends share the state, and so the replica numbers.
     pub(crate) fn replica_ids(&self) -> Option<ReplicaIds> {
         let shared = matches!(self.store, Store::Redis(_));
         shared.then(|| ReplicaIds(self.sender.clone()))
     }
 
-    /// Publishes what is registered, and serves the state from a thread of its own.
-    pub(crate) fn start(self, engine: handle::Handle) -> std::io::Result<State> {
+    /// Publishes the first catalog and starts the state thread.
+    pub(crate) fn start(self, engine: EngineHandle) -> std::io::Result<StateThread> {
         let (publisher, catalog) = watch::channel(Arc::default());
-        let mut keeper = Keeper {
+        let mut keeper = StateKeeper {
             known: Arc::default(),
             replaced: Arc::default(),
             store: self.store,
             engine,
             publisher,
         };
-        keeper.go_to(self.registrations);
+        keeper.switch_to(self.registrations);
         let requests = self.requests;
         let stop = StopAfterRequests(self.sender);
         let run = move || keeper.run(&requests);
-        Ok(State {
+        Ok(StateThread {
             catalog,
-            worker: Worker::spawn("state", stop, run)?,
+            worker: WorkerThread::spawn("state", stop, run)?,
         })
     }
 }
 
-/// The thread that owns the state. Dropping it ends the thread, after the requests that wait.
+/// The running state thread. Dropping it ends the thread after the requests in its queue.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct StateThread {
     catalog: watch::Receiver<Arc<Catalog>>,
-    worker: Worker<StopAfterRequests>,
+    worker: WorkerThread<StopAfterRequests>,
 }
 
-impl State {
-    pub(crate) fn handle(&self) -> Handle {
-        Handle {
+impl StateThread {
+    pub(crate) fn handle(&self) -> StateHandle {
+        StateHandle {
             requests: self.worker.stop_handle().0.clone(),
             catalog: self.catalog.clone(),
         }
     }
 }
 
-/// Its drop is the last request. Other senders outlive it, so that the queue's end stops nothing.
+/// Sends [`StateRequest::Stop`] on drop. Other senders outlive it, so closing the queue would not
+/// do.
 #[derive(Debug)]
-struct StopAfterRequests(Sender<Request>);
+struct StopAfterRequests(Sender<StateRequest>);
 
 impl Drop for StopAfterRequests {
     fn drop(&mut self) {
-        // Without its thread there is nothing to stop.
-        let _ = self.0.send(Request::Stop);
+        // A send fails only when the thread has ended already.
+        let _ = self.0.send(StateRequest::Stop);
     }
 }
 
-/// What the thread has.
+/// The data of the state thread.
 #[derive(Debug)]
-struct Keeper {
+struct StateKeeper {
     known: Arc<Catalog>,
-    /// The catalog before. It is held until the next change, so that this thread frees it, and not the engine.
+    /// The previous catalog, held until the next change so that this thread frees it, not the
+    /// engine.
     replaced: Arc<Catalog>,
     store: Store,
-    engine: handle::Handle,
+    engine: EngineHandle,
     publisher: watch::Sender<Arc<Catalog>>,
 }
 
-impl Keeper {
-    fn run(mut self, requests: &Receiver<Request>) {
+impl StateKeeper {
+    fn run(mut self, requests: &Receiver<StateRequest>) {
         while let Ok(request) = requests.recv() {
             match request {
-                Request::Admin(request, answer) => {
-                    self.look();
-                    // Whoever asked may be gone.
+                StateRequest::Admin(request, answer) => {
+                    self.refresh();
+                    // The requester may have disconnected; ignore send errors.
                     let _ = answer.send(self.answer(request));
                 }
-                Request::Join(newcomer) => self.join(newcomer),
-                Request::Left(model, replica_id) => {
+                StateRequest::Join(newcomer) => self.join(newcomer),
+                StateRequest::Left(model, replica_id) => {
                     if let Store::Redis(redis) = &mut self.store {
                         redis.left(model, replica_id);
                     }
                 }
-                Request::Look => self.look(),
-                Request::Stop => break,
+                StateRequest::Refresh => self.refresh(),
+                StateRequest::Stop => break,
             }
         }
         if let Store::Redis(redis) = &mut self.store {
-            redis.leave();
+            redis.remove_own_rows_on_stop();
         }
     }
 
-    fn answer(&mut self, request: admin::Request) -> Option<Answer> {
+    fn answer(&mut self, request: admin::AdminRequest) -> Option<AdminResult> {
         match request {
-            admin::Request::Change(change) => Some(self.change(change)),
-            admin::Request::Look(question) => Some(self.known.registrations().look(&question)),
-            admin::Request::Containers(question) => {
+            admin::AdminRequest::Change(change) => Some(self.change(change)),
+            admin::AdminRequest::Lookup(question) => {
+                Some(self.known.registrations().lookup(&question))
+            }
+            admin::AdminRequest::Containers(question) => {
                 let containers = self.containers()?;
-                Some(Ok(listings::look_at_containers(&question, containers)))
+                Some(Ok(listings::list_containers(&question, containers)))
             }
         }
     }
 
-    /// Writes a change, then carries it out.
-    fn change(&mut self, change: Change) -> Answer {
+    /// Writes a change and then publishes it.
+    fn change(&mut self, change: Change) -> AdminResult {
         let plan = self
             .known
             .registrations()
             .plan(change, self.store.place())?;
-        if let Err(error) = self.store.write(&plan.steps) {
+        if let Err(error) = self.store.write(&plan.changes) {
             tracing::error!("{}: {error}", plan.failed);
             return Err(plan.failed);
         }
-        self.publish(self.known.after(&plan.steps), plan.steps);
+        self.publish(self.known.after(&plan.changes), plan.changes);
         Ok(plan.done)
     }
 
-    /// Takes over what others wrote to Redis.
-    fn look(&mut self) {
+    /// Publishes the changes that others wrote to Redis.
+    fn refresh(&mut self) {
         if let Store::Redis(redis) = &mut self.store {
-            // If it does not answer, that is in the log, and what is known is served.
-            if let Ok(there) = redis.read(self.known.registrations()) {
-                self.go_to(there);
+            // If Redis does not answer, `read` has logged it, and the known catalog stays in use.
+            if let Ok(found) = redis.read(self.known.registrations()) {
+                self.switch_to(found);
             }
         }
     }
 
-    fn go_to(&mut self, there: Registrations) {
-        let here = self.known.registrations();
-        if *here != there {
-            let steps = here.difference(&there);
-            self.publish(Catalog::new(there), steps);
+    fn switch_to(&mut self, new: Registrations) {
+        let known = self.known.registrations();
+        if *known != new {
+            let changes = known.difference(&new);
+            self.publish(Catalog::new(new), changes);
         }
     }
 
-    /// Publishes a new catalog, to which these steps led: first to the engine, so that it has the catalog before any
-    /// query of a client that saw it.
-    fn publish(&mut self, catalog: Catalog, steps: Vec<Write>) {
+    /// Publishes a new catalog and the changes since the previous one. The engine gets it first,
+    /// before any query of a client that saw it.
+    fn publish(&mut self, catalog: Catalog, changes: Vec<CatalogChange>) {
         let catalog = Arc::new(catalog);
         let known = catalog.clone();
-        self.engine.send(Command::Exchange { catalog, steps });
+        self.engine.send(Command::SetCatalog { catalog, changes });
         self.publisher.send_replace(known.clone());
         self.replaced = mem::replace(&mut self.known, known);
     }
 
-    fn join(&mut self, newcomer: Newcomer) {
-        // If Redis was away and is back, it learns of the replicas that there are before it numbers new ones.
-        self.look();
+    fn join(&mut self, newcomer: JoinRequest) {
+        // After an outage of Redis, the rows of the present replicas are written before new numbers
+        // are drawn.
+        self.refresh();
         if let Store::Redis(redis) = &mut self.store {
-            let replica_id = redis.join(&Joined::new(&newcomer.identity, &newcomer.new));
+            let replica_id = redis.join(&ContainerRow::new(&newcomer.identity, &newcomer.new));
             self.engine.send(Command::Admit(newcomer, replica_id));
         }
     }
 
-    /// Every replica that is known of; `None` if the frontend is stopping.
-    fn containers(&mut self) -> Option<Vec<Container>> {
+    /// Returns all known replicas, or `None` if the frontend is stopping.
+    fn containers(&mut self) -> Option<Vec<ContainerInfo>> {
         if let Store::Redis(redis) = &mut self.store
             && let Ok(containers) = redis.containers()
         {
             return Some(containers);
         }
-        let replicas = self.engine.ask_and_wait(Command::Replicas)?;
-        let container = |replica: admin::Replica| Container {
+        let replicas = self.engine.request_blocking(Command::Replicas)?;
+        let container = |replica: admin::ReplicaInfo| ContainerInfo {
             model_id: format!("{}:{}", replica.model_name, replica.model_version),
             model_name: replica.model_name,
             model_version: replica.model_version,
@@ -288,18 +295,18 @@ impl Keeper {
 }
 
 impl Store {
-    fn place(&self) -> changes::Place {
+    fn place(&self) -> changes::StoreKind {
         match self {
-            Store::Memory | Store::File(_) => changes::Place::File,
-            Store::Redis(_) => changes::Place::Redis,
+            Store::Memory | Store::File(_) => changes::StoreKind::File,
+            Store::Redis(_) => changes::StoreKind::Redis,
         }
     }
 
-    fn write(&mut self, steps: &[Write]) -> Result<(), WriteError> {
+    fn write(&mut self, changes: &[CatalogChange]) -> Result<(), WriteError> {
         match self {
             Store::Memory => Ok(()),
-            Store::File(file) => Ok(file.write(steps)?),
-            Store::Redis(redis) => Ok(redis.write(steps)?),
+            Store::File(file) => Ok(file.write(changes)?),
+            Store::Redis(redis) => Ok(redis.write(changes)?),
         }
     }
 }

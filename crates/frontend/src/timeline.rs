@@ -1,4 +1,4 @@
-//! When a query was where: one record, from which clients, metrics and traces get what they show.
+//! The points in time of a query, from which clients, metrics and traces derive their figures.
 
 use std::time::Duration;
 
@@ -8,31 +8,32 @@ use wire::{
     rpc::{Times, Version},
 };
 
-/// When a query was where. Times are those of the engine's clock, but for what the model server stated by its own.
+/// The points in time of a query, by the engine's clock. Those of the model server are by its own
+/// clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeline {
     pub(crate) arrived: Timestamp,
-    /// When the query's batch was sent; `None` if no batch with it was answered. It lies before `arrived` if the same
-    /// input was being computed already.
+    /// Time at which the query's batch was sent; `None` if no batch with it was answered. It lies
+    /// before `arrived` if the same input was being computed already.
     pub(crate) batch_sent: Option<Timestamp>,
-    /// How a replica served it; `None` if no replica answered, or the batch failed as a whole.
-    pub(crate) served: Option<Served>,
+    /// The replica's response; `None` if no replica answered, or the batch failed as a whole.
+    pub(crate) served: Option<ReplicaResponse>,
     pub(crate) answered: Timestamp,
 }
 
-/// A replica's answer to a batch.
+/// A replica's response to the batch of a query.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Served {
+pub(crate) struct ReplicaResponse {
     pub(crate) replica_id: u32,
     pub(crate) dialect: Version,
-    /// Queries in the batch.
+    /// Number of queries in the batch.
     pub(crate) batch_size: usize,
-    /// When the model server did what, by its own clock; `None` if it does not say.
+    /// The model server's points in time, by its own clock; `None` if it does not state them.
     pub(crate) times: Option<Times>,
 }
 
 impl Timeline {
-    /// A query that came into no batch that was answered.
+    /// Creates the timeline of a query that was in no answered batch.
     pub(crate) fn unsent(arrived: Timestamp, answered: Timestamp) -> Timeline {
         Timeline {
             arrived,
@@ -42,17 +43,18 @@ impl Timeline {
         }
     }
 
-    /// From arrival to answer.
+    /// Returns the time from arrival to answer.
     pub(crate) fn latency(&self) -> Duration {
         self.answered.saturating_sub(self.arrived)
     }
 
-    /// When the query was with a replica: since its arrival if its batch was sent before.
+    /// Returns the time from which a replica had the query: its arrival, if its batch was sent
+    /// before.
     pub(crate) fn sent(&self) -> Option<Timestamp> {
         Some(self.batch_sent?.max(self.arrived))
     }
 
-    /// Where the time went, in microseconds; all zero if no replica served the query.
+    /// Returns the duration of each stage in microseconds; all zero if no replica served the query.
     pub(crate) fn timing(&self) -> Timing {
         let (Some(served), Some(sent)) = (self.served, self.batch_sent) else {
             return Timing::default();
@@ -69,10 +71,11 @@ impl Timeline {
         }
     }
 
-    /// The same points in time by a clock that showed `started` when the engine's began. Only high-performance model
-    /// servers state times of a clock that others may read.
-    pub(crate) fn lineage(&self, started: Duration) -> Lineage {
-        let since_epoch = |time: Timestamp| micros(started + time);
+    /// Returns the points in time since the Unix epoch; `clock_start` is the time at which the
+    /// engine's clock started. The model server's are included in the high-performance dialect
+    /// only, where they are by a shared clock.
+    pub(crate) fn lineage(&self, clock_start: Duration) -> Lineage {
+        let since_epoch = |time: Timestamp| micros(clock_start + time);
         let served = self.served;
         let served = served.filter(|served| served.dialect == Version::HighPerf);
         let container = served.and_then(|served| served.times);
@@ -88,7 +91,7 @@ impl Timeline {
     }
 }
 
-/// Whole microseconds.
+/// Converts a duration to whole microseconds.
 pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
@@ -106,7 +109,7 @@ mod tests {
         let timeline = Timeline {
             arrived: ms(15),
             batch_sent: Some(ms(10)),
-            served: Some(Served {
+            served: Some(ReplicaResponse {
                 replica_id: 3,
                 dialect: Version::V4,
                 batch_size: 2,
@@ -139,7 +142,7 @@ mod tests {
                 }),
             ),
         ] {
-            let served = Served {
+            let served = ReplicaResponse {
                 replica_id: 0,
                 dialect,
                 batch_size: 1,

@@ -1,9 +1,9 @@
-//! Spans of queries, for tracing tools: one line of OTLP's JSON per query, as the OpenTelemetry Collector's file receiver
-//! reads it.
+//! Writes spans of queries for tracing tools: one line of OTLP's JSON per query, as the
+//! OpenTelemetry Collector's file receiver reads it.
 //!
-//! `query` is the whole; `queue` and `replica` are its parts, `wait`, `predict` and `reply` those of `replica`. A model server
-//! states durations, not times: its spans lie in the middle of `replica`, and what is left on both sides is the way there
-//! and back.
+//! The span `query` has the children `queue` and `replica`; `replica` has the children `wait`,
+//! `predict` and `reply`. A model server states durations, not points in time. Its spans are
+//! centred in `replica`; the rest on both sides is the way there and back.
 
 use std::{
     fs::File,
@@ -19,32 +19,33 @@ use crate::{
     error::Error,
     query_result::{QueryResult, QueryStatus},
     timeline::Timeline,
-    worker::Worker,
+    worker::WorkerThread,
 };
 
-/// Queries that may wait to be written; beyond that, spans are lost.
-const WAITING: usize = 65_536;
+/// Maximum number of queries that wait to be written; further ones are not traced.
+const MAX_QUEUED: usize = 65_536;
 
-/// The engine's end: which queries are traced.
+/// Selects the queries that are traced, and passes them to the writer thread.
 #[derive(Debug)]
 pub(crate) struct Traces {
-    /// `None` if no query is traced. Dropping it waits until what is waiting has been written.
-    writer: Option<Worker<SyncSender<Traced>>>,
-    /// One query in so many.
+    /// `None` if no query is traced. Dropping it waits until all queued queries are written.
+    writer: Option<WorkerThread<SyncSender<TracedQuery>>>,
+    /// One query in `every` is traced.
     every: u64,
+    /// Number of queries so far, traced or not.
     seen: u64,
 }
 
-/// A query to write.
+/// A query that is to be written.
 #[derive(Debug)]
-struct Traced {
+struct TracedQuery {
     app: String,
     status: QueryStatus,
     timeline: Timeline,
 }
 
 impl Traces {
-    /// None.
+    /// Traces no query.
     pub(crate) fn off() -> Traces {
         Traces {
             writer: None,
@@ -53,33 +54,34 @@ impl Traces {
         }
     }
 
-    /// One query in `every`, to a new file; `started` is the Unix time at which the engine's clock began.
+    /// Traces one query in `every` to a new file; `clock_start` is the time at which the engine's
+    /// clock started, since the Unix epoch.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(crate) fn to(file: &Path, every: u64, started: Duration) -> Result<Traces, Error> {
+    pub(crate) fn to_file(file: &Path, every: u64, clock_start: Duration) -> Result<Traces, Error> {
         let out = File::create(file).map_err(|error| Error::Traces {
             file: file.to_owned(),
             error,
         })?;
-        let (writer, queries) = sync_channel(WAITING);
-        let run = move || write(&queries, out, started);
+        let (writer, queries) = sync_channel(MAX_QUEUED);
+        let run = move || write(&queries, out, clock_start);
         Ok(Traces {
-            writer: Some(Worker::spawn("traces", writer, run)?),
+            writer: Some(WorkerThread::spawn("traces", writer, run)?),
             every: every.max(1),
             seen: 0,
         })
     }
 
-    /// A query ended.
+    /// Traces a query that has ended, if it is selected.
     pub(crate) fn query(&mut self, app: &str, result: &QueryResult<'_>) {
         let Some(writer) = &self.writer else { return };
         self.seen += 1;
         if !self.seen.is_multiple_of(self.every) {
             return;
         }
-        // A writer that is behind loses it: the engine waits for nobody.
-        let _ = writer.stop_handle().try_send(Traced {
+        // If the writer is behind, the query is not traced: the engine must not wait.
+        let _ = writer.stop_handle().try_send(TracedQuery {
             app: app.to_owned(),
             status: result.status.clone(),
             timeline: result.timeline,
@@ -87,20 +89,20 @@ impl Traces {
     }
 }
 
-fn write(queries: &Receiver<Traced>, out: File, started: Duration) {
+fn write(queries: &Receiver<TracedQuery>, out: File, clock_start: Duration) {
     let mut out = BufWriter::new(out);
     while let Ok(first) = queries.recv() {
-        let mut waiting = std::iter::once(first).chain(queries.try_iter());
-        let written = waiting.try_for_each(|query| writeln!(out, "{}", query.to_json(started)));
+        let mut queued = std::iter::once(first).chain(queries.try_iter());
+        let written = queued.try_for_each(|query| writeln!(out, "{}", query.to_json(clock_start)));
         if let Err(error) = written.and_then(|()| out.flush()) {
-            tracing::error!("no more traces: {error}");
+            tracing::error!("cannot write the trace file: {error}; no more queries are traced");
             return;
         }
     }
 }
 
-impl Traced {
-    fn to_json(&self, started: Duration) -> Value {
+impl TracedQuery {
+    fn to_json(&self, clock_start: Duration) -> Value {
         let Timeline {
             arrived, answered, ..
         } = self.timeline;
@@ -112,14 +114,14 @@ impl Traced {
             other => json!({ "code": 2, "message": other.reason() }),
         };
         let span = |name: &str, id: &str, parent: &str, [begin, end]: [Duration; 2]| {
-            let nanos = |time: Duration| (started + time).as_nanos().to_string();
+            let nanos = |time: Duration| (clock_start + time).as_nanos().to_string();
             json!({
                 "traceId": trace, "spanId": id, "parentSpanId": parent, "name": name, "kind": 1,
                 "startTimeUnixNano": nanos(begin), "endTimeUnixNano": nanos(end),
             })
         };
         let mut query = span("query", &root, "", [arrived, answered]);
-        query["kind"] = json!(2); // a server's
+        query["kind"] = json!(2); // SPAN_KIND_SERVER
         query["status"] = status;
         query["attributes"] = json!([
             { "key": "app", "value": { "stringValue": self.app } },
@@ -163,21 +165,21 @@ mod tests {
     use wire::rpc::{Times, Version};
 
     use super::*;
-    use crate::timeline::Served;
+    use crate::timeline::ReplicaResponse;
 
     fn ms(milliseconds: u64) -> Duration {
         Duration::from_millis(milliseconds)
     }
 
     #[test]
-    fn a_query_is_a_line_whose_spans_lie_inside_each_other() {
+    fn a_query_is_one_line_of_nested_spans() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("traces");
-        let mut traces = Traces::to(&file, 2, ms(1_000)).unwrap();
+        let mut traces = Traces::to_file(&file, 2, ms(1_000)).unwrap();
         let failed = QueryStatus::Failed("model failed: no".into());
         let timeline = Timeline {
             batch_sent: Some(ms(20)),
-            served: Some(Served {
+            served: Some(ReplicaResponse {
                 replica_id: 1,
                 dialect: Version::V4,
                 batch_size: 3,

@@ -1,22 +1,23 @@
-//! A thread with an owner: stopped and joined when the owner drops it.
+//! A thread that its owner stops and joins by dropping it.
 
 use std::{
     io,
     thread::{self, JoinHandle},
 };
 
-/// A thread that ends after its stop handle `S` is dropped. Dropping the worker drops the handle, then waits for the
-/// thread.
+/// A thread that ends after its stop handle `S` is dropped.
+///
+/// Dropping the worker drops the handle and then waits for the thread.
 #[derive(Debug)]
-pub(crate) struct Worker<S, T = ()> {
-    /// `None` once the worker is being dropped.
+pub(crate) struct WorkerThread<S, T = ()> {
+    /// `None` while the worker is being dropped.
     stop: Option<S>,
-    /// `None` once it has been joined.
+    /// `None` after the join.
     thread: Option<JoinHandle<T>>,
 }
 
-impl<S, T: Send + 'static> Worker<S, T> {
-    /// Starts a thread of this name.
+impl<S, T: Send + 'static> WorkerThread<S, T> {
+    /// Starts a thread named `name`.
     ///
     /// # Errors
     /// If the system has no more threads.
@@ -24,31 +25,33 @@ impl<S, T: Send + 'static> Worker<S, T> {
         name: &str,
         stop: S,
         run: impl FnOnce() -> T + Send + 'static,
-    ) -> io::Result<Worker<S, T>> {
+    ) -> io::Result<WorkerThread<S, T>> {
         let thread = thread::Builder::new().name(name.into()).spawn(run)?;
-        Ok(Worker {
+        Ok(WorkerThread {
             stop: Some(stop),
             thread: Some(thread),
         })
     }
 
-    /// The handle whose drop stops the thread.
+    /// Returns the handle whose drop stops the thread.
     pub(crate) fn stop_handle(&self) -> &S {
-        self.stop.as_ref().expect("only a drop takes it")
+        self.stop
+            .as_ref()
+            .expect("the stop handle is taken only on drop")
     }
 
-    /// Waits until the thread ends by itself. Returns its result, or the payload of its panic; `None` if it was joined
-    /// before.
+    /// Waits until the thread ends by itself. Returns its result or the payload of its panic, and
+    /// `None` after an earlier join.
     pub(crate) fn join(&mut self) -> Option<thread::Result<T>> {
         self.thread.take().map(JoinHandle::join)
     }
 }
 
-impl<S, T> Drop for Worker<S, T> {
+impl<S, T> Drop for WorkerThread<S, T> {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // A panic in it has been printed already; an error has no receiver.
+            // A panic has been printed already, and an error has no receiver.
             let _ = thread.join();
         }
     }
@@ -68,7 +71,7 @@ mod tests {
             let _ = stopped.recv();
             ended.send(()).unwrap();
         };
-        let worker = Worker::spawn("test", stop, run).unwrap();
+        let worker = WorkerThread::spawn("test", stop, run).unwrap();
         assert!(end.try_recv().is_err());
         drop(worker);
         assert_eq!(end.try_recv(), Ok(()));

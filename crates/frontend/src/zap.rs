@@ -1,4 +1,5 @@
-//! Who may connect to the ZeroMQ ports: the ZAP handler (RFC 27), which libzmq asks once for each connection.
+//! The ZAP handler (RFC 27): authorises connections to the ZeroMQ ports by their CURVE keys. libzmq
+//! sends it one request per connection.
 
 use std::{
     collections::HashSet,
@@ -11,41 +12,42 @@ use std::{
 use transport::{Frame, curve::PublicKey, recv, send};
 
 use crate::{
-    access::{AccessError, Curve, known_keys},
+    access::{AccessError, CurveAccess, read_public_keys},
     drop_log::DropLog,
     error::Error,
-    worker::Worker,
+    worker::WorkerThread,
 };
 
-/// Where libzmq looks for the handler.
+/// The endpoint that libzmq sends ZAP requests to.
 const ENDPOINT: &str = "inproc://zeromq.zap.01";
 
-/// The ports of model servers.
+/// ZAP domain of the ports for model servers.
 pub(crate) const CONTAINERS: &str = "containers";
-/// The ports of clients.
+/// ZAP domain of the ports for clients.
 pub(crate) const CLIENTS: &str = "clients";
 
-/// The handler's thread. Closing the stream stops it.
-pub(crate) type ZapHandler = Worker<UnixStream>;
+/// The thread of the handler. Closing the stream stops it.
+pub(crate) type ZapHandler = WorkerThread<UnixStream>;
 
-/// Starts the handler; to be called before sockets are bound.
+/// Starts the handler. It must run before sockets are bound.
 pub(crate) fn start(
     context: &zmq::Context,
-    curve: &Curve,
+    curve: &CurveAccess,
     drop_log: DropLog,
 ) -> Result<ZapHandler, Error> {
     let mut socket = context.socket(zmq::REP)?;
     socket.set_linger(0)?;
     socket.bind(ENDPOINT)?;
-    let mut lists = [&curve.containers, &curve.clients].map(|folder| List::of(folder.clone()));
-    for list in &mut lists {
-        list.read()?;
+    let mut key_folders =
+        [&curve.containers, &curve.clients].map(|folder| KeyFolder::new(folder.clone()));
+    for key_folder in &mut key_folders {
+        key_folder.read()?;
     }
-    let (stop, told) = UnixStream::pair()?;
+    let (stop, stopped) = UnixStream::pair()?;
     let serve = move || loop {
         let mut items = [
             socket.as_poll_item(zmq::POLLIN),
-            zmq::PollItem::from_fd(told.as_raw_fd(), zmq::POLLIN),
+            zmq::PollItem::from_fd(stopped.as_raw_fd(), zmq::POLLIN),
         ];
         match zmq::poll(&mut items, -1) {
             Ok(_) | Err(zmq::Error::EINTR) => {}
@@ -55,71 +57,73 @@ pub(crate) fn start(
             return;
         }
         let mut message = Vec::new();
-        while recv(&mut socket, &mut message).is_ok_and(|came| came) {
-            answer(&mut message, &mut lists, &drop_log);
-            // libzmq itself asks; an answer that it does not take has nobody to go to.
+        while recv(&mut socket, &mut message).is_ok_and(|received| received) {
+            reply(&mut message, &mut key_folders, &drop_log);
+            // The peer is libzmq itself; a reply that it does not take has no other recipient.
             let _ = send(&mut socket, &mut message);
         }
     };
-    Ok(Worker::spawn("zap", stop, serve)?)
+    Ok(WorkerThread::spawn("zap", stop, serve)?)
 }
 
-/// The question is: version, request id, domain, address, identity, mechanism, and with CURVE the key. It becomes the answer:
-/// version, request id, status, text, user, metadata.
-fn answer(message: &mut Vec<Frame>, lists: &mut [List; 2], drop_log: &DropLog) {
-    let text = |place: usize| message.get(place).map_or(&b""[..], |frame| frame.as_ref());
+/// Turns a request into its reply. The frames of a request are version, request id, domain,
+/// address, identity, mechanism, and with CURVE the key. Those of a reply are version, request id,
+/// status, text, user and metadata.
+fn reply(message: &mut Vec<Frame>, key_folders: &mut [KeyFolder; 2], drop_log: &DropLog) {
+    let text = |index: usize| message.get(index).map_or(&b""[..], |frame| frame.as_ref());
     let key = message
         .get(6)
         .and_then(|frame| PublicKey::from_bytes(frame.as_ref()));
-    let list = match text(2) {
-        domain if domain == CONTAINERS.as_bytes() => &mut lists[0],
-        _ => &mut lists[1],
+    let key_folder = match text(2) {
+        domain if domain == CONTAINERS.as_bytes() => &mut key_folders[0],
+        _ => &mut key_folders[1],
     };
-    let known = text(5) == b"CURVE" && key.is_some_and(|key| list.knows(key));
-    if !known {
+    let allowed = text(5) == b"CURVE" && key.is_some_and(|key| key_folder.contains(key));
+    if !allowed {
         let address = String::from_utf8_lossy(text(3)).into_owned();
         let key = key.map_or("no key".to_owned(), |key| format!("the key {key}"));
         let what = format!(
             "a connection with {key}, which is not in {}",
-            list.folder.display()
+            key_folder.folder.display()
         );
         drop_log.add(&address, &what);
     }
-    let (status, why) = match known {
+    let (status, reason) = match allowed {
         true => ("200", "OK"),
         false => ("400", "unknown key"),
     };
     message.truncate(2);
-    let rest = [status, why, "", ""];
+    let rest = [status, reason, "", ""];
     message.extend(rest.map(|text| Frame::from(text.as_bytes())));
 }
 
-/// Public keys in a folder.
-struct List {
+/// The public keys in a folder.
+struct KeyFolder {
     folder: PathBuf,
-    /// Of the folder, when it was read.
-    changed: Option<SystemTime>,
+    /// Modification time of the folder when it was read; `None` before.
+    modified: Option<SystemTime>,
     keys: HashSet<PublicKey>,
 }
 
-impl List {
-    fn of(folder: PathBuf) -> List {
-        List {
+impl KeyFolder {
+    fn new(folder: PathBuf) -> KeyFolder {
+        KeyFolder {
             folder,
-            changed: None,
+            modified: None,
             keys: HashSet::new(),
         }
     }
 
     fn read(&mut self) -> Result<(), AccessError> {
-        self.changed = self.last_change();
-        self.keys = known_keys(&self.folder)?.collect();
+        self.modified = self.modified_now();
+        self.keys = read_public_keys(&self.folder)?.collect();
         Ok(())
     }
 
-    /// A folder that changed is read anew; if it cannot be, nobody is known.
-    fn knows(&mut self, key: PublicKey) -> bool {
-        let stale = self.changed.is_none() || self.changed != self.last_change();
+    /// Returns true if the folder holds this key. Reads the folder again if it changed; if that
+    /// fails, it holds no key.
+    fn contains(&mut self, key: PublicKey) -> bool {
+        let stale = self.modified.is_none() || self.modified != self.modified_now();
         if stale && let Err(error) = self.read() {
             tracing::error!("{error}");
             self.keys.clear();
@@ -127,7 +131,7 @@ impl List {
         self.keys.contains(&key)
     }
 
-    fn last_change(&self) -> Option<SystemTime> {
+    fn modified_now(&self) -> Option<SystemTime> {
         fs::metadata(&self.folder).ok()?.modified().ok()
     }
 }

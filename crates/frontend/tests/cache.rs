@@ -6,7 +6,7 @@ use std::time::Duration;
 use frontend::Frontend;
 use model::{DataType, InputError, Output};
 use testkit::{Http, Peer, admin, deploy, double, get, inputs, settings_with};
-use wire::query::{Answer, Status};
+use wire::query::{Answer, AnswerStatus};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -113,7 +113,7 @@ fn equal_queries_in_flight_are_computed_once_whoever_asks() {
     }
     let frames = answers.hear();
     let answer = Answer::decode(&frames).unwrap();
-    assert_eq!((answer.request_id, answer.status), (9, Status::Ok));
+    assert_eq!((answer.request_id, answer.status), (9, AnswerStatus::Ok));
     assert_eq!(answer.output, 2_f32.to_le_bytes());
     ask(&mut clients[0], 3.0);
     assert_eq!(inputs(&replica.hear_request()), [3_f32.to_le_bytes()]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use frontend::Frontend;
 use testkit::{Peer, deploy, double, replica, settings};
-use wire::query::{Answer, Connected, Status};
+use wire::query::{Answer, AnswerStatus, Connected};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -59,7 +59,7 @@ impl Client {
         let (request_id, output) = match self.mark {
             b"CLIP4" => {
                 let answer = Answer::decode(&frames).unwrap();
-                assert_eq!(answer.status, Status::Ok);
+                assert_eq!(answer.status, AnswerStatus::Ok);
                 (answer.request_id, answer.output)
             }
             b"CLIPH" => (number(&frames[1]), &frames[4][..]),
@@ -109,7 +109,10 @@ fn the_queries_of_a_client_that_vanished_are_not_computed_any_more_and_others_ar
     // Refused after all before it have been taken.
     requests.ask_app("other", connected, WAITING, &[1.0]);
     let refused = answers.hear();
-    assert_eq!(Answer::decode(&refused).unwrap().status, Status::Refused);
+    assert_eq!(
+        Answer::decode(&refused).unwrap().status,
+        AnswerStatus::Refused
+    );
     drop((answers, requests));
 
     let mut answers = Peer::connect(frontend.ports().send_port);

@@ -17,7 +17,7 @@ use testkit::{Http, PATIENCE, Peer, Script, deploy, get, registration, settings_
 use transport::curve::KeyPair;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use wire::{
-    query::{Answer, Status},
+    query::{Answer, AnswerStatus},
     rpc::{FromContainer, FromFrontend},
 };
 
@@ -177,7 +177,7 @@ fn https_is_served_with_the_given_certificate_and_nothing_else_on_those_ports() 
         &flag("tls_cert", &folder.path().join("cert.pem")),
         &flag("tls_key", &folder.path().join("cert.pem")),
     ]);
-    assert!(error.contains("cert.pem is no private key"), "{error}");
+    assert!(error.contains("cannot read a private key from"), "{error}");
 }
 
 /// Keys in folders, and a frontend that knows them.
@@ -265,7 +265,7 @@ fn with_curve_known_containers_register_and_known_clients_query_and_nobody_else(
     replica.serve(&Output::Floats(vec![2.5]));
     let frames = answers.hear();
     let answer = Answer::decode(&frames).unwrap();
-    assert_eq!((answer.request_id, answer.status), (5, Status::Ok));
+    assert_eq!((answer.request_id, answer.status), (5, AnswerStatus::Ok));
     for peer in &mut turned_away {
         assert_eq!(peer.hear_within(Duration::from_millis(20)), None);
     }
@@ -410,7 +410,7 @@ fn a_frontend_that_is_told_to_stop_finishes_what_is_under_way_and_takes_no_more(
         requests.ask(connected, id, &[0.0]);
         let heard = answers.hear_within(Duration::from_millis(10))?;
         let answer = Answer::decode(&heard).unwrap();
-        assert_eq!(answer.status, Status::Refused);
+        assert_eq!(answer.status, AnswerStatus::Refused);
         Some(answer.reason.to_owned())
     });
     assert_eq!(refused.unwrap(), "the frontend is stopping");
@@ -454,7 +454,10 @@ fn what_is_not_finished_when_its_time_is_over_gets_the_default_output_with_the_r
         (0..bytes).for_each(|_| stopper.write_all(&[0]).unwrap());
         let frames = answers.hear();
         let answer = Answer::decode(&frames).unwrap();
-        assert_eq!((answer.request_id, answer.status), (1, Status::Default));
+        assert_eq!(
+            (answer.request_id, answer.status),
+            (1, AnswerStatus::Default)
+        );
         assert_eq!(
             (answer.reason, answer.output),
             ("the frontend stopped", &b"none"[..])

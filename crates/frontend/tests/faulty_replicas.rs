@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use frontend::Frontend;
 use model::DataType;
 use testkit::{Behaviour::*, FaultyReplica, Http, Peer, deploy, get, replicas, settings, until};
-use wire::query::{Answer, Connected, Status};
+use wire::query::{Answer, AnswerStatus, Connected};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -22,7 +22,7 @@ struct Bench {
 /// What a client got.
 #[derive(Debug, PartialEq)]
 struct Got {
-    status: Status,
+    status: AnswerStatus,
     reason: String,
     output_type: DataType,
     output: Vec<u8>,
@@ -35,14 +35,14 @@ impl Got {
 
     fn floats(value: f32) -> Got {
         Got {
-            status: Status::Ok,
+            status: AnswerStatus::Ok,
             reason: String::new(),
             output_type: DataType::Floats,
             output: value.to_le_bytes().to_vec(),
         }
     }
 
-    fn default(status: Status, reason: &str) -> Got {
+    fn default(status: AnswerStatus, reason: &str) -> Got {
         Got {
             status,
             reason: reason.to_owned(),
@@ -116,7 +116,7 @@ fn one_that_hangs_or_is_slow_costs_its_query_the_objective_and_others_nothing() 
         let replica = FaultyReplica::start(&bench.frontend, behaviour);
         let asked = Instant::now();
         let got = bench.got(1.0);
-        let expected = Got::default(Status::Default, "timed out at the replica");
+        let expected = Got::default(AnswerStatus::Default, "timed out at the replica");
         assert_eq!(got, expected, "{behaviour:?}");
         assert!(
             asked.elapsed() >= Duration::from_millis(300),
@@ -138,7 +138,7 @@ fn one_that_answers_too_few_or_too_many_fails_the_batch_at_once_and_serves_on() 
     for outputs in [0, 2, 1_000] {
         replica.behave(Outputs(outputs));
         let why = format!("model failed: {outputs} outputs to 1 inputs");
-        assert_eq!(bench.got(1.0), Got::default(Status::Error, &why));
+        assert_eq!(bench.got(1.0), Got::default(AnswerStatus::Error, &why));
     }
     replica.behave(Right);
     assert_eq!(bench.got(2.0), Got::right(2.0));
@@ -163,7 +163,7 @@ fn what_is_no_number_or_of_another_type_is_handed_on_as_what_it_is() {
     let got = bench.got(1.0);
     assert_eq!(
         (got.status, got.output_type),
-        (Status::Ok, DataType::Strings)
+        (AnswerStatus::Ok, DataType::Strings)
     );
     assert_eq!(got.output, b"two");
     assert_eq!(bench.ended("ok", ""), 3);
@@ -175,7 +175,7 @@ fn one_that_sends_garbage_is_given_up_and_its_query_goes_to_another_or_ends_with
     let bad = FaultyReplica::start(&bench.frontend, Garbage);
     // It comes back, and does it again.
     let got = bench.got(1.0);
-    assert_eq!(got, Got::default(Status::Default, "replica died"));
+    assert_eq!(got, Got::default(AnswerStatus::Default, "replica died"));
     assert_eq!(
         (bench.ended("default", "replica died"), bench.dropped()),
         (1, 2)
@@ -233,7 +233,10 @@ fn one_that_falls_silent_leaves_and_may_come_back() {
         (replicas(&bench.frontend) == "[]").then_some(())
     });
     let got = bench.got(1.0);
-    assert_eq!(got, Got::default(Status::Default, "no replica connected"));
+    assert_eq!(
+        got,
+        Got::default(AnswerStatus::Default, "no replica connected")
+    );
     replica.behave(Right);
     until("it is back", || {
         (replicas(&bench.frontend) != "[]").then_some(())

@@ -7,7 +7,7 @@ use frontend::{Frontend, Settings};
 use model::{DataType, Output};
 use testkit::{Peer, deploy, registration, settings};
 use wire::{
-    query::{Answer, Status},
+    query::{Answer, AnswerStatus},
     rpc::{FromFrontend, Reply, Times},
 };
 
@@ -55,14 +55,20 @@ fn a_query_that_finds_the_queue_full_is_refused_at_once_and_the_others_are_answe
     (1..4).for_each(|id| requests.ask(connected, id, &[0.0]));
     let frames = answers.hear();
     let refused = Answer::decode(&frames).unwrap();
-    assert_eq!((refused.request_id, refused.status), (3, Status::Refused));
+    assert_eq!(
+        (refused.request_id, refused.status),
+        (3, AnswerStatus::Refused)
+    );
     let reason = "overloaded: 2 queries (8 bytes) wait for m:1";
     assert_eq!((refused.reason, refused.output), (reason, &b"none"[..]));
     answer(&mut replica, &computing);
     for id in 0..3 {
         let frames = answers.hear();
         let answered = Answer::decode(&frames).unwrap();
-        assert_eq!((answered.request_id, answered.status), (id, Status::Ok));
+        assert_eq!(
+            (answered.request_id, answered.status),
+            (id, AnswerStatus::Ok)
+        );
         if id < 2 {
             let next = replica.hear_request();
             answer(&mut replica, &next);
@@ -91,7 +97,10 @@ fn a_replica_that_hangs_is_worked_around_and_serves_again_after_its_late_answer(
     answer(&mut other, &retried);
     let frames = answers.hear();
     let answered = Answer::decode(&frames).unwrap();
-    assert_eq!((answered.request_id, answered.status), (1, Status::Ok));
+    assert_eq!(
+        (answered.request_id, answered.status),
+        (1, AnswerStatus::Ok)
+    );
 
     answer(&mut hanging, &stuck);
     // Its answer is dropped, and it is the one that has waited longest.

@@ -4,7 +4,7 @@
 use std::{fs, thread, time::Duration};
 
 use testkit::{Peer, Program, Serves, deploy, double, replica, until};
-use wire::query::{Answer, Connected, Status};
+use wire::query::{Answer, AnswerStatus, Connected};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const KIB: usize = 1024;
@@ -47,7 +47,7 @@ impl Client {
     fn hear(&mut self, count: u32) {
         for _ in 0..count {
             let frames = self.answers.hear();
-            assert_eq!(Answer::decode(&frames).unwrap().status, Status::Ok);
+            assert_eq!(Answer::decode(&frames).unwrap().status, AnswerStatus::Ok);
         }
     }
 }
@@ -63,7 +63,10 @@ fn a_waiting_query_takes_at_most_2_kib_beyond_its_input() {
     // Refused after all before it have been taken.
     client.requests.ask_app("other", client.connected, 0, &[]);
     let refused = client.answers.hear();
-    assert_eq!(Answer::decode(&refused).unwrap().status, Status::Refused);
+    assert_eq!(
+        Answer::decode(&refused).unwrap().status,
+        AnswerStatus::Refused
+    );
     let each = memory(&program).saturating_sub(before) / WAITING as usize;
     assert!(each <= 2 * KIB + 4, "{each} bytes");
 }
@@ -111,7 +114,10 @@ fn what_a_long_queue_took_is_given_back_when_it_is_gone() {
         }
         for _ in 0..ROUND {
             let frames = client.answers.hear();
-            assert_eq!(Answer::decode(&frames).unwrap().status, Status::Default);
+            assert_eq!(
+                Answer::decode(&frames).unwrap().status,
+                AnswerStatus::Default
+            );
             most = most.max(memory(&program));
         }
     }

@@ -90,7 +90,7 @@ fn server_and_models_say_what_they_are() {
         assert_eq!(config["input"], input);
     }
     for (path, text) in [
-        ("x", "there is no application, and no linked model, 'x'"),
+        ("x", "there is no application or linked model 'x'"),
         ("app/versions/9", "model 'm' has no version '9'"),
     ] {
         let response = client.get(&format!("/v2/models/{path}"));
@@ -253,7 +253,7 @@ fn what_makes_no_tensor_is_refused() {
             input(json!([100_001, 1]), "FP32", json!([])),
             "there are more than 100000 rows",
         ),
-        (json!({"inputs": []}), "there must be one input"),
+        (json!({"inputs": []}), "there must be exactly one input"),
         (
             json!({"inputs": [{"name": "x", "shape": [1], "datatype": "FP32"}]}),
             "there are no data",
@@ -279,7 +279,7 @@ fn what_makes_no_tensor_is_refused() {
     assert_eq!(client.post("/v2/models/app/infer", "{").status, 400);
     let headers = [("Content-Encoding", "gzip")];
     client.ask("POST /v2/models/app/infer", &headers, b"");
-    let text = "compressed bodies are not read here";
+    let text = "compressed bodies are not supported";
     assert_eq!(error(&client.hear()), (415, text.into()));
 }
 
@@ -342,6 +342,6 @@ fn outputs_of_different_lengths_make_no_tensor() {
         replica.reply(&request, DataType::Floats, outputs.collect());
         width += count;
     }
-    let text = "the model's outputs are of different lengths: ask for one row";
+    let text = "the model's outputs have different lengths: send one row per request";
     assert_eq!(error(&client.hear()), (500, text.into()));
 }

@@ -7,7 +7,7 @@ use frontend::Frontend;
 use model::DataType;
 use testkit::{Peer, deploy, double, get, replica, settings};
 use wire::{
-    query::{Answer, Status},
+    query::{Answer, AnswerStatus},
     rpc::{FromFrontend, Metadata, NewContainer, Reply, Times},
 };
 
@@ -110,7 +110,7 @@ fn waiting_queries_go_in_one_batch_and_each_gets_its_own_answer() {
 
     fn check(frames: &[Vec<u8>], id: u32) {
         let answer = Answer::decode(frames).unwrap();
-        assert_eq!((answer.request_id, answer.status), (id, Status::Ok));
+        assert_eq!((answer.request_id, answer.status), (id, AnswerStatus::Ok));
         assert_eq!(answer.output, (2.0 * id as f32).to_le_bytes());
         let timing = answer.timing;
         assert_eq!(
@@ -135,7 +135,7 @@ fn a_query_whose_time_has_passed_gets_the_default_and_the_reason_and_is_counted(
     for _ in 0..4 {
         let frames = answers.hear();
         let answer = Answer::decode(&frames).unwrap();
-        assert_eq!(answer.status, Status::Default);
+        assert_eq!(answer.status, AnswerStatus::Default);
         assert_eq!(answer.output, b"none");
         reasons.push(answer.reason.to_owned());
     }
@@ -157,13 +157,13 @@ fn without_a_replica_the_default_comes_at_once_and_an_unknown_application_is_ref
     requests.ask(connected, 1, &[1.0]);
     let frames = answers.hear();
     let answer = Answer::decode(&frames).unwrap();
-    let expected = (Status::Refused, "no application with this name");
+    let expected = (AnswerStatus::Refused, "no application with this name");
     assert_eq!((answer.status, answer.reason), expected);
     deploy(&frontend, 1, HOUR);
     requests.ask(connected, 2, &[1.0]);
     let frames = answers.hear();
     let answer = Answer::decode(&frames).unwrap();
-    let expected = (Status::Default, "no replica connected");
+    let expected = (AnswerStatus::Default, "no replica connected");
     assert_eq!((answer.status, answer.reason), expected);
 }
 
@@ -184,7 +184,7 @@ fn the_queries_of_a_replica_that_dies_are_answered_by_another() {
         for _ in 0..double(&mut other, &request) {
             let frames = answers.hear();
             let answer = Answer::decode(&frames).unwrap();
-            assert_eq!(answer.status, Status::Ok);
+            assert_eq!(answer.status, AnswerStatus::Ok);
             answered.push(answer.request_id);
         }
     }
@@ -235,7 +235,7 @@ fn too_few_outputs_are_an_error_for_every_query_of_the_batch() {
     replica.say_with(|frames| reply.encode(frames));
     let frames = answers.hear();
     let answer = Answer::decode(&frames).unwrap();
-    let expected = (Status::Error, "model failed: 0 outputs to 1 inputs");
+    let expected = (AnswerStatus::Error, "model failed: 0 outputs to 1 inputs");
     assert_eq!(
         (answer.status, answer.reason, answer.output),
         (expected.0, expected.1, &b"none"[..])

@@ -1,4 +1,4 @@
-//! What the kernel's control groups (version 1 or 2) let this process use of its cores, and how long they stopped it.
+//! CPU limits and throttling of the kernel's control groups, version 1 or 2.
 
 use std::{
     fs,
@@ -6,18 +6,18 @@ use std::{
     time::Duration,
 };
 
-/// The control groups that limit a process's CPU time: its own and those around it.
+/// The control groups that can limit this process's CPU time: its own and its ancestors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ControlGroups {
     folders: Vec<PathBuf>,
 }
 
 impl ControlGroups {
-    /// Those of this process. `root` is `/` but in tests. What cannot be read limits nothing.
+    /// Finds the groups of this process. `root` is `/` except in tests. Unreadable groups are skipped.
     pub fn read(root: &Path) -> ControlGroups {
-        let of_process = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
+        let memberships = fs::read_to_string(root.join("proc/self/cgroup")).unwrap_or_default();
         let mount = root.join("sys/fs/cgroup");
-        let groups = of_process.lines().filter_map(|line| {
+        let groups = memberships.lines().filter_map(|line| {
             let mut parts = line.splitn(3, ':').skip(1);
             let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
             match controllers {
@@ -28,14 +28,14 @@ impl ControlGroups {
                 _ => None,
             }
         });
-        let around = |(mount, path): (PathBuf, &str)| {
-            let own = mount.join(path);
-            let up = own
+        let with_ancestors = |(mount, path): (PathBuf, &str)| {
+            let group = mount.join(path);
+            let folders = group
                 .ancestors()
                 .take_while(|folder| folder.starts_with(&mount));
-            up.map(Path::to_owned).collect::<Vec<_>>()
+            folders.map(Path::to_owned).collect::<Vec<_>>()
         };
-        let folders = groups.flat_map(around);
+        let folders = groups.flat_map(with_ancestors);
         ControlGroups {
             folders: folders
                 .filter(|folder| folder.join("cpu.stat").is_file())
@@ -43,28 +43,30 @@ impl ControlGroups {
         }
     }
 
-    /// The cores' worth of time that they allow, a fraction perhaps; `None` without a limit.
+    /// Tightest CPU limit, in cores, for instance 1.5; `None` without a limit.
     pub fn cpu_limit(&self) -> Option<f64> {
         self.limits().map(|(_, limit)| limit).min_by(f64::total_cmp)
     }
 
-    /// How long those with a limit have stopped their processes until now, all together; `None` without a limit.
+    /// Total time for which the groups with a limit have been throttled; `None` without a limit.
     pub fn throttled(&self) -> Option<Duration> {
-        let stopped = self.limits().filter_map(|(folder, _)| throttled(folder));
-        stopped.reduce(|one, other| one + other)
+        let times = self.limits().filter_map(|(folder, _)| throttled(folder));
+        times.reduce(|total, time| total + time)
     }
 
+    /// Returns each group that has a limit, with the limit in cores.
     fn limits(&self) -> impl Iterator<Item = (&Path, f64)> {
         let folders = self.folders.iter().map(PathBuf::as_path);
         folders.filter_map(|folder| Some((folder, limit(folder)?)))
     }
 }
 
+/// CPU limit of one group, in cores.
 fn limit(folder: &Path) -> Option<f64> {
     let number = |file: &str| -> Option<f64> { read(folder, file)?.trim().parse().ok() };
     let (quota, period) = match read(folder, "cpu.max") {
         Some(max) => {
-            // `max 100000` is no limit.
+            // `max 100000` means no limit.
             let (quota, period) = max.trim().split_once(' ')?;
             (quota.parse().ok()?, period.parse().ok()?)
         }
@@ -73,6 +75,7 @@ fn limit(folder: &Path) -> Option<f64> {
     (quota > 0.0 && period > 0.0).then_some(quota / period)
 }
 
+/// Time for which one group has been throttled.
 fn throttled(folder: &Path) -> Option<Duration> {
     let stat = read(folder, "cpu.stat")?;
     stat.lines().find_map(|line| {
@@ -94,7 +97,7 @@ fn read(folder: &Path, file: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// What a tree of these files says, by name and text: the limit, and the time that was lost to it.
+    /// Returns CPU limit and throttled time for a tree of these files, given as path and content.
     fn limits(files: &[(&str, &str)]) -> (Option<f64>, Option<Duration>) {
         let root = tempfile::tempdir().unwrap();
         for (path, text) in files {
@@ -107,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_limit_counts_in_version_2() {
+    fn version_2_reports_the_tightest_limit() {
         let limits = limits(&[
             ("proc/self/cgroup", "0::/pod/job/driver\n"),
             ("sys/fs/cgroup/cpu.stat", "usage_usec 5\n"),
@@ -128,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_says_the_same_in_other_words() {
+    fn version_1_files_are_read_too() {
         let limits = limits(&[
             (
                 "proc/self/cgroup",
@@ -154,13 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_limit_nothing_is_throttled_and_a_group_that_cannot_be_seen_is_none() {
-        let free = limits(&[
+    fn missing_limits_and_unreadable_groups_give_none() {
+        let unlimited = limits(&[
             ("proc/self/cgroup", "0::/elsewhere\n"),
             ("sys/fs/cgroup/cpu.stat", "throttled_usec 0\n"),
             ("sys/fs/cgroup/cpu.max", "max 100000\n"),
         ]);
-        assert_eq!(free, (None, None));
+        assert_eq!(unlimited, (None, None));
         assert_eq!(limits(&[]), (None, None));
     }
 }

@@ -1,4 +1,4 @@
-//! CPU cores: lists as a user writes them, who gets which, and threads and processes that stay on theirs.
+//! CPU cores: core lists, their allocation, and the pinning of threads and processes.
 
 mod allocation;
 mod sharing;
@@ -12,16 +12,16 @@ use std::{collections::BTreeSet, fs, io};
 
 use rustix::thread::{CpuSet, Pid, sched_getaffinity, sched_setaffinity};
 
-use crate::{Error, NotACore};
+use crate::{Error, InvalidCoreList};
 
-/// Core numbers, ascending, each once.
+/// Core numbers, ascending and unique.
 pub type Cores = Vec<usize>;
 
-/// Reads core lists: `20 21`, `20-23`, `20,21`, and any mixture.
+/// Parses core lists: `20 21`, `20-23`, `20,21`, and any mixture.
 ///
 /// # Errors
-/// Names the piece that is neither a number nor a range.
-pub fn parse(pieces: &[String]) -> Result<Cores, NotACore> {
+/// Names the item that is neither a number nor a range.
+pub fn parse(pieces: &[String]) -> Result<Cores, InvalidCoreList> {
     let mut cores = BTreeSet::new();
     let pieces = pieces.iter().flat_map(|piece| piece.split([',', ' ']));
     for piece in pieces.map(str::trim).filter(|piece| !piece.is_empty()) {
@@ -30,13 +30,13 @@ pub fn parse(pieces: &[String]) -> Result<Cores, NotACore> {
             (Ok(first), Ok(last)) if first <= last && last < CpuSet::MAX_CPU => {
                 cores.extend(first..=last);
             }
-            _ => return Err(NotACore(piece.to_owned())),
+            _ => return Err(InvalidCoreList(piece.to_owned())),
         }
     }
     Ok(cores.into_iter().collect())
 }
 
-/// Writes a core list as the kernel does: `0-3,6`.
+/// Formats a core list as the kernel does: `0-3,6`.
 pub fn show(cores: &[usize]) -> String {
     let mut ranges: Vec<(usize, usize)> = Vec::new();
     for &core in cores {
@@ -55,10 +55,10 @@ pub fn show(cores: &[usize]) -> String {
     ranges.join(",")
 }
 
-/// The cores that this process may use.
+/// Returns the cores that this process may use.
 ///
 /// # Errors
-/// `Affinity` if the kernel does not say.
+/// `Affinity` if the kernel does not return them.
 pub fn allowed() -> Result<Cores, Error> {
     let set = sched_getaffinity(None).map_err(io::Error::from)?;
     Ok((0..CpuSet::MAX_CPU)
@@ -66,24 +66,24 @@ pub fn allowed() -> Result<Cores, Error> {
         .collect())
 }
 
-/// The cores that the kernel lets process `pid` run on.
+/// Returns the cores that the kernel allows process `pid` to run on.
 ///
 /// # Errors
-/// If the process has ended, or its status cannot be read.
+/// If the process has exited, or its status cannot be read.
 pub fn of_process(pid: u32) -> io::Result<Cores> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let list = status
         .lines()
         .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
-        .ok_or_else(|| io::Error::other("no Cpus_allowed_list in its status"))?;
+        .ok_or_else(|| io::Error::other("/proc/PID/status has no Cpus_allowed_list"))?;
     parse(&[list.to_owned()]).map_err(io::Error::other)
 }
 
-/// Confines all threads of this process, and what they start from now on, to `cores`.
+/// Pins all threads of this process, and the threads and processes they start later, to `cores`.
 ///
 /// # Errors
 /// If the kernel refuses the cores.
-pub fn confine_process(cores: &[usize]) -> io::Result<()> {
+pub fn pin_process(cores: &[usize]) -> io::Result<()> {
     for thread in fs::read_dir("/proc/self/task")? {
         let thread = thread?.file_name().into_string().ok();
         let thread = thread.and_then(|id| Pid::from_raw(id.parse().ok()?));
@@ -92,17 +92,17 @@ pub fn confine_process(cores: &[usize]) -> io::Result<()> {
     Ok(())
 }
 
-/// Does `work` with the calling thread confined to `cores`, if they are given: threads and processes that it starts
-/// inherit them. Then the thread is where it was before.
+/// Runs `work` with the calling thread pinned to `cores`, if given; threads and processes that it starts
+/// inherit them. Restores the thread's affinity afterwards.
 ///
 /// # Errors
 /// If the kernel refuses the cores.
-pub fn on<T>(cores: Option<&[usize]>, work: impl FnOnce() -> T) -> io::Result<T> {
+pub fn run_on<T>(cores: Option<&[usize]>, work: impl FnOnce() -> T) -> io::Result<T> {
     let before = sched_getaffinity(None)?;
     sched_setaffinity(None, &cores.map_or(before, set))?;
-    let done = work();
+    let result = work();
     sched_setaffinity(None, &before)?;
-    Ok(done)
+    Ok(result)
 }
 
 fn set(cores: &[usize]) -> CpuSet {
@@ -115,13 +115,13 @@ fn set(cores: &[usize]) -> CpuSet {
 mod tests {
     use super::*;
 
-    fn list(pieces: &[&str]) -> Result<Cores, NotACore> {
+    fn list(pieces: &[&str]) -> Result<Cores, InvalidCoreList> {
         let pieces: Vec<_> = pieces.iter().map(|&piece| piece.to_owned()).collect();
         parse(&pieces)
     }
 
     #[test]
-    fn core_lists_are_read_in_every_notation() {
+    fn parses_core_lists_in_every_notation() {
         for pieces in [
             &["20", "21", "22"][..],
             &["20-22"],
@@ -135,27 +135,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_core_is_named() {
+    fn names_the_invalid_item_of_a_list() {
         for piece in ["x", "3-1", "-1", "1-", "1024", "0-99999999999"] {
-            assert_eq!(list(&["0", piece]), Err(NotACore(piece.to_owned())));
+            assert_eq!(list(&["0", piece]), Err(InvalidCoreList(piece.to_owned())));
         }
     }
 
     #[test]
-    fn cores_are_written_as_the_kernel_writes_them() {
+    fn formats_cores_as_the_kernel_does() {
         assert_eq!(show(&[0, 1, 2, 5, 7, 8]), "0-2,5,7-8");
         assert_eq!(show(&[]), "");
     }
 
     #[test]
-    fn a_process_started_on_a_core_stays_there_and_the_caller_stays_free() {
+    fn a_started_process_is_pinned_and_the_caller_is_not() {
         let before = allowed().unwrap();
         let last = vec![*before.last().unwrap()];
         let start = || {
             let mut cat = std::process::Command::new("cat");
             cat.stdin(std::process::Stdio::piped()).spawn()
         };
-        let mut child = on(Some(&last), start).flatten().unwrap();
+        let mut child = run_on(Some(&last), start).flatten().unwrap();
         assert_eq!(of_process(child.id()).unwrap(), last);
         assert_eq!(allowed().unwrap(), before);
         drop(child.stdin.take());

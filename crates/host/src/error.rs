@@ -1,4 +1,4 @@
-//! What fails when this crate looks at the machine.
+//! The errors of this crate.
 
 use std::{
     fmt::Display,
@@ -6,47 +6,47 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why the machine's cores cannot be read or given out. The text says what is wrong and what to do.
+/// A failure to read or allocate the machine's cores. The text says what failed and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The kernel does not say which cores this process may use.
-    #[error("cannot read this process's cores: {0}")]
+    /// The kernel does not return the CPU affinity of this process.
+    #[error("cannot read the CPU affinity of this process: {0}")]
     Affinity(#[from] io::Error),
     /// A flag names a core that this process may not use.
-    #[error("{flag} names core {core}, but this process may use cores {allowed} only")]
+    #[error("{flag} names core {core}, but this process may only use cores {allowed}")]
     CoreNotAllowed {
-        /// The flag of the command line.
+        /// Command-line flag.
         flag: &'static str,
-        /// The core that it names.
+        /// Core that the flag names.
         core: usize,
-        /// The cores that this process may use, as a list.
+        /// Cores that this process may use, as a list.
         allowed: String,
     },
-    /// The cores for replicas are too few.
+    /// The replicas need more cores than are available to them.
     #[error(
-        "{replicas} replicas x {share} CPUs per replica need {needed} cores, but there are {available} for them ({pool}): \
-         take fewer replicas, a smaller --cpus_per_replica_nums or a longer --model_cpus"
+        "{replicas} replicas x {share} CPUs per replica need {needed} cores, but only {available} are available ({pool}): \
+         use fewer replicas, a smaller --cpus_per_replica_nums or a longer --model_cpus"
     )]
     TooFewCores {
-        /// Replicas that were asked for.
+        /// Number of replicas.
         replicas: usize,
-        /// Cores for each.
+        /// Number of cores per replica.
         share: usize,
-        /// Cores for all of them.
+        /// Number of cores for all replicas.
         needed: usize,
-        /// Number of cores that replicas may have.
+        /// Number of cores available to replicas.
         available: usize,
-        /// Those cores, as a list.
+        /// Cores available to replicas, as a list.
         pool: String,
     },
 }
 
-/// A piece of a list of cores that is neither a number nor a range.
+/// An item of a core list that is neither a number nor a range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no core: write numbers and ranges, for instance 20 21 or 20-23")]
-pub struct NotACore(pub String);
+#[error("{0:?} is not a core: give numbers and ranges, for instance 20 21 or 20-23")]
+pub struct InvalidCoreList(pub String);
 
-/// Something cannot be done with a file or folder.
+/// A failed operation on a file or folder.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {doing} {path}: {why}", path = path.display())]
 pub struct FileError {
@@ -56,7 +56,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// A failure to do something (`doing` completes "cannot ...") with a file or folder.
+    /// Creates the error of a failed operation; `doing` completes "cannot ...".
     pub fn new(doing: &str, path: &Path, why: impl Display) -> FileError {
         FileError {
             doing: doing.to_owned(),

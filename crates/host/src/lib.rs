@@ -1,12 +1,13 @@
-//! The machine that a benchmark runs on: what it is, who gets which of its cores, and what each process uses.
+//! The machine that a benchmark runs on: its hardware, the allocation of its cores, and the resources
+//! that each process uses.
 //!
-//! - [`cores`]: lists of cores, topology, the allocation of cores to replicas, frontend and driver, and pinning.
-//! - [`cgroup`]: the limits of the kernel's control groups, and how long they stopped this process.
-//! - [`machine`]: processor, kernel and memory, and the versions of what is measured, for the record of a result.
-//! - [`samples`]: samples of processes, cores and GPUs under load; [`Resources`] is what they add up to.
+//! - [`cores`]: core lists, topology, pinning, and the allocation to replicas, frontend and driver.
+//! - [`cgroup`]: CPU limits of control groups, and the time for which they throttled processes.
+//! - [`machine`]: processor, kernel, memory and software versions, for the record of a result.
+//! - [`samples`]: samples of processes, cores and GPUs under load, collected in [`Resources`].
 //!
-//! The crate reads files of the kernel and the GPUs' driver, and sets the affinity of threads of this process. It
-//! starts no server and sends no query.
+//! The crate reads files of the kernel, queries the GPUs' driver, and sets the CPU affinity of threads of
+//! this process. It starts no servers and sends no queries.
 
 pub mod cgroup;
 pub mod cores;
@@ -15,5 +16,5 @@ pub mod machine;
 mod resources;
 pub mod samples;
 
-pub use error::{Error, FileError, NotACore};
+pub use error::{Error, FileError, InvalidCoreList};
 pub use resources::{CoreUse, GpuUse, ProcessUse, Resources};

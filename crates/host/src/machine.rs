@@ -1,4 +1,4 @@
-//! What the numbers were measured on and with.
+//! Hardware and software versions, for the record of a result.
 
 use std::{
     env,
@@ -13,36 +13,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::{cgroup::ControlGroups, cores};
 
-/// The machine, as far as it explains a number.
+/// Hardware and kernel of the machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
-    /// The processor, as the kernel names it.
+    /// Processor model, as the kernel names it.
     pub cpu: String,
-    /// Cores that the machine has online.
+    /// Number of cores online.
     pub cores: usize,
-    /// Those that the driver, and so everything it starts, may use, as a list.
+    /// Cores that the driver and its children may use, as a list.
     pub allowed_cores: String,
-    /// The cores' worth of time that its control group allows, where it has a limit.
+    /// CPU limit of the control group, in cores; absent without a limit.
     pub cpu_limit: Option<f64>,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// The kernel's release.
+    /// Kernel release.
     pub kernel: String,
 }
 
-/// What was measured, and by what.
+/// Versions of the measured programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Versions {
-    /// This program's version.
+    /// Version of the driver.
     pub driver: String,
-    /// How this program was built: `release`, or `debug`, which may be what limits the number.
+    /// Build profile of the driver: `release`, or `debug`, which may limit the throughput.
     pub profile: String,
-    /// The commit that cargo built this program from, `-dirty` if changed since; absent if cargo did not start it.
+    /// Commit of the workspace, with `-dirty` if files were changed; absent if cargo did not start the driver.
     pub commit: Option<String>,
 }
 
 impl Machine {
-    /// Looks at the machine; what the kernel does not tell is empty or zero.
+    /// Reads the machine's properties; unreadable ones are empty or zero.
     pub fn read(allowed: &[usize]) -> Machine {
         let cpuinfo = read("/proc/cpuinfo");
         let memory = field(&read("/proc/meminfo"), "MemTotal");
@@ -66,7 +66,7 @@ impl Machine {
 }
 
 impl Versions {
-    /// Asks git about the workspace under `cargo run`. Without cargo, nobody knows what this program was built from.
+    /// Reads the commit from git under `cargo run`. Without cargo the commit of the program is unknown.
     pub fn read() -> Versions {
         let describe = |folder: &Path| {
             let output = Command::new("git")
@@ -90,7 +90,8 @@ impl Versions {
     }
 }
 
-/// The root of this project's workspace: around the package that cargo runs, else around the current folder.
+/// Returns the root of this project's workspace: an ancestor of the package that cargo runs, else of the
+/// current folder.
 pub fn workspace() -> Option<PathBuf> {
     let start = env::var_os("CARGO_MANIFEST_DIR").map_or_else(env::current_dir, |f| Ok(f.into()));
     let start: PathBuf = start.ok()?;
@@ -100,8 +101,8 @@ pub fn workspace() -> Option<PathBuf> {
         .map(Path::to_owned)
 }
 
-/// Cargo as started from a shell. What it tells a program that it runs of that program's package has build scripts run
-/// again, and what depends on them compiled again, each time.
+/// Returns a cargo command without the variables that cargo sets for the package it runs. Otherwise
+/// they would rerun build scripts, and recompile their dependents, each time.
 pub fn cargo(program: impl AsRef<OsStr>) -> Command {
     let mut cargo = Command::new(program);
     for (name, _) in env::vars_os() {
@@ -117,7 +118,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// The value of the first `name: value` line.
+/// Returns the value of the first `name: value` line.
 fn field(text: &str, name: &str) -> String {
     text.lines()
         .filter_map(|line| line.split_once(':'))
@@ -130,14 +131,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargo_does_not_hear_of_the_package_that_it_runs() {
+    fn cargo_runs_without_the_variables_of_a_package() {
         let output = cargo("env").output().unwrap();
-        let ours = String::from_utf8_lossy(&output.stdout);
-        let theirs = Command::new("env").output().unwrap();
-        let theirs = String::from_utf8_lossy(&theirs.stdout);
+        let cleaned = String::from_utf8_lossy(&output.stdout);
+        let inherited = Command::new("env").output().unwrap();
+        let inherited = String::from_utf8_lossy(&inherited.stdout);
         for name in ["CARGO_PKG_NAME=", "CARGO_MANIFEST_DIR="] {
-            assert!(theirs.contains(name) && !ours.contains(name), "{name}");
+            assert!(
+                inherited.contains(name) && !cleaned.contains(name),
+                "{name}"
+            );
         }
-        assert!(ours.contains("PATH="));
+        assert!(cleaned.contains("PATH="));
     }
 }

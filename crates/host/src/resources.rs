@@ -1,72 +1,72 @@
-//! What a point used of the machine, over time, and whether its pins held.
+//! Resources that a trial used over time, and the cores that its processes ran on.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Samples taken at the same moments, from the beginning of the point's load to its end.
+/// Samples taken at common times, from the start of the trial's load to its end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Resources {
-    /// Seconds since the beginning of the load at which the samples end; each list below has as many values.
+    /// End of each sample, in seconds since the start of the load; the lists below have as many values.
     pub seconds: Vec<f64>,
     /// The driver, the frontend and each replica.
     pub processes: Vec<ProcessUse>,
-    /// Every core that the driver may use.
+    /// Cores that the driver may use.
     pub cores: Vec<CoreUse>,
-    /// The share of time that the host gave to others, over those cores: 0 to 1.
+    /// Fraction of those cores' time that the hypervisor gave to other guests: 0 to 1.
     pub stolen: Vec<f64>,
-    /// Seconds in which the control group was stopped for having used its share, all together; absent without a limit.
+    /// Seconds for which the control groups were throttled, in total; absent without a CPU limit.
     pub throttled_seconds: Option<f64>,
-    /// Every GPU that a replica computes on.
+    /// GPUs that replicas run on.
     pub gpus: Vec<GpuUse>,
 }
 
-/// One process.
+/// Resources that one process used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessUse {
     /// `driver`, `frontend`, or the replica's name, for instance `vgg-0`.
     pub name: String,
-    /// Its process id.
+    /// Process id.
     pub pid: u32,
-    /// Cores' worth of time: 1 is all of one core.
+    /// CPU use in cores: 1 is all the time of one core.
     pub cpu: Vec<f64>,
     /// Resident memory in MiB.
     pub rss_mib: Vec<f64>,
-    /// Context switches a second, of the threads that were there at the sample's end: it waited for something.
+    /// Voluntary context switches per second (a thread waited), of the threads alive at the sample's end.
     pub voluntary_switches: Vec<f64>,
-    /// Likewise: another took its core.
+    /// Involuntary context switches per second (a thread was preempted), of the same threads.
     pub involuntary_switches: Vec<f64>,
-    /// The cores that it was to run on, as a list; absent if it was not pinned.
+    /// Cores that the process was pinned to, as a list; absent if it was not pinned.
     pub pinned: Option<String>,
-    /// The cores that the kernel let its threads run on, all together, as a list.
+    /// Union of the cores that the kernel allowed its threads to run on, as a list.
     pub held: Option<String>,
 }
 
-/// One core.
+/// Load of one core.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CoreUse {
-    /// Its number.
+    /// Core number.
     pub core: usize,
-    /// The share of time that it worked: 0 to 1.
+    /// Fraction of time in which the core was busy: 0 to 1.
     pub busy: Vec<f64>,
 }
 
-/// One GPU.
+/// Load of one GPU.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GpuUse {
-    /// Its number, as nvidia-smi shows it.
+    /// Index of the GPU, as nvidia-smi shows it.
     pub index: u32,
-    /// Its name.
+    /// Product name.
     pub name: String,
-    /// The share of time in which it computed: 0 to 1.
+    /// Fraction of time in which the GPU was busy: 0 to 1.
     pub busy: Vec<f64>,
-    /// Memory in use, in MiB, by whoever.
+    /// Memory in use by all processes, in MiB.
     pub memory_mib: Vec<f64>,
-    /// Watts.
+    /// Power draw in watts.
     pub power_watts: Vec<f64>,
 }
 
 impl Resources {
-    /// The process of this name.
+    /// Returns the process with this name.
     pub fn process(&self, name: &str) -> Option<&ProcessUse> {
         self.processes.iter().find(|process| process.name == name)
     }

@@ -1,5 +1,5 @@
-//! What a point uses of the machine while it is under load, read from the kernel and the GPUs' driver about twice a
-//! second.
+//! Sampling of processes, cores and GPUs under load, about twice a second, from the kernel and the GPUs'
+//! driver.
 
 mod counters;
 mod gpus;
@@ -15,44 +15,45 @@ use crate::{
     cores::{self, Cores},
     resources::{CoreUse, GpuUse, ProcessUse, Resources},
 };
-pub use counters::Watched;
+pub use counters::WatchedProcess;
 
-use counters::{Counters, ProcessCounters, Source};
-use gpus::Gpus;
+use counters::{CounterReading, CounterSource, ProcessCounters};
+use gpus::GpuSource;
 
-/// The shortest time between two samples: the kernel counts time in ticks, of which it has a hundred a second.
+/// Minimum time between two samples; the kernel counts CPU time in ticks of 10 ms.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// Takes samples of processes, cores and GPUs. What cannot be read, a process that has ended for instance, uses
-/// nothing.
+/// Takes samples of processes, cores and GPUs. Unreadable sources, for instance a process that has
+/// exited, count as zero use.
 #[derive(Debug)]
 pub struct Sampler {
-    began: Instant,
-    source: Source,
-    gpus: Gpus,
+    start: Instant,
+    source: CounterSource,
+    gpus: GpuSource,
     groups: ControlGroups,
+    /// Throttled time at the start.
     throttled: Option<Duration>,
-    last: (Instant, Counters),
-    /// The cores that each process was seen on.
+    last: (Instant, CounterReading),
+    /// Cores that each process has been allowed to run on, over all samples.
     held: Vec<BTreeSet<usize>>,
     resources: Resources,
 }
 
 impl Sampler {
-    /// Begins at `now`. `gpus` are numbers as the model servers have them: they count those that CUDA may see.
-    pub fn new(watched: &[Watched], cores: &[usize], gpus: &[u32], now: Instant) -> Sampler {
+    /// Starts sampling at `now`. `gpus` are CUDA device numbers, as the model servers use them.
+    pub fn new(watched: &[WatchedProcess], cores: &[usize], gpus: &[u32], now: Instant) -> Sampler {
         let groups = ControlGroups::read(Path::new("/"));
-        let source = Source::open(watched, cores);
-        let gpus = Gpus::open(gpus);
+        let source = CounterSource::open(watched, cores);
+        let gpus = GpuSource::open(gpus);
         Sampler {
-            began: now,
+            start: now,
             throttled: groups.throttled(),
             last: (now, source.read()),
             held: vec![BTreeSet::new(); watched.len()],
             resources: Resources {
                 processes: watched.iter().map(process_use).collect(),
                 cores: cores.iter().map(|&core| core_use(core)).collect(),
-                gpus: gpus.described(),
+                gpus: gpus.entries(),
                 ..Resources::default()
             },
             source,
@@ -61,21 +62,21 @@ impl Sampler {
         }
     }
 
-    /// Takes a sample, if the last one is half a second old.
+    /// Takes a sample if the last one is at least 500 ms old.
     pub fn sample(&mut self, now: Instant) {
         if now.saturating_duration_since(self.last.0) >= PERIOD {
             self.take(now);
         }
     }
 
-    /// What has been seen until now.
-    pub fn seen(&self) -> &Resources {
+    /// Samples taken so far.
+    pub fn resources(&self) -> &Resources {
         &self.resources
     }
 
-    /// Takes the last sample, and says which cores each process was seen on in all of them.
+    /// Takes the last sample and fills in the cores that each process was allowed to run on.
     pub fn finish(mut self, now: Instant) -> Resources {
-        // What is much shorter says nothing.
+        // A much shorter sample would be too coarse.
         if now.saturating_duration_since(self.last.0) >= PERIOD / 2 {
             self.take(now);
         }
@@ -98,13 +99,13 @@ impl Sampler {
         let seconds = (now - then).as_secs_f64();
         self.resources
             .seconds
-            .push((now - self.began).as_secs_f64());
+            .push((now - self.start).as_secs_f64());
         add(&mut self.resources, &before, &self.last.1, seconds);
         self.gpus.sample(&mut self.resources.gpus);
     }
 }
 
-fn process_use(watched: &Watched) -> ProcessUse {
+fn process_use(watched: &WatchedProcess) -> ProcessUse {
     ProcessUse {
         name: watched.name.clone(),
         pid: watched.pid,
@@ -120,15 +121,16 @@ fn core_use(core: usize) -> CoreUse {
     }
 }
 
-/// Adds what lies between two readings that are `seconds` apart. A counter that is missing or runs backwards is no use.
-fn add(resources: &mut Resources, before: &Counters, after: &Counters, seconds: f64) {
+/// Appends a sample: the difference of two readings `seconds` apart. A counter that is missing or has
+/// decreased counts as zero use.
+fn add(resources: &mut Resources, before: &CounterReading, after: &CounterReading, seconds: f64) {
     let per_second = |count: u64| count as f64 / seconds;
     let readings = before.processes.iter().zip(&after.processes);
     for (process, readings) in resources.processes.iter_mut().zip(readings) {
-        let nothing = ProcessCounters::default();
+        let missing = ProcessCounters::default();
         let (before, after) = match readings {
             (Some(before), Some(after)) => (before, after),
-            _ => (&nothing, &nothing),
+            _ => (&missing, &missing),
         };
         process
             .cpu
@@ -181,15 +183,15 @@ mod tests {
     };
     use std::process::{Child, Command, Stdio};
 
-    fn counters(processes: &[Option<ProcessCounters>], cores: &[CoreCounters]) -> Counters {
-        Counters {
+    fn counters(processes: &[Option<ProcessCounters>], cores: &[CoreCounters]) -> CounterReading {
+        CounterReading {
             processes: processes.to_vec(),
             cores: cores.to_vec(),
         }
     }
 
-    /// What two readings two seconds apart make of one process and one core each.
-    fn added(before: &Counters, after: &Counters) -> Resources {
+    /// Returns the sample of two readings two seconds apart.
+    fn sample(before: &CounterReading, after: &CounterReading) -> Resources {
         let mut resources = Resources {
             processes: vec![ProcessUse::default(); before.processes.len()],
             cores: vec![CoreUse::default(); before.cores.len()],
@@ -199,7 +201,8 @@ mod tests {
         resources
     }
 
-    /// A process after so many seconds on a core, with threads by id and how often each waited and lost its core.
+    /// Returns counters of a process with this CPU time and these threads: id, voluntary and involuntary
+    /// switches.
     fn process(cpu_seconds: u64, threads: &[(i32, u64, u64)]) -> ProcessCounters {
         let switches = |&(id, voluntary, involuntary)| {
             let switches = Switches {
@@ -217,10 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn use_is_the_difference_of_counters_over_the_time_between_them() {
+    fn use_is_the_counter_difference_per_second() {
         let before = counters(&[Some(process(1, &[(1, 100, 7)]))], &[]);
         let after = counters(&[Some(process(4, &[(1, 300, 8)]))], &[]);
-        let resources = added(&before, &after);
+        let resources = sample(&before, &after);
         let process = &resources.processes[0];
         assert_eq!((process.cpu[0], process.rss_mib[0]), (1.5, 4.0));
         assert_eq!(process.voluntary_switches, [100.0]);
@@ -228,21 +231,21 @@ mod tests {
     }
 
     #[test]
-    fn switches_are_those_of_each_thread_whether_others_came_or_went() {
+    fn switches_are_counted_per_thread() {
         let before = counters(&[Some(process(0, &[(1, 10, 0), (2, 5000, 900)]))], &[]);
         let after = counters(&[Some(process(0, &[(1, 20, 0), (3, 30, 4)]))], &[]);
-        let process = &added(&before, &after).processes[0];
+        let process = &sample(&before, &after).processes[0];
         assert_eq!(process.voluntary_switches, [20.0]);
         assert_eq!(process.involuntary_switches, [2.0]);
     }
 
     #[test]
-    fn a_process_that_ended_and_a_counter_that_ran_backwards_use_nothing() {
+    fn missing_and_decreasing_counters_count_as_zero() {
         let some = process(5, &[(1, 100, 7)]);
         let less = process(4, &[(1, 90, 7)]);
         let before = counters(&[Some(some.clone()), Some(some.clone()), None], &[]);
         let after = counters(&[None, Some(less), Some(some)], &[]);
-        let processes = added(&before, &after).processes;
+        let processes = sample(&before, &after).processes;
         assert_eq!(processes.iter().map(|p| p.cpu[0]).sum::<f64>(), 0.0);
         assert_eq!(processes[0].rss_mib, [0.0]);
         assert_eq!(processes[1].voluntary_switches, [0.0]);
@@ -250,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_core_works_when_it_neither_idles_nor_is_stolen() {
+    fn idle_and_stolen_time_is_not_busy() {
         let core = |busy, stolen, ticks| CoreCounters {
             busy,
             stolen,
@@ -264,19 +267,19 @@ mod tests {
             &[],
             &[core(150, 30, 1200), core(200, 0, 1200), core(5, 5, 50)],
         );
-        let resources = added(&before, &after);
+        let resources = sample(&before, &after);
         let busy: Vec<_> = resources.cores.iter().map(|core| core.busy[0]).collect();
         assert_eq!(busy, [0.25, 1.0, 0.0]);
         assert_eq!(resources.stolen, [0.05]);
     }
 
-    fn shell(script: &str, on: &[usize]) -> (Child, Watched) {
+    fn shell(script: &str, on: &[usize]) -> (Child, WatchedProcess) {
         let start = || {
             let mut shell = Command::new("sh");
             shell.args(["-c", script]).stdin(Stdio::piped()).spawn()
         };
-        let child = cores::on(Some(on), start).flatten().unwrap();
-        let watched = Watched {
+        let child = cores::run_on(Some(on), start).flatten().unwrap();
+        let watched = WatchedProcess {
             name: script.to_owned(),
             pid: child.id(),
             pinned: Some(on.to_vec()),
@@ -285,18 +288,20 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_process_takes_time_and_an_idle_one_none_and_both_are_where_they_were_pinned() {
+    fn samples_show_cpu_time_and_pinned_cores_of_processes() {
         let allowed = cores::allowed().unwrap();
         let core = vec![allowed[0]];
-        let (mut busy, one) = shell("while :; do :; done", &core);
-        let (mut idle, two) = shell("read line", &allowed);
-        let (mut ended, three) = shell("exit", &allowed);
+        let (mut busy, busy_watch) = shell("while :; do :; done", &core);
+        let (mut idle, idle_watch) = shell("read line", &allowed);
+        let (mut ended, ended_watch) = shell("exit", &allowed);
         ended.wait().unwrap();
-        let began = Instant::now();
-        let mut sampler = Sampler::new(&[one, two, three], &allowed, &[], began);
-        // Others may want the core too, and much more than it does.
+        let watched = [busy_watch, idle_watch, ended_watch];
+        let mut sampler = Sampler::new(&watched, &allowed, &[], Instant::now());
+        // Other processes may compete for the core, so wait for CPU time, not for a number of samples.
         let total = |of: &[f64]| of.iter().sum::<f64>();
-        while sampler.seen().seconds.len() < 3 || total(&sampler.seen().processes[0].cpu) < 0.3 {
+        while sampler.resources().seconds.len() < 3
+            || total(&sampler.resources().processes[0].cpu) < 0.3
+        {
             std::thread::sleep(Duration::from_millis(10));
             sampler.sample(Instant::now());
         }

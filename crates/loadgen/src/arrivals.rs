@@ -1,4 +1,4 @@
-//! How queries arrive: the one type for it, from the command line to the result file.
+//! Arrival processes: one type from the command line to the result file.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,53 +8,54 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How queries arrive.
+/// Arrival process of the queries.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrivals {
-    /// The next one when an answer has come, with so many in flight.
+    /// Closed loop: the next query is sent when an answer arrives.
     Closed {
-        /// Queries in flight, over all clients.
+        /// Number of queries in flight, over all clients.
         in_flight: usize,
     },
-    /// At random, on average `rate` a second.
+    /// Open loop with exponentially distributed gaps.
     Poisson {
-        /// Queries a second.
+        /// Mean rate, in queries a second.
         rate: f64,
-        /// The share of the throughput that this is, where it was chosen as one.
+        /// Rate as a share of the measured throughput, if it was chosen as one.
         share: Option<f64>,
     },
-    /// Evenly spaced.
+    /// Open loop with equal gaps.
     Constant {
-        /// Queries a second.
+        /// Rate, in queries a second.
         rate: f64,
     },
-    /// At the times in a file.
+    /// Open loop with the times of a file.
     Trace {
-        /// The file.
+        /// Path of the file.
         file: String,
-        /// Queries in it; zero in results from before this was counted.
+        /// Number of queries in the file; zero in older results, which do not have it.
         #[serde(default)]
         arrivals: usize,
-        /// Seconds from its first arrival to just after its last one.
+        /// Time from the first arrival to just after the last one, in seconds.
         #[serde(default)]
         seconds: f64,
-        /// Queries at its end that were not to be sent, because the trace is longer than the load was to be.
+        /// Number of queries at the end of the file that are not sent, because the trace is longer
+        /// than the load.
         #[serde(default)]
         left_out: usize,
-        /// Those times, since the first one, ascending. They are not in a result file: read from there, this is empty.
+        /// Arrival times since the first one, ascending. Result files do not contain them.
         #[serde(skip)]
         times: Arc<[Duration]>,
     },
 }
 
 impl Arrivals {
-    /// Random arrivals, `rate` a second in the mean.
+    /// Creates Poisson arrivals with a mean of `rate` queries a second.
     pub fn poisson(rate: f64) -> Arrivals {
         Arrivals::Poisson { rate, share: None }
     }
 
-    /// Arrivals at these times since the beginning, ascending, of no file.
+    /// Creates arrivals at these times since the beginning, ascending, without a file.
     pub fn at_times(times: Arc<[Duration]>) -> Arrivals {
         Arrivals::Trace {
             file: String::new(),
@@ -65,7 +66,7 @@ impl Arrivals {
         }
     }
 
-    /// What this arrival process is called.
+    /// Returns the name of the arrival process.
     pub fn name(&self) -> &'static str {
         match self {
             Arrivals::Closed { .. } => "closed",
@@ -75,7 +76,7 @@ impl Arrivals {
         }
     }
 
-    /// Queries in flight, where that is what is asked for: in a closed loop.
+    /// Returns the number of queries in flight of a closed loop; `None` for an open one.
     pub fn in_flight(&self) -> Option<usize> {
         match self {
             Arrivals::Closed { in_flight } => Some(*in_flight),
@@ -83,8 +84,8 @@ impl Arrivals {
         }
     }
 
-    /// The times at which queries are intended, since the beginning, in an open loop; endless but for a trace. Poisson
-    /// gaps are independent and exponential; constant arrivals begin at once.
+    /// Returns the intended send times of an open loop, since the beginning; only a trace has an
+    /// end. Poisson gaps are independent and exponential; constant arrivals begin at zero.
     pub(crate) fn times(&self, seed: u64) -> Box<dyn Iterator<Item = Duration> + Send> {
         match self {
             Arrivals::Closed { .. } => Box::new(std::iter::empty()),

@@ -1,4 +1,5 @@
-//! One client of a load, on its own thread: a connection, and a [`Flow`] that says what to do with it.
+//! One client of a load, on its own thread: a connection, and the [`ClientState`] that decides what
+//! to do with it.
 
 use std::{
     sync::mpsc::Sender,
@@ -7,70 +8,73 @@ use std::{
 
 use model::Output;
 use transport::Frame;
-use wire::query::{Answer, Status};
+use wire::query::{Answer, AnswerStatus};
 
 use crate::{
+    client_state::{ClientState, FinishedSlices, NextAction},
     error::Error,
-    flow::{Finished, Flow, Next},
     load::Load,
-    pacer::{Pacer, Part},
-    shared::Shared,
+    pacer::{Pacer, Partition},
+    shared::SharedState,
     stats::Tally,
 };
 
-/// So many sends in a row, then it looks for an answer: their times must not suffer from a client that is behind.
+/// Sends in a row before a client checks for an answer, so that a late client still timestamps its
+/// answers promptly.
 const SENDS: usize = 64;
 
-/// A client looks at what it shares with the others so often at least.
-pub(crate) const LOOK: Duration = Duration::from_millis(20);
+/// Longest wait of a client before it reads the shared state again.
+pub(crate) const MAX_WAIT: Duration = Duration::from_millis(20);
 
-/// A connection over which one client thread sends queries and receives answers; one file per protocol implements it.
+/// Connection over which one client sends queries and receives answers. Each protocol implements it
+/// in a file of its own.
 pub trait Client: Send {
-    /// True once queries can be sent.
+    /// Returns true once queries can be sent.
     fn is_connected(&self) -> bool;
 
     /// Sends query number `id` with this input, without waiting for an answer.
     ///
     /// # Errors
-    /// `Unreachable` if it is not connected, and nothing was sent; else if the connection fails.
+    /// `Unreachable` if the client is not connected and nothing was sent, or an error of the
+    /// connection.
     fn send(&mut self, id: u32, input: &Frame) -> Result<(), Error>;
 
-    /// Returns the next answer that has come, if any, without waiting.
+    /// Returns the next answer that has arrived, if any, without waiting.
     ///
     /// # Errors
-    /// `Disconnected`, `Unreachable` or `TimedOut` if no answer will come any more to the queries in flight; the client
-    /// then goes on. Else if a socket fails, or the answer cannot be decoded.
+    /// `Disconnected`, `Unreachable` or `TimedOut` if the queries in flight will get no answer; the
+    /// client remains usable. Any other error if a socket fails, or the answer cannot be decoded.
     fn receive(&mut self) -> Result<Option<Answer<'_>>, Error>;
 
-    /// Waits until there is an answer, but no longer than `limit` or 20 ms; it may return earlier.
+    /// Waits for an answer, for `limit` or 20 ms at most; it may return earlier.
     ///
     /// # Errors
     /// If the connection fails.
     fn wait(&mut self, limit: Option<Duration>) -> Result<(), Error>;
 }
 
-/// What a client reports to the thread that watches.
-pub(crate) enum Report {
-    /// Slices of the window that are over, from the client with this number.
-    Finished(usize, Finished),
-    /// The client has ended, with all that it counted.
-    Ended(Result<Box<Tally>, Error>),
+/// Message from a client thread to the watcher thread.
+pub(crate) enum WorkerReport {
+    /// Complete slices of the window, from the client with this index.
+    Finished(usize, FinishedSlices),
+    /// The client has ended, with all of its counts.
+    Done(Result<Box<Tally>, Error>),
 }
 
-/// A client with what it sends.
+/// A client and the inputs that it sends.
 pub(crate) struct Worker<'a, C> {
     client: C,
     load: &'a Load<'a>,
     index: usize,
-    /// All inputs, its first one first.
+    /// All inputs, rotated so that this client's first one is at the front.
     inputs: Vec<Frame>,
-    /// The number of its first input among all.
+    /// Index of this client's first input among all.
     first: usize,
 }
 
 impl<'a, C: Client> Worker<'a, C> {
-    /// Client number `index` of the load. Each begins with another input, so that a batch of several clients' queries
-    /// is no repetition.
+    /// Creates client number `index` of the load. Each client begins with another input, so that a
+    /// batch of several clients' queries does not repeat one input.
     pub(crate) fn new(
         client: C,
         load: &'a Load<'a>,
@@ -89,39 +93,45 @@ impl<'a, C: Client> Worker<'a, C> {
         }
     }
 
-    /// Sends and receives until the flow ends, or all are stopped. Slices that are over go to `reports` at once.
-    pub(crate) fn run(mut self, shared: &Shared, reports: &Sender<Report>) -> Result<Tally, Error> {
+    /// Sends and receives until the client ends or all are stopped. Complete slices go to `reports`
+    /// at once.
+    pub(crate) fn run(
+        mut self,
+        shared: &SharedState,
+        reports: &Sender<WorkerReport>,
+    ) -> Result<Tally, Error> {
         let tally = Tally::new(self.load.objective);
-        let mut flow = Flow::new(shared.began, self.pacer(), self.load.patience, tally);
+        let timeout = self.load.answer_timeout;
+        let mut state = ClientState::new(shared.began, self.pacer(), timeout, tally);
         let counters = &shared.counters[self.index];
         let mut now = Instant::now();
         'load: while !shared.stopped() {
             let span = shared.span();
             let mut wake = Some(now);
             for _ in 0..SENDS {
-                match flow.next(now, &span) {
-                    Next::Send(id) => {
-                        counters.sent();
+                match state.next_action(now, &span) {
+                    NextAction::Send(id) => {
+                        counters.on_sent();
                         let input = &self.inputs[id as usize % self.inputs.len()];
                         self.client.send(id, input)?;
                     }
-                    Next::Wait(until) => {
+                    NextAction::Wait(until) => {
                         wake = until;
                         break;
                     }
-                    Next::End => break 'load,
+                    NextAction::End => break 'load,
                 }
                 now = Instant::now();
             }
-            if let Some(finished) = flow.finished(now, &span) {
-                // Nobody listens any more once another client has failed.
-                let _ = reports.send(Report::Finished(self.index, finished));
+            if let Some(finished) = state.take_finished_slices(now, &span) {
+                // The receiver is dropped once another client has failed; ignore send errors.
+                let _ = reports.send(WorkerReport::Finished(self.index, finished));
             }
             if let Some(answer) = self.client.receive()? {
                 now = Instant::now();
-                if flow.answered(now, &span, &answer) {
-                    counters.answered(&answer);
-                    keep(&mut flow, &answer, self.first)?;
+                if state.on_answer(now, &span, &answer) {
+                    counters.on_answer(&answer);
+                    keep_output(&mut state, &answer, self.first)?;
                 }
             } else {
                 let limit = wake.map(|at| at.saturating_duration_since(now));
@@ -129,28 +139,28 @@ impl<'a, C: Client> Worker<'a, C> {
                 now = Instant::now();
             }
         }
-        Ok(flow.end(now, &shared.span(), shared.stopped()))
+        Ok(state.finish(now, &shared.span(), shared.stopped()))
     }
 
     fn pacer(&self) -> Pacer {
-        let part = Part {
+        let partition = Partition {
             client: self.index,
             clients: self.load.clients(),
         };
-        match (self.load.once, self.load.arrivals.in_flight()) {
-            (true, Some(in_flight)) => Pacer::once(in_flight, self.inputs.len(), part),
-            _ => Pacer::new(&self.load.arrivals, self.load.seed, part),
+        match (self.load.send_once, self.load.arrivals.in_flight()) {
+            (true, Some(in_flight)) => Pacer::send_once(in_flight, self.inputs.len(), partition),
+            _ => Pacer::new(&self.load.arrivals, self.load.seed, partition),
         }
     }
 }
 
-/// Keeps what the model answered, where each input is sent once; `first` is the number of the client's first input
-/// among all.
-fn keep(flow: &mut Flow, answer: &Answer<'_>, first: usize) -> Result<(), Error> {
-    if answer.status == Status::Ok && flow.is_once() {
+/// Keeps the model's output if each input is sent once. `first` is the index of the client's first
+/// input among all.
+fn keep_output(state: &mut ClientState, answer: &Answer<'_>, first: usize) -> Result<(), Error> {
+    if answer.status == AnswerStatus::Ok && state.sends_once() {
         let output = Output::read(answer.output_type, answer.output);
         let output = output.map_err(|error| Error::Unreadable(error.to_string()))?;
-        flow.keep(first + answer.request_id as usize, output);
+        state.keep_output(first + answer.request_id as usize, output);
     }
     Ok(())
 }

@@ -1,59 +1,58 @@
-//! What fails in a load.
+//! Errors of a load and of reading a trace.
 
 use std::{io, path::PathBuf};
 
-/// Why a load cannot be sent, or its answers cannot be counted. The text says what is wrong and what to do.
+/// Error that ends a load or a client. The text says what failed and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The client threads cannot be started on their cores.
     #[error("cannot start the clients on their cores: {0}")]
     Start(io::Error),
-    /// A client's socket or timer fails.
+    /// A client's socket or timer failed.
     #[error("a socket of the load generator failed: {0}")]
     Socket(String),
-    /// Nothing answers where clients connect.
+    /// No reply to the connect message arrived.
     #[error("no frontend answered at {endpoint} within {seconds} s: see its log")]
     NoAnswer {
-        /// Where the client connected.
+        /// Endpoint that the client connected to.
         endpoint: String,
-        /// How long it waited.
+        /// Time waited, in seconds.
         seconds: u64,
     },
-    /// Something else than a frontend of this version answers there.
+    /// The peer is not a frontend of this version.
     #[error(
-        "what answers at {endpoint} does not speak the native dialect ({why}): build frontend and driver from one commit"
+        "the peer at {endpoint} does not speak the native dialect ({why}): build frontend and driver from one commit"
     )]
     Dialect {
-        /// Where the client connected.
+        /// Endpoint that the client connected to.
         endpoint: String,
-        /// The reason, about the reply.
+        /// Error in the peer's reply.
         why: String,
     },
-    /// Nobody is there to ask.
-    #[error("the frontend is not there")]
+    /// The client is not connected; nothing was sent.
+    #[error("the frontend cannot be reached")]
     Unreachable,
-    /// The connection broke: queries in flight get no answer any more.
+    /// The connection broke; queries in flight get no answer.
     #[error("the connection to the frontend broke")]
     Disconnected,
-    /// No answer came in time.
+    /// No answer arrived in time.
     #[error("the frontend did not answer in time")]
     TimedOut,
     /// An answer cannot be decoded.
     #[error(
-        "the frontend sent an answer that cannot be read ({0}): it is of another version than this driver; build both from \
-         one commit"
+        "cannot read an answer of the frontend ({0}): its version differs from the driver's; build both from one commit"
     )]
     Unreadable(String),
-    /// After an overloaded load no query is answered.
+    /// No query is answered after an overloaded load.
     #[error(
         "the frontend has answered no query for {seconds} s after an overloaded phase, so the next phase would begin with a \
          full queue: see the logs of the frontend and the replicas"
     )]
-    Unsettled {
-        /// How long was waited.
+    NotDrained {
+        /// Time waited, in seconds.
         seconds: u64,
     },
-    /// The null server's socket fails.
+    /// A socket of the null server failed.
     #[error("a socket of the null server failed: {0}")]
     NullServer(#[from] zmq::Error),
     /// A trace cannot be used.
@@ -61,54 +60,54 @@ pub enum Error {
     Trace(#[from] TraceError),
 }
 
-/// Why a file is no trace, or a trace is too short.
+/// Reason why a file is not a valid trace, or why a trace is too short.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
-    /// The file system says no.
+    /// The file cannot be read.
     #[error("cannot read the trace {file}: {why}", file = file.display())]
     File {
-        /// The file.
+        /// Path of the trace.
         file: PathBuf,
-        /// What the file system says.
+        /// Error of the file system.
         why: io::Error,
     },
-    /// A line is no time, or earlier than the one before it.
+    /// A line is not a time, or is earlier than the line before it.
     #[error("line {number} of the trace {file} is {entry:?}: {what}", file = file.display())]
     Line {
-        /// The file.
+        /// Path of the trace.
         file: PathBuf,
-        /// The number of the line, from 1.
+        /// Number of the line, from 1.
         number: usize,
-        /// The beginning of the line.
+        /// Beginning of the line.
         entry: String,
-        /// The reason.
+        /// Rule that the line breaks.
         what: &'static str,
     },
-    /// There is no time in it.
+    /// The file contains no times.
     #[error("the trace {file} holds no times", file = .0.display())]
     Empty(PathBuf),
-    /// Too few queries arrive after the warm-up to say anything about their latency.
+    /// Too few queries arrive after the warm-up to state their latency.
     #[error(
         "the trace {file} has {arrivals} arrivals in {length} s, and {counted} of them are sent in the window from {opens} s \
-         to {closes} s, after the warm-up: a median takes {fewest}, a 99th percentile 368; take {remedy}",
+         to {closes} s, after the warm-up: a median needs {fewest}, a 99th percentile 368; use {remedy}",
         file = file.display()
     )]
     TooShort {
-        /// The file.
+        /// Path of the trace.
         file: PathBuf,
-        /// Arrivals in it.
+        /// Number of arrivals in the trace.
         arrivals: usize,
-        /// Its length in seconds.
+        /// Length of the trace in seconds.
         length: f64,
-        /// Arrivals in the window.
+        /// Number of arrivals in the window.
         counted: usize,
-        /// When the window opens, in seconds.
+        /// Opening of the window, in seconds from the first arrival.
         opens: f64,
-        /// When it closes, in seconds.
+        /// Close of the window, in seconds from the first arrival.
         closes: f64,
-        /// How many a median takes.
+        /// Number of arrivals that a median needs.
         fewest: usize,
-        /// What to do.
+        /// Change that gives enough arrivals.
         remedy: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! What a load is told, and what it shows.
+//! Input and output types of a load.
 
 use std::time::{Duration, Instant};
 
@@ -9,83 +9,87 @@ use crate::{
     stats::{Span, Tally},
 };
 
-/// Where queries go.
+/// Address of an application at a frontend.
 #[derive(Clone, Debug)]
 pub struct Target<'a> {
-    /// Where clients connect and get their answers, for instance `tcp://127.0.0.1:4455`.
+    /// Endpoint where clients connect and receive answers, for instance `tcp://127.0.0.1:4455`.
     pub answers: String,
-    /// Where requests go.
+    /// Endpoint that receives requests.
     pub requests: String,
-    /// The application.
+    /// Name of the application.
     pub app: &'a str,
-    /// The type of the inputs.
+    /// Type of the inputs.
     pub input_type: DataType,
 }
 
-/// What to send, where to, and for how long.
+/// Settings of one load.
 #[derive(Clone, Debug)]
 pub struct Load<'a> {
-    /// Where queries go.
+    /// Destination of the queries.
     pub target: Target<'a>,
-    /// How queries arrive.
+    /// Arrival process.
     pub arrivals: Arrivals,
-    /// Each input is sent once, in a closed loop; all of it is the window.
-    pub once: bool,
-    /// The seed of random arrivals: the same one gives the same arrivals, whatever the number of clients.
+    /// Sends each input once, in a closed loop; the window is then the whole load.
+    pub send_once: bool,
+    /// Seed of random arrivals. The same seed gives the same arrivals, whatever the number of
+    /// clients.
     pub seed: u64,
-    /// The cores of the client threads and their I/O; `None`: those of the calling thread.
+    /// Cores of the client threads and their I/O; `None` for those of the calling thread.
     pub cores: Option<&'a [usize]>,
-    /// Client threads; in a closed loop, no more than there are queries in flight.
+    /// Number of client threads. A closed loop starts no more than it has queries in flight.
     pub clients: usize,
-    /// How long queries are sent, warm-up included; of no meaning where each input is sent once.
+    /// Sending time, warm-up included; ignored with `send_once`.
     pub duration: Duration,
-    /// When the window opens.
-    pub opening: Opening,
-    /// The window closes early once the 95 % interval of its figure is narrower than plus or minus this share of it.
-    pub until: Option<f64>,
-    /// After the last query: how long without any answer until the missing ones are given up. Twice the slowest
-    /// answer's time, if that is longer.
-    pub patience: Duration,
-    /// Answers within this time are counted as goodput, and an overloaded open loop waits for its last ones so long.
+    /// Condition that opens the window.
+    pub opening: WindowOpening,
+    /// Closes the window early once the 95 % interval of the primary metric is narrower than plus
+    /// or minus this share of its value.
+    pub precision: Option<f64>,
+    /// Gives up missing answers when none has arrived for this long after the last query, or for
+    /// twice the highest latency seen, whichever is longer.
+    pub answer_timeout: Duration,
+    /// Latency objective: answers within it count as goodput, and the drain of an overloaded open
+    /// loop lasts at least this long.
     pub objective: Option<Duration>,
-    /// When the point's first load began, for [`Progress::elapsed`].
-    pub since: Instant,
+    /// Start of the trial's first load, for [`Progress::elapsed`].
+    pub trial_start: Instant,
 }
 
-/// When the window opens.
+/// Condition that opens the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Opening {
-    /// With the first query.
-    AtOnce,
-    /// After this time, whatever happens.
+pub enum WindowOpening {
+    /// Opens with the first query.
+    Immediate,
+    /// Opens after this time, unconditionally.
     After(Duration),
-    /// When all replicas are warm and what they answer is steady, but not before this time; and at half of the duration
-    /// at the latest.
+    /// Opens when all replicas are warm and the answer rate is steady, but not before this time.
+    /// Opens at half of the duration at the latest.
     Steady(Duration),
 }
 
-/// What the watcher is told, about ten times a second.
+/// State of a running load, passed to the caller about ten times a second.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Since the point's first query.
+    /// Time since the first query of the trial.
     pub elapsed: Duration,
-    /// Since this load's first query.
+    /// Time since the first query of this load.
     pub in_phase: Duration,
-    /// For how long this load sends.
+    /// Planned sending time of this load.
     pub planned: Duration,
     /// True once the window is open.
     pub measuring: bool,
-    /// Answers of any kind to this load until now.
+    /// Answers of any status to this load so far.
     pub answered: u64,
     /// Queries in flight.
     pub in_flight: u64,
-    /// The model's answers in the last second.
+    /// Answers by the model during the last second.
     pub ok_per_second: f64,
-    /// Of the last slice of the window that is over.
+    /// Latency in the last completed slice of the window.
     pub last_slice: Option<SliceLatency>,
-    /// The mean size of the batches whose answers arrived in it.
+    /// Mean batch size of the answers that arrived in that slice.
     pub mean_batch: Option<f64>,
-    /// Queries that waited in the frontend, in the mean over that slice: the sum of their waiting over its length.
+    /// Mean number of queries queued in the frontend during that slice: the sum of their queueing
+    /// times over its length.
     pub queued: Option<f64>,
 }
 
@@ -98,35 +102,36 @@ pub struct SliceLatency {
     pub p99_ms: f64,
 }
 
-/// What the watcher answers.
+/// Decision that the caller returns for each [`Progress`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Go {
-    /// Some replica has not worked yet: keep warming up.
+pub enum LoadControl {
+    /// Continues the warm-up: at least one replica has not yet computed a batch.
     Cold,
-    /// Go on.
+    /// Continues; the window may open.
     Warm,
-    /// End now; what is in flight is cancelled.
+    /// Ends the load now and cancels the queries in flight.
     Stop,
 }
 
-/// What a load has shown.
+/// Result of a load.
 #[derive(Clone, Debug)]
-pub struct Measured {
-    /// The counts of all clients.
+pub struct LoadResult {
+    /// Counts of all clients.
     pub tally: Tally,
-    /// The measured window; empty if it was stopped before it opened.
+    /// The measured window; empty if the load was stopped before it opened.
     pub span: Span,
-    /// True if the window opened because what was asked for had come about, not because half of the time was over.
+    /// True if the window opened because its condition was met, false if the latest time had
+    /// passed.
     pub steady: bool,
-    /// True if it was an open loop that offered more than was served: no latency is known then, and what was unanswered
-    /// at the end of the drain is cancelled.
+    /// True for an open loop whose offered load exceeded capacity. Its latency is not meaningful,
+    /// and queries without an answer at the end of the drain count as cancelled.
     pub overloaded: bool,
-    /// The cores' worth of time that the busiest thread of the load generator took while the window was open.
+    /// CPU use of the load generator's busiest thread during the window, in cores.
     pub busiest_thread: f64,
 }
 
 impl Load<'_> {
-    /// Number of client threads: in a closed loop, no more than there are queries in flight.
+    /// Returns the number of client threads, bounded by the queries in flight of a closed loop.
     pub(crate) fn clients(&self) -> usize {
         let most = self.arrivals.in_flight().unwrap_or(usize::MAX);
         self.clients.min(most).max(1)

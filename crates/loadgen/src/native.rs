@@ -1,8 +1,9 @@
-//! The native protocol over ZeroMQ: two sockets, and a timer for sends that are due within a millisecond.
+//! Client for the native protocol over ZeroMQ: two sockets, and a timer for sends that are due
+//! within a millisecond.
 //!
-//! ZeroMQ mends a broken connection unseen, but a frontend that was started anew does not know the client. A client
-//! that is to outlive the frontend therefore watches its sockets: when either connection breaks, it connects with new
-//! ones.
+//! ZeroMQ restores a broken connection silently, but a restarted frontend does not know the
+//! client's id. A client that must survive a restart therefore monitors its sockets: when either
+//! connection breaks, it connects with new ones.
 
 use std::{
     collections::VecDeque,
@@ -13,28 +14,28 @@ use std::{
 
 use model::DataType;
 use transport::{Frame, Timer};
-use wire::query::{Answer, Connected, Input, Request, encode_connect};
+use wire::query::{Answer, Connected, Input, QueryRequest, encode_connect};
 
 use crate::{
-    client::{Client, LOOK},
+    client::{Client, MAX_WAIT},
     error::Error,
     load::Target,
 };
 
-/// To sleep for less takes longer than that.
-const NAP: Duration = Duration::from_micros(10);
+/// Shortest sleep: a shorter one takes longer than its time.
+const MIN_SLEEP: Duration = Duration::from_micros(10);
 
-/// How long a client waits for the frontend's reply when it connects.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time that a client waits for the frontend's reply when it connects.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A frontend that was killed before it replied is asked again after this.
-const AGAIN: Duration = Duration::from_secs(5);
+/// Time after which a client connects again: the frontend may have been killed before it replied.
+const RECONNECT_AFTER: Duration = Duration::from_secs(5);
 
-/// Watchers of closed sockets that are kept: libzmq may still tell them something, and would wait for ever if they were
-/// gone.
-const RETIRED: usize = 32;
+/// Number of monitors of closed sockets that are kept: libzmq may still send them an event, and
+/// would block for ever if they were closed.
+const MAX_RETIRED: usize = 32;
 
-/// A client over ZeroMQ.
+/// Client over ZeroMQ.
 pub struct NativeClient {
     context: zmq::Context,
     answers_at: String,
@@ -42,40 +43,41 @@ pub struct NativeClient {
     app: String,
     input_type: DataType,
     link: Link,
-    is_watched: bool,
-    /// A watcher has told of the end of a connection; what came before is still to be received.
+    is_monitored: bool,
+    /// True once a monitor has reported a broken connection; earlier answers can still be received.
     is_broken: bool,
     retired: VecDeque<zmq::Socket>,
     timer: Timer,
     message: Vec<Frame>,
 }
 
-/// The sockets, and what the frontend has replied to their connecting.
+/// Sockets of one connection, and the frontend's reply to it.
 struct Link {
     answers: zmq::Socket,
     requests: zmq::Socket,
-    /// A socket for each of the two that becomes readable when its connection breaks; none where nobody watches.
-    watchers: Vec<zmq::Socket>,
+    /// One socket for each of the two, readable when its connection breaks; empty without
+    /// monitoring.
+    monitors: Vec<zmq::Socket>,
     opened: Instant,
     connected: Option<Connected>,
 }
 
 impl NativeClient {
-    /// Connects, and waits for the frontend's reply. A connection that breaks is not noticed.
+    /// Connects, and waits for the frontend's reply. A broken connection is not detected.
     ///
     /// # Errors
-    /// `NoAnswer` if there is no reply within ten seconds, `Dialect` if it is of something else than a frontend of this
-    /// version.
+    /// `NoAnswer` if there is no reply within ten seconds, `Dialect` if it is not the reply of a
+    /// frontend of this version.
     pub fn connect(context: &zmq::Context, target: &Target<'_>) -> Result<NativeClient, Error> {
         let mut client = NativeClient::new(context, target, false)?;
         while !client.is_connected() {
             if client.take_reply()? {
                 break;
             }
-            if client.link.opened.elapsed() > PATIENCE {
+            if client.link.opened.elapsed() > CONNECT_TIMEOUT {
                 return Err(Error::NoAnswer {
                     endpoint: client.answers_at,
-                    seconds: PATIENCE.as_secs(),
+                    seconds: CONNECT_TIMEOUT.as_secs(),
                 });
             }
             poll(&mut [client.link.answers.as_poll_item(zmq::POLLIN)])?;
@@ -83,10 +85,11 @@ impl NativeClient {
         Ok(client)
     }
 
-    /// Begins to connect, and connects anew whenever a connection breaks. It is not connected yet.
+    /// Starts to connect without waiting for the reply, and connects again whenever a connection
+    /// breaks.
     ///
     /// # Errors
-    /// If the sockets cannot be made.
+    /// If the sockets cannot be created.
     pub fn open(context: &zmq::Context, target: &Target<'_>) -> Result<NativeClient, Error> {
         NativeClient::new(context, target, true)
     }
@@ -94,19 +97,19 @@ impl NativeClient {
     fn new(
         context: &zmq::Context,
         target: &Target<'_>,
-        is_watched: bool,
+        is_monitored: bool,
     ) -> Result<NativeClient, Error> {
         Ok(NativeClient {
-            link: Link::open(context, &target.answers, &target.requests, is_watched)?,
+            link: Link::open(context, &target.answers, &target.requests, is_monitored)?,
             context: context.clone(),
             answers_at: target.answers.clone(),
             requests_at: target.requests.clone(),
             app: target.app.to_owned(),
             input_type: target.input_type,
-            is_watched,
+            is_monitored,
             is_broken: false,
             retired: VecDeque::new(),
-            timer: Timer::new().map_err(|error| broken(&error))?,
+            timer: Timer::new().map_err(|error| socket_error(&error))?,
             message: Vec::new(),
         })
     }
@@ -114,19 +117,19 @@ impl NativeClient {
     /// Connects with new sockets.
     fn reopen(&mut self) -> Result<(), Error> {
         let (answers, requests) = (&self.answers_at, &self.requests_at);
-        let link = Link::open(&self.context, answers, requests, self.is_watched)?;
+        let link = Link::open(&self.context, answers, requests, self.is_monitored)?;
         let old = std::mem::replace(&mut self.link, link);
-        self.retired.extend(old.watchers);
-        let surplus = self.retired.len().saturating_sub(RETIRED);
+        self.retired.extend(old.monitors);
+        let surplus = self.retired.len().saturating_sub(MAX_RETIRED);
         self.retired.drain(..surplus);
         self.is_broken = false;
         Ok(())
     }
 
-    /// Takes the reply to the connecting, if it has come.
+    /// Receives the reply to the connect message. Returns false if it has not arrived.
     fn take_reply(&mut self) -> Result<bool, Error> {
-        let came = transport::recv(&mut self.link.answers, &mut self.message);
-        if !came.map_err(|error| broken(&error))? {
+        let received = transport::recv(&mut self.link.answers, &mut self.message);
+        if !received.map_err(|error| socket_error(&error))? {
             return Ok(false);
         }
         let connected = Connected::decode(&self.message).map_err(|error| Error::Dialect {
@@ -148,7 +151,7 @@ impl Client for NativeClient {
             return Err(Error::Unreachable);
         };
         self.message.clear();
-        Request {
+        QueryRequest {
             session: Some(connected.session),
             client_id: connected.client_id,
             request_id: id,
@@ -159,18 +162,18 @@ impl Client for NativeClient {
         }
         .encode(&mut self.message);
         let sent = transport::send(&mut self.link.requests, &mut self.message);
-        sent.map_err(|error| broken(&error))
+        sent.map_err(|error| socket_error(&error))
     }
 
     fn receive(&mut self) -> Result<Option<Answer<'_>>, Error> {
         if self.link.connected.is_none() && !self.take_reply()? {
-            if self.is_broken || self.link.opened.elapsed() > AGAIN {
+            if self.is_broken || self.link.opened.elapsed() > RECONNECT_AFTER {
                 self.reopen()?;
             }
             return Ok(None);
         }
-        let came = transport::recv(&mut self.link.answers, &mut self.message);
-        if !came.map_err(|error| broken(&error))? {
+        let received = transport::recv(&mut self.link.answers, &mut self.message);
+        if !received.map_err(|error| socket_error(&error))? {
             if self.is_broken {
                 self.reopen()?;
                 return Err(Error::Disconnected);
@@ -183,30 +186,30 @@ impl Client for NativeClient {
             .map_err(|error| Error::Unreadable(error.to_string()))
     }
 
-    /// `zmq_poll` counts whole milliseconds, so the kernel keeps the time.
+    /// Waits on a kernel timer, because `zmq_poll` counts whole milliseconds.
     fn wait(&mut self, limit: Option<Duration>) -> Result<(), Error> {
-        let delay = limit.unwrap_or(LOOK);
-        if delay < NAP {
+        let delay = limit.unwrap_or(MAX_WAIT);
+        if delay < MIN_SLEEP {
             return Ok(());
         }
-        if delay < LOOK {
+        if delay < MAX_WAIT {
             let set = self.timer.set(Some(delay));
-            set.map_err(|error| broken(&error))?;
+            set.map_err(|error| socket_error(&error))?;
         }
         let answers = self.link.answers.as_poll_item(zmq::POLLIN);
         let timer = zmq::PollItem::from_fd(self.timer.fd(), zmq::POLLIN);
-        match &self.link.watchers[..] {
-            [] if delay < LOOK => poll(&mut [answers, timer]),
+        match &self.link.monitors[..] {
+            [] if delay < MAX_WAIT => poll(&mut [answers, timer]),
             [] => poll(&mut [answers]),
-            watchers => {
-                let watched = watchers.iter().map(|w| w.as_poll_item(zmq::POLLIN));
-                let mut items: Vec<_> = [answers].into_iter().chain(watched).collect();
-                if delay < LOOK {
+            monitors => {
+                let monitored = monitors.iter().map(|m| m.as_poll_item(zmq::POLLIN));
+                let mut items: Vec<_> = [answers].into_iter().chain(monitored).collect();
+                if delay < MAX_WAIT {
                     items.push(timer);
                 }
                 poll(&mut items)?;
-                let mut watchers = items[1..].iter().take(watchers.len());
-                self.is_broken |= watchers.any(zmq::PollItem::is_readable);
+                let mut monitors = items[1..].iter().take(monitors.len());
+                self.is_broken |= monitors.any(zmq::PollItem::is_readable);
                 Ok(())
             }
         }
@@ -214,23 +217,24 @@ impl Client for NativeClient {
 }
 
 impl Link {
-    /// Opens the sockets and begins to connect.
+    /// Opens the sockets and sends the connect message.
     fn open(
         context: &zmq::Context,
         answers_at: &str,
         requests_at: &str,
-        is_watched: bool,
+        is_monitored: bool,
     ) -> Result<Link, Error> {
         let open = || {
-            let mut watchers = Vec::new();
+            let mut monitors = Vec::new();
             let mut dealer = |endpoint: &str| -> zmq::Result<zmq::Socket> {
                 let socket = context.socket(zmq::DEALER)?;
-                // Nothing may block or be dropped here; what is in flight is bounded by the pace, or by memory.
+                // No limits: nothing may block or be dropped. The pace or memory bounds the queries
+                // in flight.
                 socket.set_sndhwm(0)?;
                 socket.set_rcvhwm(0)?;
                 socket.set_linger(0)?;
-                if is_watched {
-                    watchers.push(watcher(context, &socket)?);
+                if is_monitored {
+                    monitors.push(disconnect_monitor(context, &socket)?);
                 }
                 socket.connect(endpoint)?;
                 Ok(socket)
@@ -243,35 +247,35 @@ impl Link {
             Ok(Link {
                 answers,
                 requests,
-                watchers,
+                monitors,
                 opened: Instant::now(),
                 connected: None,
             })
         };
-        open().map_err(|error: zmq::Error| broken(&error))
+        open().map_err(|error: zmq::Error| socket_error(&error))
     }
 }
 
-/// A socket that becomes readable when the connection of the other one breaks.
-fn watcher(context: &zmq::Context, socket: &zmq::Socket) -> zmq::Result<zmq::Socket> {
+/// Returns a socket that becomes readable when the connection of `socket` breaks.
+fn disconnect_monitor(context: &zmq::Context, socket: &zmq::Socket) -> zmq::Result<zmq::Socket> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let endpoint = format!("inproc://watch-{}", NUMBER.fetch_add(1, Relaxed));
     let disconnected = zmq::SocketEvent::DISCONNECTED.to_raw();
     socket.monitor(&endpoint, i32::from(disconnected))?;
-    let watcher = context.socket(zmq::PAIR)?;
-    watcher.connect(&endpoint)?;
-    Ok(watcher)
+    let monitor = context.socket(zmq::PAIR)?;
+    monitor.connect(&endpoint)?;
+    Ok(monitor)
 }
 
-/// Until one of them has something, for [`LOOK`] at most.
+/// Waits until one of the items is readable, for [`MAX_WAIT`] at most.
 fn poll(items: &mut [zmq::PollItem<'_>]) -> Result<(), Error> {
-    match zmq::poll(items, LOOK.as_millis() as i64) {
+    match zmq::poll(items, MAX_WAIT.as_millis() as i64) {
         Ok(_) | Err(zmq::Error::EINTR) => Ok(()),
-        Err(error) => Err(broken(&error)),
+        Err(error) => Err(socket_error(&error)),
     }
 }
 
-fn broken(error: &dyn Display) -> Error {
+fn socket_error(error: &dyn Display) -> Error {
     Error::Socket(error.to_string())
 }
 
@@ -279,11 +283,11 @@ fn broken(error: &dyn Display) -> Error {
 mod tests {
     use super::*;
     use crate::null_server::NullServer;
-    use wire::query::Status;
+    use wire::query::AnswerStatus;
 
     #[test]
-    fn a_watched_client_notices_when_the_frontend_goes() {
-        let server = NullServer::start(Box::new(|_| Some(Status::Ok))).unwrap();
+    fn monitored_client_detects_a_stopped_frontend() {
+        let server = NullServer::start(Box::new(|_| Some(AnswerStatus::Ok))).unwrap();
         let context = zmq::Context::new();
         let target = server.target("app", DataType::Bytes);
         let mut client = NativeClient::open(&context, &target).unwrap();
@@ -303,14 +307,14 @@ mod tests {
         };
         assert_eq!(answered, 7);
         server.stop().unwrap();
-        let gone = loop {
+        let error = loop {
             match client.receive() {
                 Ok(answer) => assert!(answer.is_none()),
                 Err(error) => break error,
             }
             client.wait(None).unwrap();
         };
-        assert!(matches!(gone, Error::Disconnected), "{gone}");
+        assert!(matches!(error, Error::Disconnected), "{error}");
         assert!(!client.is_connected());
     }
 }

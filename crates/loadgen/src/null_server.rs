@@ -1,5 +1,5 @@
-//! A server in this process that only answers: what the load generator can do at most is measured against it, and tests
-//! know its truth.
+//! Server in this process that answers without computing. It measures the capacity of the load
+//! generator, and gives tests known counts.
 
 use std::{
     sync::{
@@ -10,11 +10,13 @@ use std::{
 };
 
 use transport::Frame;
-use wire::query::{Answer, Connected, Dialect, Lineage, Request, Status, Timing, decode_connect};
+use wire::query::{
+    Answer, AnswerStatus, Connected, Dialect, Lineage, QueryRequest, Timing, decode_connect,
+};
 
 use crate::{error::Error, load::Target};
 
-/// What each of its answers says: one of a batch of four, that took 50 microseconds.
+/// Timing of every answer: a batch of four that took 50 microseconds.
 const TIMING: Timing = Timing {
     batch_size: 4,
     replica_id: 0,
@@ -25,10 +27,13 @@ const TIMING: Timing = Timing {
     replying: 0,
 };
 
-/// An output is the beginning of the input, of so many bytes at most.
-const OUTPUT: usize = 8;
+/// Longest output in bytes; it is the beginning of the input.
+const MAX_OUTPUT: usize = 8;
 
-/// A server on a thread of its own, until it is dropped or stopped.
+/// Session of the server, in its connect replies and answers.
+const SESSION: u64 = 77;
+
+/// Server on a thread of its own, until it is dropped or stopped.
 pub struct NullServer {
     answers: String,
     requests: String,
@@ -36,24 +41,25 @@ pub struct NullServer {
     thread: Option<JoinHandle<Result<(), Error>>>,
 }
 
-/// Says how to answer query number n, counted from zero over all clients; `None`: not at all.
-pub type ReplyPolicy = Box<dyn FnMut(u64) -> Option<Status> + Send>;
+/// Returns the status of the answer to query number n, counted from zero over all clients; `None`
+/// for no answer.
+pub type ReplyPolicy = Box<dyn FnMut(u64) -> Option<AnswerStatus> + Send>;
 
 impl NullServer {
-    /// Listens on loopback.
+    /// Starts a server on the loopback interface.
     ///
     /// # Errors
     /// If a socket fails.
-    pub fn start(fate: ReplyPolicy) -> Result<NullServer, Error> {
+    pub fn start(policy: ReplyPolicy) -> Result<NullServer, Error> {
         let context = zmq::Context::new();
         let (answers, answers_at) = router(&context)?;
         let (requests, requests_at) = router(&context)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let server = Server {
+        let server = ServerLoop {
             answers,
             requests,
             clients: Vec::new(),
-            fate,
+            policy,
             number: 0,
         };
         let stopped = stop.clone();
@@ -65,7 +71,7 @@ impl NullServer {
         })
     }
 
-    /// Where queries of an application go; any will do.
+    /// Returns the address for queries of an application; the name is not checked.
     pub fn target<'a>(&self, app: &'a str, input_type: model::DataType) -> Target<'a> {
         Target {
             answers: self.answers.clone(),
@@ -75,10 +81,10 @@ impl NullServer {
         }
     }
 
-    /// Ends the server.
+    /// Stops the server.
     ///
     /// # Errors
-    /// If a socket of the server failed before.
+    /// If a socket of the server failed.
     pub fn stop(mut self) -> Result<(), Error> {
         self.end()
     }
@@ -94,21 +100,21 @@ impl NullServer {
 
 impl Drop for NullServer {
     fn drop(&mut self) {
-        // Whoever wants to know has stopped it.
+        // Callers that need the error use `stop`.
         let _ = self.end();
     }
 }
 
-struct Server {
+struct ServerLoop {
     answers: zmq::Socket,
     requests: zmq::Socket,
-    /// Their names at the socket for answers, by their ids.
+    /// Routing identity of each client at the socket for answers, by client id.
     clients: Vec<Frame>,
-    fate: ReplyPolicy,
+    policy: ReplyPolicy,
     number: u64,
 }
 
-impl Server {
+impl ServerLoop {
     fn run(mut self, stop: &AtomicBool) -> zmq::Result<()> {
         let mut message = Vec::new();
         while !stop.load(Relaxed) {
@@ -132,7 +138,7 @@ impl Server {
             return Ok(());
         }
         let connected = Connected {
-            session: 77,
+            session: SESSION,
             client_id: self.clients.len() as u32,
         };
         self.clients.push(message.swap_remove(0));
@@ -142,27 +148,29 @@ impl Server {
     }
 
     fn answer(&mut self, message: &[Frame]) -> zmq::Result<()> {
-        let Ok(request) = Request::decode(&message[1..]) else {
+        let Ok(request) = QueryRequest::decode(&message[1..]) else {
             return Ok(());
         };
         let Some(client) = self.clients.get(request.client_id as usize) else {
             return Ok(());
         };
-        let fate = (self.fate)(self.number);
+        let status = (self.policy)(self.number);
         self.number += 1;
-        let Some(status) = fate else { return Ok(()) };
+        let Some(status) = status else {
+            return Ok(());
+        };
         let input = request.input.as_ref();
         let answer = Answer {
-            session: 77,
+            session: SESSION,
             request_id: request.request_id,
             status,
-            reason: if status == Status::Ok {
+            reason: if status == AnswerStatus::Ok {
                 ""
             } else {
-                "it was told to"
+                "set by the reply policy"
             },
             output_type: model::DataType::Bytes,
-            output: &input[..input.len().min(OUTPUT)],
+            output: &input[..input.len().min(MAX_OUTPUT)],
             timing: TIMING,
             lineage: Lineage::default(),
         };

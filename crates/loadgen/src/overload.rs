@@ -1,35 +1,38 @@
-//! Whether an open loop offers more than is served, and how long it then waits for its last answers. It is told the
-//! time.
+//! Detection of an offered load above capacity in an open loop, and the length of its drain. The
+//! caller passes the time.
 //!
-//! Above capacity the queue grows for as long as queries are sent, so their latency says how long the test ran. Such a
-//! load ends after a short drain, and what is unanswered then is cancelled. A load that is served waits for every
-//! answer: there a query that never gets one is lost, and shows as that.
+//! Above capacity the queue grows for as long as queries are sent, so their latency measures the
+//! length of the test. Such a load ends after a short drain, and its unanswered queries are
+//! cancelled. A load within capacity waits for every answer: a query that never gets one is lost,
+//! and counts as a timeout.
 
 use std::time::{Duration, Instant};
 
-use wire::query::{Answer, Status, Timing};
+use wire::query::{Answer, AnswerStatus, Timing};
 
 use crate::stats::Span;
 
-/// A queue that grew by less than this share of the queries sent ends soon after them.
-const SHARE: f64 = 0.05;
+/// Growth of the queue, as a share of the queries sent, below which it empties soon after the last
+/// query.
+const MIN_GROWTH: f64 = 0.05;
 
-/// A queue grows by chance, too: by a standard deviation or two of the number of arrivals.
+/// Growth of the queue that chance explains, in standard deviations of the number of arrivals.
 const DEVIATIONS: f64 = 2.0;
 
-/// A query that is served waits for the batch that computes and for the one that was sent ahead, then its own computes.
+/// A served query waits for the running batch and for the one that was sent ahead, then for its
+/// own.
 const BATCHES: u32 = 3;
 
-/// The drain of a fast model: the watcher looks ten times a second, and a stall of a busy machine must not look like a
-/// queue.
+/// Shortest drain: the watcher checks ten times a second, and a stall of a busy machine must not
+/// look like a queue.
 const SHORTEST: Duration = Duration::from_millis(300);
 
-/// The most that a batch is taken to need where none has ended.
+/// Longest batch time to assume when no batch has ended.
 const UNKNOWN: Duration = Duration::from_secs(5);
 
-/// What all clients have done until some moment, warm-up included.
+/// Counts of all clients up to some moment, warm-up included.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
+pub struct OverloadCounts {
     /// Queries sent.
     pub sent: u64,
     /// Answers of any kind.
@@ -38,43 +41,46 @@ pub struct Counts {
     pub ok: u64,
     /// Queries that the frontend refused, for instance because its queue was full.
     pub refused: u64,
-    /// The sum over the model's answers of how long their batches took, in microseconds.
+    /// Sum of the batch times of the model's answers, in microseconds.
     pub batch_micros: u64,
 }
 
-/// Looks at the counts of one load, and says when to end it.
+/// Detects overload from the counts of one load, and decides when to end it.
 #[derive(Clone, Debug)]
-pub struct Overload {
+pub struct OverloadDetector {
     began: Instant,
     objective: Duration,
-    last: Counts,
-    /// When the window opened.
-    opened: Option<Counts>,
-    /// When two of the drain's three batch times were over.
-    drained: Option<Counts>,
-    found: bool,
+    last: OverloadCounts,
+    /// Counts when the window opened.
+    opened: Option<OverloadCounts>,
+    /// Counts after two of the drain's three batch times.
+    drained: Option<OverloadCounts>,
+    detected: bool,
 }
 
-impl Overload {
-    /// Of a load that begins at `began`; queries that take no longer than the objective are worth waiting for.
-    pub fn new(began: Instant, objective: Option<Duration>) -> Overload {
-        Overload {
+impl OverloadDetector {
+    /// Creates a detector for a load that begins at `began`. The drain lasts at least as long as
+    /// the objective.
+    pub fn new(began: Instant, objective: Option<Duration>) -> OverloadDetector {
+        OverloadDetector {
             began,
             objective: objective.unwrap_or_default(),
-            last: Counts::default(),
+            last: OverloadCounts::default(),
             opened: None,
             drained: None,
-            found: false,
+            detected: false,
         }
     }
 
-    /// Takes in the counts at `now`; call it some times a second. True if the load is to end now because it is
-    /// overloaded: its drain, of the objective or three batch times, whichever is longer, is over.
+    /// Records the counts at `now`; call it several times a second. Returns true if the load is
+    /// overloaded and its drain is over, that is, the objective or three batch times, whichever is
+    /// longer.
     ///
-    /// Overloaded is a load whose queue has grown over the window by more than chance explains, that is still there
-    /// after three batch times, and that is being served. A queue that nobody serves any more holds lost queries; but
-    /// where there never was an answer, the first batch takes longer than all of this.
-    pub fn tell(&mut self, now: Instant, span: &Span, counts: Counts) -> bool {
+    /// A load is overloaded if its queue grew during the window by more than chance explains, is
+    /// not empty after three batch times, and is still being served. A queue that is not served any
+    /// more holds lost queries. If there was no answer at all, the first batch is assumed to be
+    /// still running.
+    pub fn update(&mut self, now: Instant, span: &Span, counts: OverloadCounts) -> bool {
         if now >= span.opens {
             self.opened.get_or_insert(self.last);
         }
@@ -84,26 +90,26 @@ impl Overload {
         };
         let batches = self.batches(span);
         if drain >= batches {
-            let is_served = |then: Counts| counts.served() > then.served();
+            let is_served = |then: OverloadCounts| counts.served() > then.served();
             let waits = counts.answered < counts.sent;
             let served = counts.served() == 0 || self.drained.is_some_and(is_served);
-            self.found |= waits && served && self.has_grown();
+            self.detected |= waits && served && self.has_grown();
         }
         if drain >= batches * 2 / 3 {
             self.drained.get_or_insert(counts);
         }
-        self.found && drain >= batches.max(self.objective)
+        self.detected && drain >= batches.max(self.objective)
     }
 
-    /// True if more was offered than was served, by the `last` counts of a load that has ended. Where every query has
-    /// an answer, those that the frontend refused were not served.
-    pub fn is_found(mut self, last: Counts) -> bool {
+    /// Returns true if the offered load exceeded capacity, given the `last` counts of a load that
+    /// has ended. If every query has an answer, the refused ones count as not served.
+    pub fn is_overloaded(mut self, last: OverloadCounts) -> bool {
         self.last = last;
         let all_answered = last.answered >= last.sent && last.served() > 0;
-        self.found || (all_answered && self.has_grown())
+        self.detected || (all_answered && self.has_grown())
     }
 
-    /// Three batch times.
+    /// Returns three batch times, or the shortest drain if that is longer.
     fn batches(&self, span: &Span) -> Duration {
         let batch = match self.last.batch_micros.checked_div(self.last.ok) {
             Some(micros) => Duration::from_micros(micros),
@@ -116,21 +122,21 @@ impl Overload {
         let opened = self.opened.unwrap_or_default();
         let sent = self.last.sent.saturating_sub(opened.sent) as f64;
         let growth = self.last.unserved().saturating_sub(opened.unserved()) as f64;
-        growth > f64::max(DEVIATIONS * sent.sqrt(), SHARE * sent)
+        growth > f64::max(DEVIATIONS * sent.sqrt(), MIN_GROWTH * sent)
     }
 }
 
-impl Counts {
+impl OverloadCounts {
     /// Counts an answer.
-    pub fn answered(&mut self, answer: &Answer<'_>) {
+    pub fn record(&mut self, answer: &Answer<'_>) {
         self.answered += 1;
         match answer.status {
-            Status::Ok => {
+            AnswerStatus::Ok => {
                 self.ok += 1;
                 self.batch_micros += batch_micros(&answer.timing);
             }
-            Status::Refused => self.refused += 1,
-            Status::Default | Status::Error => {}
+            AnswerStatus::Refused => self.refused += 1,
+            AnswerStatus::Default | AnswerStatus::Error => {}
         }
     }
 
@@ -143,8 +149,8 @@ impl Counts {
     }
 }
 
-/// How long the batch of an answer took: from its sending to its response, without the time that it lay ready at the
-/// replica.
+/// Returns the time that the answer's batch took, in microseconds: from its sending to its
+/// response, without the time that it waited at the replica.
 fn batch_micros(timing: &Timing) -> u64 {
     let away = timing.away.saturating_sub(timing.waited);
     away.max(timing.predicting)
@@ -156,9 +162,9 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Each answer took half a second.
-    fn counts(sent: u64, ok: u64, refused: u64) -> Counts {
-        Counts {
+    /// Counts in which every batch took half a second.
+    fn counts(sent: u64, ok: u64, refused: u64) -> OverloadCounts {
+        OverloadCounts {
             sent,
             answered: ok + refused,
             ok,
@@ -167,69 +173,73 @@ mod tests {
         }
     }
 
-    /// A load of ten seconds, one of them warm-up, that has been looked at ten times a second; `at` gives the counts
-    /// after so many seconds. When it was ended, and whether it was overloaded.
-    fn watched(objective: Option<Duration>, at: impl Fn(f64) -> Counts) -> (Option<f64>, bool) {
+    /// Checks a load of ten seconds, one of them warm-up, ten times a second; `at` gives the counts
+    /// after a number of seconds. Returns the second in which the load was ended, and whether it
+    /// was overloaded.
+    fn detect(
+        objective: Option<Duration>,
+        at: impl Fn(f64) -> OverloadCounts,
+    ) -> (Option<f64>, bool) {
         let began = Instant::now();
         let span = Span::new(began + SECOND, began + 10 * SECOND);
-        let mut overload = Overload::new(began, objective);
-        let mut looks = (1..400).map(|tick| f64::from(tick) / 10.0);
-        let ended = looks
-            .find(|&time| overload.tell(began + Duration::from_secs_f64(time), &span, at(time)));
-        (ended, overload.is_found(at(ended.unwrap_or(40.0))))
+        let mut overload = OverloadDetector::new(began, objective);
+        let mut checks = (1..400).map(|tick| f64::from(tick) / 10.0);
+        let ended = checks
+            .find(|&time| overload.update(began + Duration::from_secs_f64(time), &span, at(time)));
+        (ended, overload.is_overloaded(at(ended.unwrap_or(40.0))))
     }
 
-    /// So many a second until the tenth second.
+    /// Number of queries sent at `time` seconds, at `rate` a second for ten seconds.
     fn offered(rate: f64, time: f64) -> u64 {
         (rate * time.min(10.0)) as u64
     }
 
     #[test]
-    fn a_grown_queue_is_drained_for_three_batch_times() {
+    fn grown_queue_is_drained_for_three_batch_times() {
         let at = |time: f64| counts(offered(40.0, time), (2.0 * time) as u64, 0);
-        assert_eq!(watched(None, at), (Some(11.5), true));
-        assert_eq!(watched(Some(SECOND), at), (Some(11.5), true));
-        assert_eq!(watched(Some(3 * SECOND), at), (Some(13.0), true));
+        assert_eq!(detect(None, at), (Some(11.5), true));
+        assert_eq!(detect(Some(SECOND), at), (Some(11.5), true));
+        assert_eq!(detect(Some(3 * SECOND), at), (Some(13.0), true));
     }
 
     #[test]
-    fn what_the_warm_up_left_behind_is_no_overload() {
-        // 200 had queued up when the window opened, and a few of them are served in its course.
+    fn queue_left_by_the_warm_up_is_no_overload() {
+        // 200 queries are queued when the window opens, and some of them are served during it.
         let at = |time: f64| {
             let sent = offered(40.0, time) + 200;
             counts(sent, sent.min((41.0 * time) as u64), 0)
         };
-        assert_eq!(watched(None, at), (None, false));
+        assert_eq!(detect(None, at), (None, false));
     }
 
     #[test]
-    fn queries_that_a_full_queue_refused_were_not_served() {
-        // Of 40 a second 2 are served; the queue takes 100.
+    fn queries_refused_by_a_full_queue_count_as_not_served() {
+        // 2 of 40 queries a second are served, and the queue holds 100.
         let at = |time: f64| {
             let (sent, ok) = (offered(40.0, time), (2.0 * time) as u64);
             counts(sent, ok, sent.saturating_sub(ok + 100))
         };
-        assert_eq!(watched(None, at), (Some(11.5), true));
-        // Nothing waits any more when the load ends.
+        assert_eq!(detect(None, at), (Some(11.5), true));
+        // The queue is empty when the load ends.
         let at = |time: f64| {
             let sent = offered(40.0, time);
             counts(sent, sent / 2, sent - sent / 2)
         };
-        assert_eq!(watched(None, at), (None, true));
-        // Nothing but refusals says nothing about capacity.
+        assert_eq!(detect(None, at), (None, true));
+        // Refusals alone say nothing about capacity.
         let at = |time: f64| counts(offered(40.0, time), 0, offered(40.0, time));
-        assert!(!watched(None, at).1);
+        assert!(!detect(None, at).1);
     }
 
     #[test]
-    fn a_queue_that_nobody_serves_any_more_is_not_cancelled() {
+    fn queue_that_is_no_longer_served_is_not_cancelled() {
         let at = |time: f64| counts(offered(40.0, time), offered(20.0, time.min(5.0)), 0);
-        assert_eq!(watched(None, at), (None, false));
+        assert_eq!(detect(None, at), (None, false));
     }
 
     #[test]
-    fn without_any_answer_the_drain_has_an_end() {
+    fn drain_ends_without_any_answer() {
         let at = |time: f64| counts(offered(40.0, time), 0, 0);
-        assert_eq!(watched(None, at), (Some(25.0), true));
+        assert_eq!(detect(None, at), (Some(25.0), true));
     }
 }

@@ -1,82 +1,83 @@
-//! When the next query of one client is intended. It is told the time.
+//! Intended send times of one client. The caller passes the time.
 
 use std::{iter::Peekable, time::Duration};
 
 use crate::arrivals::Arrivals;
 
-/// Which client of how many.
+/// One client's partition of the arrivals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// Its number, from 0.
+pub struct Partition {
+    /// Index of the client, from 0.
     pub client: usize,
     /// Number of clients of the load.
     pub clients: usize,
 }
 
-/// The part of the arrivals that is one client's.
-pub struct Pacer(Rule);
+/// Iterator over the intended send times of one client.
+pub struct Pacer(Pace);
 
-enum Rule {
+enum Pace {
     Closed {
         in_flight: usize,
-        /// How many there are to send; `None`: no end.
+        /// Number of queries left to send; `None` without a limit.
         left: Option<usize>,
     },
     Open(Peekable<Box<dyn Iterator<Item = Duration> + Send>>),
 }
 
 impl Pacer {
-    /// Every so-many-th arrival of an open loop, so that all clients together make the asked process; in a closed loop,
-    /// an even share of what is in flight. The same seed gives the same arrivals, whatever the number of clients.
-    pub fn new(arrivals: &Arrivals, seed: u64, part: Part) -> Pacer {
+    /// Creates the pacer of one client of `n`: it takes every n-th arrival of an open loop, so that
+    /// all clients together send the whole process, or an even share of a closed loop's queries in
+    /// flight. The same seed gives the same arrivals, whatever the number of clients.
+    pub fn new(arrivals: &Arrivals, seed: u64, part: Partition) -> Pacer {
         Pacer(match arrivals.in_flight() {
             Some(in_flight) => part.closed(in_flight, None),
             None => {
                 let mine = arrivals.times(seed).skip(part.client).step_by(part.clients);
                 let mine: Box<dyn Iterator<Item = _> + Send> = Box::new(mine);
-                Rule::Open(mine.peekable())
+                Pace::Open(mine.peekable())
             }
         })
     }
 
-    /// A closed loop that sends an even share of `inputs` inputs once.
-    pub fn once(in_flight: usize, inputs: usize, part: Part) -> Pacer {
+    /// Creates a closed loop that sends an even share of `inputs` inputs once.
+    pub fn send_once(in_flight: usize, inputs: usize, part: Partition) -> Pacer {
         let first = |client: usize| client * inputs / part.clients;
         let left = first(part.client + 1) - first(part.client);
         Pacer(part.closed(in_flight, Some(left)))
     }
 
-    /// When the next query is intended, since the beginning: not after `now` if it is due. `None` if there is none, or
-    /// none before an answer comes.
+    /// Returns the intended time of the next query, since the beginning; it is due if this is not
+    /// after `now`. `None` if there is no next query, or none before an answer arrives.
     pub fn next(&mut self, now: Duration, in_flight: usize) -> Option<Duration> {
         match &mut self.0 {
-            Rule::Closed {
+            Pace::Closed {
                 in_flight: most,
                 left,
             } => (in_flight < *most && *left != Some(0)).then_some(now),
-            Rule::Open(arrivals) => arrivals.peek().copied(),
+            Pace::Open(arrivals) => arrivals.peek().copied(),
         }
     }
 
-    /// True if it is to send each input once.
-    pub fn is_once(&self) -> bool {
-        matches!(&self.0, Rule::Closed { left: Some(_), .. })
+    /// Returns true if the pacer sends each input once.
+    pub fn sends_once(&self) -> bool {
+        matches!(&self.0, Pace::Closed { left: Some(_), .. })
     }
 
-    /// That query has been sent.
-    pub fn sent(&mut self) {
+    /// Advances past the next query, which has been sent.
+    pub fn on_sent(&mut self) {
         match &mut self.0 {
-            Rule::Closed { left, .. } => *left = left.map(|left| left - 1),
-            Rule::Open(arrivals) => drop(arrivals.next()),
+            Pace::Closed { left, .. } => *left = left.map(|left| left - 1),
+            Pace::Open(arrivals) => drop(arrivals.next()),
         }
     }
 }
 
-impl Part {
-    /// An even share of the queries in flight.
-    fn closed(self, in_flight: usize, left: Option<usize>) -> Rule {
+impl Partition {
+    /// Returns an even share of the queries in flight.
+    fn closed(self, in_flight: usize, left: Option<usize>) -> Pace {
         let extra = usize::from(self.client < in_flight % self.clients);
-        Rule::Closed {
+        Pace::Closed {
             in_flight: in_flight / self.clients + extra,
             left,
         }
@@ -90,17 +91,17 @@ mod tests {
 
     const SEED: u64 = 7;
 
-    /// Its first arrivals, before `end`.
+    /// Returns the client's arrivals before `end`.
     fn first_arrivals(
         arrivals: &Arrivals,
         client: usize,
         clients: usize,
         end: Duration,
     ) -> Vec<Duration> {
-        let mut pacer = Pacer::new(arrivals, SEED, Part { client, clients });
+        let mut pacer = Pacer::new(arrivals, SEED, Partition { client, clients });
         let next = || {
             let at = pacer.next(Duration::ZERO, 0).filter(|at| *at < end)?;
-            pacer.sent();
+            pacer.on_sent();
             Some(at)
         };
         std::iter::from_fn(next).collect()
@@ -116,12 +117,12 @@ mod tests {
     }
 
     #[test]
-    fn the_gaps_of_poisson_arrivals_are_exponential_and_independent() {
+    fn gaps_of_poisson_arrivals_are_exponential_and_independent() {
         const RATE: f64 = 1000.0;
         let poisson = Arrivals::poisson(RATE);
         let times = first_arrivals(&poisson, 0, 1, Duration::from_secs(100));
-        // 100,000 in the mean; the standard deviation of the count is 316, five of which one seed in two million
-        // exceeds.
+        // The count has mean 100,000 and standard deviation 316; one seed in two million exceeds
+        // five deviations.
         assert!(times.len().abs_diff(100_000) < 1581, "{}", times.len());
         let gaps: Vec<f64> = times
             .windows(2)
@@ -129,7 +130,7 @@ mod tests {
             .collect();
         let n = gaps.len() as f64;
         let mean = gaps.iter().sum::<f64>() / n;
-        // Kolmogorov and Smirnov: the largest distance from the exponential distribution, at one in a thousand.
+        // Kolmogorov-Smirnov test against the exponential distribution, at a significance of 0.001.
         let mut sorted = gaps.clone();
         sorted.sort_by(f64::total_cmp);
         let distance = |(rank, gap): (usize, &f64)| (rank as f64 / n - (1.0 - (-gap).exp())).abs();
@@ -141,10 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_loop_is_due_below_its_queries_in_flight() {
+    fn closed_loop_is_due_below_its_queries_in_flight() {
         let now = Duration::from_secs(5);
         let closed = Arrivals::Closed { in_flight: 5 };
-        let part = |client| Part { client, clients: 2 };
+        let part = |client| Partition { client, clients: 2 };
         let mut clients = [0, 1].map(|client| Pacer::new(&closed, 7, part(client)));
         let shares = clients.each_mut().map(|pacer| {
             (0..)
@@ -157,7 +158,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_arrivals_of_all_clients_together_are_those_of_one(
+        fn arrivals_of_all_clients_together_are_those_of_one(
             clients in 1..7_usize,
             rate in 1.0..1e4_f64,
             trace in prop::collection::vec(0..1000_u64, 0..100),
@@ -175,12 +176,12 @@ mod tests {
         }
 
         #[test]
-        fn every_input_is_some_clients_to_send_once(clients in 1..7_usize, inputs in 0..100_usize) {
+        fn clients_together_send_every_input_once(clients in 1..7_usize, inputs in 0..100_usize) {
             let sent = |client| {
-                let mut pacer = Pacer::once(20, inputs, Part { client, clients });
+                let mut pacer = Pacer::send_once(20, inputs, Partition { client, clients });
                 std::iter::from_fn(|| {
                     pacer.next(Duration::ZERO, 0)?;
-                    pacer.sent();
+                    pacer.on_sent();
                     Some(())
                 })
                 .count()

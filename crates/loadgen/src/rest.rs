@@ -1,4 +1,4 @@
-//! The REST protocol: JSON over HTTP, one query at a time on one connection, which a thread of its own waits for.
+//! Client for the REST protocol: JSON over HTTP, with one query at a time on one connection.
 
 use std::{
     io::ErrorKind,
@@ -11,71 +11,73 @@ use model::{DataType, Output};
 use serde_json::{Value, json};
 use transport::Frame;
 use ureq::{Agent, Body, http::Response};
-use wire::query::{Answer, Lineage, Status, Timing};
+use wire::query::{Answer, AnswerStatus, Lineage, Timing};
 
 use crate::{
-    client::{Client, LOOK},
+    client::{Client, MAX_WAIT},
     error::Error,
 };
 
-/// Says why an answer is the default output.
+/// Response header with the reason for a default output.
 const REASON: &str = "clipper-default-reason";
 
-/// The frontend closes a connection that is idle for 5 s, maybe while a query is on its way.
-const IDLE: Duration = Duration::from_secs(2);
+/// Longest idle time of a connection that is used again. It is below the 5 s after which the
+/// frontend closes an idle connection, which may happen while a query is on its way.
+const MAX_IDLE: Duration = Duration::from_secs(2);
 
-/// Where queries go over REST.
+/// Address of an application over REST.
 #[derive(Clone, Debug)]
 pub struct RestTarget {
-    /// Where predictions are asked for, for instance `http://127.0.0.1:1337/app/predict`.
+    /// URL of the application's predictions, for instance `http://127.0.0.1:1337/app/predict`.
     pub url: String,
-    /// The type of the inputs.
+    /// Type of the inputs.
     pub input_type: DataType,
-    /// The type of the outputs, ints or floats, which their JSON does not tell.
+    /// Type of the outputs, ints or floats, which JSON does not distinguish.
     pub output_type: DataType,
-    /// A query without an answer fails after this.
-    pub patience: Duration,
+    /// Time after which a query without an answer fails.
+    pub timeout: Duration,
 }
 
-/// A client over REST. A query that is sent while another one has no answer waits for that.
+/// Client over REST. A query waits until the one before it has been answered.
 pub struct RestClient {
-    queries: Sender<Query>,
-    replies: Receiver<Result<Reply, Error>>,
-    /// The next reply, where waiting has found one.
-    next: Option<Result<Reply, Error>>,
-    /// The reply that was received last.
-    current: Reply,
+    queries: Sender<RestQuery>,
+    replies: Receiver<Result<RestReply, Error>>,
+    /// Next reply, if `wait` has already received it.
+    next: Option<Result<RestReply, Error>>,
+    /// Last reply that `receive` returned.
+    current: RestReply,
 }
 
-struct Query {
+struct RestQuery {
     id: u32,
     input: Frame,
 }
 
-/// An answer with bytes of its own.
-struct Reply {
+/// Answer that owns its bytes.
+struct RestReply {
     id: u32,
-    status: Status,
+    status: AnswerStatus,
     reason: String,
     output: Vec<u8>,
     output_type: DataType,
 }
 
 impl RestClient {
-    /// A client that connects when its first query is sent. Its thread ends with it, after the query that it waits for.
+    /// Creates a client that connects when its first query is sent. When the client is dropped, its
+    /// thread ends after the query in flight.
     pub fn new(target: RestTarget) -> RestClient {
-        let (queries, to_send) = mpsc::channel::<Query>();
+        let (queries, to_send) = mpsc::channel::<RestQuery>();
         let (answered, replies) = mpsc::channel();
         let config = Agent::config_builder()
-            .timeout_global(Some(target.patience))
+            .timeout_global(Some(target.timeout))
             .http_status_as_error(false)
-            .max_idle_age(IDLE)
+            .max_idle_age(MAX_IDLE)
             .build();
         let agent: Agent = config.into();
-        let current = Reply::new(0, target.output_type);
+        let current = RestReply::new(0, target.output_type);
         thread::spawn(move || {
             for query in to_send {
-                if answered.send(ask(&agent, &target, &query)).is_err() {
+                if answered.send(post(&agent, &target, &query)).is_err() {
                     break;
                 }
             }
@@ -96,7 +98,7 @@ impl Client for RestClient {
 
     fn send(&mut self, id: u32, input: &Frame) -> Result<(), Error> {
         let input = input.clone();
-        let sent = self.queries.send(Query { id, input });
+        let sent = self.queries.send(RestQuery { id, input });
         sent.map_err(|_| Error::Disconnected)
     }
 
@@ -110,7 +112,7 @@ impl Client for RestClient {
 
     fn wait(&mut self, limit: Option<Duration>) -> Result<(), Error> {
         if self.next.is_none() {
-            let limit = limit.map_or(LOOK, |limit| limit.min(LOOK));
+            let limit = limit.map_or(MAX_WAIT, |limit| limit.min(MAX_WAIT));
             self.next = match self.replies.recv_timeout(limit) {
                 Ok(reply) => Some(reply),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -121,35 +123,40 @@ impl Client for RestClient {
     }
 }
 
-impl Reply {
-    fn new(id: u32, output_type: DataType) -> Reply {
-        Reply {
+impl RestReply {
+    fn new(id: u32, output_type: DataType) -> RestReply {
+        RestReply {
             id,
-            status: Status::Ok,
+            status: AnswerStatus::Ok,
             reason: String::new(),
             output: Vec::new(),
             output_type,
         }
     }
 
-    /// Reads a response; HTTP tells neither times nor batches.
-    fn read(query: &Query, target: &RestTarget, response: &Response<Body>, text: &str) -> Reply {
+    /// Reads a response. It has no times and no batch size.
+    fn read(
+        query: &RestQuery,
+        target: &RestTarget,
+        response: &Response<Body>,
+        text: &str,
+    ) -> RestReply {
         let body: Value = serde_json::from_str(text).unwrap_or_default();
-        let mut reply = Reply::new(query.id, target.output_type);
+        let mut reply = RestReply::new(query.id, target.output_type);
         if !response.status().is_success() {
-            reply.status = Status::Refused;
+            reply.status = AnswerStatus::Refused;
             reply.reason = body["cause"].as_str().unwrap_or(text).to_owned();
         } else if body["default"] == json!(true) {
             let reason = response.headers().get(REASON);
             let reason = reason.and_then(|reason| reason.to_str().ok());
-            reply.status = Status::Default;
+            reply.status = AnswerStatus::Default;
             reply.reason = reason.unwrap_or_default().to_owned();
         } else {
-            match output(target.output_type, &body["output"]) {
+            match parse_output(target.output_type, &body["output"]) {
                 Some(output) => output.write_to(&mut reply.output),
                 None => {
-                    reply.status = Status::Error;
-                    reply.reason = format!("the output is no list of {}", target.output_type);
+                    reply.status = AnswerStatus::Error;
+                    reply.reason = format!("the output is not a list of {}", target.output_type);
                 }
             }
         }
@@ -170,7 +177,7 @@ impl Reply {
     }
 }
 
-fn ask(agent: &Agent, target: &RestTarget, query: &Query) -> Result<Reply, Error> {
+fn post(agent: &Agent, target: &RestTarget, query: &RestQuery) -> Result<RestReply, Error> {
     let input = Output::read(target.input_type, query.input.as_ref());
     let input = input.map(|input| input.to_text()).unwrap_or_default();
     let body = format!("{{\"input\":{input}}}");
@@ -180,7 +187,7 @@ fn ask(agent: &Agent, target: &RestTarget, query: &Query) -> Result<Reply, Error
         Ok((response, text))
     });
     match read {
-        Ok((response, text)) => Ok(Reply::read(query, target, &response, &text)),
+        Ok((response, text)) => Ok(RestReply::read(query, target, &response, &text)),
         Err(ureq::Error::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => {
             Err(Error::Unreachable)
         }
@@ -189,8 +196,8 @@ fn ask(agent: &Agent, target: &RestTarget, query: &Query) -> Result<Reply, Error
     }
 }
 
-/// Numbers as the model answered them; `None` of what are no numbers.
-fn output(output_type: DataType, json: &Value) -> Option<Output> {
+/// Reads a JSON array of numbers; `None` for any other value.
+fn parse_output(output_type: DataType, json: &Value) -> Option<Output> {
     let values = json.as_array()?.iter();
     match output_type {
         DataType::Ints => {
@@ -213,11 +220,12 @@ mod tests {
 
     use super::*;
 
-    /// Answers the requests to a port with these responses, each on a connection of its own, and gives their bodies.
-    fn served(responses: Vec<&'static str>) -> (RestTarget, thread::JoinHandle<Vec<String>>) {
+    /// Starts a server that sends these responses, each on a connection of its own. Its thread
+    /// returns the request bodies.
+    fn serve(responses: Vec<&'static str>) -> (RestTarget, thread::JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/app/predict", listener.local_addr().unwrap());
-        let serve = move || {
+        let run = move || {
             let one = |response: &str| {
                 let (mut stream, _) = listener.accept().unwrap();
                 let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -244,13 +252,13 @@ mod tests {
             url,
             input_type: DataType::Ints,
             output_type: DataType::Ints,
-            patience: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
         };
-        (target, thread::spawn(serve))
+        (target, thread::spawn(run))
     }
 
-    /// The next reply, in a word and its text.
-    fn next(client: &mut RestClient) -> (u32, Status, String, Vec<u8>) {
+    /// Waits for the next answer and returns its id, status, reason and output.
+    fn next(client: &mut RestClient) -> (u32, AnswerStatus, String, Vec<u8>) {
         loop {
             if let Some(answer) = client.receive().unwrap() {
                 return (
@@ -265,24 +273,33 @@ mod tests {
     }
 
     #[test]
-    fn answers_defaults_and_refusals_are_told_apart() {
+    fn answers_defaults_and_refusals_are_distinguished() {
         let answered =
             "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{\"default\": false, \"output\": [7, -1]}";
         let default = "HTTP/1.1 200 OK\r\nconnection: close\r\nclipper-default-reason: timed out in queue\r\n\r\n\
                        {\"default\": true, \"output\": \"none\"}";
         let refused = "HTTP/1.1 503 No\r\nconnection: close\r\n\r\n{\"error\": \"x\", \"cause\": \"the queue is full\"}";
-        let (target, server) = served(vec![answered, default, refused]);
+        let (target, server) = serve(vec![answered, default, refused]);
         let mut client = RestClient::new(target);
         let input = Frame::from([1_i32, 2].map(i32::to_le_bytes).concat());
         for id in 0..3 {
             client.send(id, &input).unwrap();
         }
         let output = [7_i32, -1].map(i32::to_le_bytes).concat();
-        assert_eq!(next(&mut client), (0, Status::Ok, String::new(), output));
-        let late = "timed out in queue".to_owned();
-        assert_eq!(next(&mut client), (1, Status::Default, late, vec![]));
-        let full = "the queue is full".to_owned();
-        assert_eq!(next(&mut client), (2, Status::Refused, full, vec![]));
+        assert_eq!(
+            next(&mut client),
+            (0, AnswerStatus::Ok, String::new(), output)
+        );
+        let reason = "timed out in queue".to_owned();
+        assert_eq!(
+            next(&mut client),
+            (1, AnswerStatus::Default, reason, vec![])
+        );
+        let reason = "the queue is full".to_owned();
+        assert_eq!(
+            next(&mut client),
+            (2, AnswerStatus::Refused, reason, vec![])
+        );
         let bodies = server.join().unwrap();
         assert!(
             bodies.iter().all(|body| body.contains("\"input\"")),
@@ -291,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_where_nobody_listens_is_unreachable() {
+    fn closed_port_is_unreachable() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/app/predict", listener.local_addr().unwrap());
         drop(listener);
@@ -299,13 +316,13 @@ mod tests {
             url,
             input_type: DataType::Ints,
             output_type: DataType::Ints,
-            patience: Duration::from_secs(60),
+            timeout: Duration::from_secs(60),
         });
         client.send(0, &Frame::from(vec![0; 4])).unwrap();
         let failed = loop {
             match client.receive() {
                 Ok(None) => client.wait(None).unwrap(),
-                Ok(Some(_)) => panic!("nobody answers"),
+                Ok(Some(_)) => panic!("an answer from a closed port"),
                 Err(error) => break error,
             }
         };

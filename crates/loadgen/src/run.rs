@@ -1,4 +1,5 @@
-//! One load: the client threads, and the thread that watches them. One load is one phase.
+//! Execution of one load, which is one phase of a trial: the client threads, and the thread that
+//! watches them.
 
 use std::{
     sync::mpsc::{self, Receiver, RecvTimeoutError},
@@ -10,34 +11,37 @@ use host::cores;
 use transport::Frame;
 
 use crate::{
-    client::{Report, Worker},
+    client::{Worker, WorkerReport},
+    client_state::FinishedSlices,
+    cpu_times::{self, ThreadCpuTimes},
     error::Error,
-    figure::figure,
-    flow::Finished,
-    load::{Go, Load, Measured, Opening, Progress, SliceLatency},
+    load::{Load, LoadControl, LoadResult, Progress, SliceLatency, WindowOpening},
     native::NativeClient,
-    overload::Overload,
-    shared::Shared,
+    overload::OverloadDetector,
+    primary_metric::primary_metric,
+    shared::SharedState,
     stats::{NumberedSlice, Slice, Tally},
     steady::SteadyState,
-    threads::{self, Threads},
 };
 
-/// Sends `inputs` in turn until the duration is over, or each once, waits for the answers that are missing, and counts.
+/// Executes a load: sends `inputs` in turn for its duration, or each once, and waits for the
+/// missing answers.
 ///
-/// `watch` is called on this thread. [`Totals::seconds`](crate::stats::Totals) is the length of the window, or of the
-/// warm-up before it.
+/// The calling thread runs `watch` about ten times a second. In the result,
+/// [`Totals::seconds`](crate::stats::Totals::seconds) is the length of the window or of the warm-up
+/// before it.
 ///
 /// # Errors
-/// If the clients cannot be started or connected, a socket fails, or an answer cannot be read.
+/// If the clients cannot be started or connected, a socket fails, or an answer cannot be decoded.
 pub fn run(
     load: &Load<'_>,
     inputs: &[Frame],
-    mut watch: impl FnMut(&Progress) -> Go,
-) -> Result<Measured, Error> {
-    // ZeroMQ's own thread starts with the first socket.
+    mut watch: impl FnMut(&Progress) -> LoadControl,
+) -> Result<LoadResult, Error> {
+    // ZeroMQ starts its I/O thread with the first socket, so the sockets are made on the load's
+    // cores.
     let context = zmq::Context::new();
-    let clients = cores::on(load.cores, || {
+    let clients = cores::run_on(load.cores, || {
         let connect = |index| {
             NativeClient::connect(&context, &load.target)
                 .map(|client| Worker::new(client, load, inputs, index))
@@ -47,105 +51,105 @@ pub fn run(
             .collect::<Result<Vec<_>, _>>()
     });
     let clients = clients.map_err(Error::Start)??;
-    let shared = Shared::begin(load, clients.len());
+    let shared = SharedState::begin(load, clients.len());
     thread::scope(|scope| {
-        // Ends the clients even if `watch` panics: the scope waits for them.
+        // The scope waits for the clients, so they must end even if `watch` panics.
         let _stop = StopOnDrop(&shared);
         let (sender, reports) = mpsc::channel();
         let start_all = || {
             clients.into_iter().try_for_each(|client| {
                 let (sender, shared) = (sender.clone(), &shared);
-                let named = thread::Builder::new().name(threads::CLIENT.to_owned());
+                let named = thread::Builder::new().name(cpu_times::CLIENT.to_owned());
                 let spawned = named.spawn_scoped(scope, move || {
-                    let ended = client.run(shared, &sender);
-                    // Nobody listens any more once another client has failed.
-                    let _ = sender.send(Report::Ended(ended.map(Box::new)));
+                    let tally = client.run(shared, &sender);
+                    // The receiver is dropped once another client has failed; ignore send errors.
+                    let _ = sender.send(WorkerReport::Done(tally.map(Box::new)));
                 });
                 spawned.map(drop)
             })
         };
-        let started = cores::on(load.cores, start_all);
+        let started = cores::run_on(load.cores, start_all);
         started.and_then(|started| started).map_err(Error::Start)?;
         drop(sender);
         Watcher::new(load, &shared).run(&reports, &mut watch)
     })
 }
 
-/// Puts the clients' counts together, and opens and closes the window.
+/// Merges the clients' counts, and opens and closes the window.
 struct Watcher<'a> {
     load: &'a Load<'a>,
-    shared: &'a Shared,
-    all: Tally,
-    course: SteadyState,
+    shared: &'a SharedState,
+    tally: Tally,
+    steady_state: SteadyState,
     steady: bool,
-    /// In an open loop.
-    overload: Option<Overload>,
-    threads: Threads,
-    /// Of each client, how many slices it has finished.
+    /// Only in an open loop.
+    overload: Option<OverloadDetector>,
+    cpu_times: ThreadCpuTimes,
+    /// Number of complete slices, by client.
     finished: Vec<usize>,
 }
 
 impl<'a> Watcher<'a> {
-    fn new(load: &'a Load<'a>, shared: &'a Shared) -> Watcher<'a> {
+    fn new(load: &'a Load<'a>, shared: &'a SharedState) -> Watcher<'a> {
         Watcher {
             load,
             shared,
-            all: Tally::new(load.objective),
-            course: SteadyState::new(load.arrivals.in_flight(), load.duration),
-            steady: load.once,
+            tally: Tally::new(load.objective),
+            steady_state: SteadyState::new(load.arrivals.in_flight(), load.duration),
+            steady: load.send_once,
             overload: (load.arrivals.in_flight().is_none())
-                .then(|| Overload::new(shared.began, load.objective)),
-            threads: Threads::default(),
+                .then(|| OverloadDetector::new(shared.began, load.objective)),
+            cpu_times: ThreadCpuTimes::default(),
             finished: vec![0; shared.counters.len()],
         }
     }
 
     fn run(
         mut self,
-        reports: &Receiver<Report>,
-        watch: &mut impl FnMut(&Progress) -> Go,
-    ) -> Result<Measured, Error> {
+        reports: &Receiver<WorkerReport>,
+        watch: &mut impl FnMut(&Progress) -> LoadControl,
+    ) -> Result<LoadResult, Error> {
         const TICK: Duration = Duration::from_millis(100);
         let mut tick = self.shared.began + TICK;
         loop {
             let left = tick.saturating_duration_since(Instant::now());
             match reports.recv_timeout(left) {
-                Ok(Report::Ended(tally)) => self.all.merge(*tally?),
-                Ok(Report::Finished(client, finished)) => self.take(client, finished),
+                Ok(WorkerReport::Done(tally)) => self.tally.merge(*tally?),
+                Ok(WorkerReport::Finished(client, finished)) => self.add_slices(client, finished),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     tick += TICK;
                     let progress = self.progress();
-                    let go = watch(&progress);
-                    self.steer(go, progress.in_phase);
+                    let control = watch(&progress);
+                    self.apply(control, progress.in_phase);
                     self.end_if_overloaded();
-                    self.threads.look(&self.shared.span());
+                    self.cpu_times.update(&self.shared.span());
                 }
             }
         }
-        Ok(self.measured())
+        Ok(self.result())
     }
 
-    fn take(&mut self, client: usize, finished: Finished) {
+    fn add_slices(&mut self, client: usize, finished: FinishedSlices) {
         let before = self.finished();
         for NumberedSlice { number, slice } in &finished.slices {
-            self.all.slice(*number).merge(slice);
+            self.tally.slice(*number).merge(slice);
         }
         self.finished[client] = finished.end;
         let count = self.finished();
-        if let Some(until) = self.load.until
+        if let Some(precision) = self.load.precision
             && count > before
         {
             let span = self.shared.span();
             let closed = self.load.arrivals.in_flight().is_some();
-            let figure = figure(closed, &mut self.all, &span, count);
-            if figure.is_some_and(|figure| figure.is_within(until)) {
+            let metric = primary_metric(closed, &mut self.tally, &span, count);
+            if metric.is_some_and(|metric| metric.is_within(precision)) {
                 self.shared.close_early();
             }
         }
     }
 
-    /// How many slices all clients have finished.
+    /// Returns the number of slices that are complete in all clients.
     fn finished(&self) -> usize {
         self.finished.iter().copied().min().unwrap_or(0)
     }
@@ -153,17 +157,17 @@ impl<'a> Watcher<'a> {
     fn progress(&mut self) -> Progress {
         let counts = self.shared.counts();
         let in_phase = self.shared.began.elapsed();
-        self.course.tell(in_phase, counts.ok);
+        self.steady_state.record(in_phase, counts.ok);
         let slice = self.last_slice();
         let seconds = self.shared.span().slice.as_secs_f64();
         Progress {
-            elapsed: self.load.since.elapsed(),
+            elapsed: self.load.trial_start.elapsed(),
             in_phase,
             planned: self.load.duration,
             measuring: self.shared.is_open(),
             answered: counts.answered,
             in_flight: counts.sent.saturating_sub(counts.answered),
-            ok_per_second: self.course.rate(),
+            ok_per_second: self.steady_state.rate(),
             last_slice: slice.map(|slice| {
                 let ms = |quantile| slice.latency.value_at_quantile(quantile) as f64 / 1e3;
                 SliceLatency {
@@ -176,25 +180,28 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// The last slice that all clients have finished, unless nothing was answered in it.
+    /// Returns the last slice that is complete in all clients; `None` if it has no answers.
     fn last_slice(&self) -> Option<&Slice> {
-        let slice = self.all.slices.get(self.finished().checked_sub(1)?)?;
+        let slice = self.tally.slices.get(self.finished().checked_sub(1)?)?;
         (!slice.latency.is_empty()).then_some(slice)
     }
 
-    fn steer(&mut self, go: Go, in_phase: Duration) {
-        if go == Go::Stop {
+    fn apply(&mut self, control: LoadControl, in_phase: Duration) {
+        if control == LoadControl::Stop {
             return self.shared.stop();
         }
         if self.shared.is_open() {
             return;
         }
         let (ready, latest) = match self.load.opening {
-            Opening::AtOnce => (true, Duration::ZERO),
-            Opening::After(time) => (go == Go::Warm && in_phase >= time, time),
-            Opening::Steady(earliest) => {
-                let steady = in_phase >= earliest && self.course.is_steady();
-                (go == Go::Warm && steady, self.load.duration / 2)
+            WindowOpening::Immediate => (true, Duration::ZERO),
+            WindowOpening::After(time) => (control == LoadControl::Warm && in_phase >= time, time),
+            WindowOpening::Steady(earliest) => {
+                let steady = in_phase >= earliest && self.steady_state.is_steady();
+                (
+                    control == LoadControl::Warm && steady,
+                    self.load.duration / 2,
+                )
             }
         };
         if ready || in_phase >= latest {
@@ -206,32 +213,32 @@ impl<'a> Watcher<'a> {
     fn end_if_overloaded(&mut self) {
         let (now, span, counts) = (Instant::now(), self.shared.span(), self.shared.counts());
         let overload = self.overload.as_mut();
-        if overload.is_some_and(|overload| overload.tell(now, &span, counts)) {
+        if overload.is_some_and(|overload| overload.update(now, &span, counts)) {
             self.shared.stop();
         }
     }
 
-    fn measured(mut self) -> Measured {
+    fn result(mut self) -> LoadResult {
         let counts = self.shared.counts();
         let overloaded = self
             .overload
-            .is_some_and(|overload| overload.is_found(counts));
+            .is_some_and(|overload| overload.is_overloaded(counts));
         let span = self.shared.span();
         let end = span.closes.min(Instant::now());
         let opened = span.opens.min(end);
-        self.all.warm_up.seconds = (opened - self.shared.began).as_secs_f64();
-        self.all.totals.seconds = (end - opened).as_secs_f64();
-        Measured {
-            tally: self.all,
+        self.tally.warm_up.seconds = (opened - self.shared.began).as_secs_f64();
+        self.tally.totals.seconds = (end - opened).as_secs_f64();
+        LoadResult {
+            tally: self.tally,
             span,
             steady: self.steady,
             overloaded,
-            busiest_thread: self.threads.busiest(),
+            busiest_thread: self.cpu_times.busiest(),
         }
     }
 }
 
-struct StopOnDrop<'a>(&'a Shared);
+struct StopOnDrop<'a>(&'a SharedState);
 
 impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {

@@ -1,5 +1,5 @@
-//! What the clients of a load and the thread that watches them know in common. The watcher writes the window, each
-//! client its own counters; nobody waits for anybody.
+//! State that the clients of a load share with the watcher thread. The watcher writes the window,
+//! each client writes its own counters, and no thread waits for another.
 
 use std::{
     sync::{
@@ -12,33 +12,33 @@ use std::{
 use wire::query::Answer;
 
 use crate::{
-    load::{Load, Opening},
-    overload::Counts,
+    load::{Load, WindowOpening},
+    overload::OverloadCounts,
     stats::Span,
 };
 
-/// No run is as long: a window that closes then is open until the run ends.
+/// Longer than any run: a window with this length stays open until the run ends.
 const FOREVER: Duration = Duration::from_secs(365 * 86_400);
 
-/// So long before something is true, it is told: then no client has counted as if it were not.
+/// Changes of the window are announced this far ahead, so that no client misclassifies a query.
 const NOTICE: Duration = Duration::from_millis(1);
 
-/// The window, and how far the clients are.
-pub(crate) struct Shared {
+/// The window, and the progress of the clients.
+pub(crate) struct SharedState {
     pub(crate) began: Instant,
     unopened: Span,
     window: OnceLock<Span>,
     closes_early: OnceLock<Instant>,
     stop: AtomicBool,
     /// One per client.
-    pub(crate) counters: Vec<Counters>,
+    pub(crate) counters: Vec<ClientCounters>,
 }
 
-/// What one client has done until now. On cache lines of its own, and written by that client only, so that it costs a
-/// store.
+/// Counts of one client so far. Only that client writes them, and they have cache lines of their
+/// own, so an update costs one store.
 #[derive(Default)]
 #[repr(align(128))]
-pub(crate) struct Counters {
+pub(crate) struct ClientCounters {
     sent: AtomicU64,
     answered: AtomicU64,
     ok: AtomicU64,
@@ -46,42 +46,42 @@ pub(crate) struct Counters {
     batch_micros: AtomicU64,
 }
 
-impl Shared {
-    pub(crate) fn begin(load: &Load<'_>, clients: usize) -> Shared {
+impl SharedState {
+    pub(crate) fn begin(load: &Load<'_>, clients: usize) -> SharedState {
         let began = Instant::now();
-        let once = load.once;
+        let once = load.send_once;
         let closes = began + if once { FOREVER } else { load.duration };
-        let shared = Shared {
+        let shared = SharedState {
             began,
             unopened: Span::unopened(closes),
             window: OnceLock::new(),
             closes_early: OnceLock::new(),
             stop: AtomicBool::new(false),
-            counters: (0..clients).map(|_| Counters::default()).collect(),
+            counters: (0..clients).map(|_| ClientCounters::default()).collect(),
         };
-        if once || load.opening == Opening::AtOnce {
+        if once || load.opening == WindowOpening::Immediate {
             let _ = shared.window.set(Span::new(began, closes));
         }
         shared
     }
 
-    /// Opens the window in a moment. Once.
+    /// Opens the window after the notice. Later calls have no effect.
     pub(crate) fn open(&self) {
         let closes = self.unopened.closes;
         self.window
             .get_or_init(|| Span::new((Instant::now() + NOTICE).min(closes), closes));
     }
 
-    /// Closes an open window at the end of the slice that has begun. Once.
+    /// Closes an open window at the end of the current slice. Later calls have no effect.
     pub(crate) fn close_early(&self) {
         if let Some(window) = self.window.get() {
             let soon = window.slice_at(Instant::now() + NOTICE);
-            let end = window.slice_begins(soon + 1).min(window.closes);
+            let end = window.slice_start(soon + 1).min(window.closes);
             self.closes_early.get_or_init(|| end);
         }
     }
 
-    /// The window; until it opens, one that contains nothing.
+    /// Returns the window, or an empty one until it opens.
     pub(crate) fn span(&self) -> Span {
         let span = *self.window.get().unwrap_or(&self.unopened);
         Span {
@@ -94,7 +94,7 @@ impl Shared {
         self.window.get().is_some()
     }
 
-    /// Ends the clients; what is in flight is cancelled.
+    /// Ends the clients and cancels the queries in flight.
     pub(crate) fn stop(&self) {
         self.stop.store(true, Relaxed);
     }
@@ -103,11 +103,11 @@ impl Shared {
         self.stop.load(Relaxed)
     }
 
-    /// The sum over all clients.
-    pub(crate) fn counts(&self) -> Counts {
-        let add = |sum: Counts, client: &Counters| {
+    /// Returns the sum over all clients.
+    pub(crate) fn counts(&self) -> OverloadCounts {
+        let add = |sum: OverloadCounts, client: &ClientCounters| {
             let of = |counter: &AtomicU64| counter.load(Relaxed);
-            Counts {
+            OverloadCounts {
                 sent: sum.sent + of(&client.sent),
                 answered: sum.answered + of(&client.answered),
                 ok: sum.ok + of(&client.ok),
@@ -115,18 +115,18 @@ impl Shared {
                 batch_micros: sum.batch_micros + of(&client.batch_micros),
             }
         };
-        self.counters.iter().fold(Counts::default(), add)
+        self.counters.iter().fold(OverloadCounts::default(), add)
     }
 }
 
-impl Counters {
-    pub(crate) fn sent(&self) {
+impl ClientCounters {
+    pub(crate) fn on_sent(&self) {
         add(&self.sent, 1);
     }
 
-    pub(crate) fn answered(&self, answer: &Answer<'_>) {
-        let mut one = Counts::default();
-        one.answered(answer);
+    pub(crate) fn on_answer(&self, answer: &Answer<'_>) {
+        let mut one = OverloadCounts::default();
+        one.record(answer);
         add(&self.answered, one.answered);
         add(&self.ok, one.ok);
         add(&self.refused, one.refused);

@@ -1,13 +1,17 @@
-//! What became of the queries, counted so that nothing is dropped and nothing counted twice.
+//! Counts of a load. Every query is counted exactly once.
 //!
-//! Two questions, two populations. *What became of the queries?* looks at those sent inside the measured window,
-//! whenever they were answered: [`Totals`] and latency; those sent before it have totals of their own, so that none is
-//! lost unseen. *How fast did answers come?* looks at the answers that arrived inside the window, whenever they were
-//! asked for: throughput, batches and where the time went. A saturated queue has as many answers to earlier queries at
-//! the window's opening as it owes at its close.
+//! There are two populations:
 //!
-//! A query is *intended* at a time, and sent then or later: in an open loop a late client does not make the system look
-//! faster. Latency, the time in flight and whether a query belongs to the window all count from the intended time.
+//! - Queries sent inside the measured window, whenever they are answered, give [`Totals`] and
+//!   latency. Queries sent before it have totals of their own, so that every query is accounted
+//!   for.
+//! - Answers that arrive inside the window, whenever their queries were sent, give throughput,
+//!   batch sizes and the time breakdown. With a saturated queue, answers to earlier queries at the
+//!   opening balance those missing at the close.
+//!
+//! A query has an *intended* send time, and is sent then or later. Latency, time in flight and
+//! membership in the window all count from the intended time: in an open loop a late client does
+//! not make the system look faster.
 
 pub mod interval;
 mod span;
@@ -20,123 +24,125 @@ use hdrhistogram::Histogram;
 use model::Output;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use wire::query::{Answer, Status, Timing};
+use wire::query::{Answer, AnswerStatus, Timing};
 
-/// What became of the queries that were sent in some time: `sent` is the sum of the five that follow it.
+/// Queries sent during some period, by how they ended: `sent` is the sum of the five counts that
+/// follow it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Totals {
     /// Queries sent.
     pub sent: u64,
-    /// Answered by the model.
+    /// Queries answered by the model.
     pub ok: u64,
-    /// Answered with the default output.
+    /// Queries answered with the default output.
     pub default: u64,
-    /// Not answered although nothing was stopped: the drain ended because no answer came any more.
+    /// Queries without an answer when the drain ended because no more answers arrived.
     pub timeout: u64,
-    /// Answered with an error: refused, or the model failed.
+    /// Queries answered with an error: refused, or the model failed.
     pub error: u64,
-    /// Not answered when the drain of an overloaded open loop ended, or when the iteration was stopped before its end.
+    /// Queries without an answer when the drain of an overloaded open loop ended, or when the load
+    /// was stopped early.
     pub cancelled: u64,
-    /// Length of that time in seconds.
+    /// Length of the period in seconds.
     pub seconds: f64,
 }
 
-/// A query that is in flight. Whether it belongs to the window is decided once, when it is sent.
+/// Query in flight. Its membership in the window is decided once, when it is sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Sent {
+pub struct SentQuery {
     intended: Instant,
     inside: bool,
 }
 
-/// One part of the window, a second long or a little more.
+/// Slice of the window, a second long or a little more.
 #[derive(Clone, Debug)]
 pub struct Slice {
-    /// What arrived in it.
-    pub arrived: Arrived,
-    /// Latency, in microseconds, of those among them that were sent inside the window.
+    /// Sums over the answers that arrived in the slice.
+    pub arrived: AnswerSums,
+    /// Latency, in microseconds, of those answers whose queries were sent inside the window.
     pub latency: Histogram<u64>,
 }
 
-/// Sums over the answers by the model that arrived inside the window, or inside a part of it.
+/// Sums over the model's answers that arrived inside the window, or inside a slice of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Arrived {
-    /// Answers.
+pub struct AnswerSums {
+    /// Number of answers.
     pub ok: u64,
-    /// Those among them that came within the objective; all, without one.
+    /// Answers within the latency objective; all of them without an objective.
     pub good: u64,
-    /// Batches they came in: each answer says of how many it was one.
+    /// Number of batches: each answer adds one over the size of its batch.
     pub batches: f64,
-    /// Where the time of these answers went.
+    /// Time breakdown of the answers.
     pub micros: TimeSums,
 }
 
-/// Sums in microseconds, as in [`Timing`].
+/// Sums of the fields of [`Timing`], in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeSums {
-    /// In the frontend, until the batch was sent.
+    /// Time in the frontend until the batch was sent.
     pub queued: u64,
-    /// From then until the batch's response came back.
+    /// Time from then until the batch's response arrived.
     pub away: u64,
-    /// In the model server, until the model began.
+    /// Time in the model server until the model began.
     pub waited: u64,
-    /// While the model computed.
+    /// Computing time of the model.
     pub predicting: u64,
-    /// From the model's end until the response was sent.
+    /// Time from the model's end until the response was sent.
     pub replying: u64,
 }
 
-/// What the model answered to an input.
+/// Output of the model for one input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptOutput {
-    /// The number of the input.
+    /// Number of the input.
     pub input: usize,
-    /// The model's output.
+    /// Output of the model.
     pub output: Output,
 }
 
-/// A part of the window that is over.
+/// Slice of the window with its number.
 #[derive(Clone, Debug)]
 pub struct NumberedSlice {
-    /// Its number in the window, from 0.
+    /// Number in the window, from 0.
     pub number: usize,
-    /// What was counted in it.
+    /// Counts of the slice.
     pub slice: Slice,
 }
 
-/// The counts of one client, or of several put together.
+/// Counts of one client, or of several merged.
 #[derive(Clone, Debug)]
 pub struct Tally {
     objective: Duration,
-    /// The queries that were sent inside the window, by what became of them.
+    /// Queries sent inside the window.
     pub totals: Totals,
-    /// Those that were sent before it.
+    /// Queries sent before the window.
     pub warm_up: Totals,
-    /// In microseconds, of the queries that were sent inside the window and answered by the model.
+    /// Latency, in microseconds, of the queries sent inside the window and answered by the model.
     pub latency: Histogram<u64>,
-    /// How late they were sent, in microseconds.
+    /// Delay of the sends inside the window after their intended times, in microseconds.
     pub lag: Histogram<u64>,
-    /// The time in flight inside the window, of all queries together.
+    /// Sum over all queries of the time in flight inside the window.
     pub in_flight: Duration,
-    /// What arrived inside the window.
-    pub arrived: Arrived,
-    /// The same in parts, from number [`taken`](Tally::taken) on.
+    /// Sums over the answers that arrived inside the window.
+    pub arrived: AnswerSums,
+    /// The same by slice, from number [`taken`](Tally::taken) on.
     pub slices: Vec<Slice>,
     taken: usize,
-    /// What the first answer that was not the model's gave as its reason.
+    /// Reason in the first answer that was not the model's.
     pub first_reason: Option<String>,
-    /// What the model answered, where each input is sent once; else empty.
+    /// Outputs of the model if each input is sent once; otherwise empty.
     pub outputs: Vec<KeptOutput>,
 }
 
-impl Sent {
-    /// How long ago it was to be sent.
+impl SentQuery {
+    /// Returns the time from the intended send until `now`.
     pub fn until(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.intended)
     }
 }
 
 impl Totals {
-    /// Adds other queries, sent in another time.
+    /// Adds the queries of another period.
     pub fn add(&mut self, other: &Totals) {
         self.sent += other.sent;
         self.ok += other.ok;
@@ -149,7 +155,7 @@ impl Totals {
 }
 
 impl Tally {
-    /// Nothing yet. Answers within the objective are good ones; without one all are.
+    /// Creates empty counts. Answers within `objective` count as goodput; without one, all do.
     pub fn new(objective: Option<Duration>) -> Tally {
         Tally {
             objective: objective.unwrap_or(Duration::MAX),
@@ -158,7 +164,7 @@ impl Tally {
             latency: histogram(),
             lag: histogram(),
             in_flight: Duration::ZERO,
-            arrived: Arrived::default(),
+            arrived: AnswerSums::default(),
             slices: Vec::new(),
             taken: 0,
             first_reason: None,
@@ -166,11 +172,11 @@ impl Tally {
         }
     }
 
-    /// Counts a query that was to be sent at `intended` and is sent at `now`. What becomes of it is told by
-    /// [`answered`](Tally::answered) or [`unanswered`](Tally::unanswered).
-    pub fn sent(&mut self, span: &Span, intended: Instant, now: Instant) -> Sent {
+    /// Counts a query that was intended at `intended` and is sent at `now`. Exactly one call of
+    /// [`answered`](Tally::answered) or [`unanswered`](Tally::unanswered) must follow.
+    pub fn sent(&mut self, span: &Span, intended: Instant, now: Instant) -> SentQuery {
         let inside = span.contains(intended);
-        let sent = Sent { intended, inside };
+        let sent = SentQuery { intended, inside };
         self.totals_of(sent).sent += 1;
         if inside {
             record(&mut self.lag, micros(sent.until(now)));
@@ -178,16 +184,16 @@ impl Tally {
         sent
     }
 
-    /// Counts the answer, come at `now`, to the query `sent`.
-    pub fn answered(&mut self, span: &Span, sent: Sent, now: Instant, answer: &Answer<'_>) {
-        let ok = answer.status == Status::Ok;
+    /// Counts an answer to `sent` that arrived at `now`.
+    pub fn answered(&mut self, span: &Span, sent: SentQuery, now: Instant, answer: &Answer<'_>) {
+        let ok = answer.status == AnswerStatus::Ok;
         let latency = sent.until(now);
         self.in_flight += span.overlap(sent.intended, now);
         let totals = self.totals_of(sent);
         match answer.status {
-            Status::Ok => totals.ok += 1,
-            Status::Default => totals.default += 1,
-            Status::Refused | Status::Error => totals.error += 1,
+            AnswerStatus::Ok => totals.ok += 1,
+            AnswerStatus::Default => totals.default += 1,
+            AnswerStatus::Refused | AnswerStatus::Error => totals.error += 1,
         }
         if !ok && self.first_reason.is_none() {
             self.first_reason = Some(answer.reason.to_owned());
@@ -208,9 +214,9 @@ impl Tally {
         }
     }
 
-    /// Counts the query `sent` as one that has had no answer until `now`; `stopped` tells whether the phase was ended
-    /// before it.
-    pub fn unanswered(&mut self, span: &Span, sent: Sent, now: Instant, stopped: bool) {
+    /// Counts `sent` as a query without an answer at `now`: cancelled if the load was `stopped`,
+    /// else timed out.
+    pub fn unanswered(&mut self, span: &Span, sent: SentQuery, now: Instant, stopped: bool) {
         self.in_flight += span.overlap(sent.intended, now);
         let totals = self.totals_of(sent);
         match stopped {
@@ -219,7 +225,7 @@ impl Tally {
         }
     }
 
-    /// Adds what another client counted.
+    /// Adds the counts of another client.
     pub fn merge(&mut self, other: Tally) {
         self.totals.add(&other.totals);
         self.warm_up.add(&other.warm_up);
@@ -234,24 +240,24 @@ impl Tally {
         self.outputs.extend(other.outputs);
     }
 
-    /// Slice number `index`, made when it is first asked for; it may not have been taken away.
+    /// Returns slice number `index` and creates it if necessary; it must not have been taken.
     pub fn slice(&mut self, index: usize) -> &mut Slice {
         let index = index - self.taken;
         while self.slices.len() <= index {
             self.slices.push(Slice {
-                arrived: Arrived::default(),
+                arrived: AnswerSums::default(),
                 latency: histogram(),
             });
         }
         &mut self.slices[index]
     }
 
-    /// How many slices have been taken away.
+    /// Returns the number of slices that have been taken.
     pub fn taken(&self) -> usize {
         self.taken
     }
 
-    /// Takes the slices before number `end` away, in which nothing will be counted any more; each with its number.
+    /// Takes the slices before number `end`, in which nothing more will be counted.
     pub fn take_slices(&mut self, end: usize) -> Vec<NumberedSlice> {
         let first = self.taken;
         self.taken = end.max(first);
@@ -262,7 +268,7 @@ impl Tally {
             .collect()
     }
 
-    fn totals_of(&mut self, sent: Sent) -> &mut Totals {
+    fn totals_of(&mut self, sent: SentQuery) -> &mut Totals {
         match sent.inside {
             true => &mut self.totals,
             false => &mut self.warm_up,
@@ -271,20 +277,20 @@ impl Tally {
 }
 
 impl Slice {
-    /// Adds what another client counted in the same slice.
+    /// Adds the counts of another client in the same slice.
     pub fn merge(&mut self, other: &Slice) {
         self.arrived.merge(&other.arrived);
         merge(&mut self.latency, &other.latency);
     }
 }
 
-impl Arrived {
-    /// The mean size of their batches; `None` without any.
+impl AnswerSums {
+    /// Returns the mean batch size; `None` without answers.
     pub fn mean_batch(&self) -> Option<f64> {
         (self.ok > 0).then(|| self.ok as f64 / self.batches)
     }
 
-    fn merge(&mut self, other: &Arrived) {
+    fn merge(&mut self, other: &AnswerSums) {
         self.ok += other.ok;
         self.good += other.good;
         self.batches += other.batches;
@@ -293,7 +299,7 @@ impl Arrived {
 
     fn add(&mut self, timing: &Timing) {
         self.ok += 1;
-        // Only an answer that did not come out of a batch says zero.
+        // The batch size is zero for an answer without a batch.
         self.batches += f64::from(timing.batch_size.max(1)).recip();
         self.micros.add(&TimeSums {
             queued: timing.queued,
@@ -316,9 +322,9 @@ impl TimeSums {
     }
 }
 
-/// Microseconds to three figures, growing with what it holds.
+/// Creates a histogram of microseconds with three significant digits that grows with its values.
 fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three figures are a precision that there is")
+    Histogram::new(3).expect("three significant digits are a valid precision")
 }
 
 fn micros(time: Duration) -> u64 {
@@ -326,11 +332,12 @@ fn micros(time: Duration) -> u64 {
 }
 
 fn record(into: &mut Histogram<u64>, micros: u64) {
-    into.record(micros).expect("it grows with what it holds");
+    into.record(micros)
+        .expect("the histogram grows with its values");
 }
 
 fn merge(into: &mut Histogram<u64>, from: &Histogram<u64>) {
-    into.add(from).expect("it grows with what it holds");
+    into.add(from).expect("the histogram grows with its values");
 }
 
 #[cfg(test)]
@@ -343,7 +350,7 @@ mod tests {
         Span::new(opens, opens + Duration::from_secs(seconds))
     }
 
-    fn answer(status: Status, batch_size: u32) -> Answer<'static> {
+    fn answer(status: AnswerStatus, batch_size: u32) -> Answer<'static> {
         Answer {
             session: 0,
             request_id: 0,
@@ -368,10 +375,10 @@ mod tests {
         for millis in 1..=1000 {
             let now = span.opens + Duration::from_millis(millis);
             let sent = tally.sent(&span, span.opens, span.opens);
-            tally.answered(&span, sent, now, &answer(Status::Ok, 1));
+            tally.answered(&span, sent, now, &answer(AnswerStatus::Ok, 1));
         }
         let at = |q| tally.latency.value_at_quantile(q) as f64 / 1e3;
-        // Three figures: to one part in a thousand.
+        // Three significant digits are exact to one part in a thousand.
         for (quantile, millis) in [(0.5, 500.0), (0.95, 950.0), (0.99, 990.0), (1.0, 1000.0)] {
             assert!(
                 (at(quantile) / millis - 1.0).abs() < 1e-3,
@@ -383,15 +390,15 @@ mod tests {
     }
 
     #[test]
-    fn queries_are_counted_by_when_they_were_sent_and_answers_by_when_they_came() {
+    fn queries_count_by_send_time_and_answers_by_arrival_time() {
         let span = span(10);
         let at = |seconds: i64| match u64::try_from(seconds) {
             Ok(after) => span.opens + Duration::from_secs(after),
             Err(_) => span.opens - Duration::from_secs(seconds.unsigned_abs()),
         };
         let mut tally = Tally::new(None);
-        let ok = answer(Status::Ok, 1);
-        // Both before, the answer inside, both inside, the query inside.
+        let ok = answer(AnswerStatus::Ok, 1);
+        // Both before the window, the answer inside, both inside, the query inside.
         for (sent, answered) in [(-2, -1), (-1, 1), (1, 2), (9, 10)] {
             let sent = tally.sent(&span, at(sent), at(sent));
             tally.answered(&span, sent, at(answered), &ok);
@@ -405,15 +412,15 @@ mod tests {
     }
 
     #[test]
-    fn a_query_stays_what_it_was_when_sent_even_if_the_window_opens_later() {
+    fn window_membership_is_decided_at_the_send() {
         let unopened = span(0);
         let mut tally = Tally::new(None);
         let at = Instant::now();
         let [answered, lost, cancelled] = [(); 3].map(|()| tally.sent(&unopened, at, at));
-        // The window that is known now contains the moment at which they were sent.
+        // The window that is opened now contains their send time.
         let opened = Span::new(at, unopened.closes);
         let now = at + Duration::from_secs(1);
-        tally.answered(&opened, answered, now, &answer(Status::Error, 1));
+        tally.answered(&opened, answered, now, &answer(AnswerStatus::Error, 1));
         tally.unanswered(&opened, lost, now, false);
         tally.unanswered(&opened, cancelled, now, true);
         assert_eq!(tally.totals, Totals::default());
@@ -424,10 +431,15 @@ mod tests {
     }
 
     #[test]
-    fn only_the_models_answers_count_as_throughput_and_latency() {
+    fn only_model_answers_count_as_throughput_and_latency() {
         let span = span(10);
         let mut tally = Tally::new(None);
-        for status in [Status::Ok, Status::Default, Status::Refused, Status::Error] {
+        for status in [
+            AnswerStatus::Ok,
+            AnswerStatus::Default,
+            AnswerStatus::Refused,
+            AnswerStatus::Error,
+        ] {
             let now = span.opens + Duration::from_secs(1);
             let sent = tally.sent(&span, span.opens, span.opens);
             tally.answered(&span, sent, now, &answer(status, 1));
@@ -439,20 +451,20 @@ mod tests {
     }
 
     #[test]
-    fn slices_sum_to_the_window_and_merging_adds_everything_up() {
+    fn merged_slices_sum_to_the_window() {
         let span = span(3);
         let client = |offsets: &[u64]| {
             let mut tally = Tally::new(None);
             for &millis in offsets {
                 let sent = tally.sent(&span, span.opens, span.opens);
                 let now = span.opens + Duration::from_millis(millis);
-                tally.answered(&span, sent, now, &answer(Status::Ok, 4));
+                tally.answered(&span, sent, now, &answer(AnswerStatus::Ok, 4));
             }
             tally
         };
         let mut all = Tally::new(None);
         all.merge(client(&[100, 2_999]));
-        // What a client has handed over before its end arrives by itself.
+        // Slices that a client has already reported arrive separately.
         let mut second = client(&[200, 999, 1_001]);
         for NumberedSlice { number, slice } in second.take_slices(2) {
             all.slice(number).merge(&slice);
@@ -470,15 +482,15 @@ mod tests {
     }
 
     #[test]
-    fn latency_counts_from_the_intended_time_and_the_delay_of_the_send_is_the_lag() {
+    fn latency_counts_from_the_intended_time() {
         let span = span(10);
         let mut tally = Tally::new(Some(Duration::from_millis(25)));
         let at = |millis| span.opens + Duration::from_millis(millis);
         for (intended, sent, answered) in [(100, 100, 120), (200, 210, 230)] {
             let sent = tally.sent(&span, at(intended), at(sent));
-            tally.answered(&span, sent, at(answered), &answer(Status::Ok, 1));
+            tally.answered(&span, sent, at(answered), &answer(AnswerStatus::Ok, 1));
         }
-        // 20 ms in the system each, but the second was to be sent 10 ms earlier.
+        // Each is in the system for 20 ms, but the second was intended 10 ms earlier.
         assert_eq!((tally.latency.min(), tally.lag.min()), (20_000, 0));
         let about = |micros: u64, expected: u64| micros.abs_diff(expected) <= expected / 1000;
         assert!(about(tally.latency.max(), 30_000) && about(tally.lag.max(), 10_000));
@@ -486,22 +498,22 @@ mod tests {
     }
 
     #[test]
-    fn time_in_flight_counts_inside_the_window_only_whatever_becomes_of_the_query() {
+    fn time_in_flight_counts_only_inside_the_window() {
         let span = span(10);
         let before = span.opens - Duration::from_secs(1);
         let mut tally = Tally::new(None);
         let early = tally.sent(&span, before, before);
         let second = span.opens + Duration::from_secs(2);
-        tally.answered(&span, early, second, &answer(Status::Ok, 1));
+        tally.answered(&span, early, second, &answer(AnswerStatus::Ok, 1));
         let ninth = span.opens + Duration::from_secs(9);
         let lost = tally.sent(&span, ninth, ninth);
         tally.unanswered(&span, lost, span.closes + Duration::from_secs(30), false);
         assert_eq!(tally.in_flight, Duration::from_secs(2 + 1));
-        // While the window is not open, there is none.
+        // Nothing counts while the window is not open.
         let mut tally = Tally::new(None);
         let unopened = Span::unopened(span.closes);
         let sent = tally.sent(&unopened, before, before);
-        tally.answered(&unopened, sent, second, &answer(Status::Ok, 1));
+        tally.answered(&unopened, sent, second, &answer(AnswerStatus::Ok, 1));
         assert_eq!(tally.in_flight, Duration::ZERO);
     }
 }

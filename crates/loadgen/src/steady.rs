@@ -1,30 +1,33 @@
-//! When a system has warmed up: some windows in a row in which as much was answered.
+//! Detection of the steady state: the end of the warm-up, when consecutive intervals have about the
+//! same throughput.
 
 use std::time::Duration;
 
 use crate::stats::interval::mean;
 
-/// The shortest window that is looked at, or a twelfth of the time that there is, if that is less: three windows then
-/// fit into the half that may be warm-up.
+/// Shortest interval to compare, unless a twelfth of the load's duration is shorter: three
+/// intervals then fit into the half that may be warm-up.
 const SHORTEST: Duration = Duration::from_millis(500);
 
-/// So many windows in a row have to agree.
-const WINDOWS: u32 = 3;
+/// Number of consecutive intervals that must agree.
+const INTERVALS: u32 = 3;
 
-/// They agree if they differ by this share of their mean, and what chance explains.
+/// Largest difference between intervals that agree, as a share of their mean, beyond what chance
+/// explains.
 const TOLERANCE: f64 = 0.1;
 
-/// Answers over time, as they come in.
+/// Number of answers over time, and the steady state that it shows.
 #[derive(Clone, Debug)]
 pub struct SteadyState {
-    /// Answers until then, ascending; begins with none.
+    /// Time and number of answers so far, ascending; the first sample is zero.
     samples: Vec<(Duration, u64)>,
     in_flight: Option<usize>,
     shortest: Duration,
 }
 
 impl SteadyState {
-    /// Of a closed loop with so many in flight, or of an open one, that sends for so long.
+    /// Creates the detector of a closed loop with `in_flight` queries, or of an open one, that
+    /// sends for `duration`.
     pub fn new(in_flight: Option<usize>, duration: Duration) -> SteadyState {
         SteadyState {
             samples: vec![(Duration::ZERO, 0)],
@@ -33,12 +36,12 @@ impl SteadyState {
         }
     }
 
-    /// So many answers have come until `now`, in all.
-    pub fn tell(&mut self, now: Duration, answers: u64) {
+    /// Records the total number of answers at `now`.
+    pub fn record(&mut self, now: Duration, answers: u64) {
         self.samples.push((now, answers));
     }
 
-    /// Answers a second in the last second.
+    /// Returns the answers a second over the last second.
     pub fn rate(&self) -> f64 {
         let now = self.samples[self.samples.len() - 1].0;
         let time = now.min(Duration::from_secs(1));
@@ -48,15 +51,15 @@ impl SteadyState {
         (self.until(now) - self.until(now - time)) / time.as_secs_f64()
     }
 
-    /// True if the last three windows of equal length agree. They are as short as can be for each to hold enough
-    /// answers: in a closed loop twice what is in flight, so that nothing is in the last one that was sent in the
-    /// first; else ten.
+    /// Returns true if the last three intervals of equal length agree. They are as short as
+    /// possible with enough answers in each: ten in an open loop; in a closed loop twice the
+    /// queries in flight, so that no query spans all three.
     pub fn is_steady(&self) -> bool {
         let enough = self.in_flight.map_or(10.0, |number| 2.0 * number as f64);
         let now = self.samples[self.samples.len() - 1].0;
         let mut length = self.shortest;
-        while length * WINDOWS <= now {
-            let until = |windows: u32| self.until(now - length * windows);
+        while length * INTERVALS <= now {
+            let until = |intervals: u32| self.until(now - length * intervals);
             let counts = [
                 until(2) - until(3),
                 until(1) - until(2),
@@ -70,19 +73,21 @@ impl SteadyState {
         false
     }
 
-    fn agree(&self, counts: &[f64; WINDOWS as usize]) -> bool {
+    fn agree(&self, counts: &[f64; INTERVALS as usize]) -> bool {
         let mean = mean(counts);
         let [least, most] = [f64::min, f64::max].map(|f| counts.iter().copied().fold(mean, f));
         let chance = match self.in_flight {
-            // Answers come in batches, which hold a third of it; a window's edge falls into one.
+            // Answers arrive in batches of about a third of the queries in flight, and an
+            // interval's edge splits one.
             Some(number) => number as f64 / 3.0,
-            // Of three numbers of random arrivals, the range is below four standard deviations in 99 of 100 cases.
+            // The range of three Poisson counts is below four standard deviations in 99 of 100
+            // cases.
             None => 4.0 * mean.sqrt(),
         };
         most - least <= TOLERANCE * mean + chance
     }
 
-    /// Answers until `at`, between two samples in proportion.
+    /// Returns the number of answers until `at`, interpolated between two samples.
     fn until(&self, at: Duration) -> f64 {
         let after = self.samples.partition_point(|(time, _)| *time <= at);
         let (begins, before) = self.samples[after - 1];
@@ -100,21 +105,21 @@ mod tests {
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    /// When a course is steady that is looked at ten times a second: `answers` says how many there have been until a
-    /// time in seconds.
+    /// Returns the time in seconds at which the steady state is detected, with a check every 0.1 s;
+    /// `answers` gives the number of answers until a time in seconds.
     fn steady_at(in_flight: Option<usize>, answers: impl Fn(f64) -> f64) -> Option<f64> {
-        let mut course = SteadyState::new(in_flight, MINUTE);
+        let mut steady_state = SteadyState::new(in_flight, MINUTE);
         (1..600).map(|tick| f64::from(tick) / 10.0).find(|&time| {
-            course.tell(Duration::from_secs_f64(time), answers(time) as u64);
-            course.is_steady()
+            steady_state.record(Duration::from_secs_f64(time), answers(time) as u64);
+            steady_state.is_steady()
         })
     }
 
     #[test]
-    fn a_rate_that_stays_the_same_is_steady_soon_whether_it_is_high_or_low() {
+    fn constant_rate_is_steady_soon_whether_high_or_low() {
         let fast = steady_at(Some(192), |time| 100_000.0 * time).unwrap();
         assert!((1.4..1.8).contains(&fast), "{fast}");
-        // 5 a second in batches of two, of which one computes, one is ahead and one queued.
+        // 5 a second in batches of two: one batch computes, one is sent ahead and one is queued.
         let slow = steady_at(Some(6), |time| (time * 5.0 / 2.0).floor() * 2.0).unwrap();
         assert!((6.0..12.0).contains(&slow), "{slow}");
         let random = steady_at(None, |time| 2.5 * time).unwrap();
@@ -122,20 +127,21 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_warms_up_is_not_steady_before_it_is_warm() {
+    fn system_is_not_steady_before_it_is_warm() {
         // A cold start: a tenth of the rate for 8 seconds.
         let cold = |time: f64| 100.0 * f64::min(time, 8.0) + 1000.0 * f64::max(time - 8.0, 0.0);
-        // Its first seconds look steady in themselves: that every replica has worked is asked for beside this.
+        // The first seconds look steady by themselves: the caller also requires that every replica
+        // is warm.
         let from = |begin: f64| {
-            let mut course = SteadyState::new(Some(12), MINUTE);
+            let mut steady_state = SteadyState::new(Some(12), MINUTE);
             (1..600).map(|tick| f64::from(tick) / 10.0).find(|&time| {
-                course.tell(Duration::from_secs_f64(time), cold(time) as u64);
-                time > begin && course.is_steady()
+                steady_state.record(Duration::from_secs_f64(time), cold(time) as u64);
+                time > begin && steady_state.is_steady()
             })
         };
         let steady = from(8.0).unwrap();
         assert!((9.4..9.8).contains(&steady), "{steady}");
-        // It gets faster by a fifth each second, for ever.
+        // The rate grows by a fifth each second, without end.
         assert_eq!(
             steady_at(Some(12), |time| 1000.0 * 1.2_f64.powf(time)),
             None
@@ -143,12 +149,12 @@ mod tests {
     }
 
     #[test]
-    fn a_short_phase_can_be_steady_before_its_half() {
-        let mut course = SteadyState::new(Some(12), Duration::from_secs(2));
+    fn short_phase_can_be_steady_before_its_half() {
+        let mut steady_state = SteadyState::new(Some(12), Duration::from_secs(2));
         for tick in 1..=9 {
-            course.tell(Duration::from_millis(100 * tick), 1000 * tick);
+            steady_state.record(Duration::from_millis(100 * tick), 1000 * tick);
         }
-        assert!(course.is_steady());
+        assert!(steady_state.is_steady());
     }
 
     #[test]
@@ -159,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_that_of_the_last_second() {
-        let mut course = SteadyState::new(None, MINUTE);
-        assert_eq!(course.rate(), 0.0);
-        course.tell(Duration::from_millis(500), 50);
-        assert_eq!(course.rate(), 100.0);
-        course.tell(Duration::from_millis(2000), 50);
-        assert_eq!(course.rate(), 0.0);
-        course.tell(Duration::from_millis(2500), 350);
-        assert_eq!(course.rate(), 300.0);
+    fn rate_is_that_of_the_last_second() {
+        let mut steady_state = SteadyState::new(None, MINUTE);
+        assert_eq!(steady_state.rate(), 0.0);
+        steady_state.record(Duration::from_millis(500), 50);
+        assert_eq!(steady_state.rate(), 100.0);
+        steady_state.record(Duration::from_millis(2000), 50);
+        assert_eq!(steady_state.rate(), 0.0);
+        steady_state.record(Duration::from_millis(2500), 350);
+        assert_eq!(steady_state.rate(), 300.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Arrival times out of a file.
+//! Arrival times read from a file.
 
 use std::{
     fs,
@@ -9,31 +9,32 @@ use std::{
 
 use crate::{arrivals::Arrivals, error::TraceError};
 
-/// The first tenth of a trace is its warm-up.
+/// Divisor of a trace's duration that gives its warm-up: the first tenth.
 const WARM_UP: u32 = 10;
 
-/// With fewer queries in the window no percentile is stated, not even a median.
+/// Number of queries in the window below which not even a median is stated.
 const FEWEST: usize = 6;
 
-/// So much of a line is shown in an error.
-const SHOWN: usize = 40;
+/// Longest quote of a line in an error, in characters.
+const MAX_QUOTE: usize = 40;
 
-/// When the queries of a recorded load arrive.
+/// Arrival times of a recorded load.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trace {
-    /// The file that it was read from.
+    /// Path of the file.
     pub file: PathBuf,
-    /// Since the first arrival, ascending; at least one.
+    /// Arrival times since the first arrival, ascending; at least one.
     pub times: Arc<[Duration]>,
 }
 
 impl Trace {
-    /// Reads times in seconds, one per line, ascending. Only the distances between them count: the first arrival is at
-    /// zero, whether the file has seconds since a beginning or since 1970. Empty lines and what follows a `#` do not
-    /// count.
+    /// Reads times in seconds, one per line, ascending. The first arrival becomes zero, so times
+    /// since 1970 are as good as times since the start of a recording. Empty lines are ignored, and
+    /// a `#` begins a comment.
     ///
     /// # Errors
-    /// If the file cannot be read, holds no times, or a line is no time or earlier than the line before it.
+    /// If the file cannot be read, contains no times, or a line is not a time or is earlier than
+    /// the line before it.
     pub fn read(file: &Path) -> Result<Trace, TraceError> {
         let text = fs::read_to_string(file).map_err(|why| TraceError::File {
             file: file.to_owned(),
@@ -48,16 +49,16 @@ impl Trace {
             }
             let time = entry.parse().ok().filter(|time| is_time(*time));
             let what = match (time, seconds.last()) {
-                (None, _) => "a trace has a time in seconds, from zero up, on each line",
+                (None, _) => "each line of a trace must be a time in seconds, zero or more",
                 (Some(time), Some(last)) if time < *last => {
-                    "it is earlier than the line before it: sort the times"
+                    "the time is earlier than the one before it; sort the times"
                 }
                 (Some(time), _) => {
                     seconds.push(time);
                     continue;
                 }
             };
-            let entry: String = entry.chars().take(SHOWN).collect();
+            let entry: String = entry.chars().take(MAX_QUOTE).collect();
             return Err(TraceError::Line {
                 file: file.to_owned(),
                 number,
@@ -75,24 +76,25 @@ impl Trace {
         })
     }
 
-    /// From the first arrival until just after the last one.
+    /// Returns the time from the first arrival until just after the last one.
     pub fn length(&self) -> Duration {
         let last = self.times.last().copied().unwrap_or_default();
         last + Duration::from_millis(1)
     }
 
-    /// How many queries arrive before `end`.
-    pub fn before(&self, end: Duration) -> usize {
+    /// Returns the number of arrivals before `end`.
+    pub fn arrivals_before(&self, end: Duration) -> usize {
         self.times.partition_point(|time| *time < end)
     }
 
-    /// How long a load of at most `limit` takes: the whole trace, or its beginning if it is longer.
+    /// Returns the duration of a load of at most `limit`: that of the trace, or `limit` if the
+    /// trace is longer.
     ///
     /// # Errors
-    /// `TooShort` if too few queries arrive after the warm-up to say anything about their latency.
+    /// `TooShort` if too few queries arrive after the warm-up to state their latency.
     pub fn duration(&self, limit: Duration) -> Result<Duration, TraceError> {
         let duration = self.length().min(limit);
-        let counted = self.before(duration) - self.before(warm_up(duration));
+        let counted = self.arrivals_before(duration) - self.arrivals_before(warm_up(duration));
         if counted >= FEWEST {
             return Ok(duration);
         }
@@ -112,29 +114,29 @@ impl Trace {
         })
     }
 
-    /// How the queries of a load arrive that sends the trace for `duration`.
+    /// Returns the arrival process of a load that sends the trace for `duration`.
     pub fn arrivals(&self, duration: Duration) -> Arrivals {
         Arrivals::Trace {
             file: self.file.display().to_string(),
             arrivals: self.times.len(),
             seconds: seconds(self.length()),
-            left_out: self.times.len() - self.before(duration),
+            left_out: self.times.len() - self.arrivals_before(duration),
             times: self.times.clone(),
         }
     }
 }
 
-/// The warm-up of a trace that is sent for `duration`.
+/// Returns the warm-up time of a trace that is sent for `duration`.
 pub fn warm_up(duration: Duration) -> Duration {
     duration / WARM_UP
 }
 
-/// Seconds for the reader, to the millisecond.
+/// Returns the time in seconds, rounded to milliseconds for display.
 pub fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e3).round() / 1e3
 }
 
-/// False of what cannot be a time: negative, no number, or without end.
+/// Returns false for negative, infinite and too large numbers, and for NaN.
 fn is_time(seconds: f64) -> bool {
     Duration::try_from_secs_f64(seconds).is_ok()
 }
@@ -154,8 +156,8 @@ mod tests {
         trace.times.iter().map(Duration::as_millis).collect()
     }
 
-    /// What is said of what is wrong, in one line that names the file.
-    fn said(trace: Result<impl std::fmt::Debug, TraceError>) -> String {
+    /// Returns the error's text, after a check that it is one line that names the file.
+    fn error_text(trace: Result<impl std::fmt::Debug, TraceError>) -> String {
         match trace {
             Err(error) => {
                 let text = error.to_string();
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_comments_and_blank_lines_make_no_difference() {
+    fn line_ends_comments_and_blank_lines_are_ignored() {
         for text in [
             "0\n0.5\n\n 0.5 \n2e0\n",
             "0\r\n0.5\r\n\r\n0.5\r\n2\r\n",
@@ -195,12 +197,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_trace_is_refused_with_its_line() {
+    fn invalid_traces_are_refused_with_the_line_number() {
         for (text, named) in [
             ("0\n2\n1\n", "line 3 of"),
             ("# times\n\n0\n2\n1\n", "sort the times"),
             ("0\n-1", "line 2 of"),
-            ("-1\n0", "is \"-1\": a trace has a time in seconds"),
+            ("-1\n0", "is \"-1\": each line of a trace must be a time"),
             ("0\nNaN", "is \"NaN\""),
             ("0\ninf\n", "is \"inf\""),
             ("1e300", "line 1 of"),
@@ -210,31 +212,32 @@ mod tests {
             ("", "holds no times"),
             ("\n# nothing\n\n", "holds no times"),
         ] {
-            let said = said(read(text));
-            assert!(said.contains(named), "{text:?}: {said}");
+            let error = error_text(read(text));
+            assert!(error.contains(named), "{text:?}: {error}");
         }
-        let long = said(read("x".repeat(10_000)));
+        let long = error_text(read("x".repeat(10_000)));
         assert!(long.len() < 300, "{long}");
-        assert!(said(read(b"0\n\xff\n")).contains("UTF-8"));
-        let nowhere = said(Trace::read(Path::new("/nowhere/trace")));
-        assert!(nowhere.contains("/nowhere/trace"), "{nowhere}");
+        assert!(error_text(read(b"0\n\xff\n")).contains("UTF-8"));
+        let missing = error_text(Trace::read(Path::new("/nowhere/trace")));
+        assert!(missing.contains("/nowhere/trace"), "{missing}");
     }
 
     #[test]
     fn too_few_arrivals_after_the_warm_up_are_refused() {
-        let of = |text: &str, limit: u64| read(text).unwrap().duration(Duration::from_secs(limit));
-        // Of six arrivals the first one is in the warm-up.
+        let duration =
+            |text: &str, limit: u64| read(text).unwrap().duration(Duration::from_secs(limit));
+        // The warm-up contains the first arrival.
         let six: String = (0..6).map(|n| format!("{n}\n")).collect();
         let seven = format!("{six}6\n");
-        assert_eq!(of(&seven, 120).unwrap(), Duration::from_millis(6001));
-        let short = said(of(&six, 120));
+        assert_eq!(duration(&seven, 120).unwrap(), Duration::from_millis(6001));
+        let short = error_text(duration(&six, 120));
         assert!(
             short.contains("6 arrivals in 5.001 s, and 5 of them"),
             "{short}"
         );
-        // Enough, but not within the time that there is; all at once, so all are in the warm-up.
-        assert!(said(of(&seven, 4)).ends_with("a longer --duration_seconds"));
+        // The first trace is cut too early; in the second, all arrivals are in the warm-up.
+        assert!(error_text(duration(&seven, 4)).ends_with("a longer --duration_seconds"));
         let burst = "0\n".repeat(1000);
-        assert!(said(of(&burst, 120)).contains("1000 arrivals in 0.001 s, and 0 of"));
+        assert!(error_text(duration(&burst, 120)).contains("1000 arrivals in 0.001 s, and 0 of"));
     }
 }

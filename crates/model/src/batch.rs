@@ -2,12 +2,12 @@
 
 use crate::{DataType, InputError};
 
-/// A number that inputs are made of.
+/// Element type of numeric inputs.
 pub trait Numeric: Copy {
-    /// The type of an input that is made of such numbers.
+    /// The type of an input with such elements.
     const DATA_TYPE: DataType;
 
-    /// Reads `row.len()` little-endian numbers from as many elements' bytes.
+    /// Reads `row.len()` little-endian numbers from `bytes`, which must hold as many.
     fn read(bytes: &[u8], row: &mut [Self]);
 }
 
@@ -31,24 +31,24 @@ impl Numeric for f64 {
     }
 }
 
-/// A batch of inputs of one type, each as the bytes that came over the wire (little-endian elements).
+/// A batch of inputs of one type, each as the bytes received (little-endian elements).
 ///
-/// The bytes may start at any address, so they are never cast: [`Batch::copy_row`] copies them into place.
+/// The bytes may be unaligned, so they are never cast: [`Batch::copy_row`] copies them.
 #[derive(Clone, Debug)]
 pub struct Batch<'a> {
     /// The type of every input.
     pub data_type: DataType,
-    /// The inputs, in the order in which they are answered.
+    /// The inputs, in the order of the predictions.
     pub inputs: Vec<&'a [u8]>,
 }
 
 impl Batch<'_> {
-    /// Number of inputs.
+    /// Returns the number of inputs.
     pub fn len(&self) -> usize {
         self.inputs.len()
     }
 
-    /// True if there is nothing to predict.
+    /// Returns whether the batch has no inputs.
     pub fn is_empty(&self) -> bool {
         self.inputs.is_empty()
     }
@@ -56,7 +56,7 @@ impl Batch<'_> {
     /// Copies input `index` into `row`.
     ///
     /// # Errors
-    /// If the batch is of another type than the row, or the input does not hold exactly `row.len()` numbers.
+    /// If the batch has another type than the row, or the input does not hold `row.len()` numbers.
     pub fn copy_row<T: Numeric>(&self, index: usize, row: &mut [T]) -> Result<(), InputError> {
         let (bytes, wanted) = (self.inputs[index], T::DATA_TYPE);
         if self.data_type != wanted {
@@ -77,7 +77,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Input `index` as text.
+    /// Returns input `index` as text.
     ///
     /// # Errors
     /// If it is not UTF-8.
@@ -87,10 +87,10 @@ impl Batch<'_> {
     }
 }
 
-/// Number of elements of `data_type` in `bytes`.
+/// Returns the number of elements of `data_type` in `bytes`.
 ///
 /// # Errors
-/// If the bytes do not fill whole elements.
+/// If the last element is incomplete.
 pub fn element_count(data_type: DataType, bytes: &[u8]) -> Result<usize, InputError> {
     let size = data_type.element_size();
     if !bytes.len().is_multiple_of(size) {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_copied_from_any_address() {
+    fn copies_rows_from_unaligned_bytes() {
         fn copied<T: Numeric + Default>(numbers: &[u8]) -> [T; 2] {
             let bytes = [&[0], numbers].concat();
             let batch = Batch {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_of_another_length_or_type_is_refused() {
+    fn rejects_inputs_of_another_length_or_type() {
         let bytes = [0; 12];
         let batch = |data_type| Batch {
             data_type,

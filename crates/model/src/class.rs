@@ -1,53 +1,55 @@
-//! Classifiers: which class an output names, and how often it is the right one.
+//! Classification: the class that an output names, and the accuracy.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{DataType, Output};
 
-/// How many of some labelled inputs a model named rightly.
+/// Number of labelled inputs that a model classified correctly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// Inputs whose label was named.
+    /// Correctly classified inputs.
     pub right: u64,
-    /// Inputs.
+    /// All inputs.
     pub of: u64,
 }
 
-/// An output that names no class.
+/// Reason why an output names no class.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAClass {
-    /// Neither a label nor scores.
-    #[error("an output of {0} names no class: a classifier answers strings, floats or doubles")]
+    /// The output is neither a label nor scores.
+    #[error("an output of {0} names no class: a classifier returns strings, floats or doubles")]
     Type(DataType),
-    /// As many scores as there are classes (or one for two) would say which is which.
+    /// The number of scores is not that of the classes, nor one score for two classes.
     #[error(
-        "{scores} scores do not say which of {classes} classes is meant: train the artifact with `cargo xtask train`, \
+        "{scores} scores do not match {classes} classes: train the artifact with `cargo xtask train`, \
          or list its classes in the .json file beside it"
     )]
     Scores {
-        /// Numbers in the output.
+        /// Number of scores in the output.
         scores: usize,
-        /// Classes of the artifact.
+        /// Number of classes of the artifact.
         classes: usize,
     },
     /// A score is NaN.
-    #[error("a score is not a number")]
+    #[error("a score is NaN")]
     NotANumber,
 }
 
 impl Accuracy {
-    /// The share of inputs named rightly, 0 to 1; 0 of none.
+    /// Returns the share of correctly classified inputs, 0 to 1; 0 if there are no inputs.
     pub fn share(self) -> f64 {
         self.right as f64 / self.of.max(1) as f64
     }
 }
 
 impl Output {
-    /// The class that the output names: the text itself, the first with the highest of as many scores as there are
-    /// `classes`, or, where a single score is the probability of the second of two, the likelier one.
+    /// Returns the class that the output names.
+    ///
+    /// A text is the class itself. Of one score per class, the highest counts, the first of equal
+    /// ones. A single score for two classes is the probability of the second.
     ///
     /// # Errors
-    /// If the output is of another type, its scores are not as many as the classes, or one is NaN.
+    /// If the output has another type or another number of scores, or a score is NaN.
     pub fn class<'a>(&'a self, classes: &'a [String]) -> Result<&'a str, NotAClass> {
         let scores: Vec<f64> = match self {
             Output::Text(label) => return Ok(label),
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_the_class_and_of_scores_the_first_highest_is() {
+    fn text_names_the_class_and_the_first_highest_score_wins() {
         let classes = names(["cat", "dog", "owl"]);
         let class = |scores: [f32; 3]| {
             Output::Floats(scores.into())
@@ -106,14 +108,14 @@ mod tests {
     }
 
     #[test]
-    fn doubles_name_a_class_by_digits_that_floats_lack() {
+    fn doubles_are_compared_in_double_precision() {
         let classes = names(["no", "yes"]);
         let close = Output::Doubles(vec![0.5, 0.5 + 1e-12]);
         assert_eq!(close.class(&classes), Ok("yes"));
     }
 
     #[test]
-    fn an_output_that_does_not_fit_the_classes_names_none() {
+    fn an_output_that_does_not_match_the_classes_names_none() {
         let classes = names(["a", "b", "c"]);
         for scores in [0, 1, 2, 4] {
             let output = Output::Floats(vec![0.0; scores]);

@@ -1,4 +1,4 @@
-//! Settings and errors that the model servers of classifiers have in common.
+//! Settings and errors shared by the classifier model servers.
 
 use std::{
     io,
@@ -7,56 +7,56 @@ use std::{
 
 use crate::Artifact;
 
-/// How a classifier is run.
+/// Settings of a classifier.
 #[derive(Clone, Debug, Default)]
 pub struct ClassifierSettings {
-    /// Threads for one batch; 0 counts as 1.
+    /// Threads that compute one batch; 0 counts as 1.
     pub threads: usize,
-    /// Inputs are doubles; floats otherwise.
+    /// True if inputs are doubles, false if they are floats.
     pub doubles: bool,
-    /// Where the artifact comes from, to be repeated in [`ModelInfo`](crate::ModelInfo).
+    /// Metadata of the artifact, repeated in [`ModelInfo`](crate::ModelInfo).
     pub artifact: Option<Artifact>,
 }
 
-/// Why a classifier cannot be loaded, trained or saved.
+/// Reason why a classifier cannot be loaded, trained or saved.
 #[derive(Debug, thiserror::Error)]
 pub enum ClassifierError {
-    /// There is no artifact.
+    /// The artifact does not exist.
     #[error(
         "there is no {format} at {}: make it with `cargo run --release -p xtask -- artifacts`, \
          or name another with CLIPPER_MODEL_PATH",
         path.display()
     )]
     Missing {
-        /// Where it was looked for.
+        /// The expected path.
         path: PathBuf,
-        /// What was looked for, for instance "svm artifact".
+        /// Name of the format, for instance "svm artifact".
         format: &'static str,
     },
     /// The artifact cannot be read or written.
     #[error("{}: {}", .0.display(), .1)]
     Io(PathBuf, io::Error),
-    /// The file is not in the artifact's format, or damaged.
+    /// The file is damaged or in another format.
     #[error(
-        "{} is no {format}: {problem}; make it anew with `cargo run --release -p xtask -- artifacts --force`, \
+        "{} is no {format}: {problem}; regenerate it with `cargo run --release -p xtask -- artifacts --force`, \
          or name another with CLIPPER_MODEL_PATH",
         path.display()
     )]
     Artifact {
         /// The file.
         path: PathBuf,
-        /// What it is not, for instance "svm artifact".
+        /// Name of the expected format, for instance "svm artifact".
         format: &'static str,
         /// The reason.
         problem: String,
     },
-    /// The examples cannot be learnt from.
+    /// Training on these examples is impossible.
     #[error("training: {0}")]
     Training(String),
 }
 
 impl ClassifierError {
-    /// The error of reading the file at `path`, which should be in `format`.
+    /// Classifies an error of reading the file at `path`, whose expected format is `format`.
     pub fn of_reading(path: &Path, format: &'static str, error: io::Error) -> ClassifierError {
         let path = path.to_owned();
         match error.kind() {

@@ -28,7 +28,7 @@ pub enum DataType {
 pub struct UnknownDataType(pub String);
 
 impl DataType {
-    /// All types, in the order of their codes.
+    /// All types, by ascending code.
     pub const ALL: [DataType; 5] = [
         DataType::Bytes,
         DataType::Ints,
@@ -37,17 +37,17 @@ impl DataType {
         DataType::Strings,
     ];
 
-    /// Clipper's code on the wire, 0 to 4.
+    /// Returns Clipper's code on the wire, 0 to 4.
     pub fn code(self) -> u32 {
         self as u32
     }
 
-    /// The type with this code, if there is one.
+    /// Returns the type with this code.
     pub fn from_code(code: u32) -> Option<DataType> {
         DataType::ALL.get(usize::try_from(code).ok()?).copied()
     }
 
-    /// Bytes per element: 1 for bytes and the characters of a string.
+    /// Returns the bytes per element; 1 for strings, which are counted in bytes.
     pub fn element_size(self) -> usize {
         match self {
             DataType::Bytes | DataType::Strings => 1,
@@ -56,7 +56,7 @@ impl DataType {
         }
     }
 
-    /// The name that Clipper writes back.
+    /// Returns the name that Clipper writes.
     pub fn name(self) -> &'static str {
         match self {
             DataType::Bytes => "bytes",
@@ -77,7 +77,7 @@ impl fmt::Display for DataType {
 impl FromStr for DataType {
     type Err = UnknownDataType;
 
-    /// Takes the names that Clipper takes, its abbreviations included; case matters, as there.
+    /// Parses the names that Clipper accepts, including its abbreviations; case matters, as there.
     fn from_str(name: &str) -> Result<DataType, UnknownDataType> {
         match name {
             "bytes" | "byte" | "b" => Ok(DataType::Bytes),
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_and_names_are_clippers() {
+    fn codes_and_names_match_clipper() {
         let names: Vec<_> = DataType::ALL
             .iter()
             .map(|t| (t.code(), t.to_string()))

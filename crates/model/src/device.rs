@@ -1,20 +1,20 @@
-//! Where a model computes.
+//! The device that computes a model.
 
 use std::{fmt, str::FromStr};
 
-/// A device that an engine runs on.
+/// A device on which an engine runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Device {
     /// The CPU cores that the process may use.
     #[default]
     Cpu,
-    /// A CUDA GPU, by its index.
+    /// The CUDA GPU with this index.
     Cuda(u32),
 }
 
 /// Text that names no device.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no device: say cpu, or cuda:N for GPU number N")]
+#[error("{0:?} is no device: use cpu, or cuda:N for GPU number N")]
 pub struct UnknownDevice(String);
 
 impl fmt::Display for Device {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn devices_read_back_as_they_are_written() {
+    fn devices_round_trip_through_text() {
         for device in [Device::Cpu, Device::Cuda(0), Device::Cuda(7)] {
             assert_eq!(device.to_string().parse(), Ok(device));
         }

@@ -1,6 +1,6 @@
-//! The vocabulary of the project: what a model takes, what it answers, and how it fails.
+//! The project's vocabulary: the inputs and outputs of a model, its errors and its description.
 //!
-//! Sync, without I/O: a model server implements [`Model`] and knows nothing else.
+//! Synchronous and without I/O. A model server implements [`Model`].
 
 mod batch;
 mod class;
@@ -20,17 +20,17 @@ pub use error::{InputError, PredictError};
 pub use info::{Artifact, ModelInfo};
 pub use output::Output;
 
-/// A model that answers batches. It is built, and lives, on one thread: it need not be `Send`.
+/// A model that predicts batches. It is built and used on one thread, so it need not be `Send`.
 pub trait Model {
-    /// What the model is: said once, when the model server registers.
+    /// Describes the model. Called once, when the model server registers.
     fn info(&self) -> ModelInfo;
 
-    /// One prediction per input, in the order of the inputs.
+    /// Returns one prediction per input, in the order of the inputs.
     ///
     /// # Errors
-    /// An input that is wrong fails alone ([`InputError`]); [`PredictError`] fails the whole batch.
+    /// [`PredictError`] fails the whole batch; an invalid input fails alone, with an [`InputError`].
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError>;
 }
 
-/// The answers to a batch, one per input and in their order.
+/// The predictions for a batch, one per input, in the order of the inputs.
 pub type Predictions = Vec<Result<Output, InputError>>;

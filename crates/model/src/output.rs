@@ -1,4 +1,4 @@
-//! One answer of a model.
+//! One output of a model.
 
 use crate::{DataType, InputError, element_count};
 
@@ -18,7 +18,7 @@ pub enum Output {
 }
 
 impl Output {
-    /// The type that goes on the wire.
+    /// Returns the type on the wire.
     pub fn data_type(&self) -> DataType {
         match self {
             Output::Bytes(_) => DataType::Bytes,
@@ -40,10 +40,11 @@ impl Output {
         }
     }
 
-    /// Reads elements of `data_type` from little-endian bytes: what [`write_to`](Output::write_to) wrote.
+    /// Reads elements of `data_type` from the little-endian bytes that
+    /// [`write_to`](Output::write_to) writes.
     ///
     /// # Errors
-    /// If the bytes do not fill whole elements, or are not UTF-8 where text is read.
+    /// If the last element is incomplete, or text is not UTF-8.
     pub fn read(data_type: DataType, bytes: &[u8]) -> Result<Output, InputError> {
         element_count(data_type, bytes)?;
         let (fours, _) = bytes.as_chunks();
@@ -64,7 +65,7 @@ impl Output {
         })
     }
 
-    /// The output as text, for the protocol that knows only text: numbers become a JSON array.
+    /// Returns the output as text, for protocols that have only text: numbers become a JSON array.
     pub fn to_text(&self) -> String {
         match self {
             Output::Bytes(values) => format!("{values:?}"),
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outputs_are_little_endian_on_the_wire_and_json_in_text() {
+    fn outputs_become_little_endian_bytes_or_json_text() {
         let mut bytes = Vec::new();
         Output::Floats(vec![1.0, -0.5]).write_to(&mut bytes);
         assert_eq!(bytes, [0, 0, 0x80, 0x3f, 0, 0, 0, 0xbf]);
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn every_output_is_read_back_as_it_was_written_and_half_elements_are_not() {
+    fn outputs_round_trip_and_incomplete_elements_are_errors() {
         for output in [
             Output::Bytes(vec![0, 255]),
             Output::Ints(vec![-1, 7]),

@@ -1,12 +1,12 @@
-//! The messages of an ONNX file, as far as they are written or read here, with the tags of onnx.proto.
+//! Messages of an ONNX file: the part of onnx.proto that this project reads or writes.
 //!
-//! Source: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>, IR version 8. What a file holds beyond them is
-//! skipped when it is read. [`TensorProto::raw_data`] shares the bytes of the buffer that a [`ModelProto`] is decoded
-//! from, if that is a [`Bytes`]: nothing is copied.
+//! Source: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>, IR version 8. Decoding skips all
+//! other fields. Decoding a [`ModelProto`] from [`Bytes`] copies no tensor:
+//! [`TensorProto::raw_data`] shares the buffer.
 
 pub use prost::{DecodeError, Message, bytes::Bytes};
 
-/// A file.
+/// An ONNX file.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ModelProto {
     /// The version of the format.
@@ -18,18 +18,18 @@ pub struct ModelProto {
     /// The network.
     #[prost(message, optional, tag = "7")]
     pub graph: Option<GraphProto>,
-    /// The versions of the operators, one for each set of them that is used.
+    /// The versions of the operator sets that the network uses.
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSetIdProto>,
 }
 
-/// The version of the operators; an empty domain is ONNX's own.
+/// The version of an operator set.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct OperatorSetIdProto {
-    /// Whose operators.
+    /// The domain of the operators; ONNX's own is empty.
     #[prost(string, tag = "1")]
     pub domain: String,
-    /// Their version.
+    /// The version.
     #[prost(int64, tag = "2")]
     pub version: i64,
 }
@@ -37,7 +37,7 @@ pub struct OperatorSetIdProto {
 /// A network.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct GraphProto {
-    /// The operations, each after those whose outputs it takes.
+    /// The operations, in topological order.
     #[prost(message, repeated, tag = "1")]
     pub node: Vec<NodeProto>,
     /// The network's name.
@@ -46,7 +46,7 @@ pub struct GraphProto {
     /// The parameters.
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<TensorProto>,
-    /// The inputs. In older files the parameters are among them.
+    /// The inputs; in older files they include the parameters.
     #[prost(message, repeated, tag = "11")]
     pub input: Vec<ValueInfoProto>,
     /// The outputs.
@@ -57,27 +57,27 @@ pub struct GraphProto {
 /// One operation.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct NodeProto {
-    /// The names of the values that it takes; an empty one is an argument left out.
+    /// The names of its inputs; an empty name is an omitted argument.
     #[prost(string, repeated, tag = "1")]
     pub input: Vec<String>,
-    /// The names of the values that it makes.
+    /// The names of its outputs.
     #[prost(string, repeated, tag = "2")]
     pub output: Vec<String>,
     /// The operation's own name.
     #[prost(string, tag = "3")]
     pub name: String,
-    /// What it does: `Conv`, `Relu`, ...
+    /// The operator: `Conv`, `Relu`, ...
     #[prost(string, tag = "4")]
     pub op_type: String,
-    /// Its constant arguments.
+    /// The constant arguments.
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<AttributeProto>,
-    /// Whose operation it is; empty is ONNX's own.
+    /// The operator's domain; ONNX's own is empty.
     #[prost(string, tag = "7")]
     pub domain: String,
 }
 
-/// A constant argument of an operation; `r#type` says which of the fields counts.
+/// A constant argument of an operation; `r#type` selects the field that holds the value.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct AttributeProto {
     /// The argument's name.
@@ -106,11 +106,11 @@ pub struct AttributeProto {
     pub r#type: i32,
 }
 
-/// Which field of an [`AttributeProto`] counts.
+/// The field of an [`AttributeProto`] that holds the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
 #[repr(i32)]
 pub enum AttributeType {
-    /// None, or one of a kind that is not read here.
+    /// None, or a field that is not read here.
     Undefined = 0,
     /// `f`.
     Float = 1,
@@ -126,10 +126,11 @@ pub enum AttributeType {
     Ints = 7,
 }
 
-/// A parameter or another constant. Its values are in `raw_data`, in the field of its type, or in another file.
+/// A parameter or other constant, with values in `raw_data`, in the field of its type, or in another
+/// file.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TensorProto {
-    /// The shape; no dimensions are a single value.
+    /// The shape; empty for a single value.
     #[prost(int64, repeated, packed = "false", tag = "1")]
     pub dims: Vec<i64>,
     /// The type of the values: [`FLOAT`], [`INT64`], ...
@@ -147,7 +148,7 @@ pub struct TensorProto {
     /// The values, little-endian, the last dimension fastest.
     #[prost(bytes = "bytes", tag = "9")]
     pub raw_data: Bytes,
-    /// Where the values are, if `data_location` is external: `location`, `offset`, `length`.
+    /// The location of external values: `location`, `offset` and `length`.
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
     /// A [`DataLocation`].
@@ -155,7 +156,7 @@ pub struct TensorProto {
     pub data_location: i32,
 }
 
-/// Where the values of a [`TensorProto`] are.
+/// Location of the values of a [`TensorProto`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
 #[repr(i32)]
 pub enum DataLocation {
@@ -165,13 +166,13 @@ pub enum DataLocation {
     External = 1,
 }
 
-/// A named text.
+/// A key and its value.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct StringStringEntryProto {
-    /// The name.
+    /// The key.
     #[prost(string, tag = "1")]
     pub key: String,
-    /// The text.
+    /// The value.
     #[prost(string, tag = "2")]
     pub value: String,
 }
@@ -196,7 +197,7 @@ pub struct ValueInfoProto {
 /// The type of an input or output.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TypeProto {
-    /// Set for a tensor, and not for the other types that there are.
+    /// Set for a tensor, and not for other types.
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorTypeProto>,
 }
@@ -223,12 +224,12 @@ pub struct ShapeProto {
 /// One dimension of a shape.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct DimensionProto {
-    /// Nothing where even the name is open.
+    /// `None` if neither size nor name is known.
     #[prost(oneof = "Dimension", tags = "1, 2")]
     pub value: Option<Dimension>,
 }
 
-/// A size, or a name for one that is known when the network runs.
+/// A size, or the name of a size that is known only when the network runs.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Dimension {
     /// A size.
@@ -244,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decoding_a_tensor_copies_none_of_its_values() {
+    fn decoding_a_tensor_does_not_copy_its_values() {
         let tensor = TensorProto {
             raw_data: vec![7; 1000].into(),
             ..TensorProto::default()
@@ -257,9 +258,10 @@ mod tests {
         );
     }
 
-    /// As Python's onnx package writes it: `TensorProto(dims=[2], data_type=1, float_data=[1, 2], name="w")`.
+    /// The bytes are what Python's onnx package writes for
+    /// `TensorProto(dims=[2], data_type=1, float_data=[1, 2], name="w")`.
     #[test]
-    fn values_that_others_write_packed_are_read() {
+    fn packed_values_are_decoded() {
         let file = [8, 2, 16, 1, 34, 8, 0, 0, 128, 63, 0, 0, 0, 64, 66, 1, 119];
         let tensor = TensorProto::decode(&file[..]).unwrap();
         assert_eq!((tensor.dims, tensor.data_type), (vec![2], FLOAT));

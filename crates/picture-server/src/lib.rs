@@ -1,28 +1,33 @@
-//! The `main` of the model servers for pictures, `vgg` and `inception`.
+//! The `main` of `vgg` and `inception`, the model servers for pictures.
 //!
-//! Each of them is an [`Architecture`] and a [`Server`]. [`main`] gives the featurizer's model to the runtime of model
-//! servers; the two do not depend on each other.
+//! Each of them consists of an [`Architecture`] and [`ServerSettings`]. [`main`] runs the featurizer's
+//! model in the runtime of model servers; the two crates do not depend on each other.
 
 use std::process::ExitCode;
 
-pub use container::Server;
+pub use container::ServerSettings;
 use container::artifact_beside;
 pub use featurizer::Architecture;
-use featurizer::{Featurizer, Flags, Settings};
+use featurizer::{Featurizer, FeaturizerFlags, Settings};
 
-/// Runs the model server until it is stopped.
+/// Runs the model server until a signal stops it.
 ///
-/// Exits with status 0 after SIGTERM or SIGINT, with 1 and a line on standard error if it cannot serve.
-pub fn main(server: Server, architecture: &Architecture) -> ExitCode {
-    container::main(server, |told, flags: Flags| {
+/// Exits with status 0 after SIGTERM or SIGINT, and with 1 and a line on standard error if it cannot
+/// serve.
+pub fn main(server: ServerSettings, architecture: &Architecture) -> ExitCode {
+    container::main(server, |common, flags: FeaturizerFlags| {
         let settings = Settings {
-            data_type: told.input_type,
-            device: told.device,
-            gpu_mem_frac: told.gpu_mem_frac,
-            threads: told.threads,
-            artifact: artifact_beside(&told.model_path)?,
+            data_type: common.input_type,
+            device: common.device,
+            gpu_mem_frac: common.gpu_mem_frac,
+            threads: common.threads,
+            artifact: artifact_beside(&common.model_path)?,
             flags,
         };
-        Ok(Featurizer::load(architecture, &told.model_path, settings)?)
+        Ok(Featurizer::load(
+            architecture,
+            &common.model_path,
+            settings,
+        )?)
     })
 }

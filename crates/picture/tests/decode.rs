@@ -1,17 +1,18 @@
-//! Files cut short at every byte, against Pillow's verdict.
+//! Files truncated at every byte, compared with Pillow.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{fs, path::Path};
 
 use picture::{Error, decode};
 
-/// A file that `reference.py` made, and from which length it is read; shorter ones are truncated.
+/// A file made by `reference.py`, and the shortest prefixes of it that are readable, in bytes.
 struct Cut {
     file: &'static str,
+    /// Length of the whole file.
     length: usize,
-    /// By Pillow 13.0.0.
+    /// Shortest prefix that Pillow 13.0.0 reads.
     pillow: usize,
-    /// By [`decode`].
+    /// Shortest prefix that [`decode`] reads.
     ours: usize,
 }
 
@@ -24,7 +25,8 @@ const fn cut(file: &'static str, length: usize, pillow: usize, ours: usize) -> C
     }
 }
 
-/// Of a PNG file Pillow needs the pixels alone; we need the checksum after them and the name of the last chunk too.
+/// Pillow needs only the pixels of a PNG file. Ours also needs the checksum after them and the name of
+/// the last chunk.
 const CUTS: [Cut; 9] = [
     cut("baseline.jpg", 1207, 1207, 1207),
     cut("restarts.jpg", 1423, 1423, 1423),
@@ -60,7 +62,7 @@ fn a_file_cut_anywhere_is_whole_or_an_error() {
 }
 
 #[test]
-fn the_error_says_that_the_file_is_truncated() {
+fn truncated_files_are_reported_as_truncated() {
     for cut in CUTS {
         let file = file(cut.file);
         for length in [file.len() / 2, cut.ours - 1] {
@@ -72,7 +74,7 @@ fn the_error_says_that_the_file_is_truncated() {
 
 /// As in Pillow.
 #[test]
-fn bytes_after_the_end_are_left_alone() {
+fn trailing_bytes_are_ignored() {
     for cut in CUTS {
         let whole = decode(&file(cut.file)).unwrap();
         for tail in [&[0; 9][..], b"\xff\xd8\xff", b"garbage"] {
@@ -91,9 +93,9 @@ fn fill_bytes_before_the_end_are_allowed() {
     }
 }
 
-/// Pillow takes zeros for the rest of a baseline picture, so it reads a half with enough of them as well.
+/// Pillow reads a baseline picture whose end is replaced by zeros; we do not.
 #[test]
-fn zeros_are_no_end() {
+fn zeros_do_not_replace_the_end_marker() {
     for name in ["baseline.jpg", "progressive.jpg"] {
         let whole = file(name);
         for length in [whole.len() - 2, whole.len() - 100] {
@@ -105,7 +107,7 @@ fn zeros_are_no_end() {
 }
 
 #[test]
-fn what_is_no_picture_is_not_called_truncated() {
+fn files_of_other_formats_are_not_reported_as_truncated() {
     for bytes in [&b"hello"[..], b"", b"GIF89a", &[0xff; 9]] {
         let error = decode(bytes).unwrap_err();
         assert!(matches!(error, Error::NotAPicture(_)), "{bytes:?}: {error}");
@@ -113,9 +115,9 @@ fn what_is_no_picture_is_not_called_truncated() {
 }
 
 #[test]
-fn files_that_claim_too_much_memory_are_refused() {
+fn files_that_need_too_much_memory_are_refused() {
     let mut file = file("baseline.jpg");
-    // The frame's header: its length, 8 bits, height and width.
+    // The frame header: its length, 8 bits per sample, height and width.
     let header = file.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     file[header + 5..][..4].copy_from_slice(&[0x3e, 0x80, 0x3e, 0x80]);
     let error = decode(&file).unwrap_err().to_string();

@@ -1,11 +1,11 @@
-"""Makes the pictures in `data`, and prints what Pillow reads of them when they are cut short or made longer.
+"""Makes the pictures in `data`, and prints how Pillow reads them truncated and with bytes appended.
 
 make setup
 python3 -m pip install pillow==13.0.0
 python3 crates/picture/tests/reference.py
 
-For each file: its length, and from which length Pillow (with libjpeg-turbo 3.2.0) reads it. The photograph is one of scikit-image
-0.26.0, which `make setup` fetches.
+For each file it prints the length, and the shortest prefix that Pillow (with libjpeg-turbo 3.2.0) reads, in bytes.
+The photograph is part of scikit-image 0.26.0, which `make setup` fetches.
 """
 
 import io
@@ -34,7 +34,7 @@ def saved(picture, kind, **options):
 
 
 def interlaced(picture):
-    """A PNG of RGB in Adam7 order, which Pillow reads but does not write."""
+    """Returns an RGB PNG file in Adam7 order, which Pillow reads but does not write."""
     pixels, (width, height) = picture.load(), picture.size
     lines = b""
     for x0, y0, dx, dy in (
@@ -80,6 +80,6 @@ for name, file in files.items():
     for tail in (bytes(9), b"\xff\xd8\xff", b"garbage"):
         assert reads(file + tail), name
 for name in ("baseline.jpg", "progressive.jpg"):
-    print(name, "zeros for its end:", reads(files[name][:-2] + bytes(64)))
-    print(name, "fill bytes before its end:", reads(files[name][:-2] + b"\xff\xff\xff\xd9"))
-    print(name, "cut and ended:", reads(files[name][:len(files[name]) - 60] + b"\xff\xd9"))
+    print(name, "end replaced by zeros:", reads(files[name][:-2] + bytes(64)))
+    print(name, "fill bytes before the end marker:", reads(files[name][:-2] + b"\xff\xff\xff\xd9"))
+    print(name, "cut, with an end marker:", reads(files[name][:len(files[name]) - 60] + b"\xff\xd9"))

@@ -1,4 +1,4 @@
-//! `driver compare`: what has changed from one sweep to another, for people and for CI.
+//! `driver compare`: the changes from one sweep to another, for people and for CI.
 
 mod gate;
 
@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use results::{
     Folder,
-    compare::{Comparison, Figure, Pair},
+    compare::{ComparedConfig, Comparison, Figure},
 };
 
 use crate::{
@@ -19,60 +19,60 @@ use crate::{
 pub use gate::Limits;
 use gate::{Gate, Judgement};
 
-/// Two sweeps that are to be compared.
+/// Settings of a comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct Compare<'a> {
-    /// The folder of the first sweep: what is compared against.
+    /// Folder of the first sweep, which the second is compared against.
     pub a: &'a Path,
-    /// The folder of the second one.
+    /// Folder of the second sweep.
     pub b: &'a Path,
-    /// What fails.
+    /// Limits of the gate.
     pub limits: Limits,
-    /// A JUnit file to be written, with a test case for each point.
+    /// Path of a JUnit file to write, with a test case for each point.
     pub junit: Option<&'a Path>,
 }
 
-/// A point, and what the gate says of it.
-struct Judged<'a> {
-    pair: &'a Pair,
+/// A point with its judgement.
+struct JudgedPair<'a> {
+    pair: &'a ComparedConfig,
     judgement: Judgement,
 }
 
-/// A comparison that has been made.
+/// Result of a comparison.
 #[derive(Clone, Debug)]
 pub struct Compared {
-    /// The table, and what has to be known to read it.
+    /// Table with notes.
     pub text: String,
-    /// Files that are left out, and limits that are broken; a line each.
+    /// Files that are left out and limits that are broken, one line each.
     pub remarks: Vec<String>,
-    /// True if it is within the limits that were given, and could be judged.
+    /// True if all points are within the limits and could be judged.
     pub passed: bool,
 }
 
-/// Compares two sweeps, and writes the JUnit file if one is asked for.
+/// Compares two sweeps, and writes the JUnit file if it has a path.
 ///
 /// # Errors
-/// If a folder holds no result, the two have no point in common, a limit makes no sense, or the JUnit file cannot be
-/// written.
-pub fn compare(asked: &Compare<'_>) -> Result<Compared, Error> {
-    let gate = Gate::of(asked.limits)?;
-    let [a, b] = [read(asked.a)?, read(asked.b)?];
+/// If a folder has no result, the sweeps have no point in common, a limit is not valid, or the
+/// JUnit file cannot be written.
+pub fn compare(settings: &Compare<'_>) -> Result<Compared, Error> {
+    let gate = Gate::of(settings.limits)?;
+    let [a, b] = [read(settings.a)?, read(settings.b)?];
     let mut remarks: Vec<String> = [&a, &b].into_iter().flat_map(left_out).collect();
     let [a, b] = [a, b].map(|folder| folder.results().cloned().collect::<Vec<_>>());
     let compared = results::compare::compare(&a, &b);
     if !compared.has_common_points() {
-        return Err(nothing_in_common(asked, &compared));
+        return Err(nothing_in_common(settings, &compared));
     }
-    let judged = compared.points.iter().map(|pair| Judged {
+    let judged = compared.configs.iter().map(|pair| JudgedPair {
         pair,
         judgement: gate.judge(pair),
     });
     let judged: Vec<_> = judged.collect();
-    if let Some(file) = asked.junit {
+    if let Some(file) = settings.junit {
         let xml = junit(&judged).map_err(|error| Error::file("write", file, error))?;
         fs::write(file, xml).map_err(|error| Error::file("write", file, error))?;
     }
-    for Judged { pair, judgement } in &judged {
+    for JudgedPair { pair, judgement } in &judged {
         if let Judgement::Failed(why) = judgement {
             remarks.push(format!("driver: {}: {why}", pair.key));
         }
@@ -91,29 +91,29 @@ pub fn compare(asked: &Compare<'_>) -> Result<Compared, Error> {
     })
 }
 
-fn nothing_in_common(asked: &Compare<'_>, compared: &Comparison) -> Error {
+fn nothing_in_common(settings: &Compare<'_>, compared: &Comparison) -> Error {
     let differs: Vec<_> = compared
-        .unfair
+        .differences
         .iter()
         .map(|what| format!("; {what}"))
         .collect();
     Error::Usage(format!(
         "{} and {} have no point in common, so there is nothing to compare{}",
-        asked.a.display(),
-        asked.b.display(),
+        settings.a.display(),
+        settings.b.display(),
         differs.concat()
     ))
 }
 
-/// A folder that cannot be compared is a mistake in the command: exit status 1 is for limits that are broken.
+/// Reads a folder. An error is one of usage, because exit status 1 means that a limit is broken.
 fn read(dir: &Path) -> Result<Folder, Error> {
     Folder::read(dir).map_err(|error| Error::Usage(error.to_string()))
 }
 
-/// A test case per point.
-fn junit(judged: &[Judged<'_>]) -> Result<String, quick_junit::SerializeError> {
+/// Returns a JUnit report with a test case for each point.
+fn junit(judged: &[JudgedPair<'_>]) -> Result<String, quick_junit::SerializeError> {
     let mut suite = TestSuite::new("driver compare");
-    for Judged { pair, judgement } in judged {
+    for JudgedPair { pair, judgement } in judged {
         let status = match judgement {
             Judgement::Passed | Judgement::InPart(_) => TestCaseStatus::success(),
             Judgement::Open(why) => {
@@ -144,9 +144,9 @@ fn junit(judged: &[Judged<'_>]) -> Result<String, quick_junit::SerializeError> {
     report.to_string()
 }
 
-/// The table, and what has to be known to read it.
+/// Returns the table with notes.
 fn render(compared: &Comparison) -> String {
-    let searched = compared.points.iter().any(|pair| pair.highest.is_some());
+    let searched = compared.configs.iter().any(|pair| pair.highest.is_some());
     let mut header = vec![
         "point",
         "verdicts",
@@ -156,12 +156,12 @@ fn render(compared: &Comparison) -> String {
         "throughput",
     ];
     if searched {
-        header.extend(["highest/s A", "B", "B / A"]);
+        header.extend(["max/s in SLO A", "B", "B / A"]);
     }
     header.extend(["p99 ms A", "B", "B / A"]);
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header(header);
-    table.add_rows(compared.points.iter().map(|pair| row(pair, searched)));
+    table.add_rows(compared.configs.iter().map(|pair| row(pair, searched)));
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
@@ -173,11 +173,11 @@ fn render(compared: &Comparison) -> String {
     text
 }
 
-fn row(pair: &Pair, searched: bool) -> Vec<String> {
+fn row(pair: &ComparedConfig, searched: bool) -> Vec<String> {
     let [a, b] = &pair.sides;
     let mut row = vec![pair.key.to_string(), format!("{a}, {b}")];
     row.extend(cells(Some(&pair.throughput)));
-    row.push(in_a_word(&pair.throughput).to_owned());
+    row.push(significance(&pair.throughput).to_owned());
     if searched {
         row.extend(cells(pair.highest.as_ref()));
     }
@@ -200,25 +200,25 @@ fn cells(figure: Option<&Figure>) -> [String; 3] {
     [a, b, ratio]
 }
 
-fn in_a_word(figure: &Figure) -> &'static str {
+fn significance(figure: &Figure) -> &'static str {
     match &figure.ratio {
         Err(_) => "not compared",
         Ok(ratio) if figure.is_significant() && ratio.value > 1.0 => "higher",
         Ok(_) if figure.is_significant() => "lower",
-        Ok(_) if figure.open().is_some() => "no interval",
+        Ok(_) if figure.undecided().is_some() => "no interval",
         Ok(_) => "not significant",
     }
 }
 
 fn notes(compared: &Comparison) -> Vec<String> {
-    let points = &compared.points;
+    let points = &compared.configs;
     let mut notes = vec![
-        "B / A with its 95 % interval: above 1 is more in B; significant where the interval leaves out 1".to_owned(),
-        "where a profile measured the p99, it is at a share of each side's own throughput".to_owned(),
+        "B / A with its 95 % interval: above 1 is more in B; significant if the interval excludes 1".to_owned(),
+        "a profile measures the p99 at a share of each side's own throughput".to_owned(),
     ];
     if points.iter().any(|pair| pair.highest.is_some()) {
         notes.push(
-            "highest: the highest rate within the objective; its interval ends at the rates that were tried and missed"
+            "max/s in SLO: max queries/s within SLO; its interval ends at the rates that were tried and missed it"
                 .to_owned(),
         );
     }
@@ -227,25 +227,25 @@ fn notes(compared: &Comparison) -> Vec<String> {
         .any(|pair| pair.throughput.sides.iter().any(|side| side.rounds > 1))
     {
         notes.push(
-            "of several rounds these are the geometric means, without those that are INVALID or did not run"
+            "several rounds: these are geometric means, without rounds that are INVALID or did not run"
                 .to_owned(),
         );
     } else {
         notes.push(
-            "of one round the interval does not know how much one deployment differs from the next: --repeats tells".to_owned(),
+            "one round: the interval excludes the differences between deployments; measure them with --repeats".to_owned(),
         );
     }
-    let unfair = compared.unfair.iter();
-    notes.extend(unfair.map(|what| format!("not the same in A and B: {what}")));
+    let differences = compared.differences.iter();
+    notes.extend(differences.map(|what| format!("not the same in A and B: {what}")));
     notes.extend(not_compared(points));
     notes
 }
 
-/// What cannot be compared: each reason once, with its points.
-fn not_compared(points: &[Pair]) -> Vec<String> {
+/// Returns the reasons why figures are not compared, each once with its points.
+fn not_compared(points: &[ComparedConfig]) -> Vec<String> {
     let mut reasons: Vec<(String, Vec<String>)> = Vec::new();
     for pair in points {
-        for why in [pair.missing(), pair.open(pair.figures())].concat() {
+        for why in [pair.missing(), pair.undecided(pair.figures())].concat() {
             let key = pair.key.to_string();
             match reasons.iter_mut().find(|(reason, _)| *reason == why) {
                 Some((_, keys)) => keys.push(key),

@@ -1,11 +1,11 @@
-//! `summary.csv`: one row per point and phase, for spreadsheets and scripts.
+//! `summary.csv`: one row per trial and phase, for spreadsheets and scripts.
 
-use results::{Estimate, Filed, Folder, Outcome, Phase, Speed, Totals, Trial};
+use results::{Estimate, Folder, Phase, Speed, Totals, Trial, TrialFile, TrialOutcome};
 use serde::Serialize;
 
-/// A phase of a point, or a point without one. Empty is what there is not.
+/// Record of a phase, or of a trial without one. A missing value is empty.
 #[derive(Debug, Default, Serialize)]
-struct Row<'a> {
+struct CsvRecord<'a> {
     file: &'a str,
     model: &'a str,
     replicas: usize,
@@ -14,7 +14,7 @@ struct Row<'a> {
     batch_size: usize,
     round: usize,
     verdict: String,
-    /// The checks that speak against it, by spaces.
+    /// Checks that speak against the numbers, separated by spaces.
     reasons: String,
     not_run: &'a str,
     mode: &'a str,
@@ -34,6 +34,7 @@ struct Row<'a> {
     throughput_low: Option<f64>,
     throughput_high: Option<f64>,
     goodput_qps: Option<f64>,
+    max_qps_within_slo: Option<f64>,
     mean_ms: Option<f64>,
     p50_ms: Option<f64>,
     p50_low: Option<f64>,
@@ -54,39 +55,39 @@ struct Row<'a> {
     waited_us: Option<f64>,
     predicting_us: Option<f64>,
     replying_us: Option<f64>,
-    zero_qps: Option<f64>,
+    baseline_qps: Option<f64>,
     right: Option<u64>,
     of: Option<u64>,
     right_offline: Option<u64>,
 }
 
-/// The whole file.
+/// Returns the content of the file.
 pub(crate) fn csv(folder: &Folder) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for filed in folder.points.iter().chain(&folder.zeros) {
-        match filed.result.speed() {
+    for filed in folder.trials.iter().chain(&folder.baselines) {
+        match filed.trial.speed() {
             Some(speed) => {
                 for phase in &speed.phases {
-                    writer.serialize(of_phase(filed, speed, phase))?;
+                    writer.serialize(phase_record(filed, speed, phase))?;
                 }
             }
-            None => writer.serialize(of_point(filed, &filed.result.totals))?,
+            None => writer.serialize(trial_record(filed, &filed.trial.totals))?,
         }
     }
     Ok(writer.into_inner().map_err(|error| error.into_error())?)
 }
 
-/// What all phases of a point have in common, and the totals of one or of all.
-fn of_point<'a>(filed: &'a Filed, totals: &Totals) -> Row<'a> {
-    let Trial { verdict, round, .. } = &filed.result;
-    let node = &filed.result.node_configs[0];
+/// Fills what the phases of a trial have in common, and the totals of a phase or of the trial.
+fn trial_record<'a>(filed: &'a TrialFile, totals: &Totals) -> CsvRecord<'a> {
+    let Trial { verdict, round, .. } = &filed.trial;
+    let node = &filed.trial.node_configs[0];
     let checks: Vec<_> = verdict
         .reasons
         .iter()
         .map(|reason| reason.check.as_str())
         .collect();
-    let accuracy = filed.result.accuracy();
-    Row {
+    let accuracy = filed.trial.accuracy();
+    CsvRecord {
         file: &filed.file,
         model: &node.name,
         replicas: node.num_replicas,
@@ -96,9 +97,9 @@ fn of_point<'a>(filed: &'a Filed, totals: &Totals) -> Row<'a> {
         round: *round,
         verdict: verdict.status.to_string(),
         reasons: checks.join(" "),
-        not_run: match &filed.result.outcome {
-            Outcome::NotRun { not_run } => not_run,
-            Outcome::Speed(_) | Outcome::Accuracy { .. } => "",
+        not_run: match &filed.trial.outcome {
+            TrialOutcome::NotRun { not_run } => not_run,
+            TrialOutcome::Speed(_) | TrialOutcome::Accuracy { .. } => "",
         },
         seconds: totals.seconds,
         sent: totals.sent,
@@ -110,18 +111,19 @@ fn of_point<'a>(filed: &'a Filed, totals: &Totals) -> Row<'a> {
         right: accuracy.map(|run| run.served.right),
         of: accuracy.map(|run| run.served.of),
         right_offline: accuracy.and_then(|run| Some(run.offline?.right)),
-        ..Row::default()
+        ..CsvRecord::default()
     }
 }
 
-fn of_phase<'a>(filed: &'a Filed, speed: &'a Speed, phase: &'a Phase) -> Row<'a> {
+/// Fills the record of a phase.
+fn phase_record<'a>(filed: &'a TrialFile, speed: &'a Speed, phase: &'a Phase) -> CsvRecord<'a> {
     let latency = phase.latency.as_ref();
     let percentile = |quantile| Some(latency?.percentile(quantile)?.ms);
     let value = |quantile| percentile(quantile).map(|ms: Estimate| ms.value);
     let low = |quantile| percentile(quantile)?.low;
     let high = |quantile| percentile(quantile)?.high;
     let time = phase.time_breakdown;
-    Row {
+    CsvRecord {
         mode: &speed.mode,
         phase: phase.kind.name(),
         offered_qps: phase.offered_qps(),
@@ -132,6 +134,7 @@ fn of_phase<'a>(filed: &'a Filed, speed: &'a Speed, phase: &'a Phase) -> Row<'a>
         throughput_low: phase.throughput.low,
         throughput_high: phase.throughput.high,
         goodput_qps: phase.goodput_qps,
+        max_qps_within_slo: speed.search.as_ref().and_then(|search| search.highest_qps),
         mean_ms: latency.map(|latency| latency.mean),
         p50_ms: value(0.5),
         p50_low: low(0.5),
@@ -152,7 +155,10 @@ fn of_phase<'a>(filed: &'a Filed, speed: &'a Speed, phase: &'a Phase) -> Row<'a>
         waited_us: time.map(|time| time.waited),
         predicting_us: time.map(|time| time.predicting),
         replying_us: time.map(|time| time.replying),
-        zero_qps: speed.zero.as_ref().map(|zero| zero.throughput_qps),
-        ..of_point(filed, &phase.totals)
+        baseline_qps: speed
+            .baseline
+            .as_ref()
+            .map(|baseline| baseline.throughput_qps),
+        ..trial_record(filed, &phase.totals)
     }
 }

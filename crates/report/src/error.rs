@@ -1,13 +1,13 @@
-//! What fails in a report.
+//! Errors of reports.
 
 use std::{fmt::Display, io, path::Path};
 
 use results::FileError;
 
-/// Why a report cannot be made, written or printed. The text says what is wrong and what to do.
+/// Error of a report that cannot be made, written or printed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line asks for what cannot be.
+    /// The command line is not valid.
     #[error("{0}")]
     Usage(String),
     /// Results cannot be read.
@@ -16,16 +16,16 @@ pub enum Error {
     /// A file of the report cannot be written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Standard output takes nothing.
+    /// Standard output cannot be written.
     #[error("cannot write to standard output: {0}")]
     Output(io::Error),
-    /// There is nothing to import.
+    /// No file can be imported.
     #[error("none of these files is a result, of the original driver or of this one: see above")]
     NothingToImport,
 }
 
 impl Error {
-    /// A failure to do something (`doing` completes "cannot ...") with a file or folder.
+    /// Returns the error of an operation on a file or folder; `doing` completes "cannot ...".
     pub(crate) fn file(doing: &str, path: &Path, why: impl Display) -> Error {
         FileError::new(doing, path, why).into()
     }

@@ -1,18 +1,18 @@
-//! `driver import`: the original's results and ours in one table.
+//! `driver import`: results of the original driver and of this one in one table.
 
 use std::path::{Path, PathBuf};
 
 use comfy_table::{CellAlignment, Table, presets};
 use results::{
-    NotRead, Trial, files,
-    import::{Node, Original},
+    ReadError, Trial, files,
+    import::{Original, OriginalNode},
 };
 
 use crate::{
     error::Error,
     names::phase,
     output::{note, print},
-    text::number,
+    text::{number, optional},
 };
 
 const HEADER: [&str; 13] = [
@@ -31,25 +31,25 @@ const HEADER: [&str; 13] = [
     "answers",
 ];
 
-/// What has to be known of the original's rows.
+/// Notes on the rows of the original driver.
 const NOTES: &str = "
-* -: the file does not say.
-* queries/s: answers divided by time. The original kept the rates of windows of as many answers each, so its figure here is their
-  harmonic mean; what it reported is their mean, which overstates the throughput wherever they differ.
-* The original's latencies are from the sending of a query, on the wall clock, under a flood: they grow as long as it lasts. There
-  is no percentile of the whole, and cold starts are inside. Compare them with --mode flood only.
-* The original left out queries that were not answered: its answers are those that its frontend counted, of nobody knows how many.
+* -: the file has no such value.
+* queries/s: answers divided by time. The original kept the rates of windows with equal numbers of answers, so its figure here is
+  their harmonic mean; it reported their mean, which overstates the throughput if they differ.
+* The original's latencies start when a query is sent, on the wall clock, under a flood: they grow for as long as it lasts. They
+  include cold starts, and have no percentile of the whole. Compare them with --mode flood only.
+* The original left out queries without an answer: its answers are those that its frontend counted, of an unknown number.
 ";
 
-/// Reads files and folders of the original's and ours, and prints their table; names what is neither.
+/// Reads files and folders of both drivers and prints their table; notes files that are no results.
 ///
 /// # Errors
-/// If none of them is a result, a folder cannot be read, or standard output takes nothing.
+/// If no file is a result, a folder cannot be read, or standard output cannot be written.
 pub fn import(paths: &[PathBuf]) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut files = Vec::new();
     for path in paths {
-        files.extend(within(path)?);
+        files.extend(files_of(path)?);
     }
     for file in &files {
         match read(file) {
@@ -70,29 +70,30 @@ pub fn import(paths: &[PathBuf]) -> Result<(), Error> {
     print(&format!("{table}\n{NOTES}"))
 }
 
-/// The file itself, or the results in the folder.
-fn within(path: &Path) -> Result<Vec<PathBuf>, Error> {
+/// Returns the file itself, or the result files in the folder.
+fn files_of(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
     Ok(files(path)?)
 }
 
-/// Model, replicas, cores and batch size: rows stand in that order, so that old and new of a shape are neighbours.
-type Key = (String, Vec<[Option<usize>; 3]>);
+/// Model, replicas, cores and batch size: rows are sorted by it, so that old and new results of a
+/// configuration are neighbours.
+type SortKey = (String, Vec<[Option<usize>; 3]>);
 
-fn read(file: &Path) -> Result<(Key, Vec<String>), NotRead> {
+fn read(file: &Path) -> Result<(SortKey, Vec<String>), ReadError> {
     match Trial::read(file) {
-        Ok(result) => Ok(ours(&result)),
-        Err(NotRead::NoFormat) => Original::read(file).map(|original| theirs(&original)),
+        Ok(result) => Ok(trial_row(&result)),
+        Err(ReadError::NoFormat) => Original::read(file).map(|original| original_row(&original)),
         Err(reason) => Err(reason),
     }
 }
 
-fn theirs(original: &Original) -> (Key, Vec<String>) {
+fn original_row(original: &Original) -> (SortKey, Vec<String>) {
     let nodes = &original.nodes;
     let names: Vec<_> = nodes.iter().map(|node| node.name.as_str()).collect();
-    let sizes = |node: &Node| [node.num_replicas, node.cpus_per_replica, node.batch_size];
+    let sizes = |node: &OriginalNode| [node.num_replicas, node.cpus_per_replica, node.batch_size];
     let sizes: Vec<_> = nodes.iter().map(sizes).collect();
     let joined = |index: usize| {
         let each = sizes
@@ -123,7 +124,7 @@ fn theirs(original: &Original) -> (Key, Vec<String>) {
     ((name, sizes), cells)
 }
 
-fn ours(result: &Trial) -> (Key, Vec<String>) {
+fn trial_row(result: &Trial) -> (SortKey, Vec<String>) {
     let node = &result.node_configs[0];
     let sizes = [node.num_replicas, node.cpus_per_replica, node.batch_size];
     let mut cells = vec![
@@ -160,10 +161,6 @@ fn ours(result: &Trial) -> (Key, Vec<String>) {
         }
     }
     ((node.name.clone(), vec![sizes.map(Some)]), cells)
-}
-
-fn optional(value: Option<f64>) -> String {
-    value.map_or("-".to_owned(), number)
 }
 
 fn range(ends: Option<(f64, f64)>) -> String {

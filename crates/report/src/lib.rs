@@ -1,25 +1,32 @@
-//! The report: what a person sees of a sweep, while it runs and afterwards.
+//! Reports: the view of a sweep while it runs, and its results afterwards.
 //!
-//! - [`view()`]: a [`View`] of a sweep that runs: the live one ([`live`]), or plain lines. [`Outline`], [`NextTrial`]:
-//!   what it is told.
-//! - [`table()`]: the table of all points. [`write()`]: the page, the CSV file and the Markdown file of a folder.
-//! - [`regenerate()`], [`compare()`], [`import()`]: what `driver report`, `compare` and `import` do.
-//! - [`survey()`], [`self_test()`]: the tables of these.
+//! - [`view()`]: a [`View`] of a running sweep: the live one ([`live`]), or plain lines.
+//!   [`Outline`], [`NextTrial`]: its input.
+//! - [`print_summary()`]: answer, table, reasons and Pareto-optimal configurations of a sweep.
+//!   [`write()`]: the page, the CSV file and the Markdown file of a folder.
+//! - [`regenerate()`], [`compare()`], [`import()`]: `driver report`, `compare` and `import`.
+//! - [`survey()`], [`self_test()`]: the tables of `driver survey` and `driver self-test`.
 //! - [`print()`], [`note()`]: documents go to standard output, remarks to standard error.
 //!
-//! The crate knows results and nothing else: neither how they are measured nor what was asked for.
+//! All of it but the page is ASCII, except for the live view in a UTF-8 locale and for names from
+//! outside. The crate depends on results only, and not on how they are measured.
 
+mod choose_view;
 mod compare;
+mod config_row;
 mod csv;
+mod document;
 mod error;
+mod facts;
 mod files;
 mod import;
 pub mod live;
+mod locale;
 mod names;
 mod output;
 mod page;
 mod plain;
-mod progress;
+mod reasons;
 mod regenerate;
 mod self_test;
 mod summary;
@@ -28,16 +35,16 @@ mod table;
 mod text;
 mod view;
 
+pub use choose_view::view;
 pub use compare::{Compare, Compared, Limits, compare};
+pub use document::print_summary;
 pub use error::Error;
 pub use files::{write, write_all};
 pub use import::import;
-pub use output::{note, print, printed};
+pub use output::{check_written, note, print};
 pub use plain::Plain;
-pub use progress::view;
 pub use regenerate::regenerate;
 pub use self_test::{Ceiling, self_test};
-pub use survey::{Surveyed, Swept, survey};
-pub use table::table;
+pub use survey::{ModelSweep, Surveyed, survey};
 pub use text::{plural, rounded};
 pub use view::{NextTrial, Outline, View};

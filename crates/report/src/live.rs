@@ -1,9 +1,10 @@
-//! The live view of a sweep: it takes the terminal while points are measured, and leaves the lines of the plain one
-//! behind.
+//! The live view of a sweep: it takes the terminal while trials run, and leaves the lines of the
+//! plain view behind.
 //!
-//! The thread that watches draws it.
+//! The thread that watches the sweep draws it.
 
 mod draw;
+mod glyphs;
 mod screen;
 mod view_model;
 
@@ -15,52 +16,56 @@ use std::{
     time::{Duration, Instant},
 };
 
-use results::{Outcome, PhaseKind, Progress, Resources, Trial};
+use results::{PhaseKind, Progress, Resources, Trial, TrialOutcome};
 
 use crate::{
+    locale,
     output::note,
     plain,
     view::{NextTrial, Outline, View},
 };
+use glyphs::Glyphs;
 use screen::Screen;
-use view_model::{ConfigState, Now, State, ViewModel};
+use view_model::{ConfigProgress, ConfigState, RunningTrial, ViewModel};
 
-/// A view that has the terminal. Dropping it gives the terminal back and prints what has been said.
+/// View that takes the terminal. Dropping it restores the terminal and prints the lines of the
+/// trials.
 pub struct Live {
     screen: Screen,
     shown: ViewModel,
     model: &'static str,
-    /// How long a trial is under load.
+    /// Time of a trial under load.
     duration: Duration,
-    /// How long one of the no-op model is.
-    zero_duration: Duration,
-    began: Option<Began>,
-    /// What it leaves behind.
-    said: Vec<String>,
+    /// Time of a trial of the no-op model under load.
+    baseline_duration: Duration,
+    current: Option<CurrentTrial>,
+    /// Lines to print when the view ends.
+    lines: Vec<String>,
 }
 
-/// The measurement that runs.
+/// The trial that runs.
 #[derive(Clone, Copy, Debug)]
-struct Began {
+struct CurrentTrial {
     next: NextTrial,
-    at: Instant,
-    /// When a second was added the last time, since the beginning of its load.
-    counted: Duration,
+    began: Instant,
+    /// Time under load at which the latest value was added to the sparklines.
+    sampled: Duration,
 }
 
 impl Live {
-    /// Takes the terminal. Without NO_COLOR in the environment the view has colours.
+    /// Takes the terminal. The view has colours unless NO_COLOR is set, and is ASCII unless the
+    /// locale is UTF-8.
     ///
     /// # Errors
     /// If the terminal cannot be taken.
     pub fn start(outline: &Outline) -> io::Result<Live> {
         let all = [
-            (&outline.configs, State::ToCome),
-            (&outline.impossible, State::NotRun),
+            (&outline.configs, ConfigState::Pending),
+            (&outline.impossible, ConfigState::NotRun),
         ];
         let states = all.into_iter().flat_map(|(configs, state)| {
             let configs = configs.iter();
-            configs.map(move |&config| ConfigState { config, state })
+            configs.map(move |&config| ConfigProgress { config, state })
         });
         Ok(Live {
             screen: Screen::take()?,
@@ -68,21 +73,22 @@ impl Live {
                 title: format!("{}, {}", outline.model, outline.mode),
                 configs: states.collect(),
                 colour: env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+                glyphs: Glyphs::of(locale::is_utf8()),
                 ..ViewModel::default()
             },
             model: outline.model,
             duration: outline.duration,
-            zero_duration: outline.zero_duration,
-            began: None,
-            said: Vec::new(),
+            baseline_duration: outline.baseline_duration,
+            current: None,
+            lines: Vec::new(),
         })
     }
 
     fn draw(&mut self) {
         let now = Instant::now();
-        let left = self.began.and_then(|began| {
-            let left = began.next.left?;
-            Some(left.saturating_sub(now.saturating_duration_since(began.at)))
+        let left = self.current.and_then(|current| {
+            let left = current.next.left?;
+            Some(left.saturating_sub(now.saturating_duration_since(current.began)))
         });
         self.shown.left = left;
         self.screen
@@ -93,69 +99,73 @@ impl Live {
 impl View for Live {
     fn begin(&mut self, next: &NextTrial) {
         if next.model == self.model {
-            self.shown.mark(next.config, State::Running);
+            self.shown.mark(next.config, ConfigState::Running);
         }
-        self.shown.now = Now {
-            point: next.to_string(),
+        self.shown.trial = RunningTrial {
+            name: next.to_string(),
             phase: "starting".to_owned(),
             batch_size: next.config.batch_size,
-            ..Now::default()
+            ..RunningTrial::default()
         };
-        self.began = Some(Began {
+        self.current = Some(CurrentTrial {
             next: *next,
-            at: Instant::now(),
-            counted: Duration::ZERO,
+            began: Instant::now(),
+            sampled: Duration::ZERO,
         });
         self.draw();
     }
 
-    fn look(&mut self, kind: PhaseKind, at: &Progress, used: &Resources) {
-        let Some(began) = &mut self.began else { return };
-        let now = &mut self.shown.now;
-        if at.elapsed.saturating_sub(began.counted).as_secs_f64() >= 1.0 {
-            now.add_second(at.ok_per_second, at.last_slice);
-            began.counted = at.elapsed;
+    fn update(&mut self, kind: PhaseKind, at: &Progress, used: &Resources) {
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        let trial = &mut self.shown.trial;
+        if at.elapsed.saturating_sub(current.sampled).as_secs_f64() >= 1.0 {
+            trial.add_second(at.ok_per_second, at.last_slice);
+            current.sampled = at.elapsed;
         }
         if !self.screen.is_due(Instant::now()) {
             return;
         }
-        let planned = match began.next.model == self.model {
+        let planned = match current.next.model == self.model {
             true => self.duration,
-            false => self.zero_duration,
+            false => self.baseline_duration,
         };
         let left = planned.saturating_sub(at.elapsed);
-        // An accuracy run has no length.
+        // An accuracy run has no fixed length.
         let sends = at.planned.is_zero() || at.in_phase < at.planned;
-        let doing = match (at.measuring, sends) {
+        let state = match (at.measuring, sends) {
             (false, _) => "warming up",
             (true, true) => "measuring",
             (true, false) => "waiting for the last answers",
         };
-        now.phase = format!("{kind}: {doing}");
-        now.done = at.elapsed.as_secs_f64() / planned.as_secs_f64().max(f64::MIN_POSITIVE);
-        now.left = (!planned.is_zero()).then_some(left);
-        now.answered = at.answered;
-        now.in_flight = at.in_flight;
-        now.queued = at.queued;
-        now.mean_batch = at.mean_batch;
+        trial.phase = format!("{kind}: {state}");
+        trial.done = at.elapsed.as_secs_f64() / planned.as_secs_f64().max(f64::MIN_POSITIVE);
+        trial.left = (!planned.is_zero()).then_some(left);
+        trial.answered = at.answered;
+        trial.in_flight = at.in_flight;
+        trial.queued = at.queued;
+        trial.mean_batch = at.mean_batch;
         self.shown.resources = used.clone();
         self.draw();
     }
 
     fn end(&mut self, result: &Trial, file: &Path) {
-        let Some(Began { next, .. }) = self.began else {
+        let Some(CurrentTrial { next, .. }) = self.current else {
             return;
         };
         if next.model == self.model {
             let state = match result.outcome {
-                Outcome::NotRun { .. } => State::NotRun,
-                _ => State::Done(result.verdict.status),
+                TrialOutcome::NotRun { .. } => ConfigState::NotRun,
+                TrialOutcome::Speed(_) | TrialOutcome::Accuracy { .. } => {
+                    ConfigState::Done(result.verdict.status)
+                }
             };
             self.shown.mark(next.config, state);
         }
-        let found = plain::found(result);
-        let message = format!("{}/{} {found}", next.number, next.count);
-        self.said.push(format!("{message}: {}", file.display()));
+        let outcome = plain::outcome(result);
+        let message = format!("{}/{} {outcome}", next.number, next.count);
+        self.lines.push(format!("{message}: {}", file.display()));
         self.shown.messages.push(message);
     }
 }
@@ -163,6 +173,6 @@ impl View for Live {
 impl Drop for Live {
     fn drop(&mut self) {
         restore();
-        self.said.iter().for_each(|line| note(line));
+        self.lines.iter().for_each(|line| note(line));
     }
 }

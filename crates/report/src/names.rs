@@ -1,4 +1,4 @@
-//! How a report calls points, phases and loads.
+//! Names of points, phases and loads in a report.
 
 use std::collections::BTreeSet;
 
@@ -6,25 +6,29 @@ use results::{Arrivals, NodeConfig, Phase, Totals, Trial, percent};
 
 use crate::text::{figures, number, plural};
 
-/// What has to be in the name of a point so that it is the only one of that name.
+/// Names of the points on the page: short, and different for each trial of a sweep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Names {
-    /// There are several models.
+    /// True if the trials are of several models.
     models: bool,
-    /// There are several rounds.
-    pub(crate) rounds: bool,
+    /// True if points have several rounds.
+    rounds: bool,
 }
 
 impl Names {
+    /// Reads which parts of a name differ between these trials.
     pub(crate) fn new<'a>(results: impl Iterator<Item = &'a Trial> + Clone) -> Names {
-        let models: BTreeSet<_> = results.clone().map(|r| &r.node_configs[0].name).collect();
+        let models: BTreeSet<_> = results
+            .clone()
+            .map(|trial| &trial.node_configs[0].name)
+            .collect();
         Names {
             models: models.len() > 1,
-            rounds: results.map(|r| r.round).max() > Some(1),
+            rounds: results.map(|trial| trial.round).max() > Some(1),
         }
     }
 
-    /// All but batch size and round: `2 × 1 CPU`.
+    /// Everything except batch size and round: `2 × 1 CPU`.
     pub(crate) fn deployment(&self, node: &NodeConfig) -> String {
         let model = match self.models {
             true => format!("{}, ", node.name),
@@ -39,22 +43,52 @@ impl Names {
         format!("{model}{replicas} × {cpus} {}{gpus}", plural(cpus, "CPU"))
     }
 
-    /// All but the round: `2 × 1 CPU, batch 8`.
-    pub(crate) fn combination(&self, node: &NodeConfig) -> String {
+    /// Everything except the round: `2 × 1 CPU, batch 8`.
+    fn config(&self, node: &NodeConfig) -> String {
         format!("{}, batch {}", self.deployment(node), node.batch_size)
     }
 
-    /// All of it: `2 × 1 CPU, batch 8, round 3`.
-    pub(crate) fn point(&self, result: &Trial) -> String {
-        let combination = self.combination(&result.node_configs[0]);
+    /// The full name: `2 × 1 CPU, batch 8, round 3`.
+    pub(crate) fn point(&self, trial: &Trial) -> String {
+        let config = self.config(&trial.node_configs[0]);
         match self.rounds {
-            true => format!("{combination}, round {}", result.round),
-            false => combination,
+            true => format!("{config}, round {}", trial.round),
+            false => config,
         }
     }
 }
 
-/// What a phase is for, and its load.
+/// Describes a configuration in a sentence, in ASCII: `1 replica x 2 CPUs, 1 GPU at batch 8`.
+pub(crate) fn config(node: &NodeConfig) -> String {
+    let (replicas, cpus) = (node.num_replicas, node.cpus_per_replica);
+    let gpus = match node.gpus.len() {
+        0 => String::new(),
+        gpus => format!(", {gpus} {}", plural(gpus, "GPU")),
+    };
+    format!(
+        "{replicas} {} x {cpus} {}{gpus} at batch {}",
+        plural(replicas, "replica"),
+        plural(cpus, "CPU"),
+        node.batch_size
+    )
+}
+
+/// Describes the load of a phase after a latency: `at 80 % load`, `with 24 queries in flight`.
+pub(crate) fn under_load(phase: &Phase) -> String {
+    match &phase.arrivals {
+        Arrivals::Closed { in_flight: 1 } => "with one query in flight".to_owned(),
+        Arrivals::Closed { in_flight } => format!("with {in_flight} queries in flight"),
+        Arrivals::Poisson {
+            share: Some(share), ..
+        } => format!("at {} load", percent(*share)),
+        Arrivals::Poisson { rate, share: None } | Arrivals::Constant { rate } => {
+            format!("at an offered load of {}/s", number(*rate))
+        }
+        Arrivals::Trace { file, .. } => format!("with arrivals as in {file}"),
+    }
+}
+
+/// Returns the kind of a phase and its load.
 pub(crate) fn phase(phase: &Phase) -> String {
     let load = match &phase.arrivals {
         Arrivals::Closed { in_flight } => format!("{in_flight} in flight"),
@@ -76,7 +110,7 @@ pub(crate) fn phase(phase: &Phase) -> String {
     format!("{}, {load}", phase.kind)
 }
 
-/// How many of the queries were answered by the model, and how many were not waited for, as in
+/// Returns the number of queries that the model answered, and of those that were cancelled:
 /// `220 of 1,600, 1,380 cancelled`.
 pub(crate) fn answered(totals: &Totals) -> String {
     let count = |count: u64| match count {
@@ -90,7 +124,7 @@ pub(crate) fn answered(totals: &Totals) -> String {
     }
 }
 
-/// The load of a phase in a narrow column: a share of the throughput, a rate, or how it is sent.
+/// Returns the load of a phase for a narrow column: share of the throughput, rate, or kind of load.
 pub(crate) fn load(phase: &Phase) -> String {
     match &phase.arrivals {
         Arrivals::Poisson {
@@ -108,11 +142,27 @@ pub(crate) fn load(phase: &Phase) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use results::fixture::whole;
+    use results::fixture::{profiled, whole};
     use std::slice;
 
     #[test]
-    fn a_point_is_called_by_what_tells_it_from_the_others() {
+    fn sentences_name_a_config_and_a_load_in_ascii() {
+        let mut trial = whole();
+        assert_eq!(
+            config(&trial.node_configs[0]),
+            "2 replicas x 1 CPU at batch 4"
+        );
+        let node = &mut trial.node_configs[0];
+        (node.num_replicas, node.cpus_per_replica, node.gpus) = (1, 2, vec![0]);
+        assert_eq!(config(node), "1 replica x 2 CPUs, 1 GPU at batch 4");
+        let trial = profiled();
+        let loads = trial.speed().unwrap().phases.iter().map(under_load);
+        let loads: Vec<_> = loads.collect();
+        assert_eq!(loads, ["with 24 queries in flight", "at 80 % load"]);
+    }
+
+    #[test]
+    fn point_names_differ_between_trials() {
         let one = whole();
         let name = |results: &[Trial]| Names::new(results.iter()).point(&results[0]);
         assert_eq!(name(slice::from_ref(&one)), "2 × 1 CPU, batch 4");

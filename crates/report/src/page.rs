@@ -1,29 +1,41 @@
 //! The report of a sweep as one HTML page, which opens from disk and loads nothing.
 
+mod baselines;
+mod environment;
+mod glossary;
 mod grid;
 mod latency;
+mod lists;
 mod plots;
 mod points;
-mod setting;
 mod timeline;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use plotly::Plot;
-use results::{Folder, Speed, Trial};
+use results::{Folder, Speed, Trial, pareto::ParetoFront};
 
-use crate::{names::Names, summary};
-use plots::Figure;
+use crate::{config_row::config_rows, facts::facts, names::Names, reasons::Reasons, summary};
+use plots::PlotSection;
 
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/page.js");
-/// Nothing is fetched, whatever the page says.
+/// Forbids every fetch, whatever the page contains.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:";
 
-/// The whole document.
+/// Returns the whole document.
 pub(crate) fn page(folder: &Folder) -> String {
-    let names = Names::new(folder.results());
-    let title = summary::title(folder);
-    let figures = figures(folder, &names);
+    let trials: Vec<Trial> = folder.results().cloned().collect();
+    let all: Vec<&Trial> = trials.iter().collect();
+    let rows = config_rows(trials.iter());
+    let reasons = Reasons::of(&rows);
+    let front = ParetoFront::of(&trials, folder.target_qps);
+    let names = Names::new(trials.iter());
+    let title = summary::title(&all);
+    let sections = plot_sections(&all, &names);
+    let (first, others) = match sections.split_first() {
+        Some((first, others)) => (Some(first), others),
+        None => (None, &[][..]),
+    };
     let document = html! {
         (DOCTYPE)
         html lang="en" {
@@ -35,17 +47,28 @@ pub(crate) fn page(folder: &Folder) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                (header(folder, &names, &title, &figures))
-                main {
-                    (points::table(folder, &names))
-                    (points::left_out(folder))
-                    (points::choice(&summary::choice(folder)))
-                    @for figure in &figures { (section(figure)) }
-                    (points::zeros(folder, &names))
-                    (setting::setting(folder))
-                    @if !figures.is_empty() { (setting::reading()) }
+                header {
+                    h1 { (title) }
+                    p.summary { (summary::answer(&trials)) }
+                    (lists::recommendation(&front, rows.len()))
+                    (counts(&all))
                 }
-                @if !figures.is_empty() {
+                main {
+                    @match first {
+                        Some(first) => (section(first)),
+                        None => p.note { (no_plot(&all)) },
+                    }
+                    (navigation(&sections, &front))
+                    (lists::facts(&facts(&all, &rows, &reasons)))
+                    (points::table(&all, &names, &reasons))
+                    (lists::left_out(folder))
+                    (lists::pareto(&front))
+                    @for plots in others { (section(plots)) }
+                    (baselines::table(folder, &names))
+                    (environment::section(&all))
+                    @if !sections.is_empty() { (glossary::section()) }
+                }
+                @if !sections.is_empty() {
                     (PreEscaped(library()))
                     script { (PreEscaped(SCRIPT)) }
                 }
@@ -55,19 +78,18 @@ pub(crate) fn page(folder: &Folder) -> String {
     document.into_string()
 }
 
-/// None in a sweep of accuracy runs.
-fn figures(folder: &Folder, names: &Names) -> Vec<Figure> {
-    let results: Vec<&Trial> = folder.results().collect();
-    let speeds: Vec<(&Trial, &Speed)> = results
+/// Returns the sections with plots; none for a sweep of accuracy runs, or if nothing ran.
+fn plot_sections(trials: &[&Trial], names: &Names) -> Vec<PlotSection> {
+    let speeds: Vec<(&Trial, &Speed)> = trials
         .iter()
-        .filter_map(|result| Some((*result, result.speed()?)))
+        .filter_map(|trial| Some((*trial, trial.speed()?)))
         .collect();
     if speeds.is_empty() {
         return Vec::new();
     }
     vec![
         plots::throughput(names, &speeds),
-        grid::grid(names, &results),
+        grid::grid(names, trials),
         latency::against_load(names, &speeds),
         latency::distribution(names, &speeds),
         plots::breakdown(names, &speeds),
@@ -75,55 +97,66 @@ fn figures(folder: &Folder, names: &Names) -> Vec<Figure> {
     ]
 }
 
-fn header(folder: &Folder, names: &Names, title: &str, figures: &[Figure]) -> Markup {
+/// States why the page has no plot.
+fn no_plot(trials: &[&Trial]) -> &'static str {
+    match trials.iter().any(|trial| trial.accuracy().is_some()) {
+        true => "No plot: an accuracy run measures no speed.",
+        false => "No plot: no point was measured.",
+    }
+}
+
+/// Returns the number of trials of each verdict.
+fn counts(trials: &[&Trial]) -> Markup {
     html! {
-        header {
-            h1 { (title) }
-            p.summary { (summary::sentence(folder, names)) }
-            ul.counts {
-                @for (status, count) in summary::counts(folder) {
-                    @if count > 0 { li { (count) " " span class=(status) { (status) } } }
-                }
-            }
-            nav {
-                a href="#points" { "Points" }
-                @if !figures.is_empty() { a href="#choice" { "Which to take" } }
-                @for figure in figures { a href=(format!("#{}", figure.id)) { (figure.heading) } }
-                a href="#setting" { "Machine and versions" }
-                @if !figures.is_empty() { a href="#reading" { "How to read this" } }
+        ul.counts {
+            @for (verdict, count) in summary::counts(trials) {
+                @if count > 0 { li { (count) " " (points::verdict(verdict)) } }
             }
         }
     }
 }
 
-fn section(figure: &Figure) -> Markup {
-    let plot = format!("{}-plot", figure.id);
+fn navigation(sections: &[PlotSection], front: &ParetoFront) -> Markup {
     html! {
-        section id=(figure.id) {
-            h2 { (figure.heading) }
-            p.reading { (figure.reading) }
-            @if figure.plots.len() > 1 {
+        nav {
+            a href="#points" { "Points" }
+            @if !front.configs.is_empty() { a href="#pareto" { "Pareto-optimal" } }
+            @for section in sections { a href=(format!("#{}", section.id)) { (section.heading) } }
+            a href="#environment" { "Machine and versions" }
+            @if !sections.is_empty() { a href="#glossary" { "How to read this" } }
+        }
+    }
+}
+
+fn section(section: &PlotSection) -> Markup {
+    let plot = format!("{}-plot", section.id);
+    html! {
+        section id=(section.id) {
+            h2 { (section.heading) }
+            p.reading { (section.reading) }
+            @if section.plots.len() > 1 {
                 select data-for=(plot) aria-label="Point" {
-                    @for (name, _) in &figure.plots { option { (name) } }
+                    @for (name, _) in &section.plots { option { (name) } }
                 }
             }
-            @if !figure.plots.is_empty() {
+            @if !section.plots.is_empty() {
                 figure { div.plot id=(plot) {} }
-                noscript { p.note { "Without JavaScript there are no plots; the table above has the numbers." } }
-                @for (_, figure) in &figure.plots {
-                    script type="application/json" data-for=(plot) { (PreEscaped(json(figure))) }
+                noscript { p.note { "Without JavaScript there are no plots; the table of points has the numbers." } }
+                @for (_, plotted) in &section.plots {
+                    script type="application/json" data-for=(plot) { (PreEscaped(json(plotted))) }
                 }
             }
         }
     }
 }
 
-/// As JSON that cannot end the script element which holds it: `<` occurs within its strings only.
+/// Returns JSON that cannot end the script element around it: `<` occurs only in strings, where it
+/// is escaped.
 fn json(plot: &Plot) -> String {
     plot.to_json().replace('<', "\\u003c")
 }
 
-/// plotly.js, without the library for formulas that comes along with it.
+/// Returns plotly.js, without the library for formulas that plotly adds.
 fn library() -> String {
     const END: &str = "</script>";
     let mut scripts = Plot::offline_js_sources();
@@ -138,7 +171,7 @@ mod tests {
     use plotly::{Layout, common::Title};
 
     #[test]
-    fn no_text_in_a_plot_ends_the_script_that_holds_it() {
+    fn text_in_a_plot_cannot_end_its_script() {
         let mut plot = Plot::new();
         plot.set_layout(Layout::new().title(Title::with_text("</script><script>alert(1)")));
         let json = json(&plot);

@@ -1,8 +1,8 @@
-//! Progress in plain lines: one when a measurement begins, one when it has ended.
+//! Progress in plain lines: one when a trial begins, one when it has ended.
 
 use std::path::Path;
 
-use results::{Outcome, PhaseKind, Progress, Resources, Trial};
+use results::{PhaseKind, Progress, Resources, Trial, TrialOutcome};
 
 use crate::{
     output::note,
@@ -10,28 +10,30 @@ use crate::{
     view::{NextTrial, View},
 };
 
-/// Lines on standard error.
+/// View that writes lines to standard error.
 #[derive(Debug, Default)]
 pub struct Plain {
-    /// How many measurements have begun, of how many.
-    at: (usize, usize),
+    /// Number of the current trial, from 1.
+    number: usize,
+    /// Number of all trials.
+    count: usize,
 }
 
 impl View for Plain {
     fn begin(&mut self, next: &NextTrial) {
-        self.at = (next.number, next.count);
-        note(&beginning(next));
+        (self.number, self.count) = (next.number, next.count);
+        note(&first_line(next));
     }
 
-    fn look(&mut self, _: PhaseKind, _: &Progress, _: &Resources) {}
+    fn update(&mut self, _: PhaseKind, _: &Progress, _: &Resources) {}
 
     fn end(&mut self, result: &Trial, file: &Path) {
-        let (number, count) = self.at;
-        note(&format!("{number}/{count}   {}", ending(result, file)));
+        let Plain { number, count } = self;
+        note(&format!("{number}/{count}   {}", last_line(result, file)));
     }
 }
 
-fn beginning(next: &NextTrial) -> String {
+fn first_line(next: &NextTrial) -> String {
     let left = match next.left {
         Some(left) => format!("about {} left", rounded(left)),
         None => "time left unknown".to_owned(),
@@ -39,19 +41,19 @@ fn beginning(next: &NextTrial) -> String {
     format!("{next}; {left}")
 }
 
-fn ending(result: &Trial, file: &Path) -> String {
+fn last_line(result: &Trial, file: &Path) -> String {
     match result.outcome {
-        Outcome::NotRun { .. } => found(result),
-        _ => format!("{}: {}", found(result), file.display()),
+        TrialOutcome::NotRun { .. } => outcome(result),
+        _ => format!("{}: {}", outcome(result), file.display()),
     }
 }
 
-/// What was found, or why nothing was.
-pub(crate) fn found(result: &Trial) -> String {
-    let found = match &result.outcome {
-        Outcome::NotRun { not_run } => return format!("NOT RUN: {not_run}"),
-        Outcome::Accuracy { accuracy_run } => accuracy_run.to_string(),
-        Outcome::Speed(speed) => {
+/// Returns the numbers of a trial and its verdict, or why it did not run.
+pub(crate) fn outcome(result: &Trial) -> String {
+    let measured = match &result.outcome {
+        TrialOutcome::NotRun { not_run } => return format!("NOT RUN: {not_run}"),
+        TrialOutcome::Accuracy { accuracy_run } => accuracy_run.to_string(),
+        TrialOutcome::Speed(speed) => {
             let latency = speed.latency().and_then(|phase| phase.latency.as_ref());
             let p99 = latency.and_then(|latency| latency.percentile(0.99));
             let p99 = p99.map(|p99| format!(", p99 {:.2} ms", p99.ms.value));
@@ -69,7 +71,7 @@ pub(crate) fn found(result: &Trial) -> String {
         cancelled => format!(", {cancelled} cancelled"),
     };
     format!(
-        "{found}, {} of {} answered{cancelled}",
+        "{measured}, {} of {} answered{cancelled}",
         totals.ok, totals.sent
     )
 }
@@ -81,7 +83,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_line_says_what_is_measured_and_how_long_all_of_it_still_takes() {
+    fn first_line_names_the_trial_and_the_time_left() {
         let step = NextTrial {
             number: 2,
             count: 24,
@@ -95,7 +97,7 @@ mod tests {
             left: Some(Duration::from_millis(65_400)),
         };
         assert_eq!(
-            beginning(&step),
+            first_line(&step),
             "2/24 vgg: replicas 2, CPUs 1, batch 8, round 3; about 1m 5s left"
         );
         let step = NextTrial {
@@ -104,27 +106,27 @@ mod tests {
             ..step
         };
         assert_eq!(
-            beginning(&step),
+            first_line(&step),
             "2/24 vgg: replicas 2, CPUs 1, batch 8; time left unknown"
         );
     }
 
     #[test]
-    fn a_line_says_what_was_found_or_why_nothing_was() {
+    fn last_line_has_numbers_or_why_it_did_not_run() {
         let file = Path::new("results.json");
         assert_eq!(
-            ending(&whole(), file),
+            last_line(&whole(), file),
             "200.0 queries/s, p99 138.00 ms, VALID, 1000 of 1000 answered: results.json"
         );
         let mut cut = whole();
         cut.totals.cancelled = 600;
-        assert!(found(&cut).ends_with(", 1000 of 1000 answered, 600 cancelled"));
+        assert!(outcome(&cut).ends_with(", 1000 of 1000 answered, 600 cancelled"));
         let result = Trial {
-            outcome: Outcome::NotRun {
+            outcome: TrialOutcome::NotRun {
                 not_run: "no cores".to_owned(),
             },
             ..whole()
         };
-        assert_eq!(ending(&result, file), "NOT RUN: no cores");
+        assert_eq!(last_line(&result, file), "NOT RUN: no cores");
     }
 }

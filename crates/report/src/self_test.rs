@@ -1,24 +1,24 @@
-//! The table of a self-test: what the load generator can do at most.
+//! The table of a self-test: the maximum rate of the load generator.
 
 use comfy_table::{CellAlignment, Table, presets};
 use results::percent;
 
-/// What the load generator can do at most with inputs of one size.
+/// Maximum rate of the load generator with inputs of one size.
 #[derive(Clone, Copy, Debug)]
 pub struct Ceiling {
-    /// Bytes of an input.
+    /// Size of an input in bytes.
     pub input_bytes: usize,
-    /// Answers a second.
+    /// Answers per second.
     pub qps: f64,
-    /// The median latency in milliseconds.
+    /// Median latency in milliseconds.
     pub p50_ms: f64,
-    /// The 99th percentile in milliseconds.
+    /// 99th percentile of the latency in milliseconds.
     pub p99_ms: f64,
-    /// The cores' worth of time that its busiest thread took.
+    /// CPU time of the busiest thread, in cores.
     pub busiest_thread: f64,
 }
 
-/// A row for each size of the inputs.
+/// Returns a table with a row for each size of the inputs.
 pub fn self_test(clients: usize, in_flight: usize, ceilings: &[Ceiling]) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header([
@@ -34,8 +34,8 @@ pub fn self_test(clients: usize, in_flight: usize, ceilings: &[Ceiling]) -> Stri
         column.set_cell_alignment(CellAlignment::Right);
     }
     format!(
-        "what the load generator can do at most: {in_flight} in flight from {clients} client threads, against a server in this \
-         process that only answers, on the same cores\n{table}"
+        "maximum rate of the load generator: {in_flight} queries in flight from {clients} client threads, against a server \
+         in this process that only answers, on the same cores\n{table}\n"
     )
 }
 

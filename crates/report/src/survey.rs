@@ -1,43 +1,45 @@
-//! The summary of a survey: a sentence, and a row for each model.
+//! The summary of a survey: a sentence, a row for each model, and the models that were not
+//! measured.
 
 use std::path::PathBuf;
 
 use comfy_table::{CellAlignment, Table, presets};
-use results::{self, Status, Trial};
+use results::{self, Trial};
 
 use crate::{
-    names::{self, Names},
-    summary::{best, throughput},
+    names,
+    summary::{best, counts, throughput},
     text::number,
 };
 
-/// A model of a survey, and what came of it.
+/// Result of a survey for one model.
 #[derive(Debug)]
 pub struct Surveyed {
-    /// The model's name.
+    /// Name of the model.
     pub model: &'static str,
-    /// The sweep; or, in words, why there is none.
-    pub outcome: Result<Swept, String>,
+    /// The sweep of the model, or the reason why there is none.
+    pub outcome: Result<ModelSweep, String>,
 }
 
-/// The sweep of a model.
+/// The sweep of one model in a survey.
 #[derive(Debug)]
-pub struct Swept {
-    /// One result for each point.
+pub struct ModelSweep {
+    /// Results of the sweep, one for each point.
     pub results: Vec<Trial>,
-    /// The page of the sweep.
+    /// Path of the sweep's page.
     pub report: PathBuf,
 }
 
 impl Surveyed {
-    /// True if some point of the model was measured, whatever its verdict.
+    /// Returns true if a point of the model was measured, whatever its verdict.
     pub fn is_measured(&self) -> bool {
-        let results = self.outcome.as_ref().map(|swept| swept.results.iter());
-        results.is_ok_and(|mut results| results.any(|result| result.not_run().is_none()))
+        let results = self.outcome.as_ref().map(|sweep| sweep.results.iter());
+        results.is_ok_and(|mut results| results.any(|trial| trial.not_run().is_none()))
     }
 }
 
-/// The highest throughput of each model, with how many of its points have which verdict and where its report is.
+/// Returns the maximum throughput of each model, with the verdicts of its points and the path of
+/// its report.
 pub fn survey(models: &[Surveyed]) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header([
@@ -45,28 +47,33 @@ pub fn survey(models: &[Surveyed]) -> String {
         "queries/s",
         "with",
         "p50 ms",
-        "at",
+        "load",
         "points",
         "report",
     ]);
     let mut rates = Vec::new();
-    let mut missing = String::new();
+    let mut reasons = String::new();
     for Surveyed { model, outcome } in models {
         match outcome {
-            Ok(swept) => {
-                let row = row(swept);
-                rates.push(format!("{model} {}", row.rate));
+            Ok(sweep) => {
+                let row = BestRow::of(sweep);
+                match row.rate.as_str() {
+                    "-" => reasons.push_str(&format!(
+                        "* {model} has no VALID or SUSPECT point; its report has the reasons\n"
+                    )),
+                    rate => rates.push(format!("{model} {rate}")),
+                }
                 table.add_row([
                     (*model).to_owned(),
                     row.rate,
-                    row.combination,
+                    row.config,
                     row.p50_ms,
                     row.load,
-                    verdicts(&swept.results),
-                    swept.report.display().to_string(),
+                    verdicts(&sweep.results),
+                    sweep.report.display().to_string(),
                 ]);
             }
-            Err(why) => missing.push_str(&format!("* {model} was not measured: {why}\n")),
+            Err(why) => reasons.push_str(&format!("* {model} was not measured: {why}\n")),
         }
     }
     for numeric in [1, 3] {
@@ -74,60 +81,55 @@ pub fn survey(models: &[Surveyed]) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let sentence = match rates.is_empty() {
+    let answer = match rates.is_empty() {
         true => "No model was measured.".to_owned(),
-        false => format!("Highest throughput in queries/s: {}.", rates.join(", ")),
+        false => format!("Maximum queries/s: {}.", rates.join(", ")),
     };
-    format!(
-        "\n{sentence}\n\n{table}\n\
-         * queries/s: the best point, INVALID ones left out. Each report says what speaks against its numbers.\n{missing}"
-    )
+    let not_measured = match reasons.is_empty() {
+        true => reasons,
+        false => format!("\nReasons:\n{reasons}"),
+    };
+    format!("\n{answer}\n\n{table}\n{not_measured}")
 }
 
-/// The best point of a model, as text.
-struct Row {
+/// Cells of a model's best point: that with the maximum throughput, without INVALID ones.
+struct BestRow {
     rate: String,
-    combination: String,
+    config: String,
     p50_ms: String,
     load: String,
 }
 
-fn row(swept: &Swept) -> Row {
-    let none = || "-".to_owned();
-    let points = results::by_config(&swept.results);
-    let Some(best) = best(points.values(), throughput) else {
-        return Row {
-            rate: none(),
-            combination: none(),
-            p50_ms: none(),
-            load: none(),
+impl BestRow {
+    fn of(sweep: &ModelSweep) -> BestRow {
+        let none = || "-".to_owned();
+        let configs = results::by_config(&sweep.results);
+        let Some(best) = best(configs.values(), throughput) else {
+            return BestRow {
+                rate: none(),
+                config: none(),
+                p50_ms: none(),
+                load: none(),
+            };
         };
-    };
-    let node = &best.first.node_configs[0];
-    let phase = best.first.speed().and_then(|speed| speed.latency());
-    let p50 = phase.and_then(|phase| phase.latency.as_ref()?.percentile(0.5));
-    Row {
-        rate: number(best.median),
-        combination: Names::new(swept.results.iter()).combination(node),
-        p50_ms: p50.map_or_else(none, |p50| number(p50.ms.value)),
-        load: phase.map_or_else(none, names::load),
+        let node = &best.first.node_configs[0];
+        let phase = best.first.speed().and_then(|speed| speed.latency());
+        let p50 = phase.and_then(|phase| phase.latency.as_ref()?.percentile(0.5));
+        BestRow {
+            rate: number(best.median),
+            config: names::config(node),
+            p50_ms: p50.map_or_else(none, |p50| number(p50.ms.value)),
+            load: phase.map_or_else(none, names::load),
+        }
     }
 }
 
-/// For instance `3 SUSPECT, 1 INVALID`; points that did not run are apart.
+/// For instance `3 SUSPECT, 1 INVALID`.
 fn verdicts(results: &[Trial]) -> String {
-    let ran = || results.iter().filter(|result| result.not_run().is_none());
-    let mut counts: Vec<(usize, String)> = [Status::Valid, Status::Suspect, Status::Invalid]
-        .into_iter()
-        .map(|status| {
-            let of = ran().filter(|result| result.verdict.status == status);
-            (of.count(), status.to_string())
-        })
-        .collect();
-    counts.push((results.len() - ran().count(), "NOT RUN".to_owned()));
-    let texts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts = counts(&results.iter().collect::<Vec<_>>());
+    let texts = counts.into_iter().filter(|(_, count)| *count > 0);
     let texts: Vec<_> = texts
-        .map(|(count, what)| format!("{count} {what}"))
+        .map(|(verdict, count)| format!("{count} {verdict}"))
         .collect();
     texts.join(", ")
 }
@@ -135,7 +137,7 @@ fn verdicts(results: &[Trial]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use results::fixture::profiled;
+    use results::{VerdictStatus, fixture::profiled};
 
     #[test]
     fn summary_leaves_out_invalid_rates_and_names_models_not_measured() {
@@ -143,19 +145,19 @@ mod tests {
         invalid.node_configs[0].batch_size = 64;
         let speed = results::fixture::speed(&mut invalid);
         speed.phases[0].throughput.value = 1e6;
-        invalid.verdict.status = Status::Invalid;
-        let swept = |results| Swept {
+        invalid.verdict.status = VerdictStatus::Invalid;
+        let sweep = |results| ModelSweep {
             results,
             report: "results/noop/report.html".into(),
         };
         let models = [
             Surveyed {
                 model: "noop",
-                outcome: Ok(swept(vec![profiled(), invalid.clone()])),
+                outcome: Ok(sweep(vec![profiled(), invalid.clone()])),
             },
             Surveyed {
                 model: "svm",
-                outcome: Ok(swept(vec![invalid])),
+                outcome: Ok(sweep(vec![invalid])),
             },
             Surveyed {
                 model: "vgg",
@@ -163,14 +165,20 @@ mod tests {
             },
         ];
         let text = survey(&models);
-        assert!(!text.contains("1,000,000"), "{text}");
-        assert!(text.contains("svm -."), "{text}");
-        assert!(text.contains("1 VALID, 1 INVALID"), "{text}");
-        assert!(text.contains("results/noop/report.html"), "{text}");
         assert!(
-            text.contains("* vgg was not measured: no artifact"),
+            text.starts_with("\nMaximum queries/s: noop 200.0.\n"),
             "{text}"
         );
+        for part in [
+            "2 replicas x 1 CPU at batch 4",
+            "1 VALID, 1 INVALID",
+            "results/noop/report.html",
+            "* svm has no VALID or SUSPECT point",
+            "* vgg was not measured: no artifact",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(text.is_ascii() && !text.contains("1,000,000"), "{text}");
         let measured = models.iter().map(Surveyed::is_measured);
         assert_eq!(measured.collect::<Vec<_>>(), [true, true, false]);
     }

@@ -1,11 +1,11 @@
-//! How numbers and times are written, in tables, pages and the live view.
+//! Formats of numbers and times, in tables, pages and the live view.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, fmt::friendly::SpanPrinter};
 use results::Estimate;
 
-/// Four figures or more.
+/// Formats a number with three figures or more, without separators of thousands.
 pub(crate) fn figures(value: f64) -> String {
     match value {
         1000.0.. => format!("{value:.0}"),
@@ -14,7 +14,8 @@ pub(crate) fn figures(value: f64) -> String {
     }
 }
 
-/// Three figures or more, thousands apart: `0.123`, `15.6`, `12,346`.
+/// Formats a number with three figures or more and separators of thousands: `0.123`, `15.6`,
+/// `12,346`.
 pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         0.0 => 0,
@@ -26,7 +27,7 @@ pub(crate) fn number(value: f64) -> String {
     grouped(&format!("{value:.decimals$}"))
 }
 
-/// A whole number, thousands apart: `12,346`.
+/// Formats a whole number with separators of thousands: `12,346`.
 pub(crate) fn whole(value: f64) -> String {
     grouped(&format!("{value:.0}"))
 }
@@ -44,7 +45,12 @@ fn grouped(text: &str) -> String {
     grouped
 }
 
-/// The number, and its interval if there is one: `15.6 (15.4 to 15.8)`.
+/// Formats a number, `-` if there is none.
+pub(crate) fn optional(value: Option<f64>) -> String {
+    value.map_or("-".to_owned(), number)
+}
+
+/// Formats a number with its interval if there is one: `15.6 (15.4 to 15.8)`.
 pub(crate) fn estimate(estimate: &Estimate) -> String {
     let value = number(estimate.value);
     match (estimate.low, estimate.high) {
@@ -53,15 +59,15 @@ pub(crate) fn estimate(estimate: &Estimate) -> String {
     }
 }
 
-/// `thing` or `things`.
-pub fn plural(count: usize, thing: &str) -> String {
+/// Returns the noun, in the plural unless the count is one.
+pub fn plural(count: usize, noun: &str) -> String {
     match count {
-        1 => thing.to_owned(),
-        _ => format!("{thing}s"),
+        1 => noun.to_owned(),
+        _ => format!("{noun}s"),
     }
 }
 
-/// To the second, or to the minute from an hour up: `1m 5s`.
+/// Formats a time, rounded up to the second, or to the minute from an hour up: `1m 5s`.
 pub fn rounded(time: Duration) -> String {
     let unit = if time.as_secs() < 3600 { 1 } else { 60 };
     let rounded = time.as_secs().div_ceil(unit) * unit;
@@ -74,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_have_three_figures_or_more_and_thousands_apart() {
+    fn numbers_have_three_figures_and_separated_thousands() {
         let numbers = [0.0, 0.1234, 1.5, 15.64, 999.94, 1234.5, 1_234_567.0, -123.0];
         let texts = [
             "0",

@@ -1,53 +1,54 @@
-//! What shows how a sweep goes: its outline before it begins, then trial after trial.
+//! The trait of views of a running sweep, and their input.
 
 use std::{fmt, path::Path, time::Duration};
 
 use results::{Config, PhaseKind, Progress, Resources, Trial};
 
-/// Shows how a sweep goes, one trial after the other.
+/// Shows the progress of a sweep, one trial after the other.
 pub trait View {
-    /// A trial begins.
+    /// Shows that a trial begins.
     fn begin(&mut self, next: &NextTrial);
-    /// It goes on in a phase of this kind, and has used `used` until now; about ten times a second while it is under
-    /// load.
-    fn look(&mut self, kind: PhaseKind, at: &Progress, used: &Resources);
-    /// It has ended, and its result is in `file`.
+    /// Shows the progress in the current phase, and the resources used so far. It is called about
+    /// ten times a second under load.
+    fn update(&mut self, kind: PhaseKind, at: &Progress, used: &Resources);
+    /// Shows that the trial has ended; its result is in `file`.
     fn end(&mut self, result: &Trial, file: &Path);
 }
 
-/// A sweep that is about to begin.
+/// Description of a sweep that is about to begin.
 #[derive(Clone, Debug)]
 pub struct Outline {
-    /// The model.
+    /// Name of the model.
     pub model: &'static str,
-    /// How it is loaded, as on the command line.
+    /// Load mode, as on the command line.
     pub mode: &'static str,
-    /// The combinations that are measured.
+    /// Configurations that are measured.
     pub configs: Vec<Config>,
-    /// Those that cannot run.
+    /// Configurations that cannot run.
     pub impossible: Vec<Config>,
-    /// How long a trial of the model is under load; zero if that has no length.
+    /// Time of a trial of the model under load; zero for an accuracy run, which has no fixed
+    /// length.
     pub duration: Duration,
-    /// How long a trial of the no-op model is.
-    pub zero_duration: Duration,
-    /// Plain lines instead of the live view.
+    /// Time of a trial of the no-op model under load.
+    pub baseline_duration: Duration,
+    /// True for plain lines instead of the live view.
     pub plain: bool,
 }
 
-/// A trial that begins.
+/// Description of a trial that begins.
 #[derive(Clone, Copy, Debug)]
 pub struct NextTrial {
-    /// Which one, from 1.
+    /// Number of the trial, from 1.
     pub number: usize,
-    /// Of how many, those of the no-op model included.
+    /// Number of trials, including those of the no-op model.
     pub count: usize,
-    /// The model: the one that the sweep is of, or the no-op model before it.
+    /// Name of the model: that of the sweep, or the no-op model.
     pub model: &'static str,
-    /// What is deployed.
+    /// Configuration that is deployed.
     pub config: Config,
-    /// In which round, if there are several.
+    /// Number of the round, if there are several.
     pub round: Option<usize>,
-    /// How long this one and all after it take, as far as anybody knows.
+    /// Estimate of the time until the sweep ends; `None` if it is unknown.
     pub left: Option<Duration>,
 }
 

@@ -1,8 +1,9 @@
-//! Judges the results in a folder: `cargo run -p results --example judge -- results/vgg-261126_090000`.
+//! Judges the results in a folder:
+//! `cargo run -p results --example judge -- results/vgg-261126_090000`.
 
 use std::{env, error::Error, path::PathBuf};
 
-use results::{Folder, checks, pareto::Choice};
+use results::{Folder, checks, pareto::ParetoFront};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder: PathBuf = env::args_os().nth(1).ok_or("name a folder")?.into();
@@ -15,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let trials: Vec<_> = folder.results().cloned().collect();
-    let choice = Choice::of(&trials, folder.target_qps);
-    choice.lines().iter().for_each(|line| println!("{line}"));
+    let front = ParetoFront::of(&trials, folder.target_qps);
+    front.lines().iter().for_each(|line| println!("{line}"));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! How right the served answers are, as an accuracy run has counted it.
+//! Accuracy of the served answers, as an accuracy run counts it.
 
 use std::fmt;
 
@@ -9,40 +9,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::{error::Error, text::percent_to_tenths};
 
-/// Every labelled input was sent once: how many answers were right, and whether they should have been.
+/// Result of an accuracy run: each labelled input is sent once, and the right answers are counted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AccuracyRun {
-    /// Says that nothing here is a speed.
+    /// Note that nothing here is a speed.
     pub note: String,
-    /// Right answers, of as many inputs as have a label: one that was not answered is not right.
+    /// Right answers among all labelled inputs; an unanswered input counts as wrong.
     #[serde(flatten)]
-    #[schemars(with = "Counts")]
+    #[schemars(with = "AccuracySchema")]
     pub served: Accuracy,
-    /// The same as a share, 0 to 1.
+    /// Share of right answers, 0 to 1.
     pub share: f64,
-    /// The artifact's offline evaluation, if it was of as many inputs; else absent, and nothing is compared.
-    #[schemars(with = "Option<Counts>")]
+    /// Offline evaluation of the artifact; absent, and not compared, if it has another number of
+    /// inputs.
+    #[schemars(with = "Option<AccuracySchema>")]
     pub offline: Option<Accuracy>,
-    /// Whether the two are equal.
+    /// True if the served accuracy equals the offline one; absent without one.
     pub equals_offline: Option<bool>,
 }
 
-/// How many of some labelled inputs were named rightly.
+/// Counts of labelled inputs.
 #[derive(JsonSchema)]
 #[schemars(rename = "Accuracy")]
 #[expect(
     dead_code,
-    reason = "the schema of `Accuracy`, which lives in a crate without schemas"
+    reason = "the schema of `Accuracy`, whose crate has no schemas"
 )]
-struct Counts {
-    /// Inputs whose label was named.
+struct AccuracySchema {
+    /// Number of inputs with the right answer.
     right: u64,
-    /// Inputs.
+    /// Number of inputs.
     of: u64,
 }
 
 impl AccuracyRun {
-    /// Compares what was `served` with the artifact's `offline` evaluation, if that was of as many inputs.
+    /// Compares the `served` accuracy with the artifact's `offline` evaluation, if both have the
+    /// same number of inputs.
     pub fn new(served: Accuracy, offline: Option<Accuracy>) -> AccuracyRun {
         let offline = offline.filter(|offline| offline.of == served.of);
         AccuracyRun {
@@ -55,10 +57,10 @@ impl AccuracyRun {
         }
     }
 
-    /// Counts the right answers: `labels` has one for each input.
+    /// Counts the right answers; `labels` has one entry per input.
     ///
     /// # Errors
-    /// `Unjudged` if an output names no class.
+    /// `Unjudged` if an output does not name a class.
     pub fn count(
         outputs: &[KeptOutput],
         labels: &[String],
@@ -77,13 +79,13 @@ impl AccuracyRun {
         Ok(AccuracyRun::new(Accuracy { right, of }, offline))
     }
 
-    /// True if the answers are more or less often right than offline.
+    /// True if the accuracy differs from the offline evaluation.
     pub fn differs(&self) -> bool {
         self.equals_offline == Some(false)
     }
 }
 
-/// For instance `117 of 120 right (97.5 %), as offline`.
+/// For instance `117 of 120 right (97.5 %), same as offline`.
 impl fmt::Display for AccuracyRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Accuracy { right, of } = self.served;
@@ -93,8 +95,8 @@ impl fmt::Display for AccuracyRun {
             percent_to_tenths(self.share)
         )?;
         match self.offline {
-            Some(_) if !self.differs() => write!(f, ", as offline"),
-            Some(offline) => write!(f, ", but {} offline", offline.right),
+            Some(_) if !self.differs() => write!(f, ", same as offline"),
+            Some(offline) => write!(f, ", offline: {}", offline.right),
             None => Ok(()),
         }
     }

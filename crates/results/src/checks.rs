@@ -1,7 +1,8 @@
-//! The verdict on a point, from its result alone: every check that speaks against its numbers.
+//! The verdict on a trial, from its result alone: a list of checks.
 //!
-//! INVALID is what makes a number one of something else than was asked for: it never looks like a result. SUSPECT is
-//! what a reader must know before acting on it. Evidence that is missing is no reason.
+//! INVALID means that the numbers do not measure what was requested; reports never show them as
+//! results. SUSPECT means that a reader must know the reason before relying on the numbers. Missing
+//! evidence is not a reason.
 
 mod finding;
 mod load;
@@ -11,14 +12,14 @@ mod serving;
 
 use crate::{
     trial::Trial,
-    verdict::{Reason, Verdict},
+    verdict::{Verdict, VerdictReason},
 };
 
-use finding::{Finding, Suspicion};
+use finding::{CheckFinding, CheckResult};
 
-type Check = fn(&Trial) -> Finding;
+type Check = fn(&Trial) -> CheckResult;
 
-/// Everything that is looked at, by the name that scripts see, in the order in which reasons are given.
+/// All checks with their names for scripts, in the order of the reasons.
 const CHECKS: [(&str, Check); 25] = [
     ("not_run", queries::not_run),
     ("accuracy", queries::accuracy),
@@ -34,7 +35,7 @@ const CHECKS: [(&str, Check); 25] = [
     ("client_cpu", load::client_cpu),
     ("frontend_cpu", serving::frontend_cpu),
     ("batch_fill", serving::batch_fill),
-    ("zero_near", serving::zero_near),
+    ("near_baseline", serving::near_baseline),
     ("not_steady", serving::not_steady),
     ("drift", serving::drift),
     ("queue_grows", serving::queue_grows),
@@ -47,11 +48,11 @@ const CHECKS: [(&str, Check); 25] = [
     ("debug_build", machine::debug_build),
 ];
 
-/// Judges a result by everything in it but the verdict that it has.
+/// Judges a result; the verdict that it has is ignored.
 pub fn judge(result: &Trial) -> Verdict {
     let reason = |(name, check): (&str, Check)| {
-        let Suspicion { status, text } = check(result)?;
-        Some(Reason {
+        let CheckFinding { status, text } = check(result)?;
+        Some(VerdictReason {
             status,
             check: name.to_owned(),
             text,
@@ -67,15 +68,15 @@ mod tests {
         accuracy::AccuracyRun,
         fixture::{accurate, phase, profiled, speed, whole},
         speed::{Phase, PhaseKind},
-        trial::Outcome,
-        verdict::Status,
+        trial::TrialOutcome,
+        verdict::VerdictStatus,
     };
     use host::Resources;
     use std::collections::BTreeSet;
 
-    type Change = fn(&mut Trial);
+    type TrialChange = fn(&mut Trial);
 
-    fn spoilt(change: impl Fn(&mut Trial)) -> Verdict {
+    fn judge_changed(change: impl Fn(&mut Trial)) -> Verdict {
         let mut result = profiled();
         change(&mut result);
         judge(&result)
@@ -93,13 +94,13 @@ mod tests {
         result.node_configs[0].slo = 20_000;
     }
 
-    /// What provokes each check, and what is just not enough to.
-    const PROVOKED: [(&str, Status, Change, Change); 25] = [
+    /// Each check with a change that triggers it and one just below its limit.
+    const TRIGGERS: [(&str, VerdictStatus, TrialChange, TrialChange); 25] = [
         (
             "not_run",
-            Status::Invalid,
+            VerdictStatus::Invalid,
             |r| {
-                r.outcome = Outcome::NotRun {
+                r.outcome = TrialOutcome::NotRun {
                     not_run: "3 replicas need 3 cores".to_owned(),
                 }
             },
@@ -107,145 +108,145 @@ mod tests {
         ),
         (
             "accuracy",
-            Status::Invalid,
+            VerdictStatus::Invalid,
             |r| differ(r, 98),
             |r| differ(r, 97),
         ),
         (
             "queries_lost",
-            Status::Invalid,
+            VerdictStatus::Invalid,
             |r| phase(r).warm_up.ok -= 1,
             |_| (),
         ),
         (
             "nothing_answered",
-            Status::Invalid,
+            VerdictStatus::Invalid,
             |r| phase(r).batches = 0.0,
             |_| (),
         ),
         (
             "replicas_lost",
-            Status::Invalid,
+            VerdictStatus::Invalid,
             |r| r.replicas_lost = 1,
             |_| (),
         ),
         (
             "pins_not_held",
-            Status::Invalid,
+            VerdictStatus::Invalid,
             |r| resources(r).processes[0].held = Some("0-3".to_owned()),
             |r| resources(r).processes[0].pinned = None,
         ),
         (
             "rate_not_sent",
-            Status::Invalid,
+            VerdictStatus::Invalid,
             |r| send(r, 910),
             |r| send(r, 930),
         ),
         (
             "overloaded",
-            Status::Invalid,
+            VerdictStatus::Invalid,
             |r| overload(r, PhaseKind::Latency),
             |r| overload(r, PhaseKind::Search),
         ),
         (
             "generator_ceiling",
-            Status::Invalid,
+            VerdictStatus::Invalid,
             |r| reach(r, 0.81),
             |r| reach(r, 0.5),
         ),
         (
             "flood",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| speed(r).mode = "flood".to_owned(),
             |_| (),
         ),
         (
             "send_lag",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| lag(r, 12.1),
             |r| lag(r, 11.9),
         ),
         (
             "client_cpu",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| busy(r, "driver", 0.95),
             |r| busy(r, "driver", 0.85),
         ),
         (
             "frontend_cpu",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| busy(r, "frontend", 0.95),
             |r| busy(r, "frontend", 0.85),
         ),
         (
             "batch_fill",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| phase(r).mean_batch = Some(3.5),
             |r| phase(r).mean_batch = Some(3.7),
         ),
         (
-            "zero_near",
-            Status::Suspect,
-            |r| zero(r, 249.0),
-            |r| zero(r, 251.0),
+            "near_baseline",
+            VerdictStatus::Suspect,
+            |r| baseline(r, 249.0),
+            |r| baseline(r, 251.0),
         ),
         (
             "not_steady",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| latency(r).steady = false,
             |_| (),
         ),
         (
             "drift",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| speed_up(r, 106),
             |r| speed_up(r, 104),
         ),
         (
             "queue_grows",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| slow_down(r, 2.1),
             |r| slow_down(r, 1.9),
         ),
         (
             "littles_law",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| latency(r).mean_in_flight = 8.9,
             |r| latency(r).mean_in_flight = 7.3,
         ),
         (
             "default_outputs",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| default(r, 21),
             |r| default(r, 20),
         ),
         (
             "few_samples",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| bound(r, None),
             |r| bound(r, Some(140.0)),
         ),
         (
             "few_batches",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| phase(r).batches = 19.5,
             |r| phase(r).batches = 20.5,
         ),
         (
             "shared_cores",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| r.replicas[1].cores = Some("0-1".to_owned()),
             |r| r.replicas[1].cores = Some("4-9".to_owned()),
         ),
         (
             "stolen_time",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| resources(r).throttled_seconds = Some(0.3),
             |r| resources(r).throttled_seconds = Some(0.2),
         ),
         (
             "debug_build",
-            Status::Suspect,
+            VerdictStatus::Suspect,
             |r| r.versions.profile = "debug".to_owned(),
             |_| (),
         ),
@@ -255,7 +256,7 @@ mod tests {
         *result = accurate();
         let [served, offline] = [97, offline].map(|right| model::Accuracy { right, of: 100 });
         let accuracy_run = AccuracyRun::new(served, Some(offline));
-        result.outcome = Outcome::Accuracy { accuracy_run };
+        result.outcome = TrialOutcome::Accuracy { accuracy_run };
     }
 
     fn send(result: &mut Trial, queries: u64) {
@@ -285,8 +286,8 @@ mod tests {
         process.cpu[1..6].fill(cpu);
     }
 
-    fn zero(result: &mut Trial, qps: f64) {
-        speed(result).zero.as_mut().unwrap().throughput_qps = qps;
+    fn baseline(result: &mut Trial, qps: f64) {
+        speed(result).baseline.as_mut().unwrap().throughput_qps = qps;
     }
 
     fn speed_up(result: &mut Trial, queries: u64) {
@@ -316,16 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_speaks_against_a_sound_result() {
+    fn sound_results_are_valid() {
         for result in [whole(), profiled(), accurate()] {
             assert_eq!(judge(&result), Verdict::of(vec![]));
         }
     }
 
     #[test]
-    fn each_check_is_provoked_by_what_it_looks_at_and_by_nothing_less() {
-        for (name, status, enough, not_enough) in PROVOKED {
-            let verdict = spoilt(enough);
+    fn each_check_triggers_above_its_limit_and_not_below() {
+        for (name, status, enough, not_enough) in TRIGGERS {
+            let verdict = judge_changed(enough);
             let found: Vec<_> = verdict
                 .reasons
                 .iter()
@@ -334,7 +335,7 @@ mod tests {
             assert_eq!(found, [(name, status)], "{verdict:?}");
             assert_eq!(verdict.status, status);
             assert!(!verdict.reasons[0].text.contains('\n'), "{verdict:?}");
-            let verdict = spoilt(not_enough);
+            let verdict = judge_changed(not_enough);
             assert!(
                 verdict
                     .reasons
@@ -343,7 +344,7 @@ mod tests {
                 "{verdict:?}"
             );
         }
-        let provoked: BTreeSet<_> = PROVOKED.map(|(name, ..)| name).into();
-        assert_eq!(provoked, CHECKS.map(|(name, _)| name).into());
+        let triggered: BTreeSet<_> = TRIGGERS.map(|(name, ..)| name).into();
+        assert_eq!(triggered, CHECKS.map(|(name, _)| name).into());
     }
 }

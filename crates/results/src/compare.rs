@@ -1,4 +1,4 @@
-//! Two sweeps against each other: what has changed at each point, and whether that is more than chance.
+//! Comparison of two sweeps: the change at each configuration, with confidence intervals.
 
 mod alike;
 mod figure;
@@ -11,112 +11,115 @@ use crate::{
     config_key::{ConfigKey, by_configs},
     rounds::{RoundCounts, Rounds},
     trial::Trial,
-    verdict::Status,
+    verdict::VerdictStatus,
 };
 
-/// Sweep B as seen from sweep A.
+/// Sweep B compared with sweep A.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
-    /// The points that A or B has, in order of their configurations.
-    pub points: Vec<Pair>,
-    /// What differs between A and B, other than the versions, and may be what has changed the numbers; in words.
-    pub unfair: Vec<String>,
+    /// Configurations of A or B, in order.
+    pub configs: Vec<ComparedConfig>,
+    /// Differences between A and B, other than versions, that may explain a change; in words.
+    pub differences: Vec<String>,
 }
 
-/// A point of A or B, as it is in both.
+/// A configuration of A or B, with its figures in both.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pair {
-    /// What was asked for.
+pub struct ComparedConfig {
+    /// The configuration.
     pub key: ConfigKey,
-    /// What A and B have of it. Rounds that are INVALID or did not run are left out of the figures.
-    pub sides: [Side; 2],
-    /// The rate of the first phase: in a closed loop, the throughput.
+    /// Rounds of A and of B. INVALID rounds and those that did not run are left out of the figures.
+    pub sides: [SweepSide; 2],
+    /// Rate of the first phase: in a closed loop, the throughput.
     pub throughput: Figure,
-    /// The highest rate within the objective; absent if neither side looked for one.
+    /// Highest rate within the objective; absent if neither sweep searched for it.
     pub highest: Option<Figure>,
-    /// The p99 that answers for the point's latency. In a profile it is of a share of each side's own throughput.
+    /// p99 of the phase that stands for the latency. In a profile it is at a share of each sweep's
+    /// own throughput.
     pub p99: Figure,
 }
 
-/// The rounds of a point in one sweep.
+/// Rounds of a configuration in one sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Side {
-    /// How many count, and how many do not; none at all where the sweep has not got the point.
+pub struct SweepSide {
+    /// Number of rounds that count, and of those that do not; all 0 if the sweep does not have the
+    /// configuration.
     pub counts: RoundCounts,
-    /// The worst verdict.
-    worst: Option<Status>,
-    /// Why the first round that did not run did not.
+    /// Worst status of the rounds.
+    worst: Option<VerdictStatus>,
+    /// Reason of the first round that did not run.
     not_run: String,
-    /// Why the first round that is INVALID is.
+    /// Reason of the first INVALID round.
     invalid: String,
 }
 
-/// Compares B with A, point by point.
+/// Compares sweep B with sweep A.
 pub fn compare(a: &[Trial], b: &[Trial]) -> Comparison {
-    let points = by_configs([a, b]);
-    let keys: BTreeSet<&ConfigKey> = points.iter().flat_map(|points| points.keys()).collect();
+    let grouped = by_configs([a, b]);
+    let keys: BTreeSet<&ConfigKey> = grouped.iter().flat_map(|sweep| sweep.keys()).collect();
     let none = Rounds::default();
     let pair = |key: &ConfigKey| {
-        let rounds = points.each_ref().map(|points| points.get(key));
-        Pair::of(key, rounds.map(|rounds| rounds.unwrap_or(&none)))
+        let rounds = grouped.each_ref().map(|sweep| sweep.get(key));
+        ComparedConfig::of(key, rounds.map(|rounds| rounds.unwrap_or(&none)))
     };
     Comparison {
-        points: keys.into_iter().map(pair).collect(),
-        unfair: alike::differences(&points),
+        configs: keys.into_iter().map(pair).collect(),
+        differences: alike::differences(&grouped),
     }
 }
 
 impl Comparison {
-    /// True if some point is in both sweeps, whatever became of it there.
+    /// True if a configuration is in both sweeps, with any verdict.
     pub fn has_common_points(&self) -> bool {
-        self.points.iter().any(|pair| {
+        self.configs.iter().any(|pair| {
             let totals = pair.sides.each_ref().map(|side| side.counts.total());
             !totals.contains(&0)
         })
     }
 }
 
-impl Pair {
-    fn of(key: &ConfigKey, rounds: [&Rounds<'_>; 2]) -> Pair {
-        Pair {
+impl ComparedConfig {
+    fn of(key: &ConfigKey, rounds: [&Rounds<'_>; 2]) -> ComparedConfig {
+        ComparedConfig {
             key: key.clone(),
-            sides: rounds.map(Side::of),
+            sides: rounds.map(SweepSide::of),
             throughput: figure::throughput(rounds),
             highest: figure::highest(rounds),
             p99: figure::p99(rounds),
         }
     }
 
-    /// The figures that there are.
+    /// Returns the figures.
     pub fn figures(&self) -> impl Iterator<Item = &Figure> {
         let (first, last) = (Some(&self.throughput), Some(&self.p99));
         [first, self.highest.as_ref(), last].into_iter().flatten()
     }
 
-    /// Why not all of its rounds can be compared; empty if they can.
+    /// Returns reasons why rounds cannot be compared; empty if all can.
     pub fn missing(&self) -> Vec<String> {
         let sides = self.sides.iter().zip(["A", "B"]);
         sides.flat_map(|(side, name)| side.missing(name)).collect()
     }
 
-    /// Why these of its figures cannot be compared; empty if they can, and where a side has no round that counts, which
-    /// [`missing`](Pair::missing) says.
-    pub fn open<'a>(&self, figures: impl Iterator<Item = &'a Figure>) -> Vec<String> {
+    /// Returns reasons why these figures cannot be compared; empty if they can. Also empty if a
+    /// side has no round that counts, which [`missing`](ComparedConfig::missing) reports.
+    pub fn undecided<'a>(&self, figures: impl Iterator<Item = &'a Figure>) -> Vec<String> {
         let has_rounds = self.sides.iter().all(|side| side.counts.counted > 0);
         let figures = figures.filter(|_| has_rounds);
         figures
-            .filter_map(Figure::open)
+            .filter_map(Figure::undecided)
             .map(str::to_owned)
             .collect()
     }
 }
 
-impl Side {
-    fn of(rounds: &Rounds<'_>) -> Side {
+impl SweepSide {
+    fn of(rounds: &Rounds<'_>) -> SweepSide {
         let all = rounds.all();
         let invalid = all.iter().flat_map(|round| &round.verdict.reasons);
-        let mut invalid = invalid.filter(|r| r.status == Status::Invalid && r.check != "not_run");
-        Side {
+        let mut invalid =
+            invalid.filter(|r| r.status == VerdictStatus::Invalid && r.check != "not_run");
+        SweepSide {
             counts: rounds.counts(),
             worst: all.iter().map(|round| round.verdict.status).max(),
             not_run: first_line(all.iter().find_map(|round| round.not_run())),
@@ -124,7 +127,7 @@ impl Side {
         }
     }
 
-    /// Why it cannot be compared, where that is so; `name` is that of the sweep.
+    /// Returns reasons why rounds cannot be compared; `name` is that of the sweep.
     fn missing(&self, name: &str) -> Vec<String> {
         let total = self.counts.total();
         if total == 0 {
@@ -162,8 +165,8 @@ impl Side {
     }
 }
 
-/// The verdict, or what there is instead of one.
-impl fmt::Display for Side {
+/// The worst verdict, `missing` or `NOT RUN`.
+impl fmt::Display for SweepSide {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.worst {
             None => f.pad("missing"),
@@ -173,7 +176,7 @@ impl fmt::Display for Side {
     }
 }
 
-/// A log may follow in other lines.
+/// Returns the first line; a log may follow it.
 fn first_line(text: Option<&str>) -> String {
     let line = text.and_then(|text| text.lines().next());
     line.unwrap_or_default().to_owned()
@@ -184,15 +187,15 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{phase, profiled, speed, whole},
-        speed::Search,
-        trial::Outcome,
-        verdict::{Reason, Verdict},
+        speed::SearchResult,
+        trial::TrialOutcome,
+        verdict::{Verdict, VerdictReason},
     };
     use loadgen::Estimate;
     use proptest::prelude::*;
 
-    /// A point with this throughput, good to 3 %.
-    fn point(qps: f64) -> Trial {
+    /// A trial with this throughput, with an interval of ±3 %.
+    fn trial(qps: f64) -> Trial {
         let mut result = whole();
         phase(&mut result).throughput = Estimate {
             value: qps,
@@ -203,42 +206,42 @@ mod tests {
     }
 
     fn invalid(mut result: Trial) -> Trial {
-        result.verdict = Verdict::of(vec![Reason {
-            status: Status::Invalid,
+        result.verdict = Verdict::of(vec![VerdictReason {
+            status: VerdictStatus::Invalid,
             check: String::new(),
             text: "one was lost\n    log".to_owned(),
         }]);
         result
     }
 
-    fn only(comparison: Comparison) -> Pair {
-        let [pair] = <[Pair; 1]>::try_from(comparison.points).unwrap();
+    fn only(comparison: Comparison) -> ComparedConfig {
+        let [pair] = <[ComparedConfig; 1]>::try_from(comparison.configs).unwrap();
         pair
     }
 
     fn throughput(a: &[f64], b: &[f64]) -> Figure {
-        let [a, b] = [a, b].map(|side| side.iter().map(|qps| point(*qps)).collect::<Vec<_>>());
+        let [a, b] = [a, b].map(|side| side.iter().map(|qps| trial(*qps)).collect::<Vec<_>>());
         only(compare(&a, &b)).throughput
     }
 
     #[test]
-    fn one_round_each_is_compared_by_the_intervals_of_its_figures() {
+    fn compares_single_rounds_by_their_intervals() {
         let figure = throughput(&[200.0], &[220.0]);
         let [a, b] = figure.sides.map(|side| side.value.unwrap());
         assert!((a - 200.0).abs() < 1e-9 && (b - 220.0).abs() < 1e-9);
         let ratio = figure.ratio.as_ref().unwrap();
         assert!((ratio.value - 1.1).abs() < 1e-9, "{figure:?}");
-        // Two intervals of 3 % are one of 4.3 %.
+        // Two intervals of 3 % combine to 4.3 %.
         let ends = [ratio.low, ratio.high].map(Option::unwrap);
         assert!((ends[0] - 1.1 * 0.958).abs() < 1e-3, "{figure:?}");
         assert!((ends[1] - 1.1 * 1.044).abs() < 1e-3, "{figure:?}");
-        assert!(figure.is_significant() && figure.open().is_none());
+        assert!(figure.is_significant() && figure.undecided().is_none());
         assert!(throughput(&[220.0], &[200.0]).is_significant());
         assert!(!throughput(&[200.0], &[206.0]).is_significant());
     }
 
     #[test]
-    fn several_rounds_each_are_compared_by_how_they_differ() {
+    fn compares_several_rounds_by_their_spread() {
         let apart = throughput(&[200.0, 201.0, 199.0], &[204.0, 205.0, 206.0]);
         assert_eq!(apart.sides.map(|side| side.rounds), [3, 3]);
         assert!(apart.is_significant(), "{apart:?}");
@@ -247,20 +250,20 @@ mod tests {
     }
 
     #[test]
-    fn rounds_that_do_not_count_are_named_and_left_out() {
+    fn names_and_leaves_out_rounds_that_do_not_count() {
         let not_run = Trial {
-            outcome: Outcome::NotRun {
+            outcome: TrialOutcome::NotRun {
                 not_run: "no cores".to_owned(),
             },
             ..whole()
         };
-        let b = [point(200.0), invalid(point(1e6)), not_run.clone()];
-        let pair = only(compare(&[point(200.0)], &b));
+        let b = [trial(200.0), invalid(trial(1e6)), not_run.clone()];
+        let pair = only(compare(&[trial(200.0)], &b));
         let ratio = pair.throughput.ratio.as_ref().unwrap();
         assert!((ratio.value - 1.0).abs() < 1e-9);
         assert_eq!(pair.throughput.sides.map(|side| side.rounds), [1, 1]);
         assert_eq!(
-            pair.sides.each_ref().map(Side::to_string),
+            pair.sides.each_ref().map(SweepSide::to_string),
             ["VALID", "NOT RUN"]
         );
         assert_eq!(
@@ -270,8 +273,8 @@ mod tests {
                 "1 of 3 rounds is INVALID in B: one was lost"
             ]
         );
-        // Without a round that counts there is nothing else to say.
-        let pair = only(compare(&[invalid(point(1e6))], &[not_run]));
+        // Without a round that counts there is no further reason.
+        let pair = only(compare(&[invalid(trial(1e6))], &[not_run]));
         assert_eq!(
             pair.missing(),
             [
@@ -279,23 +282,26 @@ mod tests {
                 "it did not run in B: no cores"
             ]
         );
-        assert_eq!(pair.open(pair.figures()), [""; 0]);
+        assert_eq!(pair.undecided(pair.figures()), [""; 0]);
         assert!(pair.throughput.ratio.is_err() && pair.p99.ratio.is_err());
     }
 
     #[test]
-    fn a_ratio_without_bounds_is_open_and_not_significant() {
-        let mut short = point(400.0);
+    fn ratio_without_bounds_is_undecided() {
+        let mut short = trial(400.0);
         phase(&mut short).throughput.low = None;
-        let figure = only(compare(&[point(200.0)], &[short])).throughput;
+        let figure = only(compare(&[trial(200.0)], &[short])).throughput;
         let ratio = figure.ratio.as_ref().unwrap();
         assert_eq!((ratio.low, ratio.high), (None, None));
         assert!((ratio.value - 2.0).abs() < 1e-9 && !figure.is_significant());
-        assert_eq!(figure.open(), Some("the throughput has no interval in B"));
+        assert_eq!(
+            figure.undecided(),
+            Some("the throughput has no interval in B")
+        );
     }
 
     #[test]
-    fn nothing_is_a_multiple_of_zero_and_zero_is_less() {
+    fn figures_of_0_in_a_have_no_ratio() {
         for b in [0.0, 200.0] {
             let figure = throughput(&[0.0], &[b]);
             assert_eq!(figure.ratio.unwrap_err(), "the throughput is 0 in A");
@@ -303,26 +309,26 @@ mod tests {
         for (a, b) in [(&[200.0][..], &[0.0][..]), (&[200.0, 210.0], &[0.0, 0.0])] {
             let figure = throughput(a, b);
             assert_eq!(figure.ratio, Ok(Estimate::default()));
-            assert!(figure.is_significant() && figure.open().is_none());
+            assert!(figure.is_significant() && figure.undecided().is_none());
             assert_eq!(figure.sides[1].value, Some(0.0));
         }
     }
 
     #[test]
-    fn a_p99_that_one_side_cannot_state_is_not_compared() {
+    fn missing_p99_is_not_compared() {
         let mut short = whole();
         let latency = phase(&mut short).latency.as_mut().unwrap();
         latency.percentiles.pop();
         assert!(only(compare(&[whole()], &[whole()])).p99.ratio.is_ok());
         let pair = only(compare(&[whole()], &[short]));
         assert_eq!(
-            pair.open(pair.figures()),
+            pair.undecided(pair.figures()),
             ["there are too few answers for the p99 in B"]
         );
     }
 
     #[test]
-    fn p99s_of_different_phases_or_loads_are_not_compared() {
+    fn p99s_of_different_loads_are_not_compared() {
         let mut alone = profiled();
         speed(&mut alone).phases.pop();
         let mut fuller = alone.clone();
@@ -343,10 +349,10 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_rates_are_compared_between_those_that_missed() {
+    fn compares_highest_rates_within_the_objective() {
         let searched = |highest_qps, missed_qps, objective_ms| {
-            let mut result = point(600.0);
-            speed(&mut result).search = Some(Search {
+            let mut result = trial(600.0);
+            speed(&mut result).search = Some(SearchResult {
                 objective_ms,
                 highest_qps,
                 p99_ms: None,
@@ -366,34 +372,31 @@ mod tests {
         ] {
             assert!((is - expected).abs() < 1e-9, "{ratio:?}");
         }
-        // The throughput is the end where it is near, and there is none where it is not.
+        // A close throughput is the upper bound; otherwise there is none.
         let near = highest(searched(Some(580.0), None, 20.0), a.clone());
         assert!(near.ratio.unwrap().high.is_some());
         let far = highest(searched(Some(500.0), None, 20.0), a.clone());
         let ratio = far.ratio.as_ref().unwrap();
-        assert_eq!((ratio.low, far.open()), (None, None));
+        assert_eq!((ratio.low, far.undecided()), (None, None));
 
         let why = |a, b| highest(a, b).ratio.unwrap_err();
         let none = searched(None, Some(30.0), 20.0);
-        assert_eq!(
-            why(none.clone(), a.clone()),
-            "no rate met the objective in A"
-        );
+        assert_eq!(why(none.clone(), a.clone()), "no rate met the SLO in A");
         let nothing = highest(a.clone(), none);
         assert_eq!(nothing.ratio.unwrap(), Estimate::default());
         assert_eq!(
             why(a.clone(), searched(Some(500.0), None, 50.0)),
-            "the highest rate within the objective is of different objectives: 20 ms in A, 50 ms in B"
+            "max queries/s within SLO is of different SLOs: 20 ms in A, 50 ms in B"
         );
         assert_eq!(
-            why(a, point(600.0)),
-            "only A looked for the highest rate within the objective"
+            why(a, trial(600.0)),
+            "only A searched for max queries/s within SLO"
         );
-        assert_eq!(only(compare(&[point(1.0)], &[point(1.0)])).highest, None);
+        assert_eq!(only(compare(&[trial(1.0)], &[trial(1.0)])).highest, None);
     }
 
     #[test]
-    fn points_without_a_counterpart_are_missing() {
+    fn configurations_of_one_sweep_are_missing_in_the_other() {
         let with_batch = |size| {
             let mut result = whole();
             result.node_configs[0].batch_size = size;
@@ -404,7 +407,7 @@ mod tests {
             &[with_batch(2), with_batch(4)],
         );
         assert!(comparison.has_common_points());
-        let missing = comparison.points.iter().map(Pair::missing);
+        let missing = comparison.configs.iter().map(ComparedConfig::missing);
         assert_eq!(
             missing.map(|why| why.join("; ")).collect::<Vec<_>>(),
             ["it is missing in B", "", "it is missing in A"]
@@ -414,14 +417,14 @@ mod tests {
     }
 
     #[test]
-    fn another_machine_or_setting_is_named_and_another_commit_is_not() {
+    fn names_other_machines_and_settings_but_not_commits() {
         let mut other = whole();
         other.versions.commit = Some("abc".to_owned());
-        assert_eq!(compare(&[whole()], &[other.clone()]).unfair, [""; 0]);
+        assert_eq!(compare(&[whole()], &[other.clone()]).differences, [""; 0]);
         other.machine.cores = 8;
         other.driver.objective_ms = Some(50.0);
         assert_eq!(
-            compare(&[whole()], &[other]).unfair,
+            compare(&[whole()], &[other]).differences,
             [
                 "cores of the machine: 4 in A, 8 in B",
                 "objective: none in A, 50 ms in B"
@@ -430,46 +433,46 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_said_of_the_points_that_both_have() {
+    fn differences_are_of_common_configurations() {
         let with = |batch, in_flight| {
             let mut result = whole();
             result.node_configs[0].batch_size = batch;
             result.driver.in_flight = in_flight;
             result
         };
-        // What only one has, and what did not run, differs in nothing.
+        // Configurations of one sweep only, and trials that did not run, have no differences.
         let mut not_run = with(2, 0);
-        not_run.outcome = Outcome::NotRun {
+        not_run.outcome = TrialOutcome::NotRun {
             not_run: String::new(),
         };
         let a = [with(1, 3), with(2, 6), with(4, 12)];
-        assert_eq!(compare(&a, &[with(1, 3), not_run]).unfair, [""; 0]);
+        assert_eq!(compare(&a, &[with(1, 3), not_run]).differences, [""; 0]);
         let b = [with(1, 4), with(2, 6), with(4, 12)];
-        let said = |b: &[Trial]| compare(&a, b).unfair;
+        let differences = |b: &[Trial]| compare(&a, b).differences;
         assert_eq!(
-            said(&b),
+            differences(&b),
             ["queries in flight: 3 in A, 4 in B (at 1 of 3 points)"]
         );
         let b = [with(1, 4), with(2, 6), with(4, 16)];
         assert_eq!(
-            said(&b),
-            ["queries in flight: 3 in A, 4 in B (so at the first of 2 points)"]
+            differences(&b),
+            ["queries in flight: 3 in A, 4 in B (at the first of 2 points)"]
         );
     }
 
     proptest! {
         #[test]
-        fn the_way_back_is_the_inverse(
+        fn reversed_comparison_is_the_inverse(
             a in prop::collection::vec(1.0..1e5_f64, 1..5),
             b in prop::collection::vec(1.0..1e5_f64, 1..5),
         ) {
-            let (there, back) = (throughput(&a, &b), throughput(&b, &a));
-            prop_assert_eq!(there.is_significant(), back.is_significant());
-            let (there, back) = (there.ratio.unwrap(), back.ratio.unwrap());
+            let (forward, back) = (throughput(&a, &b), throughput(&b, &a));
+            prop_assert_eq!(forward.is_significant(), back.is_significant());
+            let (forward, back) = (forward.ratio.unwrap(), back.ratio.unwrap());
             let inverse = |one: f64, other: f64| (one * other - 1.0).abs() < 1e-9;
-            prop_assert!(inverse(there.value, back.value));
-            prop_assert!(inverse(there.low.unwrap(), back.high.unwrap()));
-            prop_assert!(there.low <= Some(there.value) && Some(there.value) <= there.high);
+            prop_assert!(inverse(forward.value, back.value));
+            prop_assert!(inverse(forward.low.unwrap(), back.high.unwrap()));
+            prop_assert!(forward.low <= Some(forward.value) && Some(forward.value) <= forward.high);
         }
     }
 }

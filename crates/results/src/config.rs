@@ -1,15 +1,15 @@
-//! What tells one combination of a sweep from the others.
+//! A combination of the sweep.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// The combination that is measured, as it was asked for. The order is that of the grid.
+/// A requested combination of the sweep. The order is that of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Config {
-    /// Replicas.
+    /// Number of replicas.
     pub replicas: usize,
-    /// Cores that each may use.
+    /// Cores of each replica.
     pub cpus_per_replica: usize,
     /// Maximum batch size.
     pub batch_size: usize,

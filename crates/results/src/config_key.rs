@@ -1,4 +1,4 @@
-//! What distinguishes one point of a sweep from another.
+//! The key that distinguishes the configurations of one or several sweeps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,66 +9,68 @@ use loadgen::Arrivals;
 
 use crate::{
     rounds::Rounds,
-    trial::{NodeConfig, Outcome, Trial},
+    trial::{NodeConfig, Trial, TrialOutcome},
 };
 
-/// What was asked for at a point. Rounds of one point have the same, and so have the points that two sweeps may be
-/// compared at.
+/// A requested configuration with model and mode. It is the same for all rounds, and for the
+/// configurations of two sweeps that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConfigKey {
-    /// The model.
+    /// Model name.
     pub model: String,
-    /// What computed it, without its version; empty if no replica told.
+    /// Engine without its version; empty if no replica reported it.
     pub engine: String,
-    /// The type of its inputs.
+    /// Input type.
     pub input_type: String,
-    /// Replicas.
+    /// Number of replicas.
     pub replicas: usize,
-    /// Cores that each may use.
+    /// Cores of each replica.
     pub cpus_per_replica: usize,
-    /// How many of them have a GPU.
+    /// Number of replicas with a GPU.
     pub gpus: usize,
-    /// The maximum batch size.
+    /// Maximum batch size.
     pub batch_size: usize,
-    /// How queries were sent, with the rate if one was asked for: `profile`, `poisson 80/s`; `accuracy` for an accuracy
-    /// run. Empty where nothing ran: the result of that does not hold it.
+    /// Mode of sending, with the rate if one was requested: `profile`, `poisson 80/s`; `accuracy`
+    /// for an accuracy run. Empty if the trial did not run, because its result does not have the
+    /// mode.
     pub mode: String,
 }
 
-/// The rounds of each point.
+/// Rounds by configuration.
 pub type RoundsByConfig<'a> = BTreeMap<ConfigKey, Rounds<'a>>;
 
-/// Puts the rounds of a point together, in the order of the results.
+/// Groups trials by configuration; rounds keep the order of the results.
 pub fn by_config(results: &[Trial]) -> RoundsByConfig<'_> {
-    let [points, _] = by_configs([results, &[]]);
-    points
+    let [rounds, _] = by_configs([results, &[]]);
+    rounds
 }
 
-/// The same for two sweeps. A result that does not hold all of its configuration, because nothing ran or no replica was
-/// left to tell its engine, is a round of the point that has the rest: in its own sweep or else in the other one.
+/// Groups the trials of two sweeps by configuration. A trial with an incomplete key (it did not
+/// run, or no replica was left to report the engine) is a round of the configuration that matches
+/// the rest: in its own sweep, else in the other.
 pub fn by_configs<'a>(sweeps: [&'a [Trial]; 2]) -> [RoundsByConfig<'a>; 2] {
     let keys = sweeps.map(|results| -> BTreeSet<ConfigKey> {
         let ran = results.iter().filter(|result| result.not_run().is_none());
         ran.map(Trial::key).collect()
     });
-    let points = |own: usize| {
-        let mut points = RoundsByConfig::new();
+    let grouped = |own: usize| {
+        let mut rounds = RoundsByConfig::new();
         for result in sweeps[own] {
             let key = result.key();
-            // From behind, where an engine is known.
+            // In descending order, because keys with an engine come last.
             let known = keys[own].iter().rev().chain(keys[1 - own].iter().rev());
             let whole = known.into_iter().find(|known| known.completes(&key));
             let key = whole.cloned().unwrap_or(key);
-            points.entry(key).or_default().push(result);
+            rounds.entry(key).or_default().push(result);
         }
-        points
+        rounds
     };
-    [points(0), points(1)]
+    [grouped(0), grouped(1)]
 }
 
 impl ConfigKey {
-    /// True if `part` lacks something that this one has, and agrees in the rest. Where nothing ran, GPUs are unknown
-    /// too.
+    /// True if `part` is incomplete and this key agrees with the rest of it. Without a run, the
+    /// GPUs are unknown too.
     fn completes(&self, part: &ConfigKey) -> bool {
         let ran = !part.mode.is_empty();
         let completed = ConfigKey {
@@ -85,18 +87,18 @@ impl ConfigKey {
 }
 
 impl Trial {
-    /// What was asked for.
+    /// Returns the key of the configuration.
     pub fn key(&self) -> ConfigKey {
         let node = self.node_configs.first();
         let text = |read: fn(&NodeConfig) -> &String| node.map(read).cloned().unwrap_or_default();
         let count = |read: fn(&NodeConfig) -> usize| node.map_or(0, read);
-        let mut told = self
+        let mut metadata = self
             .replicas
             .iter()
             .filter_map(|r| r.replica.metadata.as_ref());
-        let engine = told
+        let engine = metadata
             .next()
-            .and_then(|told| told.model.engine.split(' ').next());
+            .and_then(|metadata| metadata.model.engine.split(' ').next());
         ConfigKey {
             model: text(|node| &node.name),
             engine: engine.unwrap_or_default().to_owned(),
@@ -111,9 +113,9 @@ impl Trial {
 
     fn mode(&self) -> String {
         let speed = match &self.outcome {
-            Outcome::Speed(speed) => speed,
-            Outcome::Accuracy { .. } => return "accuracy".to_owned(),
-            Outcome::NotRun { .. } => return String::new(),
+            TrialOutcome::Speed(speed) => speed,
+            TrialOutcome::Accuracy { .. } => return "accuracy".to_owned(),
+            TrialOutcome::NotRun { .. } => return String::new(),
         };
         match speed.phases.first().map(|phase| &phase.arrivals) {
             Some(Arrivals::Poisson { rate, .. } | Arrivals::Constant { rate }) => {
@@ -158,7 +160,7 @@ mod tests {
     use wire::rpc::Metadata;
 
     #[test]
-    fn a_shape_reads_as_what_was_asked_for() {
+    fn displays_the_requested_configuration() {
         let mut result = whole();
         assert_eq!(
             result.key().to_string(),
@@ -179,7 +181,7 @@ mod tests {
 
     fn not_run() -> Trial {
         Trial {
-            outcome: Outcome::NotRun {
+            outcome: TrialOutcome::NotRun {
                 not_run: "no cores".to_owned(),
             },
             replicas: Vec::new(),
@@ -187,7 +189,7 @@ mod tests {
         }
     }
 
-    /// A point on this engine and so many GPUs.
+    /// A trial on this engine and number of GPUs.
     fn on(engine: &str, gpus: usize) -> Trial {
         let mut result = whole();
         result.node_configs[0].gpus = (0..gpus).collect();
@@ -208,17 +210,18 @@ mod tests {
     }
 
     #[test]
-    fn rounds_that_did_not_run_belong_to_their_point() {
+    fn incomplete_keys_match_their_configuration() {
         let ran = on("onnxruntime 1.31", 2);
         let mut without_replicas = ran.clone();
         without_replicas.replicas.clear();
         let results = [ran.clone(), not_run(), without_replicas];
-        let points = by_config(&results);
-        assert_eq!(points.len(), 1);
-        let (key, rounds) = points.first_key_value().unwrap();
+        let grouped = by_config(&results);
+        assert_eq!(grouped.len(), 1);
+        let (key, rounds) = grouped.first_key_value().unwrap();
         assert_eq!((key, rounds.all().len()), (&ran.key(), 3));
 
-        // In two sweeps, that of the other one; another batch size is another point.
+        // With two sweeps, the other one completes the key. Another batch size is another
+        // configuration.
         let mut larger = not_run();
         larger.node_configs[0].batch_size = 8;
         let results = [not_run(), larger.clone()];
@@ -227,7 +230,7 @@ mod tests {
         let keys = [&larger.key(), &ran.key()];
         assert_eq!(of_b.keys().collect::<Vec<_>>(), keys);
 
-        // What ran in the own sweep comes first.
+        // The own sweep has precedence.
         let (a, b) = ([on("a 1", 0)], [on("tch 2", 0), not_run()]);
         let [_, of_b] = by_configs([&a, &b]);
         assert_eq!(of_b.len(), 1);

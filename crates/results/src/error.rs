@@ -1,31 +1,31 @@
-//! What fails with results.
+//! Errors of this crate.
 
 use std::{fmt::Display, path::Path};
 
 use host::FileError;
 use model::NotAClass;
 
-/// Why results cannot be read, written or judged. The text says what is wrong and what to do.
+/// Failure to read, write or judge results. The text states cause and remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something cannot be done with a file or folder.
+    /// An operation on a file or folder failed.
     #[error(transparent)]
     File(#[from] FileError),
-    /// A folder holds no result.
+    /// A folder has no readable result.
     #[error("{0}")]
     NoResults(String),
     /// An answer of an accuracy run cannot be compared with a label.
-    #[error("the answer to input {input} cannot be judged: {why}")]
+    #[error("cannot judge the answer to input {input}: {why}")]
     Unjudged {
-        /// The number of the input.
+        /// Number of the input.
         input: usize,
-        /// Why not.
+        /// Reason.
         why: NotAClass,
     },
 }
 
 impl Error {
-    /// A failure to do something (`doing` completes "cannot ...") with a file or folder.
+    /// Returns the error of an operation on a file or folder; `doing` completes "cannot ...".
     pub(crate) fn file(doing: &str, path: &Path, why: impl Display) -> Error {
         FileError::new(doing, path, why).into()
     }

@@ -1,8 +1,8 @@
-//! Made-up results for tests and examples: sound ones, for a test to spoil.
+//! Synthetic results for tests and examples. They are VALID; tests modify them.
 
-mod made;
+mod synthetic;
 
-pub use made::{Made, put, sweep};
+pub use synthetic::{SyntheticTrial, put, sweep};
 
 use host::{ProcessUse, Resources};
 use loadgen::Arrivals;
@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use crate::{
     accuracy::AccuracyRun,
-    speed::{Generator, Lag, Phase, PhaseKind, Speed, Zero},
-    trial::{FORMAT, Outcome, Trial},
+    speed::{Baseline, Generator, Lag, Phase, PhaseKind, Speed},
+    trial::{FORMAT, Trial, TrialOutcome},
 };
 
-/// 1,000 queries to two replicas in five seconds, all answered, in batches of four; 24 in flight, 120 ms each.
+/// Returns a trial of 1,000 queries to two replicas in 5 s, all answered, in batches of 4, with 24
+/// in flight and 120 ms latency.
 pub fn whole() -> Trial {
     let node = json!({
         "name": "noop", "input_type": "floats", "model_image": "noop", "allocated_cpus": [0, 1], "cpus_per_replica": 1,
@@ -34,11 +35,11 @@ pub fn whole() -> Trial {
         "machine": {"cpu": "", "cores": 4, "allowed_cores": "0-3", "memory_mib": 1, "kernel": ""},
         "versions": {"driver": "0", "profile": "release"}
     });
-    serde_json::from_value(result).expect("every field is there")
+    serde_json::from_value(result).expect("the fixture has all fields")
 }
 
-/// The same, then six seconds at 160 queries a second, 50 ms each; with the no-op model, the load generator's ceiling
-/// and the resources beside it.
+/// Returns [`whole`] with a second phase of 6 s at 160 queries/s and 50 ms latency, and with
+/// baseline, load generator and resources.
 pub fn profiled() -> Trial {
     let mut result = whole();
     let mut latency = phase(&mut result).clone();
@@ -62,11 +63,11 @@ pub fn profiled() -> Trial {
     let speed = speed(&mut result);
     speed.mode = "profile".to_owned();
     speed.phases.push(latency);
-    speed.zero = Some(Zero {
+    speed.baseline = Some(Baseline {
         throughput_qps: 10_000.0,
         mean_batch: Some(4.0),
         single_p50_ms: Some(0.2),
-        file: "zero.json".to_owned(),
+        file: "baseline.json".to_owned(),
     });
     speed.generator = Some(Generator {
         ceiling_qps: 100_000.0,
@@ -77,7 +78,7 @@ pub fn profiled() -> Trial {
     result
 }
 
-/// One sample a second, of four processes with a core each.
+/// Returns one sample per second, of four processes with a core each.
 fn resources() -> Resources {
     let process = |(core, name): (usize, &str)| ProcessUse {
         name: name.to_owned(),
@@ -124,27 +125,27 @@ fn throughput() -> Value {
     })
 }
 
-/// 100 queries, as an accuracy run of an artifact that offline named as many rightly.
+/// Returns an accuracy run of 100 inputs whose accuracy equals the offline one.
 pub fn accurate() -> Trial {
     let offline = model::Accuracy { right: 97, of: 100 };
     let accuracy_run = AccuracyRun::new(offline, Some(offline));
     let mut result = Trial {
-        outcome: Outcome::Accuracy { accuracy_run },
+        outcome: TrialOutcome::Accuracy { accuracy_run },
         ..whole()
     };
     (result.totals.sent, result.totals.ok) = (100, 100);
     result
 }
 
-/// Its speed.
+/// Returns the speed of a trial.
 pub fn speed(result: &mut Trial) -> &mut Speed {
     match &mut result.outcome {
-        Outcome::Speed(speed) => speed,
+        TrialOutcome::Speed(speed) => speed,
         other => panic!("no speed but {other:?}"),
     }
 }
 
-/// Its first phase.
+/// Returns the first phase of a trial.
 pub fn phase(result: &mut Trial) -> &mut Phase {
     &mut speed(result).phases[0]
 }

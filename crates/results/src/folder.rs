@@ -1,4 +1,4 @@
-//! The result files of a folder, read back.
+//! Reads the result files of a folder.
 
 use std::{
     fs, io,
@@ -8,81 +8,84 @@ use std::{
 use serde_json::Value;
 
 use crate::error::Error;
-use crate::trial::{FORMAT, Outcome, Trial};
+use crate::format::{BASELINE, FORMER, FORMER_BASELINE, convert_former};
+use crate::trial::{FORMAT, Trial, TrialOutcome};
 
-/// What the folder of a sweep holds, in the order in which a report shows it: by configuration and round.
+/// Results in the folder of a sweep, ordered by configuration and round, as a report shows them.
 #[derive(Debug)]
 pub struct Folder {
-    /// Where it is.
+    /// Path of the folder.
     pub path: PathBuf,
-    /// The points; one at least.
-    pub points: Vec<Filed>,
-    /// Those of the no-op model, which lie in a folder of their own in it.
-    pub zeros: Vec<Filed>,
-    /// Files that are called as results are and are none, and why not.
-    pub left_out: Vec<(PathBuf, NotRead)>,
-    /// The rate for which the sweep was to recommend a configuration, in queries a second.
+    /// Trials of the model; at least one.
+    pub trials: Vec<TrialFile>,
+    /// Trials of the no-op model, from a subfolder.
+    pub baselines: Vec<TrialFile>,
+    /// Files that are named like results and are none, with the reason.
+    pub left_out: Vec<(PathBuf, ReadError)>,
+    /// Rate for which the sweep recommends a configuration, in queries/s.
     pub target_qps: Option<f64>,
 }
 
-/// A result with the name of its file.
+/// A trial with the name of its file.
 #[derive(Debug)]
-pub struct Filed {
-    /// Without the folder.
+pub struct TrialFile {
+    /// File name without the folder.
     pub file: String,
-    /// What is in it.
-    pub result: Trial,
+    /// Content of the file.
+    pub trial: Trial,
 }
 
-/// Why a file is not read as a result.
+/// Reason why a file cannot be read as a result.
 #[derive(Debug, thiserror::Error)]
-pub enum NotRead {
-    /// The file system says no.
-    #[error("it cannot be read: {0}")]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error("cannot read the file: {0}")]
     File(#[from] io::Error),
-    /// No JSON, or JSON without what every result has.
-    #[error("it is no result: {0}")]
+    /// The content is not JSON, or lacks a key of results.
+    #[error("not a result file: {0}")]
     Content(#[from] serde_json::Error),
-    /// There is nothing that a report could show.
-    #[error("it is no result: its list of {0} is empty")]
+    /// A list that must have entries is empty.
+    #[error("not a result file: {0} is empty")]
     Empty(&'static str),
-    /// JSON of the original driver's kind, or of none.
-    #[error("it has no format number: if the original driver wrote it, `driver import` reads it")]
+    /// The JSON has no format number, as that of the original driver.
+    #[error("no format number; read a file of the original driver with `driver import`")]
     NoFormat,
-    /// Another version wrote it.
+    /// The format is unknown.
     #[error(
-        "it is of format {0}, and this driver reads format {FORMAT}: read it with the version that wrote it"
+        "format {0} is unknown, this driver reads formats {FORMER} and {FORMAT}; use the version that wrote the file"
     )]
     Format(Value),
 }
 
 impl Folder {
-    /// Reads the `results-*.json` in `path` and in its folder `zero`.
+    /// Reads the `results-*.json` in `path` and in its subfolder `baseline`, or `zero` of the
+    /// former format.
     ///
     /// # Errors
     /// `NoResults` if none of them is a result, `File` if the folder cannot be read.
     pub fn read(path: &Path) -> Result<Folder, Error> {
         let mut left_out = Vec::new();
-        let points = filed(path, &mut left_out)?;
-        if points.is_empty() {
-            return Err(Error::NoResults(nothing(path, &left_out)));
+        let trials = trial_files(path, &mut left_out)?;
+        if trials.is_empty() {
+            return Err(Error::NoResults(no_results(path, &left_out)));
         }
-        let zeros = path.join("zero");
+        let baselines = [BASELINE, FORMER_BASELINE].map(|name| path.join(name));
+        let baselines = baselines.iter().find(|folder| folder.is_dir());
         Ok(Folder {
             path: path.to_owned(),
-            zeros: match zeros.is_dir() {
-                true => filed(&zeros, &mut left_out)?,
-                false => Vec::new(),
+            baselines: match baselines {
+                Some(folder) => trial_files(folder, &mut left_out)?,
+                None => Vec::new(),
             },
-            points,
+            trials,
             left_out,
             target_qps: target_qps(path),
         })
     }
 
-    /// The points without the names of their files.
+    /// Trials of the model without the names of their files.
     pub fn results(&self) -> impl Iterator<Item = &Trial> + Clone {
-        self.points.iter().map(|point| &point.result)
+        self.trials.iter().map(|file| &file.trial)
     }
 }
 
@@ -90,50 +93,56 @@ impl Trial {
     /// Reads a result file.
     ///
     /// # Errors
-    /// If it cannot be read, or is no result of this format.
-    pub fn read(file: &Path) -> Result<Trial, NotRead> {
+    /// If the file cannot be read or is not a result.
+    pub fn read(file: &Path) -> Result<Trial, ReadError> {
         Trial::parse(&fs::read(file)?)
     }
 
     /// Reads the text of a result file.
     ///
     /// # Errors
-    /// If it is no result of this format.
-    pub fn parse(text: &[u8]) -> Result<Trial, NotRead> {
-        let json: Value = serde_json::from_slice(text)?;
+    /// If the text is not a result.
+    pub fn parse(text: &[u8]) -> Result<Trial, ReadError> {
+        let mut json: Value = serde_json::from_slice(text)?;
         match json.get("format") {
-            None => return Err(NotRead::NoFormat),
-            Some(format) if *format != FORMAT => return Err(NotRead::Format(format.clone())),
-            Some(_) => (),
+            None => return Err(ReadError::NoFormat),
+            Some(format) if *format == FORMAT => (),
+            Some(format) if *format == FORMER => convert_former(&mut json),
+            Some(format) => return Err(ReadError::Format(format.clone())),
         }
         let result: Trial = serde_json::from_value(json)?;
         if result.node_configs.is_empty() {
-            return Err(NotRead::Empty("node_configs"));
+            return Err(ReadError::Empty("node_configs"));
         }
         match &result.outcome {
-            Outcome::Speed(speed) if speed.phases.is_empty() => Err(NotRead::Empty("phases")),
+            TrialOutcome::Speed(speed) if speed.phases.is_empty() => {
+                Err(ReadError::Empty("phases"))
+            }
             _ => Ok(result),
         }
     }
 }
 
-/// The results of one folder by configuration and round.
-fn filed(folder: &Path, left_out: &mut Vec<(PathBuf, NotRead)>) -> Result<Vec<Filed>, Error> {
-    let mut points = Vec::new();
+/// Returns the trials of one folder by configuration and round.
+fn trial_files(
+    folder: &Path,
+    left_out: &mut Vec<(PathBuf, ReadError)>,
+) -> Result<Vec<TrialFile>, Error> {
+    let mut trials = Vec::new();
     for path in files(folder)? {
         match Trial::read(&path) {
-            Ok(result) => points.push(Filed {
+            Ok(trial) => trials.push(TrialFile {
                 file: name(&path),
-                result,
+                trial,
             }),
             Err(reason) => left_out.push((path, reason)),
         }
     }
-    points.sort_by_cached_key(|point| (point.result.key(), point.result.round));
-    Ok(points)
+    trials.sort_by_cached_key(|file| (file.trial.key(), file.trial.round));
+    Ok(trials)
 }
 
-/// The `results-*.json` of a folder, by name.
+/// Lists the `results-*.json` of a folder by name.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -151,7 +160,7 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// As in the record of the sweep, if there is one.
+/// Reads the target rate from the record of the sweep, if the folder has one.
 fn target_qps(folder: &Path) -> Option<f64> {
     let record = fs::read(folder.join("sweep.json")).ok()?;
     let record: Value = serde_json::from_slice(&record).ok()?;
@@ -163,12 +172,12 @@ fn name(file: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn nothing(path: &Path, left_out: &[(PathBuf, NotRead)]) -> String {
+fn no_results(path: &Path, left_out: &[(PathBuf, ReadError)]) -> String {
     let folder = path.display();
     match left_out {
-        [] => format!("there is no result file in {folder}: name the folder of a sweep"),
+        [] => format!("no result file in {folder}; name the folder of a sweep"),
         [(file, reason), ..] => format!(
-            "none of the {} result files in {folder} is a result of this driver; {}: {reason}",
+            "cannot read any of the {} result files in {folder}; {}: {reason}",
             left_out.len(),
             name(file)
         ),
@@ -195,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn points_come_by_shape_and_round_whatever_their_files_are_called() {
+    fn orders_trials_by_configuration_and_round() {
         let shaped = |replicas, batch, round| {
             text(move |result| {
                 result.round = round;
@@ -211,7 +220,7 @@ mod tests {
             ("notes.txt", "no JSON".to_owned()),
         ])
         .unwrap();
-        let files: Vec<_> = folder.points.iter().map(|p| p.file.as_str()).collect();
+        let files: Vec<_> = folder.trials.iter().map(|p| p.file.as_str()).collect();
         assert_eq!(
             files,
             [
@@ -221,30 +230,30 @@ mod tests {
                 "results-a.json"
             ]
         );
-        assert!(folder.zeros.is_empty() && folder.left_out.is_empty());
+        assert!(folder.baselines.is_empty() && folder.left_out.is_empty());
     }
 
     #[test]
-    fn the_no_op_model_beside_a_sweep_and_the_rate_it_was_for_are_read_too() {
+    fn reads_the_baseline_and_the_target_rate() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
-        fs::create_dir(path.join("zero")).unwrap();
+        fs::create_dir(path.join("baseline")).unwrap();
         fs::write(path.join("results-1.json"), text(|_| ())).unwrap();
-        fs::write(path.join("zero/results-2.json"), text(|_| ())).unwrap();
+        fs::write(path.join("baseline/results-2.json"), text(|_| ())).unwrap();
         fs::write(
             path.join("sweep.json"),
             r#"{"settings": {"target_qps": 500}}"#,
         )
         .unwrap();
         let read = Folder::read(path).unwrap();
-        assert_eq!((read.points.len(), read.zeros.len()), (1, 1));
-        assert_eq!(read.zeros[0].file, "results-2.json");
+        assert_eq!((read.trials.len(), read.baselines.len()), (1, 1));
+        assert_eq!(read.baselines[0].file, "results-2.json");
         assert_eq!(read.target_qps, Some(500.0));
         assert!(read.left_out.is_empty());
     }
 
     #[test]
-    fn what_is_no_result_is_left_out_with_the_reason() {
+    fn leaves_out_other_files_with_the_reason() {
         let folder = read(&[
             ("results-a.json", text(|_| ())),
             ("results-cut.json", text(|_| ())[..200].to_owned()),
@@ -261,15 +270,15 @@ mod tests {
             (
                 "results-speed.json",
                 text(|result| {
-                    let crate::trial::Outcome::Speed(speed) = &mut result.outcome else {
-                        unreachable!("it is a speed")
+                    let crate::trial::TrialOutcome::Speed(speed) = &mut result.outcome else {
+                        unreachable!("the fixture is a speed")
                     };
                     speed.phases.clear();
                 }),
             ),
         ])
         .unwrap();
-        assert_eq!(folder.points.len(), 1);
+        assert_eq!(folder.trials.len(), 1);
         let reason = |file: &str| {
             let mut left_out = folder.left_out.iter();
             left_out
@@ -278,21 +287,24 @@ mod tests {
                 .1
                 .to_string()
         };
-        assert!(reason("results-cut.json").contains("it is no result: EOF"));
-        assert!(reason("results-old.json").contains("of format 1, and this driver reads format 2"));
-        assert!(reason("results-original.json").contains("`driver import` reads it"));
+        assert!(reason("results-cut.json").contains("not a result file: EOF"));
+        assert!(
+            reason("results-old.json")
+                .contains("format 1 is unknown, this driver reads formats 2 and 3")
+        );
+        assert!(reason("results-original.json").contains("with `driver import`"));
         assert!(reason("results-list.json").contains("no format number"));
         assert!(reason("results-node.json").contains("node_configs is empty"));
         assert!(reason("results-speed.json").contains("phases is empty"));
     }
 
     #[test]
-    fn a_folder_without_results_is_an_error_that_names_a_file() {
+    fn error_of_a_folder_without_results_names_a_file() {
         let error = read(&[("results-old.json", r#"{"format": 1}"#.to_owned())]);
         let error = error.unwrap_err().to_string();
-        assert!(error.contains("none of the 1 result files"), "{error}");
+        assert!(error.contains("any of the 1 result files"), "{error}");
         assert!(
-            error.contains("results-old.json: it is of format 1"),
+            error.contains("results-old.json: format 1 is unknown"),
             "{error}"
         );
         let error = read(&[]).unwrap_err().to_string();

@@ -1,8 +1,9 @@
-//! Result files of the original driver: what can honestly be said from them.
+//! Figures from result files of the original driver.
 //!
-//! It closed a window after a fixed number of answers and noted its rate. So the rate of the whole is the harmonic mean
-//! of the windows' rates, which is answers divided by time; their plain mean, which it reported, is higher. A
-//! percentile of the whole cannot be had from those of its parts.
+//! The original closed a window after a fixed number of answers and recorded its rate. The overall
+//! rate (answers divided by time) is therefore the harmonic mean of the windows' rates; their
+//! arithmetic mean, which the original reported, is higher. Percentiles of windows do not combine
+//! into an overall percentile.
 
 use std::{fs, path::Path};
 
@@ -10,53 +11,54 @@ use loadgen::stats::interval;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{folder::NotRead, speed::ClientMetrics};
+use crate::{folder::ReadError, speed::ClientMetrics};
 
-/// One file: a model, or a pipeline of several.
+/// A result file of the original driver: of one model, or of a pipeline of several.
 #[derive(Debug)]
 pub struct Original {
-    /// What was deployed.
-    pub nodes: Vec<Node>,
-    /// Answers divided by time, over all clients, in queries a second; `None` without a window.
+    /// Deployed models.
+    pub nodes: Vec<OriginalNode>,
+    /// Answers divided by time, over all clients, in queries/s; `None` without a window.
     pub throughput_qps: Option<f64>,
-    /// What it called throughput: the mean of its windows' rates.
+    /// Throughput as the original reported it: the arithmetic mean of the windows' rates, in
+    /// queries/s.
     pub mean_of_rates: Option<f64>,
-    /// Mean latency from the sending, in milliseconds.
+    /// Mean latency from the send, in milliseconds.
     pub mean_ms: Option<f64>,
-    /// The 99th percentile of the first and of the last window, in milliseconds.
+    /// 99th percentiles of the first and the last window, in milliseconds.
     pub windows_p99_ms: Option<(f64, f64)>,
-    /// Mean size of the batches, as the frontend counted, for a single model.
+    /// Mean size of the batches by the frontend's metrics, for a single model.
     pub mean_batch: Option<f64>,
-    /// Answers, as the frontend counted, for a single model.
+    /// Number of answers by the frontend's metrics, for a single model.
     pub answers: Option<u64>,
 }
 
-/// A model of the original's.
+/// A model in a result file of the original driver.
 #[derive(Debug, Deserialize)]
-pub struct Node {
-    /// Its name.
+pub struct OriginalNode {
+    /// Name of the model.
     pub name: String,
-    /// Replicas.
+    /// Number of replicas.
     pub num_replicas: Option<usize>,
-    /// Cores of each.
+    /// Cores of each replica.
     pub cpus_per_replica: Option<usize>,
-    /// The maximum batch size.
+    /// Maximum batch size.
     pub batch_size: Option<usize>,
 }
 
-/// The keys of a file that are read.
+/// The keys of the file that are read.
 #[derive(Deserialize)]
-struct Keys {
+struct OriginalKeys {
     node_configs: Vec<Value>,
-    client_metrics: Clients,
+    client_metrics: MetricsByClient,
     #[serde(default)]
     clipper_metrics: Value,
 }
 
-/// Its first versions wrote down one client, later ones a list.
+/// Metrics of one client, as the first versions of the original wrote them, or of several.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Clients {
+enum MetricsByClient {
     One(ClientMetrics),
     Several(Vec<ClientMetrics>),
 }
@@ -65,25 +67,25 @@ impl Original {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it cannot be read, or is no result of the original driver.
-    pub fn read(file: &Path) -> Result<Original, NotRead> {
+    /// If the file cannot be read or is not of the original driver.
+    pub fn read(file: &Path) -> Result<Original, ReadError> {
         Original::parse(&fs::read(file)?)
     }
 
     /// Reads the text of a file.
     ///
     /// # Errors
-    /// If it is no result of the original driver.
-    pub fn parse(text: &[u8]) -> Result<Original, NotRead> {
-        let keys: Keys = serde_json::from_slice(text)?;
-        // Some lists have an entry on the load among the models.
+    /// If the text is not of the original driver.
+    pub fn parse(text: &[u8]) -> Result<Original, ReadError> {
+        let keys: OriginalKeys = serde_json::from_slice(text)?;
+        // Some lists have an entry about the load among the models.
         let nodes = keys.node_configs.into_iter();
-        let nodes: Vec<Node> = nodes
+        let nodes: Vec<OriginalNode> = nodes
             .filter_map(|node| serde_json::from_value(node).ok())
             .collect();
         let clients = match keys.client_metrics {
-            Clients::One(client) => vec![client],
-            Clients::Several(clients) => clients,
+            MetricsByClient::One(client) => vec![client],
+            MetricsByClient::Several(clients) => clients,
         };
         let rates = |each: fn(&[f64]) -> Option<f64>| {
             clients.iter().map(|client| each(&client.thrus)).sum()
@@ -94,7 +96,7 @@ impl Original {
             .flatten()
             .copied();
         let only = match &nodes[..] {
-            [] => return Err(NotRead::Empty("node_configs")),
+            [] => return Err(ReadError::Empty("node_configs")),
             [only] => Some(only.name.as_str()),
             _ => None,
         };
@@ -122,21 +124,21 @@ fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| interval::mean(values))
 }
 
-/// `None` if some value is not above zero.
+/// Returns `None` if a value is not above zero.
 fn harmonic_mean(values: &[f64]) -> Option<f64> {
     let inverse: Vec<_> = values.iter().map(|value| value.recip()).collect();
     let sound = values.iter().all(|value| *value > 0.0);
     mean(&inverse).filter(|_| sound).map(f64::recip)
 }
 
-/// Of the first client: the others' windows are not of the same times.
+/// Returns the p99 of the first client only: the windows of the others cover different times.
 fn first_and_last(clients: &[ClientMetrics]) -> Option<(f64, f64)> {
     let windows = &clients.first()?.p99_lats;
     let (first, last) = (windows.first()?.as_ref()?, windows.last()?.as_ref()?);
     Some((first * 1e3, last * 1e3))
 }
 
-/// A value of Clipper's metrics: lists of objects with one name each, and numbers as text.
+/// Returns a value of Clipper's metrics: lists of objects with one name each, and numbers as text.
 fn metric(metrics: &Value, list: &str, name: &str, value: &str) -> Option<f64> {
     let mut entries = metrics.get(list)?.as_array()?.iter();
     let number = entries.find_map(|entry| entry.get(name)?.get(value))?;
@@ -151,7 +153,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn read(json: &Value) -> Result<Original, NotRead> {
+    fn read(json: &Value) -> Result<Original, ReadError> {
         Original::parse(json.to_string().as_bytes())
     }
 
@@ -177,9 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn throughput_is_answers_divided_by_time_and_the_mean_of_rates_stands_beside_it() {
+    fn throughput_is_answers_divided_by_time() {
         let original = read(&file()).unwrap();
-        // 50 answers a window: 150 of them in 0.5 + 0.5 + 0.125 seconds.
+        // 50 answers in each window: 150 in 0.5 + 0.5 + 0.125 seconds.
         let qps = original.throughput_qps.unwrap();
         assert!((qps - 150.0 / 1.125).abs() < 1e-9, "{qps}");
         assert_eq!(original.mean_of_rates, Some(200.0));
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rates_of_several_clients_add_up() {
+    fn rates_of_several_clients_add_up() {
         let mut several = file();
         several["client_metrics"] = json!([client(&[100.0]), client(&[50.0, 50.0])]);
         let original = read(&several).unwrap();
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_does_not_say_is_absent() {
+    fn missing_figures_are_absent() {
         let mut empty = file();
         empty["client_metrics"] = client(&[]);
         empty.as_object_mut().unwrap().remove("clipper_metrics");
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipeline_has_no_mean_batch_and_its_entry_on_the_load_is_no_model() {
+    fn pipeline_has_no_mean_batch() {
         let mut pipeline = file();
         pipeline["node_configs"] = json!([{"request_delay": 0.012}, node("lgbm"), node("vgg")]);
         let original = read(&pipeline).unwrap();
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_files_are_refused_and_never_a_panic() {
+    fn refuses_malformed_files_without_a_panic() {
         let without = |key: &str| {
             let mut file = file();
             file.as_object_mut().unwrap().remove(key);

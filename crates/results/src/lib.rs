@@ -1,13 +1,16 @@
-//! The results of measurements: what a result file holds, whether its numbers may be acted on, and what several say
-//! together.
+//! Results of measurements: the result file, the verdict on its numbers, and what several results
+//! say together.
 //!
-//! - [`Trial`]: one measurement; [`Folder`]: the files of a sweep, read back; [`Slot`]: the name of a file to be
-//!   written; [`schema()`]: the JSON Schema. [`Config`]: the combination that was measured.
-//! - [`Phase::read`]: what a load has shown, as a part of a result.
-//! - [`checks`]: every check that speaks against a result's numbers, and the verdict.
-//! - [`Rounds`], [`ConfigKey`]: the measurements of one combination, put together.
-//! - [`pareto`]: which configuration to take; [`compare`]: two sweeps against each other.
-//! - [`import`]: the result files of the original driver. [`fixture`]: made-up results, for tests and examples.
+//! - [`Trial`]: one measurement. [`Config`]: the combination that it measured. [`Folder`]: the
+//!   results of a sweep, read back. [`Slot`]: the name of a file to be written. [`schema()`]: the
+//!   JSON Schema.
+//! - [`Phase::read`]: reads a load's outcome into a part of a result.
+//! - [`checks`]: all checks of a result, and the verdict.
+//! - [`Rounds`], [`ConfigKey`]: the trials of one configuration, put together.
+//! - [`pareto`]: the Pareto front of a sweep and the configuration to take. [`compare`]: two sweeps
+//!   compared.
+//! - [`import`]: the result files of the original driver. [`fixture`]: synthetic results, for tests
+//!   and examples.
 //!
 //! The crate reads and writes files, and does no other I/O.
 
@@ -19,6 +22,7 @@ mod config_key;
 mod error;
 pub mod fixture;
 mod folder;
+mod format;
 pub mod import;
 pub mod pareto;
 mod phase;
@@ -30,7 +34,7 @@ mod text;
 mod trial;
 mod verdict;
 
-// The types of fields, and averages, that come from below, so that a reader of results needs no other crate.
+// Types of fields, and averages, of other crates, so that a reader of results needs no other crate.
 pub use host::{CoreUse, FileError, GpuUse, ProcessUse, Resources, cores};
 pub use loadgen::{
     Arrivals, Estimate, Progress, SliceLatency,
@@ -44,14 +48,16 @@ pub use accuracy::AccuracyRun;
 pub use config::Config;
 pub use config_key::{ConfigKey, RoundsByConfig, by_config, by_configs};
 pub use error::Error;
-pub use folder::{Filed, Folder, NotRead, files};
+pub use folder::{Folder, ReadError, TrialFile, files};
 pub use rounds::{RoundCounts, Rounds, sorted};
 pub use schema::schema;
-pub use slot::{Slot, names, write};
+pub use slot::{Slot, timestamped_names, write_json};
 pub use speed::{
-    ClientMetrics, Generator, Lag, Latency, Percentile, Phase, PhaseKind, Search, Speed,
-    TimeBreakdown, Zero,
+    Baseline, ClientMetrics, Generator, Lag, Latency, Percentile, Phase, PhaseKind, SearchResult,
+    Speed, TimeBreakdown,
 };
 pub use text::{percent, percent_to_tenths};
-pub use trial::{DriverConfig, FORMAT, NodeConfig, Outcome, ReplicaResult, Trial, UNENFORCED};
-pub use verdict::{Reason, Status, Verdict};
+pub use trial::{
+    DriverConfig, FORMAT, NodeConfig, ReplicaResult, Trial, TrialOutcome, UNENFORCED_SLO,
+};
+pub use verdict::{Verdict, VerdictReason, VerdictStatus};

@@ -1,5 +1,4 @@
-//! Which configuration to take: the points of a sweep that no other point beats, and the smallest one for a stated
-//! rate.
+//! The Pareto front of a sweep, and the smallest configuration for a target rate.
 
 use std::fmt;
 
@@ -10,94 +9,97 @@ use crate::{
     rounds::{RoundCounts, Rounds},
     speed::Speed,
     trial::Trial,
-    verdict::Status,
+    verdict::VerdictStatus,
 };
 
-/// Above this share of what the no-op model reaches, the frontend is the limit, whatever the number of replicas.
-const FRONTEND: f64 = 0.8;
+/// Share of the baseline's throughput above which the frontend is the bottleneck, with any number
+/// of replicas.
+const FRONTEND_SHARE: f64 = 0.8;
 
-/// What a sweep recommends.
+/// The Pareto front of a sweep, and a recommendation.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Choice {
-    /// The configurations that no other one beats in cores, rate and p99 at once, by rising cores.
-    pub front: Vec<MeasuredConfig>,
-    /// What to take for the rate that was asked for; absent if none was, or nothing can be told.
-    pub recommended: Option<Recommendation>,
+pub struct ParetoFront {
+    /// Pareto-optimal configurations, by ascending cores: no other is at least as good in GPUs,
+    /// cores, rate and p99, and better in one.
+    pub configs: Vec<MeasuredConfig>,
+    /// Configuration for the target rate; absent without a target or a measured configuration.
+    pub recommendation: Option<Recommendation>,
 }
 
-/// A configuration as measured: over several rounds, the median of those that count.
+/// A measured configuration; figures are medians over the rounds that count.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MeasuredConfig {
-    /// What it is.
+    /// The configuration.
     pub key: ConfigKey,
-    /// The cores of its replicas and of the frontend, each counted once. The driver's are not part of a deployment.
+    /// Number of cores of replicas and frontend, each counted once. Those of the driver are not
+    /// part of a deployment.
     pub cores: usize,
-    /// Queries a second: the highest rate that meets the objective where one was looked for, else the highest at which
-    /// the latency was measured.
+    /// Rate in queries/s: the highest within the objective after a search, else the highest at
+    /// which the latency was measured.
     pub qps: f64,
-    /// The p99 at that rate, in milliseconds; absent if it cannot be stated.
+    /// p99 latency at that rate, in milliseconds; absent with too few samples.
     pub p99_ms: Option<f64>,
-    /// True if a round that counts is SUSPECT.
+    /// True if a counted round is SUSPECT.
     pub suspect: bool,
-    /// How many rounds count, and how many do not.
+    /// Number of rounds that count, and of those that do not.
     pub rounds: RoundCounts,
-    /// Cores of the replicas alone.
+    /// Number of cores of the replicas alone.
     replica_cores: usize,
-    /// What the no-op model reaches at this configuration, if it was measured.
-    zero_qps: Option<f64>,
+    /// Throughput of the baseline at this configuration, in queries/s, if it was measured.
+    baseline_qps: Option<f64>,
 }
 
-/// A configuration for a rate.
+/// A configuration for a target rate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recommendation {
-    /// The rate that was asked for, in queries a second.
+    /// Target rate in queries/s.
     pub target_qps: f64,
-    /// The measured configuration that it rests on.
+    /// Measured configuration that it is based on.
     pub measured: MeasuredConfig,
-    /// Replicas to take: those of the measured configuration, or more.
+    /// Number of replicas: that of the measured configuration, or more.
     pub replicas: usize,
-    /// GPUs that they take.
+    /// Number of GPUs.
     pub gpus: usize,
-    /// Cores that they and the frontend take.
+    /// Number of cores of replicas and frontend.
     pub cores: usize,
-    /// True if so many replicas were not measured: a rate that grows with their number is assumed.
+    /// True if this number of replicas was not measured: the rate is assumed to grow with their
+    /// number.
     pub extrapolated: bool,
-    /// What the frontend carries with the no-op model, in queries a second, if that is too little for the rate.
+    /// Throughput of the baseline, in queries/s, if it is too low for the target rate.
     pub frontend_limit: Option<f64>,
 }
 
-impl Choice {
-    /// Reads the results of a sweep of one model, without those of the no-op model beside it. INVALID ones are no
-    /// configurations, nor are those where no rate met the objective.
-    pub fn of(results: &[Trial], target_qps: Option<f64>) -> Choice {
-        let candidates = candidates(results);
-        Choice {
-            front: front(&candidates),
-            recommended: target_qps.and_then(|target| recommend(&candidates, target)),
+impl ParetoFront {
+    /// Finds the Pareto front of a sweep of one model; `results` are without the baseline. INVALID
+    /// trials are left out, and so are configurations at which no rate met the objective.
+    pub fn of(results: &[Trial], target_qps: Option<f64>) -> ParetoFront {
+        let measured = measured_configs(results);
+        ParetoFront {
+            configs: front(&measured),
+            recommendation: target_qps.and_then(|target| recommend(&measured, target)),
         }
     }
 
-    /// For people: the recommendation first, then the front, one line each; empty if there is nothing to tell.
+    /// Returns lines for people: the recommendation, then the Pareto front.
     pub fn lines(&self) -> Vec<String> {
-        let recommended = self.recommended.iter().flat_map(Recommendation::lines);
-        let front = self
-            .front
-            .iter()
-            .map(|candidate| format!("not beaten: {candidate}"));
-        recommended.chain(front).collect()
+        let recommendation = self.recommendation.iter().flat_map(Recommendation::lines);
+        let front = self.configs.iter();
+        let front = front.map(|config| format!("Pareto-optimal: {config}"));
+        recommendation.chain(front).collect()
     }
 }
 
-/// One per configuration.
-fn candidates(results: &[Trial]) -> Vec<MeasuredConfig> {
-    let points = by_config(results).into_iter();
-    points
+/// Returns the configurations with figures.
+fn measured_configs(results: &[Trial]) -> Vec<MeasuredConfig> {
+    let grouped = by_config(results).into_iter();
+    grouped
         .filter_map(|(key, rounds)| MeasuredConfig::of(key, &rounds))
         .collect()
 }
 
 impl MeasuredConfig {
-    /// `None` if no round counts, or one that does has no speed, or none that meets the objective.
+    /// Returns `None` if no round counts, or if a counted round has no speed or no rate that met
+    /// the objective.
     fn of(key: ConfigKey, rounds: &Rounds<'_>) -> Option<MeasuredConfig> {
         let first = rounds.counted().next()?;
         let speeds: Option<Vec<&Speed>> = rounds.counted().map(Trial::speed).collect();
@@ -118,18 +120,18 @@ impl MeasuredConfig {
             p99_ms: p99s.and_then(|p99s| median(&p99s)),
             suspect: rounds
                 .counted()
-                .any(|round| round.verdict.status == Status::Suspect),
+                .any(|round| round.verdict.status == VerdictStatus::Suspect),
             rounds: rounds.counts(),
             replica_cores,
-            zero_qps: speeds
+            baseline_qps: speeds
                 .iter()
-                .find_map(|speed| Some(speed.zero.as_ref()?.throughput_qps)),
+                .find_map(|speed| Some(speed.baseline.as_ref()?.throughput_qps)),
         })
     }
 
-    /// True if it takes no more, gives no less, and is better in something.
-    fn beats(&self, other: &MeasuredConfig) -> bool {
-        let p99 = |candidate: &MeasuredConfig| candidate.p99_ms.unwrap_or(f64::INFINITY);
+    /// True if it is at least as good in GPUs, cores, rate and p99, and better in one.
+    fn dominates(&self, other: &MeasuredConfig) -> bool {
+        let p99 = |config: &MeasuredConfig| config.p99_ms.unwrap_or(f64::INFINITY);
         let no_worse = self.key.gpus <= other.key.gpus
             && self.cores <= other.cores
             && self.qps >= other.qps
@@ -141,7 +143,8 @@ impl MeasuredConfig {
         no_worse && better
     }
 
-    /// As it is, or with more replicas like these, for this rate.
+    /// Returns the configuration for this rate, with more replicas if the measured number is too
+    /// low.
     fn scaled(&self, target_qps: f64) -> Recommendation {
         let measured = self.key.replicas.max(1);
         let needed = (target_qps * measured as f64 / self.qps).ceil() as usize;
@@ -156,14 +159,18 @@ impl MeasuredConfig {
                 .cores
                 .saturating_add(for_all(self.replica_cores) - self.replica_cores),
             extrapolated: replicas > measured,
-            frontend_limit: self.zero_qps.filter(|zero| target_qps > FRONTEND * zero),
+            frontend_limit: self
+                .baseline_qps
+                .filter(|baseline| target_qps > FRONTEND_SHARE * baseline),
             measured: self.clone(),
         }
     }
 }
 
 impl Recommendation {
-    fn lines(&self) -> Vec<String> {
+    /// Describes the recommendation, one line each: what to deploy, and the limit of the frontend
+    /// if that is too low.
+    pub fn lines(&self) -> Vec<String> {
         let Recommendation {
             target_qps,
             replicas,
@@ -180,21 +187,22 @@ impl Recommendation {
         let mut lines = vec![match self.extrapolated {
             false => format!("for {target_qps} queries/s take {measured}"),
             true => format!(
-                "for {target_qps} queries/s no point is enough; {replicas} replicas would be, with {cores} cores{gpus} in \
-                 all, if the rate grows with them, which was not measured, from {measured}"
+                "no measured configuration reaches {target_qps} queries/s; {replicas} replicas with {cores} cores{gpus} in \
+                 all would, if the rate grows with the replicas (extrapolated, not measured), from {measured}"
             ),
         }];
         if let Some(limit) = self.frontend_limit {
             lines.push(format!(
-                "the frontend carries {limit:.0} queries/s with the no-op model, so it is the limit at {target_qps} \
-                 queries/s: give it more cores, or take a second frontend"
+                "the frontend reaches {limit:.0} queries/s with the no-op model, so it is the bottleneck at {target_qps} \
+                 queries/s; give it more cores, or add a second frontend"
             ));
         }
         lines
     }
 }
 
-/// For instance `vgg, 2 replicas x 1 CPU, batch 4, profile: 160.0 queries/s, p99 138.0 ms, 3 cores in all (SUSPECT)`.
+/// For instance `vgg, 2 replicas x 1 CPU, batch 4, profile: 160.0 queries/s, p99 138.0 ms, 3 cores
+/// in all (SUSPECT)`.
 impl fmt::Display for MeasuredConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {:.1} queries/s, ", self.key, self.qps)?;
@@ -209,13 +217,13 @@ impl fmt::Display for MeasuredConfig {
             text => write!(f, " ({text})")?,
         }
         if self.suspect {
-            write!(f, " ({})", Status::Suspect)?;
+            write!(f, " ({})", VerdictStatus::Suspect)?;
         }
         Ok(())
     }
 }
 
-/// The rate and the p99 of one round; `None` if no rate met the objective.
+/// Returns rate and p99 of one round; `None` if no rate met the objective.
 fn figures(speed: &Speed) -> Option<(f64, Option<f64>)> {
     if let Some(search) = &speed.search {
         return Some((search.highest_qps?, search.p99_ms));
@@ -228,11 +236,11 @@ fn figures(speed: &Speed) -> Option<(f64, Option<f64>)> {
     Some((phase.throughput.value, p99.map(|p99| p99.ms.value)))
 }
 
-fn front(candidates: &[MeasuredConfig]) -> Vec<MeasuredConfig> {
-    let is_beaten = |one: &&MeasuredConfig| candidates.iter().any(|other| other.beats(one));
-    let mut front: Vec<MeasuredConfig> = candidates
+fn front(measured: &[MeasuredConfig]) -> Vec<MeasuredConfig> {
+    let is_dominated = |one: &&MeasuredConfig| measured.iter().any(|other| other.dominates(one));
+    let mut front: Vec<MeasuredConfig> = measured
         .iter()
-        .filter(|one| !is_beaten(one))
+        .filter(|one| !is_dominated(one))
         .cloned()
         .collect();
     front.sort_by(|one, other| {
@@ -242,11 +250,10 @@ fn front(candidates: &[MeasuredConfig]) -> Vec<MeasuredConfig> {
     front
 }
 
-/// What was measured before what is extrapolated; then the fewest GPUs and cores, then the lowest p99.
-fn recommend(candidates: &[MeasuredConfig], target_qps: f64) -> Option<Recommendation> {
-    let scaled = candidates
-        .iter()
-        .map(|candidate| candidate.scaled(target_qps));
+/// Prefers measured over extrapolated configurations, then the fewest GPUs and cores, then the
+/// lowest p99.
+fn recommend(measured: &[MeasuredConfig], target_qps: f64) -> Option<Recommendation> {
+    let scaled = measured.iter().map(|config| config.scaled(target_qps));
     scaled.min_by(|one, other| {
         let takes = |r: &Recommendation| (r.extrapolated, r.gpus, r.cores);
         let p99 = |r: &Recommendation| r.measured.p99_ms.unwrap_or(f64::INFINITY);
@@ -261,13 +268,13 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{phase, profiled, speed, whole},
-        speed::Search,
-        verdict::{Reason, Verdict},
+        speed::SearchResult,
+        verdict::{Verdict, VerdictReason},
     };
     use proptest::prelude::*;
 
-    /// So many replicas with a core each, and one core for the frontend.
-    fn point(replicas: usize, qps: f64, p99_ms: f64) -> Trial {
+    /// A trial of this number of replicas with a core each, and one core for the frontend.
+    fn trial(replicas: usize, qps: f64, p99_ms: f64) -> Trial {
         let mut result = whole();
         let node = &mut result.node_configs[0];
         node.num_replicas = replicas;
@@ -279,8 +286,8 @@ mod tests {
         result
     }
 
-    fn judged(mut result: Trial, status: Status) -> Trial {
-        result.verdict = Verdict::of(vec![Reason {
+    fn judged(mut result: Trial, status: VerdictStatus) -> Trial {
+        result.verdict = Verdict::of(vec![VerdictReason {
             status,
             check: String::new(),
             text: String::new(),
@@ -293,36 +300,40 @@ mod tests {
         result
     }
 
-    fn sizes(choice: &Choice) -> Vec<(usize, usize)> {
-        let front = choice.front.iter();
+    fn sizes(pareto: &ParetoFront) -> Vec<(usize, usize)> {
+        let front = pareto.configs.iter();
         front
-            .map(|candidate| (candidate.cores, candidate.key.batch_size))
+            .map(|config| (config.cores, config.key.batch_size))
             .collect()
     }
 
     #[test]
-    fn a_point_that_another_beats_in_all_is_not_on_the_front() {
+    fn front_has_no_dominated_configuration() {
         let results = [
-            batch(point(1, 100.0, 20.0), 1),
-            batch(point(1, 150.0, 30.0), 2),
-            batch(point(1, 140.0, 40.0), 4),
-            batch(point(2, 140.0, 25.0), 8),
-            batch(point(3, 140.0, 26.0), 16),
+            batch(trial(1, 100.0, 20.0), 1),
+            batch(trial(1, 150.0, 30.0), 2),
+            batch(trial(1, 140.0, 40.0), 4),
+            batch(trial(2, 140.0, 25.0), 8),
+            batch(trial(3, 140.0, 26.0), 16),
         ];
-        let choice = Choice::of(&results, None);
-        assert_eq!(sizes(&choice), [(2, 1), (2, 2), (3, 8)]);
-        assert_eq!(choice.recommended, None);
+        let pareto = ParetoFront::of(&results, None);
+        assert_eq!(sizes(&pareto), [(2, 1), (2, 2), (3, 8)]);
+        assert_eq!(pareto.recommendation, None);
     }
 
     #[test]
-    fn the_recommendation_takes_the_fewest_cores_and_then_the_lowest_p99() {
+    fn recommends_the_fewest_cores_then_the_lowest_p99() {
         let results = [
-            batch(point(1, 100.0, 20.0), 1),
-            batch(point(2, 190.0, 30.0), 2),
-            batch(point(2, 180.0, 25.0), 4),
-            batch(point(3, 300.0, 10.0), 8),
+            batch(trial(1, 100.0, 20.0), 1),
+            batch(trial(2, 190.0, 30.0), 2),
+            batch(trial(2, 180.0, 25.0), 4),
+            batch(trial(3, 300.0, 10.0), 8),
         ];
-        let for_rate = |target| Choice::of(&results, Some(target)).recommended.unwrap();
+        let for_rate = |target| {
+            ParetoFront::of(&results, Some(target))
+                .recommendation
+                .unwrap()
+        };
         assert_eq!(for_rate(90.0).measured.key.batch_size, 1);
         let recommended = for_rate(170.0);
         assert_eq!(recommended.measured.key.batch_size, 4);
@@ -332,120 +343,128 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_that_no_point_reaches_is_extrapolated_by_replicas_and_said_to_be() {
+    fn extrapolates_to_rates_above_the_measured_ones() {
         let results = [
-            batch(point(1, 100.0, 20.0), 1),
-            batch(point(2, 240.0, 30.0), 2),
+            batch(trial(1, 100.0, 20.0), 1),
+            batch(trial(2, 240.0, 30.0), 2),
         ];
-        let choice = Choice::of(&results, Some(1000.0));
-        let recommended = choice.recommended.as_ref().unwrap();
-        // 8.3 replicas of the second kind, ten of the first.
+        let pareto = ParetoFront::of(&results, Some(1000.0));
+        let recommended = pareto.recommendation.as_ref().unwrap();
+        // 8.3 replicas of the second configuration, ten of the first.
         assert_eq!((recommended.replicas, recommended.cores), (9, 10));
         assert!(recommended.extrapolated);
-        let line = &choice.lines()[0];
+        let line = &pareto.lines()[0];
         assert!(
-            line.contains("9 replicas would be, with 10 cores in all"),
+            line.contains("9 replicas with 10 cores in all would"),
             "{line}"
         );
-        assert!(line.contains("which was not measured"), "{line}");
+        assert!(line.contains("extrapolated, not measured"), "{line}");
     }
 
     #[test]
-    fn a_frontend_that_cannot_carry_the_rate_is_said_to_be_the_limit() {
-        let recommended = |target| Choice::of(&[profiled()], Some(target)).recommended.unwrap();
+    fn states_that_the_frontend_is_the_bottleneck() {
+        let recommended = |target| {
+            ParetoFront::of(&[profiled()], Some(target))
+                .recommendation
+                .unwrap()
+        };
         assert_eq!(recommended(7_900.0).frontend_limit, None);
         assert_eq!(recommended(8_100.0).frontend_limit, Some(10_000.0));
-        let lines = Choice::of(&[profiled()], Some(8_100.0)).lines();
+        let lines = ParetoFront::of(&[profiled()], Some(8_100.0)).lines();
         assert!(
-            lines[1].starts_with("the frontend carries 10000 queries/s"),
+            lines[1].starts_with("the frontend reaches 10000 queries/s"),
             "{lines:?}"
         );
     }
 
     #[test]
-    fn the_rate_is_the_one_that_the_p99_was_measured_at() {
-        let of = |result: &Trial| Choice::of(std::slice::from_ref(result), None).front.pop();
+    fn rate_and_p99_are_of_the_same_phase() {
+        let of = |result: &Trial| {
+            ParetoFront::of(std::slice::from_ref(result), None)
+                .configs
+                .pop()
+        };
         let mut result = profiled();
         assert_eq!(of(&result).unwrap().qps, 160.0);
-        let search = |highest_qps| Search {
+        let search = |highest_qps| SearchResult {
             objective_ms: 50.0,
             highest_qps,
             p99_ms: Some(45.0),
             missed_qps: None,
         };
         speed(&mut result).search = Some(search(Some(120.0)));
-        let candidate = of(&result).unwrap();
-        assert_eq!((candidate.qps, candidate.p99_ms), (120.0, Some(45.0)));
-        // No rate within the objective: no configuration.
+        let config = of(&result).unwrap();
+        assert_eq!((config.qps, config.p99_ms), (120.0, Some(45.0)));
+        // Without a rate within the objective there is no configuration.
         speed(&mut result).search = Some(search(None));
         assert_eq!(of(&result), None);
     }
 
     #[test]
-    fn invalid_points_are_left_out_and_suspect_ones_marked() {
+    fn leaves_out_invalid_trials_and_marks_suspect_ones() {
         let results = [
-            judged(batch(point(1, 1e6, 1.0), 1), Status::Invalid),
-            judged(batch(point(1, 100.0, 20.0), 2), Status::Suspect),
+            judged(batch(trial(1, 1e6, 1.0), 1), VerdictStatus::Invalid),
+            judged(batch(trial(1, 100.0, 20.0), 2), VerdictStatus::Suspect),
         ];
-        let choice = Choice::of(&results, Some(50.0));
-        assert_eq!(sizes(&choice), [(2, 2)]);
+        let pareto = ParetoFront::of(&results, Some(50.0));
+        assert_eq!(sizes(&pareto), [(2, 2)]);
         assert_eq!(
-            choice.lines(),
+            pareto.lines(),
             [
                 "for 50 queries/s take noop, 1 replica x 1 CPU, batch 2, saturate: 100.0 queries/s, p99 20.0 ms, 2 cores in \
                  all (SUSPECT)",
-                "not beaten: noop, 1 replica x 1 CPU, batch 2, saturate: 100.0 queries/s, p99 20.0 ms, 2 cores in all \
+                "Pareto-optimal: noop, 1 replica x 1 CPU, batch 2, saturate: 100.0 queries/s, p99 20.0 ms, 2 cores in all \
                  (SUSPECT)"
             ]
         );
-        assert_eq!(Choice::of(&results[..1], Some(50.0)).lines(), [""; 0]);
+        assert_eq!(ParetoFront::of(&results[..1], Some(50.0)).lines(), [""; 0]);
     }
 
     #[test]
-    fn rounds_of_one_point_are_one_configuration() {
-        let choice = Choice::of(&[point(1, 100.0, 20.0), point(1, 110.0, 22.0)], None);
-        let [candidate] = &choice.front[..] else {
-            panic!("{choice:?}");
+    fn rounds_are_one_configuration() {
+        let pareto = ParetoFront::of(&[trial(1, 100.0, 20.0), trial(1, 110.0, 22.0)], None);
+        let [config] = &pareto.configs[..] else {
+            panic!("{pareto:?}");
         };
-        assert_eq!((candidate.qps, candidate.p99_ms), (105.0, Some(21.0)));
+        assert_eq!((config.qps, config.p99_ms), (105.0, Some(21.0)));
     }
 
     #[test]
-    fn the_lucky_round_does_not_choose_the_configuration() {
-        let round = |batch_size, qps| batch(point(1, qps, 20.0), batch_size);
+    fn one_lucky_round_does_not_decide() {
+        let round = |batch_size, qps| batch(trial(1, qps, 20.0), batch_size);
         let results = [
             round(1, 90.0),
             round(1, 500.0),
             round(1, 80.0),
             round(2, 100.0),
-            judged(round(2, 1e6), Status::Invalid),
+            judged(round(2, 1e6), VerdictStatus::Invalid),
             round(2, 102.0),
         ];
-        let choice = Choice::of(&results, Some(95.0));
+        let pareto = ParetoFront::of(&results, Some(95.0));
         assert_eq!(
-            choice.lines()[0],
+            pareto.lines()[0],
             "for 95 queries/s take noop, 1 replica x 1 CPU, batch 2, saturate: 101.0 queries/s, p99 20.0 ms, 2 cores in \
              all (median of 2 of 3 rounds, left out: 1 INVALID)"
         );
-        // Batch size 1 has 90 in the median, as soon and with as many cores.
-        assert_eq!(choice.front.len(), 1, "{choice:?}");
+        // Batch size 1 has a median of 90 queries/s, with equal p99 and cores.
+        assert_eq!(pareto.configs.len(), 1, "{pareto:?}");
     }
 
     proptest! {
         #[test]
-        fn whatever_is_not_on_the_front_is_beaten_by_something_on_it(
-            points in prop::collection::vec((1..5_usize, 1..6_u32, 1..6_u32), 1..20),
+        fn dominated_configurations_are_dominated_by_the_front(
+            trials in prop::collection::vec((1..5_usize, 1..6_u32, 1..6_u32), 1..20),
         ) {
-            let results: Vec<_> = points
+            let results: Vec<_> = trials
                 .iter()
                 .enumerate()
-                .map(|(index, (replicas, qps, p99))| batch(point(*replicas, (*qps).into(), (*p99).into()), index + 1))
+                .map(|(index, (replicas, qps, p99))| batch(trial(*replicas, (*qps).into(), (*p99).into()), index + 1))
                 .collect();
-            let candidates = candidates(&results);
-            let front = front(&candidates);
-            for one in &candidates {
+            let measured = measured_configs(&results);
+            let front = front(&measured);
+            for one in &measured {
                 let on_front = front.contains(one);
-                prop_assert_eq!(on_front, !front.iter().any(|other| other.beats(one)));
+                prop_assert_eq!(on_front, !front.iter().any(|other| other.dominates(one)));
             }
         }
     }

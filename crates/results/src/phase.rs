@@ -1,29 +1,29 @@
-//! What a load has shown, read into a [`Phase`] of the result.
+//! Reads the outcome of a load into a [`Phase`] of the result.
 
 use hdrhistogram::Histogram;
 use loadgen::{
-    Arrivals, Load, Measured, Window,
-    stats::{Arrived, Slice, interval},
+    Arrivals, Load, LoadResult, Window,
+    stats::{AnswerSums, Slice, interval},
     windows,
 };
 
 use crate::speed::{ClientMetrics, Lag, Latency, Percentile, Phase, PhaseKind, TimeBreakdown};
 
-/// The percentiles that are looked at.
+/// Percentiles of a result.
 const QUANTILES: [f64; 5] = [0.5, 0.9, 0.95, 0.99, 0.999];
 
 impl Phase {
-    /// Reads what a load has shown. One that was overloaded has no latency: its answers tell how long the queue had
-    /// become.
-    pub fn read(kind: PhaseKind, load: &Load<'_>, measured: &mut Measured) -> Phase {
-        let Measured {
+    /// Reads the outcome of a load. An overloaded phase has no latency: it would reflect the length
+    /// of the queue.
+    pub fn read(kind: PhaseKind, load: &Load<'_>, measured: &mut LoadResult) -> Phase {
+        let LoadResult {
             tally,
             span,
             overloaded,
             ..
         } = measured;
         let overloaded = *overloaded;
-        // Never zero: the rates of a window that did not open are zero.
+        // Not zero, so that the rates of a window that did not open are zero.
         let seconds = tally.totals.seconds.max(f64::MIN_POSITIVE);
         let arrived = tally.arrived;
         let mut windows = windows(tally, span.slices(), seconds);
@@ -33,7 +33,7 @@ impl Phase {
         Phase {
             kind,
             arrivals: load.arrivals.clone(),
-            opened_seconds: (span.opens - load.since).as_secs_f64(),
+            opened_seconds: (span.opens - load.trial_start).as_secs_f64(),
             warm_up: tally.warm_up,
             totals: tally.totals,
             steady: measured.steady,
@@ -52,8 +52,8 @@ impl Phase {
         }
     }
 
-    /// The offered load in queries a second: as asked for, or as a trace had it inside the window. `None` in a closed
-    /// loop.
+    /// Returns the offered load in queries/s: as requested, or as a trace has it inside the window.
+    /// `None` in a closed loop.
     pub fn offered_qps(&self) -> Option<f64> {
         match self.arrivals {
             Arrivals::Closed { .. } => None,
@@ -65,7 +65,7 @@ impl Phase {
         }
     }
 
-    /// Its windows with the original's keys.
+    /// Returns the parts of the window with Clipper's keys.
     pub fn client_metrics(&self) -> ClientMetrics {
         let windows = || self.windows.iter();
         let seconds = |ms: Option<f64>| Some(ms? / 1e3);
@@ -77,7 +77,7 @@ impl Phase {
     }
 }
 
-/// Reads a histogram of microseconds, and its parts in time; `None` if it is empty.
+/// Reads a histogram of microseconds and its slices in time; `None` if it is empty.
 fn latency(micros: &Histogram<u64>, slices: &[Slice]) -> Option<Latency> {
     let percentile = |quantile| {
         let ms = interval::percentile(micros, slices, quantile)?;
@@ -106,8 +106,8 @@ fn lag(micros: &Histogram<u64>) -> Lag {
     }
 }
 
-/// Means of the sums; `None` if nothing arrived.
-fn breakdown(arrived: &Arrived) -> Option<TimeBreakdown> {
+/// Returns the means of the sums; `None` if no answer arrived.
+fn breakdown(arrived: &AnswerSums) -> Option<TimeBreakdown> {
     let mean = |sum: u64| sum as f64 / arrived.ok as f64;
     let sums = &arrived.micros;
     (arrived.ok > 0).then(|| TimeBreakdown {
@@ -125,7 +125,7 @@ mod tests {
     use loadgen::stats::Tally;
 
     #[test]
-    fn nothing_answered_is_no_latency_and_no_breakdown() {
+    fn without_answers_there_is_no_latency() {
         let tally = Tally::new(None);
         assert_eq!(latency(&tally.latency, &tally.slices), None);
         assert_eq!(breakdown(&tally.arrived), None);

@@ -1,23 +1,23 @@
-//! All measurements of one combination, and what they say together: the median of those that count.
+//! The trials of one configuration, and the median of those that count.
 
 use std::fmt;
 
 use loadgen::stats::interval::median;
 
-use crate::{speed::Speed, trial::Trial, verdict::Status};
+use crate::{speed::Speed, trial::Trial, verdict::VerdictStatus};
 
-/// The rounds of one combination, in the order of the results.
+/// Rounds of one configuration, in the order of the results.
 #[derive(Clone, Debug, Default)]
 pub struct Rounds<'a>(Vec<&'a Trial>);
 
-/// How many rounds of a combination count, and how many are left out for which reason.
+/// Number of rounds of a configuration that count, and of those left out, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RoundCounts {
-    /// Rounds that are VALID or SUSPECT.
+    /// Number of VALID and SUSPECT rounds.
     pub counted: usize,
-    /// Rounds that are INVALID.
+    /// Number of INVALID rounds.
     pub invalid: usize,
-    /// Rounds in which nothing was measured.
+    /// Number of rounds that did not run.
     pub not_run: usize,
 }
 
@@ -27,17 +27,17 @@ impl<'a> Rounds<'a> {
         self.0.push(round);
     }
 
-    /// Every round, whatever its verdict.
+    /// Returns all rounds.
     pub fn all(&self) -> &[&'a Trial] {
         &self.0
     }
 
-    /// The rounds whose numbers are of what was asked for: VALID and SUSPECT ones.
+    /// Returns the VALID and SUSPECT rounds.
     pub fn counted(&self) -> impl Iterator<Item = &'a Trial> {
         self.0.iter().copied().filter(|round| counts(round))
     }
 
-    /// What is shown beside the verdict: the rounds that count or, where none does, all of them.
+    /// Returns the rounds to show beside the verdict: those that count, or all if none does.
     pub fn shown(&self) -> Vec<&'a Trial> {
         let counted: Vec<_> = self.counted().collect();
         match counted.is_empty() {
@@ -46,17 +46,17 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// What the rounds that count have of a figure, ascending.
+    /// Returns a figure of the rounds that count, ascending.
     pub fn sorted(&self, read: impl Fn(&Speed) -> Option<f64>) -> Vec<f64> {
         sorted(self.counted().filter_map(Trial::speed).filter_map(read))
     }
 
-    /// The median of a figure over the rounds that count; `None` if none of them has it.
+    /// Returns the median of a figure over the rounds that count; `None` if none of them has it.
     pub fn median(&self, read: impl Fn(&Speed) -> Option<f64>) -> Option<f64> {
         median(&self.sorted(read))
     }
 
-    /// How many rounds count, and how many do not.
+    /// Counts the rounds that count and those that do not.
     pub fn counts(&self) -> RoundCounts {
         let of = |is: fn(&Trial) -> bool| self.0.iter().filter(|round| is(round)).count();
         let counted = of(counts);
@@ -75,12 +75,12 @@ impl<'a> FromIterator<&'a Trial> for Rounds<'a> {
     }
 }
 
-/// True if a round's numbers may stand for its combination.
+/// True if the round is VALID or SUSPECT.
 fn counts(round: &Trial) -> bool {
-    round.not_run().is_none() && round.verdict.status != Status::Invalid
+    round.not_run().is_none() && round.verdict.status != VerdictStatus::Invalid
 }
 
-/// The values, ascending.
+/// Returns the values, ascending.
 pub fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<_> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -88,12 +88,12 @@ pub fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
 }
 
 impl RoundCounts {
-    /// All rounds.
+    /// Returns the number of all rounds.
     pub fn total(&self) -> usize {
         self.counted + self.invalid + self.not_run
     }
 
-    /// How many rounds do not count, and why: `1 INVALID, 2 NOT RUN`; `None` if all do.
+    /// Lists the rounds that do not count: `1 INVALID, 2 NOT RUN`; `None` if all do.
     pub fn left_out(&self) -> Option<String> {
         let kinds = [(self.invalid, "INVALID"), (self.not_run, "NOT RUN")];
         let kinds = kinds.iter().filter(|(count, _)| *count > 0);
@@ -103,7 +103,7 @@ impl RoundCounts {
         (!kinds.is_empty()).then(|| kinds.join(", "))
     }
 
-    /// Adds the rounds of another combination.
+    /// Adds the rounds of another configuration.
     pub fn add(&mut self, other: RoundCounts) {
         self.counted += other.counted;
         self.invalid += other.invalid;
@@ -111,7 +111,8 @@ impl RoundCounts {
     }
 }
 
-/// What a number stands on: `median of 2 of 3 rounds, left out: 1 INVALID`. Empty for the only round there is.
+/// For instance `median of 2 of 3 rounds, left out: 1 INVALID`. Empty for a single round that
+/// counts.
 impl fmt::Display for RoundCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (counted, total) = (self.counted, self.total());
@@ -131,14 +132,14 @@ mod tests {
     use super::*;
     use crate::{
         fixture::{speed, whole},
-        trial::Outcome,
-        verdict::{Reason, Verdict},
+        trial::TrialOutcome,
+        verdict::{Verdict, VerdictReason},
     };
 
-    fn round(qps: f64, status: Status) -> Trial {
+    fn round(qps: f64, status: VerdictStatus) -> Trial {
         let mut result = whole();
         speed(&mut result).throughput_qps = qps;
-        result.verdict = Verdict::of(vec![Reason {
+        result.verdict = Verdict::of(vec![VerdictReason {
             status,
             check: String::new(),
             text: String::new(),
@@ -147,17 +148,17 @@ mod tests {
     }
 
     #[test]
-    fn a_median_is_of_the_rounds_that_count() {
+    fn median_is_of_the_rounds_that_count() {
         let not_run = Trial {
-            outcome: Outcome::NotRun {
+            outcome: TrialOutcome::NotRun {
                 not_run: "no cores".to_owned(),
             },
             ..whole()
         };
         let results = [
-            round(300.0, Status::Valid),
-            round(1e6, Status::Invalid),
-            round(100.0, Status::Suspect),
+            round(300.0, VerdictStatus::Valid),
+            round(1e6, VerdictStatus::Invalid),
+            round(100.0, VerdictStatus::Suspect),
             not_run,
         ];
         let rounds: Rounds<'_> = results.iter().collect();
@@ -170,15 +171,15 @@ mod tests {
             counts.to_string(),
             "median of 2 of 4 rounds, left out: 1 INVALID, 1 NOT RUN"
         );
-        let said = |results: &[Trial]| results.iter().collect::<Rounds<'_>>().counts();
-        assert_eq!(said(&results[..1]).to_string(), "");
+        let counts = |results: &[Trial]| results.iter().collect::<Rounds<'_>>().counts();
+        assert_eq!(counts(&results[..1]).to_string(), "");
         assert_eq!(
-            said(&results[..2]).to_string(),
+            counts(&results[..2]).to_string(),
             "1 of 2 rounds, left out: 1 INVALID"
         );
         let twice = [results[0].clone(), results[0].clone()];
-        assert_eq!(said(&twice).to_string(), "median of 2 rounds");
-        assert_eq!(said(&results[1..2]).counted, 0);
+        assert_eq!(counts(&twice).to_string(), "median of 2 rounds");
+        assert_eq!(counts(&results[1..2]).counted, 0);
         assert_eq!(Rounds::default().median(throughput), None);
     }
 }

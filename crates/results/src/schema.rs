@@ -1,10 +1,10 @@
-//! The JSON Schema of a result file: what `driver schema` prints and `results.schema.json` holds.
+//! JSON Schema of result files, as printed by `driver schema` and stored in `results.schema.json`.
 
 use schemars::schema_for;
 
 use crate::trial::Trial;
 
-/// The schema, as indented JSON with a line break at its end.
+/// Returns the schema as indented JSON with a final line break.
 pub fn schema() -> String {
     let schema = schema_for!(Trial);
     format!("{:#}\n", schema.as_value())
@@ -18,11 +18,11 @@ mod tests {
     use testkit::schema_errors;
 
     #[test]
-    fn the_published_schema_is_current() {
+    fn published_schema_is_current() {
         let published = include_str!("../results.schema.json");
         assert!(
             published == schema(),
-            "write it anew: cargo run --release -p driver -- schema > crates/results/results.schema.json"
+            "write it again: cargo run --release -p driver -- schema > crates/results/results.schema.json"
         );
     }
 
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_result_is_not() {
+    fn malformed_results_are_not_valid() {
         let whole = serde_json::to_value(whole()).unwrap();
         let changed = |pointer: &str, value: Value| {
             let mut json = whole.clone();

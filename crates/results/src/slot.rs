@@ -1,4 +1,4 @@
-//! The files of a measurement that begins: their name, and how they are written.
+//! Names of a new trial's files, and writing of JSON files.
 
 use std::{
     fs::{self, File},
@@ -12,23 +12,23 @@ use serde::Serialize;
 
 use crate::{error::Error, trial::Trial};
 
-/// The name of an iteration's files, taken when it starts.
+/// Paths of a trial's files, reserved when it starts.
 #[derive(Clone, Debug)]
 pub struct Slot {
-    /// The result file, written when the iteration ends.
+    /// Result file, written when the trial ends.
     pub file: PathBuf,
-    /// The folder of its processes' output.
+    /// Folder of the processes' output.
     pub logs: PathBuf,
 }
 
 impl Slot {
-    /// Takes the name `results-YYMMDD_HHMMSS` in `folder`, with `-2` and so on if that is taken. Making the folder of
-    /// logs is what takes it: so two drivers never share one.
+    /// Reserves the name `results-YYMMDD_HHMMSS` in `folder`, with `-2` and so on if it is in use.
+    /// The folder of logs is the reservation, so two drivers never share a name.
     ///
     /// # Errors
-    /// If the folder cannot be made.
-    pub fn take(folder: &Path) -> Result<Slot, Error> {
-        for name in names("results-") {
+    /// If the folder cannot be created.
+    pub fn reserve(folder: &Path) -> Result<Slot, Error> {
+        for name in timestamped_names("results-") {
             let slot = Slot {
                 file: folder.join(format!("{name}.json")),
                 logs: folder.join("logs").join(&name),
@@ -41,7 +41,7 @@ impl Slot {
                 _ => {}
             }
         }
-        unreachable!("the names do not end")
+        unreachable!("the sequence of names is infinite")
     }
 
     /// Writes the result.
@@ -49,21 +49,22 @@ impl Slot {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, result: &Trial) -> Result<(), Error> {
-        write(&self.file, result)
+        write_json(&self.file, result)
     }
 }
 
-/// Names for what begins now: the prefix and `YYMMDD_HHMMSS`, then the same with `-2` and so on.
-pub fn names(prefix: &str) -> impl Iterator<Item = String> {
+/// Returns names with the prefix and the time, `YYMMDD_HHMMSS`; from the second on, with `-2` and
+/// so on.
+pub fn timestamped_names(prefix: &str) -> impl Iterator<Item = String> {
     let first = format!("{prefix}{}", Zoned::now().strftime("%y%m%d_%H%M%S"));
     iter::once(first.clone()).chain((2..).map(move |number| format!("{first}-{number}")))
 }
 
-/// Writes a file of JSON, whole or not at all.
+/// Writes a JSON file atomically.
 ///
 /// # Errors
-/// If it cannot be written.
-pub fn write(path: &Path, content: &impl Serialize) -> Result<(), Error> {
+/// If the file cannot be written.
+pub fn write_json(path: &Path, content: &impl Serialize) -> Result<(), Error> {
     let failed = |error: io::Error| Error::file("write", path, error);
     let mut bytes = serde_json::to_vec_pretty(content).map_err(|error| failed(error.into()))?;
     bytes.push(b'\n');
@@ -80,10 +81,12 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn two_points_of_one_second_have_different_names() {
+    fn trials_of_one_second_have_different_names() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("logs")).unwrap();
-        let slots: Vec<_> = (0..5).map(|_| Slot::take(folder.path()).unwrap()).collect();
+        let slots: Vec<_> = (0..5)
+            .map(|_| Slot::reserve(folder.path()).unwrap())
+            .collect();
         let files: BTreeSet<_> = slots.iter().map(|slot| slot.file.clone()).collect();
         let logs: BTreeSet<_> = slots.iter().map(|slot| slot.logs.clone()).collect();
         assert_eq!((files.len(), logs.len()), (5, 5));

@@ -1,4 +1,4 @@
-//! How fast a model serves, as one point of a sweep has measured it: phase by phase.
+//! Speed of a model as one trial measured it, phase by phase.
 
 use std::fmt;
 
@@ -6,113 +6,118 @@ use loadgen::{Arrivals, Estimate, Window, stats::Totals};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Throughput, latency, and what explains them.
+/// Throughput, latency, and the figures that explain them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Speed {
-    /// How queries were sent: the value of `--mode`.
+    /// Mode of sending: the value of `--mode`.
     pub mode: String,
-    /// Rates and latencies over the first phase, a second or so each, with the original's keys.
+    /// Rates and latencies of the first phase, one entry per second or so, with Clipper's keys.
     pub client_metrics: ClientMetrics,
-    /// Answers by the model over the window of the first phase: queries a second.
+    /// Throughput in the window of the first phase, in queries/s: answers by the model.
     pub throughput_qps: f64,
-    /// What was done, in order; one phase at least.
+    /// Phases in the order of measurement; at least one.
     pub phases: Vec<Phase>,
-    /// The highest rate that meets the objective, where one was looked for.
-    pub search: Option<Search>,
-    /// The same shape with the no-op model: what frontend and protocol cost by themselves.
-    pub zero: Option<Zero>,
-    /// What the load generator could have done, and did.
+    /// Result of the search for the highest rate within the objective, in a mode with a search.
+    pub search: Option<SearchResult>,
+    /// The no-op model at the same configuration: the cost of frontend and protocol.
+    pub baseline: Option<Baseline>,
+    /// Capacity and use of the load generator.
     pub generator: Option<Generator>,
 }
 
-/// One window under one kind of load, with a warm-up before it. All queries are counted, each once.
+/// One window under one kind of load, with a warm-up before it. Each query is counted once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Phase {
-    /// What it is for.
+    /// Purpose of the phase.
     pub kind: PhaseKind,
-    /// How the queries arrived.
+    /// Arrival process.
     pub arrivals: Arrivals,
-    /// Seconds from the beginning of the point's load until the window opened.
+    /// Seconds from the start of the trial's load until the window opened.
     pub opened_seconds: f64,
-    /// What became of the queries that were sent before the window: nothing else here counts them, but none of them may
-    /// fail either.
+    /// Queries sent before the window, by status. Nothing else here counts them, but none of them
+    /// may fail either.
     pub warm_up: Totals,
-    /// What became of the queries that were sent inside the window.
+    /// Queries sent inside the window, by status.
     pub totals: Totals,
-    /// True if the window opened because every replica had worked and several windows in a row had agreed; false if it
-    /// opened because time was running out.
+    /// True if the window opened in a steady state: every replica had worked and several windows in
+    /// a row had agreed. False if it opened because time was running out.
     pub steady: bool,
-    /// True if an open loop offered more than was served. Then its queue grew for as long as it sent, its latencies say
-    /// how long that was and are left out, and what was unanswered after a short drain is cancelled.
+    /// True if an open loop offered more load than was served. The queue then grew until the load
+    /// ended, so latencies are left out, and the queries unanswered after a short drain are
+    /// cancelled.
     #[serde(default)]
     pub overloaded: bool,
-    /// Answers by the model that arrived inside the window, over its length: queries a second.
+    /// Answers by the model that arrived inside the window, over its length, in queries/s.
     pub throughput: Estimate,
-    /// Those among them that came within the objective; absent without one.
+    /// Goodput: the part of the throughput within the objective, in queries/s; absent without an
+    /// objective.
     pub goodput_qps: Option<f64>,
-    /// Of the queries that were sent inside the window and answered by the model, from the intended time of sending; absent
-    /// if there is none, or the phase was overloaded.
+    /// Latency of the queries that were sent inside the window and answered by the model, from the
+    /// intended time of sending; absent if there is none, or the phase was overloaded.
     pub latency: Option<Latency>,
-    /// How late sends were, in milliseconds; absent in a closed loop, which intends no time.
+    /// Delay of sends after their intended time, in milliseconds; absent in a closed loop, which
+    /// has no intended times.
     pub lag: Option<Lag>,
-    /// Queries in flight, as a mean over the time of the window.
+    /// Queries in flight: the mean over the time of the window.
     pub mean_in_flight: f64,
     /// Mean size of the batches whose answers arrived inside the window; absent if there is none.
     pub mean_batch: Option<f64>,
-    /// Number of those batches: a fraction where a batch was cut by the window's edge.
+    /// Number of those batches; a batch that an edge of the window cuts counts as a fraction.
     pub batches: f64,
-    /// Where the time of the answers that arrived inside the window went, in the mean; absent if there is none.
+    /// Mean time that the answers inside the window spent in each stage; absent if there is none.
     pub time_breakdown: Option<TimeBreakdown>,
-    /// The window in parts, a second long or a little more.
+    /// Parts of the window, each a second long or a little more.
     pub windows: Vec<Window>,
 }
 
-/// What a phase is for.
+/// Purpose of a phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseKind {
-    /// How much the system serves when it always has enough to do.
+    /// The highest throughput, in a closed loop.
     Throughput,
-    /// How long a query takes at a rate below that.
+    /// The latency at an offered load below that.
     Latency,
-    /// A rate on the way to the highest that meets the objective.
+    /// A rate tried in the search for the highest one within the objective.
     Search,
-    /// That rate, measured again.
+    /// The rate that the search found, measured again.
     Confirm,
-    /// One query in flight: what a query takes without a queue.
+    /// One query in flight: the latency without queueing.
     SingleStream,
-    /// As the original driver sends.
+    /// Sends as the original driver does.
     Flood,
 }
 
-/// Latency in milliseconds, on a monotonic clock, until the answer has been received.
+/// Latency in milliseconds, on a monotonic clock, until the answer is received.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Latency {
-    /// Queries.
+    /// Number of queries.
     pub samples: u64,
     /// Mean.
     pub mean: f64,
-    /// The shortest.
+    /// Minimum.
     pub min: f64,
     /// The longest.
     pub max: f64,
-    /// Those among 0.5, 0.9, 0.95, 0.99 and 0.999 for which there are enough samples, ascending.
+    /// Percentiles 0.5, 0.9, 0.95, 0.99 and 0.999, ascending; without those for which there are too
+    /// few samples.
     pub percentiles: Vec<Percentile>,
-    /// All of it: `[microseconds, queries]`, to three figures, ascending.
+    /// Histogram: `[microseconds, queries]`, to three digits, ascending.
     pub histogram: Vec<(u64, u64)>,
 }
 
-/// A percentile in milliseconds with the 95 % interval that order statistics give, whatever the distribution.
+/// A percentile in milliseconds with a 95 % interval from order statistics, valid for any
+/// distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentile {
-    /// Which: 0.99 is the 99th.
+    /// Quantile: 0.99 is the 99th percentile.
     pub quantile: f64,
-    /// Its value, and the ends of the interval.
+    /// Value and interval.
     #[serde(flatten)]
     pub ms: Estimate,
 }
 
-/// How late queries were sent, in milliseconds after the intended time.
+/// Delay of sends after their intended time, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Lag {
     /// Median.
@@ -123,71 +128,75 @@ pub struct Lag {
     pub max: f64,
 }
 
-/// One entry per part of the window.
+/// Metrics with Clipper's keys, one entry per part of the window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientMetrics {
-    /// Answers a second.
+    /// Throughput in queries/s.
     pub thrus: Vec<f64>,
-    /// 99th percentile of the latency in seconds; null where nothing was answered.
+    /// 99th percentile of the latency, in seconds; null without an answer.
     pub p99_lats: Vec<Option<f64>>,
-    /// Mean latency in seconds; null where nothing was answered.
+    /// Mean latency, in seconds; null without an answer.
     pub mean_lats: Vec<Option<f64>>,
 }
 
-/// Mean microseconds per query. The first two add up to its time in the frontend; the last three are a part of `away`.
+/// Mean time of a query in each stage, in microseconds. `queued` and `away` add up to its time in
+/// the frontend; the last three are parts of `away`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TimeBreakdown {
-    /// In the frontend, until its batch was sent.
+    /// In the frontend, until the batch was sent.
     pub queued: f64,
-    /// From then until the batch's response came back.
+    /// From then until the response of the batch arrived.
     pub away: f64,
-    /// In the model server, until the model began.
+    /// In the model server, until the model started to compute.
     pub waited: f64,
-    /// While the model computed.
+    /// In the model.
     pub predicting: f64,
-    /// From the model's end until the response was sent.
+    /// From the end of the computation until the response was sent.
     pub replying: f64,
 }
 
-/// What a search for the highest rate within the objective has found. Each rate that was tried is a phase.
+/// Result of a search for the highest rate within the objective. Each rate that was tried is a
+/// phase.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Search {
-    /// The objective in milliseconds.
+pub struct SearchResult {
+    /// Latency objective in milliseconds.
     pub objective_ms: f64,
-    /// The highest rate whose p99 met it, in queries a second, if the confirming run agreed; absent if none did.
+    /// Highest rate whose p99 met the objective, confirmed by a second phase, in queries/s; absent
+    /// if none did.
     pub highest_qps: Option<f64>,
-    /// The p99 that the confirming run saw.
+    /// p99 in the confirming phase, in milliseconds.
     pub p99_ms: Option<f64>,
-    /// The lowest rate that missed it, if one did.
+    /// Lowest rate that missed the objective, in queries/s; absent if none did.
     pub missed_qps: Option<f64>,
 }
 
-/// The no-op model at the same shape, with the same inputs.
+/// The no-op model at the same configuration, with the same inputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Zero {
-    /// Its throughput in queries a second.
+pub struct Baseline {
+    /// Throughput in queries/s.
     pub throughput_qps: f64,
-    /// The size of its batches, in the mean.
+    /// Mean size of the batches.
     pub mean_batch: Option<f64>,
     /// Median latency with one query in flight, in milliseconds.
     pub single_p50_ms: Option<f64>,
-    /// The file of that point, in the same folder.
+    /// Result file of this trial, relative to the folder of the sweep.
     pub file: String,
 }
 
-/// The load generator.
+/// Capacity and use of the load generator.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Generator {
-    /// What it can send to a server that only answers, with inputs of this size on the same cores: queries a second.
+    /// Ceiling: the rate that it reaches against a server that only answers, with inputs of this
+    /// size on the same cores, in queries/s.
     pub ceiling_qps: f64,
-    /// The highest share of it that a phase ran at.
+    /// Highest share of the ceiling that a phase reached.
     pub share_of_ceiling: f64,
-    /// The cores' worth of time that its busiest thread took in the busiest phase; 1 is all of a core.
+    /// CPU use of the busiest thread in the busiest phase, in cores: 1 is a whole core.
     pub busiest_thread: f64,
 }
 
 impl PhaseKind {
-    /// As in "in the ... phase".
+    /// Returns the name, for "in the ... phase".
     pub fn name(self) -> &'static str {
         match self {
             PhaseKind::Throughput => "throughput",
@@ -206,22 +215,22 @@ impl fmt::Display for PhaseKind {
     }
 }
 
-impl Search {
-    /// A search ends when the rates that met and missed are as near as this, as a share of the higher one. The
-    /// throughput that it starts from is hardly known better.
-    pub const NEAR: f64 = 0.05;
+impl SearchResult {
+    /// Resolution of a search, as a share of the higher rate: it ends when the rates that met and
+    /// missed are this close. The throughput that it starts from is hardly known better.
+    pub const RESOLUTION: f64 = 0.05;
 }
 
 impl Speed {
-    /// The phase that found the throughput, if one did.
+    /// Returns the phase that measured the throughput.
     pub fn throughput(&self) -> Option<&Phase> {
         self.phases
             .iter()
             .find(|phase| phase.kind == PhaseKind::Throughput)
     }
 
-    /// The phase whose latency is the answer to "how long does a query take": the confirmed rate, else the highest share
-    /// of the throughput, else the only one there is.
+    /// Returns the phase whose latency stands for the trial: the confirmed rate, else the highest
+    /// share of the throughput, else the single-stream phase, else the first.
     pub fn latency(&self) -> Option<&Phase> {
         let of = |kind| self.phases.iter().rfind(|phase| phase.kind == kind);
         of(PhaseKind::Confirm)
@@ -232,7 +241,7 @@ impl Speed {
 }
 
 impl Latency {
-    /// A percentile, if there were enough samples for it.
+    /// Returns a percentile; `None` if there are too few samples for it.
     pub fn percentile(&self, quantile: f64) -> Option<&Percentile> {
         self.percentiles.iter().find(|p| p.quantile == quantile)
     }

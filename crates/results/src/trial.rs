@@ -1,4 +1,4 @@
-//! The result of one measurement: the original's keys, and what is missing there.
+//! The result of one measurement: Clipper's keys, and further ones.
 
 use std::{collections::BTreeMap, slice, time::Duration};
 
@@ -12,155 +12,157 @@ use model::Artifact;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use wire::admin::Replica;
+use wire::admin::ReplicaInfo;
 
 use crate::{
     accuracy::AccuracyRun,
     config::Config,
     speed::Speed,
-    verdict::{Status, Verdict},
+    verdict::{Verdict, VerdictStatus},
 };
 
-/// The version of the result files' format. A file of another one is not read.
-pub const FORMAT: u32 = 2;
+/// Version of the format of result files. Files of the former version are converted when they are
+/// read.
+pub const FORMAT: u32 = 3;
 
-/// What the frontend is told as the application's latency objective where none is to be enforced: no queue here reaches
-/// it.
-pub const UNENFORCED: Duration = Duration::from_secs(3600);
+/// Latency objective that the frontend gets when none is to be enforced; no queue reaches it.
+pub const UNENFORCED_SLO: Duration = Duration::from_secs(3600);
 
-/// Everything about one point of a sweep.
+/// One measurement of a configuration: settings, figures and verdict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "PointResult")]
 pub struct Trial {
-    /// The version of this file's format.
+    /// Version of the file format.
     #[schemars(extend("const" = FORMAT))]
     pub format: u32,
-    /// The round in which it was measured, from 1.
+    /// Round of the measurement, from 1.
     pub round: usize,
-    /// Whether the numbers may be acted on.
+    /// Verdict on the numbers.
     pub verdict: Verdict,
-    /// What was deployed; one entry, as the original has for a single model.
+    /// Deployed models; one entry, as the original driver writes for a single model.
     pub node_configs: Vec<NodeConfig>,
-    /// The frontend's own metrics at the end, as it reports them.
+    /// Metrics of the frontend at the end, as it reports them.
     pub clipper_metrics: Value,
-    /// What was found: a speed or an accuracy.
+    /// The measured speed or accuracy.
     #[serde(flatten)]
-    pub outcome: Outcome,
-    /// What became of the queries that were sent inside the measured windows of all phases; of all, in an accuracy run.
+    pub outcome: TrialOutcome,
+    /// Queries sent inside the windows of all phases, by status; in an accuracy run, all queries.
     pub totals: Totals,
-    /// What it used of the machine; absent in an accuracy run.
+    /// Use of the machine's resources; absent in an accuracy run.
     pub resources: Option<Resources>,
-    /// Every replica that was registered at the end.
+    /// Replicas that were registered at the end.
     pub replicas: Vec<ReplicaResult>,
-    /// Replicas whose process ended before the iteration did.
+    /// Number of replicas whose process ended before the trial did.
     pub replicas_died: usize,
-    /// Replicas that were registered when the load began and no more at the end, for instance because their connection
-    /// broke and they came back under another id. One that has just died may not be among them yet.
+    /// Number of replicas that were registered when the load began and not at the end, for instance
+    /// because they reconnected under another id. A replica that has just died may still count as
+    /// registered.
     pub replicas_lost: usize,
-    /// What the first answer that was not the model's gave as its reason.
+    /// Reason in the first answer that was not the model's.
     pub first_reason: Option<String>,
-    /// Who shared cores with whom, in words.
+    /// Sharing of cores between replicas, frontend and driver, in words.
     pub pinning: String,
-    /// What sent the queries.
+    /// The load generator.
     pub driver: DriverConfig,
-    /// What all this ran on.
+    /// The machine.
     pub machine: Machine,
-    /// What was measured, and by what.
+    /// Versions of the measured programs and of the driver.
     pub versions: Versions,
 }
 
-/// What an iteration was for.
+/// Outcome of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum Outcome {
-    /// How fast the model serves.
+pub enum TrialOutcome {
+    /// The model's speed.
     Speed(Box<Speed>),
-    /// How right the answers are; no key of a speed is in its file.
+    /// The accuracy of the answers. The file has no key of a speed.
     Accuracy {
-        /// What was counted.
+        /// The counts.
         accuracy_run: AccuracyRun,
     },
-    /// Nothing: it could not run, and this is why.
+    /// Nothing was measured.
     NotRun {
-        /// What is missing, or what went wrong.
+        /// Reason: a missing resource, or a failure.
         not_run: String,
     },
 }
 
-/// A deployed model, in the original's words.
+/// A deployed model, with the original driver's keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeConfig {
-    /// The model.
+    /// Name of the model.
     pub name: String,
-    /// The type of its inputs.
+    /// Input type.
     pub input_type: String,
-    /// The program that serves it.
+    /// Program or image of the model server.
     pub model_image: String,
-    /// Every core that a replica may use.
+    /// Cores of all replicas.
     pub allocated_cpus: Vec<usize>,
-    /// Cores that each replica may use.
+    /// Cores of each replica.
     pub cpus_per_replica: usize,
-    /// The latency objective that the frontend was told, in microseconds. One hour is none: no queue here reaches it.
+    /// Latency objective that the frontend enforces, in microseconds; one hour stands for none.
     pub slo: u64,
-    /// Replicas.
+    /// Number of replicas.
     pub num_replicas: usize,
-    /// The GPUs of the replicas: the first replicas have one each, the others none.
+    /// GPUs of the replicas: the first replicas have one each, the others none.
     pub gpus: Vec<usize>,
-    /// The maximum batch size.
+    /// Maximum batch size.
     pub batch_size: usize,
 }
 
-/// A replica, as frontend and kernel see it.
+/// A replica, as the frontend and the kernel report it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplicaResult {
-    /// What the frontend knows of it, its artifact's origin included.
+    /// The frontend's record of the replica, including the origin of its artifact.
     #[serde(flatten)]
     #[schemars(with = "Value")]
-    pub replica: Replica,
-    /// Its process id.
+    pub replica: ReplicaInfo,
+    /// Process id.
     pub pid: Option<u32>,
-    /// The cores that the kernel lets it run on, as a list.
+    /// Cores on which the kernel runs it, as a list.
     pub cores: Option<String>,
 }
 
-/// How the queries were sent.
+/// Settings of the load generator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DriverConfig {
-    /// What started frontend and replicas: `process`, or `docker` and the engine's version.
+    /// Manager of frontend and replicas: `process`, or `docker` and the engine's version.
     #[serde(default = "DriverConfig::first_manager")]
     pub manager: String,
-    /// The cores of driver and frontend, as read back from the kernel, as lists.
+    /// Cores of driver and frontend, read back from the kernel, as lists.
     pub cores: BTreeMap<String, String>,
-    /// Client threads.
+    /// Number of client threads.
     pub num_clients: usize,
     /// Queries in flight in a closed loop, over all clients.
     pub in_flight: usize,
-    /// The latency objective in milliseconds, whether the frontend was told or not; absent without one.
+    /// Latency objective in milliseconds, enforced by the frontend or not; absent without one.
     pub objective_ms: Option<f64>,
-    /// The seed of random inputs and arrivals.
+    /// Seed of random inputs and arrivals.
     pub seed: u64,
-    /// What the inputs are, in words.
+    /// Description of the inputs.
     pub inputs: String,
-    /// Seconds under load, warm-up included; zero in an accuracy run, which ends by itself.
+    /// Seconds under load, including the warm-up; zero in an accuracy run, which has no fixed
+    /// duration.
     pub duration_seconds: f64,
-    /// The command line.
+    /// Command line of the driver.
     pub command_line: String,
 }
 
 impl DriverConfig {
-    /// Of results from before there was a choice.
+    /// Returns the manager of results that do not name it: at that time there was only one.
     fn first_manager() -> String {
         "process".to_owned()
     }
 
-    /// The cores of `driver` or `frontend`; `None` if they were not read back.
+    /// Returns the cores of `driver` or `frontend`; `None` if they were not read back.
     pub fn cores_of(&self, process: &str) -> Option<Cores> {
         cores::parse(slice::from_ref(self.cores.get(process)?)).ok()
     }
 }
 
 impl NodeConfig {
-    /// The same model at this combination, on no cores yet.
+    /// Returns the same model at this configuration; the allocated cores stay as they are.
     pub fn at(&self, config: Config) -> NodeConfig {
         NodeConfig {
             cpus_per_replica: config.cpus_per_replica,
@@ -172,15 +174,14 @@ impl NodeConfig {
 }
 
 impl ReplicaResult {
-    /// What its artifact is, as far as its model server told.
+    /// Returns the artifact, if the model server reported one.
     pub fn artifact(&self) -> Option<&Artifact> {
         self.replica.metadata.as_ref()?.model.artifact.as_ref()
     }
 }
 
 impl Trial {
-    /// The trial of this combination that could not be made, and why; what does not depend on the combination is as in
-    /// this one.
+    /// Returns a trial of this configuration that did not run, with the reason; the rest is copied.
     pub fn not_made(&self, config: Config, why: String) -> Trial {
         Trial {
             node_configs: self
@@ -188,17 +189,17 @@ impl Trial {
                 .iter()
                 .map(|node| node.at(config))
                 .collect(),
-            outcome: Outcome::NotRun { not_run: why },
+            outcome: TrialOutcome::NotRun { not_run: why },
             ..self.clone()
         }
     }
 
-    /// True if the number is of what was asked for.
+    /// True if the numbers measure what was requested.
     pub fn is_complete(&self) -> bool {
-        self.verdict.status != Status::Invalid
+        self.verdict.status != VerdictStatus::Invalid
     }
 
-    /// What tells it from the other points of its sweep.
+    /// Returns the configuration.
     pub fn config(&self) -> Config {
         let node = &self.node_configs[0];
         Config {
@@ -208,38 +209,39 @@ impl Trial {
         }
     }
 
-    /// Why nothing was measured, where that is so.
+    /// Returns the reason if nothing was measured.
     pub fn not_run(&self) -> Option<&str> {
         match &self.outcome {
-            Outcome::NotRun { not_run } => Some(not_run),
-            Outcome::Speed(_) | Outcome::Accuracy { .. } => None,
+            TrialOutcome::NotRun { not_run } => Some(not_run),
+            TrialOutcome::Speed(_) | TrialOutcome::Accuracy { .. } => None,
         }
     }
 
-    /// The speed, where that is what was measured.
+    /// Returns the speed, if it was measured.
     pub fn speed(&self) -> Option<&Speed> {
         match &self.outcome {
-            Outcome::Speed(speed) => Some(speed),
-            Outcome::Accuracy { .. } | Outcome::NotRun { .. } => None,
+            TrialOutcome::Speed(speed) => Some(speed),
+            TrialOutcome::Accuracy { .. } | TrialOutcome::NotRun { .. } => None,
         }
     }
 
-    /// The accuracy, where that is what was counted.
+    /// Returns the accuracy, if it was counted.
     pub fn accuracy(&self) -> Option<&AccuracyRun> {
         match &self.outcome {
-            Outcome::Accuracy { accuracy_run } => Some(accuracy_run),
-            Outcome::Speed(_) | Outcome::NotRun { .. } => None,
+            TrialOutcome::Accuracy { accuracy_run } => Some(accuracy_run),
+            TrialOutcome::Speed(_) | TrialOutcome::NotRun { .. } => None,
         }
     }
 
-    /// True if fewer replicas than asked for worked through the whole iteration.
+    /// True if a replica died or lost its connection during the trial.
     pub fn lost_replicas(&self) -> bool {
         self.replicas_died.max(self.replicas_lost) > 0
     }
 
-    /// True if the frontend was told of the objective, so that it answers with the default output what misses it.
-    pub fn has_objective(&self) -> bool {
-        let none = UNENFORCED.as_micros();
+    /// True if the frontend enforces the objective: it answers with the default output when a query
+    /// misses it.
+    pub fn enforces_slo(&self) -> bool {
+        let none = UNENFORCED_SLO.as_micros();
         let mut nodes = self.node_configs.iter();
         nodes.any(|node| u128::from(node.slo) != none)
     }
@@ -251,9 +253,9 @@ mod tests {
     use crate::fixture::{accurate, whole};
 
     #[test]
-    fn the_file_of_an_accuracy_run_has_no_speed_and_is_read_back() {
+    fn accuracy_run_has_no_keys_of_a_speed() {
         let json = serde_json::to_value(accurate()).unwrap();
-        for key in ["throughput_qps", "client_metrics", "phases", "zero"] {
+        for key in ["throughput_qps", "client_metrics", "phases", "baseline"] {
             assert_eq!(json.get(key), None);
             let speed = serde_json::to_value(whole()).unwrap();
             assert!(speed.get(key).is_some(), "{key}");

@@ -1,61 +1,62 @@
-//! Whether a number may be acted on, and why not.
+//! The verdict on the numbers of a trial, and its reasons.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is to be thought of a point's numbers.
+/// The verdict on the numbers of a trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
-    /// The worst of the reasons.
-    pub status: Status,
-    /// Everything that speaks against the number; empty if it is valid.
-    pub reasons: Vec<Reason>,
+    /// The worst status of the reasons.
+    pub status: VerdictStatus,
+    /// All findings of the checks; empty if the trial is VALID.
+    pub reasons: Vec<VerdictReason>,
 }
 
-/// In words that the tables show. The order is from good to bad.
+/// Status of a verdict, ordered from good to bad.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Status {
-    /// The number is of what was asked for, and nothing speaks against it.
+pub enum VerdictStatus {
+    /// The numbers measure what was requested, and no check found anything.
     Valid,
-    /// The number is of what was asked for; read the reasons before you act on it.
+    /// The numbers measure what was requested; read the reasons before relying on them.
     Suspect,
-    /// The number is not of what was asked for.
+    /// The numbers do not measure what was requested.
     Invalid,
 }
 
-/// One thing that speaks against a number.
+/// A finding of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Reason {
-    /// How bad it is.
-    pub status: Status,
-    /// What was looked at, for a script: `batch_fill`, `send_lag`, `shared_cores`, ...
+pub struct VerdictReason {
+    /// Severity.
+    pub status: VerdictStatus,
+    /// Name of the check, for scripts: `batch_fill`, `send_lag`, `shared_cores`, ...
     pub check: String,
-    /// What was seen, and what to do, for a person.
+    /// One sentence for people, with figure, limit and remedy. The same fact has the same text at
+    /// all configurations.
     pub text: String,
 }
 
 impl Verdict {
-    /// The verdict that these reasons make.
-    pub fn of(reasons: Vec<Reason>) -> Verdict {
+    /// Returns the verdict with these reasons.
+    pub fn of(reasons: Vec<VerdictReason>) -> Verdict {
         let worst = reasons.iter().map(|reason| reason.status).max();
         Verdict {
-            status: worst.unwrap_or(Status::Valid),
+            status: worst.unwrap_or(VerdictStatus::Valid),
             reasons,
         }
     }
 }
 
-impl fmt::Display for Status {
+impl fmt::Display for VerdictStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Status::Valid => "VALID",
-            Status::Suspect => "SUSPECT",
-            Status::Invalid => "INVALID",
+            VerdictStatus::Valid => "VALID",
+            VerdictStatus::Suspect => "SUSPECT",
+            VerdictStatus::Invalid => "INVALID",
         })
     }
 }
@@ -65,14 +66,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verdict_is_as_bad_as_its_worst_reason() {
-        let reason = |status| Reason {
+    fn status_is_that_of_the_worst_reason() {
+        let reason = |status| VerdictReason {
             status,
             check: String::new(),
             text: String::new(),
         };
-        assert_eq!(Verdict::of(vec![]).status, Status::Valid);
-        let both = vec![reason(Status::Invalid), reason(Status::Suspect)];
-        assert_eq!(Verdict::of(both).status, Status::Invalid);
+        assert_eq!(Verdict::of(vec![]).status, VerdictStatus::Valid);
+        let both = vec![
+            reason(VerdictStatus::Invalid),
+            reason(VerdictStatus::Suspect),
+        ];
+        assert_eq!(Verdict::of(both).status, VerdictStatus::Invalid);
     }
 }

@@ -1,19 +1,19 @@
-//! The instrument against servers whose truth is known by arithmetic or queueing theory, on a clock that only the test
-//! moves: the same clients, pacer and counts as under load, without sockets.
-#![expect(clippy::unwrap_used, reason = "what a test stands on may panic")]
+//! Checks measured results against servers with known figures, by arithmetic or queueing theory.
+//! Clients, pacer and counts are those of a real load, on a simulated clock and without sockets.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod simulation;
 
 use std::time::Duration;
 
-use loadgen::{Arrivals, Measured};
+use loadgen::{Arrivals, LoadResult};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_distr::Exp1;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use results::{Phase, PhaseKind};
 
-use simulation::{Simulation, load};
+use simulation::{LoadSimulation, load};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -21,8 +21,8 @@ fn poisson(rate: f64) -> Arrivals {
     Arrivals::poisson(rate)
 }
 
-/// As it is reported.
-fn phase(simulation: &Simulation, mut measured: Measured) -> Phase {
+/// Returns the phase as it is reported.
+fn phase(simulation: &LoadSimulation, mut measured: LoadResult) -> Phase {
     Phase::read(PhaseKind::Latency, &load(simulation), &mut measured)
 }
 
@@ -42,27 +42,28 @@ fn about(value: f64, expected: f64, share: f64) {
     assert!(off < share, "{value} is not {expected} to {share}");
 }
 
-/// The tolerance of a mean time in a queue at load `rho`, as a share: five standard deviations. By Whitt ("Planning
-/// queueing simulations", 1989), the mean number in an M/M/1 queue over so many service times has a variance of 2 rho
-/// (1 + rho) / ((1 - rho)^4 services), and it is rho / (1 - rho). An M/D/1 queue varies less.
+/// Returns the tolerance of the mean time in a queue at load `rho`, as a share: five standard
+/// deviations. By Whitt ("Planning queueing simulations", 1989), the mean number in an M/M/1 queue
+/// is rho / (1 - rho); over `services` service times it has a variance of 2 rho (1 + rho) / ((1 -
+/// rho)^4 services). That of an M/D/1 queue is lower.
 fn tolerance(rho: f64, services: f64) -> f64 {
     let variance = 2.0 * rho * (1.0 + rho) / ((1.0 - rho).powi(4) * services);
     5.0 * variance.sqrt() * (1.0 - rho) / rho
 }
 
 #[test]
-fn the_mean_time_in_a_queue_with_a_constant_service_time_is_that_of_pollaczek_and_khinchine() {
+fn constant_service_times_follow_pollaczek_khinchine() {
     let (rho, seconds) = (0.8, 1000);
-    let simulation = Simulation::new(poisson(1000.0 * rho), Duration::from_secs(seconds));
+    let simulation = LoadSimulation::new(poisson(1000.0 * rho), Duration::from_secs(seconds));
     let phase = phase(&simulation, simulation.run(|_, _| Some(MS)));
-    // One service, and rho / (2 (1 - rho)) services of waiting.
+    // One service time, and a wait of rho / (2 (1 - rho)) service times.
     let expected = 1.0 + rho / (2.0 * (1.0 - rho));
     let tolerance = tolerance(rho, 1000.0 * seconds as f64);
     assert!(tolerance < 0.06, "{tolerance}");
     let latency = phase.latency.as_ref().unwrap();
     about(latency.mean, expected, tolerance);
     about(phase.throughput.value, 1000.0 * rho, 0.01);
-    // Little's law, on the counts themselves.
+    // Little's law on the counts.
     about(
         phase.mean_in_flight,
         phase.throughput.value * latency.mean / 1e3,
@@ -71,10 +72,10 @@ fn the_mean_time_in_a_queue_with_a_constant_service_time_is_that_of_pollaczek_an
 }
 
 #[test]
-fn the_time_in_a_queue_with_exponential_service_times_is_exponential() {
+fn exponential_service_times_give_exponential_latency() {
     let (rho, seconds) = (0.7, 1000);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
-    let simulation = Simulation::new(poisson(1000.0 * rho), Duration::from_secs(seconds));
+    let simulation = LoadSimulation::new(poisson(1000.0 * rho), Duration::from_secs(seconds));
     let measured = simulation.run(|_, _| Some(MS.mul_f64(random.sample(Exp1))));
     let phase = phase(&simulation, measured);
     let latency = phase.latency.as_ref().unwrap();
@@ -90,9 +91,10 @@ fn the_time_in_a_queue_with_exponential_service_times_is_exponential() {
 }
 
 #[test]
-fn a_rate_limited_server_in_a_closed_loop_serves_its_rate_and_everything_in_flight_waits() {
-    let simulation = Simulation::new(Arrivals::Closed { in_flight: 12 }, Duration::from_secs(20))
-        .warm_up(Duration::from_secs(1));
+fn closed_loop_measures_the_rate_of_the_server() {
+    let simulation =
+        LoadSimulation::new(Arrivals::Closed { in_flight: 12 }, Duration::from_secs(20))
+            .warm_up(Duration::from_secs(1));
     let phase = phase(&simulation, simulation.run(|_, _| Some(10 * MS)));
     about(phase.throughput.value, 100.0, 1e-3);
     about(phase.mean_in_flight, 12.0, 1e-9);
@@ -107,21 +109,22 @@ fn a_rate_limited_server_in_a_closed_loop_serves_its_rate_and_everything_in_flig
 }
 
 #[test]
-fn an_open_loop_above_a_servers_rate_shows_the_queue_and_is_not_slowed_by_it() {
-    let simulation = Simulation::new(Arrivals::Constant { rate: 200.0 }, Duration::from_secs(10));
+fn open_loop_keeps_its_rate_under_overload() {
+    let simulation =
+        LoadSimulation::new(Arrivals::Constant { rate: 200.0 }, Duration::from_secs(10));
     let phase = phase(&simulation, simulation.run(|_, _| Some(10 * MS)));
     assert_eq!(phase.totals.sent, 2000);
     about(phase.throughput.value, 100.0, 2e-3);
     about(phase.mean_in_flight, 500.0, 0.01);
     assert!(phase.overloaded);
-    // How long its answers took says how long it was.
+    // Latency would reflect the length of the test.
     assert_eq!(phase.latency, None);
     assert!(phase.windows.iter().all(|window| window.p99_ms.is_none()));
 }
 
-/// At a rate above that of the server, which takes so long for a query: how many were answered after the window, as if
-/// each had been sent in it.
-fn answered_in_the_drain(simulation: &Simulation, service: Duration) -> u64 {
+/// Runs an overload on a server with this service time. Returns the number of queries that were
+/// answered after the window.
+fn answered_in_the_drain(simulation: &LoadSimulation, service: Duration) -> u64 {
     let phase = phase(simulation, simulation.run(|_, _| Some(service)));
     let totals = phase.totals;
     assert!(phase.overloaded);
@@ -131,46 +134,46 @@ fn answered_in_the_drain(simulation: &Simulation, service: Duration) -> u64 {
 
 #[test]
 fn overload_drains_for_three_batch_times_or_its_objective() {
-    let forty = || Simulation::new(poisson(40.0), Duration::from_secs(40));
-    let (service, look) = (200 * MS, 1);
+    let forty = || LoadSimulation::new(poisson(40.0), Duration::from_secs(40));
+    let (service, slack) = (200 * MS, 1);
     let drained = answered_in_the_drain(&forty(), service);
-    assert!((3..=3 + look).contains(&drained), "{drained}");
+    assert!((3..=3 + slack).contains(&drained), "{drained}");
     let drained = answered_in_the_drain(&forty().objective(100 * MS), service);
-    assert!((3..=3 + look).contains(&drained), "{drained}");
+    assert!((3..=3 + slack).contains(&drained), "{drained}");
     let drained = answered_in_the_drain(&forty().objective(4000 * MS), service);
-    assert!((20..=20 + look).contains(&drained), "{drained}");
+    assert!((20..=20 + slack).contains(&drained), "{drained}");
 }
 
 #[test]
-fn an_overload_that_was_drained_is_still_one() {
-    let simulation =
-        Simulation::new(poisson(40.0), Duration::from_secs(5)).objective(Duration::from_secs(60));
+fn drained_overload_is_reported() {
+    let simulation = LoadSimulation::new(poisson(40.0), Duration::from_secs(5))
+        .objective(Duration::from_secs(60));
     let phase = phase(&simulation, simulation.run(|_, _| Some(50 * MS)));
     assert_eq!(phase.totals.ok, phase.totals.sent);
     assert!(phase.overloaded && phase.latency.is_none());
 }
 
 #[test]
-fn a_burst_at_the_end_of_a_trace_is_cut() {
+fn cancels_a_burst_at_the_end_of_a_trace() {
     let trickle = (0..100).map(|n| n * 100 * MS);
     let burst = (0..1000).map(|_| 9950 * MS);
     let arrivals = Arrivals::at_times(trickle.chain(burst).collect());
-    let simulation = Simulation::new(arrivals, Duration::from_secs(10));
+    let simulation = LoadSimulation::new(arrivals, Duration::from_secs(10));
     let phase = phase(&simulation, simulation.run(|_, _| Some(50 * MS)));
     assert!(phase.overloaded && phase.totals.cancelled > 900);
 }
 
 #[test]
-fn where_no_batch_ever_ends_all_queries_are_cancelled() {
-    let simulation = Simulation::new(poisson(40.0), Duration::from_secs(10));
+fn cancels_all_queries_if_no_batch_ends() {
+    let simulation = LoadSimulation::new(poisson(40.0), Duration::from_secs(10));
     let phase = phase(&simulation, simulation.run(|_, _| Some(1000 * MS * 142)));
     assert!(phase.overloaded);
     assert_eq!(phase.totals.cancelled, phase.totals.sent);
 }
 
 #[test]
-fn queries_of_a_server_that_falls_silent_are_lost() {
-    let simulation = Simulation::new(poisson(100.0), Duration::from_secs(10));
+fn queries_of_a_silent_server_time_out() {
+    let simulation = LoadSimulation::new(poisson(100.0), Duration::from_secs(10));
     let half = simulation.duration() / 2;
     let phase = phase(
         &simulation,
@@ -181,11 +184,11 @@ fn queries_of_a_server_that_falls_silent_are_lost() {
 }
 
 #[test]
-fn no_query_lost_under_a_calm_load_is_excused() {
+fn lost_queries_without_overload_time_out() {
     for service in [MS, 20 * MS, 200 * MS, 2000 * MS] {
         for one_in in [2, 3, 10, 500] {
             let rate = 0.6 / service.as_secs_f64();
-            let simulation = Simulation::new(poisson(rate), 1000 * service);
+            let simulation = LoadSimulation::new(poisson(rate), 1000 * service);
             let lost = |id: u32| id % one_in == 1;
             let phase = phase(
                 &simulation,
@@ -201,8 +204,9 @@ fn no_query_lost_under_a_calm_load_is_excused() {
 }
 
 #[test]
-fn a_stall_just_before_the_close_is_waited_for() {
-    let simulation = Simulation::new(Arrivals::Constant { rate: 500.0 }, Duration::from_secs(2));
+fn waits_for_a_stall_before_the_close() {
+    let simulation =
+        LoadSimulation::new(Arrivals::Constant { rate: 500.0 }, Duration::from_secs(2));
     let (stall, ends) = (Duration::from_millis(1800), Duration::from_millis(2010));
     let phase = phase(
         &simulation,
@@ -215,12 +219,12 @@ fn a_stall_just_before_the_close_is_waited_for() {
     assert_eq!(phase.totals.ok, phase.totals.sent);
 }
 
-/// In how many of a hundred simulated loads of so many queries, served one at a time in a random time, it says
-/// overloaded.
-fn said_overloaded(rho: f64, queries: u64) -> usize {
-    let says = |seed: &u64| {
+/// Returns how many of 100 simulated loads are reported as overloaded, at load `rho` with
+/// exponential service times.
+fn overloaded_of_100(rho: f64, queries: u64) -> usize {
+    let is_overloaded = |seed: &u64| {
         let duration = Duration::from_secs(queries).div_f64(100.0 * rho);
-        let simulation = Simulation::new(poisson(100.0 * rho), duration)
+        let simulation = LoadSimulation::new(poisson(100.0 * rho), duration)
             .seed(*seed)
             .warm_up(duration / 10);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(*seed);
@@ -230,37 +234,40 @@ fn said_overloaded(rho: f64, queries: u64) -> usize {
         assert_eq!(totals.timeout, 0);
         measured.overloaded
     };
-    (0..100).filter(says).count()
+    (0..100).filter(is_overloaded).count()
 }
 
 #[test]
-fn overload_is_found_where_it_is_and_hardly_ever_elsewhere() {
+fn detects_overload_with_few_false_alarms() {
     for queries in [20, 100, 1000, 10_000] {
-        let served = said_overloaded(0.8, queries);
+        let served = overloaded_of_100(0.8, queries);
         assert!(served <= 2, "{queries}: {served} of 100 served");
     }
     for (rho, queries) in [(8.0, 100), (2.0, 400), (1.2, 4000)] {
-        let overloaded = said_overloaded(rho, queries);
+        let overloaded = overloaded_of_100(rho, queries);
         assert!(overloaded >= 98, "{rho}: {overloaded} of 100 overloaded");
     }
 }
 
 #[test]
-fn answers_that_never_come_are_timeouts_and_each_query_has_one_fate() {
-    let simulation = Simulation::new(Arrivals::Constant { rate: 100.0 }, Duration::from_secs(10));
+fn unanswered_queries_time_out() {
+    let simulation =
+        LoadSimulation::new(Arrivals::Constant { rate: 100.0 }, Duration::from_secs(10));
     let phase = phase(
         &simulation,
         simulation.run(|_, id| (id % 10 != 7).then_some(MS)),
     );
     let totals = phase.totals;
     assert_eq!((totals.sent, totals.ok, totals.timeout), (1000, 900, 100));
-    // A lost one is in flight until the window closes: 100 of them for 5 s in the mean.
+    // Lost queries are in flight until the window closes: 100 queries for a mean of 5 s.
     about(phase.mean_in_flight, 50.0, 0.01);
 }
 
-/// wrk2's example: a server that takes 0.1 ms a query stands still for 1.4 s in 100 s; 100 queries a second, so 140 of
-/// 10,000 meet it. They wait for 1.4 s, 1.39 s and so on, so that the hundredth longest of all waits for 0.4 s.
-fn stalled(simulation: &Simulation) -> (Phase, f64) {
+/// Runs wrk2's example: a server with a service time of 0.1 ms stalls for 1.4 s in 100 s. At 100
+/// queries/s, 140 of 10,000 queries meet the stall and wait for 1.4 s, 1.39 s and so on, so that
+/// the hundredth longest wait is 0.4 s. Returns the phase, and the p99 from the send in
+/// milliseconds.
+fn stalled(simulation: &LoadSimulation) -> (Phase, f64) {
     let (begins, ends) = (Duration::from_secs(50), Duration::from_millis(51_400));
     let mut from_the_send = simulation::Sends::default();
     let measured = simulation.watched(&mut from_the_send, |now, _| {
@@ -275,29 +282,32 @@ fn stalled(simulation: &Simulation) -> (Phase, f64) {
 }
 
 #[test]
-fn a_stall_of_the_server_shows_in_the_p99_of_an_open_loop_and_not_in_that_of_a_closed_one() {
+fn stalls_show_in_the_p99_of_open_loops_only() {
     let seconds = Duration::from_secs(100);
-    let (open, _) = stalled(&Simulation::new(
+    let (open, _) = stalled(&LoadSimulation::new(
         Arrivals::Constant { rate: 100.0 },
         seconds,
     ));
     about(p99_ms(&open), 400.0, 0.03);
     about(open.latency.unwrap().max, 1400.0, 0.01);
-    // The same server, asked again when it has answered: one query of a million meets the stall.
-    let (closed, _) = stalled(&Simulation::new(Arrivals::Closed { in_flight: 1 }, seconds));
+    // In a closed loop one of a million queries meets the stall.
+    let (closed, _) = stalled(&LoadSimulation::new(
+        Arrivals::Closed { in_flight: 1 },
+        seconds,
+    ));
     about(p99_ms(&closed), 0.1, 0.02);
 }
 
 #[test]
-fn a_client_that_stands_still_with_the_server_hides_nothing_for_latency_counts_from_the_intended_time()
- {
-    let simulation = Simulation::new(Arrivals::Constant { rate: 100.0 }, Duration::from_secs(100))
-        .asleep(Duration::from_secs(50), Duration::from_millis(51_400));
+fn latency_counts_from_the_intended_time_of_sending() {
+    let simulation =
+        LoadSimulation::new(Arrivals::Constant { rate: 100.0 }, Duration::from_secs(100))
+            .asleep(Duration::from_secs(50), Duration::from_millis(51_400));
     let (phase, from_the_send) = stalled(&simulation);
     about(p99_ms(&phase), 400.0, 0.04);
-    // 140 queries at once, each served in 0.1 ms: whoever counts from the send sees 14 ms at most.
+    // 140 queries at once, each served in 0.1 ms: from the send, latency is at most 14 ms.
     assert!(from_the_send < 14.0, "{from_the_send}");
-    // It was late itself, and says so.
+    // The client was late itself, which the lag shows.
     let lag = phase.lag.unwrap();
     about(lag.p99, 400.0, 0.03);
     about(lag.max, 1400.0, 0.01);
@@ -305,17 +315,18 @@ fn a_client_that_stands_still_with_the_server_hides_nothing_for_latency_counts_f
 }
 
 #[test]
-fn a_client_that_cannot_keep_up_leaves_out_what_it_still_owes_a_second_after_the_close() {
-    let simulation = Simulation::new(Arrivals::Constant { rate: 100.0 }, Duration::from_secs(10))
-        .asleep(Duration::from_secs(6), Duration::from_secs(12));
+fn late_client_does_not_send_after_the_close() {
+    let simulation =
+        LoadSimulation::new(Arrivals::Constant { rate: 100.0 }, Duration::from_secs(10))
+            .asleep(Duration::from_secs(6), Duration::from_secs(12));
     let phase = phase(&simulation, simulation.run(|_, _| Some(MS)));
-    // What was not sent is not counted as if it had been.
+    // Queries that were not sent are not counted.
     assert_eq!(phase.totals.sent, 600);
 }
 
 proptest! {
     #[test]
-    fn every_query_has_one_fate_and_none_is_sent_before_it_was_intended(
+    fn each_query_has_one_status_and_is_not_sent_early(
         seed: u64,
         rate in 1.0..3000.0_f64,
         in_flight in 1..50_usize,
@@ -330,7 +341,7 @@ proptest! {
             Arrivals::poisson(rate),
             Arrivals::Constant { rate },
         ] {
-            let simulation = Simulation::new(arrivals, seconds)
+            let simulation = LoadSimulation::new(arrivals, seconds)
                 .seed(seed)
                 .clients(clients)
                 .warm_up(Duration::from_millis(300))
@@ -349,8 +360,8 @@ proptest! {
             let answers: u64 = phase.windows.iter().map(|window| window.ok).sum();
             prop_assert_eq!(answers as f64, (phase.throughput.value * phase.totals.seconds).round());
             if let Some(intended) = simulation.intended() {
-                // Each at its time or later; and all of them, in their order, unless the load ends while a client is
-                // late.
+                // Queries are sent in order, at their time or later, and all of them unless the
+                // load ends while a client is late.
                 prop_assert!(sends.count() == intended.len() || phase.overloaded);
                 for (sent, intended) in sends.times().iter().zip(&intended) {
                     prop_assert!(sent >= intended);

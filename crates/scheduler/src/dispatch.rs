@@ -1,94 +1,94 @@
-//! What is to be done at a moment: whose time is up, who hangs, who gets the next batch.
+//! The work of one moment: answering expired queries, ejecting replicas that hang, forming and
+//! assigning batches.
 
 use slab::Slab;
 
 use crate::{
-    Action, Held, QueryKey, Reason, ReplicaKey, Rules, Scheduler, Send, Timestamp, Version,
-    default,
-    replica::{Batch, Replica},
+    Action, DefaultReason, OutgoingBatch, QueryKey, ReplicaKey, Rules, Scheduler, Timestamp,
+    TrackedQuery, VersionState, answer_default,
+    replica::{InFlightBatch, ReplicaState},
 };
 
 impl<P> Scheduler<P> {
-    /// Gives the default output to every query whose deadline has passed, takes batches from replicas that hang, then hands
-    /// out work.
+    /// Answers every query whose deadline has passed with the default output, takes the batches
+    /// from replicas that hang, then assigns batches to replicas. [`Scheduler::next_action`]
+    /// returns the resulting actions.
     pub fn dispatch(&mut self, now: Timestamp) {
-        self.expire(now);
-        self.give_up_hung(now);
+        self.answer_expired(now);
+        self.eject_hung(now);
         for version in self.versions.values_mut() {
             while let Some((key, max)) =
                 next_replica(version, &self.replicas, &self.queries, &self.rules, now)
             {
-                let batch = take_batch(version, &self.queries, max);
-                let of_batch = || batch.iter().map(|key| &self.queries[key.0].query);
-                let deadline = of_batch().map(|query| query.deadline).min();
-                let objective =
-                    of_batch().map(|query| query.deadline.saturating_sub(query.arrived));
-                let deadline = deadline.expect("it is not empty");
-                let objective = objective.min().expect("it is not empty");
+                let keys = take_batch(version, &self.queries, max);
+                let queries = || keys.iter().map(|key| &self.queries[key.0].query);
+                let deadlines = queries().map(|query| query.deadline);
+                let objectives =
+                    queries().map(|query| query.deadline.saturating_sub(query.arrived));
+                let deadline = deadlines.min().expect("the batch is not empty");
+                let objective = objectives.min().expect("the batch is not empty");
                 let id = self.next_batch;
                 self.next_batch = id.wrapping_add(1);
-                let replica = &mut self.replicas[key.0];
-                replica.in_flight.push_back(Batch {
+                let batch = InFlightBatch {
                     id,
-                    queries: batch.clone(),
+                    queries: keys.clone(),
                     sent: now,
                     deadline,
                     objective,
-                });
-                replica.sent(now);
-                self.actions.push_back(Action::Send(Send {
+                };
+                self.replicas[key.0].push_batch(batch, now);
+                self.actions.push_back(Action::SendBatch(OutgoingBatch {
                     replica: key,
                     batch: id,
-                    queries: batch,
+                    queries: keys,
                     deadline,
                 }));
             }
         }
     }
 
-    /// When [`Scheduler::dispatch`] has something to do though nothing else happens.
-    pub fn next_wake(&self) -> Option<Timestamp> {
-        let waiting = || {
-            self.versions
-                .values()
-                .filter(|version| version.queue.len() > 0)
-        };
-        let versions = self.versions.values();
-        let deadlines = versions.filter_map(|version| version.queue.earliest());
-        let with_replicas = waiting().flat_map(|version| {
-            let delay_ends = delay_ends(version, &self.queries, &self.rules);
-            let replicas = version.replicas.iter();
-            replicas.filter_map(move |key| Some((&self.replicas[key.0], delay_ends?)))
+    /// Returns the next time at which [`Scheduler::dispatch`] has work, if no event comes before: a
+    /// deadline, the end of a batch delay, the time to send a batch ahead, or the time at which a
+    /// replica counts as hung.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let versions = || self.versions.values();
+        let replicas = || self.replicas.iter().map(|(_, replica)| replica);
+        let queued = versions().filter_map(|version| version.queue.earliest_deadline());
+        let assignable = versions().flat_map(|version| {
+            let delay_end = delay_end(version, &self.queries, &self.rules);
+            let replicas = version.replicas.iter().map(|key| &self.replicas[key.0]);
+            replicas.filter_map(move |replica| {
+                let delay_end = delay_end?;
+                let idle = replica.has_room() && replica.in_flight.is_empty();
+                let ready = if idle {
+                    Some(Timestamp::ZERO)
+                } else {
+                    replica.send_ahead_at()
+                };
+                Some(ready?.max(delay_end))
+            })
         });
-        let ready = with_replicas.filter_map(|(replica, delay_ends)| {
-            let idle = replica.has_room() && replica.in_flight.is_empty();
-            let ready = if idle {
-                Some(Timestamp::ZERO)
-            } else {
-                replica.ahead_at()
-            };
-            Some(ready?.max(delay_ends))
-        });
-        let hung = self
-            .replicas
-            .iter()
-            .filter_map(|(_, replica)| replica.hangs_at(&self.rules));
-        let away = self
-            .replicas
-            .iter()
-            .flat_map(|(_, replica)| &replica.in_flight)
+        let hung = replicas().filter_map(|replica| replica.hangs_at(&self.rules));
+        let at_replicas = replicas()
+            .flat_map(|replica| &replica.in_flight)
             .map(|batch| batch.deadline)
             .filter(|deadline| *deadline != Timestamp::MAX);
-        deadlines.chain(ready).chain(away).chain(hung).min()
+        queued
+            .chain(assignable)
+            .chain(at_replicas)
+            .chain(hung)
+            .min()
     }
 
-    fn expire(&mut self, now: Timestamp) {
+    /// Answers every query whose deadline has passed with the default output, in the queues and at
+    /// the replicas.
+    fn answer_expired(&mut self, now: Timestamp) {
         for version in self.versions.values_mut() {
-            while let Some((late, reason)) = version.queue.late(now) {
-                let held = self.queries.remove(late.key.0);
-                version.queue.remove(&late, held.query.fingerprint);
-                version.bytes -= held.query.size;
-                default(&mut self.actions, held, reason);
+            while let Some((entry, reason)) = version.queue.expired(now) {
+                let query = self.queries.remove(entry.key.0);
+                version.queue.remove(&entry, query.query.fingerprint);
+                version.bytes -= query.query.size;
+                answer_default(&mut self.actions, query, reason);
             }
         }
         for (_, replica) in &mut self.replicas {
@@ -98,12 +98,12 @@ impl<P> Scheduler<P> {
                 }
                 let mut next = Timestamp::MAX;
                 for key in &batch.queries {
-                    let held = &mut self.queries[key.0];
-                    if held.query.deadline > now {
-                        next = next.min(held.query.deadline);
-                    } else if let Some(query) = held.leave() {
-                        let action = Action::Default(query, Reason::TimedOutAtReplica);
-                        self.actions.push_back(action);
+                    let tracked = &mut self.queries[key.0];
+                    if tracked.query.deadline > now {
+                        next = next.min(tracked.query.deadline);
+                    } else if let Some(query) = tracked.take_unanswered() {
+                        let reason = DefaultReason::TimedOutAtReplica;
+                        self.actions.push_back(Action::AnswerDefault(query, reason));
                     }
                 }
                 batch.deadline = next;
@@ -112,60 +112,66 @@ impl<P> Scheduler<P> {
     }
 }
 
-/// Takes the first queries of the queue, at most `max`. One that a replica died computing is a batch of its own.
-fn take_batch<P>(version: &mut Version, queries: &Slab<Held<P>>, max: usize) -> Vec<QueryKey> {
-    let mut batch = Vec::with_capacity(max.min(version.queue.len()));
+/// Removes the first queries from the queue, at most `max`. A suspect query is a batch of its own.
+fn take_batch<P>(
+    version: &mut VersionState,
+    queries: &Slab<TrackedQuery<P>>,
+    max: usize,
+) -> Vec<QueryKey> {
+    let mut batch = Vec::with_capacity(max.min(version.queue.ready_len()));
     while batch.len() < max
         && let Some(first) = version.queue.first()
     {
-        let held = &queries[first.key.0];
-        if held.suspect && !batch.is_empty() {
+        let tracked = &queries[first.key.0];
+        if tracked.suspect && !batch.is_empty() {
             break;
         }
         batch.push(first.key);
-        version.bytes -= held.query.size;
+        version.bytes -= tracked.query.size;
         version.queue.pop();
-        if held.suspect {
+        if tracked.suspect {
             break;
         }
     }
     batch
 }
 
-/// The replica that the next batch goes to, and how large it may be: an idle one, else a busy one whose next batch may go
-/// ahead; among equals the one that has waited longest.
+/// Returns the replica for the next batch, and the maximum number of queries in it. An idle replica
+/// comes first, then a busy one that may get a batch ahead; among equals, the one whose last batch
+/// was sent longest ago.
 fn next_replica<P>(
-    version: &Version,
-    replicas: &Slab<Replica>,
-    queries: &Slab<Held<P>>,
+    version: &VersionState,
+    replicas: &Slab<ReplicaState>,
+    queries: &Slab<TrackedQuery<P>>,
     rules: &Rules,
     now: Timestamp,
 ) -> Option<(ReplicaKey, usize)> {
-    let waiting = version.queue.len();
-    let left = version.queue.first()?.deadline.saturating_sub(now);
-    let delayed = delay_ends(version, queries, rules).is_some_and(|at| at > now);
-    let may_have = |replica: &Replica| {
-        let full = waiting >= replica.max_batch(version.max_batch, left);
-        let ahead = || replica.ahead_at().is_some_and(|at| at <= now);
-        full || !delayed && (replica.in_flight.is_empty() || ahead())
+    let ready = version.queue.ready_len();
+    let time_left = version.queue.first()?.deadline.saturating_sub(now);
+    let delayed = delay_end(version, queries, rules).is_some_and(|end| end > now);
+    let may_get_batch = |replica: &ReplicaState| {
+        let full = ready >= replica.max_batch(version.max_batch, time_left);
+        let due = || replica.send_ahead_at().is_some_and(|at| at <= now);
+        full || !delayed && (replica.in_flight.is_empty() || due())
     };
     version
         .replicas
         .iter()
         .map(|key| (*key, &replicas[key.0]))
         .filter(|(_, replica)| replica.has_room())
-        .filter(|(_, replica)| may_have(replica))
+        .filter(|(_, replica)| may_get_batch(replica))
         .min_by_key(|(_, replica)| (replica.in_flight.len(), replica.last_sent))
-        .map(|(key, replica)| (key, replica.max_batch(version.max_batch, left)))
+        .map(|(key, replica)| (key, replica.max_batch(version.max_batch, time_left)))
 }
 
-/// When the queue's first query has waited long enough for others.
-fn delay_ends<P>(version: &Version, queries: &Slab<Held<P>>, rules: &Rules) -> Option<Timestamp> {
+/// Returns the end of the batch delay of the queue's first query; `None` if no query is to be
+/// computed.
+fn delay_end<P>(
+    version: &VersionState,
+    queries: &Slab<TrackedQuery<P>>,
+    rules: &Rules,
+) -> Option<Timestamp> {
     let first = version.queue.first()?;
-    Some(
-        queries[first.key.0]
-            .query
-            .arrived
-            .saturating_add(rules.batch_delay),
-    )
+    let arrived = queries[first.key.0].query.arrived;
+    Some(arrived.saturating_add(rules.batch_delay))
 }

@@ -1,19 +1,36 @@
-//! Which queries go to which replica, and when: a state machine without I/O and without a clock.
+//! Assigns queries to replicas: a state machine without I/O and without a clock.
 //!
-//! In: a query came, a replica joined, answered or left, time passed. Out: [`Action`]s, and from a response the queries
-//! that it answers. Every method is told the time, as what has passed since any fixed moment.
+//! The main path has four steps:
 //!
-//! - One queue per model version, earliest deadline first; several replicas pull from it.
-//! - A batch takes what is waiting, up to the model version's maximum, or what a policy finds to be in time; an idle replica
-//!   may wait a little for a fuller batch. Idle replicas come first. A busy one gets its next
-//!   batch ahead when that is full, or when the running one is expected to end soon: a few queries sent ahead early would
-//!   freeze a small batch, and could not move to a replica that falls idle.
-//! - A query is answered with the default output when its deadline passes, wherever it is.
-//! - A replica that dies hands its queries back. The batch that it was computing may have killed it: each of its queries
-//!   is tried once more, in a batch of its own. The same goes for one that hangs; it gets no more until it answers.
-//! - Queries with the same fingerprint are computed once: the others wait for that answer, each until its own deadline. When
-//!   the first one leaves without an answer, the next is computed.
-//! - A query for which there is no room is refused at once; one that is taken back leaves its place at once.
+//! 1. [`Scheduler::on_query`] puts a query into the queue of its model version, or refuses it.
+//! 2. [`Scheduler::dispatch`] answers queries whose deadline has passed, and assigns batches to
+//!    replicas.
+//! 3. [`Scheduler::next_action`] returns what the caller has to do: send a batch, or answer a query
+//!    with the default output.
+//! 4. [`Scheduler::on_answered`] takes the response to a batch, and returns the queries that it
+//!    answers.
+//!
+//! Methods take the time as a parameter, measured from any fixed moment.
+//!
+//! These rules hold:
+//!
+//! - Each model version has one queue, ordered by deadline. All its replicas take batches from it.
+//! - A batch holds the first queries of the queue, up to the maximum of the model version or,
+//!   without one, of an [`AdaptivePolicy`]. With a batch delay, an idle replica waits that long for
+//!   a fuller batch.
+//! - Idle replicas come first. A busy replica gets a batch ahead only if that batch is full, or if
+//!   the running batch is expected to end soon: a small batch that is sent ahead early can neither
+//!   grow nor move to a replica that becomes idle.
+//! - A query that is unanswered at its deadline gets the default output, in the queue and at a
+//!   replica.
+//! - When a replica dies, its queries return to the queue. Those of the batch that it was computing
+//!   may have caused the death: each is retried once, in a batch of its own. The same holds for a
+//!   replica that hangs; it gets no further batch until it answers.
+//! - Queries with the same fingerprint are computed once. The others wait for the answer to the
+//!   first, each until its own deadline. If the first ends without an answer, the next one is
+//!   computed.
+//! - A query for which the queue has no room is refused at once. A cancelled query makes room at
+//!   once.
 
 mod dispatch;
 mod policy;
@@ -28,91 +45,106 @@ use model::DataType;
 use slab::Slab;
 
 pub use types::{
-    Action, Adaptive, Answered, App, BatchId, Fingerprint, Joining, Left, Load, ModelVersion,
-    Query, QueryKey, Reason, Refusal, Refused, ReplicaKey, Rules, Send, Timestamp,
+    Action, AdaptivePolicy, AnsweredBatch, App, BatchId, DefaultReason, Departure, Fingerprint,
+    ModelVersion, NewReplica, OutgoingBatch, Query, QueryKey, QueueLoad, Refusal, Refused,
+    ReplicaKey, Rules, Timestamp,
 };
 
-use queue::{Place, Queue};
-use replica::Replica;
+use queue::{Queue, QueueEntry};
+use replica::ReplicaState;
 
-/// The state machine. `P` is what comes with a query: its input, and where the answer goes.
+/// The state machine. `P` is the payload of a query: its input and the destination of its answer.
 #[derive(Debug)]
 pub struct Scheduler<P> {
     rules: Rules,
-    versions: HashMap<ModelVersion, Version>,
-    replicas: Slab<Replica>,
-    queries: Slab<Held<P>>,
+    versions: HashMap<ModelVersion, VersionState>,
+    /// Indexed by [`ReplicaKey`].
+    replicas: Slab<ReplicaState>,
+    /// Queries in a queue or at a replica, indexed by [`QueryKey`].
+    queries: Slab<TrackedQuery<P>>,
+    /// Actions that the caller has yet to take, oldest first.
     actions: VecDeque<Action<P>>,
     next_batch: BatchId,
+    /// Sequence number of the next query.
     next_sequence: u64,
+    /// True once [`Scheduler::close`] was called.
     closed: bool,
 }
 
-/// A model version: its queue, and the replicas that pull from it.
+/// The queue of a model version, and the replicas that take batches from it.
 #[derive(Debug, Default)]
-struct Version {
+struct VersionState {
+    /// Maximum number of queries in a batch; `None` leaves it to the adaptive policy of each
+    /// replica.
     max_batch: Option<usize>,
+    /// `None` until the model version is registered.
     input_type: Option<DataType>,
     queue: Queue,
-    /// Of the inputs that wait.
+    /// Total size of the queued inputs, in bytes.
     bytes: usize,
     replicas: Vec<ReplicaKey>,
 }
 
-impl Version {
-    /// The type that it takes, if that is not this one.
-    fn takes_other(&self, input_type: DataType, replicas: &Slab<Replica>) -> Option<DataType> {
-        if let Some(takes) = self.input_type {
-            // Its replicas take the same: others are not let in.
-            return (takes != input_type).then_some(takes);
+impl VersionState {
+    /// Returns the input type of this model version if it differs from `input_type`.
+    fn mismatched_type(
+        &self,
+        input_type: DataType,
+        replicas: &Slab<ReplicaState>,
+    ) -> Option<DataType> {
+        if let Some(registered) = self.input_type {
+            // The replicas have the same type: the caller refuses or removes others.
+            return (registered != input_type).then_some(registered);
         }
-        let mut takes = self.replicas.iter().map(|key| replicas[key.0].input_type);
-        takes.find(|takes| *takes != input_type)
+        let mut types = self.replicas.iter().map(|key| replicas[key.0].input_type);
+        types.find(|found| *found != input_type)
     }
 
-    /// Whether an input of this size finds no room.
+    /// Returns true if the queue has no room for an input of `size` bytes.
     fn is_full(&self, size: usize, rules: &Rules) -> bool {
-        self.queue.waiting() >= rules.max_queries
-            || self.bytes.saturating_add(size) > rules.max_bytes
+        self.queue.len() >= rules.max_queries || self.bytes.saturating_add(size) > rules.max_bytes
     }
 }
 
-/// A query that waits, or that a replica has.
+/// A query in a queue or at a replica.
 #[derive(Debug)]
-struct Held<P> {
-    /// Its payload is `None` once nobody waits for it any more while a replica has it.
+struct TrackedQuery<P> {
+    /// The payload is `None` if the query was answered or cancelled while a replica still has it.
     query: Query<Option<P>>,
-    /// Its place among the queries of one deadline.
+    /// Orders queries that have the same deadline by arrival.
     sequence: u64,
-    /// A replica died computing it: it goes alone, and is not tried a third time.
+    /// True if a replica died or hung while computing this query. It is then retried once, in a
+    /// batch of its own.
     suspect: bool,
 }
 
-impl<P> Held<P> {
-    /// Where it stands in its queue.
-    fn place(&self, key: QueryKey) -> Place {
-        Place {
+impl<P> TrackedQuery<P> {
+    /// Returns the entry that stands for this query in its queue.
+    fn queue_entry(&self, key: QueryKey) -> QueueEntry {
+        QueueEntry {
             deadline: self.query.deadline,
             sequence: self.sequence,
             key,
         }
     }
 
-    /// What the caller gets back, unless it has it already.
-    fn finish(mut self) -> Option<Query<P>> {
+    /// Returns the query; `None` if it was answered or cancelled before.
+    fn into_unanswered(mut self) -> Option<Query<P>> {
         let payload = self.query.payload.take()?;
         Some(self.query.map(|_| payload))
     }
 
-    /// The same while a replica has it.
-    fn leave(&mut self) -> Option<Query<P>> {
+    /// Returns the query without removing it, because a replica still has it; `None` if it was
+    /// answered or cancelled before.
+    fn take_unanswered(&mut self) -> Option<Query<P>> {
         let payload = self.query.payload.take()?;
         Some(self.query.with(payload))
     }
 }
 
 impl<P> Scheduler<P> {
-    /// An empty scheduler. Batches are numbered from `first_batch`, wrapping around.
+    /// Creates a scheduler without models and replicas. Batches are numbered from `first_batch`,
+    /// wrapping around.
     pub fn new(first_batch: BatchId, rules: Rules) -> Scheduler<P> {
         Scheduler {
             rules,
@@ -126,54 +158,61 @@ impl<P> Scheduler<P> {
         }
     }
 
-    /// Says what a model version takes. Without a maximum, a policy finds it. Answers the replicas that take another type:
-    /// they are of no use, and the caller must make them leave.
+    /// Registers a model version, or changes it. Without a `max_batch`, the adaptive policy sizes
+    /// its batches.
+    ///
+    /// Returns the replicas that have another input type. They are of no use; the caller must call
+    /// [`Scheduler::on_left`] for each.
     pub fn set_model(
         &mut self,
         model: ModelVersion,
         input_type: DataType,
-        max: Option<usize>,
+        max_batch: Option<usize>,
     ) -> Vec<ReplicaKey> {
         let version = self.versions.entry(model).or_default();
         version.input_type = Some(input_type);
-        version.max_batch = max;
+        version.max_batch = max_batch;
         let replicas = version.replicas.iter().copied();
         replicas
             .filter(|key| self.replicas[key.0].input_type != input_type)
             .collect()
     }
 
-    /// Forgets a model version: its queries are given the default output. Answers its replicas, which the caller must
-    /// make leave.
+    /// Removes a model version, and answers its queued queries with the default output.
+    ///
+    /// Returns its replicas; the caller must call [`Scheduler::on_left`] for each.
     pub fn remove_model(&mut self, model: &ModelVersion) -> Vec<ReplicaKey> {
         let Some(version) = self.versions.remove(model) else {
             return Vec::new();
         };
-        for key in version.queue.into_waiting() {
+        for key in version.queue.into_keys() {
             let query = self.queries.remove(key.0);
-            default(&mut self.actions, query, Reason::NoReplica);
+            answer_default(&mut self.actions, query, DefaultReason::NoReplica);
         }
         version.replicas
     }
 
-    /// A replica is ready for work.
-    pub fn on_joined(&mut self, joining: Joining) -> ReplicaKey {
-        let version = self.versions.entry(joining.model.clone()).or_default();
-        let key = ReplicaKey(self.replicas.insert(Replica::new(joining, &self.rules)));
+    /// Adds a replica that is ready for batches.
+    pub fn on_joined(&mut self, replica: NewReplica) -> ReplicaKey {
+        let version = self.versions.entry(replica.model.clone()).or_default();
+        let key = ReplicaKey(
+            self.replicas
+                .insert(ReplicaState::new(replica, &self.rules)),
+        );
         version.replicas.push(key);
         key
     }
 
-    /// The type that replicas of this model version must take, once it is known.
+    /// Returns the input type of a model version; `None` if the model version is not registered.
     pub fn input_type(&self, model: &ModelVersion) -> Option<DataType> {
         self.versions.get(model)?.input_type
     }
 
-    /// What waits for each model version.
-    pub fn loads(&self) -> impl Iterator<Item = (&ModelVersion, Load)> {
+    /// Returns the queue depth and the number of replicas of each model version.
+    pub fn loads(&self) -> impl Iterator<Item = (&ModelVersion, QueueLoad)> {
         self.versions.iter().map(|(model, version)| {
-            let load = Load {
-                queries: version.queue.waiting(),
+            let load = QueueLoad {
+                queries: version.queue.len(),
                 bytes: version.bytes,
                 replicas: version.replicas.len(),
             };
@@ -181,11 +220,14 @@ impl<P> Scheduler<P> {
         })
     }
 
-    /// A query came. Call [`Scheduler::dispatch`] after the last event of a turn. Returns the key by which the query
-    /// can be taken back; `None` if no replica is connected, so that it gets the default output.
+    /// Puts a query into the queue of its model version. Call [`Scheduler::dispatch`] after the
+    /// last event of a turn.
+    ///
+    /// Returns the key for [`Scheduler::cancel`]; `None` if the model version has no replica, so
+    /// that the query gets the default output.
     ///
     /// # Errors
-    /// If it is refused: why, and the query.
+    /// If the query is refused: returns it with the reason.
     #[expect(
         clippy::result_large_err,
         reason = "a box would be an allocation for each query that is refused"
@@ -193,71 +235,75 @@ impl<P> Scheduler<P> {
     pub fn on_query(&mut self, query: Query<P>) -> Result<Option<QueryKey>, Refused<P>> {
         let model = query.model.as_deref();
         let version = model.and_then(|model| self.versions.get_mut(model));
+        // Without a replica, a model version cannot serve the query.
         let version = version.filter(|version| !version.replicas.is_empty());
-        let refusal = match self.closed {
-            true => Some(Refusal::Stopping {
-                app: query.app.clone(),
-            }),
-            false => refusal(&query, version.as_deref(), &self.replicas, &self.rules),
+        let refusal = if self.closed {
+            let app = query.app.clone();
+            Some(Refusal::Stopping { app })
+        } else {
+            refusal(&query, version.as_deref(), &self.replicas, &self.rules)
         };
         if let Some(refusal) = refusal {
             return Err(Refused { query, refusal });
         }
         let (size, fingerprint) = (query.size, query.fingerprint);
-        let held = Held {
+        let tracked = TrackedQuery {
             query: query.map(Some),
             sequence: self.next_sequence,
             suspect: false,
         };
         self.next_sequence += 1;
         let Some(version) = version else {
-            default(&mut self.actions, held, Reason::NoReplica);
+            answer_default(&mut self.actions, tracked, DefaultReason::NoReplica);
             return Ok(None);
         };
         let key = QueryKey(self.queries.vacant_key());
         version.bytes += size;
-        version.queue.push(held.place(key), fingerprint);
-        self.queries.insert(held);
+        version.queue.push(tracked.queue_entry(key), fingerprint);
+        self.queries.insert(tracked);
         Ok(Some(key))
     }
 
-    /// Takes no more queries; those that are under way end as they would have.
+    /// Refuses all further queries. Those in flight are served as before.
     pub fn close(&mut self) {
         self.closed = true;
     }
 
-    /// Gives every query that somebody waits for the default output. What replicas still answer goes nowhere.
-    pub fn give_up(&mut self) {
-        let waiting: Vec<QueryKey> = self.waiting().map(|(key, _)| key).collect();
-        for key in waiting {
-            let query = self.take_back(key);
-            let action = query.map(|query| Action::Default(query, Reason::Stopping));
+    /// Answers every unanswered query with the default output. Later responses of replicas are
+    /// discarded.
+    pub fn abort(&mut self) {
+        let unanswered: Vec<QueryKey> = self.unanswered().map(|(key, _)| key).collect();
+        for key in unanswered {
+            let query = self.cancel(key);
+            let action = query.map(|query| Action::AnswerDefault(query, DefaultReason::Stopping));
             self.actions.extend(action);
         }
     }
 
-    /// What is to be done next.
+    /// Takes the next action; `None` if there is none until the next event or deadline.
     pub fn next_action(&mut self) -> Option<Action<P>> {
         self.actions.pop_front()
     }
 
-    /// What came with a query of a batch; `None` once nobody waits for it.
+    /// Returns the payload of a query; `None` if the query was answered or cancelled.
     pub fn payload(&self, query: QueryKey) -> Option<&P> {
         self.queries.get(query.0)?.query.payload.as_ref()
     }
 
-    /// Every query that somebody waits for, and what came with it.
-    pub fn waiting(&self) -> impl Iterator<Item = (QueryKey, &P)> {
-        let queries = self.queries.iter();
-        queries.filter_map(|(key, held)| Some((QueryKey(key), held.query.payload.as_ref()?)))
+    /// Returns the unanswered queries with their payloads, those in queues and those at replicas.
+    pub fn unanswered(&self) -> impl Iterator<Item = (QueryKey, &P)> {
+        self.queries
+            .iter()
+            .filter_map(|(key, tracked)| Some((QueryKey(key), tracked.query.payload.as_ref()?)))
     }
 }
 
-/// Why a query is not taken by a scheduler that takes any; `version` has replicas.
+/// Returns the reason to refuse a query; `None` accepts it. `version` is its model version, if that
+/// has replicas.
 fn refusal<P>(
     query: &Query<P>,
-    version: Option<&Version>,
-    replicas: &Slab<Replica>,
+    version: Option<&VersionState>,
+    replicas: &Slab<ReplicaState>,
     rules: &Rules,
 ) -> Option<Refusal> {
     let (app, got) = (&query.app, query.input_type);
@@ -266,7 +312,7 @@ fn refusal<P>(
         return Some(Refusal::InputType { app, got });
     }
     let (model, version) = (query.model.as_deref()?, version?);
-    if let Some(takes) = version.takes_other(got, replicas) {
+    if let Some(takes) = version.mismatched_type(got, replicas) {
         return Some(Refusal::ModelInputType {
             app: app.clone(),
             model: model.clone(),
@@ -279,11 +325,18 @@ fn refusal<P>(
         .then(|| Refusal::Overloaded {
             app: app.clone(),
             model: model.clone(),
-            queries: version.queue.waiting(),
+            queries: version.queue.len(),
             bytes: version.bytes,
         })
 }
 
-fn default<P>(actions: &mut VecDeque<Action<P>>, query: Held<P>, reason: Reason) {
-    actions.extend(query.finish().map(|query| Action::Default(query, reason)));
+/// Appends the action that answers a query with the default output, unless the query was answered
+/// or cancelled.
+fn answer_default<P>(
+    actions: &mut VecDeque<Action<P>>,
+    query: TrackedQuery<P>,
+    reason: DefaultReason,
+) {
+    let query = query.into_unanswered();
+    actions.extend(query.map(|query| Action::AnswerDefault(query, reason)));
 }

@@ -1,104 +1,115 @@
-//! How large a batch may be where the model's owner leaves it open: the largest that meets the latency objective.
+//! Policies that find the largest batch size that meets the latency objective, for models without a
+//! maximum batch size.
 //!
 //! Both policies are those of Clipper's papers (Crankshaw et al., NSDI 2017, section 4.3).
 
 use std::{collections::VecDeque, time::Duration};
 
-/// A way to find the largest batch that meets the latency objective.
+/// A policy that finds the largest batch size that meets the latency objective.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Adaptive {
-    /// One query more with each full batch in time, a tenth fewer after one that is late.
+pub enum AdaptivePolicy {
+    /// Additive increase, multiplicative decrease: one query more after each full batch that meets
+    /// the objective, 10 % fewer after each batch that misses it.
     #[default]
     Aimd,
-    /// As many as the 99th percentile of the latency, estimated as a line over the size, allows.
+    /// The largest size whose 99th-percentile latency, estimated as a line over the size, meets the
+    /// objective.
     Quantile,
 }
 
-/// However fast a model is, its batches end here.
-const CEILING: usize = 4_096;
+/// Maximum batch size of every policy, in queries.
+const MAX_SIZE: usize = 4_096;
 
-/// Batches that an estimate is made of.
+/// Number of batches that an estimate is made from.
 const WINDOW: usize = 256;
 
-/// Batches between two estimates.
-const REFIT: usize = 8;
+/// Number of batches between two estimates.
+const REFIT_PERIOD: usize = 8;
 
-/// What a replica's policy has learnt of its batches.
+/// The state of a replica's policy.
 #[derive(Debug)]
-pub(crate) enum Policy {
-    Aimd { max: f64 },
-    Quantile(Estimate),
+pub(crate) enum SizePolicy {
+    /// `max` is the batch size in queries; batches use its integral part.
+    Aimd {
+        max: f64,
+    },
+    Quantile(LatencyEstimate),
 }
 
-/// A batch that has been answered.
+/// The size and time of an answered batch.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sample {
-    /// Queries in it.
+pub(crate) struct BatchSample {
+    /// Number of queries.
     pub(crate) size: usize,
+    /// Time from the start of the batch to its answer.
     pub(crate) took: Duration,
-    /// The shortest latency objective of its queries.
+    /// Shortest latency objective among the queries.
     pub(crate) objective: Duration,
 }
 
-impl Policy {
-    pub(crate) fn new(adaptive: Adaptive) -> Policy {
+impl SizePolicy {
+    pub(crate) fn new(adaptive: AdaptivePolicy) -> SizePolicy {
         match adaptive {
-            Adaptive::Aimd => Policy::Aimd { max: 1.0 },
-            Adaptive::Quantile => Policy::Quantile(Estimate::default()),
+            AdaptivePolicy::Aimd => SizePolicy::Aimd { max: 1.0 },
+            AdaptivePolicy::Quantile => SizePolicy::Quantile(LatencyEstimate::default()),
         }
     }
 
-    /// The largest batch that may be sent now, when its first query has `left` until its deadline.
-    pub(crate) fn max(&self, left: Duration) -> usize {
+    /// Returns the maximum size of a batch that is sent now; `time_left` is the time until its
+    /// first query's deadline.
+    pub(crate) fn max(&self, time_left: Duration) -> usize {
         match self {
-            Policy::Aimd { max } => *max as usize,
-            Policy::Quantile(estimate) => estimate.max(left),
+            SizePolicy::Aimd { max } => *max as usize,
+            SizePolicy::Quantile(estimate) => estimate.max(time_left),
         }
     }
 
-    pub(crate) fn learn(&mut self, sample: Sample) {
+    /// Adapts the policy to an answered batch.
+    pub(crate) fn record(&mut self, sample: BatchSample) {
         match self {
-            Policy::Aimd { max } => {
+            SizePolicy::Aimd { max } => {
                 if sample.took > sample.objective {
                     *max = (*max * 0.9).max(1.0);
                 } else if sample.size >= *max as usize {
-                    *max = (*max + 1.0).min(CEILING as f64);
+                    *max = (*max + 1.0).min(MAX_SIZE as f64);
                 }
             }
-            Policy::Quantile(estimate) => estimate.learn(sample),
+            SizePolicy::Quantile(estimate) => estimate.record(sample),
         }
     }
 }
 
-/// The 99th percentile of a batch's time as a line over its size.
+/// Estimates the 99th percentile of a batch's time as a linear function of its size.
 #[derive(Debug, Default)]
-pub(crate) struct Estimate {
-    /// Size and seconds, the latest last.
+pub(crate) struct LatencyEstimate {
+    /// Size in queries and time in seconds of the last [`WINDOW`] batches, the latest last.
     window: VecDeque<(f64, f64)>,
+    /// Number of batches since the last estimate.
     since_fit: usize,
-    /// Seconds: at size 0, and per query.
+    /// Seconds at size 0, and seconds per query; `None` before the first batch.
     line: Option<(f64, f64)>,
-    largest: usize,
+    /// Size of the largest batch that met its objective.
+    largest_in_time: usize,
 }
 
-impl Estimate {
-    fn learn(&mut self, sample: Sample) {
+impl LatencyEstimate {
+    fn record(&mut self, sample: BatchSample) {
         if self.window.len() == WINDOW {
             self.window.pop_front();
         }
         let point = (sample.size as f64, sample.took.as_secs_f64());
         self.window.push_back(point);
         if sample.took <= sample.objective {
-            self.largest = self.largest.max(sample.size);
+            self.largest_in_time = self.largest_in_time.max(sample.size);
         }
         self.since_fit += 1;
-        if self.since_fit >= REFIT || self.line.is_none() {
+        if self.since_fit >= REFIT_PERIOD || self.line.is_none() {
             self.since_fit = 0;
             self.line = Some(self.fit());
         }
     }
 
-    /// Least squares, then moved up until 99 in 100 batches lie below it.
+    /// Fits a line by least squares, then shifts it up until 99 % of the batches lie below it.
     fn fit(&self) -> (f64, f64) {
         let count = self.window.len() as f64;
         let mean =
@@ -109,32 +120,33 @@ impl Estimate {
             .iter()
             .map(|point| (point.0 - mean_size).powi(2))
             .sum();
-        let shared = self
+        let covariance = self
             .window
             .iter()
             .map(|point| (point.0 - mean_size) * (point.1 - mean_time));
-        // Batches of one size say nothing of another: then time is taken to grow in proportion.
+        // If all batches have the same size, assume that the time is proportional to it.
         let slope = if spread > 0.0 {
-            (shared.sum::<f64>() / spread).max(0.0)
+            (covariance.sum::<f64>() / spread).max(0.0)
         } else {
             mean_time / mean_size.max(1.0)
         };
-        let mut above: Vec<f64> = self
+        let mut offsets: Vec<f64> = self
             .window
             .iter()
             .map(|point| point.1 - slope * point.0)
             .collect();
-        above.sort_by(f64::total_cmp);
-        let rank = (0.99 * (above.len() - 1) as f64).ceil() as usize;
-        (above[rank], slope)
+        offsets.sort_by(f64::total_cmp);
+        let rank = (0.99 * (offsets.len() - 1) as f64).ceil() as usize;
+        (offsets[rank], slope)
     }
 
-    /// At most twice what has been seen to be in time: an estimate is worth little far from its batches.
-    fn max(&self, left: Duration) -> usize {
+    /// Returns the largest size that the estimate allows, at most twice the largest size that met
+    /// its objective: the estimate is unreliable far from the sizes that it was made from.
+    fn max(&self, time_left: Duration) -> usize {
         let Some((start, slope)) = self.line else {
             return 1;
         };
-        let room = left.as_secs_f64() - start;
+        let room = time_left.as_secs_f64() - start;
         let fits = if slope > 0.0 {
             room / slope
         } else if room > 0.0 {
@@ -142,7 +154,7 @@ impl Estimate {
         } else {
             0.0
         };
-        let bound = (2 * self.largest).clamp(1, CEILING);
+        let bound = (2 * self.largest_in_time).clamp(1, MAX_SIZE);
         (fits.max(1.0) as usize).min(bound)
     }
 }
@@ -153,13 +165,14 @@ mod tests {
 
     const OBJECTIVE: Duration = Duration::from_millis(50);
 
-    /// Runs batches as large as the policy allows, which take 2 ms and 1 ms per query; answers the sizes.
-    fn run(policy: &mut Policy, batches: usize, per_query: Duration) -> Vec<usize> {
+    /// Runs batches of the policy's maximum size, which take 2 ms plus `per_query` per query.
+    /// Returns the sizes.
+    fn run(policy: &mut SizePolicy, batches: usize, per_query: Duration) -> Vec<usize> {
         (0..batches)
             .map(|_| {
                 let size = policy.max(OBJECTIVE);
                 let took = Duration::from_millis(2) + per_query * size as u32;
-                policy.learn(Sample {
+                policy.record(BatchSample {
                     size,
                     took,
                     objective: OBJECTIVE,
@@ -170,19 +183,19 @@ mod tests {
     }
 
     #[test]
-    fn both_policies_find_the_largest_batch_in_time_and_follow_a_model_that_slows_down() {
-        for adaptive in [Adaptive::Aimd, Adaptive::Quantile] {
-            let mut policy = Policy::new(adaptive);
+    fn both_policies_converge_and_follow_a_slower_model() {
+        for adaptive in [AdaptivePolicy::Aimd, AdaptivePolicy::Quantile] {
+            let mut policy = SizePolicy::new(adaptive);
             let sizes = run(&mut policy, 400, Duration::from_millis(1));
             assert_eq!(sizes[0], 1);
-            // 48 take 50 ms. AIMD swings between a tenth below it and one above.
+            // A batch of 48 takes 50 ms. AIMD oscillates between 10 % below and one above.
             let settled = &sizes[300..];
             assert!(
                 settled.iter().all(|size| (43..=49).contains(size)),
                 "{adaptive:?} {settled:?}"
             );
             let slowed = run(&mut policy, 400, Duration::from_millis(4));
-            // 12 take 50 ms.
+            // A batch of 12 takes 50 ms.
             let settled = &slowed[300..];
             assert!(
                 settled.iter().all(|size| (10..=13).contains(size)),
@@ -192,12 +205,12 @@ mod tests {
     }
 
     #[test]
-    fn batches_that_were_not_full_do_not_raise_the_limit_of_aimd() {
-        let mut policy = Policy::new(Adaptive::Aimd);
+    fn aimd_grows_only_after_a_full_batch() {
+        let mut policy = SizePolicy::new(AdaptivePolicy::Aimd);
         run(&mut policy, 9, Duration::from_millis(1));
         let before = policy.max(OBJECTIVE);
         let took = Duration::from_millis(1);
-        policy.learn(Sample {
+        policy.record(BatchSample {
             size: before - 1,
             took,
             objective: OBJECTIVE,
@@ -206,8 +219,8 @@ mod tests {
     }
 
     #[test]
-    fn the_estimate_takes_what_is_left_of_the_objective_into_account() {
-        let mut policy = Policy::new(Adaptive::Quantile);
+    fn quantile_policy_respects_the_time_left() {
+        let mut policy = SizePolicy::new(AdaptivePolicy::Quantile);
         run(&mut policy, 100, Duration::from_millis(1));
         let fits = policy.max(Duration::from_millis(22));
         assert!((19..=20).contains(&fits), "{fits}");
@@ -215,18 +228,18 @@ mod tests {
     }
 
     #[test]
-    fn no_policy_runs_away_with_a_model_that_takes_no_time() {
-        for adaptive in [Adaptive::Aimd, Adaptive::Quantile] {
-            let mut policy = Policy::new(adaptive);
-            for _ in 0..2 * CEILING {
+    fn batch_size_is_bounded_for_an_instant_model() {
+        for adaptive in [AdaptivePolicy::Aimd, AdaptivePolicy::Quantile] {
+            let mut policy = SizePolicy::new(adaptive);
+            for _ in 0..2 * MAX_SIZE {
                 let size = policy.max(OBJECTIVE);
-                policy.learn(Sample {
+                policy.record(BatchSample {
                     size,
                     took: Duration::ZERO,
                     objective: OBJECTIVE,
                 });
             }
-            assert_eq!(policy.max(OBJECTIVE), CEILING, "{adaptive:?}");
+            assert_eq!(policy.max(OBJECTIVE), MAX_SIZE, "{adaptive:?}");
         }
     }
 }

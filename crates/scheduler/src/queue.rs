@@ -1,15 +1,16 @@
-//! The queries that wait for one model version.
+//! The queue of one model version, with request coalescing.
 //!
-//! Of those with the same fingerprint one leads: it is to be computed, or a replica has it. The others follow: they wait for
-//! its answer, and the first of them leads when it leaves without one.
+//! Of the queries with the same fingerprint, one is the leader: it is queued for computation, or a
+//! replica has it. The others are followers: they wait for its answer. If the leader ends without
+//! an answer, the first follower becomes the leader.
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::{Fingerprint, QueryKey, Reason, Timestamp};
+use crate::{DefaultReason, Fingerprint, QueryKey, Timestamp};
 
-/// Where a query stands: by its deadline, then by its arrival.
+/// A query in the queue. Entries are ordered by deadline, then by arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
+pub(crate) struct QueueEntry {
     pub(crate) deadline: Timestamp,
     pub(crate) sequence: u64,
     pub(crate) key: QueryKey,
@@ -17,39 +18,40 @@ pub(crate) struct Place {
 
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    /// Queries that are to be computed, in the order of their places.
-    ready: BTreeSet<Place>,
-    /// Who leads, in the queue or at a replica.
-    leaders: HashMap<Fingerprint, Place>,
-    followers: BTreeSet<(Fingerprint, Place)>,
-    /// The followers again, in the order of their places.
-    following: BTreeSet<Place>,
+    /// Queries to be computed: leaders, and queries without a fingerprint.
+    ready: BTreeSet<QueueEntry>,
+    /// The leader for each fingerprint, in the queue or at a replica.
+    leaders: HashMap<Fingerprint, QueueEntry>,
+    followers: BTreeSet<(Fingerprint, QueueEntry)>,
+    /// The followers again, ordered by deadline.
+    followers_by_deadline: BTreeSet<QueueEntry>,
 }
 
 impl Queue {
-    /// Queries that are to be computed.
-    pub(crate) fn len(&self) -> usize {
+    /// Returns the number of queries that are to be computed.
+    pub(crate) fn ready_len(&self) -> usize {
         self.ready.len()
     }
 
-    /// All queries that wait, for a replica or for a leader's answer.
-    pub(crate) fn waiting(&self) -> usize {
-        self.ready.len() + self.following.len()
+    /// Returns the number of queries, including the followers.
+    pub(crate) fn len(&self) -> usize {
+        self.ready.len() + self.followers_by_deadline.len()
     }
 
-    /// The query that is computed next.
-    pub(crate) fn first(&self) -> Option<&Place> {
+    /// Returns the query that is computed next.
+    pub(crate) fn first(&self) -> Option<&QueueEntry> {
         self.ready.first()
     }
 
-    /// Takes the query that is computed next. It leads until it is settled or resigns.
+    /// Removes the query that is computed next. It stays the leader of its followers until
+    /// [`Queue::take_followers`] or [`Queue::replace_leader`].
     pub(crate) fn pop(&mut self) -> Option<QueryKey> {
         Some(self.ready.pop_first()?.key)
     }
 
-    /// The earliest deadline of all that wait.
-    pub(crate) fn earliest(&self) -> Option<Timestamp> {
-        let firsts = [self.ready.first(), self.following.first()];
+    /// Returns the earliest deadline in the queue, including the followers.
+    pub(crate) fn earliest_deadline(&self) -> Option<Timestamp> {
+        let firsts = [self.ready.first(), self.followers_by_deadline.first()];
         firsts
             .into_iter()
             .flatten()
@@ -57,97 +59,104 @@ impl Queue {
             .min()
     }
 
-    /// A query whose deadline has passed, and where it passed. A leader in the queue stands before its followers: one that is
-    /// late has its leader at a replica.
-    pub(crate) fn late(&self, now: Timestamp) -> Option<(Place, Reason)> {
-        let late = |places: &BTreeSet<Place>| {
-            let first = places.first().copied();
+    /// Returns a query whose deadline has passed, with the reason for its default output. A queued
+    /// leader is due before its followers, so that the leader of an expired follower is at a
+    /// replica.
+    pub(crate) fn expired(&self, now: Timestamp) -> Option<(QueueEntry, DefaultReason)> {
+        let expired = |entries: &BTreeSet<QueueEntry>| {
+            let first = entries.first().copied();
             first.filter(|first| first.deadline <= now)
         };
-        let in_queue = late(&self.ready).map(|place| (place, Reason::TimedOutInQueue));
-        in_queue.or_else(|| Some((late(&self.following)?, Reason::TimedOutAtReplica)))
+        let in_queue = expired(&self.ready).map(|entry| (entry, DefaultReason::TimedOutInQueue));
+        in_queue.or_else(|| {
+            let follower = expired(&self.followers_by_deadline)?;
+            Some((follower, DefaultReason::TimedOutAtReplica))
+        })
     }
 
-    pub(crate) fn push(&mut self, place: Place, fingerprint: Option<Fingerprint>) {
+    /// Adds a query. Without a leader for its fingerprint at a replica, the first query with this
+    /// fingerprint leads.
+    pub(crate) fn push(&mut self, entry: QueueEntry, fingerprint: Option<Fingerprint>) {
         match fingerprint {
             Some(fingerprint) => {
-                self.follow(fingerprint, place);
-                self.elect(fingerprint);
+                self.add_follower(fingerprint, entry);
+                self.elect_leader(fingerprint);
             }
-            None => drop(self.ready.insert(place)),
+            None => drop(self.ready.insert(entry)),
         }
     }
 
-    /// Takes a query that waits; false if it does not.
-    pub(crate) fn remove(&mut self, place: &Place, fingerprint: Option<Fingerprint>) -> bool {
-        let was_ready = self.ready.remove(place);
+    /// Removes a query; returns false if it is not in the queue.
+    pub(crate) fn remove(&mut self, entry: &QueueEntry, fingerprint: Option<Fingerprint>) -> bool {
+        let was_ready = self.ready.remove(entry);
         match fingerprint {
-            Some(fingerprint) if was_ready => self.resign(fingerprint),
-            Some(fingerprint) => return self.leave(fingerprint, place),
+            Some(fingerprint) if was_ready => self.replace_leader(fingerprint),
+            Some(fingerprint) => return self.remove_follower(fingerprint, entry),
             None => {}
         }
         was_ready
     }
 
-    /// A leader is gone, or is back from a replica: who stands first leads.
-    pub(crate) fn resign(&mut self, fingerprint: Fingerprint) {
+    /// Makes the first follower the leader, because the leader was removed or came back from a
+    /// replica.
+    pub(crate) fn replace_leader(&mut self, fingerprint: Fingerprint) {
         self.leaders.remove(&fingerprint);
-        self.elect(fingerprint);
+        self.elect_leader(fingerprint);
     }
 
-    /// A leader has come to its end: its followers leave with it.
-    pub(crate) fn settle(&mut self, fingerprint: Fingerprint) -> Vec<QueryKey> {
+    /// Removes and returns the followers of a leader that has ended.
+    pub(crate) fn take_followers(&mut self, fingerprint: Fingerprint) -> Vec<QueryKey> {
         self.leaders.remove(&fingerprint);
-        let followers: Vec<Place> = self.followers(fingerprint).collect();
-        for place in &followers {
-            self.leave(fingerprint, place);
+        let followers: Vec<QueueEntry> = self.followers(fingerprint).collect();
+        for entry in &followers {
+            self.remove_follower(fingerprint, entry);
         }
-        followers.into_iter().map(|place| place.key).collect()
+        followers.into_iter().map(|entry| entry.key).collect()
     }
 
-    /// Who waits for the same answer.
-    pub(crate) fn followers(&self, fingerprint: Fingerprint) -> impl Iterator<Item = Place> {
-        let same = self.followers.range((fingerprint, Place::FIRST)..);
+    /// Returns the followers for a fingerprint, ordered by deadline.
+    pub(crate) fn followers(&self, fingerprint: Fingerprint) -> impl Iterator<Item = QueueEntry> {
+        let same = self.followers.range((fingerprint, QueueEntry::MIN)..);
         let same = same.take_while(move |(other, _)| *other == fingerprint);
-        same.map(|(_, place)| *place)
+        same.map(|(_, entry)| *entry)
     }
 
-    /// Everyone who waits.
-    pub(crate) fn into_waiting(self) -> impl Iterator<Item = QueryKey> {
-        let waiting = self.ready.into_iter().chain(self.following);
-        waiting.map(|place| place.key)
+    /// Returns the keys of all queries, including the followers.
+    pub(crate) fn into_keys(self) -> impl Iterator<Item = QueryKey> {
+        let entries = self.ready.into_iter().chain(self.followers_by_deadline);
+        entries.map(|entry| entry.key)
     }
 
-    fn follow(&mut self, fingerprint: Fingerprint, place: Place) {
-        self.followers.insert((fingerprint, place));
-        self.following.insert(place);
+    fn add_follower(&mut self, fingerprint: Fingerprint, entry: QueueEntry) {
+        self.followers.insert((fingerprint, entry));
+        self.followers_by_deadline.insert(entry);
     }
 
-    fn leave(&mut self, fingerprint: Fingerprint, place: &Place) -> bool {
-        self.followers.remove(&(fingerprint, *place));
-        self.following.remove(place)
+    fn remove_follower(&mut self, fingerprint: Fingerprint, entry: &QueueEntry) -> bool {
+        self.followers.remove(&(fingerprint, *entry));
+        self.followers_by_deadline.remove(entry)
     }
 
-    /// Who stands first leads, unless a replica has the leader.
-    fn elect(&mut self, fingerprint: Fingerprint) {
+    /// Makes the query with the earliest deadline the leader, unless a replica has the leader.
+    fn elect_leader(&mut self, fingerprint: Fingerprint) {
         if let Some(leader) = self.leaders.remove(&fingerprint) {
             if !self.ready.remove(&leader) {
                 self.leaders.insert(fingerprint, leader);
                 return;
             }
-            self.follow(fingerprint, leader);
+            self.add_follower(fingerprint, leader);
         }
         let first = self.followers(fingerprint).next();
         if let Some(first) = first {
-            self.leave(fingerprint, &first);
+            self.remove_follower(fingerprint, &first);
             self.ready.insert(first);
             self.leaders.insert(fingerprint, first);
         }
     }
 }
 
-impl Place {
-    const FIRST: Place = Place {
+impl QueueEntry {
+    const MIN: QueueEntry = QueueEntry {
         deadline: Timestamp::ZERO,
         sequence: 0,
         key: QueryKey(0),

@@ -1,148 +1,159 @@
-//! A replica as the scheduler sees it: what it has, and how fast it is.
+//! The scheduler's view of a replica: its batches in flight and its speed.
 
 use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
 
 use model::DataType;
 
 use crate::{
-    BatchId, Joining, ModelVersion, QueryKey, Rules, Timestamp,
-    policy::{Policy, Sample},
+    BatchId, ModelVersion, NewReplica, QueryKey, Rules, Timestamp,
+    policy::{BatchSample, SizePolicy},
 };
 
-/// How long before the expected end of the running batch the next one goes ahead, although it is not full. It covers
-/// the way to the replica; it is cut to a quarter of the batch's time, so that fast models fill their batches.
-const LEAD: Duration = Duration::from_millis(1);
+/// Time before the expected end of the running batch at which the next one is sent although it is
+/// not full. It covers the way to the replica, and is limited to a quarter of the batch's time, so
+/// that fast models get full batches.
+const SEND_AHEAD: Duration = Duration::from_millis(1);
 
-/// A batch that takes so many times the longest one so far is not late any more, but hangs.
-const HANGS: u32 = 10;
+/// A replica hangs if a batch takes this many times as long as its longest batch before.
+const HANG_FACTOR: u32 = 10;
 
 #[derive(Debug)]
-pub(crate) struct Replica {
+pub(crate) struct ReplicaState {
     pub(crate) model: ModelVersion,
     pub(crate) input_type: DataType,
-    pub(crate) max_batch: Option<usize>,
-    /// The first one is computing, the others wait at the replica.
-    pub(crate) in_flight: VecDeque<Batch>,
+    /// The replica's own limit on the queries in a batch.
+    max_batch: Option<usize>,
+    /// The replica computes the first batch; the others wait there.
+    pub(crate) in_flight: VecDeque<InFlightBatch>,
+    /// Time at which the last batch was sent.
     pub(crate) last_sent: Timestamp,
-    room: usize,
-    /// It hangs: no more batches until it answers.
+    max_in_flight: usize,
+    /// True while the replica hangs: it gets no batches until it answers.
     pub(crate) hung: bool,
-    policy: Policy,
-    /// The longest batch so far.
+    policy: SizePolicy,
+    /// Time of the longest batch so far.
     longest: Option<Duration>,
-    /// When the first batch in flight began, as far as can be told from here.
-    began: Timestamp,
-    pace: Pace,
+    /// Estimated start of the first batch in flight: when it was sent, or when the batch before it
+    /// was answered.
+    started: Timestamp,
+    batch_times: BatchTimes,
 }
 
-/// A batch that a replica has.
+/// A batch at a replica.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub(crate) struct InFlightBatch {
     pub(crate) id: BatchId,
     pub(crate) queries: Vec<QueryKey>,
     pub(crate) sent: Timestamp,
-    /// The earliest deadline among the queries that have not been given the default output.
+    /// Earliest deadline among the queries that did not get the default output.
     pub(crate) deadline: Timestamp,
-    /// The shortest latency objective of its queries.
+    /// Shortest latency objective among the queries.
     pub(crate) objective: Duration,
 }
 
-impl Replica {
-    pub(crate) fn new(joining: Joining, rules: &Rules) -> Replica {
-        Replica {
-            model: joining.model,
-            input_type: joining.input_type,
-            max_batch: joining.max_batch,
+impl ReplicaState {
+    pub(crate) fn new(replica: NewReplica, rules: &Rules) -> ReplicaState {
+        ReplicaState {
+            model: replica.model,
+            input_type: replica.input_type,
+            max_batch: replica.max_batch,
             in_flight: VecDeque::new(),
             last_sent: Timestamp::ZERO,
-            room: joining.batches_in_flight.max(1),
+            max_in_flight: replica.batches_in_flight.max(1),
             hung: false,
-            policy: Policy::new(rules.adaptive),
+            policy: SizePolicy::new(rules.adaptive),
             longest: None,
-            began: Timestamp::ZERO,
-            pace: Pace::default(),
+            started: Timestamp::ZERO,
+            batch_times: BatchTimes::default(),
         }
     }
 
+    /// Returns true if the replica can take one more batch.
     pub(crate) fn has_room(&self) -> bool {
-        !self.hung && self.in_flight.len() < self.room
+        !self.hung && self.in_flight.len() < self.max_in_flight
     }
 
-    /// The largest batch that it may get now; `of_version` is what the model's owner says, `left` the time until the
-    /// first query's deadline.
-    pub(crate) fn max_batch(&self, of_version: Option<usize>, left: Duration) -> usize {
-        let max = of_version.unwrap_or_else(|| self.policy.max(left));
+    /// Returns the maximum number of queries in the next batch. `of_version` is the registered
+    /// maximum of the model version, `time_left` the time until the first query's deadline.
+    pub(crate) fn max_batch(&self, of_version: Option<usize>, time_left: Duration) -> usize {
+        let max = of_version.unwrap_or_else(|| self.policy.max(time_left));
         max.min(self.max_batch.unwrap_or(max)).max(1)
     }
 
-    /// Call it after a batch has been put in flight.
-    pub(crate) fn sent(&mut self, now: Timestamp) {
+    /// Adds a batch that is sent now.
+    pub(crate) fn push_batch(&mut self, batch: InFlightBatch, now: Timestamp) {
+        self.in_flight.push_back(batch);
         self.last_sent = now;
         if self.in_flight.len() == 1 {
-            self.began = now;
+            self.started = now;
         }
     }
 
-    /// Takes a batch out of flight because it has been answered.
-    pub(crate) fn take(&mut self, id: BatchId, now: Timestamp) -> Option<Batch> {
+    /// Removes a batch that was answered, and records how long it took.
+    pub(crate) fn take_answered(&mut self, id: BatchId, now: Timestamp) -> Option<InFlightBatch> {
         let position = self.in_flight.iter().position(|batch| batch.id == id)?;
         let batch = self.in_flight.remove(position)?;
         self.hung = false;
+        // A batch that was answered out of turn says nothing about the time it took.
         if position == 0 {
-            let (size, took) = (batch.queries.len(), now.saturating_sub(self.began));
-            self.pace.learn(size, took);
+            let (size, took) = (batch.queries.len(), now.saturating_sub(self.started));
+            self.batch_times.record(size, took);
             self.longest = self.longest.max(Some(took));
-            self.policy.learn(Sample {
+            self.policy.record(BatchSample {
                 size,
                 took,
                 objective: batch.objective,
             });
-            self.began = now;
+            self.started = now;
         }
         Some(batch)
     }
 
-    /// Takes a batch out of flight that never flew, and all after it.
-    pub(crate) fn take_back(&mut self, id: BatchId) -> VecDeque<Batch> {
+    /// Removes a batch that could not be sent, and all later ones.
+    pub(crate) fn take_unsent(&mut self, id: BatchId) -> VecDeque<InFlightBatch> {
         let position = self.in_flight.iter().position(|batch| batch.id == id);
         let position = position.unwrap_or(self.in_flight.len());
         self.in_flight.split_off(position)
     }
 
-    /// When its running batch can no longer be taken for a slow one; `None` if it has none.
+    /// Returns the time from which the running batch counts as hung; `None` without a batch.
     pub(crate) fn hangs_at(&self, rules: &Rules) -> Option<Timestamp> {
         self.in_flight.front()?;
-        let patience = self.longest.map_or(rules.first_batch, |longest| {
-            rules.hang_floor.max(longest.saturating_mul(HANGS))
+        let limit = self.longest.map_or(rules.first_batch, |longest| {
+            rules.hang_floor.max(longest.saturating_mul(HANG_FACTOR))
         });
-        Some(self.began.saturating_add(patience))
+        Some(self.started.saturating_add(limit))
     }
 
-    /// When a further batch may go ahead that is not full; `None` if it may not, or not yet known.
-    pub(crate) fn ahead_at(&self) -> Option<Timestamp> {
+    /// Returns the time from which a further batch may be sent although it is not full; `None` if
+    /// the replica has no room or no batch, or if the time of the running batch cannot be
+    /// estimated.
+    pub(crate) fn send_ahead_at(&self) -> Option<Timestamp> {
         let running = self.in_flight.front()?;
         if !self.has_room() {
             return None;
         }
-        let expected = self.pace.expect(running.queries.len())?;
-        Some(self.began + expected - LEAD.min(expected / 4))
+        let expected = self.batch_times.expected(running.queries.len())?;
+        Some(self.started + expected - SEND_AHEAD.min(expected / 4))
     }
 }
 
-/// How long batches take, by their size.
+/// Moving average of the time that a batch takes, by its number of queries.
 #[derive(Debug, Default)]
-struct Pace(BTreeMap<usize, Duration>);
+struct BatchTimes(BTreeMap<usize, Duration>);
 
-impl Pace {
-    /// Moves an eighth of the way to what was seen: smooth, and follows a change within a few batches.
-    fn learn(&mut self, size: usize, took: Duration) {
+impl BatchTimes {
+    /// Adds a sample with a weight of one eighth: smooth, and follows a change within a few
+    /// batches.
+    fn record(&mut self, size: usize, took: Duration) {
         self.0
             .entry(size)
             .and_modify(|mean| *mean = (*mean * 7 + took) / 8)
             .or_insert(took);
     }
 
-    fn expect(&self, size: usize) -> Option<Duration> {
+    /// Returns the average for a size; `None` before the first batch of this size.
+    fn expected(&self, size: usize) -> Option<Duration> {
         self.0.get(&size).copied()
     }
 }

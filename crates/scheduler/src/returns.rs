@@ -1,171 +1,182 @@
-//! How queries come back: taken back by who asked, answered, or from replicas that did not answer.
+//! Queries that leave a replica or the queue: cancelled, answered, or returned by a replica that
+//! did not answer.
 
 use std::iter;
 
 use slab::Slab;
 
 use crate::{
-    Action, Answered, BatchId, Fingerprint, Held, Left, ModelVersion, Query, QueryKey, Reason,
-    ReplicaKey, Scheduler, Timestamp, Version, default,
-    replica::{Batch, Replica},
+    Action, AnsweredBatch, BatchId, DefaultReason, Departure, Fingerprint, ModelVersion, Query,
+    QueryKey, ReplicaKey, Scheduler, Timestamp, TrackedQuery, VersionState, answer_default,
+    replica::{InFlightBatch, ReplicaState},
 };
 
 impl<P> Scheduler<P> {
-    /// Nobody waits for a query any more: it leaves the queue, or if a replica has it, its answer goes nowhere. `None` if it
-    /// has ended already.
-    pub fn take_back(&mut self, key: QueryKey) -> Option<Query<P>> {
-        let held = self.queries.get_mut(key.0)?;
-        let (place, fingerprint) = (held.place(key), held.query.fingerprint);
-        let model = held.query.model.as_deref();
+    /// Cancels a query, because its client disconnected: removes it from the queue, or discards its
+    /// answer if a replica has it. Returns the query; `None` if it was answered or cancelled
+    /// before.
+    pub fn cancel(&mut self, key: QueryKey) -> Option<Query<P>> {
+        let tracked = self.queries.get_mut(key.0)?;
+        let (entry, fingerprint) = (tracked.queue_entry(key), tracked.query.fingerprint);
+        let model = tracked.query.model.as_deref();
         let version = model.and_then(|model| self.versions.get_mut(model));
         if let Some(version) = version
-            && version.queue.remove(&place, fingerprint)
+            && version.queue.remove(&entry, fingerprint)
         {
-            version.bytes -= held.query.size;
-            return self.queries.remove(key.0).finish();
+            version.bytes -= tracked.query.size;
+            return self.queries.remove(key.0).into_unanswered();
         }
-        held.leave()
+        tracked.take_unanswered()
     }
 
-    /// A replica answered a batch, or failed it: its queries leave, and all that wait for the same answers. `None` if it has no
-    /// such batch, any more at least: one that hung answers a batch that it has lost, and is ready for work again.
+    /// Ends a batch that a replica answered or failed. Returns its unanswered queries, and those
+    /// that wait for the same answers. `None` if the replica does not have this batch, for example
+    /// because it lost the batch when it hung; a replica that hung gets batches again.
     pub fn on_answered(
         &mut self,
         replica: ReplicaKey,
         batch: BatchId,
         now: Timestamp,
-    ) -> Option<Answered<P>> {
+    ) -> Option<AnsweredBatch<P>> {
         let replica = self.replicas.get_mut(replica.0)?;
         replica.hung = false;
-        let batch = replica.take(batch, now)?;
+        let batch = replica.take_answered(batch, now)?;
         let mut version = self.versions.get_mut(&replica.model);
-        let mut answered = Answered {
+        let mut answered = AnsweredBatch {
             sent: batch.sent,
             size: batch.queries.len(),
             queries: Vec::with_capacity(batch.queries.len()),
             fingerprints: Vec::new(),
         };
-        for (place, key) in batch.queries.into_iter().enumerate() {
-            let held = self.queries.remove(key.0);
-            if let (Some(fingerprint), Some(version)) = (held.query.fingerprint, &mut version) {
-                answered.fingerprints.push((place, fingerprint));
-                let followers = settle(version, &mut self.queries, fingerprint);
-                let followers = followers.into_iter().filter_map(Held::finish);
+        for (index, key) in batch.queries.into_iter().enumerate() {
+            let tracked = self.queries.remove(key.0);
+            if let (Some(fingerprint), Some(version)) = (tracked.query.fingerprint, &mut version) {
+                answered.fingerprints.push((index, fingerprint));
+                let followers = take_followers(version, &mut self.queries, fingerprint);
+                let followers = followers
+                    .into_iter()
+                    .filter_map(TrackedQuery::into_unanswered);
                 answered
                     .queries
-                    .extend(followers.map(|query| (place, query)));
+                    .extend(followers.map(|query| (index, query)));
             }
-            answered
-                .queries
-                .extend(held.finish().map(|query| (place, query)));
+            let query = tracked.into_unanswered();
+            answered.queries.extend(query.map(|query| (index, query)));
         }
         Some(answered)
     }
 
-    /// A batch could not be sent: nobody has seen it, nor those that were to follow it. Their queries go back to the queue as
-    /// they were.
-    pub fn on_unsent(&mut self, replica: ReplicaKey, batch: BatchId) {
+    /// Requeues the queries of a batch that could not be sent, and of the replica's later batches.
+    /// None becomes suspect, because the replica has not seen them.
+    pub fn on_send_failed(&mut self, replica: ReplicaKey, batch: BatchId) {
         let Some(replica) = self.replicas.get_mut(replica.0) else {
             return;
         };
         let model = replica.model.clone();
-        for batch in replica.take_back(batch) {
-            self.hand_back(&model, batch, false);
+        for batch in replica.take_unsent(batch) {
+            self.requeue_batch(&model, batch, false);
         }
     }
 
-    /// Takes the batches of replicas that hang: each goes to another.
-    pub(crate) fn give_up_hung(&mut self, now: Timestamp) {
-        let hangs = |replica: &Replica| replica.hangs_at(&self.rules).is_some_and(|at| at <= now);
+    /// Takes the batches from replicas that hang, and requeues their queries.
+    pub(crate) fn eject_hung(&mut self, now: Timestamp) {
+        let hangs =
+            |replica: &ReplicaState| replica.hangs_at(&self.rules).is_some_and(|at| at <= now);
         let hung = self.replicas.iter().filter(|(_, replica)| hangs(replica));
         let hung: Vec<usize> = hung.map(|(key, _)| key).collect();
         for key in hung {
             let replica = &mut self.replicas[key];
             replica.hung = true;
-            let (model, batches) = (
-                replica.model.clone(),
-                std::mem::take(&mut replica.in_flight),
-            );
+            let model = replica.model.clone();
+            let batches = std::mem::take(&mut replica.in_flight);
             for (position, batch) in batches.into_iter().enumerate() {
-                self.hand_back(&model, batch, position == 0);
+                let computing = position == 0;
+                self.requeue_batch(&model, batch, computing);
             }
-            self.actions.push_back(Action::Hung(ReplicaKey(key)));
+            self.actions.push_back(Action::ReplicaHung(ReplicaKey(key)));
         }
     }
 
-    /// A replica is gone: what it had goes back to the queue.
-    pub fn on_left(&mut self, replica: ReplicaKey, left: Left) {
-        let Some(gone) = self.replicas.try_remove(replica.0) else {
+    /// Removes a replica, and requeues its queries.
+    pub fn on_left(&mut self, replica: ReplicaKey, departure: Departure) {
+        let Some(removed) = self.replicas.try_remove(replica.0) else {
             return;
         };
-        for (position, batch) in gone.in_flight.into_iter().enumerate() {
+        for (position, batch) in removed.in_flight.into_iter().enumerate() {
             let computing = position == 0;
-            self.hand_back(&gone.model, batch, computing && left == Left::Died);
+            let suspect = computing && departure == Departure::Died;
+            self.requeue_batch(&removed.model, batch, suspect);
         }
-        let Some(version) = self.versions.get_mut(&gone.model) else {
+        let Some(version) = self.versions.get_mut(&removed.model) else {
             return;
         };
         version.replicas.retain(|key| *key != replica);
-        let unknown = version.input_type.is_none();
-        if unknown && version.replicas.is_empty() && version.queue.waiting() == 0 {
-            self.versions.remove(&gone.model);
+        let unregistered = version.input_type.is_none();
+        if unregistered && version.replicas.is_empty() && version.queue.len() == 0 {
+            self.versions.remove(&removed.model);
         }
     }
 
-    /// Puts a batch's queries back into the queue; those that a replica died computing for the second time are given up, and
-    /// whoever waits for the same answer with them.
-    fn hand_back(&mut self, model: &ModelVersion, batch: Batch, suspect: bool) {
+    /// Requeues the queries of a batch. With `suspect`, the batch may have caused its replica's
+    /// failure: its queries become suspect, and those that were suspect before get the default
+    /// output, with their followers.
+    fn requeue_batch(&mut self, model: &ModelVersion, batch: InFlightBatch, suspect: bool) {
         for key in batch.queries {
-            let held = &mut self.queries[key.0];
-            let given_up = suspect && held.suspect;
-            held.suspect |= suspect;
+            let tracked = &mut self.queries[key.0];
+            let failed_twice = suspect && tracked.suspect;
+            tracked.suspect |= suspect;
             let Some(version) = self.versions.get_mut(model) else {
-                let held = self.queries.remove(key.0);
-                default(&mut self.actions, held, Reason::NoReplica);
+                let query = self.queries.remove(key.0);
+                answer_default(&mut self.actions, query, DefaultReason::NoReplica);
                 continue;
             };
-            if !given_up {
-                put_back(version, &mut self.queries, key);
+            if !failed_twice {
+                requeue(version, &mut self.queries, key);
                 continue;
             }
-            let held = self.queries.remove(key.0);
-            let followers = held
+            let leader = self.queries.remove(key.0);
+            let followers = leader
                 .query
                 .fingerprint
-                .map(|fingerprint| settle(version, &mut self.queries, fingerprint));
-            for held in iter::once(held).chain(followers.into_iter().flatten()) {
-                default(&mut self.actions, held, Reason::ReplicaDied);
+                .map(|fingerprint| take_followers(version, &mut self.queries, fingerprint));
+            for query in iter::once(leader).chain(followers.into_iter().flatten()) {
+                answer_default(&mut self.actions, query, DefaultReason::ReplicaDied);
             }
         }
     }
 }
 
-/// Puts a query back into the queue, unless nobody waits for it: then who waits for the same answer takes its place.
-fn put_back<P>(version: &mut Version, queries: &mut Slab<Held<P>>, key: QueryKey) {
-    let held = &queries[key.0];
-    let (fingerprint, suspect) = (held.query.fingerprint, held.suspect);
-    if held.query.payload.is_some() {
-        version.bytes += held.query.size;
-        version.queue.push(held.place(key), fingerprint);
+/// Requeues a query, or removes it if it was answered or cancelled. In both cases, the first query
+/// with its fingerprint becomes the leader.
+fn requeue<P>(version: &mut VersionState, queries: &mut Slab<TrackedQuery<P>>, key: QueryKey) {
+    let tracked = &queries[key.0];
+    let (fingerprint, suspect) = (tracked.query.fingerprint, tracked.suspect);
+    if tracked.query.payload.is_some() {
+        version.bytes += tracked.query.size;
+        version.queue.push(tracked.queue_entry(key), fingerprint);
     } else {
         queries.remove(key.0);
     }
     if let Some(fingerprint) = fingerprint {
+        // Followers have the same input.
         for follower in version.queue.followers(fingerprint) {
             queries[follower.key.0].suspect |= suspect;
         }
-        version.queue.resign(fingerprint);
+        version.queue.replace_leader(fingerprint);
     }
 }
 
-/// Takes the queries that wait for the same answer as one that has come to its end.
-fn settle<P>(
-    version: &mut Version,
-    queries: &mut Slab<Held<P>>,
+/// Removes and returns the followers of a query that has ended.
+fn take_followers<P>(
+    version: &mut VersionState,
+    queries: &mut Slab<TrackedQuery<P>>,
     fingerprint: Fingerprint,
-) -> Vec<Held<P>> {
-    let followers = version.queue.settle(fingerprint).into_iter();
-    let followers: Vec<Held<P>> = followers.map(|key| queries.remove(key.0)).collect();
-    version.bytes -= followers.iter().map(|held| held.query.size).sum::<usize>();
+) -> Vec<TrackedQuery<P>> {
+    let followers = version.queue.take_followers(fingerprint).into_iter();
+    let followers: Vec<TrackedQuery<P>> = followers.map(|key| queries.remove(key.0)).collect();
+    version.bytes -= followers
+        .iter()
+        .map(|tracked| tracked.query.size)
+        .sum::<usize>();
     followers
 }

@@ -1,33 +1,34 @@
-//! What the scheduler is told, and what it answers.
+//! The types of the scheduler's interface: applications, queries, batches, actions and refusals.
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use model::DataType;
 
-pub use crate::policy::Adaptive;
+pub use crate::policy::AdaptivePolicy;
 
-/// Time since a moment that all calls share.
+/// A point in time, as the time since a fixed moment that all calls share.
 pub type Timestamp = Duration;
 
-/// An application: what clients name in their queries.
+/// An application: clients address their queries to one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
-    /// Its name.
+    /// Name of the application.
     pub name: String,
-    /// The type of its inputs.
+    /// Type of its inputs.
     pub input_type: DataType,
-    /// The answer to a query whose time has passed.
+    /// Output for a query that no model answers by its deadline.
     pub default_output: String,
-    /// How long a query may take.
+    /// Latency objective (SLO): time from a query's arrival to its deadline, unless the query has
+    /// its own.
     pub objective: Duration,
 }
 
 /// A model's name and version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelVersion {
-    /// The model's name.
+    /// Name of the model.
     pub name: String,
-    /// The version.
+    /// Version of the model.
     pub version: String,
 }
 
@@ -37,42 +38,44 @@ impl fmt::Display for ModelVersion {
     }
 }
 
-/// What a replica brings when it joins.
+/// A replica that joins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Joining {
-    /// What it serves.
+pub struct NewReplica {
+    /// The model version that it serves.
     pub model: ModelVersion,
-    /// The type of its inputs.
+    /// Type of its inputs.
     pub input_type: DataType,
-    /// Batches that it wants in flight, at least 1.
+    /// Number of batches that it takes in flight, at least 1.
     pub batches_in_flight: usize,
-    /// The largest batch that it can take, if there is a limit.
+    /// Maximum number of queries in a batch; `None` if it has no limit.
     pub max_batch: Option<usize>,
 }
 
-/// A query, from its arrival until it ends. `P` is what comes with it: its input, and where the answer goes.
+/// A query. `P` is its payload: its input and the destination of its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query<P> {
-    /// Its application.
+    /// The application that it is addressed to.
     pub app: Arc<App>,
-    /// The model version that it goes to; `None` if the application has none: it gets the default output.
+    /// The model version that serves it; `None` if the application has none, so that it gets the
+    /// default output.
     pub model: Option<Arc<ModelVersion>>,
-    /// The type of its input.
+    /// Type of its input.
     pub input_type: DataType,
-    /// Bytes of its input.
+    /// Size of its input, in bytes.
     pub size: usize,
-    /// Queries to one model version with the same are computed once.
+    /// Identifies the input. Queries of one model version with the same fingerprint are computed
+    /// once; one without is always computed.
     pub fingerprint: Option<Fingerprint>,
-    /// When it came.
+    /// Time of its arrival.
     pub arrived: Timestamp,
-    /// When the default output is its answer.
+    /// Time at which it is answered with the default output.
     pub deadline: Timestamp,
-    /// What comes with it.
+    /// Input and destination of the answer.
     pub payload: P,
 }
 
 impl<P> Query<P> {
-    /// The same with another payload, while this one stays.
+    /// Returns a copy with another payload.
     pub(crate) fn with<Q>(&self, payload: Q) -> Query<Q> {
         Query {
             app: self.app.clone(),
@@ -86,7 +89,7 @@ impl<P> Query<P> {
         }
     }
 
-    /// The same with a changed payload.
+    /// Returns the query with its payload changed by a function.
     pub(crate) fn map<Q>(self, change: impl FnOnce(P) -> Q) -> Query<Q> {
         Query {
             app: self.app,
@@ -101,120 +104,127 @@ impl<P> Query<P> {
     }
 }
 
-/// Names an input: two that differ have two of them.
+/// Identifies an input: different inputs have different fingerprints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub u128);
 
-/// Names a replica from its joining until it leaves.
+/// Identifies a replica until it leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReplicaKey(pub(crate) usize);
 
-/// Names a batch between a [`Action::Send`] and its response.
+/// Identifies a batch from its [`Action::SendBatch`] until its response.
 pub type BatchId = u32;
 
-/// Names a query from its arrival until it ends, and while it is in a batch.
+/// Identifies a query from its arrival until it is answered, and while it is in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QueryKey(pub(crate) usize);
 
-/// What the caller has to do.
+/// An action for the caller to carry out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action<P> {
-    /// Send a batch: the inputs are at [`Scheduler::payload`](crate::Scheduler::payload) until its response or its replica's end.
-    Send(Send),
+    /// Send a batch. [`Scheduler::payload`](crate::Scheduler::payload) returns the inputs, until
+    /// the batch is answered or its replica leaves.
+    SendBatch(OutgoingBatch),
     /// Answer a query with its application's default output.
-    Default(Query<P>, Reason),
-    /// A replica is far behind its own pace: it has lost its batches, and gets no more until it answers again.
-    Hung(ReplicaKey),
+    AnswerDefault(Query<P>, DefaultReason),
+    /// Note that a replica hangs: it takes far longer than for any batch before. Its batches have
+    /// returned to the queue, and it gets no further batch until it answers.
+    ReplicaHung(ReplicaKey),
 }
 
 /// A batch to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Send {
-    /// To whom.
+pub struct OutgoingBatch {
+    /// The replica to send it to.
     pub replica: ReplicaKey,
-    /// The batch's name.
+    /// Identifies the batch in its response.
     pub batch: BatchId,
     /// Its queries, in order.
     pub queries: Vec<QueryKey>,
-    /// The earliest deadline among them.
+    /// Earliest deadline among the queries.
     pub deadline: Timestamp,
 }
 
-/// A response's batch, as it was sent.
+/// A batch that a replica has answered.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answered<P> {
-    /// When it was sent.
+pub struct AnsweredBatch<P> {
+    /// Time at which the batch was sent.
     pub sent: Timestamp,
-    /// How many queries it had.
+    /// Number of queries in the batch.
     pub size: usize,
-    /// Who waits for the answers, each with the place in the batch of the one for it.
+    /// Queries that the batch answers, each with the index of its output in the batch. Several may
+    /// share an output.
     pub queries: Vec<(usize, Query<P>)>,
-    /// The fingerprints in the batch, each with its place, whether anybody waits for the answer or not.
+    /// Fingerprints of the inputs in the batch, each with its index, also of queries that were
+    /// answered or cancelled before.
     pub fingerprints: Vec<(usize, Fingerprint)>,
 }
 
-/// How a replica left.
+/// Distinguishes how a replica left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// It died, or is as good as dead: the batch that it was computing may have killed it.
+pub enum Departure {
+    /// It died or became useless: the batch that it was computing may have caused that.
     Died,
-    /// It stopped in good order.
+    /// It shut down in an orderly way.
     Stopped,
 }
 
-/// Why a query is answered with the default output.
+/// The reason for which a query is answered with the default output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub enum DefaultReason {
     /// No replica of the application's model is connected, or no model is linked.
     NoReplica,
-    /// Its deadline passed before it was sent.
+    /// The deadline passed before the query was sent to a replica.
     TimedOutInQueue,
-    /// Its deadline passed while a replica had it.
+    /// The deadline passed while a replica had the query.
     TimedOutAtReplica,
-    /// Two replicas died, or stopped answering, while computing it.
+    /// Two replicas died or hung while computing the query.
     ReplicaDied,
-    /// The scheduler was given up before it had its answer.
+    /// The frontend stopped before a replica answered.
     Stopping,
 }
 
-impl Reason {
-    /// In words, for clients.
+impl DefaultReason {
+    /// Returns the reason as text for clients.
     pub fn as_str(self) -> &'static str {
         match self {
-            Reason::NoReplica => "no replica connected",
-            Reason::TimedOutInQueue => "timed out in queue",
-            Reason::TimedOutAtReplica => "timed out at the replica",
-            Reason::ReplicaDied => "replica died",
-            Reason::Stopping => "the frontend stopped",
+            DefaultReason::NoReplica => "no replica connected",
+            DefaultReason::TimedOutInQueue => "timed out in queue",
+            DefaultReason::TimedOutAtReplica => "timed out at the replica",
+            DefaultReason::ReplicaDied => "replica died",
+            DefaultReason::Stopping => "the frontend stopped",
         }
     }
 }
 
-/// What a model version has to do, and who does it.
+/// The queue depth of a model version, and the number of its replicas.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// Queries that wait.
+pub struct QueueLoad {
+    /// Number of queries that wait, for a replica or for the answer to another query with the same
+    /// fingerprint.
     pub queries: usize,
-    /// Bytes of their inputs.
+    /// Total size of their inputs, in bytes.
     pub bytes: usize,
-    /// Replicas that have joined.
+    /// Number of replicas that have joined.
     pub replicas: usize,
 }
 
-/// How queues and batches are run.
+/// Limits and policies that hold for every model version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Queries that may wait for one model version.
+    /// Maximum number of queries in the queue of a model version.
     pub max_queries: usize,
-    /// Bytes of inputs that may wait for one model version.
+    /// Maximum total size of the inputs in the queue of a model version, in bytes.
     pub max_bytes: usize,
-    /// How large batches are where a model has no maximum of its own.
-    pub adaptive: Adaptive,
-    /// How long an idle replica waits for a fuller batch, from the arrival of the first query.
+    /// Policy for the batch size of model versions that have no maximum batch size.
+    pub adaptive: AdaptivePolicy,
+    /// Time that an idle replica waits for a fuller batch, from the arrival of the queue's first
+    /// query.
     pub batch_delay: Duration,
-    /// A batch is not late before so long, however fast the replica is otherwise.
+    /// Minimum time after which a running batch counts as hung, however fast the replica's earlier
+    /// batches were.
     pub hang_floor: Duration,
-    /// The same for a replica that has answered nothing yet.
+    /// Time after which the first batch of a replica counts as hung.
     pub first_batch: Duration,
 }
 
@@ -223,7 +233,7 @@ impl Default for Rules {
         Rules {
             max_queries: 100_000,
             max_bytes: 1 << 30,
-            adaptive: Adaptive::Aimd,
+            adaptive: AdaptivePolicy::Aimd,
             batch_delay: Duration::ZERO,
             hang_floor: Duration::from_secs(10),
             first_batch: Duration::from_secs(120),
@@ -231,59 +241,60 @@ impl Default for Rules {
     }
 }
 
-/// A query that is not taken, handed back.
+/// A refused query, returned to the caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{refusal}")]
 pub struct Refused<P> {
     /// The query.
     pub query: Query<P>,
-    /// Why it is not taken.
+    /// The reason.
     pub refusal: Refusal,
 }
 
-/// Why a query is not taken. The caller, who resolves names, finds [`UnknownApp`](Refusal::UnknownApp) and
-/// [`UnknownVersion`](Refusal::UnknownVersion); the scheduler finds the others.
+/// The reason for which a query is refused. The caller resolves names and finds
+/// [`UnknownApp`](Refusal::UnknownApp) and [`UnknownVersion`](Refusal::UnknownVersion); the
+/// scheduler finds the others.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// There is no such application.
+    /// No application has the name in the query.
     #[error("no application with this name")]
     UnknownApp,
-    /// The input is not of the application's type.
+    /// The type of the input differs from the application's.
     #[error("the application takes {}, not {got}", app.input_type)]
     InputType {
         /// The application.
         app: Arc<App>,
-        /// The type of the input.
+        /// Type of the input.
         got: DataType,
     },
-    /// The input is not of the type that the model version takes.
+    /// The type of the input differs from the model version's.
     #[error("{model} takes {takes}, not {got}")]
     ModelInputType {
         /// The application.
         app: Arc<App>,
         /// The model version.
         model: ModelVersion,
-        /// The type that it takes.
+        /// Type that the model version takes.
         takes: DataType,
-        /// The type of the input.
+        /// Type of the input.
         got: DataType,
     },
     /// The model has no such version.
     #[error("Requested version: {} does not exist for model: {}", .0.version, .0.name)]
     UnknownVersion(ModelVersion),
-    /// As many queries or bytes wait as may.
+    /// The queue has reached its limit of queries or bytes.
     #[error("overloaded: {queries} queries ({bytes} bytes) wait for {model}")]
     Overloaded {
         /// The application.
         app: Arc<App>,
         /// The model version whose queue is full.
         model: ModelVersion,
-        /// Queries that wait.
+        /// Number of queries in the queue.
         queries: usize,
-        /// Bytes of their inputs.
+        /// Total size of their inputs, in bytes.
         bytes: usize,
     },
-    /// No more queries are taken.
+    /// The frontend is stopping.
     #[error("the frontend is stopping")]
     Stopping {
         /// The application.

@@ -1,4 +1,5 @@
-//! Thousands of random schedules: whatever replicas do, every query ends exactly once, and no limit is passed.
+//! Random schedules: every query ends exactly once and no limit is exceeded, whatever the replicas
+//! do.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -11,7 +12,7 @@ use model::DataType;
 use proptest::prelude::*;
 use scheduler::*;
 
-/// One step of a schedule; the numbers pick a replica and one of its batches.
+/// One step of a schedule. The numbers select a replica and one of its batches.
 #[derive(Clone, Debug)]
 enum Step {
     Query {
@@ -22,7 +23,7 @@ enum Step {
     Answer(usize, usize),
     AnswerLate(usize),
     Die(usize),
-    ClientLeaves(u32),
+    ClientDisconnects(u32),
     Wait(u64),
 }
 
@@ -30,39 +31,42 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (1_u64..50, 0_u128..6).prop_map(|(within_ms, input)| Step::Query {
             within_ms,
-            // Half of them stand for themselves.
+            // Half of the queries have no fingerprint.
             fingerprint: (input < 3).then_some(Fingerprint(input)),
         }),
         1 => Just(Step::Join),
         5 => (any::<usize>(), any::<usize>()).prop_map(|(r, b)| Step::Answer(r, b)),
         1 => any::<usize>().prop_map(Step::AnswerLate),
         1 => any::<usize>().prop_map(Step::Die),
-        1 => (0_u32..200).prop_map(Step::ClientLeaves),
+        1 => (0_u32..200).prop_map(Step::ClientDisconnects),
         3 => (0_u64..20).prop_map(Step::Wait),
     ]
 }
 
-/// What the world around the scheduler knows.
-struct World {
+/// A model of everything around the scheduler: clients, replicas and the clock.
+struct Simulation {
     app: Arc<App>,
     model: Arc<ModelVersion>,
     scheduler: Scheduler<u32>,
     now: Timestamp,
-    flying: BTreeMap<ReplicaKey, Vec<(BatchId, Vec<u32>)>>,
+    in_flight: BTreeMap<ReplicaKey, Vec<(BatchId, Vec<u32>)>>,
     /// Batches that were taken from replicas that hang.
-    taken: Vec<(ReplicaKey, BatchId)>,
+    ejected: Vec<(ReplicaKey, BatchId)>,
     hung: HashSet<ReplicaKey>,
-    /// By what name each query can be taken back.
+    /// Key of each query, by payload.
     keys: HashMap<u32, QueryKey>,
     fingerprints: HashMap<u32, Fingerprint>,
-    gone: HashSet<u32>,
+    /// Payloads of cancelled queries.
+    cancelled: HashSet<u32>,
+    /// Number of times that each query ended.
     ended: HashMap<u32, usize>,
+    /// Number of replicas that died or hung while computing each query.
     deaths: HashMap<u32, usize>,
-    max: usize,
+    max_batch: usize,
 }
 
-impl World {
-    fn new(max: usize, rules: Rules) -> World {
+impl Simulation {
+    fn new(max_batch: usize, rules: Rules) -> Simulation {
         let mut scheduler = Scheduler::new(0, rules);
         let model = ModelVersion {
             name: "m".into(),
@@ -74,25 +78,25 @@ impl World {
             default_output: String::new(),
             objective: Duration::from_secs(1),
         });
-        scheduler.set_model(model.clone(), DataType::Bytes, Some(max));
-        World {
+        scheduler.set_model(model.clone(), DataType::Bytes, Some(max_batch));
+        Simulation {
             app,
             model: Arc::new(model),
             scheduler,
             now: Timestamp::ZERO,
-            flying: BTreeMap::new(),
-            taken: Vec::new(),
+            in_flight: BTreeMap::new(),
+            ejected: Vec::new(),
             hung: HashSet::new(),
             keys: HashMap::new(),
             fingerprints: HashMap::new(),
-            gone: HashSet::new(),
+            cancelled: HashSet::new(),
             ended: HashMap::new(),
             deaths: HashMap::new(),
-            max,
+            max_batch,
         }
     }
 
-    fn take(&mut self, step: Step, payload: u32) {
+    fn apply(&mut self, step: Step, payload: u32) {
         match step {
             Step::Query {
                 within_ms,
@@ -108,27 +112,27 @@ impl World {
                     deadline: self.now + Duration::from_millis(within_ms),
                     payload,
                 };
-                let taken = self.scheduler.on_query(query);
-                // Queries that come back from a replica may be beyond the limit.
+                let accepted = self.scheduler.on_query(query);
+                // Requeued queries may exceed the limit.
                 let refused = matches!(
-                    taken,
+                    accepted,
                     Err(Refused {
                         refusal: Refusal::Overloaded {
-                            queries: LIMIT..,
+                            queries: MAX_QUERIES..,
                             ..
                         },
                         ..
                     })
                 );
-                assert!(taken.is_ok() || refused);
+                assert!(accepted.is_ok() || refused);
                 self.ended.insert(payload, usize::from(refused));
-                let key = taken.ok().flatten();
+                let key = accepted.ok().flatten();
                 self.keys.extend(key.map(|key| (payload, key)));
                 self.fingerprints
                     .extend(fingerprint.map(|same| (payload, same)));
             }
             Step::Join => {
-                let key = self.scheduler.on_joined(Joining {
+                let key = self.scheduler.on_joined(NewReplica {
                     model: ModelVersion {
                         name: "m".into(),
                         version: "1".into(),
@@ -137,25 +141,25 @@ impl World {
                     batches_in_flight: 2,
                     max_batch: None,
                 });
-                self.flying.insert(key, Vec::new());
+                self.in_flight.insert(key, Vec::new());
             }
             Step::Answer(replica, batch) => self.answer(replica, batch),
             Step::AnswerLate(index) => {
-                if let Some(index) = index.checked_rem(self.taken.len()) {
-                    let (replica, batch) = self.taken.remove(index);
+                if let Some(index) = index.checked_rem(self.ejected.len()) {
+                    let (replica, batch) = self.ejected.remove(index);
                     assert_eq!(self.scheduler.on_answered(replica, batch, self.now), None);
                     self.hung.remove(&replica);
                 }
             }
-            Step::ClientLeaves(payload) => self.client_leaves(payload),
+            Step::ClientDisconnects(payload) => self.disconnect_client(payload),
             Step::Die(replica) => {
-                if let Some(key) = self.pick(replica) {
-                    let computing = self.flying.remove(&key).unwrap().into_iter().next();
+                if let Some(key) = self.select(replica) {
+                    let computing = self.in_flight.remove(&key).unwrap().into_iter().next();
                     for query in computing.into_iter().flat_map(|batch| batch.1) {
                         *self.deaths.entry(query).or_default() += 1;
                     }
-                    self.scheduler.on_left(key, Left::Died);
-                    self.taken.retain(|(replica, _)| *replica != key);
+                    self.scheduler.on_left(key, Departure::Died);
+                    self.ejected.retain(|(replica, _)| *replica != key);
                     self.hung.remove(&key);
                 }
             }
@@ -164,14 +168,14 @@ impl World {
         self.dispatch();
     }
 
-    fn client_leaves(&mut self, payload: u32) {
+    fn disconnect_client(&mut self, payload: u32) {
         if self.ended.get(&payload) == Some(&0)
             && let Some(key) = self.keys.get(&payload)
         {
-            let taken = self.scheduler.take_back(*key).unwrap();
-            assert_eq!(taken.payload, payload);
+            let cancelled = self.scheduler.cancel(*key).unwrap();
+            assert_eq!(cancelled.payload, payload);
             self.end(payload);
-            self.gone.insert(payload);
+            self.cancelled.insert(payload);
         }
     }
 
@@ -179,16 +183,16 @@ impl World {
         *self.ended.get_mut(&payload).unwrap() += 1;
     }
 
-    fn pick(&self, replica: usize) -> Option<ReplicaKey> {
-        let index = replica.checked_rem(self.flying.len())?;
-        self.flying.keys().nth(index).copied()
+    fn select(&self, replica: usize) -> Option<ReplicaKey> {
+        let index = replica.checked_rem(self.in_flight.len())?;
+        self.in_flight.keys().nth(index).copied()
     }
 
     fn answer(&mut self, replica: usize, batch: usize) {
-        let Some(key) = self.pick(replica) else {
+        let Some(key) = self.select(replica) else {
             return;
         };
-        let batches = self.flying.get_mut(&key).unwrap();
+        let batches = self.in_flight.get_mut(&key).unwrap();
         let Some(index) = batch.checked_rem(batches.len()) else {
             return;
         };
@@ -203,56 +207,56 @@ impl World {
         self.scheduler.dispatch(self.now);
         while let Some(action) = self.scheduler.next_action() {
             match action {
-                Action::Default(query, _) => self.end(query.payload),
-                Action::Hung(key) => {
-                    let batches = std::mem::take(self.flying.get_mut(&key).unwrap());
+                Action::AnswerDefault(query, _) => self.end(query.payload),
+                Action::ReplicaHung(key) => {
+                    let batches = std::mem::take(self.in_flight.get_mut(&key).unwrap());
                     for query in &batches[0].1 {
                         *self.deaths.entry(*query).or_default() += 1;
                     }
-                    self.taken
+                    self.ejected
                         .extend(batches.iter().map(|(batch, _)| (key, *batch)));
                     self.hung.insert(key);
                 }
-                Action::Send(send) => self.on_sent(send),
+                Action::SendBatch(batch) => self.on_sent(batch),
             }
         }
-        let wake = self.scheduler.next_wake();
-        assert!(wake.is_none_or(|wake| wake > self.now));
+        let deadline = self.scheduler.next_deadline();
+        assert!(deadline.is_none_or(|deadline| deadline > self.now));
     }
 
-    fn on_sent(&mut self, send: Send) {
-        let queries: Vec<u32> = send
+    fn on_sent(&mut self, sent: OutgoingBatch) {
+        let queries: Vec<u32> = sent
             .queries
             .iter()
             .map(|key| *self.scheduler.payload(*key).unwrap())
             .collect();
-        assert!((1..=self.max).contains(&queries.len()));
-        assert!(!self.hung.contains(&send.replica));
-        assert!(queries.iter().all(|query| !self.gone.contains(query)));
+        assert!((1..=self.max_batch).contains(&queries.len()));
+        assert!(!self.hung.contains(&sent.replica));
+        assert!(queries.iter().all(|query| !self.cancelled.contains(query)));
         let deaths = |query| self.deaths.get(query).copied().unwrap_or(0);
         assert!(queries.iter().all(|query| deaths(query) < 2));
         assert!(queries.len() == 1 || queries.iter().all(|query| deaths(query) == 0));
-        let batches = self.flying.get_mut(&send.replica).unwrap();
-        batches.push((send.batch, queries));
+        let batches = self.in_flight.get_mut(&sent.replica).unwrap();
+        batches.push((sent.batch, queries));
         assert!(batches.len() <= 2);
-        self.assert_that_none_is_computed_twice();
+        self.assert_no_fingerprint_is_computed_twice();
     }
 
-    fn assert_that_none_is_computed_twice(&self) {
-        let flying = self.flying.values().flatten().flat_map(|batch| &batch.1);
+    fn assert_no_fingerprint_is_computed_twice(&self) {
+        let in_flight = self.in_flight.values().flatten().flat_map(|batch| &batch.1);
         let mut seen = HashSet::new();
-        let mut fingerprints = flying.filter_map(|query| self.fingerprints.get(query));
+        let mut fingerprints = in_flight.filter_map(|query| self.fingerprints.get(query));
         assert!(fingerprints.all(|fingerprint| seen.insert(fingerprint)));
     }
 }
 
-/// Queries that may wait.
-const LIMIT: usize = 12;
+/// Maximum number of queries in the queue.
+const MAX_QUERIES: usize = 12;
 
 fn rules() -> impl Strategy<Value = Rules> {
-    let adaptive = prop_oneof![Just(Adaptive::Aimd), Just(Adaptive::Quantile)];
+    let adaptive = prop_oneof![Just(AdaptivePolicy::Aimd), Just(AdaptivePolicy::Quantile)];
     (adaptive, 0_u64..10).prop_map(|(adaptive, delay)| Rules {
-        max_queries: LIMIT,
+        max_queries: MAX_QUERIES,
         adaptive,
         batch_delay: Duration::from_millis(delay),
         hang_floor: Duration::from_millis(30),
@@ -266,17 +270,17 @@ proptest! {
 
     #[test]
     fn every_query_ends_exactly_once(
-        max in 1_usize..6,
+        max_batch in 1_usize..6,
         rules in rules(),
         steps in proptest::collection::vec(step(), 0..200),
     ) {
-        let mut world = World::new(max, rules);
+        let mut simulation = Simulation::new(max_batch, rules);
         for (payload, step) in steps.into_iter().enumerate() {
-            world.take(step, payload as u32);
-            prop_assert!(world.ended.values().all(|times| *times <= 1));
+            simulation.apply(step, payload as u32);
+            prop_assert!(simulation.ended.values().all(|times| *times <= 1));
         }
-        world.now += Duration::from_secs(10);
-        world.dispatch();
-        prop_assert!(world.ended.values().all(|times| *times == 1));
+        simulation.now += Duration::from_secs(10);
+        simulation.dispatch();
+        prop_assert!(simulation.ended.values().all(|times| *times == 1));
     }
 }

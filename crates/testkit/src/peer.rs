@@ -9,7 +9,7 @@ use transport::{
     recv, send,
 };
 use wire::{
-    query::{Connected, Input, Request, encode_connect},
+    query::{Connected, Input, QueryRequest, encode_connect},
     rpc::{FromContainer, FromFrontend, Metadata, NewContainer, Reply, Times, Version},
 };
 
@@ -119,7 +119,7 @@ impl Peer {
     /// As a client: sends a query of floats to any application.
     pub fn ask_app(&mut self, app: &str, connected: Connected, request_id: u32, input: &[f32]) {
         let input: Vec<u8> = input.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let request = Request {
+        let request = QueryRequest {
             session: Some(connected.session),
             client_id: connected.client_id,
             request_id,

@@ -1,7 +1,8 @@
-//! CURVE, ZeroMQ's encryption with known keys: key files, in the form that ZeroMQ's own tools (`czmq`, pyzmq's `zmq.auth`)
-//! write and read, and the socket options that make a connection use them.
+//! Keys for CURVE, ZeroMQ's encryption: reads and writes key files in the format of ZeroMQ's own
+//! tools (`czmq`, pyzmq's `zmq.auth`), and sets the socket options that use the keys.
 //!
-//! `NAME.key` holds a public key and may go anywhere; `NAME.key_secret` holds both and stays with its owner.
+//! `NAME.key` holds a public key and may be published; `NAME.key_secret` holds both keys and must
+//! stay with its owner.
 
 use std::{
     fmt, fs,
@@ -10,30 +11,30 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A public key.
+/// A public key of CURVE.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PublicKey([u8; 32]);
 
-/// Both keys of one end.
+/// The public and the secret key of one peer.
 #[derive(Clone)]
 pub struct KeyPair {
     public: PublicKey,
     secret: [u8; 32],
 }
 
-/// A file that holds no key.
+/// An error of a key file, or of a libzmq without CURVE.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file cannot be read or written.
     #[error("{0}: {1}")]
     File(PathBuf, std::io::Error),
-    /// It has no such key.
+    /// The file has no key of this kind.
     #[error(
-        "{0} holds no {1}: it must be a key file of ZeroMQ's (frontend --new_curve_key makes some)"
+        "{0} holds no {1}: expected a ZeroMQ key file (`frontend --new_curve_key` creates them)"
     )]
     NoKey(PathBuf, &'static str),
-    /// This libzmq was built without it.
-    #[error("this libzmq knows no CURVE: it was built without libsodium")]
+    /// This libzmq was built without CURVE.
+    #[error("this libzmq does not support CURVE: it was built without libsodium")]
     Unsupported,
 }
 
@@ -41,18 +42,18 @@ impl PublicKey {
     /// Reads `NAME.key`, or the public half of `NAME.key_secret`.
     ///
     /// # Errors
-    /// If the file cannot be read or holds none.
+    /// If the file cannot be read or holds no public key.
     pub fn read(file: &Path) -> Result<PublicKey, KeyError> {
         read(file, "public-key").map(PublicKey)
     }
 
-    /// As it comes from the wire.
+    /// Creates a key from its 32 bytes; `None` if there are more or fewer.
     pub fn from_bytes(bytes: &[u8]) -> Option<PublicKey> {
         bytes.try_into().ok().map(PublicKey)
     }
 }
 
-/// In Z85, as in key files.
+/// Writes the key in Z85, as in key files.
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&z85::encode(self.0))
@@ -65,7 +66,7 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// The secret half shows nowhere.
+/// Does not show the secret key.
 impl fmt::Debug for KeyPair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "KeyPair({})", self.public)
@@ -73,10 +74,10 @@ impl fmt::Debug for KeyPair {
 }
 
 impl KeyPair {
-    /// Draws new keys.
+    /// Generates new keys.
     ///
     /// # Errors
-    /// If this libzmq knows no CURVE.
+    /// If this libzmq does not support CURVE.
     pub fn new() -> Result<KeyPair, KeyError> {
         let keys = zmq::CurveKeyPair::new().map_err(|_| KeyError::Unsupported)?;
         Ok(KeyPair {
@@ -88,7 +89,7 @@ impl KeyPair {
     /// Reads `NAME.key_secret`.
     ///
     /// # Errors
-    /// If the file cannot be read or holds none, or if this libzmq knows no CURVE.
+    /// If the file cannot be read or lacks a key, or if this libzmq does not support CURVE.
     pub fn read(file: &Path) -> Result<KeyPair, KeyError> {
         if zmq::has("curve") != Some(true) {
             return Err(KeyError::Unsupported);
@@ -99,15 +100,16 @@ impl KeyPair {
         })
     }
 
-    /// The half that others may know.
+    /// Returns the public key.
     pub fn public(&self) -> PublicKey {
         self.public
     }
 
-    /// Writes `NAME.key` and `NAME.key_secret`, which only the owner may read; answers their paths.
+    /// Writes `NAME.key`, and `NAME.key_secret` with permissions for its owner only. Returns their
+    /// paths.
     ///
     /// # Errors
-    /// If there are such files already, or they cannot be written.
+    /// If one of the files exists already or cannot be written.
     pub fn write(&self, name: &Path) -> Result<[PathBuf; 2], KeyError> {
         let [public, secret] = [".key", ".key_secret"].map(|suffix| {
             let mut file = name.as_os_str().to_owned();
@@ -129,8 +131,8 @@ impl KeyPair {
         Ok([public, secret])
     }
 
-    /// Has a socket that binds take only connections that are encrypted for these keys. Who may connect is asked of the
-    /// context's ZAP handler, with this domain.
+    /// Makes a socket that binds accept only connections that are encrypted for these keys. The
+    /// context's ZAP handler authorises each connection, with this domain.
     ///
     /// # Errors
     /// If libzmq refuses.
@@ -140,7 +142,7 @@ impl KeyPair {
         socket.set_zap_domain(domain)
     }
 
-    /// Has a socket connect as the owner of these keys, to nobody but the owner of `server`.
+    /// Makes a socket connect with these keys, and only to the owner of the key `server`.
     ///
     /// # Errors
     /// If libzmq refuses.
@@ -159,15 +161,15 @@ fn create(file: &Path, mode: u32, text: &str) -> Result<(), KeyError> {
         .map_err(|error| KeyError::File(file.to_owned(), error))
 }
 
-fn read(file: &Path, what: &'static str) -> Result<[u8; 32], KeyError> {
+fn read(file: &Path, kind: &'static str) -> Result<[u8; 32], KeyError> {
     let text = fs::read_to_string(file).map_err(|error| KeyError::File(file.to_owned(), error))?;
     let key = text.lines().find_map(|line| {
         let (name, value) = line.split_once('=')?;
         let value = value.trim().strip_prefix('"')?.strip_suffix('"')?;
-        let bytes = (name.trim() == what).then(|| z85::decode(value))?;
+        let bytes = (name.trim() == kind).then(|| z85::decode(value))?;
         bytes.ok()?.try_into().ok()
     });
-    key.ok_or_else(|| KeyError::NoKey(file.to_owned(), what))
+    key.ok_or_else(|| KeyError::NoKey(file.to_owned(), kind))
 }
 
 #[cfg(test)]
@@ -177,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_read_as_they_were_written_and_only_their_owner_may() {
+    fn keys_round_trip_and_stay_secret() {
         let folder = tempfile::tempdir().unwrap();
         let keys = KeyPair::new().unwrap();
         let [public, secret] = keys.write(&folder.path().join("lgbm")).unwrap();
@@ -188,12 +190,12 @@ mod tests {
         let mode = fs::metadata(&secret).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let again = keys.write(&folder.path().join("lgbm"));
-        assert!(again.is_err(), "a key is never written over");
+        assert!(again.is_err(), "existing keys are never overwritten");
         assert!(!format!("{keys:?}").contains(&z85::encode(keys.secret)));
     }
 
     #[test]
-    fn a_file_that_holds_no_key_is_named_with_what_it_lacks() {
+    fn errors_name_the_file_and_the_missing_key() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("other.key");
         for text in ["", "curve\n", "public-key = \"short\"", "public-key"] {

@@ -19,76 +19,80 @@ use rustix::{
     },
 };
 
-/// Wakes a loop from another thread: once for as much as is waiting for it.
+/// Wakes a loop from another thread; several wake-ups before the loop runs count as one.
 #[derive(Clone, Debug)]
-pub struct Waker(Arc<Inner>);
+pub struct Waker(Arc<WakerState>);
 
 #[derive(Debug)]
-struct Inner {
+struct WakerState {
     fd: OwnedFd,
+    /// True from a wake-up until the loop clears it.
     pending: AtomicBool,
 }
 
 impl Waker {
-    /// A wake-up that has not been called yet.
+    /// Creates a waker that is not readable.
     ///
     /// # Errors
-    /// If the system has no more file descriptors.
+    /// If the system has no file descriptors left.
     pub fn new() -> io::Result<Waker> {
         let fd = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
-        Ok(Waker(Arc::new(Inner {
+        Ok(Waker(Arc::new(WakerState {
             fd,
             pending: AtomicBool::new(false),
         })))
     }
 
-    /// Makes the descriptor readable, unless it is already. Call it after the work has been put where the loop finds it.
+    /// Makes the descriptor readable, unless it is already. Call it after the work for the loop has
+    /// been queued.
     pub fn wake(&self) {
         if !self.0.pending.swap(true, Ordering::AcqRel) {
-            // It cannot fail in a way that matters: a full counter is readable as well.
+            // The only error is a full counter, which is readable as well.
             let _ = write(&self.0.fd, &1_u64.to_ne_bytes());
         }
     }
 
-    /// Takes the wake-up back. Call it before looking for work, so that none is left behind.
+    /// Makes the descriptor unreadable. Call it before taking queued work, so that no work is
+    /// missed.
     pub fn clear(&self) {
         let _ = read(&self.0.fd, &mut [0; 8]);
-        // Not a mere store: looking for work, which comes next, must not overtake it.
+        // Not a mere store: the reads of the queue that follow must not be reordered before it.
         self.0.pending.swap(false, Ordering::AcqRel);
     }
 
-    /// What to poll for reading.
+    /// Returns the descriptor to poll for reading.
     pub fn fd(&self) -> RawFd {
         self.0.fd.as_raw_fd()
     }
 }
 
-/// Wakes a loop at a time, to the microsecond.
+/// Wakes a loop at a given time, with a resolution of microseconds.
 #[derive(Debug)]
 pub struct Timer(OwnedFd);
 
 impl Timer {
-    /// A timer that is not set.
+    /// Creates a timer that is not armed.
     ///
     /// # Errors
-    /// If the system has no more file descriptors.
+    /// If the system has no file descriptors left.
     pub fn new() -> io::Result<Timer> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         Ok(Timer(timerfd_create(TimerfdClockId::Monotonic, flags)?))
     }
 
-    /// Becomes readable after `delay`, once; `None` unsets it. What was set before is forgotten.
+    /// Arms the timer: it becomes readable once, after `delay`; `None` disarms it. An earlier
+    /// setting is replaced.
     ///
     /// # Errors
     /// If the system refuses the time.
     pub fn set(&self, delay: Option<Duration>) -> io::Result<()> {
-        // Zero would unset it.
+        // Zero would disarm it.
         let delay = delay.map_or(Duration::ZERO, |delay| delay.max(Duration::from_nanos(1)));
         let value = Timespec {
             tv_sec: i64::try_from(delay.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: delay.subsec_nanos().into(),
         };
-        let once = Timespec {
+        let no_interval = Timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
@@ -96,14 +100,14 @@ impl Timer {
             &self.0,
             TimerfdTimerFlags::empty(),
             &Itimerspec {
-                it_interval: once,
+                it_interval: no_interval,
                 it_value: value,
             },
         )?;
         Ok(())
     }
 
-    /// Takes a wake-up back, if there was one.
+    /// Makes the descriptor unreadable, if the timer has fired.
     ///
     /// # Errors
     /// If the descriptor cannot be read.
@@ -114,7 +118,7 @@ impl Timer {
         }
     }
 
-    /// What to poll for reading.
+    /// Returns the descriptor to poll for reading.
     pub fn fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
@@ -130,19 +134,19 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_up_before_the_poll_is_not_lost_and_counts_once() {
-        let wake = Waker::new().unwrap();
-        wake.wake();
-        wake.clone().wake();
-        assert!(readable(wake.fd(), 0));
-        wake.clear();
-        assert!(!readable(wake.fd(), 0));
-        wake.wake();
-        assert!(readable(wake.fd(), 0));
+    fn wake_ups_before_the_poll_count_once() {
+        let waker = Waker::new().unwrap();
+        waker.wake();
+        waker.clone().wake();
+        assert!(readable(waker.fd(), 0));
+        waker.clear();
+        assert!(!readable(waker.fd(), 0));
+        waker.wake();
+        assert!(readable(waker.fd(), 0));
     }
 
     #[test]
-    fn a_timer_fires_once_and_not_after_it_is_unset() {
+    fn a_timer_fires_once_and_not_when_disarmed() {
         let timer = Timer::new().unwrap();
         timer.set(Some(Duration::ZERO)).unwrap();
         assert!(readable(timer.fd(), 5_000));

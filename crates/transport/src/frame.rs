@@ -1,6 +1,7 @@
-//! A reference-counted ZeroMQ frame. The only module with unsafe code: the `zmq` crate's `Message` cannot be cloned, and
-//! sending consumes it, so an input that may have to be sent again could not be kept without a copy.
-#![expect(unsafe_code, reason = "libzmq's C API, and the allocator's")]
+//! A reference-counted ZeroMQ frame. The `zmq` crate's `Message` cannot be cloned, and sending
+//! consumes it, so an input that may have to be sent again could not be kept without a copy. This
+//! is the only module with unsafe code.
+#![expect(unsafe_code, reason = "libzmq's and the allocator's C API")]
 
 use std::{
     cell::UnsafeCell,
@@ -13,28 +14,29 @@ use zmq_sys::zmq_msg_t;
 
 /// One frame of a multipart message. A clone shares the bytes.
 ///
-/// `UnsafeCell` because libzmq marks a message as shared when it is copied; it makes `Frame` not `Sync`, rightly.
+/// The `UnsafeCell` is needed because libzmq marks a message as shared when it is copied. It also
+/// makes `Frame` not `Sync`.
 pub struct Frame(UnsafeCell<zmq_msg_t>);
 
 impl Frame {
-    /// Below this many bytes a copy is cheaper than what sharing holds on to: a small received frame is a part of
-    /// libzmq's receive buffer of 8 KiB, which lives as long as the frame.
-    const SHARED_FROM: usize = 4096;
+    /// Minimum size in bytes of a frame that is shared when it is kept; a smaller one is copied. A
+    /// small received frame is a part of libzmq's receive buffer of 8 KiB, which lives as long as
+    /// the frame.
+    const MIN_SHARED_SIZE: usize = 4096;
 
     fn empty() -> Frame {
         let frame = Frame(UnsafeCell::new(zmq_msg_t::default()));
-        // SAFETY: the pointer is to a zmq_msg_t that is ours; initialising an empty one cannot fail.
+        // SAFETY: the pointer is to our own zmq_msg_t; initialising an empty one cannot fail.
         unsafe { zmq_sys::zmq_msg_init(frame.0.get()) };
         frame
     }
 }
 
-/// Of a message that was received.
 impl Frame {
-    /// The address of who sent it, while it is the frame that came: a copy does not know.
+    /// Returns the address of the sender of a received frame; `None` for a copy of such a frame.
     pub fn peer_address(&self) -> Option<&str> {
-        // SAFETY: the message is initialised, the name ends with a NUL; the answer ends with one too, and lives as long as
-        // the message.
+        // SAFETY: the message is initialised, and the name ends with a NUL. The result ends with a
+        // NUL and lives as long as the message.
         let address = unsafe {
             let address = zmq_sys::zmq_msg_gets(self.0.get(), c"Peer-Address".as_ptr());
             (!address.is_null()).then(|| CStr::from_ptr(address))
@@ -45,19 +47,20 @@ impl Frame {
 
 impl From<&[u8]> for Frame {
     fn from(bytes: &[u8]) -> Frame {
-        wire::Frame::joined(&[bytes])
+        wire::MessageFrame::joined(&[bytes])
     }
 }
 
 impl From<Vec<u8>> for Frame {
     fn from(bytes: Vec<u8>) -> Frame {
-        if bytes.len() < Frame::SHARED_FROM {
+        if bytes.len() < Frame::MIN_SHARED_SIZE {
             return Frame::from(&bytes[..]);
         }
         let frame = Frame(UnsafeCell::new(zmq_msg_t::default()));
         let bytes = Box::new(bytes);
         let (data, length) = (bytes.as_ptr(), bytes.len());
-        // SAFETY: libzmq reads `length` bytes at `data`, which `free` gives back exactly once, with the box as its hint.
+        // SAFETY: libzmq reads `length` bytes at `data`, and calls `free` exactly once, with the
+        // box as its hint.
         unsafe {
             let hint = Box::into_raw(bytes).cast();
             let failed = zmq_sys::zmq_msg_init_data(
@@ -73,9 +76,9 @@ impl From<Vec<u8>> for Frame {
     }
 }
 
-/// Called by libzmq, on any thread, when the last frame that shares the bytes is gone.
+/// Called by libzmq, on any thread, when the last frame that shares the bytes is closed.
 unsafe extern "C" fn free(_data: *mut c_void, hint: *mut c_void) {
-    // SAFETY: `hint` is the box that `From<Vec<u8>>` gave away.
+    // SAFETY: `hint` is the box that `From<Vec<u8>>` turned into a pointer.
     drop(unsafe { Box::from_raw(hint.cast::<Vec<u8>>()) });
 }
 
@@ -98,7 +101,8 @@ impl Drop for Frame {
 
 impl AsRef<[u8]> for Frame {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: data and size belong together, and live and stand still as long as the borrow of the frame.
+        // SAFETY: data and size belong together; they are valid and unchanged as long as the frame
+        // is borrowed.
         unsafe {
             let length = zmq_sys::zmq_msg_size(self.0.get());
             if length == 0 {
@@ -115,7 +119,7 @@ impl fmt::Debug for Frame {
     }
 }
 
-impl wire::Frame for Frame {
+impl wire::MessageFrame for Frame {
     fn copied(bytes: &[u8]) -> Frame {
         Frame::from(bytes)
     }
@@ -126,11 +130,11 @@ impl wire::Frame for Frame {
     fn joined(parts: &[&[u8]]) -> Frame {
         let frame = Frame(UnsafeCell::new(zmq_msg_t::default()));
         let length = parts.iter().map(|part| part.len()).sum();
-        // SAFETY: after success the message has room for `length` bytes at zmq_msg_data, and nobody else knows it; the parts
-        // fill it exactly.
+        // SAFETY: after success the message has room for `length` bytes at zmq_msg_data, and no
+        // other pointer to them exists; the parts fill it exactly.
         unsafe {
             let failed = zmq_sys::zmq_msg_init_size(frame.0.get(), length);
-            assert_eq!(failed, 0, "out of memory for a frame of {length}");
+            assert_eq!(failed, 0, "out of memory for a frame of {length} bytes");
             let mut data: *mut u8 = zmq_sys::zmq_msg_data(frame.0.get()).cast();
             for part in parts {
                 std::ptr::copy_nonoverlapping(part.as_ptr(), data, part.len());
@@ -140,9 +144,9 @@ impl wire::Frame for Frame {
         frame
     }
 
-    /// Shared if it is large, a copy if it is small.
+    /// Returns a frame that shares the bytes if it is large, and a copy if it is small.
     fn keep(&self) -> Frame {
-        if self.as_ref().len() >= Frame::SHARED_FROM {
+        if self.as_ref().len() >= Frame::MIN_SHARED_SIZE {
             self.clone()
         } else {
             Frame::from(self.as_ref())
@@ -150,10 +154,11 @@ impl wire::Frame for Frame {
     }
 }
 
-/// Takes one multipart message from the socket into `message`, whose old content is dropped. False if there is none.
+/// Receives one multipart message into `message`, whose old content is dropped. Returns false if
+/// there is none.
 ///
 /// # Errors
-/// If the socket fails; a message that was begun is lost.
+/// If the socket fails; a partly received message is lost.
 pub fn recv(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<bool> {
     message.clear();
     loop {
@@ -179,16 +184,16 @@ pub fn recv(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<bool> 
 
 /// Sends `message` as one multipart message, without waiting, and leaves it empty whatever happens.
 ///
-/// A ROUTER that is told to (`ROUTER_MANDATORY`) answers `EHOSTUNREACH` if the peer is gone and `EAGAIN` if it does not
-/// read; the message is then dropped whole.
-///
 /// # Errors
-/// If the peer is gone, does not read, or the socket fails.
+/// A ROUTER with `ROUTER_MANDATORY` fails with `EHOSTUNREACH` if the peer is disconnected, and with
+/// `EAGAIN` if it does not read; the message is then dropped whole. Any other error is a failure of
+/// the socket.
 pub fn send(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<()> {
     let last = message.len().saturating_sub(1);
     for (index, frame) in message.drain(..).enumerate() {
         let more = if index == last { 0 } else { zmq::SNDMORE };
-        // SAFETY: the frame is an initialised message; after success it is an empty one, which drop closes as well.
+        // SAFETY: the frame is an initialised message; after success it is an empty one, which drop
+        // closes as well.
         while unsafe {
             zmq_sys::zmq_msg_send(frame.0.get(), socket.as_mut_ptr(), zmq::DONTWAIT | more)
         } < 0
@@ -202,9 +207,10 @@ pub fn send(socket: &mut Socket, message: &mut Vec<Frame>) -> zmq::Result<()> {
     Ok(())
 }
 
-/// Lets the allocator keep what is freed, up to 64 MiB, blocks of up to 32 MiB among it. By itself it returns the pages of each large
-/// input to the kernel, which then has to clear others for the next. What long queues leave, [`give_back_memory`] gives back.
-pub fn keep_memory() {
+/// Configures the allocator to keep up to 64 MiB of freed memory, including blocks of up to 32 MiB.
+/// By default it returns the pages of each large input to the kernel, which then has to clear pages
+/// for the next one. [`return_free_memory`] returns the memory that is left after long queues.
+pub fn keep_freed_memory() {
     #[cfg(target_env = "gnu")]
     {
         use std::ffi::c_int;
@@ -222,9 +228,9 @@ pub fn keep_memory() {
     }
 }
 
-/// Gives memory that is free, but that the allocator keeps, back to the kernel. Allocations of other threads may wait meanwhile, for
-/// milliseconds.
-pub fn give_back_memory() {
+/// Returns the free memory that the allocator keeps to the kernel. Allocations of other threads may
+/// wait for milliseconds meanwhile.
+pub fn return_free_memory() {
     #[cfg(target_env = "gnu")]
     {
         unsafe extern "C" {
@@ -242,7 +248,7 @@ fn last_error() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use wire::Frame as _;
+    use wire::MessageFrame as _;
 
     use super::*;
 
@@ -264,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_arrives_with_all_its_frames_and_is_sent_again_from_the_same_bytes() {
+    fn messages_arrive_whole_and_share_large_frames() {
         let (mut left, mut right) = pair();
         for size in [0, 33, 34, 4095, 4096, 700_000] {
             let bytes: Vec<u8> = (0..size).map(|i| (i % 251) as u8).collect();
@@ -285,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_receive_is_no_error() {
+    fn receiving_without_a_message_is_no_error() {
         let (mut left, _right) = pair();
         let mut message = vec![Frame::from(&b"old"[..])];
         assert_eq!(recv(&mut left, &mut message), Ok(false));

@@ -1,15 +1,17 @@
-//! What the ZeroMQ loops of frontend, model servers and driver stand on.
+//! ZeroMQ frames, whole messages, wake-ups and keys, for the loops of frontend, model servers and
+//! driver.
 //!
-//! - [`Frame`]: a frame that is counted, not copied, when it is kept or sent on.
-//! - [`recv`], [`send`]: whole multipart messages, without waiting.
-//! - [`keep_memory`], [`give_back_memory`]: large frames in the allocator, and what long queues of them have left there.
-//! - [`Waker`], [`Timer`]: what a loop polls beside its sockets. `zmq_poll` counts whole milliseconds, so deadlines come
-//!   from a timer that the kernel keeps.
-//! - [`curve`]: keys that encrypt connections, and say who connects.
+//! - [`Frame`]: a reference-counted frame, which is not copied when it is kept or sent on.
+//! - [`recv`], [`send`]: receive and send whole multipart messages without waiting.
+//! - [`keep_freed_memory`], [`return_free_memory`]: configure and trim the allocator for large
+//!   frames.
+//! - [`Waker`], [`Timer`]: file descriptors that a loop polls beside its sockets. `zmq_poll` has a
+//!   resolution of one millisecond, so deadlines use a timer of the kernel.
+//! - [`curve`]: keys that encrypt connections and authenticate peers.
 
 pub mod curve;
 mod fds;
 mod frame;
 
 pub use fds::{Timer, Waker};
-pub use frame::{Frame, give_back_memory, keep_memory, recv, send};
+pub use frame::{Frame, keep_freed_memory, recv, return_free_memory, send};

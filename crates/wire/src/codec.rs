@@ -1,20 +1,21 @@
-//! What decoders and encoders share: a frame, a reader of numbers, and the error.
+//! Parts that all decoders and encoders share: the frame trait, a reader and a writer of numbers,
+//! and the error.
 
 use model::DataType;
 
-/// What a message is made of. The transport has its own, reference-counted; tests use `Vec<u8>`.
-pub trait Frame: AsRef<[u8]> + Clone {
-    /// A frame that holds a copy of `bytes`: for what is small.
+/// Frame of a message. The transport implements it with reference counts; tests use `Vec<u8>`.
+pub trait MessageFrame: AsRef<[u8]> + Clone {
+    /// Creates a frame with a copy of `bytes`; intended for small content.
     fn copied(bytes: &[u8]) -> Self;
-    /// A frame that takes `bytes` over without a copy.
+    /// Creates a frame from `bytes` without a copy.
     fn owned(bytes: Vec<u8>) -> Self;
-    /// A frame that holds copies of `parts`, one after the other: for what is small.
+    /// Creates a frame with copies of `parts`, one after the other; intended for small content.
     fn joined(parts: &[&[u8]]) -> Self;
-    /// The frame to keep after its message has been handled, without a copy if it is large.
+    /// Returns a frame that outlives the message; a large one is not copied.
     fn keep(&self) -> Self;
 }
 
-impl Frame for Vec<u8> {
+impl MessageFrame for Vec<u8> {
     fn copied(bytes: &[u8]) -> Self {
         bytes.to_vec()
     }
@@ -29,54 +30,54 @@ impl Frame for Vec<u8> {
     }
 }
 
-/// A message that does not say what it should. The peer is at fault; it is logged and dropped.
+/// Error of a malformed message. The peer is at fault; the message is logged and dropped.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Too few or too many frames.
-    #[error("{what} has {got} frames")]
+    /// The message has too few or too many frames.
+    #[error("{what} has a wrong number of frames: {got}")]
     FrameCount {
-        /// The message.
+        /// Name of the message.
         what: &'static str,
-        /// Frames it has.
+        /// Number of frames received.
         got: usize,
     },
-    /// A frame of the wrong length.
+    /// A frame has the wrong length.
     #[error("{what} has {got} bytes, not {expected}")]
     FrameSize {
-        /// The frame.
+        /// Name of the frame.
         what: &'static str,
-        /// Bytes it should have.
+        /// Expected length in bytes.
         expected: usize,
-        /// Bytes it has.
+        /// Length received in bytes.
         got: usize,
     },
-    /// A number that stands for nothing.
-    #[error("{code} is no {what}")]
+    /// A number is not one of the known codes.
+    #[error("unknown {what}: {code}")]
     UnknownCode {
-        /// What it should stand for.
+        /// Name of the field.
         what: &'static str,
-        /// The number.
+        /// Number received.
         code: u64,
     },
-    /// Text that is not UTF-8, or not what it should be.
-    #[error("{what} cannot be read")]
+    /// A text is not UTF-8, or cannot be parsed.
+    #[error("cannot parse {what}")]
     BadText {
-        /// The text's meaning.
+        /// Name of the field.
         what: &'static str,
     },
-    /// Parts of a message that contradict each other.
+    /// Parts of a message contradict each other.
     #[error("{what}")]
     Inconsistent {
-        /// The contradiction.
+        /// Description of the contradiction.
         what: &'static str,
     },
 }
 
-/// Reads numbers off the front of a frame of known size.
+/// Reader of numbers from the front of a frame of known size.
 pub(crate) struct Numbers<'a>(&'a [u8]);
 
 impl<'a> Numbers<'a> {
-    /// A reader of a frame that must be `size` bytes long.
+    /// Creates a reader of a frame that must be `size` bytes long.
     pub(crate) fn of(
         frame: &'a [u8],
         size: usize,
@@ -92,7 +93,7 @@ impl<'a> Numbers<'a> {
         Ok(Numbers(frame))
     }
 
-    /// A reader of the front of a frame, which must be at least `size` bytes long, and what follows.
+    /// Creates a reader of the first `size` bytes of a frame, and returns it with the rest.
     pub(crate) fn before(
         frame: &'a [u8],
         size: usize,
@@ -118,18 +119,18 @@ impl<'a> Numbers<'a> {
         let (head, rest) = self
             .0
             .split_first_chunk()
-            .expect("callers read as many numbers as the size they gave to `of`");
+            .expect("callers read no more than the size that they passed to `of`");
         self.0 = rest;
         *head
     }
 }
 
-/// The number in a frame of four bytes.
+/// Reads a frame of four bytes as a number.
 pub(crate) fn u32_frame(frame: &[u8], what: &'static str) -> Result<u32, DecodeError> {
     Ok(Numbers::of(frame, 4, what)?.u32())
 }
 
-/// A frame whose size in bytes stands, as a `u64`, in the one before it.
+/// Checks a frame against its size in bytes, which the frame before it contains as a `u64`.
 pub(crate) fn sized_frame<'a>(
     size: &[u8],
     frame: &'a [u8],
@@ -146,12 +147,12 @@ pub(crate) fn sized_frame<'a>(
     })
 }
 
-/// The UTF-8 text in a frame.
+/// Reads a frame as UTF-8 text.
 pub(crate) fn text_frame<'a>(frame: &'a [u8], what: &'static str) -> Result<&'a str, DecodeError> {
     std::str::from_utf8(frame).map_err(|_| DecodeError::BadText { what })
 }
 
-/// The type with this code.
+/// Returns the data type with this code.
 pub(crate) fn data_type(code: u32) -> Result<DataType, DecodeError> {
     DataType::from_code(code).ok_or(DecodeError::UnknownCode {
         what: "data type",
@@ -159,7 +160,7 @@ pub(crate) fn data_type(code: u32) -> Result<DataType, DecodeError> {
     })
 }
 
-/// A `u64[1 + n]` frame: the count `n`, then `n` entries.
+/// Reads a `u64[1 + n]` frame: the count `n`, then `n` entries.
 pub(crate) fn counted_u64s<'a>(
     frame: &'a [u8],
     what: &'static str,
@@ -172,14 +173,14 @@ pub(crate) fn counted_u64s<'a>(
     Ok(words[1..].iter().map(|word| u64::from_le_bytes(*word)))
 }
 
-/// Writes numbers into a small frame, on the stack: the counterpart of [`Numbers`].
+/// Writer of numbers into a small frame, on the stack; the counterpart of [`Numbers`].
 pub(crate) struct Header {
     bytes: [u8; Header::MAX],
     length: usize,
 }
 
 impl Header {
-    /// The longest header of all messages: that of an answer.
+    /// Length in bytes of the longest header, that of an answer.
     const MAX: usize = 72;
 
     pub(crate) fn new() -> Header {
@@ -197,7 +198,7 @@ impl Header {
         self.append(&number.to_le_bytes())
     }
 
-    pub(crate) fn frame<F: Frame>(&self) -> F {
+    pub(crate) fn frame<F: MessageFrame>(&self) -> F {
         F::copied(self.bytes())
     }
 
@@ -212,7 +213,7 @@ impl Header {
     }
 }
 
-/// Whole microseconds of a duration, for a `u64` on the wire.
+/// Converts a duration to whole microseconds.
 pub(crate) fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,13 +1,16 @@
-//! Every message between clients, frontend and model servers: frames to types and back.
+//! Encoding and decoding of all messages between clients, frontend and model servers.
 //!
-//! Sync and without sockets. A message is what follows the sender's routing identity in a ZeroMQ multipart message,
-//! its empty delimiter first. All numbers are little-endian. Decoding reads the whole message: a frame too many, too
-//! few or of the wrong size is a [`DecodeError`], never a panic.
+//! The crate is synchronous and has no sockets. A message consists of the frames after the sender's
+//! routing identity in a ZeroMQ multipart message, beginning with the empty delimiter. All numbers
+//! are little-endian. Decoding checks the whole message: a missing or extra frame, or one of the
+//! wrong size, is a [`DecodeError`], never a panic.
 //!
-//! - [`rpc`]: model servers and frontend, the three generations of Clipper and our version 4.
-//! - [`query`]: clients and frontend over ZeroMQ, Clipper's two generations and our native one.
-//! - [`admin`]: the bodies of the admin REST API.
-//! - [`BoundPorts`]: the line by which a frontend says where it listens.
+//! - [`rpc`] is the protocol between model servers and frontend: three generations of Clipper, and
+//!   our version 4.
+//! - [`query`] is the protocol between ZeroMQ clients and frontend: two generations of Clipper, and
+//!   our native one.
+//! - [`admin`] holds the bodies of the admin REST API.
+//! - [`BoundPorts`] is the line that a frontend prints with the ports that it has bound.
 
 pub mod admin;
 mod codec;
@@ -15,5 +18,5 @@ mod ports;
 pub mod query;
 pub mod rpc;
 
-pub use codec::{DecodeError, Frame};
+pub use codec::{DecodeError, MessageFrame};
 pub use ports::BoundPorts;

@@ -1,30 +1,31 @@
-//! The line by which a frontend says where it listens: JSON on its standard output, once it is ready.
+//! Ports of a frontend, which it prints as a line of JSON on standard output once it is ready.
 
 use serde::{Deserialize, Serialize};
 
-/// The ports that a frontend has bound.
+/// Ports that a frontend has bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BoundPorts {
-    /// REST queries and metrics, 1337 by default.
+    /// REST queries and metrics; 1337 by default.
     pub query_port: u16,
-    /// Admin REST, 1338.
+    /// Admin REST API; 1338 by default.
     pub admin_port: u16,
-    /// Model servers of RPC version 3 and 4, 7000.
+    /// Model servers of RPC versions 3 and 4; 7000 by default.
     pub rpc_service_port: u16,
-    /// Model servers of Clipper's generation of 2017, 7002.
+    /// Model servers of Clipper's generation of 2017; 7002 by default.
     pub rpc_2017_port: u16,
-    /// Where model servers of Clipper's high-performance generation register and get their batches, 7010.
+    /// Registrations and batches of model servers of Clipper's high-performance generation; 7010 by
+    /// default.
     pub rpc_send_port: u16,
-    /// Where they answer, 7011.
+    /// Responses of these model servers; 7011 by default.
     pub rpc_recv_port: u16,
-    /// Where ZeroMQ clients connect and get their answers, 4455.
+    /// Connect messages and answers of ZeroMQ clients; 4455 by default.
     pub send_port: u16,
-    /// Where they send requests, 4456.
+    /// Requests of ZeroMQ clients; 4456 by default.
     pub recv_port: u16,
 }
 
 impl BoundPorts {
-    /// Clipper's ports, which are the default.
+    /// Default ports, which are Clipper's.
     pub const DEFAULT: BoundPorts = BoundPorts {
         query_port: 1337,
         admin_port: 1338,

@@ -1,18 +1,32 @@
-//! The ZeroMQ client protocol: connect and answers on 4455, requests on 4456.
+//! ZeroMQ client protocol: connect messages and answers on port 4455, requests on 4456.
 //!
-//! A client that connects with [`NATIVE_MARK`] speaks our dialect, one with [`HIGH_PERF_MARK`] that of Clipper's
-//! high-performance generation. Clipper's own clients of both generations connect alike, so that it is for the frontend to
-//! know which they are. Frames after the empty delimiter (a number's size in bytes in brackets):
+//! A client that connects with [`NATIVE_MARK`] speaks our dialect, one with [`HIGH_PERF_MARK`] that
+//! of Clipper's high-performance generation. Clipper's own clients of both generations send the
+//! same connect message, so the frontend's settings must say which they are.
 //!
-//! | message       | Clipper's of 2017                                                 | high-performance                                                       | native                               |
-//! |---------------|-------------------------------------------------------------------|------------------------------------------------------------------------|--------------------------------------|
-//! | connect       | anything, which is ignored                                        | the same, or `CLIPH`                                                   | `CLIP4`                              |
-//! | connect reply | client id (4)                                                     | the same                                                               | session (8) + client id (4)          |
-//! | request       | client id (4), request id (4), app, type (4), elements (4), data  | the same                                                               | [`Request`] header (32) + app + data |
-//! | answer        | request id (4), type (4), output                                  | request id (4), type (4), bytes (4), output, entries (4), [`Lineage`]: name, time (8)... | [`Answer`] header (72) + reason + output |
+//! Frames after the empty delimiter, with sizes in bytes in parentheses. A `+` joins parts of one
+//! frame.
 //!
-//! A native request or answer is one frame, because each frame costs both sides more than the copy of a small input; data or an
-//! output of [`Input::SEPARATE_FROM`] bytes and more is a frame of its own.
+//! - Connect message:
+//!   - 2017: any content, which is ignored
+//!   - high-performance: the same, or `CLIPH`
+//!   - native: `CLIP4`
+//! - Connect reply:
+//!   - 2017 and high-performance: client id (4)
+//!   - native: session (8) + client id (4)
+//! - Request:
+//!   - 2017 and high-performance: client id (4), request id (4), application, input type (4),
+//!     number of elements (4), data
+//!   - native: [`QueryRequest`] header (32) + application + data
+//! - Answer:
+//!   - 2017: request id (4), output type (4), output
+//!   - high-performance: request id (4), output type (4), size of the output (4), output, number of
+//!     entries (4), then the name and the time (8) of each entry of the [`Lineage`]
+//!   - native: [`Answer`] header (72) + reason + output
+//!
+//! A native request or answer is one frame, because each frame costs both sides more than the copy
+//! of a small input. Data or an output of at least [`Input::SEPARATE_FROM`] bytes is a frame of its
+//! own.
 
 mod dialects;
 mod lineage;
@@ -25,33 +39,33 @@ use std::time::Duration;
 use model::DataType;
 
 use crate::{
-    DecodeError, Frame,
+    DecodeError, MessageFrame,
     codec::{Header, Numbers},
 };
 
-/// The content of the connect frame that asks for the native dialect.
+/// Content of the connect frame that requests the native dialect.
 pub const NATIVE_MARK: &[u8] = b"CLIP4";
 
-/// The content of the connect frame that asks for the high-performance dialect.
+/// Content of the connect frame that requests the high-performance dialect.
 pub const HIGH_PERF_MARK: &[u8] = b"CLIPH";
 
-/// What a client speaks.
+/// Dialect of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// Clipper's of 2017.
+    /// Dialect of Clipper's generation of 2017.
     V2017,
-    /// Clipper's high-performance generation's: answers carry times.
+    /// Dialect of Clipper's high-performance generation: answers contain times.
     HighPerf,
-    /// Ours.
+    /// Our own dialect.
     Native,
 }
 
-/// Reads a connect message, delimiter included, and answers which dialect the client asks for; `None` if it does not, as
-/// Clipper's clients.
+/// Reads a connect message, delimiter included, and returns the requested dialect. `None` if there
+/// is none, as with Clipper's clients.
 ///
 /// # Errors
-/// If the frames are not such a message: the peer is at fault.
-pub fn decode_connect<F: Frame>(frames: &[F]) -> Result<Option<Dialect>, DecodeError> {
+/// If the frames are not a valid connect message.
+pub fn decode_connect<F: MessageFrame>(frames: &[F]) -> Result<Option<Dialect>, DecodeError> {
     match frames {
         [delimiter, mark] if delimiter.as_ref().is_empty() => Ok(match mark.as_ref() {
             NATIVE_MARK => Some(Dialect::Native),
@@ -65,24 +79,24 @@ pub fn decode_connect<F: Frame>(frames: &[F]) -> Result<Option<Dialect>, DecodeE
     }
 }
 
-/// Appends the frames of a connect message that asks for the native dialect.
-pub fn encode_connect<F: Frame>(out: &mut Vec<F>) {
+/// Appends the frames of a connect message that requests the native dialect.
+pub fn encode_connect<F: MessageFrame>(out: &mut Vec<F>) {
     out.push(F::copied(&[]));
     out.push(F::copied(NATIVE_MARK));
 }
 
-/// The reply to a connect message.
+/// Reply to a connect message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connected {
-    /// The frontend's session: a request of another one is dropped.
+    /// Session of the frontend; it drops requests of other sessions.
     pub session: u64,
-    /// The client's id, which its requests carry.
+    /// Id of the client, for its requests.
     pub client_id: u32,
 }
 
 impl Connected {
     /// Appends the frames of the reply.
-    pub fn encode<F: Frame>(&self, dialect: Dialect, out: &mut Vec<F>) {
+    pub fn encode<F: MessageFrame>(&self, dialect: Dialect, out: &mut Vec<F>) {
         out.push(F::copied(&[]));
         out.push(match dialect {
             Dialect::V2017 | Dialect::HighPerf => F::copied(&self.client_id.to_le_bytes()),
@@ -93,8 +107,8 @@ impl Connected {
     /// Reads a native reply.
     ///
     /// # Errors
-    /// If the frames are not such a message: the peer is at fault.
-    pub fn decode<F: Frame>(frames: &[F]) -> Result<Connected, DecodeError> {
+    /// If the frames are not a valid connect reply.
+    pub fn decode<F: MessageFrame>(frames: &[F]) -> Result<Connected, DecodeError> {
         let [_, body] = frames else {
             return Err(DecodeError::FrameCount {
                 what: "connect reply",
@@ -109,40 +123,43 @@ impl Connected {
     }
 }
 
-/// A query. On the wire, native: session (8), client id (4), request id (4), input type (4), microseconds until the
-/// deadline (8, 0 = the application's latency objective), bytes of the application's name (4).
+/// Query of a client.
+///
+/// The native header is: session (8), client id (4), request id (4), input type (4), microseconds
+/// until the deadline (8; 0 for the application's latency objective), size of the application's
+/// name (4).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Request<'a, F> {
-    /// The frontend's session; `None` in Clipper's protocol.
+pub struct QueryRequest<'a, F> {
+    /// Session of the frontend; `None` in Clipper's dialects.
     pub session: Option<u64>,
-    /// Who asks.
+    /// Id of the client.
     pub client_id: u32,
-    /// Chosen by the client, echoed in the answer.
+    /// Id that the client chooses, repeated in the answer.
     pub request_id: u32,
-    /// The application.
+    /// Name of the application.
     pub app: &'a str,
-    /// The type of the input.
+    /// Type of the input.
     pub input_type: DataType,
-    /// Time until the query is of no use any more, if it is not the application's.
+    /// Time until the query's deadline; `None` for the application's latency objective.
     pub deadline: Option<Duration>,
-    /// The input.
+    /// Input of the query.
     pub input: Input<'a, F>,
 }
 
-/// An input: a frame of its own, or a part of one.
+/// Input of a query: a frame of its own, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Input<'a, F> {
-    /// A frame of its own.
+    /// Frame of its own.
     Frame(&'a F),
-    /// A part of the request's frame.
+    /// Part of the request's frame.
     Part(&'a [u8]),
 }
 
-impl<F: Frame> Input<'_, F> {
-    /// Bytes from which sending on without a copy is worth a frame.
+impl<F: MessageFrame> Input<'_, F> {
+    /// Size in bytes from which a frame of its own is cheaper than a copy.
     pub const SEPARATE_FROM: usize = 4_096;
 
-    /// The input as a frame to keep; only a small one is copied.
+    /// Returns the input as a frame that outlives the message; only a small one is copied.
     pub fn keep(&self) -> F {
         match self {
             Input::Frame(frame) => frame.keep(),
@@ -160,58 +177,59 @@ impl<F: AsRef<[u8]>> AsRef<[u8]> for Input<'_, F> {
     }
 }
 
-/// How a query ended.
+/// Status of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// The model's answer.
+pub enum AnswerStatus {
+    /// The output is the model's.
     Ok = 0,
-    /// The application's default output, because the time was up or nobody could answer.
+    /// The output is the application's default, because the deadline passed or no replica could
+    /// answer.
     Default = 1,
-    /// Not taken: the request makes no sense here.
+    /// The frontend refused the query.
     Refused = 2,
-    /// The model failed on it; the output is the default.
+    /// The model failed on the query; the output is the default.
     Error = 3,
 }
 
-/// The answer to a query.
+/// Answer to a query.
 ///
-/// On the wire, native: session (8), request id (4), status (4), output type (4), batch size (4), replica id (4),
-/// [`Timing`] in microseconds (5 x 8), bytes of the reason (4).
+/// The native header is: session (8), request id (4), status (4), output type (4), batch size (4),
+/// replica id (4), [`Timing`] in microseconds (5 x 8), size of the reason (4).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answer<'a> {
-    /// The frontend's session.
+    /// Session of the frontend.
     pub session: u64,
-    /// The request's.
+    /// Id of the request.
     pub request_id: u32,
-    /// How it ended.
-    pub status: Status,
-    /// Why, where it is not [`Status::Ok`]; else empty.
+    /// Status of the answer.
+    pub status: AnswerStatus,
+    /// Reason for a status other than [`AnswerStatus::Ok`]; otherwise empty.
     pub reason: &'a str,
-    /// The type of the output.
+    /// Type of the output.
     pub output_type: DataType,
-    /// The output.
+    /// Output of the model, or the default output.
     pub output: &'a [u8],
-    /// Where the time went.
+    /// Time breakdown of the query.
     pub timing: Timing,
-    /// When it passed where: only for the high-performance dialect.
+    /// Timestamps of the query; only for the high-performance dialect.
     pub lineage: Lineage,
 }
 
-/// Where a query's time went, in microseconds; all zero if it never reached a replica.
+/// Time breakdown of a query, in microseconds; all zero if it never reached a replica.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// Queries in its batch; 0 if it was in none.
+    /// Number of queries in the batch; 0 without a batch.
     pub batch_size: u32,
-    /// The replica that answered.
+    /// Number of the replica that answered.
     pub replica_id: u32,
-    /// From its arrival at the frontend until its batch was sent.
+    /// Time from the query's arrival at the frontend until its batch was sent.
     pub queued: u64,
-    /// From then until the batch's response came back.
+    /// Time from then until the batch's response arrived.
     pub away: u64,
-    /// In the model server: from the batch's arrival until the model began.
+    /// Time in the model server from the batch's arrival until the model began.
     pub waited: u64,
-    /// In the model server: while the model computed.
+    /// Computing time of the model.
     pub predicting: u64,
-    /// In the model server: from the model's end until the response was sent.
+    /// Time in the model server from the model's end until the response was sent.
     pub replying: u64,
 }

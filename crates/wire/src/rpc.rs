@@ -1,34 +1,49 @@
-//! The container RPC: what the frontend and a model server say to each other, in four dialects ([`Version`]).
+//! Container RPC: the protocol between frontend and model servers, in four dialects ([`Version`]).
 //!
-//! Frames after the empty delimiter, from the model server (a number's size in bytes in brackets):
+//! Frames after the empty delimiter, with sizes in bytes in parentheses. A `+` joins parts of one
+//! frame. Messages from the model server:
 //!
-//! | message      | 2017                                                    | high-performance                             | version 3                                          | version 4                                            |
-//! |--------------|---------------------------------------------------------|----------------------------------------------|----------------------------------------------------|------------------------------------------------------|
-//! | NewContainer | 0 (4), name, version, type as decimal text              | the same, to 7010                            | ..., 3 (4)                                         | ..., 4 (4), JSON [`Metadata`]                        |
-//! | response     | 1 (4), message id (4), output type (4), size (4), block | to 7011: connection (4), the same, 2 times (8) | 1 (4), message id (4), size (8), sizes, outputs... | 1 (4), [`Response`] header (48), sizes, all outputs  |
-//! | heartbeat    | 2 (4)                                                   | -                                            | 2 (4)                                              | 2 (4)                                                |
-//! | error        | -                                                       | -                                            | -                                                  | 3 (4), session (8) + message id (4) + code (4), text |
-//! | goodbye      | -                                                       | -                                            | -                                                  | 4 (4)                                                |
+//! - Registration ([`NewContainer`]):
+//!   - 2017: 0 (4), name, version, input type as decimal text
+//!   - high-performance: the same, to port 7010
+//!   - version 3: as in 2017, then 3 (4)
+//!   - version 4: as in 2017, then 4 (4), [`Metadata`] as JSON
+//! - Response:
+//!   - 2017: 1 (4), message id (4), output type (4), size (4), block of outputs
+//!   - high-performance: connection (4), then as in 2017, then two times (8); to port 7011
+//!   - version 3: 1 (4), message id (4), size of the next frame (8), sizes, one frame per output
+//!   - version 4: 1 (4), [`Response`] header (48), sizes, all outputs
+//! - Heartbeat, except high-performance: 2 (4)
+//! - Error, only version 4: 3 (4), session (8) + message id (4) + code (4), text
+//! - Goodbye, only version 4: 4 (4)
 //!
-//! and from the frontend, where every message opens with the version (4; not in the two older dialects) and the message
-//! type (4; not in the high-performance registration reply):
+//! Messages from the frontend begin with the version (4) in versions 3 and 4, and with the message
+//! type (4) in all but the high-performance registration reply:
 //!
-//! | message    | 2017                                                               | high-performance                                             | version 3                       | version 4                                          |
-//! |------------|--------------------------------------------------------------------|--------------------------------------------------------------|---------------------------------|----------------------------------------------------|
-//! | registered | -                                                                  | connection (4)                                               | -                               | 0, session (8) + replica (4) + heartbeat in ms (4) |
-//! | request    | 1, message id (4), 0 (4), size (8), header, size (8), all inputs   | 1, message id (4), 0 (4), size (8), header, inputs...        | the same                        | 1, [`RequestHead`] (24), header, inputs...         |
-//! | heartbeat  | 2, 0 keep-alive or 1 metadata wanted (4)                           | -                                                            | 2, 0 or 1 (4)                   | the same                                           |
-//! | goodbye    | -                                                                  | -                                                            | -                               | 4                                                  |
-//! | refused    | -                                                                  | -                                                            | -                               | 5, text                                            |
+//! - Registration reply:
+//!   - high-performance: connection (4)
+//!   - version 4: 0, session (8) + replica id (4) + heartbeat interval in milliseconds (4)
+//! - Request:
+//!   - 2017: 1, message id (4), 0 (4), size (8), header, size (8), all inputs
+//!   - high-performance and version 3: 1, message id (4), 0 (4), size (8), header, one frame per
+//!     input
+//!   - version 4: 1, [`RequestHead`] (24), header, one frame per input
+//! - Heartbeat, except high-performance: 2, then 0 for keep-alive or 1 for "metadata wanted" (4)
+//! - Goodbye, only version 4: 4
+//! - Refusal, only version 4: 5, text
 //!
-//! A request's header is `u64[n + 2]`: input type, n, then the n sizes in bytes; `u32[n + 2]` in the high-performance
-//! dialect. That of 2017 is `u32[n + 1]`: input type, n, then how many elements lie before the second input, the third and
-//! so on; there a string is one element, with one NUL behind it. A response's sizes are `u64[n + 1]`: n,
-//! then the sizes; in version 4 the top bit of a size marks an input that failed, and its bytes are the reason. The block
-//! of the older dialects is n and the n sizes, each (4), then all outputs. Version 4
-//! puts all outputs into one frame: 32 small frames cost the sender and the receiver more than one copy of each output.
+//! The header of a request is `u64[n + 2]`: input type, n, then the n sizes in bytes. It is `u32[n
+//! + 2]` in the high-performance dialect. In 2017 it is `u32[n + 1]`: input type, n, then the
+//! number of elements before the second input, the third and so on; a string is one element,
+//! followed by one NUL.
 //!
-//! The two times are `f64`s, microseconds since the epoch on the model server's own clock (Clipper's take it in local time).
+//! The sizes of a response are `u64[n + 1]`: n, then the sizes. In version 4 the top bit of a size
+//! marks an input that failed, and its bytes are the reason. The block of the older dialects is n
+//! and the n sizes, each (4), then all outputs. Version 4 puts all outputs into one frame: 32 small
+//! frames cost the sender and the receiver more than one copy of each output.
+//!
+//! The two times are `f64`s, microseconds since the epoch on the model server's own clock.
+//! Clipper's model servers use local time.
 
 mod from_container;
 mod from_frontend;
@@ -39,7 +54,7 @@ mod v2017;
 mod v3;
 mod v4;
 
-pub use high_perf::Returned;
+pub use high_perf::ConnectionResponse;
 
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -48,22 +63,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 
-/// A dialect of the container RPC. Each but the last is a generation of Clipper's.
+/// Dialect of the container RPC. All but the last are generations of Clipper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// The one of 2017: typed outputs, a batch in one frame. It opens with the same bytes as version 3 and wants another
-    /// reply, so it has a port of its own.
+    /// Dialect of 2017: typed outputs, and one frame per batch. Its registration begins like
+    /// version 3 but needs another reply, so it has a port of its own.
     V2017,
-    /// The high-performance one: two ports, times, and no heartbeats.
+    /// High-performance dialect: two ports, times, and no heartbeats.
     HighPerf,
-    /// Clipper's final one: outputs are text, no acknowledgement, no errors.
+    /// Clipper's final dialect: text outputs, no acknowledgement and no errors.
     V3,
     /// Our native dialect.
     V4,
 }
 
 impl Version {
-    /// The number on the wire; the two older dialects have none.
+    /// Returns the number on the wire; the two older dialects have none.
     pub fn number(self) -> Option<u32> {
         match self {
             Version::V2017 | Version::HighPerf => None,
@@ -72,23 +87,23 @@ impl Version {
         }
     }
 
-    /// The version with this number.
+    /// Returns the version with this number.
     ///
     /// # Errors
-    /// If this number is not spoken here.
+    /// If the version is not supported.
     pub fn from_number(number: u32) -> Result<Version, DecodeError> {
         match number {
             3 => Ok(Version::V3),
             4 => Ok(Version::V4),
             other => Err(DecodeError::UnknownCode {
-                what: "RPC version that is spoken here (3 and 4 are)",
+                what: "RPC version (3 and 4 are supported)",
                 code: other.into(),
             }),
         }
     }
 
-    /// Whether a request can hold this input: in 2017 a string ends at its first NUL. What it cannot hold is sent empty, and
-    /// the output that comes back for it means nothing.
+    /// Returns true if a request can contain this input. In 2017 a string ends at its first NUL: a
+    /// string with a NUL is sent empty, and its output is meaningless.
     pub fn carries(self, input_type: DataType, input: &[u8]) -> bool {
         self != Version::V2017 || input_type != DataType::Strings || !input.contains(&0)
     }
@@ -105,55 +120,55 @@ impl fmt::Display for Version {
     }
 }
 
-/// What a model server says to the frontend.
+/// Message from a model server to the frontend.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromContainer<'a> {
-    /// A model server presents itself. Boxed: it comes once, and is far larger than the others.
+    /// Registration of a model server. Boxed, because it is rare and far larger than the others.
     NewContainer(Box<NewContainer>),
-    /// It lives.
+    /// Sign that the model server is alive.
     Heartbeat,
-    /// The outputs of a batch.
+    /// Outputs of a batch.
     Response(Response<'a>),
-    /// The whole batch failed.
+    /// Failure of a whole batch.
     Error(BatchError<'a>),
-    /// It stops, in good order.
+    /// Orderly shutdown of the model server.
     Goodbye,
 }
 
-/// What the frontend says to a model server. `F` is the transport's frame.
+/// Message from the frontend to a model server. `F` is the transport's frame.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromFrontend<'a, F: Clone> {
-    /// Registration is acknowledged.
+    /// Acknowledgement of a registration.
     Registered(Registered),
-    /// Registration is acknowledged in the high-performance dialect, by the connection that responses must name.
+    /// Acknowledgement in the high-performance dialect, with the connection id for responses.
     Connection(u32),
-    /// Registration is refused, and why; trying again is useless.
+    /// Refusal of a registration, with the reason; another attempt is useless.
     Refused(&'a str),
-    /// A batch to predict.
-    Request(Request<'a, F>),
-    /// It lives.
+    /// Batch to predict.
+    Request(BatchRequest<'a, F>),
+    /// Sign that the frontend is alive.
     KeepAlive,
-    /// It does not know this model server: register, please.
+    /// Request to register, because the frontend has no registration of this model server.
     MetadataWanted,
-    /// It stops, in good order.
+    /// Orderly shutdown of the frontend.
     Goodbye,
 }
 
-/// The registration of a model server.
+/// Registration of a model server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewContainer {
-    /// The model's name.
+    /// Name of the model.
     pub name: String,
-    /// The model's version.
+    /// Version of the model.
     pub version: String,
-    /// The type of its inputs.
+    /// Type of the inputs.
     pub input_type: DataType,
-    /// Only version 4 has it.
+    /// Metadata; only in version 4.
     pub metadata: Option<Metadata>,
 }
 
 impl NewContainer {
-    /// The RPC version, of the two that have a number, that registers like this.
+    /// Returns the version of this registration, out of the two with a number.
     pub fn rpc_version(&self) -> Version {
         match self.metadata {
             None => Version::V3,
@@ -162,137 +177,142 @@ impl NewContainer {
     }
 }
 
-/// What a version-4 model server tells of itself.
+/// Metadata of a version-4 model server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// The program's name.
+    /// Name of the program.
     pub server: String,
-    /// The program's version.
+    /// Version of the program.
     pub server_version: String,
-    /// The name of its machine or container; empty from servers that do not say it.
+    /// Name of the machine or container; empty if the server does not send it.
     #[serde(default)]
     pub host: String,
-    /// Its process id, in its own PID namespace.
+    /// Process id, in the server's own PID namespace.
     pub pid: u32,
-    /// How many batches it wants in flight: 2 is one computing and one waiting.
+    /// Maximum number of batches in flight; 2 means one computing and one waiting.
     pub batches_in_flight: u32,
-    /// What the model says of itself.
+    /// Description of the model.
     #[serde(flatten)]
     pub model: ModelInfo,
 }
 
-/// The acknowledgement of a registration.
+/// Acknowledgement of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registered {
-    /// Drawn at every start of a frontend; what belongs to another session is dropped.
+    /// Random number of each start of a frontend; messages of other sessions are dropped.
     pub session: u64,
-    /// The replica's number among those of its model version.
+    /// Number of the replica among those of its model version.
     pub replica_id: u32,
-    /// How often the model server must say that it lives.
+    /// Interval of the model server's heartbeats.
     pub heartbeat: Duration,
 }
 
-/// A batch to predict.
+/// Batch to predict.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request<'a, F: Clone> {
-    /// What stands before the inputs.
+pub struct BatchRequest<'a, F: Clone> {
+    /// Head of the request.
     pub head: RequestHead,
-    /// The inputs, one frame each: the last frames of the message, but in the dialect of 2017, which has them in one.
+    /// Inputs, one frame each: the last frames of the message. The dialect of 2017 has all inputs
+    /// in one frame.
     pub inputs: Cow<'a, [F]>,
 }
 
-/// What a request says of its inputs. On the wire, version 4: session (8), message id (4), 0 (4), microseconds left (8).
+/// Head of a request. In version 4: session (8), message id (4), 0 (4), microseconds left (8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHead {
-    /// The frontend's session; only in version 4.
+    /// Session of the frontend; only in version 4.
     pub session: Option<u64>,
-    /// Names the batch in its response.
+    /// Id of the batch, repeated in its response.
     pub message_id: u32,
-    /// Time left until the earliest deadline in the batch; `None` if there is none, and in all other versions.
+    /// Time left until the earliest deadline in the batch; `None` without one, and in all other
+    /// versions.
     pub time_left: Option<Duration>,
-    /// The type of every input.
+    /// Type of every input.
     pub input_type: DataType,
 }
 
-/// The outputs of a batch. On the wire, version 4: session (8), message id (4), output type (4), [`Times`] (4 x 8).
+/// Outputs of a batch. The header of version 4 is: session (8), message id (4), output type (4),
+/// [`Times`] (4 x 8).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Response<'a> {
-    /// The frontend's session, from the request; only in version 4.
+    /// Session of the frontend, from the request; only in version 4.
     pub session: Option<u64>,
-    /// The request's.
+    /// Id of the batch, from the request.
     pub message_id: u32,
-    /// The type of every output; strings in version 3.
+    /// Type of every output; strings in version 3.
     pub output_type: DataType,
-    /// One output, or the reason why there is none, per input.
+    /// Output, or reason of the failure, by input.
     pub outputs: Vec<Result<&'a [u8], &'a str>>,
-    /// When the model server did what; `None` in version 3 and 2017.
+    /// Timestamps of the model server; `None` in version 3 and 2017.
     pub times: Option<Times>,
 }
 
-/// Predictions on their way to the frontend.
+/// Predictions of a batch, to be encoded as a response.
 #[derive(Clone, Debug)]
 pub struct Reply {
-    /// The frontend's session, from the request; only in version 4.
+    /// Session of the frontend, from the request; only in version 4.
     pub session: Option<u64>,
-    /// The request's.
+    /// Id of the batch, from the request.
     pub message_id: u32,
-    /// The model's output type, which holds where every input failed.
+    /// Output type of the model, valid even if every input failed.
     pub output_type: DataType,
-    /// One per input.
+    /// One prediction per input.
     pub predictions: Predictions,
-    /// When the model server did what.
+    /// Timestamps of the model server.
     pub times: Times,
 }
 
-/// Points in time in microseconds on the model server's own clock: only their differences mean anything.
+/// Timestamps in microseconds on the model server's own clock; only their differences are
+/// meaningful.
 ///
-/// The high-performance dialect has the first and the last: then all between counts as the model's time.
+/// The high-performance dialect has only the first and the last, and all time between counts as
+/// computing time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
-    /// The request arrived.
+    /// Arrival of the request.
     pub received: u64,
-    /// The model began.
+    /// Start of the model.
     pub begun: u64,
-    /// The model ended.
+    /// End of the model.
     pub ended: u64,
-    /// The response was sent.
+    /// Sending of the response.
     pub sent: u64,
 }
 
 impl Times {
-    /// Microseconds from the request's arrival until the model began.
+    /// Returns the microseconds from the request's arrival until the model began.
     pub fn waited(&self) -> u64 {
         self.begun.saturating_sub(self.received)
     }
 
-    /// Microseconds while the model computed.
+    /// Returns the computing time of the model in microseconds.
     pub fn predicting(&self) -> u64 {
         self.ended.saturating_sub(self.begun)
     }
 
-    /// Microseconds from the model's end until the response was sent.
+    /// Returns the microseconds from the model's end until the response was sent.
     pub fn replying(&self) -> u64 {
         self.sent.saturating_sub(self.ended)
     }
 }
 
-/// A batch that failed as a whole.
+/// Failure of a whole batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchError<'a> {
-    /// The frontend's session, from the request.
+    /// Session of the frontend, from the request.
     pub session: u64,
-    /// The request's.
+    /// Id of the batch, from the request.
     pub message_id: u32,
-    /// Whose fault it is.
+    /// Cause of the failure.
     pub code: ErrorCode,
-    /// What happened, for the client to read.
+    /// Description for the client.
     pub text: &'a str,
 }
 
-/// Why a batch failed.
+/// Cause of a batch's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// The request makes no sense to this model server.
+    /// The request is not valid for this model server.
     BadRequest = 1,
     /// The model failed.
     ModelFailed = 2,
@@ -305,11 +325,11 @@ const ERROR: u32 = 3;
 const GOODBYE: u32 = 4;
 const REFUSED: u32 = 5;
 
-/// Set in the size of an output that is the reason why there is none.
+/// Bit in the size of an output that marks the reason of a failure.
 const FAILED: u64 = 1 << 63;
 
-/// The request type of a prediction, the only one that is ever sent.
+/// Request type of a prediction, the only type that is sent.
 const PREDICT: u32 = 0;
 
-/// In place of the microseconds left: there is no deadline.
+/// Value of the microseconds left for a batch without a deadline.
 const NO_DEADLINE: u64 = u64::MAX;

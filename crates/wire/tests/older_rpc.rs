@@ -1,5 +1,6 @@
-//! The container RPC's two older dialects on bytes: as Clipper's containers and frontends of those generations write them.
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! Bytes of the container RPC's two older dialects, as Clipper's containers and frontends write
+//! them.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use model::{DataType, InputError, Output, Predictions};
 use proptest::prelude::*;
@@ -15,7 +16,7 @@ fn size(size: u64) -> Vec<u8> {
     size.to_le_bytes().to_vec()
 }
 
-/// The frames of a request with these inputs.
+/// Returns the frames of a request with these inputs.
 fn request(version: Version, input_type: DataType, inputs: &[Vec<u8>]) -> Frames {
     let head = RequestHead {
         session: Some(1),
@@ -28,14 +29,14 @@ fn request(version: Version, input_type: DataType, inputs: &[Vec<u8>]) -> Frames
     frames
 }
 
-/// The inputs that a model server reads from a request.
+/// Returns the inputs that a model server reads from a request.
 fn inputs(version: Version, frames: &Frames) -> Result<(DataType, Frames), DecodeError> {
     match FromFrontend::decode_as(frames, version)? {
         FromFrontend::Request(request) => {
             assert_eq!((request.head.message_id, request.head.session), (9, None));
             Ok((request.head.input_type, request.inputs.into_owned()))
         }
-        other => panic!("no request but {other:?}"),
+        other => panic!("expected a request, got {other:?}"),
     }
 }
 
@@ -53,13 +54,14 @@ fn reply(output_type: DataType, predictions: Predictions) -> Reply {
     }
 }
 
-/// A reply in 2017, and what its frontend reads.
+/// Encodes a reply in the dialect of 2017. Returns its frames, and the output type and outputs that
+/// a frontend reads.
 fn outputs_of_2017(reply: &Reply) -> (Frames, DataType, Frames) {
     let mut frames = Frames::new();
     reply.encode_2017(&mut frames);
     let response = match FromContainer::decode(&frames, Version::V2017) {
         Ok(FromContainer::Response(response)) => response,
-        other => panic!("no response but {other:?}"),
+        other => panic!("expected a response, got {other:?}"),
     };
     assert_eq!((response.message_id, response.times), (9, None));
     let outputs = response
@@ -71,7 +73,7 @@ fn outputs_of_2017(reply: &Reply) -> (Frames, DataType, Frames) {
 }
 
 #[test]
-fn heartbeats_and_registrations_of_2017_have_its_bytes() {
+fn heartbeats_and_registrations_of_2017_have_clippers_bytes() {
     for (message, kind) in [
         (FromFrontend::<Vec<u8>>::KeepAlive, 0),
         (FromFrontend::MetadataWanted, 1),
@@ -93,7 +95,7 @@ fn heartbeats_and_registrations_of_2017_have_its_bytes() {
     ];
     for version in [Version::V2017, Version::HighPerf] {
         let Ok(FromContainer::NewContainer(new)) = FromContainer::decode(&frames, version) else {
-            panic!("a registration");
+            panic!("expected a registration");
         };
         assert_eq!((new.name.as_str(), new.version.as_str()), ("noop", "1"));
         assert_eq!((new.input_type, &new.metadata), (DataType::Strings, &None));
@@ -107,7 +109,7 @@ fn heartbeats_and_registrations_of_2017_have_its_bytes() {
 }
 
 #[test]
-fn a_request_of_2017_says_where_each_input_but_the_last_ends_in_elements() {
+fn request_of_2017_states_the_end_of_each_input() {
     let floats = [u32s(&[1, 2]), u32s(&[3]), u32s(&[4, 5, 6])];
     let frames = request(Version::V2017, DataType::Floats, &floats);
     let expected = [
@@ -129,7 +131,7 @@ fn a_request_of_2017_says_where_each_input_but_the_last_ends_in_elements() {
 }
 
 #[test]
-fn a_string_of_2017_is_one_element_and_ends_with_nul() {
+fn string_of_2017_is_one_element_and_ends_with_nul() {
     let strings = [b"ab".to_vec(), b"".to_vec(), b"c".to_vec()];
     let frames = request(Version::V2017, DataType::Strings, &strings);
     let expected = [
@@ -144,7 +146,7 @@ fn a_string_of_2017_is_one_element_and_ends_with_nul() {
 }
 
 #[test]
-fn a_string_with_a_nul_does_not_shift_its_neighbours() {
+fn string_with_a_nul_does_not_shift_its_neighbours() {
     let strings = [b"a\0b".to_vec(), b"c".to_vec()];
     assert!(!Version::V2017.carries(DataType::Strings, &strings[0]));
     assert!(Version::V2017.carries(DataType::Bytes, &strings[0]));
@@ -156,7 +158,7 @@ fn a_string_with_a_nul_does_not_shift_its_neighbours() {
 }
 
 #[test]
-fn a_response_of_2017_is_one_block_of_one_type() {
+fn response_of_2017_is_one_block_of_one_type() {
     let predictions = vec![Ok(Output::Ints(vec![-1, 2])), Ok(Output::Ints(vec![3]))];
     let (frames, output_type, outputs) = outputs_of_2017(&reply(DataType::Ints, predictions));
     let expected = [
@@ -173,7 +175,7 @@ fn a_response_of_2017_is_one_block_of_one_type() {
 }
 
 #[test]
-fn what_2017_has_no_code_for_goes_as_text_and_a_failed_input_as_its_reason_or_as_nothing() {
+fn doubles_of_2017_are_text_and_failures_reasons_or_empty() {
     let failed = || Err(InputError("no picture".into()));
     let predictions = vec![Ok(Output::Doubles(vec![0.5])), failed()];
     let (_, output_type, outputs) = outputs_of_2017(&reply(DataType::Doubles, predictions));
@@ -187,7 +189,7 @@ fn what_2017_has_no_code_for_goes_as_text_and_a_failed_input_as_its_reason_or_as
 }
 
 #[test]
-fn a_high_performance_request_has_one_frame_per_input_and_32_bit_sizes() {
+fn high_performance_request_has_32_bit_sizes() {
     let floats = [u32s(&[1, 2]), u32s(&[3])];
     let frames = request(Version::HighPerf, DataType::Floats, &floats);
     let expected = [
@@ -206,7 +208,7 @@ fn a_high_performance_request_has_one_frame_per_input_and_32_bit_sizes() {
 }
 
 #[test]
-fn a_high_performance_container_learns_its_connection_and_names_it_in_responses() {
+fn high_performance_response_names_its_connection() {
     let message = FromFrontend::<Vec<u8>>::Connection(5);
     let mut frames = Frames::new();
     message.encode(Version::HighPerf, &mut frames);
@@ -234,7 +236,7 @@ fn a_high_performance_container_learns_its_connection_and_names_it_in_responses(
         time(1_500_000_000_000_009.0),
     ];
     assert_eq!(frames, expected);
-    let returned = Returned::decode(&frames).unwrap();
+    let returned = ConnectionResponse::decode(&frames).unwrap();
     assert_eq!(returned.connection, 5);
     let response = returned.response.unwrap();
     assert_eq!(
@@ -247,7 +249,7 @@ fn a_high_performance_container_learns_its_connection_and_names_it_in_responses(
 }
 
 #[test]
-fn what_the_originals_did_not_check_is_an_error_here() {
+fn malformed_older_messages_are_errors() {
     let block = u32s(&[2, 4, 4, 7, 8]);
     let response = |output_type: u32, length: u32, block: &[u8]| {
         vec![
@@ -283,7 +285,12 @@ fn what_the_originals_did_not_check_is_an_error_here() {
     let mut returned = good;
     returned.insert(1, u32s(&[5]));
     returned.extend([f64::NAN, 1.0].map(|time| time.to_le_bytes().to_vec()));
-    assert!(Returned::decode(&returned).unwrap().response.is_err());
+    assert!(
+        ConnectionResponse::decode(&returned)
+            .unwrap()
+            .response
+            .is_err()
+    );
 
     for (index, frame) in [
         (4, size(16)),
@@ -306,7 +313,7 @@ fn what_the_originals_did_not_check_is_an_error_here() {
 
 proptest! {
     #[test]
-    fn a_request_of_an_older_dialect_reads_back_as_it_was_written(
+    fn requests_of_older_dialects_survive_a_round_trip(
         elements in proptest::collection::vec(proptest::collection::vec(1_u32..9, 0..5), 1..6),
         code in 0_u32..5, high_perf: bool,
     ) {

@@ -1,4 +1,5 @@
-//! The ZeroMQ client protocol on bytes: as Clipper's client of 2017 writes and reads it, and the native dialect.
+//! Bytes of the ZeroMQ client protocol, as Clipper's clients write and read them, and of the native
+//! dialect.
 
 use std::time::Duration;
 
@@ -25,9 +26,9 @@ fn clipper_request(code: u32, count: u32, input: &[u8]) -> Frames {
 }
 
 #[test]
-fn the_request_of_clippers_client_is_read() {
+fn request_of_clippers_client_is_decoded() {
     let frames = clipper_request(2, 2, &[0; 8]);
-    let request = Request::decode(&frames).unwrap();
+    let request = QueryRequest::decode(&frames).unwrap();
     assert_eq!((request.client_id, request.request_id), (7, 8));
     assert_eq!((request.app, request.input_type), ("app", DataType::Floats));
     assert_eq!((request.session, request.deadline), (None, None));
@@ -35,7 +36,7 @@ fn the_request_of_clippers_client_is_read() {
 }
 
 #[test]
-fn what_crashed_the_original_is_an_error_here() {
+fn requests_that_crashed_clipper_are_errors() {
     let cases = [
         clipper_request(9, 0, &[]),
         clipper_request(2, 3, &[0; 8]),
@@ -44,16 +45,16 @@ fn what_crashed_the_original_is_an_error_here() {
         vec![],
     ];
     for frames in cases {
-        assert!(Request::decode(&frames).is_err(), "{frames:?}");
+        assert!(QueryRequest::decode(&frames).is_err(), "{frames:?}");
     }
 }
 
 #[test]
-fn answers_and_connect_replies_have_the_bytes_that_clippers_client_reads() {
+fn answers_and_connect_replies_have_clippers_bytes() {
     let answer = Answer {
         session: 1,
         request_id: 8,
-        status: Status::Ok,
+        status: AnswerStatus::Ok,
         reason: "",
         output_type: DataType::Strings,
         output: b"cat",
@@ -75,13 +76,13 @@ fn answers_and_connect_replies_have_the_bytes_that_clippers_client_reads() {
 }
 
 #[test]
-fn an_answer_of_the_high_performance_generation_says_its_length_and_when_the_query_passed_where() {
+fn high_performance_answer_has_size_and_lineage() {
     let mark = [vec![], b"CLIPH".to_vec()];
     assert_eq!(decode_connect(&mark), Ok(Some(Dialect::HighPerf)));
     let mut answer = Answer {
         session: 1,
         request_id: 8,
-        status: Status::Ok,
+        status: AnswerStatus::Ok,
         reason: "",
         output_type: DataType::Ints,
         output: &[7, 0, 0, 0],
@@ -110,7 +111,7 @@ fn an_answer_of_the_high_performance_generation_says_its_length_and_when_the_que
         ("clipper::zmq_frontend_response_callback", 30),
         ("clipper::frontend_rpc_response_send", 30_u64),
     ];
-    let frames = |answer: &Answer<'_>, entries: &[(&str, u64)]| {
+    let check = |answer: &Answer<'_>, entries: &[(&str, u64)]| {
         let mut written = Frames::new();
         answer.encode(Dialect::HighPerf, &mut written);
         let mut expected = vec![vec![], u32s(&[8]), u32s(&[1]), u32s(&[4]), u32s(&[7])];
@@ -121,15 +122,15 @@ fn an_answer_of_the_high_performance_generation_says_its_length_and_when_the_que
         }
         assert_eq!(written, expected);
     };
-    frames(&answer, &entries);
+    check(&answer, &entries);
     answer.lineage.container = None;
-    frames(&answer, &[&entries[..4], &entries[6..]].concat());
+    check(&answer, &[&entries[..4], &entries[6..]].concat());
     answer.lineage.sent = None;
-    frames(&answer, &[&entries[..2], &entries[10..]].concat());
+    check(&answer, &[&entries[..2], &entries[10..]].concat());
 }
 
 #[test]
-fn the_native_dialect_reads_back_as_it_was_written() {
+fn native_messages_survive_a_round_trip() {
     let mut frames = Frames::new();
     encode_connect(&mut frames);
     assert_eq!(decode_connect(&frames), Ok(Some(Dialect::Native)));
@@ -145,7 +146,7 @@ fn the_native_dialect_reads_back_as_it_was_written() {
     for size in [0, 3, 4_095, 4_096, 10_000] {
         let input = vec![7; size];
         let separate = usize::from(size >= 4_096);
-        let request = Request {
+        let request = QueryRequest {
             session: Some(3),
             client_id: 7,
             request_id: 8,
@@ -157,15 +158,15 @@ fn the_native_dialect_reads_back_as_it_was_written() {
         let mut frames = Frames::new();
         request.encode(&mut frames);
         assert_eq!(frames.len(), 2 + separate);
-        let read = Request::decode(&frames).unwrap();
+        let read = QueryRequest::decode(&frames).unwrap();
         assert_eq!(read.input.as_ref(), input);
         let input = request.input.clone();
-        assert_eq!(Request { input, ..read }, request);
+        assert_eq!(QueryRequest { input, ..read }, request);
 
         let answer = Answer {
             session: 3,
             request_id: 8,
-            status: Status::Default,
+            status: AnswerStatus::Default,
             reason: "timed out in queue",
             output_type: DataType::Strings,
             output: &vec![9; size],
@@ -188,9 +189,9 @@ fn the_native_dialect_reads_back_as_it_was_written() {
 }
 
 #[test]
-fn a_native_message_with_its_input_twice_or_a_name_beyond_its_end_is_an_error() {
+fn contradictory_native_requests_are_errors() {
     let input = vec![1; 5_000];
-    let request = Request {
+    let request = QueryRequest {
         session: Some(3),
         client_id: 7,
         request_id: 8,
@@ -203,17 +204,17 @@ fn a_native_message_with_its_input_twice_or_a_name_beyond_its_end_is_an_error() 
     request.encode(&mut frames);
     let mut twice = frames.clone();
     twice[1].push(0);
-    assert!(Request::decode(&twice).is_err());
+    assert!(QueryRequest::decode(&twice).is_err());
     let mut longer = frames;
     longer[1][28..32].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert!(Request::decode(&longer).is_err());
+    assert!(QueryRequest::decode(&longer).is_err());
 }
 
 #[test]
-fn half_an_element_is_an_error() {
+fn input_with_half_an_element_is_an_error() {
     let mut frames = Frames::new();
     let input = vec![0; 7];
-    Request {
+    QueryRequest {
         session: Some(3),
         client_id: 7,
         request_id: 8,
@@ -223,14 +224,14 @@ fn half_an_element_is_an_error() {
         input: Input::Frame(&input),
     }
     .encode(&mut frames);
-    let error = Request::decode(&frames).unwrap_err();
+    let error = QueryRequest::decode(&frames).unwrap_err();
     assert!(matches!(error, DecodeError::Inconsistent { .. }));
 }
 
 proptest! {
     #[test]
     fn no_message_panics(frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..100), 0..9)) {
-        let _ = Request::decode(&frames);
+        let _ = QueryRequest::decode(&frames);
         let _ = Answer::decode(&frames);
         let _ = Connected::decode(&frames);
         let _ = decode_connect(&frames);

@@ -1,4 +1,4 @@
-//! The container RPC on bytes: as Clipper's version 3 writes it, and our version 4 there and back.
+//! Bytes of the container RPC in version 3, as Clipper writes them, and round trips of version 4.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -26,7 +26,7 @@ fn head(session: Option<u64>, input_type: DataType) -> RequestHead {
 }
 
 #[test]
-fn a_request_of_version_3_has_the_bytes_of_clippers_final_release() {
+fn version_3_request_has_the_bytes_of_clippers_final_release() {
     let inputs = [u32s(&[1, 2]), u32s(&[3])];
     let mut frames = Frames::new();
     head(None, DataType::Floats).encode(Version::V3, inputs.iter(), &mut frames);
@@ -61,7 +61,7 @@ fn heartbeats_have_the_bytes_of_clippers_final_release() {
 }
 
 #[test]
-fn a_version_3_registration_is_read_and_an_older_one_is_refused() {
+fn version_3_registration_is_decoded_and_an_older_one_refused() {
     let mut frames = vec![
         vec![],
         u32s(&[0]),
@@ -71,7 +71,7 @@ fn a_version_3_registration_is_read_and_an_older_one_is_refused() {
         u32s(&[3]),
     ];
     let Ok(FromContainer::NewContainer(new)) = FromContainer::decode(&frames, Version::V3) else {
-        panic!("a registration");
+        panic!("expected a registration");
     };
     assert_eq!((new.name.as_str(), new.version.as_str()), ("noop", "1"));
     assert_eq!(new.input_type, DataType::Floats);
@@ -85,7 +85,7 @@ fn a_version_3_registration_is_read_and_an_older_one_is_refused() {
 }
 
 #[test]
-fn a_version_3_response_is_text_with_u64_sizes() {
+fn version_3_response_is_text_with_u64_sizes() {
     let reply = Reply {
         session: None,
         message_id: 9,
@@ -109,14 +109,14 @@ fn a_version_3_response_is_text_with_u64_sizes() {
     ];
     assert_eq!(frames, expected);
     let Ok(FromContainer::Response(response)) = FromContainer::decode(&frames, Version::V3) else {
-        panic!("a response");
+        panic!("expected a response");
     };
     assert_eq!(response.outputs, [Ok(&b"[1.0, 2.5]"[..]), Ok(&b"cat"[..])]);
     assert_eq!(response.output_type, DataType::Strings);
 }
 
 #[test]
-fn version_4_carries_types_failures_and_times() {
+fn version_4_response_has_types_failures_and_times() {
     let times = Times {
         received: 1,
         begun: 2,
@@ -137,7 +137,7 @@ fn version_4_carries_types_failures_and_times() {
     let mut frames = Frames::new();
     reply.encode(&mut frames);
     let Ok(FromContainer::Response(response)) = FromContainer::decode(&frames, Version::V4) else {
-        panic!("a response");
+        panic!("expected a response");
     };
     assert_eq!(response.session, Some(77));
     assert_eq!(response.message_id, 9);
@@ -150,7 +150,7 @@ fn version_4_carries_types_failures_and_times() {
 }
 
 #[test]
-fn a_version_4_session_reads_back_as_it_was_written() {
+fn version_4_messages_survive_a_round_trip() {
     let new = NewContainer {
         name: "vgg".into(),
         version: "1".into(),
@@ -180,7 +180,7 @@ fn a_version_4_session_reads_back_as_it_was_written() {
             heartbeat: Duration::from_millis(1000),
         }),
         FromFrontend::Refused("another input type"),
-        FromFrontend::Request(Request {
+        FromFrontend::Request(BatchRequest {
             head: head(Some(5), DataType::Strings),
             inputs: Cow::Borrowed(&inputs),
         }),
@@ -206,7 +206,7 @@ fn a_version_4_session_reads_back_as_it_was_written() {
 
 #[test]
 fn sizes_that_contradict_the_outputs_are_errors() {
-    // Of floats: three bytes are none.
+    // The output type is floats, and three bytes are not a whole float.
     let header = |_: ()| [u64s(&[1]), u32s(&[9, 2]), u64s(&[0, 0, 0, 0])].concat();
     for sizes in [
         vec![2, 1, 1],
@@ -226,28 +226,28 @@ fn sizes_that_contradict_the_outputs_are_errors() {
     }
 }
 
-fn read_in_every_way(container: &Frames, frontend: &Frames) {
+fn decode_in_all_versions(container: &Frames, frontend: &Frames) {
     for version in [Version::V2017, Version::HighPerf, Version::V3, Version::V4] {
         let _ = FromContainer::decode(container, version);
         let _ = FromFrontend::decode_as(frontend, version);
     }
-    let _ = Returned::decode(container);
+    let _ = ConnectionResponse::decode(container);
 }
 
 proptest! {
     #[test]
     fn no_message_panics(frames in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..56), 0..8)) {
-        read_in_every_way(&frames, &frames);
+        decode_in_all_versions(&frames, &frames);
     }
 
     #[test]
-    fn no_message_with_a_right_opening_panics(
+    fn no_message_with_a_valid_beginning_panics(
         version in 3_u32..5, kind in 0_u32..6,
         rest in proptest::collection::vec(proptest::collection::vec(0_u8..4, 0..50), 0..6),
     ) {
         let container: Frames = [vec![vec![], u32s(&[kind])], rest.clone()].concat();
         let frontend: Frames = [vec![vec![], u32s(&[version]), u32s(&[kind])], rest].concat();
-        read_in_every_way(&container, &frontend);
-        read_in_every_way(&frontend, &container);
+        decode_in_all_versions(&container, &frontend);
+        decode_in_all_versions(&frontend, &container);
     }
 }

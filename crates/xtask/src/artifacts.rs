@@ -1,4 +1,4 @@
-//! The artifacts of all models, in one folder: those that are there already are left alone.
+//! Makes the artifacts of all models in one folder; present ones are kept.
 
 use std::{
     fs,
@@ -12,8 +12,8 @@ use crate::{
     train::{self, Classifier, Source},
 };
 
-/// Makes the artifacts that are missing in `dir`, or all of them; the classifiers learn from `dir/pictures`, anew where their
-/// network is new.
+/// Makes the artifacts that are missing in `dir`, or all of them. Classifiers are trained on `dir/pictures`, again if
+/// their network has changed.
 pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
     make_folder(dir)?;
     let learn = networks::make(dir, force)?;
@@ -35,7 +35,7 @@ pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes the artifacts of the networks whose weights `files` hold, anew where they are there already.
+/// Makes the artifacts of the networks whose weights are in `files`; present ones are replaced.
 pub(crate) fn convert(dir: &Path, files: &[PathBuf], network: Option<&str>) -> anyhow::Result<()> {
     make_folder(dir)?;
     networks::convert(dir, files, network)

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-/// Where model servers look for their artifacts.
+/// The folder in which model servers look for artifacts.
 pub(crate) fn artifacts() -> PathBuf {
     workspace().join("artifacts")
 }
 
-/// The root of the workspace: cargo says at run time where this package is; a binary started by hand takes the
-/// current folder.
+/// The root of the workspace, from cargo's environment at run time; the current folder for a program started without
+/// cargo.
 pub(crate) fn workspace() -> PathBuf {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     package

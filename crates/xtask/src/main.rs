@@ -1,4 +1,4 @@
-//! Chores of the project; `cargo xtask --help` lists them.
+//! Development tasks of the project; `cargo xtask --help` lists them.
 
 mod artifacts;
 mod folders;
@@ -39,7 +39,7 @@ fn run(chore: Chore) -> anyhow::Result<()> {
     }
 }
 
-/// Chores of the project.
+/// Development tasks of the project.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -48,33 +48,33 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Make the models' artifacts that are missing: seeded networks, and classifiers trained on their features.
+    /// Make the missing artifacts of the models: seeded networks, and classifiers trained on their features.
     Artifacts {
         /// The folder to make them in.
         #[arg(long, default_value_os_t = folders::artifacts())]
         dir: PathBuf,
-        /// Make those anew that are present.
+        /// Replace artifacts that exist.
         #[arg(long, conflicts_with = "weights")]
         force: bool,
-        /// Make only the network whose weights these are, in place of the one that is there: a state dict of
-        /// torchvision's vgg16 or inception_v3, as a .pth or .safetensors file. May be given again.
+        /// Make only the network with these weights, and replace the present one: a state dict of torchvision's vgg16
+        /// or inception_v3, as a .pth or .safetensors file. May be repeated.
         #[arg(long, value_name = "FILE")]
         weights: Vec<PathBuf>,
-        /// Which network the weights are of, if the names in the file do not tell.
+        /// Architecture of the weights, if the tensor names in the file do not determine it.
         #[arg(long, requires = "weights", value_parser = networks::NAMES)]
         network: Option<String>,
     },
-    /// Write the networks' seeded weights as torchvision state dicts, .safetensors: for reference values.
+    /// Write the seeded weights of the networks as torchvision state dicts (.safetensors), for reference values.
     #[command(name = "state_dicts")]
     StateDicts {
         /// The folder to write them in.
         dir: PathBuf,
     },
-    /// Train svm and lgbm to tell labelled pictures apart, and test them on pictures that were held out.
+    /// Train svm and lgbm on labelled pictures, and test them on held-out pictures.
     Train {
         #[command(flatten)]
         source: train::Source,
-        /// Only this one
+        /// Train only this classifier
         #[arg(long, value_enum)]
         model: Option<Classifier>,
         /// The folder to write artifacts, held-out features and their labels to.

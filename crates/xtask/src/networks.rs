@@ -1,8 +1,7 @@
 //! The networks' artifacts: ONNX files, from the weights of a state dict.
 //!
-//! Whether the weights are somebody's own or seeded and random, they go the same way. Beside each artifact lies a small
-//! metadata file, which the results of a benchmark repeat: a network with random weights is as fast as a trained one,
-//! but its output is no answer.
+//! Trained weights and seeded random weights take the same path. Beside each artifact lies a small metadata file, which
+//! benchmark results repeat: a network with random weights is as fast as a trained one, but its output has no meaning.
 
 mod fit;
 mod graph;
@@ -22,11 +21,11 @@ use state_dict::StateDict;
 
 static NETWORKS: [Network; 2] = [vgg::NETWORK, inception::NETWORK];
 
-/// The names that a network can be chosen by.
+/// Names of the networks, as `--network` takes them.
 pub(crate) const NAMES: [&str; 2] = [vgg::NETWORK.name, inception::NETWORK.name];
 
-/// Makes the networks that are missing in `dir`, with random weights, or all of them. Returns the files of the classifiers
-/// that learn from those.
+/// Makes the networks that are missing in `dir`, or all of them, with random weights. Returns the files of the
+/// classifiers that depend on them.
 pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<Vec<&'static str>> {
     let mut learn = Vec::new();
     for network in &NETWORKS {
@@ -44,8 +43,8 @@ pub(crate) fn make(dir: &Path, force: bool) -> anyhow::Result<Vec<&'static str>>
     Ok(learn)
 }
 
-/// Makes networks from files of weights, in place of those in `dir`; `network` names the architecture where the names
-/// of the tensors do not tell it. Nothing is written unless all of the files fit.
+/// Makes networks from files of weights and replaces those in `dir`. `network` names the architecture where the tensor
+/// names do not determine it. Writes nothing unless all of the files fit.
 pub(crate) fn convert(dir: &Path, files: &[PathBuf], network: Option<&str>) -> anyhow::Result<()> {
     let converted = files.iter().map(|file| {
         println!("{}: reading ...", file.display());
@@ -80,7 +79,7 @@ pub(crate) fn save_state_dicts(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The network to which more of the names are known than to any other.
+/// The network that knows more of the names than any other.
 fn recognise(dict: &StateDict) -> Option<&'static Network> {
     let mut counts = NETWORKS
         .each_ref()
@@ -107,7 +106,7 @@ mod tests {
     use super::{network::sha256, *};
 
     #[test]
-    fn weights_of_ones_own_become_an_artifact_as_seeded_ones_do() {
+    fn trained_weights_become_an_artifact() {
         let folder = tempfile::tempdir().unwrap();
         let inception = &inception::NETWORK;
         let mut weights = inception.draw();
@@ -116,7 +115,7 @@ mod tests {
             .unwrap();
         let seeded = fs::read(folder.path().join("inception.onnx")).unwrap();
 
-        // What torchvision's state dict has beyond what the network is made of.
+        // Entries of torchvision's state dict that the network does not use.
         for name in [
             "fc.weight",
             "AuxLogits.fc.bias",
@@ -137,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn own_weights_and_todays_seeded_ones_are_kept_and_older_seeded_ones_are_not() {
+    fn only_older_seeded_weights_are_replaced() {
         let vgg = &vgg::NETWORK;
         let mut found = vgg.seeded();
         assert!(vgg.keeps(&found));

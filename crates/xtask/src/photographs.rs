@@ -1,4 +1,4 @@
-//! Labelled pictures that every machine has: tiles of photographs and textures that scikit-image ships.
+//! Labelled pictures for every machine: tiles of the photographs and textures in scikit-image's package.
 //!
 //! The class of a tile is the photograph that it was cut from.
 
@@ -14,7 +14,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use crate::folders;
 
-/// What there is to tell apart.
+/// Photographs of the classes.
 const PHOTOGRAPHS: [&str; 12] = [
     "astronaut.png",
     "brick.png",
@@ -31,7 +31,7 @@ const PHOTOGRAPHS: [&str; 12] = [
 ];
 /// Width and height of a tile, in pixels.
 const TILE: u32 = 64;
-/// Tiles per photograph; each photograph has at least that many.
+/// Number of tiles per photograph; each photograph is large enough for it.
 const TILES: usize = 40;
 
 /// Writes the tiles that are missing in `dir`, or all of them, as `<class>/00.png`, `01.png`, ...
@@ -60,7 +60,7 @@ pub(crate) fn cut(dir: &Path, force: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tiles of a photograph that do not overlap, drawn at random.
+/// Draws non-overlapping tiles of a photograph at random.
 fn tiles(file: &str, seed: u64) -> anyhow::Result<Vec<RgbImage>> {
     let path = folder().join(file);
     let photograph = fs::read(&path).with_context(|| {

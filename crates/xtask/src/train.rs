@@ -1,7 +1,7 @@
-//! Training: classifiers that tell the pictures of a folder apart by a network's features of them.
+//! Trains classifiers of labelled pictures on the features of a network.
 //!
-//! A classifier becomes four files ([`Files`]): the artifact and its metadata, and what was held out: features and labels,
-//! to measure speed and accuracy with.
+//! A classifier becomes four files ([`Files`]): the artifact, its metadata, and the held-out features and labels, with
+//! which a benchmark measures speed and accuracy.
 
 mod classifier;
 mod confusion;
@@ -28,16 +28,16 @@ use examples::Examples;
 use files::Files;
 use pictures::Pictures;
 
-/// What to learn from.
+/// Training data and options.
 #[derive(clap::Args)]
 pub(crate) struct Source {
     /// The labelled pictures: a folder per class, named like the class, with JPEG and PNG files in it
     #[arg(long, value_name = "DIR")]
     pub(crate) pictures: PathBuf,
-    /// Share of each class's pictures to test with instead of learning from them
+    /// Share of each class's pictures that is held out for the test
     #[arg(long = "held_out", alias = "held-out", value_name = "SHARE", default_value_t = HELD_OUT)]
     pub(crate) held_out: f64,
-    /// Seed of the choice of those
+    /// Seed of the choice of held-out pictures
     #[arg(long, default_value_t = SEED)]
     pub(crate) seed: u64,
     /// Folder of the networks that compute the features: vgg.onnx for svm, inception.onnx for lgbm
@@ -45,12 +45,12 @@ pub(crate) struct Source {
     pub(crate) networks: PathBuf,
 }
 
-/// Unless another share is asked for.
+/// Default of `--test_share`.
 pub(crate) const HELD_OUT: f64 = 0.25;
-/// Unless another seed is asked for.
+/// Default of `--seed`.
 pub(crate) const SEED: u64 = 1;
 
-/// Trains the classifiers, tests them on what was held out, and writes their files to `dir`.
+/// Trains the classifiers, tests them on the held-out pictures, and writes their files to `dir`.
 pub(crate) fn train(classifiers: &[Classifier], source: &Source, dir: &Path) -> anyhow::Result<()> {
     ensure!(
         source.held_out > 0.0 && source.held_out < 1.0,
@@ -110,15 +110,15 @@ fn train_one(
     Ok(())
 }
 
-/// Where a network's weights come from.
+/// Describes the origin of a network's weights.
 fn origin(network: &Path) -> anyhow::Result<String> {
     Ok(match artifact_beside(network)? {
         Some(artifact) => format!("{}: {}", artifact.file, artifact.provenance),
-        None => "nobody said where that network's weights come from".to_owned(),
+        None => "weights of unknown origin".to_owned(),
     })
 }
 
-/// The metadata goes first and comes last: files that do not belong together are never described as if they did.
+/// Removes the metadata first and writes it last, so that it never describes files of another training.
 fn save(
     artifact: &Artifact,
     held_out: &Examples,
@@ -142,7 +142,7 @@ fn save(
     })
 }
 
-/// Does a part of the work with a line that moves on a terminal, and says how long it took.
+/// Runs a step with a progress line on a terminal, and prints its duration.
 fn stage<T>(name: &str, work: impl FnOnce(&ProgressBar) -> anyhow::Result<T>) -> anyhow::Result<T> {
     let bar = ProgressBar::new_spinner().with_prefix(name.to_owned());
     bar.set_style(indicatif::ProgressStyle::with_template(

@@ -13,10 +13,10 @@ use lgbm::Lgbm;
 use model::{Accuracy, Artifact, Batch, DataType, Model};
 use npyz::NpyFile;
 
-/// Pictures of either class: enough for LightGBM, which splits off no fewer than 20.
+/// Number of pictures per class: LightGBM needs at least 20 per leaf.
 const PICTURES: u32 = 30;
 
-/// Stripes and plain colours, a file that is no picture, and one that is none of training's business.
+/// Writes pictures of stripes and of plain colours, a file that is not a picture, and a hidden file.
 fn pictures(folder: &Path) {
     for class in ["plain", "striped"] {
         fs::create_dir_all(folder.join(class)).unwrap();
@@ -50,7 +50,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// How often the artifact names the label of its held-out input.
+/// Number of held-out inputs for which the artifact predicts the label.
 fn accuracy(dir: &Path, classes: &[String]) -> Accuracy {
     let file = File::open(dir.join("lgbm.npy")).unwrap();
     let array = NpyFile::new(BufReader::new(file)).unwrap();
@@ -80,7 +80,7 @@ fn accuracy(dir: &Path, classes: &[String]) -> Accuracy {
 }
 
 #[test]
-fn a_folder_of_pictures_becomes_an_artifact_that_says_what_it_is_and_repeats() {
+fn training_on_pictures_is_described_and_repeatable() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| -> PathBuf { folder.path().join(name) };
     pictures(&at("stripes"));
@@ -130,7 +130,7 @@ fn a_folder_of_pictures_becomes_an_artifact_that_says_what_it_is_and_repeats() {
 }
 
 #[test]
-fn what_cannot_be_trained_is_one_line_and_leaves_no_artifact() {
+fn failed_training_is_one_line_without_an_artifact() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("alone")).unwrap();
     let out = folder.path().join("out");

@@ -1,4 +1,4 @@
-//! `xtask artifacts --weights`: what it says of weights that do not fit.
+//! Errors of `xtask artifacts --weights` for weights that do not fit.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 use safetensors::{Dtype, tensor::TensorView};
 use tempfile::TempDir;
 
-/// Writes zeros under these names, in these types and shapes; and makes artifacts of them, into a folder of their own.
+/// Writes tensors of zeros with these names, types and shapes, and runs `xtask artifacts` on them in a new folder.
 fn convert(tensors: &[(&str, Dtype, &[usize])], arguments: &[&str]) -> (TempDir, Output) {
     let folder = tempfile::tempdir().unwrap();
     let zeros = vec![0; 1 << 20];
@@ -33,7 +33,7 @@ fn xtask(folder: &Path, file: &Path, arguments: &[&str]) -> Output {
     xtask.output().unwrap()
 }
 
-/// Asserts that nothing was written and that the exit status is 1; returns what was said.
+/// Asserts that nothing was written and that the exit status is 1; returns standard error.
 fn refusal((folder, output): (TempDir, Output)) -> String {
     let written = fs::read_dir(folder.path().join("artifacts")).unwrap();
     assert_eq!(written.count(), 0);
@@ -42,7 +42,7 @@ fn refusal((folder, output): (TempDir, Output)) -> String {
 }
 
 #[test]
-fn every_tensor_that_does_not_fit_is_named_and_nothing_is_written() {
+fn tensors_that_do_not_fit_are_named() {
     let error = refusal(convert(
         &[
             ("features.0.weight", Dtype::F32, &[64, 3, 7, 7]),
@@ -67,7 +67,7 @@ fn every_tensor_that_does_not_fit_is_named_and_nothing_is_written() {
 }
 
 #[test]
-fn a_network_that_the_names_do_not_tell_can_be_named() {
+fn an_undetermined_network_can_be_named() {
     let tensors: [(&str, Dtype, &[usize]); 1] = [("module.conv", Dtype::F32, &[2])];
     let error = refusal(convert(&tensors, &[]));
     assert!(error.contains("(module.conv, ...)"), "{error}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fuzz::Frames;
 use model::DataType;
 use wire::query::{
-    Answer, Connected, Dialect, HIGH_PERF_MARK, Input, Lineage, Request, Status, Timing,
+    Answer, AnswerStatus, Connected, Dialect, HIGH_PERF_MARK, Input, Lineage, QueryRequest, Timing,
     encode_connect,
 };
 
@@ -32,7 +32,7 @@ pub(crate) fn said() -> Seeds {
 
     for (name, size) in [("small", 8), ("large", Input::<Vec<u8>>::SEPARATE_FROM)] {
         let input = vec![7; size];
-        let request = Request {
+        let request = QueryRequest {
             session: Some(77),
             client_id: 1,
             request_id: 2,
@@ -62,7 +62,7 @@ pub(crate) fn said() -> Seeds {
         let answer = Answer {
             session: 77,
             request_id: 2,
-            status: Status::Default,
+            status: AnswerStatus::Default,
             reason: "no replica",
             output_type: DataType::Floats,
             output: &input,

@@ -5,8 +5,8 @@ use std::{borrow::Cow, time::Duration};
 use fuzz::Frames;
 use model::{Accuracy, Artifact, DataType, InputError, ModelInfo, Output};
 use wire::rpc::{
-    BatchError, ErrorCode, FromContainer, FromFrontend, Metadata, NewContainer, Registered, Reply,
-    Request, RequestHead, Times, Version,
+    BatchError, BatchRequest, ErrorCode, FromContainer, FromFrontend, Metadata, NewContainer,
+    Registered, Reply, RequestHead, Times, Version,
 };
 
 use crate::{Seeds, message, whole};
@@ -127,7 +127,7 @@ pub(crate) fn told() -> Seeds {
             let mut input = Vec::new();
             output.write_to(&mut input);
             let inputs = Cow::Owned(vec![input.clone(), Vec::new(), input]);
-            let request = FromFrontend::Request(Request { head, inputs });
+            let request = FromFrontend::Request(BatchRequest { head, inputs });
             let name = format!("{version:?}_{}", head.input_type);
             let said = frames(|out| request.encode(version, out));
             seeds.extend(of_type(head.input_type, &name, how, &said));

@@ -8,17 +8,17 @@ use crate::{
     kernel::{Kernel, Parameters},
 };
 
-/// Eigenvalues below this share of the largest are noise of the decomposition.
+/// Eigenvalues below this share of the largest one are numerical noise.
 const SMALLEST_EIGENVALUE: f64 = 1e-12;
 
-/// The projection onto the first `components` principal components of `points` (points x features) in feature
-/// space, or onto as many as there are.
+/// Fits the projection onto the first `components` principal components of `points` (points x features)
+/// in feature space, or onto all if there are fewer.
 ///
-/// As scikit-learn's `KernelPCA` up to the sign of each component: the kernel is centred in feature space, for the
-/// training points and for new ones, and eigenvectors `v` are scaled by `1 / sqrt(eigenvalue)`.
+/// Equals scikit-learn's `KernelPCA` up to the sign of each component: the kernel is centred in feature
+/// space, for training points and new ones, and eigenvectors `v` are scaled by `1 / sqrt(eigenvalue)`.
 ///
-/// With `H = I - 1/m`, a new point's centred kernel row is `(k - means) H`. An eigenvector of `H K H` has `H v = v`,
-/// so the projection is `k v - means v`: weights and offsets.
+/// With `H = I - 1/m`, a new point's centred kernel row is `(k - means) H`. An eigenvector of `H K H`
+/// has `H v = v`, so the projection is `k v - means v`: weights and offsets.
 pub(crate) fn fit(
     points: ArrayView2<f64>,
     gamma: f64,
@@ -51,7 +51,7 @@ pub(crate) fn fit(
     })
 }
 
-/// `H K H`: the kernel of the points less their mean in feature space.
+/// Returns `H K H`: the kernel of the points centred in feature space.
 fn centred(kernel: Array2<f64>) -> Array2<f64> {
     let means = column_means(&kernel);
     let mean = means.mean().unwrap_or_default();
@@ -65,15 +65,15 @@ fn column_means(matrix: &Array2<f64>) -> Array1<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{kernel::KernelSum, reference::Reference};
+    use crate::{kernel::KernelSum, reference::SklearnReference};
 
-    fn fit_reference(reference: &Reference) -> Parameters<f64> {
+    fn fit_reference(reference: &SklearnReference) -> Parameters<f64> {
         let components = reference.projections("new_projections").ncols();
         let points = reference.points("train");
         fit(points.view(), reference.number("gamma"), components).unwrap()
     }
 
-    /// The largest difference, relative to the largest of `theirs`; the sign of each component is free.
+    /// Returns the largest difference relative to the largest of `theirs`, up to each component's sign.
     fn error(ours: &Array2<f64>, theirs: &Array2<f64>) -> f64 {
         assert_eq!(ours.ncols(), theirs.ncols());
         assert!(ours.iter().all(|value| value.is_finite()));
@@ -88,8 +88,8 @@ mod tests {
     }
 
     #[test]
-    fn projections_are_scikit_learns_to_1e_6_in_double_precision() {
-        let reference = Reference::load();
+    fn float64_projections_match_scikit_learn_to_1e_6() {
+        let reference = SklearnReference::load();
         let pca = KernelSum::new(fit_reference(&reference));
         for (points, expected) in [("train", "train_projections"), ("new", "new_projections")] {
             let projected = pca.apply(reference.points(points));
@@ -99,8 +99,8 @@ mod tests {
     }
 
     #[test]
-    fn projections_are_scikit_learns_to_1e_3_in_the_precision_that_is_served() {
-        let reference = Reference::load();
+    fn float32_projections_match_scikit_learn_to_1e_3() {
+        let reference = SklearnReference::load();
         let pca = KernelSum::new(fit_reference(&reference).to::<f32>());
         for (points, expected) in [("train", "train_projections"), ("new", "new_projections")] {
             let points = reference.points(points).mapv(|value| value as f32);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_components_are_kept_than_the_points_span() {
+    fn keeps_at_most_the_components_that_the_points_span() {
         let points = ndarray::array![[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]];
         let parameters = fit(points.view(), 1.0, 10).unwrap();
         assert_eq!(parameters.weights.dim(), (3, 2));

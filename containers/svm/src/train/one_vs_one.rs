@@ -6,12 +6,12 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, array};
 
 use crate::{Error, kernel::Parameters, svc::pairs};
 
-/// Coefficients this small are none; linfa-svm draws the line there when it predicts.
+/// Smaller coefficients count as zero, as in linfa-svm's predictions.
 const SMALLEST_COEFFICIENT: f64 = 100.0 * f64::EPSILON;
 
-/// Labelled points to learn from.
-pub(crate) struct Examples<'a> {
-    /// Points x features.
+/// Labelled points for training.
+pub(crate) struct LabelledPoints<'a> {
+    /// Shape: points x features.
     pub(crate) points: ArrayView2<'a, f64>,
     /// The class of each point, below `classes`.
     pub(crate) labels: &'a [usize],
@@ -19,8 +19,8 @@ pub(crate) struct Examples<'a> {
     pub(crate) classes: usize,
 }
 
-/// The decision functions of all [`pairs`] of classes, over the support vectors that they share.
-pub(crate) fn fit(examples: &Examples, gamma: f64, c: f64) -> Result<Parameters<f64>, Error> {
+/// Fits the decision functions of all [`pairs`] of classes, over shared support vectors.
+pub(crate) fn fit(examples: &LabelledPoints, gamma: f64, c: f64) -> Result<Parameters<f64>, Error> {
     let pairs: Vec<_> = pairs(examples.classes).collect();
     let mut weights = Array2::zeros((examples.points.nrows(), pairs.len()));
     let mut offsets = Array1::zeros(pairs.len());
@@ -43,9 +43,9 @@ pub(crate) fn fit(examples: &Examples, gamma: f64, c: f64) -> Result<Parameters<
     })
 }
 
-/// The binary SVM that tells class `a` (positive) from `b`, and the rows of the points it has seen.
+/// Fits the binary SVM of class `a` (positive) against `b`; also returns the rows of its points.
 fn fit_pair(
-    examples: &Examples,
+    examples: &LabelledPoints,
     a: usize,
     b: usize,
     gamma: f64,
@@ -77,7 +77,7 @@ mod tests {
         svc::{vote, winner},
     };
 
-    /// Points of three classes that overlap, and their labels.
+    /// Returns points of three overlapping classes, and their labels.
     fn overlapping(count: usize, seed: u64) -> (Array2<f64>, Vec<usize>) {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let labels: Vec<_> = (0..count).map(|row| row % 3).collect();
@@ -89,9 +89,9 @@ mod tests {
     }
 
     #[test]
-    fn every_vote_is_the_one_of_linfas_own_predictions() {
+    fn votes_equal_linfas_own_predictions() {
         let (points, labels) = overlapping(120, 1);
-        let examples = Examples {
+        let examples = LabelledPoints {
             points: points.view(),
             labels: &labels,
             classes: 3,

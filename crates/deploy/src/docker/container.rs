@@ -1,4 +1,4 @@
-//! One container: its output goes to its log, and if it ends by itself it is started again, if that is wanted.
+//! One container: its output is copied to its log, and it can restart after an exit.
 
 use std::{
     fs::File,
@@ -24,47 +24,48 @@ use tokio::{task::JoinHandle, time::sleep};
 use wire::rpc::Metadata;
 
 use crate::{
-    docker::engine::{Engine, failed, remove},
+    docker::engine::{DockerEngine, failed, remove},
     error::Error,
-    member::Member,
+    handle::Handle,
 };
 
-/// How long a container that ended by itself stays away.
-const AWAY: Duration = Duration::from_secs(1);
+/// Delay before the restart of a container that exited.
+const RESTART_DELAY: Duration = Duration::from_secs(1);
 
-/// A container.
+/// A container, created and started.
 #[derive(Debug)]
-pub(super) struct Container {
-    /// Its name at the engine, by which other containers find it.
+pub(super) struct DockerContainer {
+    /// Name at the engine, and host name for other containers.
     pub(super) full_name: String,
     name: String,
     log: PathBuf,
-    engine: Rc<Engine>,
-    seen: Arc<Mutex<Seen>>,
-    keeper: JoinHandle<()>,
+    engine: Rc<DockerEngine>,
+    status: Arc<Mutex<ContainerStatus>>,
+    monitor: JoinHandle<()>,
 }
 
-/// What is known of it.
+/// Last known status of a container.
 #[derive(Debug, Default)]
-struct Seen {
+struct ContainerStatus {
     pid: u32,
     address: Option<IpAddr>,
     running: bool,
-    /// How it ended the first time.
-    ended: Option<String>,
+    /// Exit status of the first exit that was not requested.
+    exit_status: Option<String>,
+    /// Set once the driver has requested the exit.
     stopping: bool,
 }
 
-impl Container {
-    /// Makes and starts a container. Its output goes to `<name>.log` in `logs`. With `again` it is started again
-    /// whenever it ends by itself.
+impl DockerContainer {
+    /// Creates and starts a container. Its output goes to `<name>.log` in `logs`. With `restart` it is
+    /// started again after each exit that was not requested.
     pub(super) fn start(
-        engine: &Rc<Engine>,
+        engine: &Rc<DockerEngine>,
         name: String,
         body: ContainerCreateBody,
         logs: &Path,
-        again: bool,
-    ) -> Result<Container, Error> {
+        restart: bool,
+    ) -> Result<DockerContainer, Error> {
         let log = logs.join(format!("{name}.log"));
         let file = File::create(&log).map_err(|error| Error::file("write", &log, error))?;
         let full_name = format!("{}-{name}", engine.network);
@@ -77,10 +78,10 @@ impl Container {
             ..CreateContainerOptions::default()
         };
         let client = engine.client.clone();
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let begin = async {
+        let status = Arc::new(Mutex::new(ContainerStatus::default()));
+        let create = async {
             client.create_container(Some(options), body).await?;
-            match begin(&client, &full_name, &engine.network, &seen).await {
+            match start(&client, &full_name, &engine.network, &status).await {
                 Ok(attached) => Ok(attached),
                 Err(error) => {
                     remove(&client, &full_name).await?;
@@ -90,32 +91,32 @@ impl Container {
         };
         let attached = engine
             .runtime
-            .block_on(begin)
+            .block_on(create)
             .map_err(|error| failed(&format!("start {name}"), &error))?;
-        let keeper = Keeper {
+        let monitor = Monitor {
             client,
             name: full_name.clone(),
             network: engine.network.clone(),
             file,
-            seen: seen.clone(),
-            again,
+            status: status.clone(),
+            restart,
         };
-        Ok(Container {
+        Ok(DockerContainer {
             full_name,
             name,
             log,
             engine: engine.clone(),
-            seen,
-            keeper: engine.runtime.spawn(keeper.keep(attached)),
+            status,
+            monitor: engine.runtime.spawn(monitor.run(attached)),
         })
     }
 
-    /// Its address in its network.
+    /// Address of the container in the driver's network.
     pub(super) fn address(&self) -> Result<IpAddr, Error> {
-        let address = seen(&self.seen).address;
+        let address = lock(&self.status).address;
         address.ok_or_else(|| {
-            Error::Member(format!(
-                "{} ended at once: see {}",
+            Error::Process(format!(
+                "{} exited right after its start: see {}",
                 self.name,
                 self.log.display()
             ))
@@ -123,7 +124,7 @@ impl Container {
     }
 }
 
-impl Member for Container {
+impl Handle for DockerContainer {
     fn name(&self) -> &str {
         &self.name
     }
@@ -133,29 +134,29 @@ impl Member for Container {
     }
 
     fn pid(&self) -> u32 {
-        seen(&self.seen).pid
+        lock(&self.status).pid
     }
 
-    /// All containers' first processes have the same id.
-    fn is(&self, registered: &Metadata) -> bool {
+    /// Compares host names: the first process of every container has the same id in it.
+    fn matches(&self, registered: &Metadata) -> bool {
         registered.host == self.full_name
     }
 
-    fn ended(&mut self) -> Option<String> {
-        seen(&self.seen).ended.clone()
+    fn exit_status(&mut self) -> Option<String> {
+        lock(&self.status).exit_status.clone()
     }
 
     fn is_running(&mut self) -> bool {
-        seen(&self.seen).running
+        lock(&self.status).running
     }
 
-    fn ask_to_stop(&mut self) {
-        seen(&self.seen).stopping = true;
+    fn terminate(&mut self) {
+        lock(&self.status).stopping = true;
         let options = KillContainerOptions {
             signal: "SIGTERM".to_owned(),
         };
         let client = &self.engine.client;
-        // It fails if it has ended.
+        // Fails if the container has exited.
         let _ = self
             .engine
             .runtime
@@ -163,70 +164,71 @@ impl Member for Container {
     }
 
     fn kill(&mut self) {
-        seen(&self.seen).stopping = true;
-        // It fails if it is removed already. If the engine is gone, `driver clean` removes it.
+        lock(&self.status).stopping = true;
+        // Fails if the container is already removed. If the engine does not answer, `driver clean` removes
+        // the container later.
         let _ = self.engine.runtime.block_on(async {
             remove(&self.engine.client, &self.full_name).await?;
-            // The end of its output, into its log.
-            let _ = (&mut self.keeper).await;
+            // The monitor ends after it has written the last output to the log.
+            let _ = (&mut self.monitor).await;
             Ok::<(), DockerError>(())
         });
     }
 }
 
-impl Drop for Container {
+impl Drop for DockerContainer {
     fn drop(&mut self) {
-        if !self.keeper.is_finished() || self.is_running() {
+        if !self.monitor.is_finished() || self.is_running() {
             self.kill();
         }
     }
 }
 
-/// Follows a container.
-struct Keeper {
+/// Task that copies a container's output to its log, and restarts the container.
+struct Monitor {
     client: bollard::Docker,
     name: String,
     network: String,
     file: File,
-    seen: Arc<Mutex<Seen>>,
-    again: bool,
+    status: Arc<Mutex<ContainerStatus>>,
+    restart: bool,
 }
 
-impl Keeper {
-    async fn keep(mut self, mut attached: AttachContainerResults) {
+impl Monitor {
+    async fn run(mut self, mut attached: AttachContainerResults) {
         loop {
             while let Some(Ok(output)) = attached.output.next().await {
-                // A full disk must not end what is measured.
+                // A full disk must not end the measurement.
                 let _ = self.file.write_all(&output.into_bytes());
             }
             let state = state(&self.client, &self.name).await;
             let stopping = {
-                let mut seen = seen(&self.seen);
-                seen.running = false;
-                let how = describe(state.ok().flatten());
-                if !seen.stopping {
-                    seen.ended.get_or_insert(how);
+                let mut status = lock(&self.status);
+                status.running = false;
+                let exit_status = exit_status(state.ok().flatten());
+                if !status.stopping {
+                    status.exit_status.get_or_insert(exit_status);
                 }
-                seen.stopping
+                status.stopping
             };
-            if stopping || !self.again {
+            if stopping || !self.restart {
                 return;
             }
-            sleep(AWAY).await;
-            match begin(&self.client, &self.name, &self.network, &self.seen).await {
-                Ok(again) => attached = again,
+            sleep(RESTART_DELAY).await;
+            match start(&self.client, &self.name, &self.network, &self.status).await {
+                Ok(restarted) => attached = restarted,
                 Err(_) => return,
             }
         }
     }
 }
 
-/// Attaches to a container, so that nothing of its output is lost, and starts it.
-async fn begin(
+/// Attaches to a container and then starts it, so that no output is lost.
+async fn start(
     client: &bollard::Docker,
     name: &str,
     network: &str,
-    known: &Mutex<Seen>,
+    status: &Mutex<ContainerStatus>,
 ) -> Result<AttachContainerResults, DockerError> {
     let options = AttachContainerOptions {
         stream: true,
@@ -240,11 +242,11 @@ async fn begin(
     let found = client
         .inspect_container(name, None::<InspectContainerOptions>)
         .await?;
-    let mut seen = seen(known);
-    seen.address = address(&found, network);
+    let mut status = lock(status);
+    status.address = address(&found, network);
     let pid = found.state.and_then(|state| state.pid).unwrap_or(0);
-    seen.pid = u32::try_from(pid).unwrap_or(0);
-    seen.running = true;
+    status.pid = u32::try_from(pid).unwrap_or(0);
+    status.running = true;
     Ok(attached)
 }
 
@@ -263,10 +265,10 @@ fn address(found: &ContainerInspectResponse, network: &str) -> Option<IpAddr> {
     networks.get(network)?.ip_address.as_deref()?.parse().ok()
 }
 
-/// How it ended.
-fn describe(state: Option<ContainerState>) -> String {
+/// Describes the exit of a container for an error message.
+fn exit_status(state: Option<ContainerState>) -> String {
     let Some(state) = state else {
-        return "it was removed".to_owned();
+        return "the container was removed".to_owned();
     };
     match (state.oom_killed, state.exit_code) {
         (Some(true), _) => "out of memory: beyond --replica_memory_mib".to_owned(),
@@ -275,6 +277,6 @@ fn describe(state: Option<ContainerState>) -> String {
     }
 }
 
-fn seen(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(status: &Mutex<ContainerStatus>) -> MutexGuard<'_, ContainerStatus> {
+    status.lock().unwrap_or_else(PoisonError::into_inner)
 }

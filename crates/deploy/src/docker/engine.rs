@@ -1,4 +1,5 @@
-//! The Docker engine, and what is ours in it: everything has a label that names the driver that made it.
+//! The connection to the Docker engine. Each container and network has a label that names the driver
+//! process that created it.
 
 use std::{collections::HashMap, process};
 
@@ -12,30 +13,31 @@ use tokio::runtime::{self, Runtime};
 
 use crate::error::Error;
 
-/// Names the driver that made a container or a network.
+/// Label that identifies the driver process that created a container or network.
 const LABEL: &str = "image-driver.owner";
 
-/// A connection to the engine, and the network of this driver's containers. Dropping it removes the network.
-pub(super) struct Engine {
-    /// One thread: it follows the containers' output.
+/// A connection to the engine, with the network of this driver's containers. Dropping it removes the
+/// network.
+pub(super) struct DockerEngine {
+    /// Runtime of one thread, which copies the containers' output to their logs.
     pub(super) runtime: Runtime,
     pub(super) client: bollard::Docker,
-    /// The engine's version.
+    /// Version of the engine.
     pub(super) version: String,
-    /// The network's name, with which the containers' names begin.
+    /// Name of the network, and prefix of the containers' names.
     pub(super) network: String,
     owner: Owner,
 }
 
-impl std::fmt::Debug for Engine {
+impl std::fmt::Debug for DockerEngine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Engine {} with {}", self.version, self.network)
+        write!(f, "DockerEngine {} with {}", self.version, self.network)
     }
 }
 
-impl Engine {
-    /// Connects to the engine that `DOCKER_HOST` names, else to this machine's.
-    pub(super) fn connect() -> Result<Engine, Error> {
+impl DockerEngine {
+    /// Connects to the engine that `DOCKER_HOST` names, else to the local one.
+    pub(super) fn connect() -> Result<DockerEngine, Error> {
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("docker")
@@ -50,11 +52,11 @@ impl Engine {
         };
         let (client, version) = runtime.block_on(connect).map_err(|error: DockerError| {
             Error::Docker(format!(
-                "no Docker engine answers ({error}): start it, join the group docker, or leave --manager docker out"
+                "cannot reach the Docker engine: {error}; start it, join the group docker, or omit --manager docker"
             ))
         })?;
-        let owner = Owner::this();
-        Ok(Engine {
+        let owner = Owner::current();
+        Ok(DockerEngine {
             runtime,
             client,
             version,
@@ -63,12 +65,12 @@ impl Engine {
         })
     }
 
-    /// The label of everything that this driver makes.
+    /// Labels of everything that this driver creates.
     pub(super) fn labels(&self) -> [(String, String); 1] {
         [(LABEL.to_owned(), self.owner.to_string())]
     }
 
-    /// The id of an image that is here.
+    /// Returns the id of a local image.
     pub(super) fn image_id(&self, image: &str) -> Result<String, Error> {
         let found = self
             .runtime
@@ -84,7 +86,8 @@ impl Engine {
         Ok(found.id.unwrap_or_default())
     }
 
-    pub(super) fn make_network(&self) -> Result<(), Error> {
+    /// Creates the network of this driver's containers.
+    pub(super) fn create_network(&self) -> Result<(), Error> {
         let request = NetworkCreateRequest {
             name: self.network.clone(),
             labels: Some(HashMap::from(self.labels())),
@@ -92,77 +95,79 @@ impl Engine {
         };
         self.runtime
             .block_on(self.client.create_network(request))
-            .map_err(|error| failed("make a network", &error))?;
+            .map_err(|error| failed("create a network", &error))?;
         Ok(())
     }
 }
 
-impl Drop for Engine {
+impl Drop for DockerEngine {
     fn drop(&mut self) {
-        // It fails if it was never made. If the engine is gone, `driver clean` removes it.
+        // Fails if the network was never created. If the engine does not answer, `driver clean` removes
+        // the network later.
         let _ = self
             .runtime
             .block_on(self.client.remove_network(&self.network));
     }
 }
 
-/// A driver's process, by its id and the time at which it began: ids come again.
+/// A driver process, identified by its id and its start time, because the kernel reuses ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Owner {
     pid: u32,
-    began: u64,
+    /// Start time in clock ticks since boot.
+    started: u64,
 }
 
 impl Owner {
-    fn this() -> Owner {
+    fn current() -> Owner {
         let pid = process::id();
         Owner {
             pid,
-            began: began(pid).unwrap_or(0),
+            started: start_time(pid).unwrap_or(0),
         }
     }
 
-    fn read(label: &str) -> Option<Owner> {
-        let (pid, began) = label.split_once('@')?;
+    fn parse(label: &str) -> Option<Owner> {
+        let (pid, started) = label.split_once('@')?;
         Some(Owner {
             pid: pid.parse().ok()?,
-            began: began.parse().ok()?,
+            started: started.parse().ok()?,
         })
     }
 
-    fn lives(self) -> bool {
-        began(self.pid) == Some(self.began)
+    fn is_running(self) -> bool {
+        start_time(self.pid) == Some(self.started)
     }
 }
 
 impl std::fmt::Display for Owner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}@{}", self.pid, self.began)
+        write!(f, "{}@{}", self.pid, self.started)
     }
 }
 
-/// When a process began, in ticks since the machine did.
-fn began(pid: u32) -> Option<u64> {
+/// Start time of a process, in clock ticks since boot.
+fn start_time(pid: u32) -> Option<u64> {
     let process = Process::new(pid.try_into().ok()?).ok()?;
     Some(process.stat().ok()?.starttime)
 }
 
-/// Removes the containers and networks of drivers that do not run any more, with `all` those of all drivers; returns
-/// their names.
+/// Removes the containers and networks of drivers that have exited, or with `all` those of all drivers.
+/// Returns the names of the removed ones.
 ///
 /// # Errors
-/// If the engine does not answer, or does not remove them.
+/// If the engine does not answer or fails to remove one.
 pub fn clean(all: bool) -> Result<Vec<String>, Error> {
-    let engine = Engine::connect()?;
+    let engine = DockerEngine::connect()?;
     let client = &engine.client;
     let filters = Some(HashMap::from([(
         "label".to_owned(),
         vec![LABEL.to_owned()],
     )]));
-    let is_left = |labels: &Option<HashMap<String, String>>| {
+    let is_leftover = |labels: &Option<HashMap<String, String>>| {
         let owner = labels.as_ref().and_then(|labels| labels.get(LABEL));
-        let owner = owner.and_then(|label| Owner::read(label));
-        all || owner.is_some_and(|owner| !owner.lives())
+        let owner = owner.and_then(|label| Owner::parse(label));
+        all || owner.is_some_and(|owner| !owner.is_running())
     };
     let work = async {
         let mut removed = Vec::new();
@@ -172,7 +177,7 @@ pub fn clean(all: bool) -> Result<Vec<String>, Error> {
             ..ListContainersOptions::default()
         };
         let containers = client.list_containers(Some(options)).await?;
-        for container in containers.into_iter().filter(|c| is_left(&c.labels)) {
+        for container in containers.into_iter().filter(|c| is_leftover(&c.labels)) {
             let id = container.id.unwrap_or_default();
             remove(client, &id).await?;
             let names = container.names.unwrap_or_default();
@@ -180,7 +185,7 @@ pub fn clean(all: bool) -> Result<Vec<String>, Error> {
         }
         let options = ListNetworksOptions { filters };
         let networks = client.list_networks(Some(options)).await?;
-        for network in networks.into_iter().filter(|n| is_left(&n.labels)) {
+        for network in networks.into_iter().filter(|n| is_leftover(&n.labels)) {
             let name = network.name.unwrap_or_default();
             client.remove_network(&name).await?;
             removed.push(format!("network {name}"));
@@ -190,10 +195,10 @@ pub fn clean(all: bool) -> Result<Vec<String>, Error> {
     engine
         .runtime
         .block_on(work)
-        .map_err(|error: DockerError| failed("remove what is left", &error))
+        .map_err(|error: DockerError| failed("remove containers and networks", &error))
 }
 
-/// Removes a container, running or not.
+/// Removes a container, and kills it first if it runs.
 pub(super) async fn remove(client: &bollard::Docker, id: &str) -> Result<(), DockerError> {
     let options = RemoveContainerOptions {
         force: true,
@@ -203,7 +208,7 @@ pub(super) async fn remove(client: &bollard::Docker, id: &str) -> Result<(), Doc
     client.remove_container(id, Some(options)).await
 }
 
-/// A failure of the engine; `doing` completes "cannot ...".
+/// Returns the error of a failed engine request; `doing` completes "cannot ...".
 pub(super) fn failed(doing: &str, error: &DockerError) -> Error {
     let text = match error {
         DockerError::DockerResponseServerError { message, .. } => message.trim().to_owned(),
@@ -217,16 +222,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_label_names_a_process_that_lives_until_it_ends() {
-        let this = Owner::this();
-        assert_eq!(Owner::read(&this.to_string()), Some(this));
-        assert!(this.lives());
-        // The same id, given to another process later.
-        let before = Owner {
-            began: this.began - 1,
-            ..this
+    fn label_identifies_a_running_process() {
+        let current = Owner::current();
+        assert_eq!(Owner::parse(&current.to_string()), Some(current));
+        assert!(current.is_running());
+        // The same id, reused for a later process.
+        let earlier = Owner {
+            started: current.started - 1,
+            ..current
         };
-        assert!(!before.lives());
-        assert_eq!(Owner::read("somebody"), None);
+        assert!(!earlier.is_running());
+        assert_eq!(Owner::parse("invalid"), None);
     }
 }

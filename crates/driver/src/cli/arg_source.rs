@@ -1,4 +1,4 @@
-//! What of a command line was given, and what is a default.
+//! A command line with the source of each value: typed, environment or default.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -10,77 +10,97 @@ use clap::{
     Arg, ArgAction, ArgMatches, Command, FromArgMatches, error::ErrorKind, parser::ValueSource,
 };
 
-use super::line::Line;
+use super::line::Cli;
 use crate::error::Error;
 
-/// Flags that are of one run of the driver, not of the sweep: a sweep that is resumed does not repeat them.
-const OF_THIS_RUN: [&str; 5] = ["config", "dry_run", "plain", "resume", "results_dir"];
+/// Flags of one run of the driver, which a resumed sweep does not repeat.
+const RUN_FLAGS: [&str; 5] = ["config", "dry_run", "plain", "resume", "results_dir"];
 
-/// A command line as read.
+/// A parsed command line.
 #[derive(Debug)]
 pub(super) struct ArgSource {
-    /// Its values, defaults and the environment's among them.
-    pub(super) line: Line,
+    /// Its values, including defaults and those of the environment.
+    pub(super) cli: Cli,
     command: Command,
     arguments: Vec<OsString>,
     matches: ArgMatches,
 }
 
 impl ArgSource {
-    /// Reads the arguments, the program's name first. `--help` and what clap refuses end the process here; a help that
-    /// cannot be printed is an error.
+    /// Parses the arguments, the program's name first. Ends the process after `--help`, and after
+    /// an error of clap that takes more than one line.
     pub(super) fn read(arguments: Vec<OsString>, command: Command) -> Result<ArgSource, Error> {
         let matches = command.clone().try_get_matches_from(&arguments);
-        let matches = matches.or_else(ended)?;
-        let line = Line::from_arg_matches(&matches).or_else(ended)?;
+        let matches = matches.or_else(print_or_fail)?;
+        let cli = Cli::from_arg_matches(&matches).or_else(print_or_fail)?;
         Ok(ArgSource {
-            line,
+            cli,
             command,
             arguments,
             matches,
         })
     }
 
-    /// Reads them again, with others behind them.
+    /// Parses the arguments again, followed by `others`.
     pub(super) fn with(mut self, others: Vec<OsString>) -> Result<ArgSource, Error> {
         self.arguments.extend(others);
         ArgSource::read(self.arguments, self.command)
     }
 
-    /// The flags that there are.
+    /// All flags of a sweep.
     pub(super) fn flags(&self) -> impl Iterator<Item = &Arg> {
         self.command.get_arguments()
     }
 
-    /// True if the flag was typed.
-    pub(super) fn typed(&self, flag: &Arg) -> bool {
+    /// The flag with this long name or alias.
+    pub(super) fn flag(&self, name: &str) -> Option<&Arg> {
+        self.flags().find(|flag| {
+            let aliases = flag.get_all_aliases().unwrap_or_default();
+            flag.get_long() == Some(name) || aliases.contains(&name)
+        })
+    }
+
+    /// Checks the values in `arguments`; the error is clap's, in one line.
+    pub(super) fn check(&self, arguments: &[String]) -> Result<(), String> {
+        let all = ["driver"].into_iter();
+        let all = all.chain(arguments.iter().map(String::as_str));
+        match self.command.clone().try_get_matches_from(all) {
+            Err(error) if is_refused_value(&error) => Err(in_one_line(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// True if the flag is on the command line.
+    pub(super) fn is_typed(&self, flag: &Arg) -> bool {
         self.source(flag) == Some(ValueSource::CommandLine)
     }
 
-    /// An error that names a flag which was typed and is not among these.
+    /// Refuses typed flags other than `allowed`; the error names one.
     pub(super) fn only(&self, allowed: &[&str]) -> Result<(), Error> {
-        let refused = |flag: &&Arg| self.typed(flag) && !allowed.contains(&flag.get_id().as_str());
+        let refused =
+            |flag: &&Arg| self.is_typed(flag) && !allowed.contains(&flag.get_id().as_str());
         match self.flags().find(refused) {
             None => Ok(()),
             Some(flag) => Err(Error::Usage(format!(
-                "--{} cannot be given beside --resume: a sweep goes on with the flags that it was begun with",
+                "--{} cannot be used with --resume, which continues a sweep with its own flags; omit it",
                 flag.get_long().unwrap_or_default()
             ))),
         }
     }
 
-    /// All that was given, by flag, file or environment, as arguments that say it again in any environment.
+    /// Returns all flags that were set, by command line, file or environment, as arguments that
+    /// repeat the sweep in any environment.
     pub(super) fn repeatable(&self) -> Vec<String> {
-        let given = |flag: &&Arg| {
-            let by_somebody = [ValueSource::CommandLine, ValueSource::EnvVariable];
-            (self.source(flag)).is_some_and(|source| by_somebody.contains(&source))
+        let is_set = |flag: &&Arg| {
+            let sources = [ValueSource::CommandLine, ValueSource::EnvVariable];
+            (self.source(flag)).is_some_and(|source| sources.contains(&source))
         };
-        let of_the_sweep = |flag: &&Arg| !OF_THIS_RUN.contains(&flag.get_id().as_str());
-        let flags = self.flags().filter(given).filter(of_the_sweep);
-        flags.flat_map(|flag| self.spelled(flag)).collect()
+        let of_the_sweep = |flag: &&Arg| !RUN_FLAGS.contains(&flag.get_id().as_str());
+        let flags = self.flags().filter(is_set).filter(of_the_sweep);
+        flags.flat_map(|flag| self.as_arguments(flag)).collect()
     }
 
-    fn spelled(&self, flag: &Arg) -> Vec<String> {
+    fn as_arguments(&self, flag: &Arg) -> Vec<String> {
         let name = format!("--{}", flag.get_long().unwrap_or_default());
         if is_switch(flag) {
             return vec![name];
@@ -95,20 +115,26 @@ impl ArgSource {
     }
 }
 
-/// Returns a value that its flag does not take as an error like any other. Otherwise ends the process with what clap has
-/// to say: a help or version on standard output, or what it refuses on standard error.
-fn ended<T>(error: clap::Error) -> Result<T, Error> {
-    if let ErrorKind::ValueValidation | ErrorKind::InvalidValue = error.kind() {
+/// Returns a refused value as an error. Otherwise prints clap's text and ends the process: help and
+/// version go to standard output, other errors to standard error.
+fn print_or_fail<T>(error: clap::Error) -> Result<T, Error> {
+    if is_refused_value(&error) {
         return Err(Error::Usage(in_one_line(&error)));
     }
     if error.use_stderr() {
         error.exit()
     }
-    report::printed(error.print().and_then(|()| stdout().flush()))?;
+    report::check_written(error.print().and_then(|()| stdout().flush()))?;
     process::exit(0)
 }
 
-/// Without the hint at `--help`: `invalid value '0' for '--repeats <N>': not a whole number from 1 to 100000`.
+fn is_refused_value(error: &clap::Error) -> bool {
+    let kinds = [ErrorKind::ValueValidation, ErrorKind::InvalidValue];
+    kinds.contains(&error.kind())
+}
+
+/// Returns clap's text without the hint at `--help`: `invalid value '0' for '--repeats <N>': not a
+/// whole number from 1 to 100000`.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -127,9 +153,8 @@ mod tests {
     use crate::cli::tests::sweep;
 
     #[test]
-    fn what_was_given_can_be_said_again_without_what_is_of_this_run_alone() {
-        let line =
-            "driver -m vgg -b 1 2,4 --no-zero --plain --dry_run --results_dir /tmp -c 0-1 --seed 7";
+    fn arguments_repeat_the_sweep_without_flags_of_one_run() {
+        let line = "driver -m vgg -b 1 2,4 --no-baseline --plain --dry_run --results_dir /tmp -c 0-1 --seed 7";
         let settings = sweep(line).unwrap();
         assert_eq!(
             settings.arguments,
@@ -137,7 +162,7 @@ mod tests {
                 "--model_name=vgg",
                 "--batch_sizes=1",
                 "--batch_sizes=2,4",
-                "--no_zero",
+                "--no_baseline",
                 "--model_cpus=0-1",
                 "--seed=7"
             ]
@@ -145,6 +170,6 @@ mod tests {
         let again = sweep(&format!("driver {}", settings.arguments.join(" "))).unwrap();
         assert_eq!(again.batch_sizes, [1, 2, 4]);
         assert_eq!(again.arguments, settings.arguments);
-        assert!(!again.dry_run && !again.zero);
+        assert!(!again.dry_run && !again.baseline);
     }
 }

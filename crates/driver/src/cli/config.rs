@@ -1,93 +1,78 @@
-//! A TOML file with flags: long names as keys, with `-` or `_`; values that are numbers, texts, switches or lists.
+//! A TOML file with flags. Keys are long names, with `-` or `_`; values are numbers, texts,
+//! booleans or lists.
 
-use std::{ffi::OsString, fs, ops::Range, path::Path};
+use std::{ffi::OsString, fs, path::Path};
 
-use clap::{Arg, ArgAction};
+use clap::Arg;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use super::arg_source::{ArgSource, is_switch};
+use super::{
+    arg_source::{ArgSource, is_switch},
+    config_errors::{is_list, not_toml, scalar, unknown_key, wrong_type},
+};
 use crate::error::Error;
 
-/// The flags that the file gives and the command line does not, as arguments. The error names file and line.
-pub(super) fn arguments(file: &Path, given: &ArgSource) -> Result<Vec<OsString>, Error> {
+/// Returns the flags of the file as arguments, without those on the command line. The error names
+/// file and line.
+pub(super) fn arguments(file: &Path, args: &ArgSource) -> Result<Vec<OsString>, Error> {
+    let cannot_read = |why: String| {
+        let file = file.display();
+        Error::Usage(format!("cannot read {file}: {why}"))
+    };
     let text = fs::read_to_string(file)
-        .map_err(|error| Error::Usage(format!("--config {}: {error}", file.display())))?;
-    let wrong = |span: Range<usize>, what: String| {
-        let line = text[..span.start].matches('\n').count() + 1;
-        Error::Usage(format!("{}, line {line}: {what}", file.display()))
+        .map_err(|error| cannot_read(format!("{error}; name a TOML file with --config")))?;
+    let wrong = |offset: usize, what: String| {
+        let line = text[..offset].matches('\n').count() + 1;
+        cannot_read(format!("line {line}: {what}"))
     };
     let table = DeTable::parse(&text).map_err(|error| {
-        wrong(
-            error.span().unwrap_or_default(),
-            error.message().replace('\n', ", "),
-        )
+        let offset = error.span().unwrap_or_default().start;
+        wrong(offset, not_toml(&text, &error, args))
     })?;
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     let mut arguments = Vec::new();
     for (key, value) in entries {
-        let flag = find(given, key.get_ref()).map_err(|what| wrong(key.span(), what))?;
-        let spelled = spelled(flag, value).map_err(|what| wrong(value.span(), what))?;
-        if !given.typed(flag) {
+        let flag = flag(args, key.get_ref(), value.get_ref());
+        let flag = flag.map_err(|what| wrong(key.span().start, what))?;
+        let spelled = as_arguments(flag, value.get_ref());
+        let spelled = spelled.ok_or_else(|| wrong_type(flag, value.get_ref()));
+        let spelled = spelled.map_err(|what| wrong(value.span().start, what))?;
+        if !args.is_typed(flag) {
+            let checked = args.check(&spelled);
+            checked.map_err(|what| wrong(value.span().start, what))?;
             arguments.extend(spelled.into_iter().map(OsString::from));
         }
     }
     Ok(arguments)
 }
 
-fn find<'a>(given: &'a ArgSource, key: &str) -> Result<&'a Arg, String> {
-    let name = key.replace('-', "_");
-    let is_called = |flag: &&Arg| {
-        let names = flag.get_long_and_visible_aliases().unwrap_or_default();
-        names.contains(&name.as_str())
-    };
-    let flag = given.flags().find(is_called);
-    let flag = flag.ok_or(format!(
-        "there is no flag {key:?}: `driver --help` lists them"
-    ))?;
-    match flag.get_id().as_str() {
-        "config" | "resume" => Err(format!("{key} belongs on the command line")),
-        _ => Ok(flag),
+fn flag<'a>(args: &'a ArgSource, key: &str, value: &DeValue<'_>) -> Result<&'a Arg, String> {
+    match args.flag(&key.replace('-', "_")) {
+        None => Err(unknown_key(key, value, args)),
+        Some(flag) if ["config", "resume"].contains(&flag.get_id().as_str()) => Err(format!(
+            "{key} is for the command line only; remove the line and use --{key}"
+        )),
+        Some(flag) => Ok(flag),
     }
 }
 
-/// The value as arguments; or what the flag takes instead.
-fn spelled(flag: &Arg, value: &Spanned<DeValue<'_>>) -> Result<Vec<String>, String> {
+/// Returns the value as arguments; `None` if it has a type that the flag does not take.
+fn as_arguments(flag: &Arg, value: &DeValue<'_>) -> Option<Vec<String>> {
     let name = flag.get_long().unwrap_or_default();
-    let is_list = matches!(flag.get_action(), ArgAction::Append);
-    let takes = match (is_switch(flag), is_list) {
-        (true, _) => "true or false",
-        (false, true) => "a number, a text, or a list of them",
-        (false, false) => "a number or a text",
-    };
-    let wrong = || format!("{name} takes {takes}");
-    let argument = |value: &DeValue<'_>| {
-        let value = scalar(value).ok_or_else(wrong)?;
-        Ok(format!("--{name}={value}"))
-    };
-    match value.get_ref() {
-        DeValue::Boolean(on) if is_switch(flag) => {
-            Ok(on.then(|| format!("--{name}")).into_iter().collect())
-        }
-        _ if is_switch(flag) => Err(wrong()),
-        DeValue::Array(values) if is_list && !values.is_empty() => {
+    let argument = |value: &DeValue<'_>| Some(format!("--{name}={}", scalar(value)?));
+    match value {
+        DeValue::Boolean(true) if is_switch(flag) => Some(vec![format!("--{name}")]),
+        DeValue::Boolean(false) if is_switch(flag) => Some(Vec::new()),
+        _ if is_switch(flag) => None,
+        DeValue::Array(values) if is_list(flag) && !values.is_empty() => {
             let values = values.iter().map(Spanned::get_ref);
             values.map(argument).collect()
         }
-        value => argument(value).map(|argument| vec![argument]),
-    }
-}
-
-/// As it would be typed.
-fn scalar(value: &DeValue<'_>) -> Option<String> {
-    match value {
-        DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(number) => Some(number.to_string()),
-        DeValue::Float(number) => Some(number.to_string()),
-        _ => None,
+        value => Some(vec![argument(value)?]),
     }
 }
 
@@ -96,7 +81,7 @@ mod tests {
     use crate::{cli::tests::sweep, error::Error, settings::Settings};
     use std::fs;
 
-    /// What a file, and then the flags, ask for.
+    /// The settings of a file and of flags after it.
     fn with_file(text: &str, flags: &str) -> Result<Settings, Error> {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sweep.toml");
@@ -108,70 +93,222 @@ mod tests {
                         duration = 1.5\ndry_run = false\nload_shares = 0.5\n";
 
     #[test]
-    fn a_file_says_what_flags_say() {
+    fn a_file_sets_flags() {
         let settings = with_file(FILE, "").unwrap();
         assert_eq!(settings.model.name, "lgbm");
         assert_eq!(settings.batch_sizes, [1, 8]);
         assert_eq!(settings.model_cpus, Some(vec![2, 3]));
         assert_eq!(settings.duration.as_secs_f64(), 1.5);
         assert_eq!(settings.load_shares, [0.5]);
-        assert!(!settings.zero && !settings.dry_run);
+        assert!(!settings.baseline && !settings.dry_run);
     }
 
     #[test]
-    fn a_flag_wins_over_the_file_and_the_file_over_a_default() {
+    fn flags_override_the_file_and_the_file_overrides_defaults() {
         let settings = with_file(FILE, " -b 4 -m svm").unwrap();
         assert_eq!(settings.model.name, "svm");
         assert_eq!(settings.batch_sizes, [4]);
         assert_eq!(settings.duration.as_secs_f64(), 1.5);
     }
 
+    /// The one-line error of a file, without the part that names the file.
+    fn error(text: &str) -> String {
+        let Err(Error::Usage(message)) = with_file(text, " -m noop") else {
+            panic!("no usage error: {text}");
+        };
+        assert_eq!(message.lines().count(), 1, "{message}");
+        assert!(message.starts_with("cannot read /"), "{message}");
+        let (_, what) = message.split_once("sweep.toml: ").unwrap();
+        what.to_owned()
+    }
+
     #[test]
-    fn what_makes_no_sense_in_a_file_is_named_with_its_line() {
-        for (text, says) in [
+    fn unquoted_values_are_shown_with_quotes() {
+        for (text, expected) in [
             (
-                "seed = 1\nbatchsizes = 2",
-                "line 2: there is no flag \"batchsizes\"",
+                "model_name = noop",
+                "line 1: the value of model_name is not quoted; write model_name = \"noop\"",
             ),
             (
-                "\nconfig = \"x\"",
-                "line 2: config belongs on the command line",
+                "seed = 1\nmodel-cpus = 2-7 # all of them",
+                "line 2: the value of model-cpus is not quoted; write model-cpus = \"2-7\"",
             ),
             (
-                "resume = \"x\"",
-                "line 1: resume belongs on the command line",
-            ),
-            ("seed = [1]", "line 1: seed takes a number or a text"),
-            ("seed = true", "line 1: seed takes a number or a text"),
-            ("no_zero = 1", "line 1: no_zero takes true or false"),
-            (
-                "batch_sizes = []",
-                "line 1: batch_sizes takes a number, a text, or a list",
+                "model_path = C:\\my.onnx",
+                "line 1: the value of model_path is not quoted; write model_path = 'C:\\my.onnx'",
             ),
             (
-                "batch_sizes = [1, [2]]",
-                "line 1: batch_sizes takes a number, a text, or a list",
+                "model_name = “noop”",
+                "line 1: the value of model_name is not quoted; write model_name = \"noop\"",
             ),
-            ("[compare]\na = 1", "line 1: there is no flag \"compare\""),
-            ("seed = 1\nseed = 2", "line 2: duplicate key"),
-            ("seed =", "line 1:"),
+            (
+                "model_cpus = [0-3, 5]",
+                "line 1: a value of model_cpus is not quoted; write model_cpus = [\"0-3\", 5]",
+            ),
+            (
+                "model_name = \"noop",
+                "line 1: the value of model_name has no closing quote; write model_name = \"noop\"",
+            ),
+            (
+                "no_baseline = True",
+                "line 1: no_baseline takes true or false, in lower case; write no_baseline = true",
+            ),
+            (
+                "dry_run = no",
+                "line 1: dry_run takes true or false, in lower case; write dry_run = false",
+            ),
         ] {
-            match with_file(text, " -m noop") {
-                Err(Error::Usage(message)) => {
-                    assert!(message.contains(says), "{text}: {message}");
-                    assert!(message.contains("sweep.toml, line"), "{message}");
-                }
-                other => panic!("{text}: {other:?}"),
-            }
+            assert_eq!(error(text), expected);
         }
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_named() {
+    fn wrong_punctuation_is_shown_corrected() {
+        for (text, expected) in [
+            (
+                "batch_sizes = 1, 2",
+                "line 1: several values need a list; write batch_sizes = [1, 2]",
+            ),
+            (
+                "batch_sizes = 1 2",
+                "line 1: several values need a list; write batch_sizes = [1, 2]",
+            ),
+            (
+                "batch_sizes = [1 2]",
+                "line 1: the list has no commas; write batch_sizes = [1, 2]",
+            ),
+            (
+                "seed = 1\nbatch_sizes = [1, 2",
+                "line 2: the list has no closing bracket; write batch_sizes = [1, 2]",
+            ),
+            (
+                "batch_sizes = [1, 2\nmodel_name = noop",
+                "line 2: the list above this line is not closed; end it with ]",
+            ),
+            (
+                "load_shares = .5",
+                "line 1: .5 is not a number in TOML; write load_shares = 0.5",
+            ),
+            (
+                "duration = 1.",
+                "line 1: 1. is not a number in TOML; write duration = 1",
+            ),
+            (
+                "seed = 01",
+                "line 1: 01 is not a number in TOML; write seed = 1",
+            ),
+            (
+                "seed =",
+                "line 1: seed has no value; write seed = 1 or remove the line",
+            ),
+            (
+                "model_name: noop",
+                "line 1: there is no = between key and value; write model_name = \"noop\"",
+            ),
+            (
+                "seed 7",
+                "line 1: there is no = between key and value; write seed = 7",
+            ),
+            (
+                "dry_run",
+                "line 1: dry_run has no value; write dry_run = true or remove the line",
+            ),
+        ] {
+            assert_eq!(error(text), expected);
+        }
+    }
+
+    #[test]
+    fn errors_in_keys_suggest_the_right_key() {
+        for (text, expected) in [
+            (
+                "seed = 1\nbatchsizes = 2",
+                "line 2: there is no flag batchsizes; write batch_sizes",
+            ),
+            ("Seed = 1", "line 1: there is no flag Seed; write seed"),
+            ("b = 1", "line 1: there is no flag b; write batch_sizes"),
+            (
+                "replicas = 1",
+                "line 1: there is no flag replicas; write num_replicas",
+            ),
+            ("--seed = 1", "line 1: there is no flag --seed; write seed"),
+            (
+                "colour = 1",
+                "line 1: there is no flag colour; use the long name of a flag in `driver --help`",
+            ),
+            (
+                "\n[sweep]\nseed = 1",
+                "line 2: sweep is a table; write its flags above all tables, without a table",
+            ),
+            (
+                "seed = 1\n\nseed = 2",
+                "line 3: seed is also set in line 1; remove one of the two lines",
+            ),
+            (
+                "\nconfig = \"x\"",
+                "line 2: config is for the command line only; remove the line and use --config",
+            ),
+            (
+                "resume = \"x\"",
+                "line 1: resume is for the command line only; remove the line and use --resume",
+            ),
+        ] {
+            assert_eq!(error(text), expected);
+        }
+    }
+
+    #[test]
+    fn errors_name_the_type_that_a_flag_takes() {
+        for (text, expected) in [
+            (
+                "seed = [1]",
+                "line 1: seed takes a number or a text, not a list; write for instance seed = 1",
+            ),
+            (
+                "seed = true",
+                "line 1: seed takes a number or a text, not a boolean; write for instance seed = 1",
+            ),
+            (
+                "dry_run = 1",
+                "line 1: dry_run takes true or false, not a number; write dry_run = true",
+            ),
+            (
+                "dry_run = \"true\"",
+                "line 1: dry_run takes true or false, not a text; write dry_run = true",
+            ),
+            (
+                "batch_sizes = []",
+                "line 1: batch_sizes is an empty list; write for instance batch_sizes = [2]",
+            ),
+            (
+                "batch_sizes = [1, [2]]",
+                "line 1: batch_sizes takes a list of numbers or texts; write for instance batch_sizes = [2]",
+            ),
+            (
+                "model_cpus = true",
+                "line 1: model_cpus takes a number, a text or a list of them, not a boolean; \
+                 write for instance model_cpus = [\"CORES\"]",
+            ),
+            (
+                "seed = 1\nrepeats = 0",
+                "line 2: invalid value '0' for '--repeats <N>': not a whole number from 1 to 100000",
+            ),
+        ] {
+            assert_eq!(error(text), expected);
+        }
+    }
+
+    #[test]
+    fn missing_files_are_named() {
         let error = sweep("driver --config /nowhere.toml").unwrap_err();
+        let message = error.to_string();
         assert!(
-            error.to_string().contains("--config /nowhere.toml"),
-            "{error}"
+            message.starts_with("cannot read /nowhere.toml: "),
+            "{message}"
+        );
+        assert!(
+            message.ends_with("; name a TOML file with --config"),
+            "{message}"
         );
     }
 }

@@ -1,9 +1,9 @@
-//! What several flags say together: Docker, where inputs come from, how queries are sent.
+//! Settings that depend on several flags: Docker, input files, arrivals of queries.
 
 use std::path::{Path, PathBuf};
 
 use deploy::{
-    docker::InDocker,
+    docker::DockerSettings,
     models::{InputKind, KnownModel},
 };
 use loadgen::{Arrivals, trace::Trace};
@@ -14,11 +14,11 @@ use super::{
 };
 use crate::{error::Error, labels, settings::Mode};
 
-/// What is started with Docker, if that is asked for.
+/// Returns the Docker settings with `--manager docker`, and `None` without.
 pub(super) fn in_docker(
     flags: DockerFlags,
     engine: Option<&str>,
-) -> Result<Option<InDocker>, Error> {
+) -> Result<Option<DockerSettings>, Error> {
     let usage = |text: &str| Err(Error::Usage(text.to_owned()));
     match flags.manager {
         ManagerName::Process => {
@@ -30,14 +30,14 @@ pub(super) fn in_docker(
             match unused.iter().find(|(_, given)| *given) {
                 None => Ok(None),
                 Some((flag, _)) => usage(&format!(
-                    "{flag} means nothing without --manager docker: leave it out"
+                    "{flag} has no effect without --manager docker; omit it"
                 )),
             }
         }
         ManagerName::Docker if engine == Some("tch") && flags.image.is_none() => usage(
-            "the images hold ONNX Runtime only: leave --engine tch out, or name an image of your own with --image",
+            "the images contain ONNX Runtime only; omit --engine tch, or name another image with --image",
         ),
-        ManagerName::Docker => Ok(Some(InDocker {
+        ManagerName::Docker => Ok(Some(DockerSettings {
             image: flags.image,
             frontend_image: (flags.frontend_image)
                 .unwrap_or_else(|| "clipper/zmq_frontend".to_owned()),
@@ -46,7 +46,7 @@ pub(super) fn in_docker(
     }
 }
 
-/// Where inputs come from, and their labels in an accuracy run.
+/// Returns the paths of the inputs and, in an accuracy run, of their labels.
 pub(super) fn input_files(
     inputs: &InputFlags,
     model: &KnownModel,
@@ -54,7 +54,7 @@ pub(super) fn input_files(
 ) -> Result<(Option<PathBuf>, Option<PathBuf>), Error> {
     if inputs.input_dir.is_some() && matches!(model.input, InputKind::Anything(_)) {
         return Err(Error::Usage(format!(
-            "{} does not look at its inputs: leave --input_dir out",
+            "{} ignores its inputs; omit --input_dir",
             model.name
         )));
     }
@@ -66,10 +66,10 @@ pub(super) fn input_files(
     Ok((Some(files.0), Some(files.1)))
 }
 
-/// What the original sends: one query every 5 ms.
-const FLOOD: f64 = 200.0;
+/// Rate of the original driver, in queries per second: one query every 5 ms.
+const FLOOD_RATE: f64 = 200.0;
 
-/// The trace, where the mode takes one.
+/// Reads the trace of the mode `trace`; `None` in other modes.
 pub(super) fn trace(load: &LoadFlags) -> Result<Option<Trace>, Error> {
     match (load.mode, &load.trace) {
         (ModeName::Trace, Some(file)) => {
@@ -80,10 +80,10 @@ pub(super) fn trace(load: &LoadFlags) -> Result<Option<Trace>, Error> {
     }
 }
 
-/// How queries are sent; `recorded` as in the trace, where there is one.
+/// Returns the mode with its arrivals; `recorded` are those of the trace, if any.
 pub(super) fn mode(load: &LoadFlags, recorded: Option<Arrivals>) -> Result<Mode, Error> {
     let needed = |name| {
-        let text = format!("--mode {name} needs --rate: how many queries a second are sent");
+        let text = format!("--mode {name} needs --rate, in queries per second");
         load.rate.ok_or(Error::Usage(text))
     };
     let constant = |rate| Arrivals::Constant { rate };
@@ -93,19 +93,17 @@ pub(super) fn mode(load: &LoadFlags, recorded: Option<Arrivals>) -> Result<Mode,
         (ModeName::SingleStream, _) => Mode::SingleStream,
         (ModeName::Poisson, _) => Mode::Open(Arrivals::poisson(needed("poisson")?)),
         (ModeName::Constant, _) => Mode::Open(constant(needed("constant")?)),
-        (ModeName::Flood, _) => Mode::Flood(constant(load.rate.unwrap_or(FLOOD))),
+        (ModeName::Flood, _) => Mode::Flood(constant(load.rate.unwrap_or(FLOOD_RATE))),
         (ModeName::Trace, Some(recorded)) => Mode::Open(recorded),
         (ModeName::Trace, None) => {
             return Err(Error::Usage(
-                "--mode trace needs --trace FILE: arrival times in seconds, one per line".into(),
+                "--mode trace needs --trace, a file of arrival times in seconds, one per line"
+                    .into(),
             ));
         }
     };
     let unused = |flag: &str| {
-        let text = format!(
-            "{flag} means nothing with --mode {}: leave it out",
-            mode.name()
-        );
+        let text = format!("{flag} has no effect with --mode {}; omit it", mode.name());
         Err(Error::Usage(text))
     };
     let is_rated = matches!(mode.name(), "poisson" | "constant" | "flood");

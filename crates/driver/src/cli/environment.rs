@@ -1,14 +1,14 @@
-//! What the environment may say of a sweep, and what not.
+//! Checks the environment variables of a sweep.
 
 use std::ffi::OsString;
 
 use crate::error::Error;
 
-/// Refuses variables of Clipper's containers that say something the replicas would not be told: what is measured is
-/// what the command line says.
+/// Refuses `CLIPPER_` variables that the driver does not pass on to the replicas: the settings of a
+/// sweep come from its command line.
 ///
 /// # Errors
-/// If there is one; it is named.
+/// If such a variable is set; the error names it.
 pub fn check_environment(names: impl IntoIterator<Item = OsString>) -> Result<(), Error> {
     const READ: [&str; 4] = [
         "CLIPPER_ENGINE",
@@ -21,8 +21,8 @@ pub fn check_environment(names: impl IntoIterator<Item = OsString>) -> Result<()
     match names.into_iter().find(unread) {
         None => Ok(()),
         Some(name) => Err(Error::Usage(format!(
-            "{name} is set, and replicas would not hear of it: unset it, and say what you want with a flag, or in the \
-             metadata file beside the artifact"
+            "{name} is set, but is not passed on to the replicas; unset it, and use a flag or the metadata file beside \
+             the artifact"
         ))),
     }
 }
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_that_replicas_would_not_hear_of_is_refused() {
+    fn refuses_variables_that_do_not_reach_the_replicas() {
         let check = |names: &[&str]| check_environment(names.iter().map(OsString::from));
         assert!(check(&["HOME", "CLIPPER_ENGINE", "CLIPPER_MODEL_PATH"]).is_ok());
         let error = check(&["HOME", "CLIPPER_DEVICE"]).unwrap_err().to_string();

@@ -1,4 +1,7 @@
-//! The flags of a sweep, by their headings, as typed.
+//! The flags of a sweep, grouped by the headings of `--help`.
+//!
+//! The first paragraph of each documentation comment is the text of `-h`, all of it the text of
+//! `--help`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,15 +11,12 @@ use host::cores::Cores;
 
 use super::values::{cores, gpus, millis, number, numbers, rate, seconds, share, shares};
 
-/// Everything that a sweep can be told.
+/// All flags of a sweep.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
     #[command(flatten, next_help_heading = "Model")]
     pub(super) model: ModelFlags,
-    #[command(
-        flatten,
-        next_help_heading = "Sweep (lists: several values after one flag, by spaces or commas)"
-    )]
+    #[command(flatten, next_help_heading = "Sweep")]
     pub(super) sweep: SweepFlags,
     #[command(flatten, next_help_heading = "Cores and GPUs")]
     pub(super) cores: CoreFlags,
@@ -32,10 +32,10 @@ pub(super) struct Flags {
 
 #[derive(Debug, Args)]
 pub(super) struct ModelFlags {
-    /// The model to measure: vgg, inception, svm, lgbm or noop
+    /// Model to measure: vgg, inception, svm, lgbm or noop (required)
     #[arg(short, long = "model_name", value_name = "MODEL", value_parser = models::find)]
     pub(super) model_name: Option<&'static KnownModel>,
-    /// The artifact [default: the model server's own]
+    /// Artifact that the replicas load [default: the model server's own]
     #[arg(
         long = "model_path",
         env = "CLIPPER_MODEL_PATH",
@@ -43,9 +43,10 @@ pub(super) struct ModelFlags {
         hide_short_help = true
     )]
     pub(super) model_path: Option<PathBuf>,
-    /// What computes the networks of vgg and inception: ort (ONNX Runtime) or tch (libtorch, after `make tch`)
+    /// Inference engine of vgg and inception: ort (ONNX Runtime) or tch (libtorch, built by `make
+    /// tch`)
     /// [default: ort]
-    // As text: which ones there are depends on the model.
+    // A `String`, because the possible values depend on the model.
     #[arg(
         long,
         env = "CLIPPER_ENGINE",
@@ -57,7 +58,7 @@ pub(super) struct ModelFlags {
 
 #[derive(Debug, Args)]
 pub(super) struct SweepFlags {
-    /// Seconds under load at each point, all of its phases and warm-ups included
+    /// Time under load at each point, in seconds, over all phases and warm-ups
     #[arg(
         short,
         long = "duration_seconds",
@@ -67,7 +68,7 @@ pub(super) struct SweepFlags {
         value_parser = seconds
     )]
     pub(super) duration: Duration,
-    /// Maximum batch sizes
+    /// Maximum batch sizes to try, in queries
     #[arg(
         short,
         long = "batch_sizes",
@@ -77,7 +78,7 @@ pub(super) struct SweepFlags {
         value_parser = numbers
     )]
     pub(super) batch_sizes: Vec<Vec<usize>>,
-    /// Numbers of replicas
+    /// Numbers of replicas to try
     #[arg(
         short = 'r',
         long = "num_replicas",
@@ -87,31 +88,38 @@ pub(super) struct SweepFlags {
         value_parser = numbers
     )]
     pub(super) num_replicas: Vec<Vec<usize>>,
-    /// How often each point is measured: in rounds over all points, so that drift spreads
+    /// Number of rounds; each round measures every point once, in a random order
     #[arg(long, value_name = "N", default_value = "1", value_parser = number)]
     pub(super) repeats: usize,
-    /// End a phase early once the 95 % interval of its figure is narrower than plus or minus this share (0.02: 2 %)
+    /// End a phase early once its result is known to within this share: 0.02 means +/- 2 %
+    /// [default: never]
+    ///
+    /// The 95 % confidence interval decides: of the throughput, or of the p99 in a latency phase.
     #[arg(long, value_name = "SHARE", hide_short_help = true, value_parser = share)]
     pub(super) until: Option<f64>,
-    /// Leave out the no-op model, which says for each shape what frontend and protocol cost
-    #[arg(long = "no_zero", hide_short_help = true)]
-    pub(super) no_zero: bool,
-    /// Print the plan with its time, and start nothing
+    /// Skip the baseline: the no-op model, measured at each point to show the cost of frontend and
+    /// protocol
+    #[arg(long = "no_baseline", alias = "no_zero", hide_short_help = true)]
+    pub(super) no_baseline: bool,
+    /// Print the plan and its estimated duration, and start nothing
     #[arg(long = "dry_run")]
     pub(super) dry_run: bool,
-    /// Continue the sweep in this folder: with the flags that it was begun with, but only the points that have no
-    /// result yet
+    /// Continue the sweep in this folder, with the flags that it was started with
+    ///
+    /// Only points without a result are measured.
     #[arg(long, value_name = "DIR")]
     pub(super) resume: Option<PathBuf>,
-    /// A TOML file with flags, by their long names; a flag on the command line wins
+    /// TOML file with flags by their long names; flags on the command line take precedence
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(super) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct CoreFlags {
-    /// Cores for the replicas, each to one replica: `20 21`, `20-23`, `20,21`; frontend and driver go to the others.
-    /// Without this flag and the next one, everything shares all cores
+    /// Cores for the replicas, such as 20-23 or 20,21; no two replicas share a core
+    /// [default: all processes share all cores]
+    ///
+    /// Frontend and driver run on the other cores.
     #[arg(
         short = 'c',
         long = "model_cpus",
@@ -120,7 +128,9 @@ pub(super) struct CoreFlags {
         value_parser = cores
     )]
     pub(super) model_cpus: Option<Vec<Cores>>,
-    /// Numbers of cores for each replica, out of --model_cpus or of all [default with --model_cpus: an even share]
+    /// Numbers of cores per replica to try [default: an even share of --model_cpus]
+    ///
+    /// Without --model_cpus they are taken from all cores.
     #[arg(
         short = 'p',
         long = "cpus_per_replica_nums",
@@ -129,7 +139,7 @@ pub(super) struct CoreFlags {
         value_parser = numbers
     )]
     pub(super) cpus_per_replica_nums: Option<Vec<Vec<usize>>>,
-    /// Cores for the frontend [default: of those that no replica gets]
+    /// Cores for the frontend [default: a part of the cores that no replica uses]
     #[arg(
         long = "frontend_cpus",
         value_name = "CORES",
@@ -138,7 +148,7 @@ pub(super) struct CoreFlags {
         value_parser = cores
     )]
     pub(super) frontend_cpus: Option<Vec<Cores>>,
-    /// Cores for the driver [default: of those that no replica gets]
+    /// Cores for the driver [default: a part of the cores that no replica uses]
     #[arg(
         long = "client_cpus",
         value_name = "CORES",
@@ -147,7 +157,8 @@ pub(super) struct CoreFlags {
         value_parser = cores
     )]
     pub(super) client_cpus: Option<Vec<Cores>>,
-    /// GPUs for the replicas, by number, each to one replica (vgg, inception)
+    /// GPUs for the replicas of vgg and inception, by number; no two replicas share a GPU [default:
+    /// none]
     #[arg(
         short = 'g',
         long = "model_gpus",
@@ -156,15 +167,15 @@ pub(super) struct CoreFlags {
         value_parser = gpus
     )]
     pub(super) model_gpus: Option<Vec<Vec<u32>>>,
-    /// Let replicas beyond the GPUs compute on CPU cores; without it more replicas than GPUs are an error
+    /// Run replicas beyond the number of GPUs on CPU cores [default: such points are NOT RUN]
     #[arg(
         long = "cpu_beyond_gpus",
         requires = "model_gpus",
         hide_short_help = true
     )]
     pub(super) cpu_beyond_gpus: bool,
-    /// Share of its GPU's memory that a replica may take, above 0 and at most 1
-    // As text: clap reads the environment for subcommands too, which do not fail for a share that they have no use for.
+    /// Share of its GPU's memory that a replica may use, above 0 and at most 1
+    // A `String`, because clap reads the environment for subcommands too, which ignore the value.
     #[arg(
         long = "gpu_mem_frac",
         env = "CLIPPER_GPU_MEM_FRAC",
@@ -177,23 +188,17 @@ pub(super) struct CoreFlags {
 
 #[derive(Debug, Args)]
 pub(super) struct DockerFlags {
-    /// What starts frontend and replicas: process (of this machine) or docker (containers, from the images that
-    /// docker/build_docker_images.sh makes)
-    #[arg(
-        long,
-        value_name = "MANAGER",
-        value_enum,
-        default_value = "process",
-        hide_possible_values = true
-    )]
+    /// Run frontend and replicas as processes or as Docker containers
+    #[arg(long, value_name = "MANAGER", value_enum, default_value = "process")]
     pub(super) manager: ManagerName,
-    /// The model server's image [default: model-comp/MODEL, with --model_gpus model-comp/MODEL:latest-cuda]
+    /// Image of the model server
+    /// [default: model-comp/MODEL; with --model_gpus, model-comp/MODEL:latest-cuda]
     #[arg(long, value_name = "IMAGE", hide_short_help = true)]
     pub(super) image: Option<String>,
-    /// The frontend's image [default: clipper/zmq_frontend]
+    /// Image of the frontend [default: clipper/zmq_frontend]
     #[arg(long = "frontend_image", value_name = "IMAGE", hide_short_help = true)]
     pub(super) frontend_image: Option<String>,
-    /// MiB of memory that a replica's container may take
+    /// Memory limit of each replica's container, in MiB [default: none]
     #[arg(
         long = "replica_memory_mib",
         value_name = "MIB",
@@ -203,35 +208,35 @@ pub(super) struct DockerFlags {
     pub(super) replica_memory_mib: Option<usize>,
 }
 
-/// What starts frontend and replicas.
+/// Possible values of `--manager`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ManagerName {
+    /// Processes on this machine
     Process,
+    /// Containers of the images that docker/build_docker_images.sh builds
     Docker,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct LoadFlags {
-    /// How queries are sent: profile (throughput, then latency at shares of it), saturate (throughput only),
-    /// single-stream (one in flight), poisson or constant (with --rate), trace (with --trace), flood (as the original
-    /// driver: evenly spaced, whatever the server does)
-    #[arg(
-        long,
-        value_name = "MODE",
-        value_enum,
-        default_value = "profile",
-        hide_possible_values = true
-    )]
+    /// Quantities to measure at each point, and arrival process of the queries
+    #[arg(long, value_name = "MODE", value_enum, default_value = "profile")]
     pub(super) mode: ModeName,
-    /// Queries a second of the modes poisson, constant and flood [default of flood: 200, as the original's 5 ms]. If it
-    /// is more than is served, the load ends soon after its duration and the point is INVALID: overloaded
+    /// Offered load in queries per second; required by the modes poisson and constant
+    /// [default of the mode flood: 200]
+    ///
+    /// Above the server's capacity the load ends soon after its duration, and the point is INVALID:
+    /// overloaded.
     #[arg(long, value_name = "QPS", hide_short_help = true, value_parser = rate)]
     pub(super) rate: Option<f64>,
-    /// Arrival times of the mode trace: seconds, one per line, ascending; they count from the first one, so that
-    /// seconds since 1970 will do, and --duration_seconds cuts a longer trace
+    /// File with the arrival times of the mode trace: one per line, in seconds, ascending
+    ///
+    /// The first arrival is at time zero, so Unix timestamps can be used. --duration_seconds cuts a
+    /// longer trace.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(super) trace: Option<PathBuf>,
-    /// Shares of the throughput at which the profile measures latency
+    /// Offered loads of the latency phases of the mode profile, as shares of the measured
+    /// throughput
     #[arg(
         long = "load_shares",
         value_name = "SHARE",
@@ -241,17 +246,20 @@ pub(super) struct LoadFlags {
         value_parser = shares
     )]
     pub(super) load_shares: Vec<Vec<f64>>,
-    /// Latency objective in milliseconds: the profile finds the highest rate whose p99 meets it, and results count
-    /// goodput
+    /// Latency objective (SLO), in milliseconds [default: none]
+    ///
+    /// The mode profile then searches for the highest rate whose p99 meets it. Results state the
+    /// goodput: answers within the objective, per second.
     #[arg(long = "slo_ms", value_name = "MS", value_parser = millis)]
     pub(super) slo_ms: Option<Duration>,
-    /// Tell the frontend of the objective: it answers queries that miss it with the default output
+    /// Pass --slo_ms to the frontend, which answers late queries with the default output
     #[arg(long = "enforce_slo", requires = "slo_ms", hide_short_help = true)]
     pub(super) enforce_slo: bool,
-    /// Recommend a configuration for this many queries a second, within the objective if there is one
+    /// Recommend a configuration for this offered load, in queries per second, within --slo_ms if
+    /// given
     #[arg(long = "target_qps", value_name = "QPS", hide_short_help = true, value_parser = rate)]
     pub(super) target_qps: Option<f64>,
-    /// Client threads
+    /// Number of client threads that send queries
     #[arg(
         short = 'n',
         long = "num_clients",
@@ -261,35 +269,48 @@ pub(super) struct LoadFlags {
         value_parser = number
     )]
     pub(super) num_clients: usize,
-    /// Queries in flight in a closed loop, over all clients [default: 3 x batch size x replicas, so that batches fill]
+    /// Queries in flight in a closed loop, over all client threads [default: 3 x batch size x
+    /// replicas]
     #[arg(long = "in_flight", value_name = "N", hide_short_help = true, value_parser = number)]
     pub(super) in_flight: Option<usize>,
 }
 
-/// How queries are sent.
+/// Possible values of `--mode`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ModeName {
+    /// Throughput in a closed loop, then latency under Poisson arrivals at --load_shares of it or,
+    /// with --slo_ms, at rates that search for the highest one within the objective
     Profile,
+    /// Throughput in a closed loop
     Saturate,
+    /// Latency with one query in flight
     #[value(alias = "single_stream")]
     SingleStream,
+    /// Latency under Poisson arrivals at --rate
     Poisson,
+    /// Latency under evenly spaced arrivals at --rate
     Constant,
+    /// Latency under the arrival times in --trace
     Trace,
+    /// Evenly spaced arrivals at --rate without a warm-up, as the original driver
     Flood,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct InputFlags {
-    /// Real inputs: a folder of JPEG and PNG files (vgg, inception) or an .npy file of float32, float64 or integer rows
+    /// Inputs to send: a folder of JPEG and PNG files (vgg, inception) or an .npy file of rows
     /// (svm, lgbm)
-    /// [default: seeded random ones; with --accuracy, artifacts/MODEL.npy]
+    /// [default: random inputs; with --accuracy, artifacts/MODEL.npy]
+    ///
+    /// An .npy file holds float32, float64 or integers.
     #[arg(long = "input_dir", value_name = "PATH")]
     pub(super) input_dir: Option<PathBuf>,
-    /// What inputs are sent as: floats or strings (vgg, inception), floats or doubles (svm, lgbm), any type (noop).
-    /// Doubles are for features that float32 cannot hold, such as times and ids [default: strings for inception, floats
-    /// for the others]
-    // As text: which ones there are depends on the model.
+    /// Data type of the inputs: floats or strings (vgg, inception), floats or doubles (svm, lgbm),
+    /// any (noop)
+    /// [default: strings for inception, floats for the others]
+    ///
+    /// Features that float32 cannot hold, such as timestamps and ids, need doubles.
+    // A `String`, because the possible values depend on the model.
     #[arg(
         long = "input_type",
         env = "CLIPPER_INPUT_TYPE",
@@ -297,11 +318,13 @@ pub(super) struct InputFlags {
         hide_short_help = true
     )]
     pub(super) input_type: Option<String>,
-    /// Accuracy run (svm, lgbm): sends every labelled input once, counts the right answers and compares them with the
-    /// artifact's offline evaluation; measures no speed
+    /// Measure accuracy instead of speed (svm, lgbm): send every labelled input once
+    ///
+    /// The number of correct answers is compared with the artifact's offline evaluation.
     #[arg(long, conflicts_with = "duration")]
     pub(super) accuracy: bool,
-    /// The inputs' labels, one per line [default: NAME.labels.txt beside the inputs NAME.npy]
+    /// File with the labels of the inputs, one per line [default: NAME.labels.txt beside the inputs
+    /// NAME.npy]
     #[arg(
         long,
         value_name = "FILE",
@@ -309,17 +332,18 @@ pub(super) struct InputFlags {
         hide_short_help = true
     )]
     pub(super) labels: Option<PathBuf>,
-    /// Seed of random inputs, of arrivals and of the order of points
+    /// Seed of random inputs, arrival times and the order of points
     #[arg(long, value_name = "N", default_value_t = 1, hide_short_help = true)]
     pub(super) seed: u64,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct OutputFlags {
-    /// Each sweep makes a folder of its own in this one [default: results/ at the root of the workspace, else here]
+    /// Folder that holds one folder for each sweep
+    /// [default: results/ at the root of the workspace, else in the current folder]
     #[arg(long = "results_dir", value_name = "DIR")]
     pub(super) results_dir: Option<PathBuf>,
-    /// Plain lines instead of the live view, as when the output is not a terminal
+    /// Print plain lines instead of the live view, as if the output were not a terminal
     #[arg(long, hide_short_help = true)]
     pub(super) plain: bool,
 }

@@ -1,8 +1,8 @@
-//! The command line as clap reads it: a sweep's flags, and the other commands with theirs.
+//! The command line as clap reads it: the flags of a sweep, and the subcommands with theirs.
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser};
 use clap_complete::Shell;
 use deploy::models::{self, KnownModel};
 
@@ -12,9 +12,12 @@ use super::{
     values::{minutes, number, seconds},
 };
 
-/// Measures a model behind the query frontend: deploys it, loads it, and writes one result file per point.
+/// Measures how fast a model serves predictions behind the query frontend.
 ///
-/// Every combination of --num_replicas, --cpus_per_replica_nums and --batch_sizes is one point.
+/// Each combination of --num_replicas, --cpus_per_replica_nums and --batch_sizes is one point. For
+/// each point the driver starts the frontend and the replicas, sends queries for
+/// --duration_seconds, and writes one result file. At the end it prints a table and writes a
+/// report.
 #[derive(Debug, Parser)]
 #[command(
     name = "driver",
@@ -24,52 +27,52 @@ use super::{
     after_long_help = texts::SWEEPS,
     args_conflicts_with_subcommands = true
 )]
-pub(super) struct Line {
+pub(super) struct Cli {
     #[command(flatten)]
     pub(super) sweep: Flags,
     #[command(subcommand)]
-    pub(super) other: Option<Other>,
+    pub(super) subcommand: Option<Subcommand>,
 }
 
-/// What the driver does besides measuring.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Other {
-    /// Measure all models briefly, each for as long as it needs within a limit of time: what `make run` does
+/// Subcommands of the driver; a command line without one is a sweep.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Subcommand {
+    /// Measure several models within a time limit; `make run` runs it
     #[command(after_help = texts::SURVEY)]
-    Survey(Survey),
-    /// Measure the load generator itself: how many queries a second it can send to a server that only answers
+    Survey(SurveyArgs),
+    /// Measure the load generator itself, against a server that only answers
     #[command(after_help = texts::SELF_TEST)]
-    SelfTest(SelfTest),
-    /// Write the report of a sweep anew: report.html, summary.csv and summary.md in its folder
+    SelfTest(SelfTestArgs),
+    /// Write report.html, summary.csv and summary.md of a sweep again, from its result files
     #[command(after_help = texts::REPORT)]
     Report {
-        /// The folder of a sweep, or one with result files
+        /// Folder of a sweep, or any folder with result files
         dir: PathBuf,
     },
-    /// Compare two sweeps point by point: the ratio B / A with its 95 % interval
+    /// Compare two sweeps point by point: the ratio B / A with its 95 % confidence interval
     #[command(after_help = texts::COMPARE)]
-    Compare(Compare),
-    /// Show result files of the original driver in one table with ours, and say what they lack
+    Compare(CompareArgs),
+    /// Print one table of result files, those of the original driver included
     #[command(after_help = texts::IMPORT)]
     Import {
-        /// Result files, or folders with them: the original's and ours
+        /// Result files, or folders with result files, of the original driver or of this one
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Remove the containers and networks that a driver left which was killed
+    /// Remove the Docker containers and networks of killed drivers
     #[command(after_help = texts::CLEAN)]
     Clean {
-        /// Those of drivers that still run, too
+        /// Remove those of drivers that still run, too
         #[arg(long)]
         all: bool,
     },
     /// Print the JSON Schema of a result file
     #[command(after_help = texts::SCHEMA)]
     Schema,
-    /// Print the completions of a shell
+    /// Print the completion script of a shell
     #[command(after_help = texts::COMPLETIONS)]
     Completions {
-        /// The shell that reads them
+        /// Shell that reads the script
         shell: Shell,
     },
     /// Print the man page
@@ -77,10 +80,10 @@ pub enum Other {
     Man,
 }
 
-/// The flags of a survey.
+/// Flags of `driver survey`.
 #[derive(Clone, Debug, Args)]
-pub struct Survey {
-    /// The models, one after the other
+pub struct SurveyArgs {
+    /// Models to measure, in this order
     #[arg(
         long,
         value_name = "NAME",
@@ -89,7 +92,7 @@ pub struct Survey {
         value_parser = models::find
     )]
     pub models: Vec<&'static KnownModel>,
-    /// How long the whole survey may take, in minutes, without the time to build programs
+    /// Time limit of the survey, in minutes, without the time to build programs
     #[arg(
         long = "minutes",
         value_name = "MINUTES",
@@ -99,36 +102,37 @@ pub struct Survey {
     )]
     pub limit: Duration,
     /// Numbers of replicas to try
-    // As text, like the next one: the command lines of the sweeps repeat it.
-    #[arg(long = "num_replicas", num_args = 1.., default_values = ["1", "2"])]
+    // `String`s, like the next flag: the command lines of the sweeps repeat them.
+    #[arg(long = "num_replicas", value_name = "N", num_args = 1.., default_values = ["1", "2"])]
     pub num_replicas: Vec<String>,
-    /// Maximum batch sizes to try
-    #[arg(long = "batch_sizes", num_args = 1.., default_values = ["1", "4"])]
+    /// Maximum batch sizes to try, in queries
+    #[arg(long = "batch_sizes", value_name = "N", num_args = 1.., default_values = ["1", "4"])]
     pub batch_sizes: Vec<String>,
-    /// A folder of JPEG and PNG files for vgg and inception [default: random pictures]
+    /// Folder of JPEG and PNG files to send to vgg and inception [default: random pictures]
     #[arg(long, value_name = "DIR")]
     pub pictures: Option<PathBuf>,
-    /// Where sweeps' folders go [default: results/]
+    /// Folder that holds one folder for each sweep
+    /// [default: results/ at the root of the workspace, else in the current folder]
     #[arg(long = "results_dir", value_name = "DIR")]
     pub results_dir: Option<PathBuf>,
-    /// Plain lines instead of the live view
+    /// Print plain lines instead of the live view
     #[arg(long)]
     pub plain: bool,
 }
 
-/// What a self-test is told.
+/// Flags of `driver self-test`.
 #[derive(Clone, Debug, Args)]
-pub struct SelfTest {
-    /// Client threads
-    #[arg(short = 'n', long = "num_clients", default_value = "1", value_parser = number)]
+pub struct SelfTestArgs {
+    /// Number of client threads that send queries
+    #[arg(short = 'n', long = "num_clients", value_name = "N", default_value = "1", value_parser = number)]
     pub num_clients: usize,
-    /// Bytes of an input
-    #[arg(long = "input_bytes", default_values_t = [40, 8192, 602112])]
+    /// Sizes of an input, in bytes; each is measured separately
+    #[arg(long = "input_bytes", value_name = "BYTES", default_values_t = [40, 8192, 602112])]
     pub input_bytes: Vec<usize>,
-    /// Queries in flight
-    #[arg(long = "in_flight", default_value = "64", value_parser = number)]
+    /// Queries in flight, over all client threads
+    #[arg(long = "in_flight", value_name = "N", default_value = "64", value_parser = number)]
     pub in_flight: usize,
-    /// Seconds for each measurement
+    /// Duration of each measurement, in seconds
     #[arg(
         short,
         long = "duration_seconds",
@@ -139,25 +143,32 @@ pub struct SelfTest {
     pub duration: Duration,
 }
 
-/// What a comparison is told.
+/// Flags of `driver compare`.
 #[derive(Clone, Debug, Args)]
-pub struct Compare {
-    /// The folder of the first sweep: what is compared against
+pub struct CompareArgs {
+    /// Folder of sweep A, the reference
     pub a: PathBuf,
-    /// The folder of the second one
+    /// Folder of sweep B
     pub b: PathBuf,
-    /// Exit status 1 if the throughput of some point, or its highest rate within the objective, is below this share of
-    /// the first sweep's, significantly, or cannot be judged
+    /// Exit with status 1 if the throughput of a point is significantly below this share of A's
+    ///
+    /// The same limit holds for the max queries/s within SLO. A point that cannot be
+    /// judged fails.
     #[arg(long = "fail_below", value_name = "SHARE")]
     pub fail_below: Option<f64>,
-    /// Exit status 1 if the p99 of some point is above this multiple of the first sweep's, significantly, or cannot be
-    /// judged. After a search (--slo_ms) the p99s are at different rates: use --fail_below
+    /// Exit with status 1 if the p99 latency of a point is significantly above this multiple of A's
+    ///
+    /// A point that cannot be judged fails. After a search (--slo_ms) the p99s belong to different
+    /// rates: use --fail_below.
     #[arg(long = "fail_above", value_name = "MULTIPLE")]
     pub fail_above: Option<f64>,
-    /// Let points pass that cannot be judged: missing, NOT RUN, INVALID, without an interval, or a p99 at another load
+    /// Let points pass that cannot be judged
+    ///
+    /// Such points are missing, NOT RUN, INVALID, without a confidence interval, or have a p99 at
+    /// another load.
     #[arg(long = "allow_missing")]
     pub allow_missing: bool,
-    /// Write a JUnit file too, with a test case for each point
+    /// Also write a JUnit file with one test case for each point
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 }

@@ -1,11 +1,11 @@
-//! Lists of values: what the arguments of a flag say together.
+//! Joins the arguments of a list flag into one list and checks it.
 
 use deploy::models::KnownModel;
 use host::cores::Cores;
 
 use crate::error::Error;
 
-/// Numbers of things, each once, in the order in which they were typed.
+/// Returns each number once, in the order of the command line.
 pub(super) fn numbers(flag: &str, arguments: &[Vec<usize>]) -> Result<Vec<usize>, Error> {
     let mut numbers = Vec::new();
     for number in arguments.iter().flatten() {
@@ -15,26 +15,26 @@ pub(super) fn numbers(flag: &str, arguments: &[Vec<usize>]) -> Result<Vec<usize>
     }
     not_empty(
         numbers,
-        &format!("{flag} is an empty list: give at least one number, for instance {flag} 1 2 4"),
+        &format!("{flag} is an empty list; give at least one number, for instance {flag} 1 2 4"),
     )
 }
 
-/// Cores, ascending, each once.
+/// Returns each core once, ascending.
 pub(super) fn cores(flag: &str, arguments: &[Cores]) -> Result<Cores, Error> {
     let mut cores = arguments.concat();
     cores.sort_unstable();
     cores.dedup();
     not_empty(
         cores,
-        &format!("{flag} is an empty list: name cores, for instance 0-3, or leave it out"),
+        &format!("{flag} is an empty list; name cores, for instance 0-3, or omit the flag"),
     )
 }
 
-/// GPUs for the replicas of a model, one for each.
+/// Returns the GPUs for the replicas of a model, in order.
 pub(super) fn gpus(model: &KnownModel, arguments: &[Vec<u32>]) -> Result<Vec<u32>, Error> {
     if model.engines.is_empty() {
         return Err(Error::Usage(format!(
-            "{} computes on CPU only: leave --model_gpus out",
+            "{} computes on CPU only; omit --model_gpus",
             model.name
         )));
     }
@@ -42,16 +42,16 @@ pub(super) fn gpus(model: &KnownModel, arguments: &[Vec<u32>]) -> Result<Vec<u32
     let mut twice = gpus.iter().enumerate();
     if let Some((_, gpu)) = twice.find(|(at, gpu)| gpus[..*at].contains(gpu)) {
         return Err(Error::Usage(format!(
-            "--model_gpus names GPU {gpu} twice: each replica has its own"
+            "--model_gpus names GPU {gpu} twice; each replica needs a GPU of its own"
         )));
     }
     not_empty(
         gpus,
-        "--model_gpus is an empty list: name GPUs, for instance 0 1, or leave it out",
+        "--model_gpus is an empty list; name GPUs, for instance 0 1, or omit the flag",
     )
 }
 
-/// Shares, ascending, each once.
+/// Returns each share once, ascending.
 pub(super) fn shares(arguments: &[Vec<f64>]) -> Vec<f64> {
     let mut shares = arguments.concat();
     shares.sort_by(f64::total_cmp);
@@ -59,9 +59,9 @@ pub(super) fn shares(arguments: &[Vec<f64>]) -> Vec<f64> {
     shares
 }
 
-fn not_empty<T>(list: Vec<T>, otherwise: &str) -> Result<Vec<T>, Error> {
+fn not_empty<T>(list: Vec<T>, message: &str) -> Result<Vec<T>, Error> {
     match list.is_empty() {
-        true => Err(Error::Usage(otherwise.to_owned())),
+        true => Err(Error::Usage(message.to_owned())),
         false => Ok(list),
     }
 }

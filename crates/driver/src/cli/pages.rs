@@ -1,4 +1,4 @@
-//! The man page, and the completions of a shell.
+//! Prints the man page and the completions of a shell.
 
 use std::io;
 
@@ -9,40 +9,40 @@ use clap_mangen::{
     roff::{Roff, roman},
 };
 
-use super::{line::Line, texts::SWEEPS};
+use super::{line::Cli, texts::SWEEPS};
 
-/// What a shell reads to complete the driver's flags and subcommands.
+/// Returns the script by which a shell completes the driver's flags and subcommands.
 pub fn completions(shell: Shell) -> String {
     let mut text = Vec::new();
-    generate(shell, &mut Line::command(), "driver", &mut text);
+    generate(shell, &mut Cli::command(), "driver", &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The man page, in roff: what the helps say, those of the subcommands too.
+/// Returns the man page in roff: the help of the driver and of each subcommand.
 pub fn man() -> String {
-    // It leaves out the text of a flag that the short help hides.
-    let mut line = Line::command().mut_args(|flag| flag.hide_short_help(false));
-    line.build();
+    // clap_mangen omits flags that are hidden in the short help.
+    let mut command = Cli::command().mut_args(|flag| flag.hide_short_help(false));
+    command.build();
     let verbatim = |page: &mut Roff, text: &str| {
         page.control("nf", []).text([roman(text)]).control("fi", []);
     };
     let mut page = Roff::new();
     page.control("SH", ["SUBCOMMANDS"]);
-    let commands = line.get_subcommands_mut();
-    for command in commands.filter(|command| command.get_name() != "help") {
-        let help = command.render_long_help().to_string();
-        page.control("SS", [command.get_name()]);
+    let subcommands = command.get_subcommands_mut();
+    for subcommand in subcommands.filter(|of| of.get_name() != "help") {
+        let help = subcommand.render_long_help().to_string();
+        page.control("SS", [subcommand.get_name()]);
         verbatim(&mut page, &help);
     }
     page.control("SH", ["EXAMPLES"]);
     verbatim(&mut page, SWEEPS);
-    let written = written(line, &page).expect("writing to memory does not fail");
-    String::from_utf8_lossy(&written).into_owned()
+    let rendered = render(command, &page).expect("writing to memory does not fail");
+    String::from_utf8_lossy(&rendered).into_owned()
 }
 
-/// What clap knows of the command, then the rest of the page.
-fn written(line: Command, rest: &Roff) -> io::Result<Vec<u8>> {
-    let (man, mut text) = (Man::new(line), Vec::new());
+/// Renders the sections of clap_mangen with `rest` before the version.
+fn render(command: Command, rest: &Roff) -> io::Result<Vec<u8>> {
+    let (man, mut text) = (Man::new(command), Vec::new());
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
     man.render_synopsis_section(&mut text)?;
@@ -58,10 +58,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_help_of_each_subcommand_has_an_example() {
-        let mut line = Line::command();
-        line.build();
-        for command in line.get_subcommands_mut() {
+    fn every_subcommand_help_has_an_example() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands_mut() {
             let name = command.get_name().to_owned();
             let help = command.render_long_help().to_string();
             let shown = help.contains(&format!("  driver {name}"));
@@ -70,10 +70,11 @@ mod tests {
     }
 
     #[test]
-    fn the_short_help_is_shorter_and_has_an_example_too() {
-        let short = Line::command().render_help().to_string();
-        let long = Line::command().render_long_help().to_string();
-        assert!(short.contains("Examples:\n  driver -m vgg"), "{short}");
+    fn short_help_is_short_and_has_an_example() {
+        let short = Cli::command().render_help().to_string();
+        let long = Cli::command().render_long_help().to_string();
+        assert!(short.contains("Examples:"), "{short}");
+        assert!(short.contains("    driver -m vgg"), "{short}");
         assert!(short.lines().count() < 80, "{short}");
         assert!(long.lines().count() > 120, "{long}");
         assert!(long.contains("--gpu_mem_frac") && !short.contains("--gpu_mem_frac"));
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn the_man_page_has_its_sections_and_the_examples() {
+    fn man_page_has_all_sections_and_examples() {
         let text = man();
         for part in [
             ".TH driver 1",
@@ -105,7 +106,7 @@ mod tests {
             ".SH EXAMPLES",
             "driver \\-\\-resume results/vgg",
             "Exit status:",
-            // A flag that the short help leaves out.
+            // A flag that is hidden in the short help.
             "Share of its GPU\\*(Aqs memory",
         ] {
             assert!(text.contains(part), "{part}: {text}");

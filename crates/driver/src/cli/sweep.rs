@@ -1,4 +1,4 @@
-//! The settings of a sweep, made of its flags.
+//! Turns the flags of a sweep into its settings.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{error::Error, settings::Settings};
 
-/// Checks the flags, alone and together. The command line and the arguments that say it again are for the record.
+/// Checks the flags, alone and together. `command_line` and `arguments` go into the record of the
+/// sweep.
 pub(super) fn settings(
     flags: Flags,
     command_line: String,
@@ -30,7 +31,7 @@ pub(super) fn settings(
     } = flags;
     let Some(model) = model_flags.model_name else {
         return Err(Error::Usage(
-            "--model_name is missing: say what to measure, for instance --model_name vgg (driver --help explains)".into(),
+            "--model_name is missing; name a model, for instance --model_name vgg (see driver --help)".into(),
         ));
     };
     let (input_dir, labels) = input_files(&inputs, model, model_flags.model_path.as_deref())?;
@@ -62,7 +63,7 @@ pub(super) fn settings(
         num_replicas: numbers("--num_replicas", &sweep.num_replicas)?,
         repeats: sweep.repeats,
         until: sweep.until,
-        zero: !sweep.no_zero && model.name != "noop",
+        baseline: !sweep.no_baseline && model.name != "noop",
         dry_run: sweep.dry_run,
         resume: None,
         model_cpus: list("--model_cpus", &cores.model_cpus)?,
@@ -92,7 +93,7 @@ pub(super) fn settings(
     })
 }
 
-/// Reads `--gpu_mem_frac`, with the error that clap has for other flags.
+/// Parses `--gpu_mem_frac`, with the error that clap prints for other flags.
 fn gpu_share(text: &str) -> Result<f32, Error> {
     match share(text) {
         Ok(share) => Ok(share as f32),

@@ -1,6 +1,6 @@
-//! Numbers as they go over the wire.
+//! Numbers as bytes on the wire.
 
-/// Floats, in little-endian order.
+/// Returns float32 values in little-endian order.
 pub(super) fn floats(values: impl Iterator<Item = f32>) -> Vec<u8> {
     values.flat_map(f32::to_le_bytes).collect()
 }

@@ -1,4 +1,5 @@
-//! Rows of an `.npy` file as inputs: floats, if none of the numbers loses what tells it from others, or doubles.
+//! Reads rows of an `.npy` file as inputs of float32 or float64. Refuses float32 if it would make
+//! different numbers equal.
 
 use std::{
     fs::File,
@@ -12,32 +13,33 @@ use npyz::{Deserialize, NpyFile, Order};
 use super::bytes::floats;
 use crate::error::Error;
 
-/// From here on float32 lacks whole numbers.
-const WHOLE: f64 = 16_777_216.0;
+/// Value from which on float32 cannot represent every integer, 2^24.
+const MAX_EXACT: f64 = 16_777_216.0;
 
-/// A number may move by this share of its column's range when it is rounded to float32.
+/// Maximum rounding error of float32, as a share of the column's range.
 const TOLERANCE: f64 = 1e-3;
 
-/// A column's range that is a smaller share of its numbers comes from rounding: the column is constant.
+/// Ratio of range to magnitude below which a column counts as constant: its range comes from
+/// rounding.
 const NOISE: f64 = 1e-12;
 
-/// Which rows are wanted, and as what.
+/// The rows to read, and their data type on the wire.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Wanted {
-    /// Numbers in a row; `None` if any will do.
+pub(super) struct RowSelection {
+    /// Required number of columns; `None` for any.
     pub(super) width: Option<usize>,
-    /// Rows, at most.
-    pub(super) most: usize,
-    /// Floats or doubles.
+    /// Maximum number of rows.
+    pub(super) max_rows: usize,
+    /// `Floats` or `Doubles`.
     pub(super) data_type: DataType,
 }
 
-/// The rows, each as its bytes.
+/// Reads the rows, each as bytes.
 ///
 /// # Errors
-/// If the file is no table of numbers of this width, or its numbers would lose digits that matter.
-pub(super) fn read(path: &Path, wanted: Wanted) -> Result<Vec<Vec<u8>>, Error> {
-    let width = wanted.width.map(|width| width.to_string());
+/// If the file is not a table of numbers of this width, or float32 would lose significant digits.
+pub(super) fn read(path: &Path, selection: RowSelection) -> Result<Vec<Vec<u8>>, Error> {
+    let width = selection.width.map(|width| width.to_string());
     let width = width.as_deref().unwrap_or("columns");
     let refused = |why: String| Error::Usage(format!("--input_dir {} {why}", path.display()));
     let unusable = |why: String| {
@@ -53,20 +55,20 @@ pub(super) fn read(path: &Path, wanted: Wanted) -> Result<Vec<Vec<u8>>, Error> {
         [rows, columns] if rows > 0 && columns > 0 => usize::try_from(columns).ok(),
         _ => None,
     };
-    let fits = |columns: &usize| wanted.width.is_none_or(|width| width == *columns);
+    let fits = |columns: &usize| selection.width.is_none_or(|width| width == *columns);
     let columns = columns.filter(fits).filter(|_| array.order() == Order::C);
     let columns = columns.ok_or_else(|| {
         let order = array.order();
         unusable(format!("has shape {shape:?} in {order:?} order"))
     })?;
-    let numbers = numbers(array, columns.saturating_mul(wanted.most));
+    let numbers = numbers(array, columns.saturating_mul(selection.max_rows));
     let numbers = numbers.map_err(|error| unusable(error.to_string()))?;
-    let precise = wanted.data_type == DataType::Doubles;
-    if let Some(lost) = (!precise).then(|| lost(&numbers, columns)).flatten() {
+    let precise = selection.data_type == DataType::Doubles;
+    if let Some(lost) = (!precise).then(|| first_lost(&numbers, columns)).flatten() {
         let (row, column) = (lost / columns, lost % columns);
         let number = numbers[lost];
         return Err(refused(format!(
-            "has {number} in row {row}, column {column}, which is {} as a float: send doubles, with --input_type doubles",
+            "has {number} in row {row}, column {column}, which is {} as a float; send doubles with --input_type doubles",
             f64::from(number as f32)
         )));
     }
@@ -77,38 +79,38 @@ pub(super) fn read(path: &Path, wanted: Wanted) -> Result<Vec<Vec<u8>>, Error> {
     Ok(numbers.chunks_exact(columns).map(row).collect())
 }
 
-/// The first numbers of a file of float32, float64 or integers.
-fn numbers(array: NpyFile<BufReader<File>>, most: usize) -> io::Result<Vec<f64>> {
+/// Returns the first `max` numbers of a file of float32, float64 or integers.
+fn numbers(array: NpyFile<BufReader<File>>, max: usize) -> io::Result<Vec<f64>> {
     let dtype = array.dtype().descr();
-    // A dtype begins with its byte order, as in '<f4'.
+    // A dtype begins with its byte order: '<f4'.
     match dtype.trim_matches(['\'', '<', '>', '|', '=']) {
-        "f4" => converted(array, most, |number: f32| Ok(number.into())),
-        "f8" => converted(array, most, |number: f64| Ok(number)),
-        "i1" => converted(array, most, |number: i8| Ok(number.into())),
-        "i2" => converted(array, most, |number: i16| Ok(number.into())),
-        "i4" => converted(array, most, |number: i32| Ok(number.into())),
-        "i8" => converted(array, most, |number: i64| exact(number.into())),
-        "u1" => converted(array, most, |number: u8| Ok(number.into())),
-        "u2" => converted(array, most, |number: u16| Ok(number.into())),
-        "u4" => converted(array, most, |number: u32| Ok(number.into())),
-        "u8" => converted(array, most, |number: u64| exact(number.into())),
+        "f4" => converted(array, max, |number: f32| Ok(number.into())),
+        "f8" => converted(array, max, |number: f64| Ok(number)),
+        "i1" => converted(array, max, |number: i8| Ok(number.into())),
+        "i2" => converted(array, max, |number: i16| Ok(number.into())),
+        "i4" => converted(array, max, |number: i32| Ok(number.into())),
+        "i8" => converted(array, max, |number: i64| exact(number.into())),
+        "u1" => converted(array, max, |number: u8| Ok(number.into())),
+        "u2" => converted(array, max, |number: u16| Ok(number.into())),
+        "u4" => converted(array, max, |number: u32| Ok(number.into())),
+        "u8" => converted(array, max, |number: u64| exact(number.into())),
         _ => Err(io::Error::other(format!("holds values of dtype {dtype}"))),
     }
 }
 
-/// The first numbers of a file of this type.
+/// Returns the first `max` numbers of a file of type `T`.
 fn converted<T: Deserialize>(
     array: NpyFile<BufReader<File>>,
-    most: usize,
+    max: usize,
     double: impl Fn(T) -> io::Result<f64>,
 ) -> io::Result<Vec<f64>> {
     let ends_early = |error| io::Error::other(format!("ends early: {error}"));
-    let data = array.data().map_err(io::Error::other)?.take(most);
+    let data = array.data().map_err(io::Error::other)?.take(max);
     data.map(|number| double(number.map_err(ends_early)?))
         .collect()
 }
 
-/// A 64-bit integer as a double, which holds each of them up to 2^53.
+/// Converts an integer to float64, which represents every integer up to 2^53.
 fn exact(number: i128) -> io::Result<f64> {
     let double = number as f64;
     match double as i128 == number {
@@ -119,22 +121,23 @@ fn exact(number: i128) -> io::Result<f64> {
     }
 }
 
-/// The place of the first number that float32 makes another one: a number of 2^24 or more that is not a float32, or one
-/// that moves by more than a thousandth of its column's range. Fractions such as 0.1 are rounded.
-fn lost(numbers: &[f64], columns: usize) -> Option<usize> {
-    let allowed: Vec<f64> = (0..columns)
-        .map(|column| allowed(numbers.iter().skip(column).step_by(columns)))
+/// Returns the index of the first number that float32 changes: one of 2^24 or more that is not a
+/// float32, or one with a rounding error above a thousandth of its column's range. Rounding of
+/// fractions such as 0.1 is accepted.
+fn first_lost(numbers: &[f64], columns: usize) -> Option<usize> {
+    let tolerances: Vec<f64> = (0..columns)
+        .map(|column| tolerance(numbers.iter().skip(column).step_by(columns)))
         .collect();
-    let is_lost = |(place, &number): (usize, &f64)| {
-        let moved = (f64::from(number as f32) - number).abs();
-        let is_large = number.is_finite() && number.abs() >= WHOLE;
-        moved > 0.0 && (is_large || moved > allowed[place % columns])
+    let is_lost = |(index, &number): (usize, &f64)| {
+        let error = (f64::from(number as f32) - number).abs();
+        let is_large = number.is_finite() && number.abs() >= MAX_EXACT;
+        error > 0.0 && (is_large || error > tolerances[index % columns])
     };
     numbers.iter().enumerate().position(is_lost)
 }
 
-/// How far a number of this column may move.
-fn allowed<'a>(column: impl Iterator<Item = &'a f64>) -> f64 {
+/// Returns the maximum rounding error of a number in this column.
+fn tolerance<'a>(column: impl Iterator<Item = &'a f64>) -> f64 {
     let finite = column.copied().filter(|number| number.is_finite());
     let range = finite.fold(None, |range: Option<(f64, f64)>, number| {
         let (least, greatest) = range.unwrap_or((number, number));
@@ -156,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// A file of two columns.
+    /// Writes a file of two columns.
     fn file<T: AutoSerialize + Serialize + Copy>(folder: &Path, rows: &[[T; 2]]) -> PathBuf {
         let path = folder.join("rows.npy");
         let mut writer = npyz::WriteOptions::new()
@@ -171,12 +174,12 @@ mod tests {
     }
 
     fn read_as(path: &Path, data_type: DataType) -> Result<Vec<Vec<u8>>, Error> {
-        let wanted = Wanted {
+        let selection = RowSelection {
             width: Some(2),
-            most: 9,
+            max_rows: 9,
             data_type,
         };
-        read(path, wanted)
+        read(path, selection)
     }
 
     fn doubles(rows: &[[f64; 2]]) -> Vec<Vec<u8>> {
@@ -191,7 +194,7 @@ mod tests {
         for (rows, said) in [
             (
                 [[0.5, 1_700_000_990.0], [0.5, 1_700_001_010.0]],
-                "has 1700000990 in row 0, column 1, which is 1700001024 as a float: send doubles, with --input_type doubles",
+                "has 1700000990 in row 0, column 1, which is 1700001024 as a float; send doubles with --input_type doubles",
             ),
             (
                 [[16_777_216.0, 0.1], [16_777_217.0, 0.2]],
@@ -205,7 +208,7 @@ mod tests {
                 [[1e39, 0.1], [0.0, 0.2]],
                 "in row 0, column 0, which is inf as a float",
             ),
-            // Closer together than floats are there.
+            // Their distance is below the resolution of float32.
             (
                 [[1_000_000.01, 0.1], [1_000_000.02, 0.2]],
                 "has 1000000.01 in row 0, column 0",
@@ -230,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_of_every_type_are_read() {
+    fn integers_of_every_type_are_read() {
         fn check<T>(rows: [[T; 2]; 2])
         where
             T: AutoSerialize + Serialize + Copy + Into<i128>,
@@ -264,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_type_is_refused_by_its_name() {
+    fn errors_name_an_unsupported_dtype() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(folder.path(), &[[true, false]]);
         let error = read_as(&path, DataType::Floats).unwrap_err().to_string();
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_fractions_are_rounded_and_what_float32_holds_is_sent() {
+    fn fractions_are_rounded_to_float32() {
         let folder = tempfile::tempdir().unwrap();
         let rows = [
             [0.1, 16_777_216.0],
@@ -284,7 +287,7 @@ mod tests {
         let expected: Vec<_> = rows.iter().map(expected).collect();
         let path = file(folder.path(), &rows);
         assert_eq!(read_as(&path, DataType::Floats).unwrap(), expected);
-        // Constant but for the last digit, as a sum can make it.
+        // Constant except for the last digit, as after a summation.
         let path = file(folder.path(), &[[0.1, 0.3], [0.1, 0.1 + 0.2]]);
         assert!(read_as(&path, DataType::Floats).is_ok());
         let single = file(folder.path(), &[[0.1_f32, 1.7e9], [0.2, 1.8e9]]);
@@ -297,16 +300,16 @@ mod tests {
     }
 
     #[test]
-    fn rows_have_any_width_where_the_model_names_none() {
+    fn rows_have_any_width_if_none_is_required() {
         let folder = tempfile::tempdir().unwrap();
         let path = file(folder.path(), &[[1.0, 2.0]]);
         let of = |width| {
-            let wanted = Wanted {
+            let selection = RowSelection {
                 width,
-                most: 9,
+                max_rows: 9,
                 data_type: DataType::Floats,
             };
-            read(&path, wanted)
+            read(&path, selection)
         };
         assert_eq!(of(None).unwrap()[0].len(), 8);
         let error = of(Some(3)).unwrap_err().to_string();

@@ -1,20 +1,20 @@
-//! What the load generator can do at most, by queries in flight: what a point is held against.
+//! The ceilings of the load generator, its maximum rates, by number of queries in flight.
 
 use std::{cell::RefCell, collections::BTreeMap};
 
 use crate::error::Error;
 
-/// Whoever reaches this share of a ceiling has it measured again.
+/// Share of a ceiling above which it is measured again.
 const NEAR: f64 = 0.5;
 
-/// The ceilings that have been measured, in queries a second.
+/// The ceilings that have been measured, in queries per second.
 #[derive(Debug, Default)]
 pub struct Ceilings(RefCell<BTreeMap<usize, f64>>);
 
 impl Ceilings {
-    /// The ceiling with so many queries in flight, for a point that `reached` some rate. It is measured when it is
-    /// first asked for, and once more when the point came near to it: something else may have slowed the first
-    /// measurement down.
+    /// Returns the ceiling with `in_flight` queries, for a trial that reached the rate `reached`.
+    /// It is measured at the first call, and again if the trial came near it: another process may
+    /// have slowed the first measurement down.
     ///
     /// # Errors
     /// The error of `measure`.
@@ -40,18 +40,18 @@ mod tests {
     use std::cell::Cell;
 
     #[test]
-    fn a_ceiling_is_measured_once_and_again_for_who_comes_near_and_the_highest_counts() {
+    fn a_ceiling_is_measured_again_near_it() {
         let (ceilings, measured) = (Ceilings::default(), Cell::new(0));
-        let at = |in_flight, reached, finds| {
+        let at = |in_flight, reached, rate| {
             let measure = || {
                 measured.set(measured.get() + 1);
-                Ok(finds)
+                Ok(rate)
             };
             ceilings.at(in_flight, reached, measure).unwrap()
         };
         assert_eq!((at(64, 100.0, 1000.0), measured.get()), (1000.0, 1));
         assert_eq!((at(64, 500.0, 7.0), measured.get()), (1000.0, 1));
-        // Other numbers in flight have a ceiling of their own.
+        // Each number of queries in flight has its own ceiling.
         assert_eq!((at(512, 100.0, 3000.0), measured.get()), (3000.0, 2));
         assert_eq!((at(64, 900.0, 2000.0), measured.get()), (2000.0, 3));
         assert_eq!((at(64, 1900.0, 1500.0), measured.get()), (2000.0, 4));

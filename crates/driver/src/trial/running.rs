@@ -1,4 +1,4 @@
-//! A trial that runs: what is deployed, what is watched, and what has been counted until now.
+//! A running trial: its deployment, the sampler of its resources, and its counts.
 
 use std::{
     path::Path,
@@ -7,63 +7,64 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deploy::{Deployment, Endpoints, Manager, Registered};
+use deploy::{Deployment, Endpoints, Manager, RegisteredReplica};
 use host::{
     Resources, cores,
-    samples::{Sampler, Watched},
+    samples::{Sampler, WatchedProcess},
 };
-use loadgen::{Arrivals, Go, Load, Measured, Target, stats::Totals};
+use loadgen::{Arrivals, Load, LoadControl, LoadResult, Target, stats::Totals};
 use results::{
-    AccuracyRun, DriverConfig, Generator, NodeConfig, Outcome, Phase, PhaseKind, ReplicaResult,
-    Speed, Trial,
+    AccuracyRun, DriverConfig, Generator, NodeConfig, Phase, PhaseKind, ReplicaResult, Speed,
+    Trial, TrialOutcome,
 };
 
-use super::spec::{Look, TrialSpec};
+use super::spec::{ProgressFn, TrialSpec};
 use crate::{
     error::Error,
-    phase_plan::{PhasePlan, Step},
-    self_test::{self, Clients},
+    phase_plan::{PhasePlan, PhaseSpec},
+    self_test::{self, SelfTestClients},
 };
 
-/// Silence after which missing answers are given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time without any answer after which missing answers count as lost.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long the load generator is measured.
+/// Duration of a measurement of the load generator.
 const CEILING_DURATION: Duration = Duration::from_secs(1);
 
-/// A trial that runs.
-pub(super) struct Running<'a> {
+/// A running trial.
+pub(super) struct RunningTrial<'a> {
     spec: &'a TrialSpec<'a>,
     stop: &'a AtomicBool,
     deployment: Deployment,
     sampler: Sampler,
-    /// When the load began.
-    since: Instant,
+    /// Start of the load.
+    started: Instant,
+    /// True once every replica has answered two batches.
     warm: bool,
     totals: Totals,
     first_reason: Option<String>,
     busiest_thread: f64,
 }
 
-impl<'a> Running<'a> {
-    /// Deploys.
+impl<'a> RunningTrial<'a> {
+    /// Deploys frontend and replicas.
     pub(super) fn deploy(
         manager: &Manager,
         spec: &'a TrialSpec<'a>,
         logs: &Path,
         stop: &'a AtomicBool,
-    ) -> Result<Running<'a>, Error> {
+    ) -> Result<RunningTrial<'a>, Error> {
         let deployment = Deployment::start(manager, &spec.deployment, logs, stop)?;
         deployment
             .models()
             .try_for_each(|model| spec.inputs.check(model))?;
-        let since = Instant::now();
-        Ok(Running {
+        let started = Instant::now();
+        Ok(RunningTrial {
             spec,
             stop,
-            sampler: sampler(spec, &deployment, since),
+            sampler: sampler(spec, &deployment, started),
             deployment,
-            since,
+            started,
             warm: false,
             totals: Totals::default(),
             first_reason: None,
@@ -75,16 +76,16 @@ impl<'a> Running<'a> {
     pub(super) fn speed(
         &mut self,
         mut plan: PhasePlan,
-        look: &mut Look<'_>,
-    ) -> Result<Outcome, Error> {
+        on_progress: &mut ProgressFn<'_>,
+    ) -> Result<TrialOutcome, Error> {
         let mut phases: Vec<Phase> = Vec::new();
-        while let Some(step) = plan.next(self.since.elapsed()) {
-            let load = self.load(&step, phases.len() as u64);
-            let mut measured = self.run(step.kind, &load, look)?;
-            let phase = Phase::read(step.kind, &load, &mut measured);
-            plan.saw(&phase);
-            if phase.overloaded && plan.goes_on() {
-                self.settle(&step)?;
+        while let Some(next) = plan.next(self.started.elapsed()) {
+            let load = self.load(&next, phases.len() as u64);
+            let mut measured = self.run(next.kind, &load, on_progress)?;
+            let phase = Phase::read(next.kind, &load, &mut measured);
+            plan.record(&phase);
+            if phase.overloaded && plan.has_next() {
+                self.wait_until_drained(&next)?;
             }
             phases.push(phase);
         }
@@ -96,55 +97,58 @@ impl<'a> Running<'a> {
             share_of_ceiling: fastest / ceiling_qps,
             busiest_thread: self.busiest_thread,
         };
-        Ok(Outcome::Speed(Box::new(Speed {
+        Ok(TrialOutcome::Speed(Box::new(Speed {
             mode: self.spec.mode.to_owned(),
             client_metrics: phases[0].client_metrics(),
             throughput_qps: phases[0].throughput.value,
             phases,
             search: plan.search(),
-            zero: None,
+            baseline: None,
             generator: Some(generator),
         })))
     }
 
-    /// Asks about every input once, and counts what is right.
-    pub(super) fn accuracy(&mut self, look: &mut Look<'_>) -> Result<Outcome, Error> {
+    /// Sends every input once and counts the correct answers.
+    pub(super) fn accuracy(
+        &mut self,
+        on_progress: &mut ProgressFn<'_>,
+    ) -> Result<TrialOutcome, Error> {
         let in_flight = self.spec.config.in_flight;
-        let step = Step {
+        let phase = PhaseSpec {
             kind: PhaseKind::Throughput,
             arrivals: Arrivals::Closed { in_flight },
             duration: Duration::ZERO,
         };
         let load = Load {
-            once: true,
-            until: None,
-            ..self.load(&step, 0)
+            send_once: true,
+            precision: None,
+            ..self.load(&phase, 0)
         };
-        let outputs = self.run(step.kind, &load, look)?.tally.outputs;
-        let registered = self.deployment.registered()?;
+        let outputs = self.run(phase.kind, &load, on_progress)?.tally.outputs;
+        let registered = self.deployment.registered_replicas()?;
         let replicas: Vec<_> = registered.into_iter().map(replica_result).collect();
         let artifact = replicas.iter().find_map(ReplicaResult::artifact);
         let labels = &self.spec.inputs.labels;
         let accuracy_run = AccuracyRun::count(&outputs, labels, artifact)?;
-        Ok(Outcome::Accuracy { accuracy_run })
+        Ok(TrialOutcome::Accuracy { accuracy_run })
     }
 
-    /// The load of a phase; each number has arrivals of its own.
-    fn load(&self, step: &Step, number: u64) -> Load<'a> {
+    /// Returns the load of a phase. Phases with different numbers have different random arrivals.
+    fn load(&self, phase: &PhaseSpec, number: u64) -> Load<'a> {
         let clients = &self.spec.clients;
         Load {
             target: self.target(),
-            arrivals: step.arrivals.clone(),
-            once: false,
+            arrivals: phase.arrivals.clone(),
+            send_once: false,
             seed: clients.seed.wrapping_add(number),
-            duration: step.duration,
+            duration: phase.duration,
             cores: clients.cores,
             clients: clients.threads,
-            opening: step.opening(),
-            until: clients.until,
-            patience: PATIENCE,
+            opening: phase.opening(),
+            precision: clients.until,
+            answer_timeout: ANSWER_TIMEOUT,
             objective: clients.objective,
-            since: self.since,
+            trial_start: self.started,
         }
     }
 
@@ -158,29 +162,29 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Waits until the frontend is rid of what an overloaded phase has left in its queue.
-    fn settle(&mut self, step: &Step) -> Result<(), Error> {
+    /// Waits until the frontend has drained the queue of an overloaded phase.
+    fn wait_until_drained(&mut self, phase: &PhaseSpec) -> Result<(), Error> {
         let load = Load {
-            patience: PATIENCE.max(self.spec.clients.duration),
-            ..self.load(step, 0)
+            answer_timeout: ANSWER_TIMEOUT.max(self.spec.clients.duration),
+            ..self.load(phase, 0)
         };
         let (frames, mut failure) = (&self.spec.inputs.frames, None);
-        loadgen::settle(&load, frames, |_| self.look_after(&mut failure))?;
+        loadgen::wait_until_drained(&load, frames, |_| self.poll(&mut failure))?;
         failure.map_or(Ok(()), Err)
     }
 
-    /// Sends one load, and sees that frontend and replicas stay there.
+    /// Sends one load while it monitors frontend and replicas.
     fn run(
         &mut self,
         kind: PhaseKind,
         load: &Load<'_>,
-        look: &mut Look<'_>,
-    ) -> Result<Measured, Error> {
+        on_progress: &mut ProgressFn<'_>,
+    ) -> Result<LoadResult, Error> {
         let (frames, mut failure) = (&self.spec.inputs.frames, None);
         let measured = loadgen::run(load, frames, |at| {
-            let go = self.look_after(&mut failure);
-            look(kind, at, self.sampler.seen());
-            go
+            let control = self.poll(&mut failure);
+            on_progress(kind, at, self.sampler.resources());
+            control
         })?;
         if let Some(error) = failure {
             return Err(error);
@@ -193,30 +197,35 @@ impl<'a> Running<'a> {
         Ok(measured)
     }
 
-    /// Takes a sample of what is used, and stops the load where it cannot go on; `failure` says why.
-    fn look_after(&mut self, failure: &mut Option<Error>) -> Go {
+    /// Samples the resources and checks the processes; stops the load after a failure and sets
+    /// `failure`.
+    fn poll(&mut self, failure: &mut Option<Error>) -> LoadControl {
         self.sampler.sample(Instant::now());
-        self.watch().unwrap_or_else(|error| {
+        self.check_processes().unwrap_or_else(|error| {
             *failure = Some(error);
-            Go::Stop
+            LoadControl::Stop
         })
     }
 
-    /// Goes on as long as the frontend and one replica live.
-    fn watch(&mut self) -> Result<Go, Error> {
+    /// Fails unless the frontend and at least one replica are alive.
+    fn check_processes(&mut self) -> Result<LoadControl, Error> {
         if self.stop.load(Relaxed) {
             return Err(Error::Interrupted);
         }
         self.deployment.check()?;
         self.warm = self.warm || self.deployment.is_warm()?;
-        Ok(if self.warm { Go::Warm } else { Go::Cold })
+        Ok(if self.warm {
+            LoadControl::Warm
+        } else {
+            LoadControl::Cold
+        })
     }
 
-    /// What the load generator can do at most with these inputs and as many queries in flight, in queries a second, for
-    /// a trial that `reached` some rate.
+    /// Returns the maximum rate of the load generator with the inputs and queries in flight of this
+    /// trial, in queries per second. `reached` is the rate of the trial.
     fn ceiling(&self, reached: f64) -> Result<f64, Error> {
         let in_flight = self.spec.config.in_flight;
-        let clients = Clients {
+        let clients = SelfTestClients {
             threads: self.spec.clients.threads,
             in_flight,
             cores: self.spec.clients.cores,
@@ -228,14 +237,14 @@ impl<'a> Running<'a> {
         })
     }
 
-    /// What was found, with what it took; not yet judged.
-    pub(super) fn finish(mut self, outcome: Outcome) -> Result<Trial, Error> {
+    /// Returns the result of the trial, without a verdict.
+    pub(super) fn finish(mut self, outcome: TrialOutcome) -> Result<Trial, Error> {
         let spec = self.spec;
         let config = spec.config;
-        let replicas = self.deployment.registered()?;
+        let replicas = self.deployment.registered_replicas()?;
         let resources = self.sampler.finish(Instant::now());
-        let node = spec.blank.node_configs[0].at(config.config());
-        let is_speed = matches!(outcome, Outcome::Speed(_));
+        let node = spec.template.node_configs[0].at(config.config());
+        let is_speed = matches!(outcome, TrialOutcome::Speed(_));
         Ok(Trial {
             node_configs: vec![NodeConfig {
                 allocated_cpus: spec.replica_cores(),
@@ -245,34 +254,34 @@ impl<'a> Running<'a> {
             clipper_metrics: self.deployment.admin.metrics()?,
             outcome,
             totals: self.totals,
-            replicas_lost: self.deployment.lost(&replicas),
+            replicas_lost: self.deployment.replicas_lost(&replicas),
             replicas: replicas.into_iter().map(replica_result).collect(),
-            replicas_died: self.deployment.died(),
+            replicas_died: self.deployment.replicas_died(),
             first_reason: self.first_reason,
             pinning: spec.cores.sharing(&config.replica_cores).to_string(),
             driver: driver_config(spec, &resources),
             resources: is_speed.then_some(resources),
-            ..spec.blank.clone()
+            ..spec.template.clone()
         })
     }
 }
 
-/// How the queries were sent, by the driver and to the frontend that have been watched.
-fn driver_config(spec: &TrialSpec<'_>, watched: &Resources) -> DriverConfig {
-    let ours = ["driver", "frontend"].into_iter();
-    let cores = ours.filter_map(|name| {
-        let held = watched.process(name)?.held.clone()?;
+/// Returns the driver's part of the result, with the cores that driver and frontend used.
+fn driver_config(spec: &TrialSpec<'_>, resources: &Resources) -> DriverConfig {
+    let names = ["driver", "frontend"].into_iter();
+    let cores = names.filter_map(|name| {
+        let held = resources.process(name)?.held.clone()?;
         Some((name.to_owned(), held))
     });
     DriverConfig {
         cores: cores.collect(),
         in_flight: spec.config.in_flight,
-        ..spec.blank.driver.clone()
+        ..spec.template.driver.clone()
     }
 }
 
-/// A replica, as a result file holds it.
-fn replica_result(registered: Registered) -> ReplicaResult {
+/// Returns a replica as an entry of the result.
+fn replica_result(registered: RegisteredReplica) -> ReplicaResult {
     ReplicaResult {
         replica: registered.replica,
         pid: registered.pid,
@@ -280,21 +289,21 @@ fn replica_result(registered: Registered) -> ReplicaResult {
     }
 }
 
-/// Watches the driver, the frontend and each replica.
+/// Returns a sampler of the driver, the frontend and each replica.
 fn sampler(spec: &TrialSpec<'_>, deployment: &Deployment, now: Instant) -> Sampler {
-    let others = spec.cores;
-    let watched = |name: &str, pid, cores: &[usize]| Watched {
+    let allocation = spec.cores;
+    let watched = |name: &str, pid, cores: &[usize]| WatchedProcess {
         name: name.to_owned(),
         pid,
-        pinned: others.pinned.then(|| cores.to_vec()),
+        pinned: allocation.pinned.then(|| cores.to_vec()),
     };
-    let frontend = deployment.frontend.member.pid();
+    let frontend = deployment.frontend.handle.pid();
     let mut all = vec![
-        watched("driver", process::id(), &others.driver()),
-        watched("frontend", frontend, &others.frontend),
+        watched("driver", process::id(), &allocation.driver()),
+        watched("frontend", frontend, &allocation.frontend),
     ];
     for (replica, cores) in deployment.replicas.iter().zip(&spec.config.replica_cores) {
         all.push(watched(replica.name(), replica.pid(), cores));
     }
-    Sampler::new(&all, &others.allowed, spec.gpus, now)
+    Sampler::new(&all, &allocation.allowed, spec.gpus, now)
 }

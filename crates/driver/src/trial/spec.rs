@@ -1,4 +1,4 @@
-//! What a trial is given.
+//! The spec of a trial.
 
 use std::time::Duration;
 
@@ -13,53 +13,54 @@ use results::{PhaseKind, Trial};
 use super::ceilings::Ceilings;
 use crate::{inputs::Inputs, phase_plan::PhasePlan, plan::ConfigPlan};
 
-/// Is shown how a trial goes, and what has been used until then, about ten times a second.
-pub type Look<'a> = dyn FnMut(PhaseKind, &Progress, &Resources) + 'a;
+/// Receives the progress of a trial and the resources used so far, about ten times a second.
+pub type ProgressFn<'a> = dyn FnMut(PhaseKind, &Progress, &Resources) + 'a;
 
-/// Everything that one trial is given.
+/// The spec of one trial.
 #[derive(Clone, Debug)]
 pub struct TrialSpec<'a> {
-    /// The combination, with its place on the machine.
+    /// Config, with its cores and devices.
     pub config: &'a ConfigPlan,
-    /// What is deployed.
+    /// Frontend and replicas to deploy.
     pub deployment: DeploymentSpec<'a>,
-    /// How the phases are called together, as on the command line.
+    /// Name of the mode on the command line.
     pub mode: &'static str,
-    /// The phases; `None`: an accuracy run, which sends each input once.
+    /// Phases; `None` for an accuracy run, which sends each input once.
     pub phases: Option<PhasePlan>,
-    /// Who sends.
+    /// Settings of the client threads.
     pub clients: ClientSpec<'a>,
-    /// What is sent.
+    /// Inputs of the queries.
     pub inputs: &'a Inputs,
-    /// The cores of everything but the replicas.
+    /// Cores of frontend and driver.
     pub cores: &'a Allocation,
-    /// The GPUs of the replicas, by number.
+    /// GPUs of the replicas, by number.
     pub gpus: &'a [u32],
-    /// What the load generator can do, as far as it has been measured.
+    /// Ceilings of the load generator that have been measured.
     pub ceilings: &'a Ceilings,
-    /// The trial before anything is measured.
-    pub blank: &'a Trial,
+    /// Fields that all results have in common.
+    pub template: &'a Trial,
 }
 
-/// What all loads of a trial have in common.
+/// Settings of the client threads, for all phases of a trial.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientSpec<'a> {
-    /// Client threads.
+    /// Number of client threads.
     pub threads: usize,
-    /// Their cores; `None`: those of this process.
+    /// Cores of the client threads; `None` for those of this process.
     pub cores: Option<&'a [usize]>,
-    /// The seed of random arrivals.
+    /// Seed of random arrivals.
     pub seed: u64,
-    /// A phase ends early once the interval of its figure is narrower than this share of it.
+    /// Ends a phase early once the 95 % confidence interval of its result is within plus or minus
+    /// this share of it.
     pub until: Option<f64>,
-    /// The latency objective.
+    /// Latency objective (SLO).
     pub objective: Option<Duration>,
-    /// How long the trial is under load; zero if that has no length.
+    /// Time under load of the trial; zero in an accuracy run.
     pub duration: Duration,
 }
 
 impl TrialSpec<'_> {
-    /// Every core that a replica may use.
+    /// Returns all cores of the replicas, ascending.
     pub fn replica_cores(&self) -> Cores {
         let mut cores: Cores = self.config.replica_cores.concat();
         cores.sort_unstable();

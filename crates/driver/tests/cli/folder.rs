@@ -1,4 +1,4 @@
-//! The folder of a sweep: one driver at a time, and a path that results can hold.
+//! The folder of a sweep: its lock, and paths that are not UTF-8.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -13,11 +13,11 @@ use tempfile::TempDir;
 use testkit::until;
 
 use crate::{
-    command, ended, ended_child, frontend_is_up, install, installed, measured, results,
+    command, frontend_is_up, install, installed, measured, output, output_of, results,
     started_sweep, sweep, sweep_folder,
 };
 
-/// A sweep of two points of which the first is measured and the second is not.
+/// Makes a sweep of two points, of which only the first has a result.
 fn half_a_sweep(folder: &TempDir) -> PathBuf {
     sweep(folder.path(), "-m noop -b 1 2 -d 1");
     let begun = sweep_folder(folder.path());
@@ -29,28 +29,28 @@ fn half_a_sweep(folder: &TempDir) -> PathBuf {
     begun
 }
 
-/// The command that continues this sweep.
+/// Returns the command that resumes a sweep.
 fn resume(folder: &TempDir, sweep: &Path) -> Command {
     command(folder.path(), &format!("--resume {}", sweep.display()))
 }
 
-/// A driver that prints nothing and is killed when this value goes out of scope.
-struct Running(Child);
+/// A driver without output that is killed on drop.
+struct RunningDriver(Child);
 
-impl Running {
-    fn start(mut command: Command) -> Running {
+impl RunningDriver {
+    fn start(mut command: Command) -> RunningDriver {
         command.stdin(Stdio::null());
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        Running(command.spawn().unwrap())
+        RunningDriver(command.spawn().unwrap())
     }
 
-    /// The name under which messages speak of it.
+    /// Returns its name in messages.
     fn name(&self) -> String {
         format!("driver {}", self.0.id())
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningDriver {
     fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -58,17 +58,17 @@ impl Drop for Running {
 }
 
 #[test]
-fn a_folder_is_measured_by_one_driver_at_a_time() {
+fn a_folder_is_locked_by_one_driver() {
     let folder = installed("exit 3");
     let begun = half_a_sweep(&folder);
-    // A frontend that never tells its ports, and ends with its standard input.
+    // A frontend that never prints its ports and ends with its standard input.
     install(folder.path(), "cat");
-    let first = Running::start(resume(&folder, &begun));
+    let first = RunningDriver::start(resume(&folder, &begun));
     until("the frontend is started", || {
         frontend_is_up(&begun, 3).then_some(())
     });
 
-    let second = ended(resume(&folder, &begun));
+    let second = output(resume(&folder, &begun));
     assert_eq!(second.status, 2, "{}", second.stderr);
     assert_eq!(second.stderr.lines().count(), 1, "{}", second.stderr);
     for part in [begun.to_str().unwrap(), &first.name(), "--resume"] {
@@ -76,8 +76,8 @@ fn a_folder_is_measured_by_one_driver_at_a_time() {
     }
     assert_eq!(second.stdout, "");
     assert!(frontend_is_up(&begun, 3), "nothing was started");
-    // Its results may be read.
-    let report = ended(command(
+    // The results can be read meanwhile.
+    let report = output(command(
         folder.path(),
         &format!("report {}", begun.display()),
     ));
@@ -86,35 +86,35 @@ fn a_folder_is_measured_by_one_driver_at_a_time() {
     // A driver that is killed leaves no lock behind.
     drop(first);
     install(folder.path(), "exit 3");
-    let third = ended(resume(&folder, &begun));
+    let third = output(resume(&folder, &begun));
     assert_eq!(third.status, 1, "{}", third.stderr);
     assert!(third.stderr.contains("1/1 noop"), "{}", third.stderr);
 }
 
 #[test]
-fn a_sweep_that_runs_cannot_be_resumed() {
+fn a_running_sweep_cannot_be_resumed() {
     let folder = installed("cat");
     let mut command = command(folder.path(), "-m noop --results_dir results");
     command.current_dir(folder.path());
-    let running = Running::start(command);
+    let running = RunningDriver::start(command);
     let results = folder.path().join("results");
     let begun = until("the frontend is started", || started_sweep(&results));
-    let second = ended(resume(&folder, &begun));
+    let second = output(resume(&folder, &begun));
     assert_eq!(second.status, 2, "{}", second.stderr);
-    let said = second.stderr;
-    assert!(said.contains(&running.name()), "{said}");
+    let stderr = second.stderr;
+    assert!(stderr.contains(&running.name()), "{stderr}");
 }
 
 #[test]
 fn failing_to_print_a_table_or_plan_is_an_error() {
     let folder = installed("exit 3");
     let begun = half_a_sweep(&folder);
-    // The other point is measured, too.
+    // Add a result of the other point.
     let (_, mut other) = results(&begun).pop_first().unwrap();
     let batch = &mut other["node_configs"][0]["batch_size"];
     *batch = json!(3 - batch.as_u64().unwrap());
     fs::write(begun.join("results-other.json"), other.to_string()).unwrap();
-    assert_eq!(ended(resume(&folder, &begun)).status, 0);
+    assert_eq!(output(resume(&folder, &begun)).status, 0);
     let resume = format!("--resume {}", begun.display());
     fs::remove_file(begun.join("report.html")).unwrap();
     for line in [&resume[..], "-m noop --dry_run"] {
@@ -122,19 +122,19 @@ fn failing_to_print_a_table_or_plan_is_an_error() {
         let mut command = command(folder.path(), line);
         command.stdin(Stdio::null());
         command.stdout(full).stderr(Stdio::piped());
-        let ended = ended_child(command.spawn().unwrap());
-        let said = ended.stderr;
-        assert_eq!(ended.status, 1, "{line}: {said}");
+        let output = output_of(command.spawn().unwrap());
+        let stderr = output.stderr;
+        assert_eq!(output.status, 1, "{line}: {stderr}");
         assert!(
-            said.contains("cannot write to standard output: No space"),
-            "{line}: {said}"
+            stderr.contains("cannot write to standard output: No space"),
+            "{line}: {stderr}"
         );
     }
     assert!(begun.join("report.html").exists());
 }
 
 #[test]
-fn paths_that_are_not_utf8_are_refused_first() {
+fn paths_that_are_not_utf8_are_refused() {
     let folder = installed("exit 3");
     let odd = folder.path().join(OsStr::from_bytes(b"caf\xe9"));
     fs::create_dir(&odd).unwrap();
@@ -160,31 +160,41 @@ fn paths_that_are_not_utf8_are_refused_first() {
         if !flag.starts_with("--results") {
             command.arg(joined("--results_dir", &results));
         }
-        let ended = ended(command);
-        assert_eq!(ended.status, 2, "{flag}: {}", ended.stderr);
+        let output = output(command);
+        assert_eq!(output.status, 2, "{flag}: {}", output.stderr);
         let named = flag.replace('-', "_").replacen("__", "--", 1);
-        assert!(ended.stderr.contains(&named), "{flag}: {}", ended.stderr);
-        assert!(ended.stderr.contains("UTF-8"), "{flag}: {}", ended.stderr);
-        assert_eq!(ended.stdout, "");
+        assert!(output.stderr.contains(&named), "{flag}: {}", output.stderr);
+        assert!(output.stderr.contains("UTF-8"), "{flag}: {}", output.stderr);
+        assert_eq!(output.stdout, "");
         assert_eq!(
             fs::read_dir(&odd).unwrap().count(),
             1,
             "{flag} made something"
         );
         assert!(!results.exists(), "{flag} made something");
-        assert_eq!(ended.stderr.lines().count(), 1, "{flag}: {}", ended.stderr);
+        assert_eq!(
+            output.stderr.lines().count(),
+            1,
+            "{flag}: {}",
+            output.stderr
+        );
     }
-    // A relative folder is as odd as the one that it starts from, and so is the folder of a sweep.
+    // Relative folders and the folder of a sweep are checked as well.
     for line in ["-m noop --results_dir .", "--resume ."] {
         let mut command = command(folder.path(), line);
         command.current_dir(&odd);
-        let ended = ended(command);
-        assert_eq!(ended.status, 2, "{line}: {}", ended.stderr);
+        let output = output(command);
+        assert_eq!(output.status, 2, "{line}: {}", output.stderr);
         assert!(
-            ended.stderr.contains("is not UTF-8"),
+            output.stderr.contains("is not UTF-8"),
             "{line}: {}",
-            ended.stderr
+            output.stderr
         );
-        assert_eq!(ended.stderr.lines().count(), 1, "{line}: {}", ended.stderr);
+        assert_eq!(
+            output.stderr.lines().count(),
+            1,
+            "{line}: {}",
+            output.stderr
+        );
     }
 }

@@ -1,15 +1,15 @@
-//! What a dry run says of the load that was asked for, and traces that cannot be sent.
+//! The load in the output of a dry run, and traces that are refused.
 
 use std::fs;
 
 use crate::{driver, installed, sweep};
 
-/// The line of a dry run that says how queries will arrive.
+/// Returns the load in the output of a dry run.
 fn planned_load(line: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let ended = driver(&format!("{line} --dry_run"), folder.path());
-    assert_eq!(ended.status, 0, "{line}: {}", ended.stderr);
-    let mut lines = ended.stdout.lines();
+    let output = driver(&format!("{line} --dry_run"), folder.path());
+    assert_eq!(output.status, 0, "{line}: {}", output.stderr);
+    let mut lines = output.stdout.lines();
     let load = lines.find_map(|line| line.trim().strip_prefix("load "));
     load.unwrap().trim().to_owned()
 }
@@ -72,20 +72,22 @@ fn a_dry_run_counts_the_arrivals_of_a_trace() {
             "trace: 41 arrivals in 40.001 s, cut at 20 s: the first 20, as in {name}; from 1 client thread"
         )
     );
-    // As long as the trace, not as the default duration.
-    let ended = driver(&format!("{trace} --dry_run"), folder.path());
+    // The duration is that of the trace, not the default.
+    let output = driver(&format!("{trace} --dry_run"), folder.path());
     assert!(
-        ended.stdout.contains("each 40.001 s under load, about 43s"),
+        output
+            .stdout
+            .contains("each 40.001 s under load, about 43s"),
         "{}",
-        ended.stdout
+        output.stdout
     );
 }
 
 #[test]
-fn a_trace_without_enough_arrivals_starts_nothing() {
+fn an_unusable_trace_starts_nothing() {
     let folder = installed("exit 3");
     let file = folder.path().join("trace");
-    for (text, says) in [
+    for (text, expected) in [
         (
             "0\n0.1\n0.2\n0.3\n",
             "has 4 arrivals in 0.301 s, and 3 of them",
@@ -94,13 +96,13 @@ fn a_trace_without_enough_arrivals_starts_nothing() {
         ("", "holds no times"),
     ] {
         fs::write(&file, text).unwrap();
-        let ended = sweep(
+        let output = sweep(
             folder.path(),
             &format!("-m noop --mode trace --trace {}", file.display()),
         );
-        assert_eq!(ended.status, 2, "{}", ended.stderr);
-        assert!(ended.stderr.contains(says), "{}", ended.stderr);
-        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
+        assert_eq!(output.status, 2, "{}", output.stderr);
+        assert!(output.stderr.contains(expected), "{}", output.stderr);
+        assert_eq!(output.stderr.lines().count(), 1, "{}", output.stderr);
         assert!(!folder.path().join("results").exists());
     }
 }

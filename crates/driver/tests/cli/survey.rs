@@ -1,23 +1,23 @@
-//! `driver survey` where models fail and flags make no sense.
+//! `driver survey` with models that fail and flags that are refused.
 
 use std::fs;
 
-use crate::{Ended, command, ended, installed, sweep};
+use crate::{DriverOutput, command, installed, output, sweep};
 
 #[test]
-fn survey_goes_on_after_models_that_fail() {
+fn survey_continues_after_models_that_fail() {
     let folder = installed("echo no such artifact >&2; exit 3");
-    let ended = sweep(folder.path(), "survey --models noop vgg --minutes 1");
-    assert_eq!(ended.status, 1, "{}", ended.stderr);
+    let output = sweep(folder.path(), "survey --models noop vgg --minutes 1");
+    assert_eq!(output.status, 1, "{}", output.stderr);
     for part in [
         "No model was measured.",
         "* noop was not measured: frontend exited during start-up (exit status: 3)",
         "* vgg was not measured: frontend exited during start-up (exit status: 3)",
         "no such artifact",
     ] {
-        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+        assert!(output.stdout.contains(part), "{part}: {}", output.stdout);
     }
-    // The logs of the trials that failed are kept, and no sweep was begun.
+    // The logs of the failed sizing runs are kept, and no sweep has started.
     let made = fs::read_dir(folder.path().join("results")).unwrap();
     let names: Vec<_> = made.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["trials"]);
@@ -26,9 +26,9 @@ fn survey_goes_on_after_models_that_fail() {
 }
 
 #[test]
-fn survey_that_makes_no_sense_starts_nothing() {
+fn refused_flags_start_nothing() {
     let folder = installed("exit 3");
-    for (line, says) in [
+    for (line, expected) in [
         ("--models vgh", "there is no model \"vgh\""),
         (
             "--models noop --minutes -1",
@@ -55,24 +55,24 @@ fn survey_that_makes_no_sense_starts_nothing() {
             "/nowhere cannot be read",
         ),
     ] {
-        let Ended { status, stderr, .. } = sweep(folder.path(), &format!("survey {line}"));
+        let DriverOutput { status, stderr, .. } = sweep(folder.path(), &format!("survey {line}"));
         assert_eq!(status, 2, "{line}: {stderr}");
-        assert!(stderr.contains(says), "{line}: {stderr}");
+        assert!(stderr.contains(expected), "{line}: {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{line}: {stderr}");
     }
     assert!(!folder.path().join("results").exists());
 }
 
 #[test]
-fn survey_refuses_variables_about_one_model() {
+fn variables_for_one_model_are_refused() {
     let folder = installed("exit 3");
     let mut command = command(folder.path(), "survey --models noop");
     command.env("CLIPPER_MODEL_PATH", "my.onnx");
-    let ended = ended(command);
-    assert_eq!(ended.status, 2, "{}", ended.stderr);
+    let output = output(command);
+    assert_eq!(output.status, 2, "{}", output.stderr);
     assert!(
-        ended.stderr.contains("CLIPPER_MODEL_PATH is set"),
+        output.stderr.contains("CLIPPER_MODEL_PATH is set"),
         "{}",
-        ended.stderr
+        output.stderr
     );
 }

@@ -1,14 +1,14 @@
-//! The original's result files beside ours.
+//! `driver import`: result files of the original driver beside those of this one.
 
 use std::fs;
 
 use serde_json::json;
 
-use results::fixture::{Made, put};
+use results::fixture::{SyntheticTrial, put};
 
 use crate::{driver, path};
 
-/// As the original wrote it, in small.
+/// Returns a small result file of the original driver.
 fn original(rates: &[f64]) -> String {
     let latencies: Vec<_> = (0..rates.len()).map(|window| 8.5 + window as f64).collect();
     json!({
@@ -23,17 +23,17 @@ fn original(rates: &[f64]) -> String {
 }
 
 #[test]
-fn old_and_new_results_of_a_shape_stand_one_below_the_other() {
+fn old_and_new_results_are_sorted_by_config() {
     let folder = tempfile::tempdir().unwrap();
     for batch in [1, 2, 4] {
-        let made = Made::new("vgg", 1, batch);
+        let made = SyntheticTrial::new("vgg", 1, batch);
         put(folder.path(), &made.file(), &made.speed());
     }
     let old = folder.path().join("original");
     fs::write(&old, original(&[10.0, 20.0, 20.0])).unwrap();
-    let (status, printed, said) = driver(&["import", old.to_str().unwrap(), path(&folder)]);
-    assert_eq!(status, 0, "{said}");
-    let rows: Vec<Vec<_>> = printed
+    let (status, stdout, stderr) = driver(&["import", old.to_str().unwrap(), path(&folder)]);
+    assert_eq!(status, 0, "{stderr}");
+    let rows: Vec<Vec<_>> = stdout
         .lines()
         .filter(|line| line.starts_with('|'))
         .map(|line| line.split('|').map(str::trim).collect())
@@ -41,7 +41,7 @@ fn old_and_new_results_of_a_shape_stand_one_below_the_other() {
     let batches: Vec<_> = rows[2..].iter().map(|row| row[5]).collect();
     assert_eq!(batches, ["1", "2", "2", "4"]);
     let old = rows.iter().find(|row| row[1] == "original").unwrap();
-    // Equal numbers of answers at 10, 20 and 20 a second.
+    // Equal numbers of answers at 10, 20 and 20 per second.
     let cells = [
         "15.0",
         "16.7",
@@ -53,13 +53,13 @@ fn old_and_new_results_of_a_shape_stand_one_below_the_other() {
     ];
     assert_eq!(old[7..=13], cells);
     assert!(
-        printed.contains("* queries/s: answers divided by time."),
-        "{printed}"
+        stdout.contains("* queries/s: answers divided by time."),
+        "{stdout}"
     );
 }
 
 #[test]
-fn files_of_neither_driver_are_named_and_alone_are_an_error() {
+fn files_of_neither_driver_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let (old, odd) = (
         folder.path().join("results-old.json"),
@@ -67,12 +67,21 @@ fn files_of_neither_driver_are_named_and_alone_are_an_error() {
     );
     fs::write(&old, original(&[])).unwrap();
     fs::write(&odd, "[1,").unwrap();
-    let (status, printed, said) = driver(&["import", path(&folder), "/nowhere.json"]);
-    assert_eq!(status, 0, "{said}");
-    assert!(printed.contains("original |"), "{printed}");
-    assert!(said.contains("results-odd.json: it is no result"), "{said}");
-    assert!(said.contains("/nowhere.json: it cannot be read"), "{said}");
-    let (status, printed, said) = driver(&["import", odd.to_str().unwrap()]);
-    assert_eq!((status, printed.as_str()), (1, ""));
-    assert!(said.contains("none of these files is a result"), "{said}");
+    let (status, stdout, stderr) = driver(&["import", path(&folder), "/nowhere.json"]);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(stdout.contains("original |"), "{stdout}");
+    assert!(
+        stderr.contains("results-odd.json: not a result file"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("/nowhere.json: it cannot be read"),
+        "{stderr}"
+    );
+    let (status, stdout, stderr) = driver(&["import", odd.to_str().unwrap()]);
+    assert_eq!((status, stdout.as_str()), (1, ""));
+    assert!(
+        stderr.contains("none of these files is a result"),
+        "{stderr}"
+    );
 }

@@ -1,4 +1,4 @@
-//! What the driver says of sweeps that are on disk.
+//! Tests of subcommands that read the folders of sweeps.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod files;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Runs the driver: its exit status, what it printed and what it said.
+/// Runs the driver; returns its exit status, standard output and standard error.
 fn driver(arguments: &[&str]) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_driver"))
         .args(arguments)

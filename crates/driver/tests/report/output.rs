@@ -1,4 +1,4 @@
-//! What happens where standard output takes nothing: a full disk, or a reader that has gone.
+//! Output to a full disk, or to a pipe whose reader has closed it.
 
 use std::{
     fs::{self, File},
@@ -7,12 +7,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use results::fixture::{Made, put};
+use results::fixture::{SyntheticTrial, put};
 
 use crate::path;
 
-/// Everything that the driver prints, for a folder with results.
-fn printing(folder: &str) -> Vec<Vec<&str>> {
+/// Returns all command lines that print to standard output, for a folder with results.
+fn printing_commands(folder: &str) -> Vec<Vec<&str>> {
     vec![
         vec!["report", folder],
         vec!["compare", folder, folder],
@@ -28,7 +28,7 @@ fn printing(folder: &str) -> Vec<Vec<&str>> {
     ]
 }
 
-/// The exit status, and what was said, of a driver that prints to this.
+/// Returns the exit status and standard error of a driver with this standard output.
 fn printed_to(output: impl Into<Stdio>, arguments: &[&str]) -> (Option<i32>, String) {
     let child = Command::new(env!("CARGO_BIN_EXE_driver"))
         .args(arguments)
@@ -44,7 +44,7 @@ fn printed_to(output: impl Into<Stdio>, arguments: &[&str]) -> (Option<i32>, Str
 }
 
 fn one_point(folder: &Path) {
-    let made = Made::new("vgg", 1, 2);
+    let made = SyntheticTrial::new("vgg", 1, 2);
     put(folder, &made.file(), &made.speed());
 }
 
@@ -54,36 +54,39 @@ fn a_full_standard_output_is_an_error() {
     one_point(folder.path());
     for arguments in printing(path(&folder)) {
         let full = File::options().write(true).open("/dev/full").unwrap();
-        let (status, said) = printed_to(full, &arguments);
-        assert_eq!(status, Some(1), "{arguments:?}: {said}");
+        let (status, stderr) = printed_to(full, &arguments);
+        assert_eq!(status, Some(1), "{arguments:?}: {stderr}");
         assert!(
-            said.contains("cannot write to standard output: No space left"),
-            "{arguments:?}: {said}"
+            stderr.contains("cannot write to standard output: No space left"),
+            "{arguments:?}: {stderr}"
         );
     }
-    // What was to be written to files was written.
+    // Files are written nevertheless.
     assert!(folder.path().join("report.html").exists());
 }
 
 #[test]
-fn a_reader_that_has_gone_ends_the_output_quietly() {
+fn a_closed_pipe_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
     one_point(folder.path());
     for arguments in printing(path(&folder)) {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
-        let (status, said) = printed_to(writer, &arguments);
-        assert_eq!(status, Some(0), "{arguments:?}: {said}");
-        assert!(!said.contains("standard output"), "{arguments:?}: {said}");
-        assert!(!said.contains("pipe"), "{arguments:?}: {said}");
+        let (status, stderr) = printed_to(writer, &arguments);
+        assert_eq!(status, Some(0), "{arguments:?}: {stderr}");
+        assert!(
+            !stderr.contains("standard output"),
+            "{arguments:?}: {stderr}"
+        );
+        assert!(!stderr.contains("pipe"), "{arguments:?}: {stderr}");
     }
 }
 
 #[test]
-fn a_gate_fails_though_nobody_reads_its_table() {
+fn a_closed_pipe_does_not_hide_a_failed_gate() {
     let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     one_point(a.path());
-    let mut made = Made::new("vgg", 1, 2);
+    let mut made = SyntheticTrial::new("vgg", 1, 2);
     made.qps /= 2.0;
     put(b.path(), &made.file(), &made.speed());
     let junit = b.path().join("junit.xml");
@@ -91,9 +94,9 @@ fn a_gate_fails_though_nobody_reads_its_table() {
     drop(reader);
     let gate = ["--fail_below", "0.9", "--junit", junit.to_str().unwrap()];
     let arguments = [&["compare", path(&a), path(&b)], &gate[..]].concat();
-    let (status, said) = printed_to(writer, &arguments);
-    assert_eq!(status, Some(1), "{said}");
-    assert!(said.contains("below 0.9"), "{said}");
+    let (status, stderr) = printed_to(writer, &arguments);
+    assert_eq!(status, Some(1), "{stderr}");
+    assert!(stderr.contains("below 0.9"), "{stderr}");
     let xml = fs::read_to_string(&junit).unwrap();
     assert!(xml.contains(r#"failures="1""#), "{xml}");
 }

@@ -1,4 +1,5 @@
-//! `make chaos`: processes die, stop and crawl, clients vanish, and every query is accounted for.
+//! `make chaos`: kills, stops and slows processes and disconnects clients under load, and accounts for every
+//! query.
 
 use std::{
     collections::BTreeMap,
@@ -11,43 +12,45 @@ use std::{
 
 use clap::Parser;
 use endurance::{
-    faults::FaultInjector,
-    ledger::Counts,
-    load::{Clients, Door},
+    active_faults::Fault,
+    cluster::{Cluster, DeployedModel},
+    fault_injector::FaultInjector,
+    ledger::LedgerCounts,
+    load::{LoadClients, LoadProtocol},
     models,
-    progress::{Progress, percent},
+    progress::{RunProgress, percent},
     report,
-    samples::{Held, Margin, Mib},
-    scene::{Deployed, Scene},
-    schedule::Schedule,
-    shared::Shared,
-    weather::Fault,
+    run_state::RunState,
+    samples::{GrowthMargin, Mib, ProcessUsage},
+    schedule::FaultSchedule,
 };
 use loadgen::Arrivals;
 use model::DataType;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// How long the capacity is looked for, and how long clients ask after the last fault.
-const CAPACITY: Duration = Duration::from_secs(5);
-const AFTERWARDS: Duration = Duration::from_secs(5);
+/// Duration of the capacity measurement.
+const CAPACITY_TIME: Duration = Duration::from_secs(5);
 
-/// So soon after the load has gone, memory must be back.
-const BACK: Duration = Duration::from_secs(60);
+/// Duration of the load after the last fault.
+const RECOVERY_TIME: Duration = Duration::from_secs(5);
 
-/// Makes faults under load and fails if a query is not accounted for, an answer is wrong, or anything is not as it was.
+/// Time after the end of the load within which memory must return to its baseline.
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Injects faults under load. Fails if a query is unaccounted for, an answer is wrong, or the system does not recover.
 #[derive(Parser)]
 #[command(name = "chaos", version)]
 struct Arguments {
-    /// Seconds of faults
+    /// Duration of the faults in seconds
     #[arg(long, env = "CHAOS_SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(30..))]
     seconds: u64,
-    /// What the faults are drawn from [default: the time]
+    /// Seed of the fault schedule [default: the current time]
     #[arg(long)]
     seed: Option<u64>,
-    /// The share of the capacity to ask
+    /// Offered load as a fraction of the capacity
     #[arg(long, default_value_t = 0.7)]
     share: f64,
-    /// The folder for state and logs, which is emptied before
+    /// Folder for state and logs; emptied at the start
     #[arg(long, default_value = "target/chaos")]
     dir: PathBuf,
 }
@@ -69,32 +72,32 @@ fn chaos(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         models::noop("noop", 2, DataType::Floats, &[10, 10, 10, 2_048]),
     ];
     models.extend(models::classifier("lgbm", 2)?);
-    let mut scene = Scene::start(&arguments.dir, &models)?;
-    let schedule = plan(arguments, &models);
-    let shared = Shared::default();
-    let mut clients = clients(&models, &scene)?;
-    let capacity = clients.capacity(CAPACITY, &shared)?;
-    let level = held(&scene)?;
+    let mut cluster = Cluster::start(&arguments.dir, &models)?;
+    let schedule = schedule(arguments, &models);
+    let state = RunState::default();
+    let mut clients = clients(&models, &cluster)?;
+    let capacity = clients.capacity(CAPACITY_TIME, &state)?;
+    let baseline = usage(&cluster)?;
     let arrivals = |rate: &f64| Arrivals::Constant {
         rate: arguments.share * rate,
     };
     let arrivals: Vec<Arrivals> = capacity.iter().map(arrivals).collect();
-    let (all, share) = (capacity.iter().sum::<f64>(), arguments.share);
+    let total: f64 = capacity.iter().sum();
     println!(
-        "capacity {all:.0} queries/s; load {:.0} queries/s",
-        share * all
+        "capacity {total:.0} queries/s; offered load {:.0} queries/s",
+        arguments.share * total
     );
 
     let mut violations = Vec::new();
-    let counts = clients.run(&arrivals, &shared, || {
+    let counts = clients.run(&arrivals, &state, || {
         let time = Duration::from_secs(arguments.seconds);
-        let mut progress = Progress::new(time, &shared);
-        let conductor = FaultInjector::new(&mut scene, &shared, &models[0])?;
-        violations = conductor.conduct(&schedule, &mut progress, &interrupted)?;
+        let mut progress = RunProgress::new(time, &state);
+        let injector = FaultInjector::new(&mut cluster, &state, &models[0])?;
+        violations = injector.run(&schedule, &mut progress, &interrupted)?;
         Ok(())
     })?;
-    let afterwards = clients.run(&arrivals, &shared, || {
-        thread::sleep(AFTERWARDS);
+    let after = clients.run(&arrivals, &state, || {
+        thread::sleep(RECOVERY_TIME);
         Ok(())
     })?;
     let during = sum(&counts);
@@ -105,19 +108,19 @@ fn chaos(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         report::reasons(&during)
     );
     violations.extend(during.violations());
-    violations.extend(restored(&afterwards));
-    violations.extend(back_to(&level, &mut scene)?);
+    violations.extend(check_recovery(&after));
+    violations.extend(check_resources(&baseline, &mut cluster)?);
     Ok(report::verdict("chaos", &violations))
 }
 
-/// Draws the faults and says what they are.
-fn plan(arguments: &Arguments, models: &[Deployed]) -> Schedule {
+/// Generates the fault schedule and prints its seed and numbers of faults.
+fn schedule(arguments: &Arguments, models: &[DeployedModel]) -> FaultSchedule {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH);
     let seed = arguments
         .seed
         .unwrap_or(clock.unwrap_or_default().as_secs());
     let replicas = models.iter().map(|model| model.replicas).sum();
-    let schedule = Schedule::new(seed, Duration::from_secs(arguments.seconds), replicas);
+    let schedule = FaultSchedule::new(seed, Duration::from_secs(arguments.seconds), replicas);
     let count = |fault: Fault| format!("{} {}", fault.name(), schedule.count(fault));
     println!(
         "seed {seed} (--seed {seed} repeats it): {}",
@@ -126,84 +129,95 @@ fn plan(arguments: &Arguments, models: &[Deployed]) -> Schedule {
     schedule
 }
 
-fn clients(models: &[Deployed], scene: &Scene) -> anyhow::Result<Clients> {
-    let mut clients = Clients::new(scene.ports());
+/// Creates the clients of all models.
+fn clients(models: &[DeployedModel], cluster: &Cluster) -> anyhow::Result<LoadClients> {
+    let mut clients = LoadClients::new(cluster.ports());
     for model in models {
-        clients.add(model, Door::Native, 1)?;
+        clients.add(model, LoadProtocol::Native, 1)?;
         if model.name != "lgbm" {
-            clients.add(model, Door::Rest, 2)?;
+            clients.add(model, LoadProtocol::Rest, 2)?;
         }
     }
     Ok(clients)
 }
 
-/// What each process holds; of the replicas of a model, the most.
-fn held(scene: &Scene) -> anyhow::Result<BTreeMap<String, Held>> {
-    let mut held: BTreeMap<String, Held> = BTreeMap::new();
-    for (name, pid) in scene.processes() {
+/// Usage of the frontend, and the maximum of each model's replicas.
+fn usage(cluster: &Cluster) -> anyhow::Result<BTreeMap<String, ProcessUsage>> {
+    let mut usage: BTreeMap<String, ProcessUsage> = BTreeMap::new();
+    for (name, pid) in cluster.processes() {
         let role = name.rsplit_once('-').map_or(name, |(model, _)| model);
-        let most = held.entry(role.to_owned()).or_default();
-        *most = most.most(&Held::of(pid)?);
+        let max = usage.entry(role.to_owned()).or_default();
+        *max = max.max(&ProcessUsage::read(pid)?);
     }
-    Ok(held)
+    Ok(usage)
 }
 
-/// After the faults: every client is answered as if there had been none.
-fn restored(clients: &[(String, Counts)]) -> Vec<String> {
+/// Checks the load after the faults: every client must receive answers in time.
+fn check_recovery(clients: &[(String, LedgerCounts)]) -> Vec<String> {
     let all = sum(clients);
     let total = all.total();
     let share = percent(total.in_time, total.ended());
     println!(
-        "afterwards, for {} s: {share} in time of {}",
-        AFTERWARDS.as_secs(),
-        all.asked
+        "after the faults, for {} s: {share} of {} queries in time",
+        RECOVERY_TIME.as_secs(),
+        all.sent
     );
     let silent = clients
         .iter()
         .filter(|(_, counts)| counts.total().in_time == 0);
-    let silent = silent.map(|(name, _)| format!("afterwards, {name} got no answer in time"));
+    let silent =
+        silent.map(|(name, _)| format!("after the faults, {name} received no answer in time"));
     let violations = all.violations();
-    let violations = violations.iter().map(|what| format!("afterwards, {what}"));
+    let violations = violations
+        .iter()
+        .map(|violation| format!("after the faults, {violation}"));
     violations.chain(silent).collect()
 }
 
-/// After the load: nothing waits, and nobody holds more than before the faults. Waits for that, but not for long.
-fn back_to(level: &BTreeMap<String, Held>, scene: &mut Scene) -> anyhow::Result<Vec<String>> {
-    let margin = Margin::PEAKS;
-    let limit = Instant::now() + BACK;
+/// Checks the idle system: queues must be empty, and no process may hold more than before the faults. Waits
+/// for that up to [`MEMORY_TIMEOUT`].
+fn check_resources(
+    baseline: &BTreeMap<String, ProcessUsage>,
+    cluster: &mut Cluster,
+) -> anyhow::Result<Vec<String>> {
+    let margin = GrowthMargin::PEAKS;
+    let limit = Instant::now() + MEMORY_TIMEOUT;
     loop {
-        let now = held(scene)?;
+        let now = usage(cluster)?;
         let mut violations = Vec::new();
         for (role, now) in &now {
-            let beyond = now.beyond(&level[role], margin).into_iter();
+            let excess = now.excess(&baseline[role], margin).into_iter();
             violations.extend(
-                beyond.map(|what| format!("without load, {role} holds more than before: {what}")),
+                excess.map(|excess| {
+                    format!("after the load, {role} holds more than before: {excess}")
+                }),
             );
         }
-        let waiting = scene.waiting()?;
-        if waiting > 0 {
+        let depth = cluster.queue_depth()?;
+        if depth > 0 {
             violations.push(format!(
-                "{waiting} queries wait in the frontend, and nobody asks"
+                "{depth} queries are still queued in the frontend after the load"
             ));
         }
         if violations.is_empty() || Instant::now() > limit {
-            let show = |(role, now): (&String, &Held)| {
-                format!("{role} {} ({})", Mib(now.rss), Mib(level[role].rss))
+            let show = |(role, now): (&String, &ProcessUsage)| {
+                format!("{role} {} ({})", Mib(now.rss), Mib(baseline[role].rss))
             };
             let shown: Vec<_> = now.iter().map(show).collect();
             println!(
-                "memory after the load (before the faults; allowed are {margin} more): {}",
+                "memory after the load (in parentheses: before the faults; allowed growth: {margin}): {}",
                 shown.join(", ")
             );
             return Ok(violations);
         }
-        scene.check()?;
+        cluster.check()?;
         thread::sleep(Duration::from_millis(200));
     }
 }
 
-fn sum(clients: &[(String, Counts)]) -> Counts {
-    let mut all = Counts::default();
+/// Adds the counts of all clients.
+fn sum(clients: &[(String, LedgerCounts)]) -> LedgerCounts {
+    let mut all = LedgerCounts::default();
     clients
         .iter()
         .for_each(|(_, counts)| all.add(counts.clone()));

@@ -1,15 +1,15 @@
-//! A model server whose answers cannot be mistaken: each input is answered with its digest.
+//! A model server that answers each input with its digest, which identifies the query.
 
 use std::process::ExitCode;
 
-use container::Server;
-use endurance::questions::digest;
+use container::ServerSettings;
+use endurance::workload::digest;
 use model::{Batch, DataType, Model, ModelInfo, Output, PredictError, Predictions};
 
-const SERVER: Server = Server {
+const SERVER: ServerSettings = ServerSettings {
     name: "digest",
     version: env!("CARGO_PKG_VERSION"),
-    about: "Answers every input with its digest: for tests of who gets which answer",
+    about: "Answers every input with its digest, so that tests detect swapped answers",
     input_type: DataType::Ints,
     artifact: None,
 };

@@ -1,5 +1,5 @@
-//! `make soak`: mixed models under moderate load for a long time. What must not grow, does not; and every query is
-//! accounted for.
+//! `make soak`: loads mixed models moderately for a long time, checks that no process grows, and accounts for
+//! every query.
 
 use std::{
     path::PathBuf,
@@ -15,37 +15,36 @@ use std::{
 use anyhow::Context;
 use clap::Parser;
 use endurance::{
-    ledger::Counts,
-    load::{Clients, Door},
+    cluster::{Cluster, DeployedModel},
+    ledger::LedgerCounts,
+    load::{LoadClients, LoadProtocol},
     models,
-    progress::Progress,
+    progress::RunProgress,
     report,
-    samples::{Margin, Samples},
-    scene::{Deployed, Scene},
-    shared::Shared,
+    run_state::RunState,
+    samples::{GrowthMargin, ProcessSamples},
 };
 use loadgen::Arrivals;
 use model::DataType;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// How often to look at the processes.
-const SAMPLE: Duration = Duration::from_secs(10);
+/// Time between two samples of the processes.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Loads mixed models behind one frontend for a long time, and fails if a process grows or a query is not accounted
-/// for.
+/// Loads mixed models behind one frontend for a long time. Fails if a process grows or a query is unaccounted for.
 #[derive(Parser)]
 #[command(name = "soak", version)]
 struct Arguments {
-    /// Seconds under load, after the capacity has been found
+    /// Duration of the load in seconds, after the capacity measurement
     #[arg(long, env = "SOAK_SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(60..))]
     seconds: u64,
-    /// The share of the capacity to use, so that the machine can do something else beside
+    /// Offered load as a fraction of the capacity; moderate, so that the machine stays usable
     #[arg(long, default_value_t = 0.3)]
     share: f64,
-    /// Inception's queries a second, if its artifact is there
+    /// Offered load of inception in queries per second, if its artifact exists
     #[arg(long, default_value_t = 0.2)]
     inception_rate: f64,
-    /// The folder for logs and curves, which is emptied before
+    /// Folder for logs and samples; emptied at the start
     #[arg(long, default_value = "target/soak")]
     dir: PathBuf,
 }
@@ -74,59 +73,59 @@ fn soak(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let inception = models::inception();
     models.extend(inception.clone());
-    let mut scene = Scene::start(&arguments.dir, &models)?;
-    let shared = Shared::default();
-    let (mut clients, arrivals) = clients(arguments, &models, &scene, &shared)?;
+    let mut cluster = Cluster::start(&arguments.dir, &models)?;
+    let state = RunState::default();
+    let (mut clients, arrivals) = clients(arguments, &models, &cluster, &state)?;
     let time = Duration::from_secs(arguments.seconds);
-    let mut samples = Samples::default();
-    let counts = clients.run(&arrivals, &shared, || {
-        let began = Instant::now();
-        let mut progress = Progress::new(time, &shared);
-        while began.elapsed() < time && !interrupted.load(Relaxed) {
-            samples.take(began.elapsed(), scene.processes())?;
-            let next = Instant::now() + SAMPLE;
-            while Instant::now() < next && began.elapsed() < time && !interrupted.load(Relaxed) {
+    let mut samples = ProcessSamples::default();
+    let counts = clients.run(&arrivals, &state, || {
+        let start = Instant::now();
+        let mut progress = RunProgress::new(time, &state);
+        while start.elapsed() < time && !interrupted.load(Relaxed) {
+            samples.take(start.elapsed(), cluster.processes())?;
+            let next = Instant::now() + SAMPLE_INTERVAL;
+            while Instant::now() < next && start.elapsed() < time && !interrupted.load(Relaxed) {
                 thread::sleep(Duration::from_millis(200));
-                progress.tell(&shared, "");
+                progress.update(&state, "");
             }
-            scene.check()?;
+            cluster.check()?;
         }
         Ok(())
     })?;
     anyhow::ensure!(
         !interrupted.load(Relaxed),
-        "stopped before it could tell anything"
+        "interrupted before the end of the run: no verdict"
     );
-    conclude(arguments, &scene, &samples, &counts)
+    report_and_check(arguments, &cluster, &samples, &counts)
 }
 
-/// All clients, and how fast each asks: its share of the capacity, inception at a low rate.
+/// Creates all clients with their arrivals: a fraction of the capacity, and a low rate for inception.
 fn clients(
     arguments: &Arguments,
-    models: &[Deployed],
-    scene: &Scene,
-    shared: &Shared,
-) -> anyhow::Result<(Clients, Vec<Arrivals>)> {
-    let mut clients = Clients::new(scene.ports());
+    models: &[DeployedModel],
+    cluster: &Cluster,
+    state: &RunState,
+) -> anyhow::Result<(LoadClients, Vec<Arrivals>)> {
+    let mut clients = LoadClients::new(cluster.ports());
     let (slow, fast): (Vec<_>, Vec<_>) = models.iter().partition(|model| model.name == "inception");
     for model in &fast {
-        clients.add(model, Door::Native, 1)?;
+        clients.add(model, LoadProtocol::Native, 1)?;
         if ["digest", "noop"].contains(&model.name) {
-            clients.add(model, Door::Rest, 1)?;
+            clients.add(model, LoadProtocol::Rest, 1)?;
         }
     }
-    let capacity = clients.capacity(Duration::from_secs(10), shared)?;
+    let capacity = clients.capacity(Duration::from_secs(10), state)?;
     let constant = |rate| Arrivals::Constant { rate };
     let mut arrivals: Vec<Arrivals> = capacity
         .iter()
         .map(|rate| constant(arguments.share * rate))
         .collect();
     for model in slow {
-        clients.add(model, Door::Native, 1)?;
+        clients.add(model, LoadProtocol::Native, 1)?;
         arrivals.push(constant(arguments.inception_rate));
     }
     println!(
-        "capacity {:.0} queries/s; load: {:.0} % of it, for {} s, on {}",
+        "capacity {:.0} queries/s; offered load {:.0} % of it for {} s; models: {}",
         capacity.iter().sum::<f64>(),
         100.0 * arguments.share,
         arguments.seconds,
@@ -139,33 +138,32 @@ fn clients(
     Ok((clients, arrivals))
 }
 
-fn conclude(
+/// Writes and prints the results, and checks them.
+fn report_and_check(
     arguments: &Arguments,
-    scene: &Scene,
-    samples: &Samples,
-    counts: &[(String, Counts)],
+    cluster: &Cluster,
+    samples: &ProcessSamples,
+    counts: &[(String, LedgerCounts)],
 ) -> anyhow::Result<ExitCode> {
-    let mut all = Counts::default();
+    let mut all = LedgerCounts::default();
     counts
         .iter()
         .for_each(|(_, counts)| all.add(counts.clone()));
-    let margin = Margin::STEADY;
-    let curves = report::memory(samples);
+    let margin = GrowthMargin::STEADY;
+    let memory = report::memory(samples);
     samples.write(&arguments.dir.join("samples.csv"))?;
     let file = arguments.dir.join("memory.txt");
-    std::fs::write(&file, format!("{curves}\n"))
+    std::fs::write(&file, format!("{memory}\n"))
         .with_context(|| format!("cannot write {}", file.display()))?;
     println!("{}\n{}", report::by_client(counts), report::reasons(&all));
-    println!(
-        "Medians of the second and of the last quarter; beyond {margin} it grows:\n\n{curves}\n"
-    );
+    println!("Medians of the second and the last quarter; allowed growth: {margin}\n\n{memory}\n");
     println!("samples and logs: {}", arguments.dir.display());
     let mut violations = all.violations();
     violations.extend(samples.growth());
-    let waiting = scene.waiting()?;
-    if waiting > 0 {
+    let depth = cluster.queue_depth()?;
+    if depth > 0 {
         violations.push(format!(
-            "{waiting} queries still wait in the frontend, and nobody asks"
+            "{depth} queries are still queued in the frontend after the load"
         ));
     }
     Ok(report::verdict("soak", &violations))

@@ -1,4 +1,4 @@
-//! What must be known of a GPU before an engine gets it: that it is there, and how much memory it has.
+//! Checks of a GPU before an engine uses it, and explanations of its errors.
 
 use std::env;
 
@@ -6,7 +6,7 @@ use nvml_wrapper::{Nvml, error::NvmlError};
 
 use crate::Error;
 
-/// The bytes that `share` of the memory of GPU number `gpu` (as CUDA counts) are.
+/// Returns the size in bytes of a share of the memory of GPU number `gpu`, in CUDA's numbering.
 pub(crate) fn memory(gpu: u32, share: f32) -> Result<usize, Error> {
     let visible = env::var("CUDA_VISIBLE_DEVICES").ok();
     let total =
@@ -17,9 +17,9 @@ pub(crate) fn memory(gpu: u32, share: f32) -> Result<usize, Error> {
 fn total_memory(gpu: u32, visible: Option<&str>) -> Result<u64, String> {
     let nvml = Nvml::init().map_err(|error| match error {
         NvmlError::LibloadingError(_) => {
-            "this machine has no NVIDIA driver (libnvidia-ml.so.1 is not there)".to_owned()
+            "this machine has no NVIDIA driver (libnvidia-ml.so.1 is missing)".to_owned()
         }
-        error => format!("the NVIDIA driver does not answer: {error}"),
+        error => format!("the NVIDIA driver does not respond: {error}"),
     })?;
     let count = nvml.device_count().map_err(|error| error.to_string())?;
     let none = || format!("there are {count} GPUs, numbered from 0");
@@ -39,22 +39,22 @@ fn total_memory(gpu: u32, visible: Option<&str>) -> Result<u64, String> {
     Ok(memory.total)
 }
 
-/// Whether what an engine says is about the GPU, and not about the file.
+/// Returns whether an engine's error concerns the GPU, and not the file.
 pub(crate) fn is_about_gpu(reason: &str) -> bool {
     let words = ["cuda", "cudnn", "cublas", "gpu", "memory", "cpu ep"];
     let lower = reason.to_lowercase();
     words.iter().any(|word| lower.contains(word))
 }
 
-/// What an engine says when it cannot use a GPU, with what to do about it.
+/// Adds the cause or remedy to an engine's error about a GPU.
 pub(crate) fn explain(reason: &str) -> String {
     let reason = reason.trim();
     let lower = reason.to_lowercase();
     let about = |words: &[&str]| words.iter().any(|words| lower.contains(words));
     let advice = if about(&["not enabled in this build", "provider is not available"]) {
-        "this onnxruntime is the package for CPUs: `make cuda` fetches the one for GPUs"
+        "this onnxruntime is the CPU package: `make cuda` fetches the GPU package"
     } else if about(&["libtorch_cuda.so: cannot open"]) {
-        "this libtorch is the package for CPUs: `make cuda` fetches the one for GPUs"
+        "this libtorch is the CPU package: `make cuda` fetches the GPU package"
     } else if about(&["libcuda.so"]) {
         "this machine has no NVIDIA driver"
     } else if about(&["cannot open shared object", "failed to preload"]) {
@@ -64,14 +64,14 @@ pub(crate) fn explain(reason: &str) -> String {
         "failed to allocate memory",
         "available memory",
     ]) {
-        "the GPU has not enough free memory: give a smaller batch size, or a larger --gpu_mem_frac"
+        "not enough free GPU memory: use a smaller batch size or a larger --gpu_mem_frac"
     } else if about(&["driver version is insufficient"]) {
         "the NVIDIA driver is too old for CUDA 13"
     } else if about(&[
         "cpu ep has been explicitly disabled",
         "disable_cpu_ep_fallback",
     ]) {
-        "the network has operations that onnxruntime has for CPUs only"
+        "the network has operations that onnxruntime supports only on CPUs"
     } else {
         return reason.to_owned();
     };
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_engine_says_comes_with_what_to_do() {
+    fn gpu_errors_come_with_a_remedy() {
         for (reason, advice) in [
             (
                 "CUDA execution provider is not enabled in this build.",

@@ -1,30 +1,31 @@
-//! What an engine is: it computes a network, on what it may use.
+//! The interface of an inference engine.
 
 use std::slice::ChunksExact;
 
 use model::Device;
 
-use crate::{Network, Port};
+use crate::{Network, NetworkPort};
 
-/// A network, loaded: from pictures to features.
-pub trait Engine {
-    /// The engine's name and version, for instance `onnxruntime 1.31.1`.
+/// An engine with a loaded network, which computes features of pictures.
+pub trait InferenceEngine {
+    /// Returns the engine's name and version, for instance `onnxruntime 1.31.1`.
     fn version(&self) -> String;
 
-    /// What the network takes.
-    fn inputs(&self) -> Vec<Port>;
+    /// Returns the inputs of the network.
+    fn inputs(&self) -> Vec<NetworkPort>;
 
-    /// What the network answers.
-    fn outputs(&self) -> Vec<Port>;
+    /// Returns the outputs of the network.
+    fn outputs(&self) -> Vec<NetworkPort>;
 
-    /// Computes one call: `pictures` holds whole pictures in the network's shape, one after the other; at least one.
+    /// Computes one call. `pictures` holds at least one picture in the network's shape, one after the
+    /// other.
     ///
     /// # Errors
-    /// What the engine says.
+    /// If the engine fails.
     fn run(&mut self, network: &Network, pictures: &[f32]) -> Result<EngineOutput, EngineError>;
 }
 
-/// Why an engine could not compute a call, in its own words.
+/// Error text of an engine.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct EngineError(pub String);
@@ -32,17 +33,17 @@ pub struct EngineError(pub String);
 /// The output of one call of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineOutput {
-    /// Its dimensions; no dimensions are a single value.
+    /// The dimensions; empty for a single value.
     pub shape: Vec<usize>,
-    /// Its values, the last dimension fastest: as many as the shape says.
+    /// The values, with the last dimension fastest.
     pub values: Vec<f32>,
 }
 
 impl EngineOutput {
-    /// The values of each picture: equal parts along the first dimension.
+    /// Splits the output along its first dimension into one row per picture.
     ///
     /// # Errors
-    /// The shape, if its first dimension is not the number of pictures or a part is empty.
+    /// If the first dimension is not the number of pictures, or the rows are empty.
     pub(crate) fn rows(&self, pictures: usize) -> Result<ChunksExact<'_, f32>, String> {
         let shape = &self.shape;
         if shape.first() != Some(&pictures) {
@@ -57,12 +58,12 @@ impl EngineOutput {
     }
 }
 
-/// What an engine may use.
+/// Resources that an engine may use.
 #[derive(Clone, Copy, Debug)]
-pub struct Resources {
-    /// Where the network is computed.
+pub struct ComputeResources {
+    /// Device that computes the network.
     pub device: Device,
-    /// The share of the GPU's memory that may be taken, above 0 and at most 1.
+    /// Share of the GPU's memory that the engine may use, above 0 and at most 1.
     pub gpu_mem_frac: f32,
     /// Threads that compute one batch on the CPU.
     pub threads: usize,

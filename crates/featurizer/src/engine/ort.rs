@@ -1,4 +1,4 @@
-//! ONNX Runtime: one session, one call per batch.
+//! ONNX Runtime: one session, and one call per batch.
 
 use std::{
     env,
@@ -17,11 +17,11 @@ use ort::{
 
 use super::{
     cuda,
-    interface::{Engine, EngineError, EngineOutput, Resources},
+    interface::{ComputeResources, EngineError, EngineOutput, InferenceEngine},
 };
-use crate::{Error, Network, network::Port};
+use crate::{Error, Network, network::NetworkPort};
 
-/// A session.
+/// A session of ONNX Runtime.
 pub(crate) struct Onnxruntime {
     session: Session,
     library: PathBuf,
@@ -29,7 +29,7 @@ pub(crate) struct Onnxruntime {
 
 impl Onnxruntime {
     /// Loads the ONNX file at `path`.
-    pub(crate) fn load(path: &Path, resources: Resources) -> Result<Onnxruntime, Error> {
+    pub(crate) fn load(path: &Path, resources: ComputeResources) -> Result<Onnxruntime, Error> {
         let Runtime {
             environment,
             library,
@@ -61,8 +61,8 @@ impl Onnxruntime {
     }
 }
 
-impl Engine for Onnxruntime {
-    /// The version is that in the name of the library's file: the library's own answer is out of reach of safe code.
+impl InferenceEngine for Onnxruntime {
+    /// Reads the version from the library's file name; safe code cannot query the library.
     fn version(&self) -> String {
         let file = self.library.file_name().unwrap_or_default();
         match file.to_string_lossy().split_once(".so.") {
@@ -71,11 +71,11 @@ impl Engine for Onnxruntime {
         }
     }
 
-    fn inputs(&self) -> Vec<Port> {
+    fn inputs(&self) -> Vec<NetworkPort> {
         self.session.inputs().iter().map(port).collect()
     }
 
-    fn outputs(&self) -> Vec<Port> {
+    fn outputs(&self) -> Vec<NetworkPort> {
         self.session.outputs().iter().map(port).collect()
     }
 
@@ -85,7 +85,7 @@ impl Engine for Onnxruntime {
             let input = TensorRef::from_array_view((shape, pictures))?;
             let only = OutputSelector::no_default().with(&network.output);
             let mut options = RunOptions::new()?.with_outputs(only);
-            // An error is returned, and not written to standard error as well.
+            // Errors are returned, and must not go to standard error as well.
             options.set_log_level(LogLevel::Fatal)?;
             let inputs = ort::inputs![network.input.as_str() => input];
             let outputs = self.session.run_with_options(inputs, &options)?;
@@ -100,8 +100,8 @@ impl Engine for Onnxruntime {
     }
 }
 
-/// Threads that wait do not spin: spinning takes the cores from a second replica, the frontend and the driver where they
-/// share them (BENCHMARKING.md has the trials of this and other options).
+/// Returns a session builder whose waiting threads do not spin: spinning would take shared cores from a
+/// second replica, the frontend and the driver. BENCHMARKING.md compares this and other options.
 fn builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
     Ok(Session::builder(environment)?
         .with_intra_threads(threads)?
@@ -109,8 +109,8 @@ fn builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuil
         .with_intra_op_spinning(false)?)
 }
 
-/// A session of which every operation is on the GPU, in full float32, or which is an error: onnxruntime by itself would go
-/// on, in part or as a whole, on the CPU.
+/// Requires every operation to run on the GPU, in full float32. By default onnxruntime would fall back
+/// to the CPU, for some or all operations.
 fn on_gpu(
     builder: SessionBuilder,
     gpu: u32,
@@ -132,7 +132,7 @@ fn on_gpu(
         .with_config_entry("session.disable_cpu_ep_fallback", "1")?)
 }
 
-fn port(outlet: &Outlet) -> Port {
+fn port(outlet: &Outlet) -> NetworkPort {
     let (element, shape) = match outlet.dtype() {
         ValueType::Tensor { ty, shape, .. } => {
             let element = match ty {
@@ -144,22 +144,22 @@ fn port(outlet: &Outlet) -> Port {
         }
         other => (other.to_string(), Vec::new()),
     };
-    Port {
+    NetworkPort {
         name: outlet.name().to_owned(),
         element,
         shape,
     }
 }
 
-/// onnxruntime itself.
+/// The loaded onnxruntime library.
 #[derive(Clone)]
 struct Runtime {
     environment: Environment,
-    /// The library's file, links followed.
+    /// Path of the library, with symbolic links resolved.
     library: PathBuf,
 }
 
-/// The process's only runtime, started by the first call.
+/// Returns the process's only runtime; the first call starts it.
 fn runtime() -> Result<Runtime, Error> {
     static RUNTIME: Mutex<Option<Runtime>> = Mutex::new(None);
     let mut slot = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,8 +184,9 @@ fn runtime() -> Result<Runtime, Error> {
         })
         .clone())
 }
-/// Where onnxruntime is: what ORT_DYLIB_PATH names, else in a folder above the executable, so that a binary started
-/// directly finds it too.
+
+/// Returns the path of onnxruntime's library: `named` (`ORT_DYLIB_PATH`) or the first one in a folder
+/// above the executable, so that directly started programs find it.
 fn find_library(named: Option<OsString>, executable: &Path) -> Result<PathBuf, Error> {
     let candidates = match named {
         Some(path) => vec![PathBuf::from(path)],
@@ -209,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_library_is_found_above_the_executable() {
+    fn finds_the_library_above_the_executable() {
         let root = tempfile::tempdir().unwrap();
         let library = root.path().join(".deps/lib/libonnxruntime.so");
         let executable = root.path().join("target/release/vgg");
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_is_named_is_the_only_one_looked_for() {
+    fn a_named_library_is_the_only_candidate() {
         let error = find_library(Some("/nowhere/engine.so".into()), Path::new("/bin/vgg"));
         let error = error.unwrap_err().to_string();
         assert!(

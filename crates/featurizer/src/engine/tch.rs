@@ -1,7 +1,8 @@
-//! libtorch: the operations of an ONNX file, one after the other.
+//! libtorch: computes the operations of an ONNX file one after the other.
 //!
-//! The file is the one that ONNX Runtime takes, so both engines compute the same artifact. The operations are those of the
-//! usual convolutional networks (see [`operation`]); a file with others is refused by name.
+//! Both engines read the same ONNX file, so they compute the same artifact. The module `operation`
+//! supports the operations of common convolutional networks; a file with others is an error that names
+//! them.
 
 mod operation;
 
@@ -15,16 +16,16 @@ use tch::{TchError, Tensor};
 
 use super::{
     cuda,
-    interface::{Engine, EngineError, EngineOutput, Resources},
+    interface::{ComputeResources, EngineError, EngineOutput, InferenceEngine},
 };
-use crate::{Error, Network, network::Port};
-use operation::{Operation, Weights};
+use crate::{Error, Network, network::NetworkPort};
+use operation::{TorchOperation, Weights};
 
-/// A network as steps on values that are numbered.
+/// A network as a list of steps on numbered values.
 pub(crate) struct Libtorch {
     device: tch::Device,
-    inputs: Vec<Port>,
-    outputs: Vec<Port>,
+    inputs: Vec<NetworkPort>,
+    outputs: Vec<NetworkPort>,
     /// The number of each input and output.
     numbers: HashMap<String, usize>,
     steps: Vec<Step>,
@@ -32,16 +33,16 @@ pub(crate) struct Libtorch {
 
 /// One operation.
 struct Step {
-    operation: Operation,
+    operation: TorchOperation,
     inputs: Vec<usize>,
     output: usize,
-    /// Values that no later step takes.
+    /// Values that no later step uses.
     dead: Vec<usize>,
 }
 
 impl Libtorch {
     /// Loads the ONNX file at `path`.
-    pub(crate) fn load(path: &Path, resources: Resources) -> Result<Libtorch, Error> {
+    pub(crate) fn load(path: &Path, resources: ComputeResources) -> Result<Libtorch, Error> {
         let unreadable = |reason: String| Error::Artifact {
             path: path.to_owned(),
             engine: "libtorch",
@@ -96,17 +97,17 @@ impl Libtorch {
     }
 }
 
-impl Engine for Libtorch {
-    /// libtorch does not tell its version; the build accepts no other than this.
+impl InferenceEngine for Libtorch {
+    /// Returns a constant: libtorch does not report its version, and the build accepts only this one.
     fn version(&self) -> String {
         "libtorch 2.13.0".to_owned()
     }
 
-    fn inputs(&self) -> Vec<Port> {
+    fn inputs(&self) -> Vec<NetworkPort> {
         self.inputs.clone()
     }
 
-    fn outputs(&self) -> Vec<Port> {
+    fn outputs(&self) -> Vec<NetworkPort> {
         self.outputs.clone()
     }
 
@@ -127,7 +128,7 @@ fn build(graph: GraphProto, device: tch::Device) -> Result<Libtorch, String> {
         let next = numbers.len();
         match numbers.insert(name.clone(), next) {
             None => Ok(next),
-            Some(_) => Err(format!("the value {name:?} is made twice")),
+            Some(_) => Err(format!("the value {name:?} is computed twice")),
         }
     };
     for input in &inputs {
@@ -135,19 +136,19 @@ fn build(graph: GraphProto, device: tch::Device) -> Result<Libtorch, String> {
     }
     let mut steps = Vec::with_capacity(graph.node.len());
     for node in &graph.node {
-        let (operation, taken) = Operation::read(node, &mut weights)?;
+        let (operation, taken) = TorchOperation::read(node, &mut weights)?;
         let find = |name: &String| {
             numbers.get(name).copied().ok_or_else(|| {
                 format!(
-                    "the node {:?} takes {name:?}, which nothing makes",
+                    "the node {:?} uses {name:?}, which nothing computes",
                     node.name
                 )
             })
         };
         let taken = taken.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-        // What else an operation can make, such as the mask of a Dropout, nothing takes in evaluation.
+        // Further outputs, such as the mask of a Dropout, are unused in evaluation.
         let output = node.output.first();
-        let output = output.ok_or_else(|| format!("the node {:?} makes nothing", node.name))?;
+        let output = output.ok_or_else(|| format!("the node {:?} has no output", node.name))?;
         let output_number = number(output, &mut numbers)?;
         steps.push(Step {
             operation,
@@ -158,11 +159,11 @@ fn build(graph: GraphProto, device: tch::Device) -> Result<Libtorch, String> {
     }
     let ports = || inputs.iter().chain(&outputs);
     if let Some(port) = ports().find(|port| !numbers.contains_key(&port.name)) {
-        return Err(format!("nothing makes its output {:?}", port.name));
+        return Err(format!("nothing computes its output {:?}", port.name));
     }
     numbers.retain(|name, _| ports().any(|port| port.name == *name));
-    let mut steps = fuse(steps, &numbers);
-    bury(&mut steps, &numbers);
+    let mut steps = fuse_relus(steps, &numbers);
+    mark_dead_values(&mut steps, &numbers);
     Ok(Libtorch {
         device,
         inputs,
@@ -172,8 +173,8 @@ fn build(graph: GraphProto, device: tch::Device) -> Result<Libtorch, String> {
     })
 }
 
-/// A ReLU of what nothing else takes is done in place, by the step before.
-fn fuse(steps: Vec<Step>, kept: &HashMap<String, usize>) -> Vec<Step> {
+/// Fuses each ReLU into the step before it, to be computed in place, if no other step uses its input.
+fn fuse_relus(steps: Vec<Step>, kept: &HashMap<String, usize>) -> Vec<Step> {
     let mut uses: HashMap<usize, usize> = HashMap::new();
     let taken = steps.iter().flat_map(|step| &step.inputs);
     for value in taken.chain(kept.values()) {
@@ -181,10 +182,10 @@ fn fuse(steps: Vec<Step>, kept: &HashMap<String, usize>) -> Vec<Step> {
     }
     let mut fused: Vec<Step> = Vec::with_capacity(steps.len());
     for step in steps {
-        if let (Operation::Relu, Some(before)) = (&step.operation, fused.last_mut())
+        if let (TorchOperation::Relu, Some(before)) = (&step.operation, fused.last_mut())
             && step.inputs == [before.output]
             && uses[&before.output] == 1
-            && before.operation.rectify()
+            && before.operation.fuse_relu()
         {
             before.output = step.output;
         } else {
@@ -194,8 +195,8 @@ fn fuse(steps: Vec<Step>, kept: &HashMap<String, usize>) -> Vec<Step> {
     fused
 }
 
-/// Notes after which step each value is no longer needed.
-fn bury(steps: &mut [Step], kept: &HashMap<String, usize>) {
+/// Records for each step the values that are no longer needed after it.
+fn mark_dead_values(steps: &mut [Step], kept: &HashMap<String, usize>) {
     let mut seen: Vec<usize> = kept.values().copied().collect();
     for step in steps.iter_mut().rev() {
         for &input in &step.inputs {
@@ -207,11 +208,11 @@ fn bury(steps: &mut [Step], kept: &HashMap<String, usize>) {
     }
 }
 
-fn port(info: &ValueInfoProto) -> Port {
+fn port(info: &ValueInfoProto) -> NetworkPort {
     let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
     let sizes = shape.into_iter().flat_map(|shape| &shape.dim);
-    Port {
+    NetworkPort {
         name: info.name.clone(),
         element: match tensor.map(|tensor| tensor.elem_type) {
             Some(onnx::FLOAT) => "float32".to_owned(),
@@ -227,8 +228,8 @@ fn port(info: &ValueInfoProto) -> Port {
     }
 }
 
-/// The device, ready, with its threads or its share of the memory.
-fn device(resources: Resources) -> Result<tch::Device, Error> {
+/// Returns the device, initialised, with its threads or its share of the memory.
+fn device(resources: ComputeResources) -> Result<tch::Device, Error> {
     let Device::Cuda(gpu) = resources.device else {
         tch::set_num_threads(i32::try_from(resources.threads).unwrap_or(i32::MAX));
         return Ok(tch::Device::Cpu);
@@ -238,11 +239,11 @@ fn device(resources: Resources) -> Result<tch::Device, Error> {
         gpu,
         reason: cuda::explain(reason),
     };
-    // The linker leaves it out: no function of it is called by name.
+    // The linker omits this library, because no function of it is called by name.
     ort::util::preload_dylib("libtorch_cuda.so").map_err(|error| failed(&error.to_string()))?;
     if !tch::Cuda::is_available() {
         return Err(failed(
-            "libtorch finds no GPU that it can use: is the NVIDIA driver recent enough for CUDA 13?",
+            "libtorch finds no usable GPU: check that the NVIDIA driver supports CUDA 13",
         ));
     }
     limit_memory(resources.gpu_mem_frac)
@@ -254,8 +255,8 @@ fn device(resources: Resources) -> Result<tch::Device, Error> {
     Ok(device)
 }
 
-/// libtorch reads the share of the memory that it may take from the environment, once, before `main`: where it is not there
-/// yet, the program starts itself again with it.
+/// Limits libtorch's share of the GPU's memory. libtorch reads the limit from the environment once,
+/// before `main`; if it is not set there, the program executes itself again with it.
 fn limit_memory(share: f32) -> std::io::Result<()> {
     const VARIABLE: &str = "PYTORCH_CUDA_ALLOC_CONF";
     const KEY: &str = "per_process_memory_fraction";
@@ -265,7 +266,7 @@ fn limit_memory(share: f32) -> std::io::Result<()> {
     }
     if set.contains(KEY) {
         return Err(std::io::Error::other(format!(
-            "{VARIABLE} says {set}: unset it"
+            "{VARIABLE} is already set to {set}: unset it"
         )));
     }
     let comma = if set.is_empty() { "" } else { "," };

@@ -1,4 +1,4 @@
-//! What a network is made of, and what does not fit.
+//! Tests of resolving a network.
 
 use super::*;
 
@@ -12,21 +12,21 @@ const ARCHITECTURE: Architecture = Architecture {
     },
 };
 
-fn port(name: &str, shape: &[Option<usize>]) -> Port {
-    Port {
+fn port(name: &str, shape: &[Option<usize>]) -> NetworkPort {
+    NetworkPort {
         name: name.into(),
         element: "float32".into(),
         shape: shape.to_vec(),
     }
 }
 
-fn resolve(shape: &[Option<usize>], said: &NetworkOptions) -> Result<Network, String> {
+fn resolve(shape: &[Option<usize>], options: &NetworkOptions) -> Result<Network, String> {
     let output = port("features", &[None, Some(7)]);
-    Network::resolve(&ARCHITECTURE, said, &[port("images", shape)], &[output])
+    Network::resolve(&ARCHITECTURE, options, &[port("images", shape)], &[output])
 }
 
 #[test]
-fn the_shape_of_the_input_tells_layout_and_size() {
+fn the_input_shape_determines_layout_and_size() {
     let nchw = resolve(
         &[None, Some(3), Some(64), Some(96)],
         &NetworkOptions::default(),
@@ -50,15 +50,15 @@ fn the_shape_of_the_input_tells_layout_and_size() {
 }
 
 #[test]
-fn what_the_file_leaves_open_is_as_said_or_else_as_the_architecture_has_it() {
+fn open_dimensions_come_from_options_then_architecture() {
     let open = [None; 4];
     for size in [[0, 224], [224, 5_000_000_000]] {
-        let said = NetworkOptions {
+        let options = NetworkOptions {
             size: Some(size.into()),
             ..NetworkOptions::default()
         };
-        let error = resolve(&open, &said).unwrap_err();
-        assert!(error.contains("sizes go from 1"), "{error}");
+        let error = resolve(&open, &options).unwrap_err();
+        assert!(error.contains("sizes range from 1"), "{error}");
     }
     let own = resolve(&open, &NetworkOptions::default()).unwrap();
     assert_eq!(
@@ -66,14 +66,14 @@ fn what_the_file_leaves_open_is_as_said_or_else_as_the_architecture_has_it() {
         (Layout::Nchw, 224, 224, Some(256))
     );
     assert_eq!(own.scaling, ARCHITECTURE.scaling);
-    let said = NetworkOptions {
+    let options = NetworkOptions {
         layout: Some(Layout::Nhwc),
         size: Some([32, 48].into()),
         resize: Some(0),
         mean: Some(Channels::all(0.0)),
         ..NetworkOptions::default()
     };
-    let network = resolve(&open, &said).unwrap();
+    let network = resolve(&open, &options).unwrap();
     assert_eq!(network.shape(1), [1, 32, 48, 3]);
     assert_eq!(network.resize, None);
     assert_eq!(network.scaling.mean, Channels::all(0.0));
@@ -81,7 +81,7 @@ fn what_the_file_leaves_open_is_as_said_or_else_as_the_architecture_has_it() {
 }
 
 #[test]
-fn flags_count_more_than_the_metadata_file() {
+fn flags_override_the_metadata_file() {
     let folder = tempfile::tempdir().unwrap();
     let artifact = folder.path().join("my.onnx");
     assert_eq!(
@@ -95,9 +95,12 @@ fn flags_count_more_than_the_metadata_file() {
         resize: Some(0),
         ..NetworkOptions::default()
     };
-    let said = flags.or(NetworkOptions::beside(&artifact).unwrap());
-    assert_eq!(said.layout, Some(Layout::Nhwc));
-    assert_eq!((said.resize, said.size), (Some(0), Some([32, 32].into())));
+    let options = flags.or(NetworkOptions::beside(&artifact).unwrap());
+    assert_eq!(options.layout, Some(Layout::Nhwc));
+    assert_eq!(
+        (options.resize, options.size),
+        (Some(0), Some([32, 32].into()))
+    );
 
     let json = r#"{"network": {"layuot": "NHWC"}}"#;
     fs::write(folder.path().join("my.onnx.json"), json).unwrap();
@@ -109,25 +112,25 @@ fn flags_count_more_than_the_metadata_file() {
 }
 
 #[test]
-fn what_does_not_fit_is_named() {
+fn errors_name_what_does_not_fit() {
     let fixed = [None, Some(3), Some(64), Some(64)];
-    let said = NetworkOptions::default;
-    for (shape, said, problem) in [
+    let none = NetworkOptions::default;
+    for (shape, options, problem) in [
         (
             &[None, Some(10)][..],
-            said(),
+            none(),
             "input \"images\" (float32 [?, 10]) has 2 dimensions",
         ),
         (
             &[None, Some(1), Some(8), Some(8)],
-            said(),
-            "not of pictures with three channels",
+            none(),
+            "not pictures with three channels",
         ),
         (
             &fixed,
             NetworkOptions {
                 layout: Some(Layout::Nhwc),
-                ..said()
+                ..none()
             },
             "in the order Nhwc",
         ),
@@ -135,52 +138,52 @@ fn what_does_not_fit_is_named() {
             &fixed,
             NetworkOptions {
                 size: Some([64, 65].into()),
-                ..said()
+                ..none()
             },
-            "say --size 64,64",
+            "use --size 64,64",
         ),
         (
             &fixed,
             NetworkOptions {
                 resize: Some(60),
-                ..said()
+                ..none()
             },
-            "give --resize 64 or more",
+            "use --resize 64 or more",
         ),
         (
             &[None, Some(3), Some(usize::MAX), Some(usize::MAX)],
-            said(),
-            "sizes go from 1 to 16384",
+            none(),
+            "sizes range from 1 to 16384",
         ),
         (
             &fixed,
             NetworkOptions {
                 std: Some(Channels::new(1.0, 0.0, 1.0)),
-                ..said()
+                ..none()
             },
-            "deviations are above 0",
+            "deviations must be above 0",
         ),
     ] {
-        let error = resolve(shape, &said).unwrap_err();
+        let error = resolve(shape, &options).unwrap_err();
         assert!(error.contains(problem), "{error}");
     }
     let two = [port("a", &[None]), port("b", &[None])];
     let images = [port("images", &fixed)];
-    let error = Network::resolve(&ARCHITECTURE, &said(), &images, &two).unwrap_err();
+    let error = Network::resolve(&ARCHITECTURE, &none(), &images, &two).unwrap_err();
     assert!(error.contains("--output_name"), "{error}");
     let (pair, one) = ([images[0].clone(), images[0].clone()], &two[..1]);
-    let error = Network::resolve(&ARCHITECTURE, &said(), &pair, one).unwrap_err();
-    assert!(error.contains("only one input can be given"), "{error}");
-    let whole = Port {
+    let error = Network::resolve(&ARCHITECTURE, &none(), &pair, one).unwrap_err();
+    assert!(error.contains("must have exactly one input"), "{error}");
+    let integers = NetworkPort {
         element: "uint8".into(),
         ..port("images", &fixed)
     };
-    let error = Network::resolve(&ARCHITECTURE, &said(), &[whole], &two[..1]).unwrap_err();
+    let error = Network::resolve(&ARCHITECTURE, &none(), &[integers], &two[..1]).unwrap_err();
     assert!(error.contains("is not float32"), "{error}");
 }
 
 #[test]
-fn numbers_come_with_commas() {
+fn numbers_are_comma_separated() {
     assert_eq!(numbers::<f32, 3>("0.5, 1,-2"), Ok([0.5, 1.0, -2.0]));
     assert!(numbers::<usize, 2>("64").is_err());
 }

@@ -1,4 +1,5 @@
-//! Which part of an output is a picture's: rows of a batch where that is proven, one picture a call where it is not.
+//! Networks are served in batches if their output is proven to be one row per picture, else one picture
+//! per call.
 
 use featurizer::{EngineKind, Featurizer};
 use model::{Batch, DataType, Model};
@@ -9,21 +10,21 @@ use crate::{
     file::File,
 };
 
-/// Means of the three channels, `[N, 3]`, as `means`.
+/// Computes the means of the three channels, `[N, 3]`, as `means`.
 fn means(batch: i64) -> File {
     File::new([batch, 3, 6, 6])
         .node("GlobalAveragePool", "images", "pooled", &[])
         .node("Flatten", "pooled", "means", &[])
 }
 
-/// `[N, 3]` to `[3, N]`, declared as said.
+/// Transposes the means from `[N, 3]` to `[3, N]`; the output is declared as `declared`.
 fn transposed(batch: i64, declared: &[i64]) -> NamedTempFile {
     means(batch)
         .node("Transpose", "means", "features", &[("perm", &[1, 0])])
         .save("features", declared)
 }
 
-/// One row `[picture, channel]` for every channel whose mean is above `threshold`.
+/// Outputs one row `[picture, channel]` for every channel whose mean is above `threshold`.
 fn detections(threshold: f32) -> NamedTempFile {
     means(0)
         .number("threshold", threshold)
@@ -34,7 +35,7 @@ fn detections(threshold: f32) -> NamedTempFile {
         .save("features", &[0, 2])
 }
 
-/// Means in another shape.
+/// Reshapes the means.
 fn reshaped(to: &[i64], declared: &[i64]) -> NamedTempFile {
     means(0)
         .integers("shape", to)
@@ -42,7 +43,8 @@ fn reshaped(to: &[i64], declared: &[i64]) -> NamedTempFile {
         .save("features", declared)
 }
 
-/// The means of a picture, `[rows, 3]`: no row for a black picture, two if the brightness is above 1000, one otherwise.
+/// Outputs the means of a picture, `[rows, 3]`: no row for a black picture, two rows if the brightness
+/// is above 1000, one otherwise.
 fn brightness_detections() -> NamedTempFile {
     means(0)
         .number("lit", 0.5)
@@ -65,7 +67,7 @@ fn brightness_detections() -> NamedTempFile {
         .save("features", &[0, 3])
 }
 
-/// What a network does to the rows of a call.
+/// Effect of a network on the rows of a call.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Rows {
     Kept,
@@ -76,7 +78,7 @@ enum Rows {
 impl Rows {
     const DISTURBED: [Rows; 2] = [Rows::Reversed, Rows::Averaged];
 
-    /// `features`, `[N, 3]`, from `own`.
+    /// Computes `features`, `[N, 3]`, from `own`.
     fn save(self, file: File, batch: i64) -> NamedTempFile {
         let file = match self {
             Rows::Kept => file.node("Identity", "own", "features", &[]),
@@ -96,7 +98,7 @@ impl Rows {
     }
 }
 
-/// Means as `own`, pressed together: 1 and a little.
+/// Compresses the means to slightly above 1, as `own`.
 fn nearly_one(batch: i64) -> File {
     means(batch)
         .number("little", 1e-6)
@@ -105,14 +107,14 @@ fn nearly_one(batch: i64) -> File {
         .node("Add", "littles one", "own", &[])
 }
 
-/// Means as `own`, at most 1: of the first three trial pictures only the black one has less.
+/// Limits the means to 1, as `own`; of the first three sample pictures only the black one is below.
 fn at_most_one(batch: i64) -> File {
     means(batch)
         .number("one", 1.0)
         .node("Min", "means one", "own", &[])
 }
 
-/// What means have above 200, as `own`: of the trial pictures only the white one has any.
+/// Computes the excess of the means over 200, as `own`; only the white sample picture has any.
 fn above_200(batch: i64) -> File {
     means(batch)
         .number("threshold", 200.0)
@@ -120,7 +122,7 @@ fn above_200(batch: i64) -> File {
         .node("Relu", "above", "own", &[])
 }
 
-/// Ones as `own`, whatever the picture.
+/// Outputs ones as `own` for every picture.
 fn constant(batch: i64) -> File {
     means(batch)
         .number("none", 0.0)
@@ -129,13 +131,13 @@ fn constant(batch: i64) -> File {
         .node("Add", "zeros_of one", "own", &[])
 }
 
-/// The largest batch that the model server takes of this network.
+/// Returns the largest batch that the model server declares for this network.
 #[track_caller]
 fn max_batch(file: &NamedTempFile) -> Option<usize> {
     on(EngineKind::Ort, file).info().max_batch
 }
 
-/// Shares that the pictures of a call have in the sum over all of them.
+/// Computes a softmax over the pictures of a call.
 fn softmax(batch: i64) -> NamedTempFile {
     means(batch)
         .node("Softmax", "means", "features", &[("axis", &[0])])
@@ -146,13 +148,12 @@ fn on(engine: EngineKind, file: &NamedTempFile) -> Featurizer {
     load(file, engine).unwrap()
 }
 
-fn why_refused(file: &NamedTempFile, engine: EngineKind) -> String {
-    load(file, engine)
-        .err()
-        .expect("this network is not served")
+fn load_error(file: &NamedTempFile, engine: EngineKind) -> String {
+    load(file, engine).err().expect("the network is rejected")
 }
 
-/// Checks that each picture of a batch has the answer that it has alone, and that the model takes one at a time.
+/// Asserts that each picture of a batch has the same output as alone, and that the model declares a
+/// largest batch of 1. Returns the outputs.
 #[track_caller]
 fn assert_served_one_by_one(file: &NamedTempFile, engine: EngineKind) -> Vec<Vec<f32>> {
     let inputs = pictures(5);
@@ -181,14 +182,14 @@ fn outputs_with_pictures_last_are_served_one_by_one() {
 }
 
 #[test]
-fn detections_of_a_picture_are_not_rows_of_its_neighbours() {
-    // The values that these tests send are -1 to 1, those of the trial 0 to 255: all channels are above the threshold.
+fn detections_are_assigned_to_their_own_picture() {
+    // These inputs are -1 to 1 and the sample pictures 0 to 255, so all channels exceed the threshold.
     let found = assert_served_one_by_one(&detections(-10.0), EngineKind::Ort);
     assert_eq!(found, vec![vec![0.0, 0.0, 0.0, 1.0, 0.0, 2.0]; 5]);
 }
 
 #[test]
-fn as_many_detections_as_pictures_are_not_a_row_each() {
+fn as_many_detections_as_pictures_are_not_one_row_each() {
     let file = brightness_detections();
     let mut model = on(EngineKind::Ort, &file);
     let picture = |value: f32| value.to_le_bytes().repeat(108);
@@ -200,7 +201,7 @@ fn as_many_detections_as_pictures_are_not_a_row_each() {
 }
 
 #[test]
-fn a_failure_on_a_black_picture_means_one_by_one() {
+fn networks_that_fail_on_black_pictures_are_served_one_by_one() {
     let lit_only = means(0)
         .number("lit", 0.5)
         .integers("shape", &[1, 3])
@@ -221,35 +222,35 @@ fn a_failure_on_a_black_picture_means_one_by_one() {
 }
 
 #[test]
-fn alike_rows_are_proven_by_what_differs() {
+fn equal_rows_are_distinguished_by_further_sample_pictures() {
     for network in [nearly_one, at_most_one, above_200] {
         for batch in [0, 2, 5] {
             assert_eq!(max_batch(&Rows::Kept.save(network(batch), batch)), None);
         }
         for rows in Rows::DISTURBED {
             assert_served_one_by_one(&rows.save(network(0), 0), EngineKind::Ort);
-            let error = why_refused(&rows.save(network(5), 5), EngineKind::Ort);
-            assert!(error.contains("change with its place"), "{rows:?}: {error}");
+            let error = load_error(&rows.save(network(5), 5), EngineKind::Ort);
+            assert!(error.contains("depend on its place"), "{rows:?}: {error}");
         }
     }
 }
 
 #[test]
-fn a_network_with_one_answer_proves_nothing() {
+fn networks_with_constant_output_are_served_one_by_one() {
     for rows in [Rows::Kept, Rows::Reversed, Rows::Averaged] {
         let found = assert_served_one_by_one(&rows.save(constant(0), 0), EngineKind::Ort);
         assert_eq!(found, vec![vec![1.0; 3]; 5]);
     }
-    let error = why_refused(&Rows::Kept.save(constant(4), 4), EngineKind::Ort);
-    assert!(error.contains("takes 4 pictures a call"), "{error}");
+    let error = load_error(&Rows::Kept.save(constant(4), 4), EngineKind::Ort);
+    assert!(error.contains("takes 4 pictures per call"), "{error}");
     assert!(
-        error.contains("its output is the same for every trial picture"),
+        error.contains("its output is the same for every sample picture"),
         "{error}"
     );
 }
 
 #[test]
-fn one_answer_for_all_pictures_is_served_one_by_one() {
+fn one_output_for_all_pictures_is_served_one_by_one() {
     let axis_0: (&str, &[i64]) = ("axes", &[0]);
     let mean_row = means(0)
         .node(
@@ -280,7 +281,7 @@ fn two_rows_for_every_picture_are_served_one_by_one() {
 }
 
 #[test]
-fn a_hard_coded_batch_is_served_one_by_one() {
+fn a_hard_coded_batch_size_is_served_one_by_one() {
     for (to, declared) in [
         (&[1, 3][..], &[1, 3][..]),
         (&[1, 3], &[0, 3]),
@@ -299,7 +300,7 @@ fn rows_that_depend_on_neighbours_are_served_one_by_one() {
 }
 
 #[test]
-fn rows_that_are_proven_come_in_batches() {
+fn networks_with_proven_rows_are_served_in_batches() {
     for engine in EngineKind::in_this_build() {
         for batch in [0, 2, 5] {
             assert_eq!(on(engine, &everything(batch)).info().max_batch, None);
@@ -309,14 +310,14 @@ fn rows_that_are_proven_come_in_batches() {
 }
 
 #[test]
-fn networks_of_one_picture_may_answer_any_shape() {
+fn networks_of_one_picture_may_output_any_shape() {
     for engine in EngineKind::in_this_build() {
         let found = assert_served_one_by_one(&transposed(1, &[3, 1]), engine);
         assert_eq!(found[0].len(), 3);
     }
 }
 
-/// A share of the mean over all pictures of the call, as a kernel might round with other neighbours.
+/// Adds a share of the mean over all pictures of the call, as if rounding depended on the neighbours.
 #[test]
 fn rows_may_differ_by_rounding() {
     for (share, most) in [(1e-3, None), (0.2, Some(1))] {
@@ -332,7 +333,7 @@ fn rows_may_differ_by_rounding() {
 }
 
 #[test]
-fn numbers_that_are_undefined_do_not_count_as_a_difference() {
+fn nan_in_both_rows_is_no_difference() {
     let roots = means(0)
         .number("down", -1.0)
         .node("Mul", "means down", "negative", &[])
@@ -343,47 +344,47 @@ fn numbers_that_are_undefined_do_not_count_as_a_difference() {
 }
 
 #[test]
-fn fixed_batches_without_outputs_by_picture_are_refused() {
-    let error = why_refused(&softmax(4), EngineKind::Ort);
-    assert!(error.contains("takes 4 pictures a call"), "{error}");
-    assert!(error.contains("change"), "{error}");
+fn fixed_batches_without_one_row_per_picture_are_rejected() {
+    let error = load_error(&softmax(4), EngineKind::Ort);
+    assert!(error.contains("takes 4 pictures per call"), "{error}");
+    assert!(error.contains("depend on its place"), "{error}");
     for engine in EngineKind::in_this_build() {
         for declared in [&[3, 4], &[0, 0]] {
-            let error = why_refused(&transposed(4, declared), engine);
-            assert!(error.contains("takes 4 pictures a call"), "{error}");
+            let error = load_error(&transposed(4, declared), engine);
+            assert!(error.contains("takes 4 pictures per call"), "{error}");
             assert!(error.contains("[3, "), "{error}");
         }
     }
 }
 
 #[test]
-fn a_network_that_cannot_answer_one_picture_is_refused() {
-    let error = why_refused(&reshaped(&[1, 4], &[0, 4]), EngineKind::Ort);
+fn networks_that_fail_on_one_picture_are_rejected() {
+    let error = load_error(&reshaped(&[1, 4], &[0, 4]), EngineKind::Ort);
     assert!(error.contains("fails on one picture"), "{error}");
     assert!(!error.contains('\n'), "{error}");
 }
 
 #[test]
-fn a_network_without_an_output_is_refused() {
-    let error = why_refused(&detections(1e9), EngineKind::Ort);
+fn networks_with_empty_output_are_rejected() {
+    let error = load_error(&detections(1e9), EngineKind::Ort);
     assert!(
-        error.contains("a black one is empty: its shape is [0, 2]"),
+        error.contains("for a black picture: its shape is [0, 2]"),
         "{error}"
     );
     let no_columns = means(0)
         .integers("none", &[])
         .node("Gather", "means none", "features", &[("axis", &[1])])
         .save("features", &[0, 0]);
-    let error = why_refused(&no_columns, EngineKind::Ort);
+    let error = load_error(&no_columns, EngineKind::Ort);
     assert!(
-        error.contains("a black one is empty: its shape is [1, 0]"),
+        error.contains("for a black picture: its shape is [1, 0]"),
         "{error}"
     );
 }
 
-/// Pictures whose mean is not negative, and no row for the others: the trial has none of those.
+/// The network drops the rows of pictures with a low mean; no sample picture has one.
 #[test]
-fn fewer_rows_than_pictures_in_a_call_are_an_error() {
+fn fewer_rows_than_pictures_are_an_error() {
     let some = means(0)
         .number("limit", -0.5)
         .node(

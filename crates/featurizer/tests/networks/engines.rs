@@ -1,11 +1,11 @@
-//! Both engines on small networks of which every operation is there: they agree with each other and with what was worked
-//! out by hand, whatever the layout and the number of pictures in a call.
+//! Both engines on small networks with every supported operation. They agree with each other and with
+//! values computed by hand, for every layout and number of pictures per call.
 
 use crate::file::File;
 use featurizer::{Architecture, Channels, EngineKind, Featurizer, Scaling, Settings};
 use model::{Batch, DataType, Model, Output};
 
-/// Pictures of 6x6 whose values go in as they are.
+/// Architecture of 6x6 pictures whose values are not scaled.
 pub(crate) const TINY: Architecture = Architecture {
     name: "tiny",
     side: 6,
@@ -25,7 +25,7 @@ pub(crate) fn load(
     Featurizer::load(&TINY, file.path(), settings).map_err(|error| error.to_string())
 }
 
-/// So many pictures with all values different.
+/// Returns `count` pictures with different values.
 pub(crate) fn pictures(count: usize) -> Vec<Vec<u8>> {
     let value = |picture: usize, i: usize| ((picture * 31 + i * 13) % 101) as f32 / 50.0 - 1.0;
     let picture = |p| {
@@ -60,7 +60,7 @@ pub(crate) fn assert_close(one: &[Vec<f32>], other: &[Vec<f32>]) {
     }
 }
 
-/// Every operation that both engines have, and ReLUs in place and not.
+/// Builds a network with every operation that both engines support, and ReLUs in place and not.
 pub(crate) fn everything(batch: i64) -> tempfile::NamedTempFile {
     File::new([batch, 3, 6, 6])
         .weight("w1", &[6, 1, 3, 3])
@@ -123,7 +123,7 @@ pub(crate) fn everything(batch: i64) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn every_operation_is_the_same_on_every_engine() {
+fn engines_agree_on_every_operation() {
     let file = everything(0);
     let inputs = pictures(5);
     let expected = features(&mut load(&file, EngineKind::Ort).unwrap(), &inputs);
@@ -136,7 +136,7 @@ fn every_operation_is_the_same_on_every_engine() {
 }
 
 #[test]
-fn a_network_that_takes_two_pictures_a_call_answers_any_number() {
+fn a_fixed_batch_of_two_serves_any_number_of_pictures() {
     let (any, two) = (everything(0), everything(2));
     let inputs = pictures(5);
     for engine in EngineKind::in_this_build() {
@@ -150,7 +150,7 @@ fn a_network_that_takes_two_pictures_a_call_answers_any_number() {
 }
 
 #[test]
-fn a_network_with_channels_last_sees_the_same_pictures() {
+fn channels_last_networks_get_the_same_pictures() {
     let first = File::new([0, 3, 6, 6])
         .node("Flatten", "images", "features", &[])
         .save("features", &[0, 108]);
@@ -163,14 +163,14 @@ fn a_network_with_channels_last_sees_the_same_pictures() {
         let planes = features(&mut load(&first, engine).unwrap(), &inputs);
         let pixels = features(&mut load(&last, engine).unwrap(), &inputs);
         assert_close(&planes, &pixels);
-        // Value 108 is x * 3 + channel of line 0 in what was sent, channel * 36 + x here.
+        // The sent value 7 is at x = 2, channel 1 of line 0; planes have it at channel * 36 + x.
         let sent = f32::from_le_bytes(inputs[0][4 * 7..][..4].try_into().unwrap());
         assert!((planes[0][36 + 2] - sent).abs() < 1e-6);
     }
 }
 
 #[test]
-fn an_operation_that_an_engine_does_not_have_is_named() {
+fn errors_name_unsupported_operations() {
     let strange = File::new([0, 3, 6, 6])
         .node("Frobnicate", "images", "features", &[])
         .save("features", &[0, 3]);

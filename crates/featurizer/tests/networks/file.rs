@@ -1,4 +1,4 @@
-//! Small networks, written down operation by operation.
+//! Builder of small networks, operation by operation.
 
 use std::fs;
 
@@ -8,14 +8,14 @@ use onnx::{
     ValueInfoProto,
 };
 
-/// A network being written down.
+/// An ONNX file being built.
 #[derive(Default)]
 pub(crate) struct File {
     graph: GraphProto,
 }
 
 impl File {
-    /// From `images` of this shape, 0 being any number.
+    /// Starts a network with the input `images` of this shape; 0 leaves a dimension open.
     pub(crate) fn new(shape: [i64; 4]) -> File {
         let mut file = File::default();
         file.graph.input.push(port("images", &shape));
@@ -43,7 +43,7 @@ impl File {
         self
     }
 
-    /// A weight whose values go up and down around zero.
+    /// Adds a weight whose values alternate around zero.
     pub(crate) fn weight(mut self, name: &str, dims: &[i64]) -> File {
         let count: i64 = dims.iter().product();
         let values = (0..count).map(|i| ((i * 7 % 11) - 5) as f32 / 8.0);
@@ -60,7 +60,7 @@ impl File {
         self
     }
 
-    /// Whole numbers that an operation takes, such as a shape.
+    /// Adds a constant list of integers, such as a shape.
     pub(crate) fn integers(mut self, name: &str, values: &[i64]) -> File {
         self.graph.initializer.push(TensorProto {
             name: name.into(),
@@ -72,7 +72,7 @@ impl File {
         self
     }
 
-    /// A single number.
+    /// Adds a constant number.
     pub(crate) fn number(mut self, name: &str, value: f32) -> File {
         self.graph.initializer.push(TensorProto {
             name: name.into(),
@@ -100,7 +100,7 @@ impl File {
     }
 }
 
-/// One integer, or several.
+/// Makes an attribute with one integer or several, depending on its name.
 fn attribute(name: &str, values: &[i64]) -> AttributeProto {
     let several = [
         "axes",

@@ -1,4 +1,4 @@
-//! What does not load, and what is said then.
+//! Errors of loading a featurizer.
 
 use std::{fs, path::Path};
 
@@ -17,7 +17,7 @@ const TINY: Architecture = Architecture {
 
 fn failure(path: &Path, settings: Settings) -> String {
     let loaded = Featurizer::load(&TINY, path, settings);
-    loaded.err().expect("this does not load").to_string()
+    loaded.err().expect("loading fails").to_string()
 }
 
 fn file(content: &str) -> tempfile::NamedTempFile {
@@ -27,7 +27,7 @@ fn file(content: &str) -> tempfile::NamedTempFile {
 }
 
 #[test]
-fn a_file_that_is_no_onnx_model_is_refused() {
+fn files_of_other_formats_are_rejected() {
     for engine in EngineKind::in_this_build() {
         let mut settings = Settings::default();
         settings.flags.engine = engine;
@@ -37,7 +37,7 @@ fn a_file_that_is_no_onnx_model_is_refused() {
 }
 
 #[test]
-fn a_gpu_that_is_not_there_is_refused_rather_than_replaced_by_the_cpu() {
+fn a_missing_gpu_is_an_error_without_cpu_fallback() {
     for engine in EngineKind::in_this_build() {
         let mut settings = Settings {
             device: Device::Cuda(97),
@@ -56,7 +56,7 @@ fn a_gpu_that_is_not_there_is_refused_rather_than_replaced_by_the_cpu() {
 }
 
 #[test]
-fn an_engine_that_is_not_in_the_build_is_named_with_what_installs_it() {
+fn a_missing_engine_is_reported_with_its_install_command() {
     if cfg!(feature = "tch") {
         assert_eq!(EngineKind::in_this_build().len(), 2);
         return;
@@ -68,7 +68,7 @@ fn an_engine_that_is_not_in_the_build_is_named_with_what_installs_it() {
 }
 
 #[test]
-fn a_missing_artifact_is_named_with_the_command_that_makes_it() {
+fn a_missing_artifact_is_reported_with_its_make_command() {
     let error = failure(Path::new("no/tiny.onnx"), Settings::default());
     assert!(error.contains("no/tiny.onnx is missing"), "{error}");
     assert!(error.contains("xtask -- artifacts"), "{error}");
@@ -76,7 +76,7 @@ fn a_missing_artifact_is_named_with_the_command_that_makes_it() {
 }
 
 #[test]
-fn an_input_type_that_holds_no_picture_is_refused() {
+fn input_types_that_hold_no_picture_are_rejected() {
     let settings = Settings {
         data_type: DataType::Ints,
         ..Settings::default()

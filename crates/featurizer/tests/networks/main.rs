@@ -1,4 +1,4 @@
-//! Networks on every engine of the build.
+//! Tests of small networks on every engine of the build.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod batching;

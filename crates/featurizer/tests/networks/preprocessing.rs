@@ -1,4 +1,4 @@
-//! What a network gets to see of a picture file, against torchvision's own transforms (`../reference.py`).
+//! Preprocessing of picture files, compared with torchvision's own transforms (`../reference.py`).
 
 use std::{fs, path::Path};
 
@@ -7,11 +7,11 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use featurizer::{Architecture, Channels, Featurizer, Scaling, Settings};
 use model::{Batch, DataType, Model, Output};
 
-/// In the order of the references.
+/// Photographs in the order of the references.
 const PHOTOGRAPHS: [&str; 3] = ["coffee.png", "cell.png", "text.png"];
-/// Every so many pixels there is one in the references.
+/// Distance in pixels between the sampled pixels of the references.
 const STEP: usize = 16;
-/// Pixels as they are.
+/// Scaling that keeps the pixels' values.
 const PLAIN: Scaling = Scaling {
     mean: Channels::all(0.0),
     std: Channels::all(1.0 / 255.0),
@@ -35,8 +35,8 @@ const INCEPTION: Architecture = Architecture {
     },
 };
 
-/// What a network of this architecture sees of the photographs, `[3, side, side]` each: a network that answers its input.
-fn seen(architecture: &Architecture, scaling: Scaling, resize: usize) -> Vec<Vec<f32>> {
+/// Returns the preprocessed photographs, `[3, side, side]` each, by a network whose output is its input.
+fn preprocessed(architecture: &Architecture, scaling: Scaling, resize: usize) -> Vec<Vec<f32>> {
     let side = architecture.side as i64;
     let file = File::new([0, 3, side, side])
         .node("Flatten", "images", "features", &[])
@@ -69,7 +69,7 @@ fn seen(architecture: &Architecture, scaling: Scaling, resize: usize) -> Vec<Vec
     floats.collect()
 }
 
-/// The sampled pixels of planes `[3, side, side]`: line by line, channels last.
+/// Returns the sampled pixels of planes `[3, side, side]`, line by line with channels last.
 fn sampled(planes: &[f32], side: usize) -> Vec<f32> {
     let places = (0..side).step_by(STEP);
     places
@@ -85,11 +85,11 @@ fn reference<T: npyz::Deserialize>(file: &str) -> Vec<T> {
     npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap()
 }
 
-/// Fails if a pixel is more than one of 255 levels off: both round, in their own fixed point.
+/// Fails if a pixel differs by more than one of 255 levels: both round, each in its own fixed point.
 #[track_caller]
-fn assert_pixels(seen: &[Vec<f32>], side: usize, file: &str) {
+fn assert_pixels(pictures: &[Vec<f32>], side: usize, file: &str) {
     let expected: Vec<u8> = reference(file);
-    let found: Vec<f32> = seen
+    let found: Vec<f32> = pictures
         .iter()
         .flat_map(|picture| sampled(picture, side))
         .collect();
@@ -111,28 +111,36 @@ fn assert_pixels(seen: &[Vec<f32>], side: usize, file: &str) {
 }
 
 #[test]
-fn pictures_are_resized_and_cut_as_torchvisions_presets_do() {
-    assert_pixels(&seen(&VGG, PLAIN, 256), 224, "vgg_crop.npy");
-    assert_pixels(&seen(&INCEPTION, PLAIN, 342), 299, "inception_crop.npy");
+fn pictures_are_resized_and_cropped_as_by_torchvisions_presets() {
+    assert_pixels(&preprocessed(&VGG, PLAIN, 256), 224, "vgg_crop.npy");
+    assert_pixels(
+        &preprocessed(&INCEPTION, PLAIN, 342),
+        299,
+        "inception_crop.npy",
+    );
 }
 
 #[test]
-fn pictures_are_squeezed_as_torchvisions_resize_does() {
-    assert_pixels(&seen(&VGG, PLAIN, 0), 224, "vgg_stretch.npy");
-    assert_pixels(&seen(&INCEPTION, PLAIN, 0), 299, "inception_stretch.npy");
+fn whole_pictures_are_resized_as_by_torchvision() {
+    assert_pixels(&preprocessed(&VGG, PLAIN, 0), 224, "vgg_stretch.npy");
+    assert_pixels(
+        &preprocessed(&INCEPTION, PLAIN, 0),
+        299,
+        "inception_stretch.npy",
+    );
 }
 
 #[test]
-fn pixels_are_scaled_as_the_networks_were_trained() {
+fn pixels_are_normalised_as_by_torchvision() {
     for (architecture, file) in [
         (VGG, "vgg_normalised.npy"),
         (INCEPTION, "inception_normalised.npy"),
     ] {
-        let planes = &seen(&architecture, architecture.scaling, architecture.resize)[0];
+        let planes = &preprocessed(&architecture, architecture.scaling, architecture.resize)[0];
         let found = sampled(planes, architecture.side);
         let expected: Vec<f32> = reference(file);
         let plane = expected.len() / 3;
-        // One level of 255, in the units of the channel with the smallest deviation.
+        // One of 255 levels, in units of the smallest standard deviation.
         let level = 1.001
             / 255.0
             / <[f32; 3]>::from(architecture.scaling.std)

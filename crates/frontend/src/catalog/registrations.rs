@@ -1,29 +1,29 @@
-//! Applications, models, versions and links as they were registered and are stored, and the steps from one such state
-//! to another.
+//! The registered applications, models, versions and links, as they are stored, and the changes
+//! between two such states.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use scheduler::ModelVersion;
 use wire::admin::{AddApp, AddModel, ModelId};
 
-/// What has been registered over the admin API, here or at another frontend.
+/// The registrations made over the admin API of this frontend or, with Redis, of another one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Registrations {
     pub(crate) apps: BTreeMap<String, AddApp>,
     pub(crate) models: BTreeMap<ModelVersion, AddModel>,
-    /// Model versions that somebody has marked as deleted: only in Redis, and only until a frontend sees it.
+    /// Model versions marked as deleted. They occur only in Redis, until a frontend deletes them.
     pub(crate) invalid: BTreeSet<ModelVersion>,
-    /// Model name -> current version. It outlives that version, as in Clipper.
+    /// Model name -> current version. The entry outlives a deleted version, as in Clipper.
     pub(crate) current: BTreeMap<String, String>,
     /// Application name -> model name.
     pub(crate) links: BTreeMap<String, String>,
 }
 
-/// A step from one state to another, as it is written where the state is kept.
+/// One change of the registrations, as a store writes it.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Write {
+pub(crate) enum CatalogChange {
     SetApp(AddApp),
-    /// With its link.
+    /// Removes the application and its link.
     RemoveApp(String),
     SetModel(AddModel),
     RemoveModel(ModelVersion),
@@ -43,85 +43,85 @@ impl Registrations {
         *self == Registrations::default()
     }
 
-    /// Carries a step out.
-    pub(crate) fn apply(&mut self, write: Write) {
+    /// Applies a change.
+    pub(crate) fn apply(&mut self, write: CatalogChange) {
         match write {
-            Write::SetApp(app) => {
+            CatalogChange::SetApp(app) => {
                 self.apps.insert(app.name.clone(), app);
             }
-            Write::RemoveApp(app) => {
+            CatalogChange::RemoveApp(app) => {
                 self.apps.remove(&app);
                 self.links.remove(&app);
             }
-            Write::SetModel(model) => {
+            CatalogChange::SetModel(model) => {
                 let id = id(&model);
                 self.invalid.remove(&id);
                 self.models.insert(id, model);
             }
-            Write::RemoveModel(id) => {
+            CatalogChange::RemoveModel(id) => {
                 self.models.remove(&id);
                 self.invalid.remove(&id);
             }
-            Write::SetCurrent(id) => {
+            CatalogChange::SetCurrent(id) => {
                 self.current.insert(id.name, id.version);
             }
-            Write::Link { app, model } => {
+            CatalogChange::Link { app, model } => {
                 self.links.insert(app, model);
             }
-            Write::Unlink { app, .. } => {
+            CatalogChange::Unlink { app, .. } => {
                 self.links.remove(&app);
             }
         }
     }
 
-    /// The versions of a model, in their order.
+    /// Returns the versions of a model, in order.
     pub(crate) fn versions(&self, model: &str) -> impl Iterator<Item = &ModelVersion> {
         let first = version_of(model, "");
         let from_first = self.models.range(first..).map(|(id, _)| id);
         from_first.take_while(move |id| id.name == model)
     }
 
-    /// The steps that lead from here to there.
-    pub(crate) fn difference(&self, there: &Registrations) -> Vec<Write> {
-        let mut steps = Vec::new();
-        let gone = self
+    /// Returns the changes that turn `self` into `target`.
+    pub(crate) fn difference(&self, target: &Registrations) -> Vec<CatalogChange> {
+        let mut changes = Vec::new();
+        let removed = self
             .apps
             .keys()
-            .filter(|app| !there.apps.contains_key(*app));
-        steps.extend(gone.map(|app| Write::RemoveApp(app.clone())));
-        let gone = self
+            .filter(|app| !target.apps.contains_key(*app));
+        changes.extend(removed.map(|app| CatalogChange::RemoveApp(app.clone())));
+        let removed = self
             .models
             .keys()
-            .filter(|id| !there.models.contains_key(id));
-        steps.extend(gone.map(|id| Write::RemoveModel(id.clone())));
+            .filter(|id| !target.models.contains_key(id));
+        changes.extend(removed.map(|id| CatalogChange::RemoveModel(id.clone())));
         for (app, model) in &self.links {
-            if there.apps.contains_key(app) && !there.links.contains_key(app) {
+            if target.apps.contains_key(app) && !target.links.contains_key(app) {
                 let (app, model) = (app.clone(), model.clone());
-                steps.push(Write::Unlink { app, model });
+                changes.push(CatalogChange::Unlink { app, model });
             }
         }
-        let new = there.apps.iter();
+        let new = target.apps.iter();
         let new = new.filter(|(name, app)| self.apps.get(*name) != Some(app));
-        steps.extend(new.map(|(_, app)| Write::SetApp(app.clone())));
-        let new = there.models.iter();
+        changes.extend(new.map(|(_, app)| CatalogChange::SetApp(app.clone())));
+        let new = target.models.iter();
         let new = new.filter(|(id, model)| self.models.get(id) != Some(model));
-        steps.extend(new.map(|(_, model)| Write::SetModel(model.clone())));
-        for (name, version) in &there.current {
+        changes.extend(new.map(|(_, model)| CatalogChange::SetModel(model.clone())));
+        for (name, version) in &target.current {
             let id = version_of(name, version);
-            let came = !self.models.contains_key(&id);
-            let exists = there.models.contains_key(&id);
-            if exists && (came || self.current.get(name) != Some(version)) {
-                steps.push(Write::SetCurrent(id));
+            let is_new = !self.models.contains_key(&id);
+            let exists = target.models.contains_key(&id);
+            if exists && (is_new || self.current.get(name) != Some(version)) {
+                changes.push(CatalogChange::SetCurrent(id));
             }
         }
-        for (app, model) in &there.links {
-            let came = !self.apps.contains_key(app);
-            if came || self.links.get(app) != Some(model) {
+        for (app, model) in &target.links {
+            let is_new = !self.apps.contains_key(app);
+            if is_new || self.links.get(app) != Some(model) {
                 let (app, model) = (app.clone(), model.clone());
-                steps.push(Write::Link { app, model });
+                changes.push(CatalogChange::Link { app, model });
             }
         }
-        steps
+        changes
     }
 }
 
@@ -149,10 +149,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_that_was_deleted_is_not_current_for_an_engine_that_starts() {
-        let mut there = Registrations::default();
-        there.current.insert("m".into(), "1".into());
-        assert_eq!(Registrations::default().difference(&there), []);
+    fn a_deleted_version_is_not_set_as_current_at_start() {
+        let mut target = Registrations::default();
+        target.current.insert("m".into(), "1".into());
+        assert_eq!(Registrations::default().difference(&target), []);
     }
 
     fn states() -> impl Strategy<Value = Registrations> {
@@ -162,7 +162,7 @@ mod tests {
         (apps, models, 0..4_u8).prop_map(|(apps, models, links)| {
             let mut registrations = Registrations::default();
             for (name, micros) in apps {
-                registrations.apply(Write::SetApp(AddApp {
+                registrations.apply(CatalogChange::SetApp(AddApp {
                     name: name.to_string(),
                     input_type: "f".parse().unwrap(),
                     default_output: String::new(),
@@ -180,13 +180,13 @@ mod tests {
                     batch_size,
                 };
                 let id = id(&model);
-                registrations.apply(Write::SetModel(model));
-                registrations.apply(Write::SetCurrent(id));
+                registrations.apply(CatalogChange::SetModel(model));
+                registrations.apply(CatalogChange::SetCurrent(id));
             }
             for (number, app) in registrations.apps.clone().into_keys().enumerate() {
                 if links >> number & 1 == 1 {
                     let model = (number % 2).to_string();
-                    registrations.apply(Write::Link { app, model });
+                    registrations.apply(CatalogChange::Link { app, model });
                 }
             }
             registrations
@@ -195,19 +195,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn steps_between_two_states_lead_from_one_to_the_other(
-            here in states(),
-            there in states(),
+        fn difference_turns_one_state_into_the_other(
+            start in states(),
+            target in states(),
         ) {
-            let mut walked = here.clone();
-            for step in here.difference(&there) {
-                walked.apply(step);
+            let mut changed = start.clone();
+            for change in start.difference(&target) {
+                changed.apply(change);
             }
-            let steps = walked.difference(&there);
-            prop_assert!(steps.is_empty(), "{steps:?}");
-            // The current version of a model that is gone stays known.
-            walked.current.retain(|name, _| there.current.contains_key(name));
-            prop_assert_eq!(walked, there);
+            let changes = changed.difference(&target);
+            prop_assert!(changes.is_empty(), "{changes:?}");
+            // The current version of a deleted model stays registered.
+            changed.current.retain(|name, _| target.current.contains_key(name));
+            prop_assert_eq!(changed, target);
         }
     }
 }

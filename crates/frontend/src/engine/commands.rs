@@ -1,4 +1,4 @@
-//! What other threads ask of the engine.
+//! Carries out the commands of other threads.
 
 use std::sync::Arc;
 
@@ -6,55 +6,57 @@ use scheduler::{ModelVersion, Query};
 use transport::Frame;
 use wire::admin::AddModel;
 
-use super::{Engine, TURN};
+use super::{Engine, MESSAGES_PER_TURN};
 use crate::{
-    cache::Cache,
-    catalog::{Catalog, Write, id},
-    clients::{Origin, Pending},
-    command::{Command, Request},
+    cache::PredictionCache,
+    catalog::{Catalog, CatalogChange, id},
+    clients::{Origin, QueryPayload},
+    command::{Command, HttpQuery},
     metrics::Snapshot,
-    replicas::Lost,
+    replicas::LostReplica,
 };
 
 impl Engine {
-    pub(super) fn take_commands(&mut self) {
-        for _ in 0..TURN {
+    pub(super) fn receive_commands(&mut self) {
+        for _ in 0..MESSAGES_PER_TURN {
             let Ok(command) = self.commands.try_recv() else {
                 return;
             };
             self.on_command(command);
         }
-        // There may be more.
-        self.wake.wake();
+        // The queue may hold more commands: continue in the next turn.
+        self.waker.wake();
     }
 
     fn on_command(&mut self, command: Command) {
         // The requester may have disconnected; ignore send errors.
         match command {
             Command::Query { ticket, request } => self.on_http_request(ticket, request),
-            Command::Forget(ticket) => {
-                let query = self.clients.on_gone(ticket);
-                query.into_iter().for_each(|query| self.take_back(query));
+            Command::Cancel(ticket) => {
+                let query = self.clients.untrack_http_query(ticket);
+                query.into_iter().for_each(|query| self.cancel(query));
             }
-            Command::Exchange { catalog, steps } => self.exchange(catalog, steps),
-            Command::Admit(newcomer, replica_id) => self.on_admitted(newcomer, replica_id),
+            Command::SetCatalog { catalog, changes } => self.set_catalog(catalog, changes),
+            Command::Admit(request, replica_id) => self.on_replica_id(request, replica_id),
             Command::Sync(done) => drop(done.send(())),
             Command::Metrics(answer) => drop(answer.send(self.snapshot())),
             Command::Replicas(answer) => drop(answer.send(self.replicas.list())),
         }
     }
 
-    /// Takes the new catalog, and does what the steps that led to it mean for queues, replicas and metrics.
-    fn exchange(&mut self, catalog: Arc<Catalog>, steps: Vec<Write>) {
+    /// Replaces the catalog, and applies its changes to queues, replicas and metrics.
+    fn set_catalog(&mut self, catalog: Arc<Catalog>, changes: Vec<CatalogChange>) {
         self.catalog = catalog;
-        for step in steps {
-            match step {
-                Write::SetApp(app) => self.metrics.add_app(&app.name, self.clock.elapsed()),
-                Write::RemoveApp(app) => self.metrics.remove_app(&app),
-                Write::SetModel(model) => self.set_model(&model),
-                Write::RemoveModel(model) => self.remove_model(&model),
-                // Only where queries go, which the catalog says.
-                Write::SetCurrent(_) | Write::Link { .. } | Write::Unlink { .. } => {}
+        for change in changes {
+            match change {
+                CatalogChange::SetApp(app) => self.metrics.add_app(&app.name, self.clock.elapsed()),
+                CatalogChange::RemoveApp(app) => self.metrics.remove_app(&app),
+                CatalogChange::SetModel(model) => self.set_model(&model),
+                CatalogChange::RemoveModel(model) => self.remove_model(&model),
+                // These change only the routing of queries, which the catalog does.
+                CatalogChange::SetCurrent(_)
+                | CatalogChange::Link { .. }
+                | CatalogChange::Unlink { .. } => {}
             }
         }
     }
@@ -66,16 +68,19 @@ impl Engine {
         for key in self.scheduler.set_model(version, input_type, max) {
             self.replicas
                 .refuse(&mut self.sockets.containers, key, &reason);
-            self.lose(Lost::died(key, "takes another input type than its model"));
+            self.remove_replica(LostReplica::died(
+                key,
+                "has another input type than its model",
+            ));
         }
     }
 
     fn remove_model(&mut self, model: &ModelVersion) {
         self.metrics.remove_model(model);
         self.declarations.remove(model);
-        self.cache.iter_mut().for_each(Cache::clear);
+        self.cache.iter_mut().for_each(PredictionCache::clear);
         for key in self.scheduler.remove_model(model) {
-            self.lose(Lost::died(key, "serves a model version that was deleted"));
+            self.remove_replica(LostReplica::died(key, "serves a deleted model version"));
         }
     }
 
@@ -83,13 +88,13 @@ impl Engine {
         let loads = self.scheduler.loads();
         Box::new(Snapshot {
             metrics: self.metrics.clone(),
-            dropped: self.clients.dropped(),
+            dropped: self.clients.dropped_messages(),
             now: self.clock.elapsed(),
             loads: loads.map(|(model, load)| (model.clone(), load)).collect(),
         })
     }
 
-    fn on_http_request(&mut self, ticket: u64, request: Request) {
+    fn on_http_request(&mut self, ticket: u64, request: HttpQuery) {
         let arrived = self.clock.elapsed();
         let query = Query {
             deadline: arrived.saturating_add(request.app.objective),
@@ -99,13 +104,13 @@ impl Engine {
             size: request.input.len(),
             fingerprint: None,
             arrived,
-            payload: Pending {
+            payload: QueryPayload {
                 origin: Origin::Http(ticket),
                 input: Frame::from(request.input),
             },
         };
         if let Some(query) = self.on_query(query) {
-            self.clients.on_asked(ticket, query);
+            self.clients.track_http_query(ticket, query);
         }
     }
 }

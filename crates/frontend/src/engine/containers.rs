@@ -1,29 +1,29 @@
-//! Model servers: their registrations and answers, and batches to them.
+//! Receives messages of model servers, and sends batches to them.
 
-use scheduler::{Fingerprint, ModelVersion, ReplicaKey, Timestamp};
+use scheduler::{Fingerprint, ModelVersion, OutgoingBatch, ReplicaKey, Timestamp};
 use transport::Frame;
 use wire::rpc::{
-    FromContainer, FromFrontend, NewContainer, RequestHead, Response, Returned, Version,
+    ConnectionResponse, FromContainer, FromFrontend, NewContainer, RequestHead, Response, Version,
 };
 
-use super::{Engine, TURN};
+use super::{Engine, MESSAGES_PER_TURN};
 use crate::{
-    container_sockets::Port,
-    metrics::Batch,
+    container_sockets::ContainerPort,
+    metrics::BatchRecord,
     query_result::{QueryResult, QueryStatus},
-    replicas::{Lost, Newcomer, Sender},
-    timeline::{Served, Timeline},
+    replicas::{ContainerPeer, JoinRequest, LostReplica},
+    timeline::{ReplicaResponse, Timeline},
 };
 
 impl Engine {
-    pub(super) fn take_containers(&mut self) -> zmq::Result<()> {
-        Port::ALL
+    pub(super) fn receive_from_containers(&mut self) -> zmq::Result<()> {
+        ContainerPort::ALL
             .into_iter()
-            .try_for_each(|port| self.take_from(port))
+            .try_for_each(|port| self.receive_from_port(port))
     }
 
-    fn take_from(&mut self, port: Port) -> zmq::Result<()> {
-        for _ in 0..TURN {
+    fn receive_from_port(&mut self, port: ContainerPort) -> zmq::Result<()> {
+        for _ in 0..MESSAGES_PER_TURN {
             let sockets = &mut self.sockets.containers;
             if !sockets.recv(port, &mut self.message)? {
                 break;
@@ -31,8 +31,8 @@ impl Engine {
             let message = std::mem::take(&mut self.message);
             if let Some((identity, frames)) = message.split_first() {
                 match port {
-                    Port::RpcRecv => self.on_returned(identity, frames),
-                    _ => self.on_container(Sender { port, identity }, frames),
+                    ContainerPort::RpcRecv => self.on_connection_response(identity, frames),
+                    _ => self.on_container(ContainerPeer { port, identity }, frames),
                 }
             }
             self.message = message;
@@ -40,19 +40,23 @@ impl Engine {
         Ok(())
     }
 
-    fn on_container(&mut self, sender: Sender<'_>, frames: &[Frame]) {
+    fn on_container(&mut self, sender: ContainerPeer<'_>, frames: &[Frame]) {
         let now = self.clock.elapsed();
-        let (version, replica) = self.replicas.heard(sender, now);
+        let (version, replica) = self.replicas.on_message(sender, now);
         let sockets = &mut self.sockets.containers;
         match (FromContainer::decode(frames, version), replica) {
-            (Ok(FromContainer::Heartbeat), _) => self.replicas.beat_back(sockets, sender, now),
+            (Ok(FromContainer::Heartbeat), _) => {
+                self.replicas.reply_to_heartbeat(sockets, sender, now);
+            }
             (Ok(FromContainer::NewContainer(new)), None) => self.register(sender, *new, now),
-            // It asks for another connection, as Clipper gives it: what the old one had goes to others.
+            // A second registration requests another connection, as in Clipper. Batches of the old
+            // one go to others.
             (Ok(FromContainer::NewContainer(new)), Some(key)) if version == Version::HighPerf => {
-                self.lose(Lost::stopped(key, "registers anew"));
+                self.remove_replica(LostReplica::stopped(key, "registered again"));
                 self.register(sender, *new, now);
             }
-            // Registered already: asked for twice, because two heartbeats came before the first registration.
+            // A duplicate: two heartbeats before the first registration caused two requests to
+            // register.
             (Ok(FromContainer::NewContainer(_)), Some(_)) => {}
             (Ok(FromContainer::Response(response)), Some(key)) => {
                 if response
@@ -69,46 +73,50 @@ impl Engine {
                 }
             }
             (Ok(FromContainer::Goodbye), Some(key)) => {
-                self.lose(Lost::stopped(key, "said goodbye"));
+                self.remove_replica(LostReplica::stopped(key, "sent goodbye"));
             }
-            (Err(error), None) => self.clients.complain(sender.identity, &error),
-            // Of a replica that was given up, or from before a restart: it will be asked to register.
+            (Err(error), None) => self.clients.log_drop(sender.identity, &error),
+            // From a replica that was removed, or from before a restart: a heartbeat will make it
+            // register.
             (_, None) => {}
-            (Err(error), Some(key)) => self.lose_because_of(sender.identity, key, &error),
+            (Err(error), Some(key)) => {
+                self.remove_after_invalid_message(sender.identity, key, &error);
+            }
         }
     }
 
-    /// A response by the port that high-performance model servers have for them.
-    fn on_returned(&mut self, sender: &Frame, frames: &[Frame]) {
+    /// Handles a response on the port for responses of high-performance model servers.
+    fn on_connection_response(&mut self, sender: &Frame, frames: &[Frame]) {
         let now = self.clock.elapsed();
-        let returned = match Returned::decode(frames) {
-            Ok(returned) => returned,
-            Err(error) => return self.clients.complain(sender, &error),
+        let message = match ConnectionResponse::decode(frames) {
+            Ok(message) => message,
+            Err(error) => return self.clients.log_drop(sender, &error),
         };
         match (
-            self.replicas.connected(returned.connection, now),
-            returned.response,
+            self.replicas.on_connection_message(message.connection, now),
+            message.response,
         ) {
             (Some(key), Ok(response)) => self.on_response(sender, key, &response, now),
-            (Some(key), Err(error)) => self.lose_because_of(sender, key, &error),
-            // Of a replica that was given up, or from before a restart.
+            (Some(key), Err(error)) => self.remove_after_invalid_message(sender, key, &error),
+            // From a replica that was removed, or from before a restart.
             (None, _) => {
-                let what = "a response with a connection id that was not given out";
-                self.clients.complain(sender, &what);
+                let what = "a response with an unknown connection id";
+                self.clients.log_drop(sender, &what);
             }
         }
     }
 
-    /// A replica's number comes from this engine, or from where frontends share their state; then it joins when it is there.
-    fn register(&mut self, sender: Sender<'_>, new: NewContainer, now: Timestamp) {
+    /// Adds a replica. If frontends share their state, it first requests a replica id there, and
+    /// the replica joins when the id arrives.
+    fn register(&mut self, sender: ContainerPeer<'_>, new: NewContainer, now: Timestamp) {
         let Some(replica_ids) = &self.replica_ids else {
             self.admit(sender, new, now);
             return;
         };
         let identity = sender.identity.as_ref().to_vec();
-        // Asked for twice, because two heartbeats came before the first registration.
+        // A second registration while the first one waits for its id is a duplicate.
         if self.joining.insert((sender.port, identity.clone())) {
-            replica_ids.join(Newcomer {
+            replica_ids.join(JoinRequest {
                 port: sender.port,
                 identity,
                 new: Box::new(new),
@@ -116,21 +124,21 @@ impl Engine {
         }
     }
 
-    /// The number of a replica that waits to join is there.
-    pub(super) fn on_admitted(&mut self, newcomer: Newcomer, replica_id: u32) {
-        let Newcomer {
+    /// Adds a replica whose id has arrived.
+    pub(super) fn on_replica_id(&mut self, request: JoinRequest, replica_id: u32) {
+        let JoinRequest {
             port,
             identity,
             new,
-        } = newcomer;
+        } = request;
         let model = ModelVersion {
             name: new.name.clone(),
             version: new.version.clone(),
         };
-        self.replicas.number_next(model.clone(), replica_id);
+        self.replicas.set_next_id(model.clone(), replica_id);
         let frame = Frame::from(&identity[..]);
         self.joining.remove(&(port, identity));
-        let sender = Sender {
+        let sender = ContainerPeer {
             port,
             identity: &frame,
         };
@@ -140,19 +148,22 @@ impl Engine {
         }
     }
 
-    /// Takes a registration, or tells the model server why not.
-    fn admit(&mut self, sender: Sender<'_>, new: NewContainer, now: Timestamp) -> bool {
+    /// Adds a replica and confirms it, or sends the reason of the refusal. Returns true if the
+    /// replica joined.
+    fn admit(&mut self, sender: ContainerPeer<'_>, new: NewContainer, now: Timestamp) -> bool {
         let scheduler = &mut self.scheduler;
-        let (version, outcome) = self.replicas.register(scheduler, sender, new, now);
-        let reply = match &outcome {
+        let (version, registered) = self.replicas.register(scheduler, sender, new, now);
+        let reply = match &registered {
             Ok(reply) => reply.clone(),
             Err(reason) => FromFrontend::Refused(reason),
         };
         let sockets = &mut self.sockets.containers;
-        self.replicas.say(sockets, sender.identity, version, &reply);
-        outcome.is_ok()
+        self.replicas
+            .send(sockets, sender.identity, version, &reply);
+        registered.is_ok()
     }
 
+    /// Answers the queries of a batch with the outputs of the model.
     fn on_response(
         &mut self,
         sender: &Frame,
@@ -161,39 +172,39 @@ impl Engine {
         now: Timestamp,
     ) {
         let Some(answered) = self.scheduler.on_answered(key, response.message_id, now) else {
-            // It was late and another has it, or it never had one of this number.
-            let what = "a response to a batch that it does not have";
-            return self.clients.complain(sender, &what);
+            // The replica lost this batch when it hung, or never had one with this id.
+            let what = "a response to a batch that the replica does not have";
+            return self.clients.log_drop(sender, &what);
         };
         let size = answered.size;
-        let replica = self.replicas.answered(key, size);
+        let replica = self.replicas.on_batch_answered(key, size);
         let (version, input_type) = (replica.version, replica.input_type);
         let sent = answered.sent;
-        let batch = Batch {
+        let batch = BatchRecord {
             size,
-            away: now.saturating_sub(sent),
+            at_replica: now.saturating_sub(sent),
             times: response.times,
         };
         let queries = answered.queries.iter();
         let queued = queries.map(|(_, query)| sent.saturating_sub(query.arrived));
         self.metrics.batch(&replica.model, batch, queued, now);
-        let served = Served {
+        let served = ReplicaResponse {
             replica_id: replica.replica_id,
             dialect: version,
             batch_size: size,
             times: response.times,
         };
-        let miscounted = (response.outputs.len() != size).then(|| {
+        let wrong_count = (response.outputs.len() != size).then(|| {
             let outputs = response.outputs.len();
             format!("model failed: {outputs} outputs to {size} inputs")
         });
-        if miscounted.is_none() {
-            self.remember(&answered.fingerprints, response);
+        if wrong_count.is_none() {
+            self.cache_outputs(&answered.fingerprints, response);
         }
-        for (place, query) in answered.queries {
-            let output = match (&miscounted, response.outputs.get(place)) {
+        for (index, query) in answered.queries {
+            let output = match (&wrong_count, response.outputs.get(index)) {
                 (None, Some(_)) if !version.carries(input_type, query.payload.input.as_ref()) => {
-                    Err("model failed: it is of 2017, where a string cannot hold a NUL")
+                    Err("model failed: its RPC version of 2017 cannot carry a string with a NUL")
                 }
                 (None, Some(output)) => *output,
                 (why, _) => Err(why.as_deref().unwrap_or_default()),
@@ -211,49 +222,55 @@ impl Engine {
                         output: output.into(),
                         timeline,
                     };
-                    self.conclude(&query, &result);
+                    self.finish(&query, &result);
                 }
                 Err(reason) => {
-                    self.conclude_without(&query, QueryStatus::Failed(reason.to_owned()), timeline);
+                    self.finish_with_default(
+                        &query,
+                        QueryStatus::Failed(reason.to_owned()),
+                        timeline,
+                    );
                 }
             }
         }
     }
 
-    /// Keeps what the model answered for the next time, though it may be too late for who asked.
-    fn remember(&mut self, fingerprints: &[(usize, Fingerprint)], response: &Response<'_>) {
+    /// Stores the outputs in the cache, also those that came too late for their queries.
+    fn cache_outputs(&mut self, fingerprints: &[(usize, Fingerprint)], response: &Response<'_>) {
         let Some(cache) = &mut self.cache else { return };
-        for (place, fingerprint) in fingerprints {
-            if let Some(Ok(output)) = response.outputs.get(*place) {
+        for (index, fingerprint) in fingerprints {
+            if let Some(Ok(output)) = response.outputs.get(*index) {
                 cache.insert(*fingerprint, response.output_type, output);
             }
         }
     }
 
-    /// A batch failed as a whole: its queries get the default output, and the reason.
+    /// Answers the queries of a batch that failed as a whole with the default output and the
+    /// reason.
     fn on_failure(&mut self, key: ReplicaKey, batch: u32, reason: &str, now: Timestamp) {
         let Some(answered) = self.scheduler.on_answered(key, batch, now) else {
             return;
         };
-        self.replicas.answered(key, answered.size);
+        self.replicas.on_batch_answered(key, answered.size);
         for (_, query) in answered.queries {
             let timeline = Timeline {
                 batch_sent: Some(answered.sent),
                 ..Timeline::unsent(query.arrived, now)
             };
-            self.conclude_without(&query, QueryStatus::Failed(reason.to_owned()), timeline);
+            self.finish_with_default(&query, QueryStatus::Failed(reason.to_owned()), timeline);
         }
     }
 
-    pub(super) fn send_batch(&mut self, batch: &scheduler::Send, now: Timestamp) {
-        let Some(replica) = self.replicas.owing(batch.replica) else {
+    /// Sends a batch. If that fails, the replica is removed and the scheduler requeues the queries.
+    pub(super) fn send_batch(&mut self, batch: &OutgoingBatch, now: Timestamp) {
+        let Some(replica) = self.replicas.on_batch_sent(batch.replica) else {
             return;
         };
         let inputs: Vec<&Frame> = batch
             .queries
             .iter()
             .filter_map(|query| self.scheduler.payload(*query))
-            .map(|pending| &pending.input)
+            .map(|payload| &payload.input)
             .collect();
         let head = RequestHead {
             session: Some(self.session),
@@ -266,21 +283,28 @@ impl Engine {
         head.encode(replica.version, inputs.into_iter(), &mut self.message);
         let sockets = &mut self.sockets.containers;
         if sockets.send(replica.version, &mut self.message).is_err() {
-            self.scheduler.on_unsent(batch.replica, batch.batch);
-            self.lose(Lost::died(batch.replica, "does not take its batch"));
+            self.scheduler.on_send_failed(batch.replica, batch.batch);
+            self.remove_replica(LostReplica::died(batch.replica, "did not accept a batch"));
         }
     }
 
-    pub(super) fn lose(&mut self, lost: Lost) {
-        let left = self.replicas.remove(&lost);
-        if let (Some((model, replica_id)), Some(replica_ids)) = (left, &self.replica_ids) {
+    /// Removes a replica; the scheduler requeues its queries.
+    pub(super) fn remove_replica(&mut self, lost: LostReplica) {
+        let removed = self.replicas.remove(&lost);
+        if let (Some((model, replica_id)), Some(replica_ids)) = (removed, &self.replica_ids) {
             replica_ids.left(model, replica_id);
         }
-        self.scheduler.on_left(lost.key, lost.left);
+        self.scheduler.on_left(lost.key, lost.departure);
     }
 
-    fn lose_because_of(&mut self, sender: &Frame, key: ReplicaKey, error: &wire::DecodeError) {
-        self.clients.complain(sender, error);
-        self.lose(Lost::died(key, "sends nonsense"));
+    /// Logs an invalid message, and removes the replica that sent it.
+    fn remove_after_invalid_message(
+        &mut self,
+        sender: &Frame,
+        key: ReplicaKey,
+        error: &wire::DecodeError,
+    ) {
+        self.clients.log_drop(sender, error);
+        self.remove_replica(LostReplica::died(key, "sent an invalid message"));
     }
 }

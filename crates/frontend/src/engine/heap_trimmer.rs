@@ -1,51 +1,56 @@
-//! Decides when to return memory to the kernel: the allocator keeps what long queues took, tens of MiB of it.
+//! Decides when to return memory to the kernel: after long queues, the allocator keeps tens of MiB.
 
 use std::time::Duration;
 
-use scheduler::{Load, Timestamp};
+use scheduler::{QueueLoad, Timestamp};
 
 /// Period between two checks.
-const EVERY: Duration = Duration::from_millis(100);
+const CHECK_PERIOD: Duration = Duration::from_millis(100);
 
-/// Queues must have held at least this many bytes for a trim to be worth it.
-const WORTH: usize = 4 << 20;
+/// Minimum number of bytes in the queues that makes a trim worthwhile.
+const MIN_PEAK: usize = 4 << 20;
 
-/// Memory of a waiting query besides its input, in bytes, at least.
-const QUERY: usize = 512;
+/// Minimum memory of a queued query without its input, in bytes.
+const QUERY_OVERHEAD: usize = 512;
 
-/// Time for which queues must be short, so that memory which is needed again at once stays.
-const QUIET: Duration = Duration::from_secs(1);
+/// Time for which queues must be short before a trim, so that memory that is needed again soon is
+/// kept.
+const QUIET_TIME: Duration = Duration::from_secs(1);
 
-/// Tracks the length of the queues.
+/// Tracks the size of the queues.
 #[derive(Debug, Default)]
 pub(super) struct HeapTrimmer {
-    looked: Timestamp,
-    /// Largest number of bytes that waited since the last trim.
-    most: usize,
-    /// Start of the time in which little waits.
-    quiet: Option<Timestamp>,
+    last_check: Timestamp,
+    /// Maximum number of queued bytes since the last trim.
+    peak: usize,
+    /// Time since which the queues have been short; `None` while they are not.
+    quiet_since: Option<Timestamp>,
 }
 
 impl HeapTrimmer {
     /// Returns true if memory should be returned to the kernel now.
-    pub(super) fn is_due(&mut self, loads: impl Iterator<Item = Load>, now: Timestamp) -> bool {
-        if now < self.looked + EVERY {
+    pub(super) fn is_due(
+        &mut self,
+        loads: impl Iterator<Item = QueueLoad>,
+        now: Timestamp,
+    ) -> bool {
+        if now < self.last_check + CHECK_PERIOD {
             return false;
         }
-        self.looked = now;
-        let waiting = loads
-            .map(|load| load.bytes + QUERY * load.queries)
+        self.last_check = now;
+        let queued = loads
+            .map(|load| load.bytes + QUERY_OVERHEAD * load.queries)
             .sum::<usize>();
-        self.most = self.most.max(waiting);
-        if self.most < WORTH || waiting > self.most / 8 {
-            self.quiet = None;
+        self.peak = self.peak.max(queued);
+        if self.peak < MIN_PEAK || queued > self.peak / 8 {
+            self.quiet_since = None;
             return false;
         }
-        let since = *self.quiet.get_or_insert(now);
-        let due = now >= since + QUIET;
+        let since = *self.quiet_since.get_or_insert(now);
+        let due = now >= since + QUIET_TIME;
         if due {
             *self = HeapTrimmer {
-                looked: now,
+                last_check: now,
                 ..HeapTrimmer::default()
             };
         }
@@ -57,16 +62,17 @@ impl HeapTrimmer {
 mod tests {
     use super::*;
 
-    /// The tenths of a second, from the first on, at which memory is given back while so many KiB wait.
-    fn due(kib: &[usize]) -> Vec<usize> {
+    /// Returns the checks at which a trim is due. Element `n` of `kib` is the size of the queues at
+    /// check `n`, in KiB.
+    fn due_checks(kib: &[usize]) -> Vec<usize> {
         let mut heap_trimmer = HeapTrimmer::default();
         let mut due = Vec::new();
         for (index, kib) in kib.iter().enumerate() {
-            let load = Load {
+            let load = QueueLoad {
                 bytes: kib << 10,
-                ..Load::default()
+                ..QueueLoad::default()
             };
-            let now = EVERY * (index as u32 + 1);
+            let now = CHECK_PERIOD * (index as u32 + 1);
             if heap_trimmer.is_due([load].into_iter(), now) {
                 due.push(index);
             }
@@ -75,15 +81,18 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_given_back_once_a_second_after_a_long_queue_has_gone() {
+    fn trims_once_a_second_after_a_long_queue() {
         let mut kib = [0; 40];
         kib[..5].fill(10_000);
-        assert_eq!(due(&kib), [15]);
+        assert_eq!(due_checks(&kib), [15]);
     }
 
     #[test]
-    fn a_queue_that_grows_again_and_a_short_one_keep_theirs() {
-        assert_eq!(due(&[10_000, 0, 0, 0, 0, 0, 0].repeat(6)), [0; 0]);
-        assert_eq!(due(&[3_000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), [0; 0]);
+    fn never_trims_for_recurring_or_short_queues() {
+        assert_eq!(due_checks(&[10_000, 0, 0, 0, 0, 0, 0].repeat(6)), [0; 0]);
+        assert_eq!(
+            due_checks(&[3_000, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            [0; 0]
+        );
     }
 }

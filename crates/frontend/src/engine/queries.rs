@@ -1,19 +1,19 @@
-//! Clients: their connects and requests.
+//! Receives connects and requests of clients.
 
 use scheduler::{Query, QueryKey, Refusal, Refused};
 use transport::Frame;
 use wire::{query, rpc::Version};
 
-use super::{Engine, TURN};
+use super::{Engine, MESSAGES_PER_TURN};
 use crate::{
-    clients::{Origin, Pending},
+    clients::{Origin, QueryPayload},
     query_result::{QueryResult, QueryStatus},
     timeline::Timeline,
 };
 
 impl Engine {
-    pub(super) fn take_connects(&mut self) -> zmq::Result<()> {
-        for _ in 0..TURN {
+    pub(super) fn receive_connects(&mut self) -> zmq::Result<()> {
+        for _ in 0..MESSAGES_PER_TURN {
             if !self.sockets.answers.recv(&mut self.message)? {
                 break;
             }
@@ -23,8 +23,8 @@ impl Engine {
         Ok(())
     }
 
-    pub(super) fn take_requests(&mut self) -> zmq::Result<()> {
-        for _ in 0..TURN {
+    pub(super) fn receive_requests(&mut self) -> zmq::Result<()> {
+        for _ in 0..MESSAGES_PER_TURN {
             if !self.sockets.requests.recv(&mut self.message)? {
                 break;
             }
@@ -39,9 +39,9 @@ impl Engine {
         let Some((sender, frames)) = message.split_first() else {
             return;
         };
-        let request = match query::Request::decode(frames) {
+        let request = match query::QueryRequest::decode(frames) {
             Ok(request) => request,
-            Err(error) => return self.clients.complain(sender, &error),
+            Err(error) => return self.clients.log_drop(sender, &error),
         };
         if request
             .session
@@ -49,28 +49,28 @@ impl Engine {
         {
             return self
                 .clients
-                .complain(sender, &"a request of an earlier session");
+                .log_drop(sender, &"a request of an earlier session");
         }
         let origin = Origin::Zmq {
             client: request.client_id,
             request: request.request_id,
         };
-        if !self.clients.knows(request.client_id) {
+        if !self.clients.is_connected(request.client_id) {
             return self
                 .clients
-                .complain(sender, &"a request of a client that is gone");
+                .log_drop(sender, &"a request with an unknown client id");
         }
-        let pending = Pending {
+        let payload = QueryPayload {
             origin,
             input: request.input.keep(),
         };
         let arrived = self.clock.elapsed();
         let Some(application) = self.catalog.app(request.app) else {
             let timeline = Timeline::unsent(arrived, arrived);
-            return self.refuse(request.app, &pending, Refusal::UnknownApp, timeline);
+            return self.refuse(request.app, &payload, Refusal::UnknownApp, timeline);
         };
         let app = application.app.clone();
-        let within = request.deadline.unwrap_or(app.objective);
+        let objective = request.deadline.unwrap_or(app.objective);
         let model = application.model.as_ref();
         self.on_query(Query {
             app,
@@ -79,13 +79,14 @@ impl Engine {
             size: request.input.as_ref().len(),
             fingerprint: None,
             arrived,
-            deadline: arrived.saturating_add(within),
-            payload: pending,
+            deadline: arrived.saturating_add(objective),
+            payload,
         });
     }
 
-    /// Takes a query, wherever it comes from; returns by what name it can be taken back, if it is under way.
-    pub(super) fn on_query(&mut self, mut query: Query<Pending>) -> Option<QueryKey> {
+    /// Answers a query from the cache, passes it to the scheduler, or refuses it. Returns the key
+    /// by which it can be cancelled, if it is in flight.
+    pub(super) fn on_query(&mut self, mut query: Query<QueryPayload>) -> Option<QueryKey> {
         if self.answer_from_cache(&mut query) {
             return None;
         }
@@ -99,31 +100,32 @@ impl Engine {
         }
     }
 
-    /// A query's client is gone.
-    pub(super) fn take_back(&mut self, query: QueryKey) {
-        if self.scheduler.take_back(query).is_some() {
+    /// Cancels a query, because its client disconnected.
+    pub(super) fn cancel(&mut self, query: QueryKey) {
+        if self.scheduler.cancel(query).is_some() {
             self.metrics.abandoned();
         }
     }
 
-    /// Takes back what clients asked that an answer has found to be gone.
-    pub(super) fn take_back_of_lost(&mut self) {
-        if !self.clients.has_lost() {
+    /// Cancels the queries of clients that turned out to be disconnected when an answer was sent.
+    pub(super) fn cancel_queries_of_lost_clients(&mut self) {
+        if !self.clients.take_client_lost() {
             return;
         }
-        let waiting = self.scheduler.waiting();
-        let unwanted = waiting.filter(|(_, pending)| !self.clients.waits(pending));
-        let unwanted: Vec<QueryKey> = unwanted.map(|(query, _)| query).collect();
-        unwanted.into_iter().for_each(|query| self.take_back(query));
+        let unanswered = self.scheduler.unanswered();
+        let orphaned = unanswered.filter(|(_, payload)| !self.clients.is_reachable(payload));
+        let orphaned: Vec<QueryKey> = orphaned.map(|(query, _)| query).collect();
+        orphaned.into_iter().for_each(|query| self.cancel(query));
     }
 
-    /// False if the cache has no answer: then the query gets the fingerprint of its input.
-    fn answer_from_cache(&mut self, query: &mut Query<Pending>) -> bool {
+    /// Answers a query from the cache, and returns true. If the cache has no answer, sets the
+    /// query's fingerprint and returns false.
+    fn answer_from_cache(&mut self, query: &mut Query<QueryPayload>) -> bool {
         let (Some(cache), Some(model)) = (&self.cache, &query.model) else {
             return false;
         };
         let (app, input) = (&query.app, query.payload.input.as_ref());
-        // What some model servers cannot be sent has no answer that holds for all.
+        // An input that some dialects cannot carry has no answer that holds for every replica.
         if app.input_type != query.input_type || !Version::V2017.carries(app.input_type, input) {
             return false;
         }
@@ -148,8 +150,9 @@ impl Engine {
         true
     }
 
-    /// Answers a query that is not taken.
-    fn refuse(&mut self, app: &str, pending: &Pending, refusal: Refusal, timeline: Timeline) {
+    /// Answers a refused query. The output is the default output, or empty if the application is
+    /// unknown.
+    fn refuse(&mut self, app: &str, payload: &QueryPayload, refusal: Refusal, timeline: Timeline) {
         let known = match &refusal {
             Refusal::InputType { app, .. }
             | Refusal::ModelInputType { app, .. }
@@ -163,6 +166,6 @@ impl Engine {
         let result = QueryResult::without_output(status, default.unwrap_or_default(), timeline);
         self.traces.query(app, &result);
         let socket = &mut self.sockets.answers;
-        self.clients.answer(socket, pending, &result);
+        self.clients.answer(socket, payload, &result);
     }
 }

@@ -1,4 +1,5 @@
-//! The admin API: Clipper's management frontend, and our `GET /admin/replicas`.
+//! The admin API: all endpoints of Clipper's management frontend, and `GET /admin/replicas`, which
+//! Clipper does not have.
 
 pub(super) mod tree;
 
@@ -11,17 +12,17 @@ use axum::{
 };
 use wire::admin::{ENDPOINTS, Endpoint};
 
-use super::shared::{PING, Shared, stopping, text_response};
+use super::shared::{HandlerContext, PING, stopping, text_response};
 use crate::command::Command;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<HandlerContext> {
     let pong = async || text_response(StatusCode::OK, "PONG".to_owned());
     let routes = Router::new()
         .route(PING, get(pong))
         .route("/admin/replicas", get(replicas));
     ENDPOINTS.iter().fold(routes, |routes, endpoint| {
         let path = format!("/admin/{}", endpoint.name);
-        let handler = async |State(shared): State<Shared>, request: Request| {
+        let handler = async |State(shared): State<HandlerContext>, request: Request| {
             let (parts, body) = request.into_parts();
             match shared.limits.read(&parts.headers, body).await {
                 Ok(body) => answer(&shared, endpoint, &body).await,
@@ -32,24 +33,25 @@ pub(super) fn routes() -> Router<Shared> {
     })
 }
 
-async fn replicas(State(shared): State<Shared>) -> Response {
-    match shared.engine.ask(Command::Replicas).await {
+async fn replicas(State(shared): State<HandlerContext>) -> Response {
+    match shared.engine.request(Command::Replicas).await {
         Some(replicas) => Json(replicas).into_response(),
         None => stopping(),
     }
 }
 
-/// Reads the body, asks the state, and answers when the engine knows.
-async fn answer(shared: &Shared, endpoint: &Endpoint, body: &[u8]) -> Response {
+/// Handles a request: reads the body, sends the request to the state thread, and answers after the
+/// engine has applied the change.
+async fn answer(shared: &HandlerContext, endpoint: &Endpoint, body: &[u8]) -> Response {
     let body = tree::read(body).map_err(|error| endpoint.refusal(&error.to_string()));
     let request = match body.and_then(|body| endpoint.request(&body)) {
         Ok(request) => request,
         Err(error) => return text_response(StatusCode::BAD_REQUEST, error.to_string()),
     };
-    match shared.state.ask(request).await {
+    match shared.state.request(request).await {
         None => stopping(),
         Some(Err(text)) => text_response(StatusCode::BAD_REQUEST, text),
-        Some(Ok(text)) => match shared.engine.ask(Command::Sync).await {
+        Some(Ok(text)) => match shared.engine.request(Command::Sync).await {
             Some(()) => text_response(StatusCode::OK, text),
             None => stopping(),
         },

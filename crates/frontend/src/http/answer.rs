@@ -1,14 +1,14 @@
-//! Answers as Clipper's JSON.
+//! Encodes answers as Clipper's JSON.
 
 use std::io::Write;
 
 use model::{DataType, Output};
-use scheduler::Reason;
+use scheduler::DefaultReason;
 
-use super::scan::{Kind, Number, Scanner, Syntax};
+use super::scan::{JsonKind, Number, Scanner, SyntaxError};
 use crate::query_result::{QueryResult, QueryStatus};
 
-/// Appends what a query is answered with: `{"query_id":0,"output":1.0,"default":false}`.
+/// Appends the answer to a query: `{"query_id":0,"output":1.0,"default":false}`.
 pub(super) fn write(query_id: u64, result: &QueryResult<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"query_id\":");
     value(&query_id, out);
@@ -24,19 +24,22 @@ pub(super) fn write(query_id: u64, result: &QueryResult<'_>, out: &mut Vec<u8>) 
     }
 }
 
-/// Clipper's words, where it has any, for an answer that is not the model's.
+/// Returns the reason for a default output, in Clipper's words if Clipper has any.
 fn explanation(status: &QueryStatus) -> Option<std::borrow::Cow<'_, str>> {
     Some(match status {
         QueryStatus::Ok => return None,
-        QueryStatus::Default(Reason::NoReplica) => "No connected models found for query".into(),
-        QueryStatus::Default(Reason::TimedOutInQueue | Reason::TimedOutAtReplica) => {
+        QueryStatus::Default(DefaultReason::NoReplica) => {
+            "No connected models found for query".into()
+        }
+        QueryStatus::Default(DefaultReason::TimedOutInQueue | DefaultReason::TimedOutAtReplica) => {
             "Failed to retrieve a prediction response within the specified latency SLO".into()
         }
         other => other.reason(),
     })
 }
 
-/// Clipper knows outputs as text, which it writes as JSON if it is any. Numbers are written as their text would be.
+/// Appends an output. Clipper holds outputs as text and writes text that is JSON as JSON; numbers
+/// are written as Clipper would write their text.
 fn output(output_type: DataType, bytes: &[u8], out: &mut Vec<u8>) {
     let (fours, _) = bytes.as_chunks();
     let (eights, _) = bytes.as_chunks();
@@ -69,7 +72,8 @@ fn output(output_type: DataType, bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Numbers that JSON has not: then the whole output is a string.
+/// Appends an output with infinite or NaN elements. JSON has no such numbers, so the output is a
+/// string.
 fn not_json(output_type: DataType, bytes: &[u8], out: &mut Vec<u8>) {
     let output = Output::read(output_type, bytes);
     value(&output.map(|o| o.to_text()).unwrap_or_default(), out);
@@ -97,11 +101,11 @@ fn text(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// Copies a value without the blanks around it, its numbers in the form that RapidJSON writes.
-fn copy(scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<(), Syntax> {
+/// Copies a value without white space and with its numbers in RapidJSON's form.
+fn copy(scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<(), SyntaxError> {
     let mut first = true;
     match scanner.kind() {
-        Kind::Object => {
+        JsonKind::Object => {
             out.push(b'{');
             scanner.members(|scanner, name| {
                 comma(&mut first, out);
@@ -111,7 +115,7 @@ fn copy(scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<(), Syntax> {
             })?;
             out.push(b'}');
         }
-        Kind::Array => {
+        JsonKind::Array => {
             out.push(b'[');
             scanner.elements(|scanner| {
                 comma(&mut first, out);
@@ -119,20 +123,20 @@ fn copy(scanner: &mut Scanner<'_>, out: &mut Vec<u8>) -> Result<(), Syntax> {
             })?;
             out.push(b']');
         }
-        Kind::String => {
+        JsonKind::String => {
             let mut text = Vec::new();
             scanner.string(|part| text.extend_from_slice(part))?;
             value(&String::from_utf8_lossy(&text), out);
         }
-        Kind::Number => match scanner.number()? {
+        JsonKind::Number => match scanner.number()? {
             Number::Integer(integer) => value(&integer, out),
             Number::Double(number) => double(number, out),
         },
         word => {
             scanner.skip()?;
             out.extend_from_slice(match word {
-                Kind::True => b"true",
-                Kind::False => b"false",
+                JsonKind::True => b"true",
+                JsonKind::False => b"false",
                 _ => b"null",
             });
         }
@@ -162,12 +166,13 @@ fn double(number: f64, out: &mut Vec<u8>) {
     }
 }
 
-/// Whether serde_json and RapidJSON write the number alike.
+/// Returns true if serde_json and RapidJSON write the number alike.
 fn plain(number: f64) -> bool {
     number == 0.0 || (1e-4..1e15).contains(&number.abs())
 }
 
-/// Writes `-1.25e-7`, the shortest digits that say which number it is, as RapidJSON does: plain from 1e-6 to 1e21.
+/// Appends a number like `-1.25e-7`, given in its shortest digits, in RapidJSON's form: without an
+/// exponent from 1e-6 to 1e21.
 fn scientific(shortest: &str, out: &mut Vec<u8>) {
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((shortest, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
@@ -193,7 +198,7 @@ fn scientific(shortest: &str, out: &mut Vec<u8>) {
 }
 
 fn value(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
-    serde_json::to_writer(out.by_ref(), value).expect("text and numbers go into any memory");
+    serde_json::to_writer(out.by_ref(), value).expect("text and numbers serialise to JSON");
 }
 
 #[cfg(test)]
@@ -207,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_json_is_written_as_json_and_other_text_as_a_string() {
+    fn writes_json_text_as_json_and_other_text_as_string() {
         for (text, json) in [
             ("1.0", "1.0"),
             ("-1", "-1"),
@@ -233,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_as_their_text_would_be() {
+    fn writes_numbers_like_their_text() {
         for output in [
             Output::Floats(vec![1.0, -0.1, 3e-5, 1e16, 1.5e-9, 0.0]),
             Output::Doubles(vec![0.1, 1e15, 123_456_789_012_345_680.0]),

@@ -1,4 +1,4 @@
-//! Reading a request's body: not more than the limit, not longer than allowed.
+//! Reads the body of a request within limits of size and time.
 
 use std::time::Duration;
 
@@ -7,33 +7,38 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 
-/// What a request's body may cost.
+/// The limits of a request's body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// In bytes.
+pub(super) struct BodyLimits {
+    /// Largest size, in bytes.
     pub(super) size: usize,
-    /// Until all of it has come.
+    /// Time limit for the whole body.
     pub(super) time: Duration,
 }
 
-/// A body that could not be read: what the client is told.
+/// The error of a body that could not be read.
 #[derive(Debug)]
-pub(super) struct Unreadable {
+pub(super) struct UnreadableBody {
     pub(super) status: StatusCode,
     pub(super) cause: String,
 }
 
-impl Limits {
-    pub(super) async fn read(self, headers: &HeaderMap, body: Body) -> Result<Bytes, Unreadable> {
-        let Limits { size, time } = self;
-        let too_large = || Unreadable {
+impl BodyLimits {
+    /// Reads the body.
+    pub(super) async fn read(
+        self,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Bytes, UnreadableBody> {
+        let BodyLimits { size, time } = self;
+        let too_large = || UnreadableBody {
             status: StatusCode::PAYLOAD_TOO_LARGE,
             cause: format!("the body is larger than {size} bytes (see --max_body_mib)"),
         };
         if headers.contains_key(header::CONTENT_ENCODING) {
-            return Err(Unreadable {
+            return Err(UnreadableBody {
                 status: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                cause: "compressed bodies are not read here".into(),
+                cause: "compressed bodies are not supported".into(),
             });
         }
         let length = headers.get(header::CONTENT_LENGTH);
@@ -44,14 +49,14 @@ impl Limits {
         match tokio::time::timeout(time, axum::body::to_bytes(body, size)).await {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(_)) if length.is_none() => Err(too_large()),
-            // Nobody hears this: the connection broke.
-            Ok(Err(_)) => Err(Unreadable {
+            // The connection broke, so no client reads this error.
+            Ok(Err(_)) => Err(UnreadableBody {
                 status: StatusCode::BAD_REQUEST,
                 cause: "the body ended early".into(),
             }),
-            Err(_) => Err(Unreadable {
+            Err(_) => Err(UnreadableBody {
                 status: StatusCode::REQUEST_TIMEOUT,
-                cause: format!("the body did not come within {time:?} (see --timeout_content)"),
+                cause: format!("the body did not arrive within {time:?} (see --timeout_content)"),
             }),
         }
     }

@@ -1,52 +1,52 @@
-//! The JSON bodies of Clipper's query API: typed inputs, and Clipper's words where they are something else.
+//! Decodes the JSON bodies of Clipper's query API into typed inputs, with Clipper's error texts.
 //!
-//! Clipper reads the whole text first and looks at its members then: so an error in the text comes before one in a member,
-//! and the members' errors in the order in which they are asked for.
+//! Clipper parses the whole text before it reads members. So an error in the syntax precedes one in
+//! a member, and the errors of members come in the order in which they are read.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use model::DataType;
 
 use super::{
-    scan::{Kind, Number, Scanner, Syntax},
-    shared::MOST_QUERIES,
+    scan::{JsonKind, Number, Scanner, SyntaxError},
+    shared::MAX_QUERIES,
 };
 
-/// The members of a request that are known; of several with one name the first counts.
+/// The known members of a request. Of several with one name the first counts.
 #[derive(Debug, Default)]
-pub(super) struct Body {
-    version: Option<Read<String>>,
-    input: Option<Read<Vec<u8>>>,
-    input_batch: Option<Read<Vec<Vec<u8>>>>,
-    uid: Option<Read<Number>>,
-    label: Option<Read<Number>>,
+pub(super) struct PredictBody {
+    version: Option<Parsed<String>>,
+    input: Option<Parsed<Vec<u8>>>,
+    input_batch: Option<Parsed<Vec<Vec<u8>>>>,
+    uid: Option<Parsed<Number>>,
+    label: Option<Parsed<Number>>,
 }
 
-/// A member's value, or what is wrong with it.
-type Read<T> = Result<T, String>;
+/// The value of a member, or its error text.
+type Parsed<T> = Result<T, String>;
 
-impl Kind {
+impl JsonKind {
     fn name(self) -> &'static str {
         match self {
-            Kind::Null => "Null",
-            Kind::False => "False",
-            Kind::True => "True",
-            Kind::Object => "Object",
-            Kind::Array => "Array",
-            Kind::String => "String",
-            Kind::Number => "Number",
+            JsonKind::Null => "Null",
+            JsonKind::False => "False",
+            JsonKind::True => "True",
+            JsonKind::Object => "Object",
+            JsonKind::Array => "Array",
+            JsonKind::String => "String",
+            JsonKind::Number => "Number",
         }
     }
 }
 
-impl Body {
-    /// Reads a request for an application that takes `input_type`.
+impl PredictBody {
+    /// Parses a request for an application with this input type.
     ///
     /// # Errors
-    /// In Clipper's words, if the text is no JSON or no object.
-    pub(super) fn read(text: &[u8], input_type: DataType) -> Result<Body, String> {
-        let mut body = Body::default();
+    /// Clipper's text if the body is not a JSON object.
+    pub(super) fn read(text: &[u8], input_type: DataType) -> Result<PredictBody, String> {
+        let mut body = PredictBody::default();
         let document = Scanner::new(text).document(|scanner| {
-            if scanner.kind() != Kind::Object {
+            if scanner.kind() != JsonKind::Object {
                 scanner.skip()?;
                 return Ok(Err("Can only get key-value pair from an object".to_owned()));
             }
@@ -62,7 +62,7 @@ impl Body {
         scanner: &mut Scanner<'_>,
         name: &[u8],
         input_type: DataType,
-    ) -> Result<(), Syntax> {
+    ) -> Result<(), SyntaxError> {
         match name {
             b"input" if self.input.is_none() => {
                 self.input = Some(input(scanner, input_type)?);
@@ -78,13 +78,13 @@ impl Body {
         Ok(())
     }
 
-    /// The model version that is asked for.
-    pub(super) fn version(&mut self) -> Read<Option<String>> {
+    /// Returns the requested model version.
+    pub(super) fn version(&mut self) -> Parsed<Option<String>> {
         self.version.take().transpose()
     }
 
-    /// The inputs to predict, each as its elements' bytes.
-    pub(super) fn inputs(self) -> Read<Vec<Vec<u8>>> {
+    /// Returns the inputs to predict, each as the bytes of its elements.
+    pub(super) fn inputs(self) -> Parsed<Vec<Vec<u8>>> {
         match (self.input, self.input_batch) {
             (Some(input), _) => Ok(vec![input?]),
             (None, Some(batch)) => batch,
@@ -94,79 +94,89 @@ impl Body {
         }
     }
 
-    /// Whether this is feedback as Clipper takes it.
-    pub(super) fn check_feedback(self) -> Read<()> {
+    /// Checks that the body is feedback, by Clipper's rules.
+    pub(super) fn check_feedback(self) -> Parsed<()> {
         match required(self.uid, "uid")? {
             Number::Integer(uid) if i64::try_from(uid).is_ok() => {}
-            _ => return Err(mistyped("PredictionData", Kind::Number, "long")),
+            _ => {
+                return Err(element_type_error(
+                    "PredictionData",
+                    JsonKind::Number,
+                    "long",
+                ));
+            }
         }
         required(self.input, "input")?;
         match required(self.label, "label")? {
             Number::Double(_) => Ok(()),
-            Number::Integer(_) => Err(mistyped("PredictionData", Kind::Number, "double")),
+            Number::Integer(_) => Err(element_type_error(
+                "PredictionData",
+                JsonKind::Number,
+                "double",
+            )),
         }
     }
 }
 
-fn required<T>(member: Option<Read<T>>, key: &str) -> Read<T> {
+fn required<T>(member: Option<Parsed<T>>, key: &str) -> Parsed<T> {
     member.unwrap_or_else(|| Err(format!("JSON object does not have required key: {key}")))
 }
 
-fn text(scanner: &mut Scanner<'_>) -> Result<Read<String>, Syntax> {
+fn text(scanner: &mut Scanner<'_>) -> Result<Parsed<String>, SyntaxError> {
     let read = string(scanner)?;
-    let read = read.map_err(|kind| mismatch("version", Kind::String, kind));
+    let read = read.map_err(|kind| member_type_error("version", JsonKind::String, kind));
     Ok(read.map(|text| String::from_utf8_lossy(&text).into_owned()))
 }
 
-fn number(scanner: &mut Scanner<'_>, key: &str) -> Result<Read<Number>, Syntax> {
+fn number(scanner: &mut Scanner<'_>, key: &str) -> Result<Parsed<Number>, SyntaxError> {
     match scanner.kind() {
-        Kind::Number => scanner.number().map(Ok),
+        JsonKind::Number => scanner.number().map(Ok),
         kind => {
             scanner.skip()?;
-            Ok(Err(mismatch(key, Kind::Number, kind)))
+            Ok(Err(member_type_error(key, JsonKind::Number, kind)))
         }
     }
 }
 
-/// One input.
-fn input(scanner: &mut Scanner<'_>, input_type: DataType) -> Result<Read<Vec<u8>>, Syntax> {
+/// Reads one input.
+fn input(scanner: &mut Scanner<'_>, input_type: DataType) -> Result<Parsed<Vec<u8>>, SyntaxError> {
     let kind = scanner.kind();
-    let (wanted, _) = words(input_type);
+    let (wanted, _) = expected_form(input_type);
     if kind != wanted {
         scanner.skip()?;
-        return Ok(Err(mismatch("input", wanted, kind)));
+        return Ok(Err(member_type_error("input", wanted, kind)));
     }
-    one(scanner, input_type)
+    typed_input(scanner, input_type)
 }
 
-/// A list of inputs.
+/// Reads a list of inputs.
 fn input_batch(
     scanner: &mut Scanner<'_>,
     input_type: DataType,
-) -> Result<Read<Vec<Vec<u8>>>, Syntax> {
+) -> Result<Parsed<Vec<Vec<u8>>>, SyntaxError> {
     let kind = scanner.kind();
-    if kind != Kind::Array {
+    if kind != JsonKind::Array {
         scanner.skip()?;
-        return Ok(Err(mismatch("input_batch", Kind::Array, kind)));
+        return Ok(Err(member_type_error("input_batch", JsonKind::Array, kind)));
     }
-    let (wanted, name) = words(input_type);
+    let (wanted, name) = expected_form(input_type);
     let mut inputs = Ok(Vec::new());
     scanner.elements(|scanner| {
         let Ok(list) = &mut inputs else {
             return scanner.skip();
         };
-        if list.len() == MOST_QUERIES {
-            inputs = Err(format!("There are more than {MOST_QUERIES} inputs"));
+        if list.len() == MAX_QUERIES {
+            inputs = Err(format!("There are more than {MAX_QUERIES} inputs"));
             return scanner.skip();
         }
         let kind = scanner.kind();
         let input = if kind == wanted {
-            one(scanner, input_type)?
+            typed_input(scanner, input_type)?
         } else {
             scanner.skip()?;
             Err(match wanted {
-                Kind::Array => mistyped("Array input", kind, "array"),
-                _ => mistyped(subject(input_type), kind, name),
+                JsonKind::Array => element_type_error("Array input", kind, "array"),
+                _ => element_type_error(subject(input_type), kind, name),
             })
         };
         match input {
@@ -178,9 +188,12 @@ fn input_batch(
     Ok(inputs)
 }
 
-/// An input that is of the right kind, if its elements are, too.
-fn one(scanner: &mut Scanner<'_>, input_type: DataType) -> Result<Read<Vec<u8>>, Syntax> {
-    let (_, name) = words(input_type);
+/// Reads an input of the right kind and checks the kind of its elements.
+fn typed_input(
+    scanner: &mut Scanner<'_>,
+    input_type: DataType,
+) -> Result<Parsed<Vec<u8>>, SyntaxError> {
+    let (_, name) = expected_form(input_type);
     let read = match input_type {
         DataType::Ints => array(scanner, Scanner::number, |number| match number {
             Number::Integer(value) => Some(i32::try_from(value).ok()?.to_le_bytes()),
@@ -200,23 +213,24 @@ fn one(scanner: &mut Scanner<'_>, input_type: DataType) -> Result<Read<Vec<u8>>,
         DataType::Strings => string(scanner),
         DataType::Bytes => {
             let read = string(scanner)?;
-            Ok(read.and_then(|text| STANDARD.decode(text).map_err(|_| Kind::String)))
+            Ok(read.and_then(|text| STANDARD.decode(text).map_err(|_| JsonKind::String)))
         }
     }?;
-    Ok(read.map_err(|kind| mistyped(subject(input_type), kind, name)))
+    Ok(read.map_err(|kind| element_type_error(subject(input_type), kind, name)))
 }
 
-/// An array of numbers that `convert` takes, as bytes; or the kind of the first element that it does not take.
+/// Reads an array of numbers as bytes. Returns the kind of the first element that `convert`
+/// refuses.
 fn array<'a, const SIZE: usize>(
     scanner: &mut Scanner<'a>,
-    number: impl Fn(&mut Scanner<'a>) -> Result<Number, Syntax>,
+    number: impl Fn(&mut Scanner<'a>) -> Result<Number, SyntaxError>,
     convert: impl Fn(Number) -> Option<[u8; SIZE]>,
-) -> Result<Result<Vec<u8>, Kind>, Syntax> {
+) -> Result<Result<Vec<u8>, JsonKind>, SyntaxError> {
     let mut bytes = Vec::new();
     let mut wrong = None;
     scanner.elements(|scanner| {
         let kind = scanner.kind();
-        if kind != Kind::Number {
+        if kind != JsonKind::Number {
             wrong.get_or_insert(kind);
             return scanner.skip();
         }
@@ -231,10 +245,10 @@ fn array<'a, const SIZE: usize>(
     Ok(wrong.map_or(Ok(bytes), Err))
 }
 
-/// A string, or what is there instead.
-fn string(scanner: &mut Scanner<'_>) -> Result<Result<Vec<u8>, Kind>, Syntax> {
+/// Reads a string, or returns the kind of the value there.
+fn string(scanner: &mut Scanner<'_>) -> Result<Result<Vec<u8>, JsonKind>, SyntaxError> {
     match scanner.kind() {
-        Kind::String => {
+        JsonKind::String => {
             let mut text = Vec::new();
             scanner.string(|part| text.extend_from_slice(part))?;
             Ok(Ok(text))
@@ -246,18 +260,18 @@ fn string(scanner: &mut Scanner<'_>) -> Result<Result<Vec<u8>, Kind>, Syntax> {
     }
 }
 
-/// What an input must be, and what Clipper calls its elements.
-fn words(input_type: DataType) -> (Kind, &'static str) {
+/// Returns the expected kind of an input and Clipper's name for its elements.
+fn expected_form(input_type: DataType) -> (JsonKind, &'static str) {
     match input_type {
-        DataType::Bytes => (Kind::String, "base64-encoded string"),
-        DataType::Ints => (Kind::Array, "int"),
-        DataType::Floats => (Kind::Array, "float"),
-        DataType::Doubles => (Kind::Array, "double"),
-        DataType::Strings => (Kind::String, "string"),
+        DataType::Bytes => (JsonKind::String, "base64-encoded string"),
+        DataType::Ints => (JsonKind::Array, "int"),
+        DataType::Floats => (JsonKind::Array, "float"),
+        DataType::Doubles => (JsonKind::Array, "double"),
+        DataType::Strings => (JsonKind::String, "string"),
     }
 }
 
-/// What Clipper calls an input that is wrong.
+/// Returns the subject of Clipper's text for a wrong input.
 fn subject(input_type: DataType) -> &'static str {
     match input_type {
         DataType::Bytes => "PredictionData",
@@ -265,14 +279,14 @@ fn subject(input_type: DataType) -> &'static str {
     }
 }
 
-fn mistyped(subject: &str, found: Kind, wanted: &str) -> String {
+fn element_type_error(subject: &str, found: JsonKind, wanted: &str) -> String {
     format!("{subject} of type {} is not of type {wanted}", found.name())
 }
 
-/// The missing blank is Clipper's.
-fn mismatch(key: &str, expected: Kind, found: Kind) -> String {
+/// Returns Clipper's text for a member of the wrong type, with Clipper's missing blank.
+fn member_type_error(key: &str, expected: JsonKind, found: JsonKind) -> String {
     format!(
-        "Type mismatch! JSON key {key} expected type {}but found type {}",
+        "Type member_type_error! JSON key {key} expected type {}but found type {}",
         expected.name(),
         found.name()
     )
@@ -282,8 +296,8 @@ fn mismatch(key: &str, expected: Kind, found: Kind) -> String {
 mod tests {
     use super::*;
 
-    fn read(input_type: DataType, text: &str) -> Read<Vec<Vec<u8>>> {
-        let mut body = Body::read(text.as_bytes(), input_type)?;
+    fn read(input_type: DataType, text: &str) -> Parsed<Vec<Vec<u8>>> {
+        let mut body = PredictBody::read(text.as_bytes(), input_type)?;
         body.version()?;
         body.inputs()
     }
@@ -293,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_of_every_type_become_little_endian_elements() {
+    fn decodes_inputs_to_little_endian_elements() {
         let bytes = |lists: &[&[u8]]| Ok(lists.iter().map(|list| list.to_vec()).collect());
         let floats = read(DataType::Floats, " {\"input\" : [ 1.5 , -2e0,0.1] } ");
         let expected: Vec<u8> = [1.5_f32, -2.0, 0.1].map(f32::to_le_bytes).concat();
@@ -325,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_another_type_is_refused_in_clippers_words() {
+    fn refuses_other_types_in_clippers_words() {
         use DataType::{Bytes, Doubles, Floats, Ints, Strings};
         for (input_type, text, expected) in [
             (
@@ -371,12 +385,12 @@ mod tests {
             (
                 Floats,
                 r#"{"input":"a"}"#,
-                "Type mismatch! JSON key input expected type Arraybut found type String",
+                "Type member_type_error! JSON key input expected type Arraybut found type String",
             ),
             (
                 Floats,
                 r#"{"version":1,"input":[1]}"#,
-                "Type mismatch! JSON key version expected type Stringbut found type Number",
+                "Type member_type_error! JSON key version expected type Stringbut found type Number",
             ),
             (
                 Floats,
@@ -390,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told_with_rapidjsons_words_and_offset() {
+    fn reports_syntax_errors_with_rapidjsons_words_and_offset() {
         for (text, what, offset) in [
             ("", "The document is empty.", 0),
             (
@@ -444,7 +458,7 @@ mod tests {
                 "Missing a closing quotation mark in string.",
                 11,
             ),
-            // Before what is wrong with a member.
+            // A syntax error precedes the error of a member.
             (
                 r#"{"input":[null], "version":1,"#,
                 "Missing a name for object member.",
@@ -454,7 +468,7 @@ mod tests {
             let expected = format!("JSON parse error: {what} (offset {offset})\n");
             assert_eq!(wrong(DataType::Floats, text), expected, "{text}");
         }
-        let many = format!(r#"{{"input_batch":[{}[]]}}"#, "[],".repeat(MOST_QUERIES));
+        let many = format!(r#"{{"input_batch":[{}[]]}}"#, "[],".repeat(MAX_QUERIES));
         let text = "There are more than 100000 inputs";
         assert_eq!(wrong(DataType::Floats, &many), text);
         let deep = "[".repeat(100_000);

@@ -1,4 +1,4 @@
-//! What the frontend counts: `GET /metrics`, in Clipper's JSON or, for who asks for text, as Prometheus reads it.
+//! `GET /metrics`: Clipper's JSON or, if the client accepts text, Prometheus' format.
 
 use axum::{
     Router,
@@ -8,22 +8,22 @@ use axum::{
     routing::get,
 };
 
-use super::shared::{Shared, stopping};
+use super::shared::{HandlerContext, stopping};
 use crate::{command::Command, metrics::Snapshot};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<HandlerContext> {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/metrics/prometheus", get(prometheus))
 }
 
-/// Clipper's own exporter, like most clients, takes anything: that is JSON.
-async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
+/// Returns the metrics. Clients that accept anything get JSON, among them Clipper's own exporter.
+async fn metrics(State(shared): State<HandlerContext>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT);
     let accept = accept.and_then(|accept| accept.to_str().ok());
-    match shared.engine.ask(Command::Metrics).await {
+    match shared.engine.request(Command::Metrics).await {
         None => stopping(),
         Some(snapshot) => match text_type(accept.unwrap_or_default()) {
             Some(content_type) => text(*snapshot, content_type),
@@ -35,8 +35,8 @@ async fn metrics(State(shared): State<Shared>, headers: HeaderMap) -> Response {
     }
 }
 
-async fn prometheus(State(shared): State<Shared>) -> Response {
-    match shared.engine.ask(Command::Metrics).await {
+async fn prometheus(State(shared): State<HandlerContext>) -> Response {
+    match shared.engine.request(Command::Metrics).await {
         Some(snapshot) => text(*snapshot, OPEN_METRICS),
         None => stopping(),
     }
@@ -47,7 +47,8 @@ fn text(snapshot: Snapshot, content_type: &'static str) -> Response {
     ([(header::CONTENT_TYPE, content_type)], body).into_response()
 }
 
-/// The type of text that is asked for, if it is any: OpenMetrics, or what older Prometheus servers call the same lines.
+/// Returns the accepted content type of text, if any: OpenMetrics, or the older type of Prometheus
+/// for the same lines.
 fn text_type(accept: &str) -> Option<&'static str> {
     if accept.contains("application/openmetrics-text") {
         Some(OPEN_METRICS)

@@ -1,11 +1,12 @@
 //! The Open Inference Protocol (KServe v2) over HTTP, with its extension for binary tensors.
 //!
-//! A model is an application, or the first application that is linked to a model of this name. A row of its one input
-//! tensor (whatever that is called) is a query; the rows of the tensor `output` are the answers. Whoever asks here wants the
-//! model's answer: where there is none, the whole request is an error, and the default output is not told.
+//! A model name means an application, or else the first application linked to a model of that name.
+//! A request has one input tensor, of any name. Each of its rows is a query, and the rows of the
+//! tensor `output` are the answers. Default outputs are not returned: if one query has no answer of
+//! the model, the whole request fails.
 
-mod deployed;
-mod failure;
+mod error;
+mod resolved_model;
 pub(super) mod shape;
 pub(super) mod tensor;
 
@@ -17,27 +18,27 @@ use axum::{
     routing::{get, post},
 };
 use model::DataType;
-use scheduler::{Reason, Refusal};
+use scheduler::{DefaultReason, Refusal};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{body, shared::Shared, tickets::Ticket};
+use super::{body, shared::HandlerContext, tickets::Ticket};
 use crate::{
     command::{self, Command},
     query_result::{QueryResult, QueryStatus},
 };
-use deployed::{Deployed, Named};
-use failure::{Failure, bad_request, stopping};
+use error::{OipError, bad_request, stopping};
+use resolved_model::{ModelPath, ResolvedModel};
 use shape::{TensorSpec, datatype};
-use tensor::{Input, Output, Parameters, Rows};
+use tensor::{InputRows, InputTensor, OutputTensor, TensorParameters};
 
-/// Where the JSON ends in a body with binary tensors.
+/// Header with the length of the JSON, in bytes, in a body with binary tensors.
 const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
-/// Rows that a client may think of as one batch: the frontend forms its own.
+/// Largest batch that the model config reports, in rows. The frontend forms its own batches.
 const MAX_BATCH_SIZE: usize = 1_024;
 
-pub(super) fn routes() -> Router<Shared> {
+pub(super) fn routes() -> Router<HandlerContext> {
     let live = || get(async || Json(json!({ "live": true })));
     let mut routes = Router::new()
         .route("/v2", get(server))
@@ -60,17 +61,17 @@ pub(super) fn routes() -> Router<Shared> {
 pub(super) struct InferRequest {
     id: Option<String>,
     #[serde(default)]
-    parameters: Parameters,
-    inputs: Vec<Input>,
+    parameters: TensorParameters,
+    inputs: Vec<InputTensor>,
     #[serde(default)]
-    outputs: Vec<Wanted>,
+    outputs: Vec<RequestedOutput>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Wanted {
+struct RequestedOutput {
     name: String,
     #[serde(default)]
-    parameters: Parameters,
+    parameters: TensorParameters,
 }
 
 async fn server() -> Json<Value> {
@@ -81,41 +82,41 @@ async fn server() -> Json<Value> {
     }))
 }
 
-async fn server_ready(State(shared): State<Shared>) -> Result<Json<Value>, Failure> {
+async fn server_ready(State(shared): State<HandlerContext>) -> Result<Json<Value>, OipError> {
     shared
         .engine
-        .ask(Command::Sync)
+        .request(Command::Sync)
         .await
         .ok_or_else(stopping)?;
     Ok(Json(json!({ "ready": true })))
 }
 
 async fn ready(
-    State(shared): State<Shared>,
-    Path(named): Path<Named>,
-) -> Result<Json<Value>, Failure> {
-    let model = Deployed::find(&shared, &named)?;
+    State(shared): State<HandlerContext>,
+    Path(path): Path<ModelPath>,
+) -> Result<Json<Value>, OipError> {
+    let model = ResolvedModel::find(&shared, &path)?;
     match model.replica(&shared).await? {
-        Some(_) => Ok(Json(json!({ "name": named.model, "ready": true }))),
-        None => Err(Failure(
+        Some(_) => Ok(Json(json!({ "name": path.model, "ready": true }))),
+        None => Err(OipError(
             StatusCode::SERVICE_UNAVAILABLE,
-            Reason::NoReplica.as_str().into(),
+            DefaultReason::NoReplica.as_str().into(),
         )),
     }
 }
 
 async fn metadata(
-    State(shared): State<Shared>,
-    Path(named): Path<Named>,
-) -> Result<Json<Value>, Failure> {
-    let model = Deployed::find(&shared, &named)?;
+    State(shared): State<HandlerContext>,
+    Path(path): Path<ModelPath>,
+) -> Result<Json<Value>, OipError> {
+    let model = ResolvedModel::find(&shared, &path)?;
     let declared = model.declared(&shared);
     let tensor = |name, spec: TensorSpec| {
         let (data_type, shape) = (datatype(spec.data_type), spec.shape.to_json());
         json!([{ "name": name, "datatype": data_type, "shape": shape }])
     };
     Ok(Json(json!({
-        "name": named.model,
+        "name": path.model,
         "versions": model.versions(),
         "platform": "clipper",
         "inputs": tensor("input", model.input(declared.as_ref())),
@@ -123,12 +124,12 @@ async fn metadata(
     })))
 }
 
-/// As Triton tells it: some clients want nothing else.
+/// Returns Triton's model config, which some clients require.
 async fn config(
-    State(shared): State<Shared>,
-    Path(named): Path<Named>,
-) -> Result<Json<Value>, Failure> {
-    let model = Deployed::find(&shared, &named)?;
+    State(shared): State<HandlerContext>,
+    Path(path): Path<ModelPath>,
+) -> Result<Json<Value>, OipError> {
+    let model = ResolvedModel::find(&shared, &path)?;
     let declared = model.declared(&shared);
     let tensor = |name, spec: TensorSpec| {
         let data_type = match spec.data_type {
@@ -138,7 +139,7 @@ async fn config(
         json!([{ "name": name, "data_type": data_type, "dims": spec.shape.row_to_json() }])
     };
     Ok(Json(json!({
-        "name": named.model,
+        "name": path.model,
         "platform": "clipper",
         "backend": "clipper",
         "max_batch_size": MAX_BATCH_SIZE,
@@ -148,57 +149,58 @@ async fn config(
 }
 
 async fn infer(
-    State(shared): State<Shared>,
-    Path(named): Path<Named>,
+    State(shared): State<HandlerContext>,
+    Path(path): Path<ModelPath>,
     request: Request,
-) -> Result<Response, Failure> {
+) -> Result<Response, OipError> {
     let (parts, body) = request.into_parts();
-    let model = Deployed::find(&shared, &named)?;
+    let model = ResolvedModel::find(&shared, &path)?;
     let body = shared.limits.read(&parts.headers, body).await;
-    let body = body.map_err(|body::Unreadable { status, cause }| Failure(status, cause))?;
-    let (json, behind) = split(parts.headers.get(JSON_LENGTH), &body).map_err(bad_request)?;
+    let body = body.map_err(|body::UnreadableBody { status, cause }| OipError(status, cause))?;
+    let (json, binary) = split(parts.headers.get(JSON_LENGTH), &body).map_err(bad_request)?;
     let spec = model.input(model.declared(&shared).as_ref());
-    let (request, rows) = InferRequest::read(json, behind, &spec).map_err(bad_request)?;
-    // It is longer than its rows, and answers may take their time.
+    let (request, rows) = InferRequest::read(json, binary, &spec).map_err(bad_request)?;
+    // Free the body early: it is larger than its rows, and answers may take long.
     drop(body);
-    let destination = model.destination(&shared, named.version.as_deref())?;
-    let ask = |input| {
-        let request = command::Request {
+    let destination = model.destination(&shared, path.version.as_deref())?;
+    let submit = |input| {
+        let request = command::HttpQuery {
             app: destination.app.clone(),
             model: destination.model.clone(),
             input_type: spec.data_type,
             input,
         };
-        shared.tickets.ask(&shared.engine, request)
+        shared.tickets.submit(&shared.engine, request)
     };
-    let tickets: Vec<_> = rows.inputs.into_iter().map(ask).collect();
-    let answers = predictions(tickets).await;
+    let tickets: Vec<_> = rows.inputs.into_iter().map(submit).collect();
+    let answers = model_answers(tickets).await;
     if !spec.is_declared {
-        // The first replica, which declares the shape, may have joined after the request was read.
+        // The first replica, which declares the shape, may have registered after the request was
+        // read.
         let spec = model.input(model.declared(&shared).as_ref());
         spec.check(&rows.head).map_err(bad_request)?;
     }
     let answers = answers?;
-    let failed = |text| Failure(StatusCode::INTERNAL_SERVER_ERROR, text);
-    let output = Output::of(&answers).map_err(failed)?;
-    let wanted = request
+    let failed = |text| OipError(StatusCode::INTERNAL_SERVER_ERROR, text);
+    let output = OutputTensor::of(&answers).map_err(failed)?;
+    let requested = request
         .outputs
         .first()
-        .and_then(|wanted| wanted.parameters.binary_data);
-    let binary = wanted.or(request.parameters.binary_data_output);
+        .and_then(|requested| requested.parameters.binary_data);
+    let is_binary = requested.or(request.parameters.binary_data_output);
     let head = json!({
-        "model_name": named.model,
+        "model_name": path.model,
         "model_version": model.version.as_ref().map_or("", |model| &model.version),
         "id": request.id.unwrap_or_default(),
     });
-    if binary.unwrap_or(false) {
+    if is_binary.unwrap_or(false) {
         Ok(binary_response(head, output))
     } else {
         json_response(head, &output).map_err(failed)
     }
 }
 
-/// The JSON, whose length a header may say, and what stands behind it.
+/// Splits a body into the JSON, whose length a header may give, and the binary data after it.
 pub(super) fn split<'a>(
     length: Option<&HeaderValue>,
     body: &'a [u8],
@@ -212,48 +214,50 @@ pub(super) fn split<'a>(
 }
 
 impl InferRequest {
-    /// Reads the JSON: what is asked for, and the rows of its one input, which must be what `spec` says and whose data
-    /// may stand behind it.
+    /// Parses the JSON and decodes the rows of its one input. The input must match `spec`, and its
+    /// data may be in `binary`.
     pub(super) fn read(
         json: &[u8],
-        behind: &[u8],
+        binary: &[u8],
         spec: &TensorSpec,
-    ) -> Result<(InferRequest, Rows), String> {
+    ) -> Result<(InferRequest, InputRows), String> {
         let mut request: InferRequest =
             serde_json::from_slice(json).map_err(|error| error.to_string())?;
         let mut outputs = request.outputs.iter();
-        if let Some(other) = outputs.find(|wanted| wanted.name != "output") {
+        if let Some(other) = outputs.find(|requested| requested.name != "output") {
             let name = &other.name;
             return Err(format!("there is no output '{name}', only 'output'"));
         }
         let inputs = std::mem::take(&mut request.inputs);
-        let Ok([input]) = <[Input; 1]>::try_from(inputs) else {
-            return Err("there must be one input".into());
+        let Ok([input]) = <[InputTensor; 1]>::try_from(inputs) else {
+            return Err("there must be exactly one input".into());
         };
-        let rows = input.rows(spec, behind)?;
+        let rows = input.rows(spec, binary)?;
         Ok((request, rows))
     }
 }
 
-/// The model's answers to all queries, or why one has none.
-async fn predictions(tickets: Vec<Ticket<'_>>) -> Result<Vec<QueryResult<'static>>, Failure> {
+/// Waits for all answers of the model, or returns the error of the first query without one.
+async fn model_answers(tickets: Vec<Ticket<'_>>) -> Result<Vec<QueryResult<'static>>, OipError> {
     let mut answers = Vec::with_capacity(tickets.len());
     for ticket in tickets {
         let result = ticket.result().await.ok_or_else(stopping)?;
-        answers.push(predicted(result)?);
+        answers.push(model_answer(result)?);
     }
     Ok(answers)
 }
 
-/// The model's answer, or why there is none.
-fn predicted(result: QueryResult<'static>) -> Result<QueryResult<'static>, Failure> {
+/// Returns the result if it is the model's answer, and the matching error otherwise.
+fn model_answer(result: QueryResult<'static>) -> Result<QueryResult<'static>, OipError> {
     let status = match &result.status {
         QueryStatus::Ok => return Ok(result),
         QueryStatus::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        QueryStatus::Default(Reason::TimedOutInQueue | Reason::TimedOutAtReplica) => {
+        QueryStatus::Default(DefaultReason::TimedOutInQueue | DefaultReason::TimedOutAtReplica) => {
             StatusCode::GATEWAY_TIMEOUT
         }
-        QueryStatus::Default(Reason::NoReplica | Reason::ReplicaDied | Reason::Stopping)
+        QueryStatus::Default(
+            DefaultReason::NoReplica | DefaultReason::ReplicaDied | DefaultReason::Stopping,
+        )
         | QueryStatus::Refused(Refusal::Overloaded { .. } | Refusal::Stopping { .. }) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -264,10 +268,10 @@ fn predicted(result: QueryResult<'static>) -> Result<QueryResult<'static>, Failu
             StatusCode::NOT_FOUND
         }
     };
-    Err(Failure(status, result.status.reason().into_owned()))
+    Err(OipError(status, result.status.reason().into_owned()))
 }
 
-fn binary_response(mut head: Value, output: Output) -> Response {
+fn binary_response(mut head: Value, output: OutputTensor) -> Response {
     head["outputs"] = json!([{
         "name": "output",
         "datatype": datatype(output.data_type),
@@ -283,7 +287,7 @@ fn binary_response(mut head: Value, output: Output) -> Response {
     (headers, body).into_response()
 }
 
-fn json_response(mut head: Value, output: &Output) -> Result<Response, String> {
+fn json_response(mut head: Value, output: &OutputTensor) -> Result<Response, String> {
     head["outputs"] = json!([{
         "name": "output",
         "datatype": datatype(output.data_type),

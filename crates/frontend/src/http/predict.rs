@@ -1,8 +1,11 @@
 //! Clipper's query API: `POST /<application>/predict` and `/update`, with or without a slash at the end.
 //!
-//! What differs from Clipper: a path that is not there is answered with 404 (Clipper closes the connection), a request that
-//! there is no room for with 503, one that is too large with 413, and the precise reason of a default output stands in the
-//! header `clipper-default-reason`. A request with a header `clipper-timing` gets the times of its first query in `server-timing`.
+//! Differences from Clipper:
+//!
+//! - An unknown path gets 404; Clipper closes the connection.
+//! - A query beyond the queue's limits gets 503, and a body that is too large 413.
+//! - The header `clipper-default-reason` gives the precise reason of a default output.
+//! - A request with the header `clipper-timing` gets the times of its first query in `server-timing`.
 
 use std::sync::Arc;
 
@@ -19,35 +22,35 @@ use wire::query::Timing;
 
 use super::{
     answer, body, json,
-    shared::{Shared, stopping, text_response},
+    shared::{HandlerContext, stopping, text_response},
 };
 use crate::{
-    catalog::Application,
+    catalog::ResolvedApp,
     command,
     query_result::{QueryResult, QueryStatus},
 };
 
-/// Asks for the answer's times in a `server-timing` header.
+/// Request header that enables the `server-timing` header of the response.
 const TIMING: HeaderName = HeaderName::from_static("clipper-timing");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
-/// Says why an answer is the default output.
+/// Response header with the reason of a default output.
 const DEFAULT_REASON: HeaderName = HeaderName::from_static("clipper-default-reason");
 
-/// Clipper's, as its error messages show it.
+/// Clipper's schema, as its error messages show it.
 const PREDICT_SCHEMA: &str =
     "\n  {\n   \"input\" := [double] | [int] | [string] | [byte] | [float],\n  }\n";
 const UPDATE_SCHEMA: &str = "\n  {\n   \"uid\" := string,\n   \"input\" := [double] | [int] | [string] | [byte] | [float],\n   \"label\" := double\n  }\n";
 
-/// A request that is not answered with outputs: Clipper's error body.
+/// An error response with Clipper's body.
 #[derive(Debug)]
-struct Refused {
+struct ClipperError {
     status: StatusCode,
     name: &'static str,
     cause: String,
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for ClipperError {
     fn into_response(self) -> Response {
         let (name, cause) = (json!(self.name), json!(self.cause));
         let body = format!("{{\"error\":{name},\"cause\":{cause}}}");
@@ -55,43 +58,46 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Every path that is nothing else: the application's name comes first in it.
-pub(super) async fn serve(State(shared): State<Shared>, request: Request) -> Response {
+/// Handles every path that no other route takes. Its first part is the application's name.
+pub(super) async fn serve(State(shared): State<HandlerContext>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let served = async {
         let (endpoint, app) = endpoint(&shared, &parts)?;
         let body = shared.limits.read(&parts.headers, body).await;
-        let body = body.map_err(|body::Unreadable { status, cause }| Refused {
+        let body = body.map_err(|body::UnreadableBody { status, cause }| ClipperError {
             status,
             name: status.canonical_reason().unwrap_or_default(),
             cause,
         })?;
         match endpoint {
-            Endpoint::Predict => {
+            QueryEndpoint::Predict => {
                 let timed = parts.headers.contains_key(TIMING);
                 predict(&shared, &app, body, timed).await
             }
-            Endpoint::Update => Ok(update(&shared, &app, &body)),
+            QueryEndpoint::Update => Ok(update(&shared, &app, &body)),
         }
     };
-    served.await.unwrap_or_else(Refused::into_response)
+    served.await.unwrap_or_else(ClipperError::into_response)
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Endpoint {
+enum QueryEndpoint {
     Predict,
     Update,
 }
 
-fn endpoint(shared: &Shared, parts: &Parts) -> Result<(Endpoint, Arc<Application>), Refused> {
+fn endpoint(
+    shared: &HandlerContext,
+    parts: &Parts,
+) -> Result<(QueryEndpoint, Arc<ResolvedApp>), ClipperError> {
     let path = parts.uri.path();
     let bare = path.strip_suffix('/').unwrap_or(path);
     let named = bare
         .strip_prefix('/')
         .and_then(|path| path.rsplit_once('/'));
     let found = named.and_then(|(name, endpoint)| match endpoint {
-        "predict" => Some((Endpoint::Predict, name)),
-        "update" => Some((Endpoint::Update, name)),
+        "predict" => Some((QueryEndpoint::Predict, name)),
+        "update" => Some((QueryEndpoint::Update, name)),
         _ => None,
     });
     let (Some((endpoint, name)), &Method::POST) = (found, &parts.method) else {
@@ -107,8 +113,8 @@ fn endpoint(shared: &Shared, parts: &Parts) -> Result<(Endpoint, Arc<Application
     Ok((endpoint, app))
 }
 
-fn not_found(cause: String) -> Refused {
-    Refused {
+fn not_found(cause: String) -> ClipperError {
+    ClipperError {
         status: StatusCode::NOT_FOUND,
         name: "Not found",
         cause,
@@ -116,17 +122,17 @@ fn not_found(cause: String) -> Refused {
 }
 
 async fn predict(
-    shared: &Shared,
-    app: &Application,
+    shared: &HandlerContext,
+    app: &ResolvedApp,
     body: Bytes,
     timed: bool,
-) -> Result<Response, Refused> {
+) -> Result<Response, ClipperError> {
     let requests = requests(shared, app, &body)?;
-    // It is far longer than its inputs, and answers may take their time.
+    // Free the body early: it is far larger than its inputs, and answers may take long.
     drop(body);
-    // All are asked before the first answer is waited for; those left when this ends early are taken back.
-    let ask = |request| shared.tickets.ask(&shared.engine, request);
-    let tickets: Vec<_> = requests.into_iter().map(ask).collect();
+    // All queries are submitted before the first wait. An early return cancels the rest.
+    let submit = |request| shared.tickets.submit(&shared.engine, request);
+    let tickets: Vec<_> = requests.into_iter().map(submit).collect();
     let single = tickets.len() == 1;
     let mut out = Vec::with_capacity(64);
     if !single {
@@ -161,28 +167,29 @@ async fn predict(
     Ok(response)
 }
 
-/// What the engine is asked, or what is wrong, in Clipper's order. `app` is as it was before the body came.
+/// Decodes the queries of a body, with the checks in Clipper's order. `app` is from before the body
+/// arrived.
 fn requests(
-    shared: &Shared,
-    app: &Application,
+    shared: &HandlerContext,
+    app: &ResolvedApp,
     body: &[u8],
-) -> Result<Vec<command::Request>, Refused> {
+) -> Result<Vec<command::HttpQuery>, ClipperError> {
     let input_type = app.app.input_type;
-    let wrong = |cause: String| Refused {
+    let wrong = |cause: String| ClipperError {
         status: StatusCode::BAD_REQUEST,
         name: "Json error",
         cause: format!("Error parsing JSON: {cause}. Expected JSON schema: {PREDICT_SCHEMA}"),
     };
-    let mut body = json::Body::read(body, input_type).map_err(wrong)?;
+    let mut body = json::PredictBody::read(body, input_type).map_err(wrong)?;
     let version = body.version().map_err(wrong)?;
     let catalog = shared.state.catalog();
-    // The application may have been deleted while the body came.
+    // The application may have been deleted while the body arrived.
     let app = catalog.app(&app.app.name);
     let model = app.map_or(Ok(None), |app| app.destination(version.as_deref()));
     let model = model.map_err(|refusal| refused(&refusal))?;
     let inputs = body.inputs().map_err(wrong)?.into_iter();
     let app = app.ok_or_else(|| refused(&Refusal::UnknownApp))?;
-    let request = |input| command::Request {
+    let request = |input| command::HttpQuery {
         app: app.app.clone(),
         model: model.cloned(),
         input_type,
@@ -191,10 +198,10 @@ fn requests(
     Ok(inputs.map(request).collect())
 }
 
-/// Feedback is taken and, by Clipper's only policy, not used. It has a query id like any other query.
-fn update(shared: &Shared, app: &Application, body: &[u8]) -> Response {
-    let feedback = json::Body::read(body, app.app.input_type);
-    match feedback.and_then(json::Body::check_feedback) {
+/// Accepts feedback. Clipper's only policy does not use it, but it takes a query id.
+fn update(shared: &HandlerContext, app: &ResolvedApp, body: &[u8]) -> Response {
+    let feedback = json::PredictBody::read(body, app.app.input_type);
+    match feedback.and_then(json::PredictBody::check_feedback) {
         Ok(()) => {
             shared.tickets.skip();
             text_response(StatusCode::OK, "Feedback received? 1".into())
@@ -207,7 +214,7 @@ fn update(shared: &Shared, app: &Application, body: &[u8]) -> Response {
     }
 }
 
-fn refused(refusal: &Refusal) -> Refused {
+fn refused(refusal: &Refusal) -> ClipperError {
     let (status, name) = match refusal {
         Refusal::UnknownApp => (StatusCode::NOT_FOUND, "Not found"),
         Refusal::InputType { .. } | Refusal::ModelInputType { .. } | Refusal::UnknownVersion(_) => {
@@ -217,14 +224,14 @@ fn refused(refusal: &Refusal) -> Refused {
         Refusal::Stopping { .. } => (StatusCode::SERVICE_UNAVAILABLE, "Stopping"),
     };
     let cause = refusal.to_string();
-    Refused {
+    ClipperError {
         status,
         name,
         cause,
     }
 }
 
-/// As a header can hold it: in ASCII, and not too long.
+/// Returns the reason of a default output as a header value: ASCII, at most 200 characters.
 fn default_reason(result: &QueryResult<'_>) -> Option<HeaderValue> {
     let reason = result.status.reason();
     let printable = |letter| match letter {
@@ -237,7 +244,7 @@ fn default_reason(result: &QueryResult<'_>) -> Option<HeaderValue> {
         .filter(|text| !text.is_empty())
 }
 
-/// Where the time of a query went, in milliseconds; of a batch, of its first.
+/// Returns the times of a query's stages as a header value, in milliseconds.
 fn server_timing(timing: Timing) -> Option<HeaderValue> {
     let stages = [
         ("queued", timing.queued),

@@ -1,39 +1,40 @@
-//! JSON as Clipper's parser (RapidJSON) takes it, and its words for what it does not take.
+//! A JSON scanner that accepts what Clipper's parser (RapidJSON) accepts, with the same error
+//! texts.
 //!
-//! One pass, without a tree of values: whoever reads knows what is to come and says so.
+//! It reads in one pass, without a tree of values: the caller states which value it expects next.
 
 use std::{fmt, str};
 
-/// Values within values; RapidJSON has no limit, and a stack that ends.
-const DEEPEST: u32 = 256;
+/// Largest nesting depth. RapidJSON has no limit and overflows its stack.
+const MAX_DEPTH: u32 = 256;
 
 /// Powers of ten that a double holds exactly.
-const TENS: [f64; 23] = [
+const POWERS_OF_TEN: [f64; 23] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 ];
 
-/// Integers up to here are doubles too.
-const EXACT: u64 = 1 << 53;
+/// Integers up to here are exact as doubles.
+const MAX_EXACT_INTEGER: u64 = 1 << 53;
 
-/// Text that is no JSON: what is wrong, and at which byte.
+/// The error of a text that is not JSON, with the byte offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Syntax {
+pub(super) struct SyntaxError {
     what: &'static str,
     offset: usize,
 }
 
-impl fmt::Display for Syntax {
+impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Syntax { what, offset } = self;
-        // The line feed is Clipper's.
+        let SyntaxError { what, offset } = self;
+        // Clipper ends the text with a line feed.
         writeln!(f, "JSON parse error: {what} (offset {offset})")
     }
 }
 
-/// What a value is.
+/// The kind of a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum JsonKind {
     Null,
     False,
     True,
@@ -43,14 +44,14 @@ pub(super) enum Kind {
     Number,
 }
 
-/// A number is what it was written as: with a fraction or an exponent it is a double, and so it is where no 64 bits hold it.
+/// A JSON number. It is a double if it has a fraction or an exponent, or does not fit in 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Number {
     Integer(i128),
     Double(f64),
 }
 
-/// Where in a text the reader is. A NUL ends the text, as it does for Clipper.
+/// A position in a text. A NUL ends the text, as in Clipper.
 #[derive(Debug)]
 pub(super) struct Scanner<'a> {
     text: &'a [u8],
@@ -64,11 +65,11 @@ impl<'a> Scanner<'a> {
         Scanner { text, at, depth }
     }
 
-    /// Reads the one value that the text is.
+    /// Reads a text that consists of one value.
     pub(super) fn document<T>(
         mut self,
-        value: impl FnOnce(&mut Scanner<'a>) -> Result<T, Syntax>,
-    ) -> Result<T, Syntax> {
+        value: impl FnOnce(&mut Scanner<'a>) -> Result<T, SyntaxError>,
+    ) -> Result<T, SyntaxError> {
         self.skip_space();
         if self.peek() == 0 {
             return Err(self.error("The document is empty."));
@@ -81,24 +82,24 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// What the value that comes is, if it is one.
-    pub(super) fn kind(&self) -> Kind {
+    /// Returns the kind of the next value, judged by its first byte.
+    pub(super) fn kind(&self) -> JsonKind {
         match self.peek() {
-            b'n' => Kind::Null,
-            b'f' => Kind::False,
-            b't' => Kind::True,
-            b'{' => Kind::Object,
-            b'[' => Kind::Array,
-            b'"' => Kind::String,
-            _ => Kind::Number,
+            b'n' => JsonKind::Null,
+            b'f' => JsonKind::False,
+            b't' => JsonKind::True,
+            b'{' => JsonKind::Object,
+            b'[' => JsonKind::Array,
+            b'"' => JsonKind::String,
+            _ => JsonKind::Number,
         }
     }
 
-    /// Reads an object: `member` gets each name, and must read its value.
+    /// Reads an object. `member` receives each name and must read the value.
     pub(super) fn members(
         &mut self,
-        mut member: impl FnMut(&mut Self, &[u8]) -> Result<(), Syntax>,
-    ) -> Result<(), Syntax> {
+        mut member: impl FnMut(&mut Self, &[u8]) -> Result<(), SyntaxError>,
+    ) -> Result<(), SyntaxError> {
         self.enter()?;
         let mut name = Vec::new();
         while !self.take(b'}') {
@@ -128,11 +129,11 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Reads an array: `element` must read each value.
+    /// Reads an array. `element` must read each value.
     pub(super) fn elements(
         &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<(), Syntax>,
-    ) -> Result<(), Syntax> {
+        mut element: impl FnMut(&mut Self) -> Result<(), SyntaxError>,
+    ) -> Result<(), SyntaxError> {
         self.enter()?;
         while !self.take(b']') {
             loop {
@@ -151,21 +152,21 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Reads past a value, whatever it is.
-    pub(super) fn skip(&mut self) -> Result<(), Syntax> {
+    /// Skips a value of any kind.
+    pub(super) fn skip(&mut self) -> Result<(), SyntaxError> {
         match self.kind() {
-            Kind::Object => self.members(|scanner, _| scanner.skip()),
-            Kind::Array => self.elements(Scanner::skip),
-            Kind::String => self.string(|_| {}),
-            Kind::Number => self.number().map(drop),
-            Kind::Null => self.word(b"null"),
-            Kind::True => self.word(b"true"),
-            Kind::False => self.word(b"false"),
+            JsonKind::Object => self.members(|scanner, _| scanner.skip()),
+            JsonKind::Array => self.elements(Scanner::skip),
+            JsonKind::String => self.string(|_| {}),
+            JsonKind::Number => self.number().map(drop),
+            JsonKind::Null => self.word(b"null"),
+            JsonKind::True => self.word(b"true"),
+            JsonKind::False => self.word(b"false"),
         }
     }
 
-    /// Reads a string; `part` gets it piece by piece, escapes resolved.
-    pub(super) fn string(&mut self, mut part: impl FnMut(&[u8])) -> Result<(), Syntax> {
+    /// Reads a string. `part` receives it piece by piece, with escapes resolved.
+    pub(super) fn string(&mut self, mut part: impl FnMut(&[u8])) -> Result<(), SyntaxError> {
         self.at += 1;
         loop {
             let plain = &self.text[self.at.min(self.text.len())..];
@@ -184,7 +185,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn escape(&mut self, part: &mut impl FnMut(&[u8])) -> Result<(), Syntax> {
+    fn escape(&mut self, part: &mut impl FnMut(&[u8])) -> Result<(), SyntaxError> {
         let start = self.at;
         self.at += 1;
         let resolved = match self.peek() {
@@ -206,8 +207,9 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// `uXXXX`, twice for a surrogate pair. The second half of a pair alone stands for no character.
-    fn unicode(&mut self, start: usize) -> Result<char, Syntax> {
+    /// Reads `uXXXX`, or two of them for a surrogate pair. A low surrogate alone becomes the
+    /// replacement character.
+    fn unicode(&mut self, start: usize) -> Result<char, SyntaxError> {
         let first = self.hex4(start)?;
         if !(0xd800..0xdc00).contains(&first) {
             return Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER));
@@ -222,7 +224,7 @@ impl<'a> Scanner<'a> {
         char::from_u32(code).ok_or(broken)
     }
 
-    fn hex4(&mut self, start: usize) -> Result<u32, Syntax> {
+    fn hex4(&mut self, start: usize) -> Result<u32, SyntaxError> {
         self.at += 1;
         let mut code = 0;
         for _ in 0..4 {
@@ -235,17 +237,18 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads a number.
-    pub(super) fn number(&mut self) -> Result<Number, Syntax> {
-        self.number_from(EXACT)
+    pub(super) fn number(&mut self) -> Result<Number, SyntaxError> {
+        self.number_from(MAX_EXACT_INTEGER)
     }
 
-    /// Reads a number, a double maybe one unit in the last place off: still far more exact than a float.
-    pub(super) fn number_for_float(&mut self) -> Result<Number, Syntax> {
+    /// Reads a number quickly. A double may be off by one unit in the last place, which is far more
+    /// exact than a float.
+    pub(super) fn number_for_float(&mut self) -> Result<Number, SyntaxError> {
         self.number_from(u64::MAX)
     }
 
-    /// Reads a number; one with fewer digits than `quick` is computed from them as they are.
-    fn number_from(&mut self, quick: u64) -> Result<Number, Syntax> {
+    /// Reads a number. One whose digits are below `quick` is computed from them directly.
+    fn number_from(&mut self, quick: u64) -> Result<Number, SyntaxError> {
         let start = self.at;
         let minus = self.take(b'-');
         let whole = match self.peek() {
@@ -282,8 +285,8 @@ impl<'a> Scanner<'a> {
             let value = i128::from(digits);
             return Ok(Number::Integer(if minus { -value } else { value }));
         }
-        if digits < quick && !exponent && scale < TENS.len() {
-            let value = digits as f64 / TENS[scale];
+        if digits < quick && !exponent && scale < POWERS_OF_TEN.len() {
+            let value = digits as f64 / POWERS_OF_TEN[scale];
             return Ok(Number::Double(if minus { -value } else { value }));
         }
         let written = str::from_utf8(&self.text[start..self.at]).unwrap_or_default();
@@ -293,7 +296,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Digits that go on from `value`; too many end at the largest number.
+    /// Reads digits that continue `value`, saturating at the largest number.
     fn digits(&mut self, mut value: u64) -> u64 {
         while let Some(eight) = self.text.get(self.at..).and_then(|rest| rest.first_chunk())
             && let Some(eight) = eight_digits(*eight)
@@ -310,7 +313,7 @@ impl<'a> Scanner<'a> {
         value
     }
 
-    fn word(&mut self, word: &[u8]) -> Result<(), Syntax> {
+    fn word(&mut self, word: &[u8]) -> Result<(), SyntaxError> {
         for letter in word {
             if !self.take(*letter) {
                 return Err(self.error("Invalid value."));
@@ -319,9 +322,9 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Past the bracket that opens an object or array.
-    fn enter(&mut self) -> Result<(), Syntax> {
-        if self.depth == DEEPEST {
+    /// Skips the bracket that opens an object or array.
+    fn enter(&mut self) -> Result<(), SyntaxError> {
+        if self.depth == MAX_DEPTH {
             return Err(self.error("Nested too deeply."));
         }
         self.depth += 1;
@@ -342,17 +345,17 @@ impl<'a> Scanner<'a> {
         there
     }
 
-    /// The next byte; 0 at the end.
+    /// Returns the next byte, or 0 at the end.
     fn peek(&self) -> u8 {
         self.text.get(self.at).copied().unwrap_or(0)
     }
 
-    fn error(&self, what: &'static str) -> Syntax {
+    fn error(&self, what: &'static str) -> SyntaxError {
         at(self.at, what)
     }
 }
 
-/// The number that eight digits are, all at once: pairs, then fours, then both halves.
+/// Parses eight digits at once: in pairs, then fours, then both halves.
 fn eight_digits(text: [u8; 8]) -> Option<u64> {
     let digits = u64::from_le_bytes(text) ^ 0x3030_3030_3030_3030;
     let above_nine = digits.wrapping_add(0x7676_7676_7676_7676) | digits;
@@ -365,8 +368,8 @@ fn eight_digits(text: [u8; 8]) -> Option<u64> {
     Some(odd.wrapping_add(even) >> 32)
 }
 
-fn at(offset: usize, what: &'static str) -> Syntax {
-    Syntax { what, offset }
+fn at(offset: usize, what: &'static str) -> SyntaxError {
+    SyntaxError { what, offset }
 }
 
 #[cfg(test)]
@@ -375,13 +378,13 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Result<Number, Syntax> {
+    fn read(text: &str) -> Result<Number, SyntaxError> {
         Scanner::new(text.as_bytes()).document(Scanner::number)
     }
 
     proptest! {
         #[test]
-        fn numbers_are_what_rust_takes_them_for(text in "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?([eE][+-]?[0-9]{1,2})?") {
+        fn parses_numbers_like_rust(text in "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?([eE][+-]?[0-9]{1,2})?") {
             let expected: f64 = text.parse().unwrap();
             let integer = text.parse::<i64>().map(i128::from).or_else(|_| text.parse::<u64>().map(i128::from));
             match read(&text).unwrap() {
@@ -395,7 +398,7 @@ mod tests {
         }
 
         #[test]
-        fn what_serde_json_takes_is_taken_and_what_it_refuses_refused(text in "[\\[\\]{},:\"\\\\u0-9a-f.eE+ -]{0,12}|(\\[|\\{\"a\":|-?[01.e]{1,4}|true|false|null|,|\"\\\\?.?\"|\\]|\\}| ){0,8}") {
+        fn accepts_exactly_what_serde_json_accepts(text in "[\\[\\]{},:\"\\\\u0-9a-f.eE+ -]{0,12}|(\\[|\\{\"a\":|-?[01.e]{1,4}|true|false|null|,|\"\\\\?.?\"|\\]|\\}| ){0,8}") {
             let ours = Scanner::new(text.as_bytes()).document(Scanner::skip);
             let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text);
             prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} {:?}", ours, theirs);

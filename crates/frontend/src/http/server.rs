@@ -1,4 +1,4 @@
-//! Connections: how long they may take, and what they speak.
+//! HTTP connections: accepting them, TLS and time limits.
 
 use std::{
     future::Future,
@@ -30,22 +30,22 @@ use tokio_rustls::TlsAcceptor;
 use crate::drop_log::DropLog;
 use crate::permits::Permits;
 
-/// Milliseconds after which a client that does not take its answer is gone.
-const UNREAD: u32 = 30_000;
+/// Time after which a client that does not read its answer is disconnected, in milliseconds.
+const UNREAD_TIMEOUT_MS: u32 = 30_000;
 
-/// What a connection gets, and how long it may take.
+/// A server of one port.
 #[derive(Clone)]
-pub(super) struct Server {
+pub(super) struct HttpServer {
     pub(super) routes: Router,
-    /// A connection on which no request's header comes for so long is closed.
+    /// Time limit for a request's header. A connection idle for as long is closed.
     pub(super) idle: Duration,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) permits: Permits,
     pub(super) drop_log: DropLog,
 }
 
-impl Server {
-    /// Serves every connection that comes.
+impl HttpServer {
+    /// Serves every connection until the listener fails.
     pub(super) async fn serve(
         self,
         listener: TcpListener,
@@ -58,25 +58,24 @@ impl Server {
         loop {
             let (stream, address) = Listener::accept(&mut listener).await;
             let Some(permit) = self.permits.take(address.ip()) else {
-                let what =
-                    "an HTTP connection, of which it has as many as one may (--max_connections)";
+                let what = "HTTP connection beyond the limit of its address (--max_connections)";
                 self.drop_log.add(&address.ip(), &what);
                 continue;
             };
-            // Without it answers are only later.
+            // A failure only delays answers.
             let _ = stream.set_nodelay(true);
-            // Without it they could wait for ever.
-            let _ = set_tcp_user_timeout(&stream, UNREAD);
+            // A failure only lets a client that does not read keep its connection.
+            let _ = set_tcp_user_timeout(&stream, UNREAD_TIMEOUT_MS);
             let (server, watcher) = (self.clone(), connections.watcher());
             tokio::spawn(async move {
                 let _permit = permit;
                 match &server.tls {
-                    None => server.attend(stream, watcher).await,
+                    None => server.serve_stream(stream, watcher).await,
                     Some(acceptor) => {
-                        // A handshake that fails or takes too long concerns nobody but its client.
-                        let shaken = timeout(server.idle, acceptor.accept(stream)).await;
-                        if let Ok(Ok(stream)) = shaken {
-                            server.attend(stream, watcher).await;
+                        // A handshake that fails or times out affects only its client.
+                        let handshake = timeout(server.idle, acceptor.accept(stream)).await;
+                        if let Ok(Ok(stream)) = handshake {
+                            server.serve_stream(stream, watcher).await;
                         }
                     }
                 }
@@ -84,25 +83,25 @@ impl Server {
         }
     }
 
-    async fn attend(
+    async fn serve_stream(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
         watcher: Watcher,
     ) {
         let idle = self.idle;
         let service = TowerToHyperService::new(self.routes.clone());
-        let patience = Patience::default();
+        let header_timer = HeaderTimer::default();
         let mut server = http1::Builder::new();
-        server.timer(patience.clone()).header_read_timeout(idle);
+        server.timer(header_timer.clone()).header_read_timeout(idle);
         let connection = server.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(watcher.watch(connection));
         let mut tick = pin!(sleep(idle));
         loop {
             tokio::select! {
-                // A connection that breaks concerns nobody but its client.
+                // A connection that breaks affects only its client.
                 _ = &mut connection => return,
                 () = &mut tick => {
-                    let next = patience.ends().filter(|at| *at > Instant::now());
+                    let next = header_timer.deadline().filter(|at| *at > Instant::now());
                     tick.set(sleep_until(next.unwrap_or(Instant::now() + idle).into()));
                 }
             }
@@ -110,13 +109,14 @@ impl Server {
     }
 }
 
-/// Hyper's timer on one connection: it says when the patience for a header ends, and [`Server`] looks then. Tokio's would be armed for
-/// every request, and wake the thread each time.
+/// Hyper's timer for the headers of one connection. It only stores the deadline, which
+/// [`HttpServer`] checks. A timer of tokio would be armed for every request and wake the thread
+/// each time.
 #[derive(Clone, Debug, Default)]
-struct Patience(Arc<Mutex<Option<Instant>>>);
+struct HeaderTimer(Arc<Mutex<Option<Instant>>>);
 
-impl Patience {
-    fn ends(&self) -> Option<Instant> {
+impl HeaderTimer {
+    fn deadline(&self) -> Option<Instant> {
         *self.lock()
     }
 
@@ -125,29 +125,29 @@ impl Patience {
     }
 }
 
-impl Timer for Patience {
+impl Timer for HeaderTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
         self.sleep_until(Instant::now() + duration)
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         *self.lock() = Some(deadline);
-        Box::pin(Waiting {
+        Box::pin(HeaderTimeout {
             deadline,
-            patience: self.clone(),
+            header_timer: self.clone(),
         })
     }
 }
 
-/// While a header is waited for.
-struct Waiting {
+/// The timeout of one header.
+struct HeaderTimeout {
     deadline: Instant,
-    patience: Patience,
+    header_timer: HeaderTimer,
 }
 
-impl Sleep for Waiting {}
+impl Sleep for HeaderTimeout {}
 
-impl Future for Waiting {
+impl Future for HeaderTimeout {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
@@ -159,8 +159,8 @@ impl Future for Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for HeaderTimeout {
     fn drop(&mut self) {
-        *self.patience.lock() = None;
+        *self.header_timer.lock() = None;
     }
 }

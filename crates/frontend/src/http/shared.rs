@@ -1,4 +1,4 @@
-//! What all handlers have, and answers that all give.
+//! The context of all handlers, and responses that several of them use.
 
 use std::sync::Arc;
 
@@ -7,30 +7,31 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{body::Limits, tickets::Tickets};
-use crate::{declarations::Declarations, handle::Handle, state};
+use super::{body::BodyLimits, tickets::Tickets};
+use crate::{declarations::Declarations, handle::EngineHandle, state};
 
-/// Whether the frontend lives.
+/// Path of the ping.
 pub(super) const PING: &str = "/admin/ping";
 
-/// Queries in one request; more of them would take far more memory than their text.
-pub(super) const MOST_QUERIES: usize = 100_000;
+/// Largest number of queries in one request. More would take far more memory than their text.
+pub(super) const MAX_QUERIES: usize = 100_000;
 
-/// What every handler has.
+/// The context of every handler.
 #[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) state: state::Handle,
-    pub(super) engine: Handle,
+pub(super) struct HandlerContext {
+    pub(super) state: state::StateHandle,
+    pub(super) engine: EngineHandle,
     pub(super) declarations: Declarations,
     pub(super) tickets: Arc<Tickets>,
-    pub(super) limits: Limits,
+    pub(super) limits: BodyLimits,
 }
 
-/// Clipper says that its plain text is JSON.
+/// Returns a text response. Its content type is JSON even for plain text, as in Clipper.
 pub(super) fn text_response(status: StatusCode, text: String) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
+/// Returns the response of a frontend that is stopping.
 pub(super) fn stopping() -> Response {
     let text = "the frontend is stopping".to_owned();
     text_response(StatusCode::SERVICE_UNAVAILABLE, text)

@@ -1,4 +1,4 @@
-//! Queries over HTTP on their way to the engine, and who waits for which answer.
+//! The queries over HTTP in flight, and the handlers that wait for their results.
 
 use std::{
     collections::HashMap,
@@ -11,13 +11,13 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    command::{Command, Request},
-    handle::Handle,
+    command::{Command, HttpQuery},
+    handle::EngineHandle,
     query_result::QueryResult,
     replies::ReplyReceiver,
 };
 
-/// Who waits for which answer.
+/// The queries in flight, by ticket number.
 #[derive(Debug, Default)]
 pub(super) struct Tickets {
     next: AtomicU64,
@@ -25,9 +25,9 @@ pub(super) struct Tickets {
 }
 
 impl Tickets {
-    /// Hands a request to the engine, with the next ticket: they count queries from 0. Dropping what is returned takes
-    /// the query back.
-    pub(super) fn ask(&self, engine: &Handle, request: Request) -> Ticket<'_> {
+    /// Sends a query to the engine under the next ticket number; numbers count from 0. Dropping the
+    /// ticket cancels the query.
+    pub(super) fn submit(&self, engine: &EngineHandle, request: HttpQuery) -> Ticket<'_> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, result) = oneshot::channel();
         self.waiting().insert(number, sender);
@@ -40,18 +40,18 @@ impl Tickets {
         }
     }
 
-    /// Leaves a number out.
+    /// Skips a ticket number.
     pub(super) fn skip(&self) {
         self.next.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Gives the engine's replies to those who wait, until the engine is gone.
+    /// Passes the engine's replies to the waiting handlers until the engine ends.
     pub(super) async fn distribute(&self, mut replies: ReplyReceiver) {
         while let Some(batch) = replies.recv().await {
             let mut waiting = self.waiting();
             for reply in batch {
                 if let Some(sender) = waiting.remove(&reply.ticket) {
-                    // The requester may have disconnected.
+                    // The requester may have disconnected; ignore send errors.
                     let _ = sender.send(reply.result);
                 }
             }
@@ -64,17 +64,17 @@ impl Tickets {
     }
 }
 
-/// A query that was asked.
+/// A query in flight.
 #[derive(Debug)]
 pub(super) struct Ticket<'a> {
     pub(super) number: u64,
     result: oneshot::Receiver<QueryResult<'static>>,
     tickets: &'a Tickets,
-    engine: Handle,
+    engine: EngineHandle,
 }
 
 impl Ticket<'_> {
-    /// Waits for the result; `None` if the frontend is stopping.
+    /// Waits for the result. Returns `None` if the frontend is stopping.
     pub(super) async fn result(mut self) -> Option<QueryResult<'static>> {
         (&mut self.result).await.ok()
     }
@@ -83,7 +83,7 @@ impl Ticket<'_> {
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         if self.tickets.waiting().remove(&self.number).is_some() {
-            self.engine.send(Command::Forget(self.number));
+            self.engine.send(Command::Cancel(self.number));
         }
     }
 }

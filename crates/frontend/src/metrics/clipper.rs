@@ -1,4 +1,4 @@
-//! What the frontend counts, as Clipper's JSON: every leaf is a string.
+//! The metrics as Clipper's JSON, in which every leaf is a string.
 
 use hdrhistogram::Histogram;
 use scheduler::Timestamp;
@@ -9,10 +9,10 @@ use super::{AppMetrics, Meter, ModelMetrics, STAGES, Snapshot, histogram};
 const MICROSECONDS: &str = "microseconds";
 
 impl Snapshot {
-    /// The report of `GET /metrics`.
+    /// Returns the report for `GET /metrics`.
     pub(crate) fn to_json(&self) -> Value {
         let Snapshot { metrics, now, .. } = self;
-        let mut report = Report::default();
+        let mut report = ClipperReport::default();
         report.counter(
             "internal:aggregate_num_predictions",
             metrics.predictions.count,
@@ -32,7 +32,7 @@ impl Snapshot {
         for model in models() {
             queued
                 .add(&model.queued)
-                .expect("a histogram that grows takes every value");
+                .expect("a resizable histogram takes every value");
         }
         report.histogram("internal:rpc_request_queueing_delay", MICROSECONDS, &queued);
         for (name, app) in &metrics.apps {
@@ -45,16 +45,16 @@ impl Snapshot {
     }
 }
 
-/// Clipper's report: one list per kind, each element an object with one key.
+/// Clipper's report: one list per kind of metric, each element an object with one key.
 #[derive(Default)]
-struct Report {
+struct ClipperReport {
     counters: Vec<Value>,
     ratios: Vec<Value>,
     meters: Vec<Value>,
     histograms: Vec<Value>,
 }
 
-impl Report {
+impl ClipperReport {
     fn app(&mut self, name: &str, app: &AppMetrics, now: Timestamp) {
         let answers = &app.answers;
         self.counter(&format!("{name}:num_predictions"), answers.count);
@@ -120,7 +120,7 @@ impl Report {
         } }));
     }
 
-    /// A kind without a metric is absent.
+    /// Returns the report as JSON; a kind without metrics is absent.
     fn into_json(self) -> Value {
         let kinds = [
             ("counters", self.counters),
@@ -136,7 +136,7 @@ impl Report {
     }
 }
 
-/// As C++ writes a number that is none.
+/// Formats a number as C++ does: `nan` and `inf` in lower case.
 fn text(number: f64) -> String {
     number.to_string().to_lowercase()
 }
@@ -145,11 +145,11 @@ fn text(number: f64) -> String {
 mod tests {
     use std::time::Duration;
 
-    use scheduler::{ModelVersion, Reason};
+    use scheduler::{DefaultReason, ModelVersion};
 
     use super::*;
     use crate::{
-        metrics::{Batch, Metrics},
+        metrics::{BatchRecord, Metrics},
         query_result::{QueryResult, QueryStatus},
         timeline::Timeline,
     };
@@ -162,9 +162,9 @@ mod tests {
         };
         let mut metrics = Metrics::default();
         let at = Duration::from_secs(1);
-        let batch = Batch {
+        let batch = BatchRecord {
             size: 3,
-            away: Duration::from_micros(50),
+            at_replica: Duration::from_micros(50),
             times: None,
         };
         metrics.batch(
@@ -175,7 +175,7 @@ mod tests {
         );
         metrics.add_app("a", at);
         metrics.add_app("b", at);
-        let none = QueryStatus::Default(Reason::NoReplica);
+        let none = QueryStatus::Default(DefaultReason::NoReplica);
         for status in [QueryStatus::Ok, QueryStatus::Ok, none] {
             let timeline = Timeline::unsent(at - Duration::from_micros(70), at);
             metrics.query("a", &QueryResult::without_output(status, b"", timeline));
@@ -202,7 +202,7 @@ mod tests {
         );
         let ratio = find("ratio_counters", "app:a:default_prediction_ratio", "ratio");
         assert!(ratio.starts_with("0.333"), "{ratio}");
-        // Where there is nothing to divide by.
+        // Ratios without a denominator.
         for (name, ratio) in [
             ("app:b:default_prediction_ratio", "nan"),
             ("internal:prediction_cache_hit_ratio", "nan"),

@@ -1,10 +1,11 @@
-//! Rates as Clipper's meters tell them.
+//! Rates as in Clipper's meters.
 
 use std::time::Duration;
 
 use scheduler::Timestamp;
 
-/// Counts events, and averages their rate over the last 1, 5 and 15 minutes with decaying weight, in steps of 5 s.
+/// Counts events, and keeps exponentially weighted averages of their rate over 1, 5 and 15 minutes,
+/// in steps of 5 s.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Meter {
     started: Timestamp,
@@ -32,7 +33,8 @@ impl Meter {
         self.count += count;
     }
 
-    /// Catches up with the time: the first step holds what was counted, those after it nothing.
+    /// Advances the averages to `now`. The first step gets the events since the last tick, later
+    /// steps get none.
     fn tick(&mut self, now: Timestamp) {
         let since = now.saturating_sub(self.ticked);
         let steps = u32::try_from(since.as_secs() / Meter::TICK.as_secs()).unwrap_or(u32::MAX);
@@ -50,13 +52,13 @@ impl Meter {
         self.ticked = self.ticked.saturating_add(Meter::TICK * steps);
     }
 
-    /// Events per second over the last 1, 5 and 15 minutes; `None` in the first 5 s.
+    /// Returns the events per second over the last 1, 5 and 15 minutes; `None` in the first 5 s.
     pub(super) fn rates(mut self, now: Timestamp) -> Option<[f64; 3]> {
         self.tick(now);
         self.rates
     }
 
-    /// Events per second since it was started.
+    /// Returns the events per second since the start of the meter.
     pub(super) fn mean(&self, now: Timestamp) -> f64 {
         self.count as f64 / now.saturating_sub(self.started).as_secs_f64()
     }
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_meter_starts_with_the_first_rate_and_decays_without_events() {
+    fn rates_start_with_the_first_one_and_decay() {
         let mut meter = Meter::default();
         meter.mark(50, Duration::from_secs(1));
         meter.tick(Duration::from_secs(5));

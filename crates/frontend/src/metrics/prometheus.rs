@@ -1,4 +1,4 @@
-//! What the frontend counts, as text for Prometheus: OpenMetrics 1.0.
+//! The metrics as text for Prometheus, in OpenMetrics 1.0.
 
 use std::fmt;
 
@@ -13,22 +13,22 @@ use scheduler::ModelVersion;
 
 use super::{STAGES, Snapshot};
 
-/// In microseconds.
-const DURATIONS: [u64; 18] = [
+/// Upper bounds of the buckets of durations, in microseconds.
+const DURATION_BOUNDS: [u64; 18] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000, 25_000_000, 60_000_000,
 ];
 
-/// In queries.
-const SIZES: [u64; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096];
+/// Upper bounds of the buckets of batch sizes, in queries.
+const SIZE_BOUNDS: [u64; 13] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_024, 2_048, 4_096];
 
 impl Snapshot {
-    /// The text that Prometheus reads (OpenMetrics 1.0).
+    /// Returns the text that Prometheus reads.
     pub(crate) fn into_text(self) -> String {
         let mut registry = Registry::with_prefix("clipper");
         registry.register_collector(Box::new(self));
         let mut text = String::new();
-        encode(&mut text, &registry).expect("text goes into any memory");
+        encode(&mut text, &registry).expect("writing to a string cannot fail");
         text
     }
 }
@@ -64,23 +64,23 @@ impl Snapshot {
         });
         families.counters(
             "answers",
-            "Queries by how they ended, and why if not with the model's answer",
+            "Queries by status, and by reason if the model did not answer",
             std::iter::once((unknown, metrics.unknown)).chain(of_apps),
         )?;
         families.counter(
             "abandoned_queries",
-            "Queries whose clients were gone before they were answered",
+            "Queries that were cancelled because their clients disconnected",
             metrics.abandoned,
         )?;
         families.counter(
             "dropped_messages",
-            "Messages that were dropped: nonsense, of nobody who is known, or for a client that is gone",
+            "Messages that were dropped: malformed, from an unknown sender, or for a disconnected client",
             self.dropped,
         )?;
         let apps = metrics.apps.iter();
         families.durations(
             "query_duration",
-            "From a query's arrival until its answer",
+            "Time from the arrival of a query to its answer",
             apps.map(|(name, app)| ([("app", name.as_str())], &app.latency)),
         )
     }
@@ -89,7 +89,7 @@ impl Snapshot {
         let models = || self.metrics.models.iter();
         families.counters(
             "predictions",
-            "Queries that the model has answered",
+            "Queries that the model answered",
             models().map(|(model, metrics)| (labels(model), metrics.predictions.count)),
         )?;
         families.counters(
@@ -103,14 +103,14 @@ impl Snapshot {
             models().map(|(model, metrics)| (labels(model), metrics.cache_hits)),
         )?;
         families.write(
-            About {
+            MetricInfo {
                 name: "batch_size",
                 help: "Queries in a batch",
                 unit: None,
             },
             MetricType::Histogram,
             models().map(|(model, metrics)| (labels(model), &metrics.batch_size)),
-            |encoder, sizes| buckets(encoder, sizes, &SIZES, 1.0),
+            |encoder, sizes| buckets(encoder, sizes, &SIZE_BOUNDS, 1.0),
         )
     }
 
@@ -118,12 +118,12 @@ impl Snapshot {
         let models = || self.metrics.models.iter();
         families.durations(
             "batch_duration",
-            "From when a batch was sent until its response, less the time that it lay ready at the replica",
+            "Time from sending a batch to its response, without its wait at the replica",
             models().map(|(model, metrics)| (labels(model), &metrics.latency)),
         )?;
         families.durations(
             "stage_duration",
-            "Where queries' time went: queued, away (from sending to the response), and of that in the model server: waited, predicting, replying",
+            "Time of a query in each stage: queued, away (from sending its batch to the response), and of that in the model server: waited, predicting, replying",
             models().flat_map(|(model, metrics)| {
                 let [name, version] = labels(model);
                 let stages = STAGES.iter().zip(metrics.stages());
@@ -135,25 +135,25 @@ impl Snapshot {
     fn encode_loads(&self, families: &mut Families<'_>) -> fmt::Result {
         let loads = || self.loads.iter().map(|(model, load)| (labels(model), load));
         families.gauges(
-            About {
+            MetricInfo {
                 name: "queue_queries",
-                help: "Queries that wait for a replica",
+                help: "Queries in the queue",
                 unit: None,
             },
             loads().map(|(model, load)| (model, load.queries)),
         )?;
         families.gauges(
-            About {
+            MetricInfo {
                 name: "queue",
-                help: "Inputs that wait for a replica",
+                help: "Size of the inputs in the queue",
                 unit: Some(&Unit::Bytes),
             },
             loads().map(|(model, load)| (model, load.bytes)),
         )?;
         families.gauges(
-            About {
+            MetricInfo {
                 name: "replicas",
-                help: "Replicas that are connected",
+                help: "Connected replicas",
                 unit: None,
             },
             loads().map(|(model, load)| (model, load.replicas)),
@@ -161,15 +161,15 @@ impl Snapshot {
     }
 }
 
-/// What a metric is.
+/// Name, help text and unit of a metric.
 #[derive(Clone, Copy)]
-struct About<'a> {
+struct MetricInfo<'a> {
     name: &'a str,
     help: &'a str,
     unit: Option<&'a Unit>,
 }
 
-/// Writes metrics with all that is known under each: labels and what is measured.
+/// Writes metric families; `rows` are the labels and values of a family.
 struct Families<'a>(DescriptorEncoder<'a>);
 
 impl Families<'_> {
@@ -185,22 +185,22 @@ impl Families<'_> {
         help: &str,
         rows: impl Iterator<Item = (L, u64)>,
     ) -> fmt::Result {
-        let about = About {
+        let info = MetricInfo {
             name,
             help,
             unit: None,
         };
-        self.write(about, MetricType::Counter, rows, |mut encoder, count| {
+        self.write(info, MetricType::Counter, rows, |mut encoder, count| {
             encoder.encode_counter::<NoLabelSet, _, u64>(&count, None)
         })
     }
 
     fn gauges<L: EncodeLabelSet>(
         &mut self,
-        about: About<'_>,
+        info: MetricInfo<'_>,
         rows: impl Iterator<Item = (L, usize)>,
     ) -> fmt::Result {
-        self.write(about, MetricType::Gauge, rows, |mut encoder, value| {
+        self.write(info, MetricType::Gauge, rows, |mut encoder, value| {
             encoder.encode_gauge(&value)
         })
     }
@@ -211,26 +211,26 @@ impl Families<'_> {
         help: &str,
         rows: impl Iterator<Item = (L, &'a Histogram<u64>)>,
     ) -> fmt::Result {
-        let about = About {
+        let info = MetricInfo {
             name,
             help,
             unit: Some(&Unit::Seconds),
         };
-        self.write(about, MetricType::Histogram, rows, |encoder, micros| {
-            buckets(encoder, micros, &DURATIONS, 1e6)
+        self.write(info, MetricType::Histogram, rows, |encoder, micros| {
+            buckets(encoder, micros, &DURATION_BOUNDS, 1e6)
         })
     }
 
     fn write<L: EncodeLabelSet, T>(
         &mut self,
-        about: About<'_>,
+        info: MetricInfo<'_>,
         kind: MetricType,
         rows: impl Iterator<Item = (L, T)>,
         write: impl Fn(MetricEncoder<'_>, T) -> fmt::Result,
     ) -> fmt::Result {
         let mut family = self
             .0
-            .encode_descriptor(about.name, about.help, about.unit, kind)?;
+            .encode_descriptor(info.name, info.help, info.unit, kind)?;
         for (labels, measured) in rows {
             write(family.encode_family(&labels)?, measured)?;
         }
@@ -242,21 +242,21 @@ fn labels(model: &ModelVersion) -> [(&str, &str); 2] {
     [("model", &model.name), ("version", &model.version)]
 }
 
-/// A bucket holds what is above the bound before its own, and not above its own; `per` of what is recorded make
-/// one of what is told.
+/// Writes a histogram. A bucket counts the values that are greater than the bound before its own
+/// and at most its own; `scale` recorded units make one reported unit.
 fn buckets(
     mut encoder: MetricEncoder<'_>,
     histogram: &Histogram<u64>,
     bounds: &[u64],
-    per: f64,
+    scale: f64,
 ) -> fmt::Result {
-    let mut buckets: Vec<(f64, u64)> = bounds.iter().map(|b| (*b as f64 / per, 0)).collect();
+    let mut buckets: Vec<(f64, u64)> = bounds.iter().map(|b| (*b as f64 / scale, 0)).collect();
     buckets.push((f64::INFINITY, 0));
     let mut sum = 0.0;
     for recorded in histogram.iter_recorded() {
         let count = recorded.count_since_last_iteration();
         let value = recorded.value_iterated_to();
-        sum += value as f64 * count as f64 / per;
+        sum += value as f64 * count as f64 / scale;
         buckets[bounds.partition_point(|bound| *bound < value)].1 += count;
     }
     encoder.encode_histogram::<NoLabelSet>(sum, histogram.len(), &buckets, None)

@@ -1,57 +1,58 @@
-//! How a model server becomes a replica.
+//! Registration: a model server becomes a replica.
 
 use model::DataType;
-use scheduler::{Joining, ModelVersion, ReplicaKey, Scheduler, Timestamp};
+use scheduler::{ModelVersion, NewReplica, ReplicaKey, Scheduler, Timestamp};
 use transport::Frame;
 use wire::{
-    Frame as _,
+    MessageFrame as _,
     rpc::{FromFrontend, Metadata, NewContainer, Registered, Version},
 };
 
-use super::{HEARTBEAT, Replica, Replicas, Sender};
-use crate::{container_sockets::Port, declarations::Declared};
+use super::{ConnectedReplica, ContainerPeer, HEARTBEAT, Replicas};
+use crate::{container_sockets::ContainerPort, declarations::Declared};
 
-/// A model server that wants to be a replica.
+/// A registration that waits for its replica id.
 #[derive(Debug)]
-pub(crate) struct Newcomer {
-    pub(crate) port: Port,
+pub(crate) struct JoinRequest {
+    pub(crate) port: ContainerPort,
     pub(crate) identity: Vec<u8>,
     pub(crate) new: Box<NewContainer>,
 }
 
-impl Sender<'_> {
-    /// The version that a model server speaks that registers like this.
-    fn speaks(&self, new: &NewContainer) -> Version {
+impl ContainerPeer<'_> {
+    /// Returns the protocol version of a model server that registers.
+    fn version(&self, new: &NewContainer) -> Version {
         match self.port {
-            Port::Rpc => new.rpc_version(),
+            ContainerPort::Rpc => new.rpc_version(),
             other => other.version(),
         }
     }
 }
 
 impl Replicas {
-    /// Takes a registration, and returns the version that is spoken and the reply to it.
+    /// Handles a registration. Returns the protocol version and the reply, or the reason of a
+    /// refusal.
     pub(crate) fn register<P>(
         &mut self,
         scheduler: &mut Scheduler<P>,
-        sender: Sender<'_>,
+        sender: ContainerPeer<'_>,
         new: NewContainer,
         now: Timestamp,
     ) -> (Version, Result<FromFrontend<'static, Frame>, String>) {
-        let version = sender.speaks(&new);
+        let version = sender.version(&new);
         let reply = self.admit(scheduler, sender, new, now);
         (version, reply)
     }
 
-    /// Makes a model server a replica, or says why not.
+    /// Adds a replica, or returns the reason of the refusal.
     fn admit<P>(
         &mut self,
         scheduler: &mut Scheduler<P>,
-        sender: Sender<'_>,
+        sender: ContainerPeer<'_>,
         new: NewContainer,
         now: Timestamp,
     ) -> Result<FromFrontend<'static, Frame>, String> {
-        let version = sender.speaks(&new);
+        let version = sender.version(&new);
         let model = ModelVersion {
             name: new.name,
             version: new.version,
@@ -68,7 +69,7 @@ impl Replicas {
         }
         let metadata = new.metadata;
         let in_flight = metadata.as_ref().map_or(1, |data| data.batches_in_flight);
-        let key = scheduler.on_joined(Joining {
+        let key = scheduler.on_joined(NewReplica {
             model: model.clone(),
             input_type: new.input_type,
             batches_in_flight: in_flight.clamp(1, 64) as usize,
@@ -78,9 +79,9 @@ impl Replicas {
         let replica_id = *next_id;
         *next_id += 1;
         tracing::info!("replica {replica_id} of {model} joined in {version}");
-        self.keys[Port::of(version) as usize].insert(sender.identity.as_ref().into(), key);
-        let connection = (version == Version::HighPerf).then(|| self.next_connection(key));
-        let replica = Replica {
+        self.keys[ContainerPort::of(version) as usize].insert(sender.identity.as_ref().into(), key);
+        let connection = (version == Version::HighPerf).then(|| self.assign_connection(key));
+        let replica = ConnectedReplica {
             identity: sender.identity.keep(),
             version,
             input_type: new.input_type,
@@ -88,9 +89,9 @@ impl Replicas {
             replica_id,
             connection,
             metadata,
-            last_heard: now,
+            last_message: now,
             last_probe: now,
-            owes: 0,
+            batches_in_flight: 0,
             hung: false,
             batches: 0,
             queries: 0,
@@ -106,10 +107,11 @@ impl Replicas {
         })
     }
 
-    /// Notes what a newcomer declares, unless a replica of its model version has declared a shape already.
+    /// Stores the declarations of a model server, unless a replica of its model version has
+    /// declared a shape before.
     ///
     /// # Errors
-    /// If the newcomer declares another shape than that replica.
+    /// If the model server declares another shape than that replica.
     fn declare(&self, model: &ModelVersion, metadata: Option<&Metadata>) -> Result<(), String> {
         let declared = metadata.map_or_else(Vec::new, |data| data.model.input_shape.clone());
         let others = self.replicas.values().filter(|other| other.model == *model);
@@ -126,7 +128,7 @@ impl Replicas {
                 model,
                 Declared {
                     input_shape: declared,
-                    // A replica of an older version answers text.
+                    // Replicas of older protocol versions answer with text.
                     output_type: metadata.map_or(DataType::Strings, |data| data.model.output_type),
                 },
             ),
@@ -134,15 +136,16 @@ impl Replicas {
         Ok(())
     }
 
-    fn next_connection(&mut self, key: ReplicaKey) -> u32 {
+    /// Assigns a connection id to a high-performance replica.
+    fn assign_connection(&mut self, key: ReplicaKey) -> u32 {
         let connection = self.next_connection;
         self.next_connection = connection.wrapping_add(1);
         self.connections.insert(connection, key);
         connection
     }
 
-    /// The next replica of this model version gets this number.
-    pub(crate) fn number_next(&mut self, model: ModelVersion, replica_id: u32) {
+    /// Sets the id of the next replica of a model version.
+    pub(crate) fn set_next_id(&mut self, model: ModelVersion, replica_id: u32) {
         self.next_id.insert(model, replica_id);
     }
 }

@@ -1,4 +1,4 @@
-//! What may be changed, in Clipper's words and with its checks in their order.
+//! Checks of the changes that clients request, in Clipper's order and with Clipper's texts.
 
 use std::fmt;
 
@@ -6,39 +6,40 @@ use model::DataType;
 use scheduler::ModelVersion;
 use wire::admin::{AddApp, AddModel, Change, ModelId, ModelLinks};
 
-use crate::catalog::{Registrations, Write, id, to_version, version_of};
+use crate::catalog::{CatalogChange, Registrations, id, to_version, version_of};
 
-/// A change that may be made: the steps, and what the client is told afterwards.
+/// The changes for an accepted request, and the texts for its client.
 #[derive(Debug, PartialEq)]
-pub(super) struct Plan {
-    pub(super) steps: Vec<Write>,
+pub(super) struct ChangePlan {
+    pub(super) changes: Vec<CatalogChange>,
+    /// Text for the client after the changes were written.
     pub(super) done: String,
-    /// If the steps cannot be written.
+    /// Text for the client if the changes cannot be written.
     pub(super) failed: String,
 }
 
-/// Where a state is kept, in messages.
+/// The name of the store in messages.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Place {
+pub(super) enum StoreKind {
     File,
     Redis,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Place::File => "the state file",
-            Place::Redis => "Redis",
+            StoreKind::File => "the state file",
+            StoreKind::Redis => "Redis",
         })
     }
 }
 
 impl Registrations {
-    /// Plans a change.
+    /// Checks a requested change and returns its plan.
     ///
     /// # Errors
-    /// What the client is told of a change that cannot be made.
-    pub(super) fn plan(&self, change: Change, place: Place) -> Result<Plan, String> {
+    /// The text for the client if the change is refused.
+    pub(super) fn plan(&self, change: Change, place: StoreKind) -> Result<ChangePlan, String> {
         match change {
             Change::AddApp(app) => self.add_app(app, place),
             Change::DeleteApp(name) => self.delete_app(name, place),
@@ -50,30 +51,30 @@ impl Registrations {
         }
     }
 
-    fn add_app(&self, app: AddApp, place: Place) -> Result<Plan, String> {
+    fn add_app(&self, app: AddApp, place: StoreKind) -> Result<ChangePlan, String> {
         let name = &app.name;
         if self.apps.contains_key(name) {
             return Err(format!("application '{name}' already exists"));
         }
-        Ok(Plan {
+        Ok(ChangePlan {
             done: format!("Successfully added application with name '{name}'"),
             failed: format!("Error adding application '{name}' to {place}"),
-            steps: vec![Write::SetApp(app)],
+            changes: vec![CatalogChange::SetApp(app)],
         })
     }
 
-    fn delete_app(&self, name: String, place: Place) -> Result<Plan, String> {
+    fn delete_app(&self, name: String, place: StoreKind) -> Result<ChangePlan, String> {
         if !self.apps.contains_key(&name) {
             return Err(format!("Application '{name}' does not exist"));
         }
-        Ok(Plan {
+        Ok(ChangePlan {
             done: format!("Successfully deleted application with name '{name}'"),
             failed: format!("Error deleting application '{name}' to {place}"),
-            steps: vec![Write::RemoveApp(name)],
+            changes: vec![CatalogChange::RemoveApp(name)],
         })
     }
 
-    fn add_model(&self, model: AddModel, place: Place) -> Result<Plan, String> {
+    fn add_model(&self, model: AddModel, place: StoreKind) -> Result<ChangePlan, String> {
         let (name, version) = (&model.model_name, &model.model_version);
         if model.batch_size < 1 && model.batch_size != -1 {
             let text = "The batch size must be positive or DEFAULT_BATCH_SIZE, which is -1";
@@ -95,16 +96,19 @@ impl Registrations {
         }
         let input_type = model.input_type;
         self.check_links(name, input_type)?;
-        Ok(Plan {
+        Ok(ChangePlan {
             done: format!(
                 "Successfully added model with name '{name}' and input type '{input_type}'"
             ),
             failed: format!("Error adding model {id} to {place}"),
-            steps: vec![Write::SetModel(model), Write::SetCurrent(id)],
+            changes: vec![
+                CatalogChange::SetModel(model),
+                CatalogChange::SetCurrent(id),
+            ],
         })
     }
 
-    fn delete_model(&self, model: &ModelId, place: Place) -> Result<Plan, String> {
+    fn delete_model(&self, model: &ModelId, place: StoreKind) -> Result<ChangePlan, String> {
         let id = to_version(model);
         let ModelVersion { name, version } = &id;
         let named = format!("model with name '{name}' and version '{version}'");
@@ -114,14 +118,14 @@ impl Registrations {
         if self.invalid.contains(&id) {
             return Err(format!("{named} is already marked as 'invalid'"));
         }
-        Ok(Plan {
+        Ok(ChangePlan {
             done: format!("Successfully deleted {named}"),
             failed: format!("Error deleting {named} from {place}"),
-            steps: vec![Write::RemoveModel(id)],
+            changes: vec![CatalogChange::RemoveModel(id)],
         })
     }
 
-    fn set_version(&self, model: &ModelId, place: Place) -> Result<Plan, String> {
+    fn set_version(&self, model: &ModelId, place: StoreKind) -> Result<ChangePlan, String> {
         let id = to_version(model);
         let ModelVersion { name, version } = &id;
         if !self.models.keys().any(|known| known.name == *name) {
@@ -133,20 +137,22 @@ impl Registrations {
             ));
         };
         self.check_links(name, model.input_type)?;
-        Ok(Plan {
+        Ok(ChangePlan {
             done: format!("Successfully set model with name '{name}' to version '{version}'"),
             failed: match place {
-                Place::File => format!("Error setting the version of model '{name}' in {place}"),
-                // Clipper's words, which name another cause than there is.
-                Place::Redis => {
+                StoreKind::File => {
+                    format!("Error setting the version of model '{name}' in {place}")
+                }
+                // Clipper's text, which names the wrong cause.
+                StoreKind::Redis => {
                     format!("Version '{version}' does not exist for model with name'{name}'")
                 }
             },
-            steps: vec![Write::SetCurrent(id)],
+            changes: vec![CatalogChange::SetCurrent(id)],
         })
     }
 
-    fn add_links(&self, links: ModelLinks, place: Place) -> Result<Plan, String> {
+    fn add_links(&self, links: ModelLinks, place: StoreKind) -> Result<ChangePlan, String> {
         let app = links.app_name;
         let Some(application) = self.apps.get(&app) else {
             return Err(format!("No app with name '{app}' exists."));
@@ -172,12 +178,12 @@ impl Registrations {
             Some(old) => Err(format!(
                 "A model with name {old} is already linked to '{app}'."
             )),
-            None => Ok(Plan {
+            None => Ok(ChangePlan {
                 done: format!(
                     "Successfully linked model with name '{model}' to application '{app}'"
                 ),
                 failed: format!("Error linking models to '{app}' in {place}"),
-                steps: vec![Write::Link {
+                changes: vec![CatalogChange::Link {
                     model: model.clone(),
                     app,
                 }],
@@ -185,7 +191,7 @@ impl Registrations {
         }
     }
 
-    fn delete_links(&self, links: &ModelLinks, place: Place) -> Result<Plan, String> {
+    fn delete_links(&self, links: &ModelLinks, place: StoreKind) -> Result<ChangePlan, String> {
         let app = &links.app_name;
         if !self.apps.contains_key(app) {
             return Err(format!("No app with name {app} exists."));
@@ -196,24 +202,27 @@ impl Registrations {
                 "Cannot remove nonexistent link between app {app} and model {model}"
             ));
         }
-        let steps = links.model_names.first().map(|model| Write::Unlink {
-            app: app.clone(),
-            model: model.clone(),
-        });
-        Ok(Plan {
+        let changes = links
+            .model_names
+            .first()
+            .map(|model| CatalogChange::Unlink {
+                app: app.clone(),
+                model: model.clone(),
+            });
+        Ok(ChangePlan {
             done: "Success!".into(),
             failed: format!("Error deleting linked models from {app} in {place}"),
-            steps: steps.into_iter().collect(),
+            changes: changes.into_iter().collect(),
         })
     }
 
-    /// A model to be linked must exist, and take what the application takes.
+    /// Checks that a model exists and has the application's input type.
     fn check_link(&self, model: &str, wanted: DataType) -> Result<(), String> {
         let Some(version) = self.current.get(model) else {
             return Err(format!("No model with name '{model}' exists."));
         };
         let id = version_of(model, version);
-        // Of a current version that was deleted Clipper knows no input type either.
+        // Clipper has no input type of a deleted current version either.
         let found = self.models.get(&id).map(|model| model.input_type);
         if found == Some(wanted) {
             return Ok(());
@@ -225,7 +234,7 @@ impl Registrations {
         ))
     }
 
-    /// A version of a linked model must take what its applications take.
+    /// Checks that a new version of a model has the input type of the applications linked to it.
     fn check_links(&self, model: &str, input_type: DataType) -> Result<(), String> {
         let apps = self.links.iter().filter(|(_, linked)| *linked == model);
         for (app, _) in apps {

@@ -1,34 +1,35 @@
-//! Why the state cannot be read or written.
+//! Errors of reading and writing the state.
 
 use std::{io, path::PathBuf};
 
 use redis::RedisError;
 
-use crate::settings::NoRedisAddress;
+use crate::settings::RedisAddressError;
 
-/// Why the state cannot be read when the frontend starts.
+/// The error of reading the state when the frontend starts.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// The flag for Redis has no address.
+    /// The value of `--redis` is not an address.
     #[error(transparent)]
-    RedisAddress(#[from] NoRedisAddress),
-    /// The client of Redis does not take the address.
-    #[error("cannot use the address of Redis: {0}")]
+    RedisAddress(#[from] RedisAddressError),
+    /// The Redis client refuses the address.
+    #[error("cannot use the address of Redis: {0}; check --redis")]
     Redis(RedisError),
-    /// This machine's name, which marks this frontend's rows in Redis, cannot be read.
-    #[error("cannot read this machine's name: {0}")]
+    /// The host name, which marks this frontend's rows in Redis, cannot be read.
+    #[error("cannot read the host name from /proc/sys/kernel/hostname: {0}")]
     HostName(io::Error),
-    /// The system gives no more threads.
+    /// The system has no more threads.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
-    /// The state file is none, or another frontend has it open.
+    /// The file is not a state file, or another frontend has it open.
     #[error(
-        "cannot open the state file {}: is it one, and is no other frontend using it?: {error}", file.display()
+        "cannot open the state file {}: {error}; check that it is a state file and that no other frontend uses it",
+        file.display()
     )]
     Open {
         /// The file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         error: redb::DatabaseError,
     },
     /// The state file cannot be read.
@@ -36,12 +37,12 @@ pub enum StateError {
     Read {
         /// The file.
         file: PathBuf,
-        /// Why: the database's error, or JSON's.
+        /// The cause: an error of the database or of the JSON parser.
         error: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Why a change cannot be written where the state is kept.
+/// The error of writing a change to the store.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
     #[error(transparent)]

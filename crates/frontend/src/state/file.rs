@@ -1,17 +1,18 @@
-//! The state in one file: an embedded database, on disk before a client is told so.
+//! The state in one file: an embedded database. A change is on disk before its client gets the
+//! answer.
 
 use std::{error::Error, path::Path};
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::{error::StateError, listings::json};
-use crate::catalog::{Registrations, Write, id};
+use crate::catalog::{CatalogChange, Registrations, id};
 
 type Table = TableDefinition<'static, &'static str, &'static str>;
 
-/// Application name -> JSON of `AddApp`.
+/// Application name -> `AddApp` as JSON.
 const APPS: Table = TableDefinition::new("applications");
-/// `name:version` -> JSON of `AddModel`.
+/// `name:version` -> `AddModel` as JSON.
 const MODELS: Table = TableDefinition::new("models");
 /// Model name -> current version.
 const CURRENT: Table = TableDefinition::new("current_versions");
@@ -20,14 +21,14 @@ const LINKS: Table = TableDefinition::new("links");
 
 /// An open state file.
 #[derive(Debug)]
-pub(super) struct File(Database);
+pub(super) struct StateFile(Database);
 
-impl File {
-    /// Opens or creates a state file; answers what it says.
+impl StateFile {
+    /// Opens or creates a state file and returns its registrations.
     ///
     /// # Errors
-    /// If it is no state file, or another frontend has it open.
-    pub(super) fn open(file: &Path) -> Result<(File, Registrations), StateError> {
+    /// If the file is not a state file, or another frontend has it open.
+    pub(super) fn open(file: &Path) -> Result<(StateFile, Registrations), StateError> {
         let database = Database::create(file).map_err(|error| StateError::Open {
             file: file.to_owned(),
             error,
@@ -36,14 +37,14 @@ impl File {
             file: file.to_owned(),
             error,
         })?;
-        Ok((File(database), registrations))
+        Ok((StateFile(database), registrations))
     }
 
-    /// Writes in one transaction, which is on disk when this returns.
-    pub(super) fn write(&self, steps: &[Write]) -> Result<(), redb::Error> {
+    /// Writes the changes in one transaction, which is on disk on return.
+    pub(super) fn write(&self, changes: &[CatalogChange]) -> Result<(), redb::Error> {
         let transaction = self.0.begin_write()?;
-        for step in steps {
-            write(&transaction, step)?;
+        for change in changes {
+            write(&transaction, change)?;
         }
         transaction.commit()?;
         Ok(())
@@ -59,10 +60,12 @@ fn read(database: &Database) -> Result<Registrations, Box<dyn Error + Send + Syn
     let mut registrations = Registrations::default();
     let read = database.begin_read()?;
     for row in read.open_table(APPS)?.iter()? {
-        registrations.apply(Write::SetApp(serde_json::from_str(row?.1.value())?));
+        registrations.apply(CatalogChange::SetApp(serde_json::from_str(row?.1.value())?));
     }
     for row in read.open_table(MODELS)?.iter()? {
-        registrations.apply(Write::SetModel(serde_json::from_str(row?.1.value())?));
+        registrations.apply(CatalogChange::SetModel(serde_json::from_str(
+            row?.1.value(),
+        )?));
     }
     let texts = [
         (CURRENT, &mut registrations.current),
@@ -77,7 +80,7 @@ fn read(database: &Database) -> Result<Registrations, Box<dyn Error + Send + Syn
     Ok(registrations)
 }
 
-fn write(transaction: &WriteTransaction, step: &Write) -> Result<(), redb::Error> {
+fn write(transaction: &WriteTransaction, change: &CatalogChange) -> Result<(), redb::Error> {
     let insert = |table: Table, key: &str, value: &str| {
         transaction.open_table(table)?.insert(key, value)?;
         Ok(())
@@ -86,13 +89,13 @@ fn write(transaction: &WriteTransaction, step: &Write) -> Result<(), redb::Error
         transaction.open_table(table)?.remove(key)?;
         Ok(())
     };
-    match step {
-        Write::SetApp(app) => insert(APPS, &app.name, &json(app)),
-        Write::RemoveApp(app) => remove(APPS, app).and_then(|()| remove(LINKS, app)),
-        Write::SetModel(model) => insert(MODELS, &id(model).to_string(), &json(model)),
-        Write::RemoveModel(model) => remove(MODELS, &model.to_string()),
-        Write::SetCurrent(model) => insert(CURRENT, &model.name, &model.version),
-        Write::Link { app, model } => insert(LINKS, app, model),
-        Write::Unlink { app, .. } => remove(LINKS, app),
+    match change {
+        CatalogChange::SetApp(app) => insert(APPS, &app.name, &json(app)),
+        CatalogChange::RemoveApp(app) => remove(APPS, app).and_then(|()| remove(LINKS, app)),
+        CatalogChange::SetModel(model) => insert(MODELS, &id(model).to_string(), &json(model)),
+        CatalogChange::RemoveModel(model) => remove(MODELS, &model.to_string()),
+        CatalogChange::SetCurrent(model) => insert(CURRENT, &model.name, &model.version),
+        CatalogChange::Link { app, model } => insert(LINKS, app, model),
+        CatalogChange::Unlink { app, .. } => remove(LINKS, app),
     }
 }

@@ -1,13 +1,14 @@
-//! The state in Redis, for as long as Redis is there: connecting, losing the connection, coming back.
+//! The state in Redis: connecting, losing the connection, reconnecting.
 //!
-//! Several frontends may share one Redis: each serves every application, from the replicas that joined it. What one of them
-//! is told over its admin API, or what Clipper's own management frontend writes, the others hear of as keyspace
-//! notifications; then each reads everything again and does what is different. A replica's number is counted in Redis, so
-//! that its row has a key of its own; a frontend takes no notice of rows that it has not written, but to list them. Clipper's
-//! own query frontends do take notice, and cannot share a Redis with any other.
+//! Several frontends may share one Redis. Each serves every application, with the replicas that
+//! registered with it. Keyspace notifications announce the changes of the other frontends and of
+//! Clipper's own management frontend; on each, a frontend reads the registrations again and applies
+//! the differences. Replica numbers are counted in Redis, so that each replica's row has a key of
+//! its own. A frontend lists the rows of other frontends and ignores them otherwise. Clipper's own
+//! query frontends do not ignore them, and cannot share a Redis with any other.
 //!
-//! Only [`Redis::read`] connects. So whatever a Redis that came back has forgotten is given back to it before anything else
-//! is done there.
+//! Only [`RedisStore::read`] connects. It restores the data that a restarted Redis has lost before
+//! any other command runs there.
 
 mod schema;
 mod watch;
@@ -26,91 +27,98 @@ use std::{
 
 use redis::{Client, Connection, ErrorKind, RedisError, RedisResult};
 use scheduler::ModelVersion;
-use wire::admin::Container;
+use wire::admin::ContainerInfo;
 
 use crate::{
-    catalog::{Registrations, Write},
+    catalog::{CatalogChange, Registrations},
     settings::RedisAddress,
 };
 
-pub(super) use schema::Joined;
+pub(super) use schema::ContainerRow;
 
-use super::{error::StateError, request::Request};
-use watch::{RETRY, TO_CONNECT};
+use super::{error::StateError, request::StateRequest};
+use watch::{CONNECT_TIMEOUT, RETRY_INTERVAL};
 
-/// How long Redis may take to answer.
-const TO_ANSWER: Duration = Duration::from_secs(5);
+/// Time limit for an answer of Redis.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Without Redis nobody can say which number no other frontend gives: then it is drawn, from here to twice that.
-const DRAWN: u32 = 1 << 30;
+/// Smallest random replica number. Without Redis no unique number can be counted, so it is drawn
+/// from here to twice this value.
+const FIRST_RANDOM_ID: u32 = 1 << 30;
 
 /// A Redis that several frontends may share.
 #[derive(Debug)]
-pub(super) struct Redis {
+pub(super) struct RedisStore {
     client: Client,
-    /// How messages name it.
+    /// Host and port, for messages.
     address: String,
-    /// What names this frontend in its rows of containers.
+    /// Name of this frontend in its container rows: `host:port`.
     frontend: String,
-    connection: Option<Held>,
-    /// The rows that are this frontend's.
-    joined: BTreeMap<(ModelVersion, u32), Joined>,
-    /// It did not answer the last time, and the log says so.
-    away: bool,
-    /// Whether it has been given back, since it was connected, what it may have forgotten.
-    complete: bool,
-    /// A request to look is on its way already.
-    asked: Arc<AtomicBool>,
+    connection: Option<DebugConnection>,
+    /// Container rows of this frontend.
+    own_rows: BTreeMap<(ModelVersion, u32), ContainerRow>,
+    /// True if Redis did not answer the last time; the log says so.
+    is_down: bool,
+    /// True if lost data has been restored since the connection was made.
+    is_restored: bool,
+    /// True while a [`StateRequest::Refresh`] is in the queue.
+    refresh_pending: Arc<AtomicBool>,
 }
 
-/// Connections cannot be printed.
-struct Held(Connection);
+/// A connection with a `Debug` implementation.
+struct DebugConnection(Connection);
 
-impl std::fmt::Debug for Held {
+impl std::fmt::Debug for DebugConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Connection")
     }
 }
 
-impl Redis {
-    /// Waits until Redis answers; answers what it says. From then on, changes there come as [`Request::Look`].
+impl RedisStore {
+    /// Waits until Redis answers and returns its registrations. Later changes there arrive as
+    /// [`StateRequest::Refresh`].
     ///
     /// # Errors
-    /// If there are no threads left.
+    /// If the client refuses the address, the host name cannot be read, or no thread is left.
     pub(super) fn open(
         address: RedisAddress,
         rpc_port: u16,
-        requests: Sender<Request>,
-    ) -> Result<(Redis, Registrations), StateError> {
+        requests: Sender<StateRequest>,
+    ) -> Result<(RedisStore, Registrations), StateError> {
         let host_name =
             fs::read_to_string("/proc/sys/kernel/hostname").map_err(StateError::HostName)?;
         let RedisAddress { host, port } = address;
         let address = format!("{host}:{port}");
-        let mut redis = Redis {
+        let mut redis = RedisStore {
             client: Client::open((host, port)).map_err(StateError::Redis)?,
             address,
             frontend: format!("{}:{rpc_port}", host_name.trim()),
             connection: None,
-            joined: BTreeMap::new(),
-            away: false,
-            complete: false,
-            asked: Arc::default(),
+            own_rows: BTreeMap::new(),
+            is_down: false,
+            is_restored: false,
+            refresh_pending: Arc::default(),
         };
         let registrations = loop {
             match redis.read(&Registrations::default()) {
                 Ok(registrations) => break registrations,
-                Err(_) => thread::sleep(RETRY),
+                Err(_) => thread::sleep(RETRY_INTERVAL),
             }
         };
-        watch::start(redis.client.clone(), Arc::downgrade(&redis.asked), requests)
-            .map_err(StateError::Thread)?;
+        watch::start(
+            redis.client.clone(),
+            Arc::downgrade(&redis.refresh_pending),
+            requests,
+        )
+        .map_err(StateError::Thread)?;
         Ok((redis, registrations))
     }
 
-    /// What Redis says now. If it is back with nothing in it, it is given what is known.
+    /// Returns the registrations in Redis. A Redis that came back empty is filled with `known`
+    /// first.
     pub(super) fn read(&mut self, known: &Registrations) -> RedisResult<Registrations> {
-        self.asked.store(false, Ordering::Relaxed);
-        // A connection may have died since it was last used: that is worth a second try.
+        self.refresh_pending.store(false, Ordering::Relaxed);
+        // The connection may have died since its last use, so a failure is retried on a new one.
         if self.connection.is_some()
             && let Ok(registrations) = self.read_once(known)
         {
@@ -118,13 +126,13 @@ impl Redis {
         }
         let connected = self.connect().and_then(|()| self.read_once(known));
         match &connected {
-            Err(error) if !self.away => {
-                self.away = true;
+            Err(error) if !self.is_down => {
+                self.is_down = true;
                 let address = &self.address;
-                tracing::error!("Redis at {address} does not answer: {error}. Trying again");
+                tracing::error!("Redis at {address} does not answer: {error}; retrying");
             }
-            Ok(_) if self.away => {
-                self.away = false;
+            Ok(_) if self.is_down => {
+                self.is_down = false;
                 tracing::info!("Redis at {} answers again", self.address);
             }
             _ => {}
@@ -134,32 +142,37 @@ impl Redis {
 
     fn read_once(&mut self, known: &Registrations) -> RedisResult<Registrations> {
         let mut registrations = self.with(schema::read)?;
-        if !self.complete {
+        if !self.is_restored {
             if registrations.is_empty() && !known.is_empty() {
-                tracing::warn!("Redis at {} is empty: writing what is known", self.address);
-                let steps = registrations.difference(known);
-                self.with(|connection| schema::write(connection, &steps))?;
+                tracing::warn!(
+                    "Redis at {} is empty: restoring the registrations",
+                    self.address
+                );
+                let changes = registrations.difference(known);
+                self.with(|connection| schema::write(connection, &changes))?;
                 registrations = known.clone();
             }
-            // Also of replicas that left while Redis was away, or of an earlier run of this frontend.
-            self.forget_mine()?;
-            let rows: Vec<_> = self.joined.values().cloned().collect();
+            // Includes rows of replicas that left during an outage, and of an earlier run of this
+            // frontend.
+            self.remove_own_rows()?;
+            let rows: Vec<_> = self.own_rows.values().cloned().collect();
             let frontend = self.frontend.clone();
             self.with(|connection| {
                 let mut rows = rows.iter();
                 rows.try_for_each(|row| schema::put(connection, row, &frontend))
             })?;
-            self.complete = true;
+            self.is_restored = true;
         }
         let new = registrations.apps.values();
         let new = new.filter(|app| !known.apps.contains_key(&app.name));
         self.with(|connection| schema::put_states(connection, new))?;
-        self.delete_what_is_marked(known, &mut registrations)?;
+        self.delete_invalid_models(known, &mut registrations)?;
         Ok(registrations)
     }
 
-    /// Clipper's management frontend only marks a model version as deleted; to delete it is for whoever serves it.
-    fn delete_what_is_marked(
+    /// Deletes model versions that Clipper's management frontend only marked as deleted: it leaves
+    /// the deletion to the query frontend.
+    fn delete_invalid_models(
         &mut self,
         known: &Registrations,
         registrations: &mut Registrations,
@@ -173,74 +186,74 @@ impl Redis {
             .cloned()
             .collect();
         for id in marked {
-            let step = Write::RemoveModel(id);
-            self.with(|connection| schema::write(connection, std::slice::from_ref(&step)))?;
-            registrations.apply(step);
+            let change = CatalogChange::RemoveModel(id);
+            self.with(|connection| schema::write(connection, std::slice::from_ref(&change)))?;
+            registrations.apply(change);
         }
         Ok(())
     }
 
-    /// Writes in one transaction.
-    pub(super) fn write(&mut self, steps: &[Write]) -> RedisResult<()> {
-        self.with(|connection| schema::write(connection, steps))
+    /// Writes the changes in one transaction.
+    pub(super) fn write(&mut self, changes: &[CatalogChange]) -> RedisResult<()> {
+        self.with(|connection| schema::write(connection, changes))
     }
 
-    /// Numbers a new replica, and writes its row.
-    pub(super) fn join(&mut self, joined: &Joined) -> u32 {
-        let drawn = || DRAWN + rand::random::<u32>() % DRAWN;
+    /// Numbers a new replica and writes its row.
+    pub(super) fn join(&mut self, joined: &ContainerRow) -> u32 {
+        let random_id = || FIRST_RANDOM_ID + rand::random::<u32>() % FIRST_RANDOM_ID;
         let next = self.with(|connection| schema::next_id(connection, &joined.model));
-        let replica_id = next.unwrap_or_else(|_| drawn());
+        let replica_id = next.unwrap_or_else(|_| random_id());
         let row = joined.numbered(replica_id);
         let frontend = self.frontend.clone();
-        // If that fails, it is written when Redis is back.
+        // After a failure the row is written when Redis is back.
         let _ = self.with(|connection| schema::put(connection, &row, &frontend));
-        self.joined.insert((row.model.clone(), replica_id), row);
+        self.own_rows.insert((row.model.clone(), replica_id), row);
         replica_id
     }
 
-    /// A replica is gone, and its row with it.
+    /// Removes the row of a replica that left.
     pub(super) fn left(&mut self, model: ModelVersion, replica_id: u32) {
         let key = (model, replica_id);
-        self.joined.remove(&key);
-        // If that fails, it goes when Redis is back.
+        self.own_rows.remove(&key);
+        // After a failure the row is removed when Redis is back.
         let _ = self.with(|connection| schema::remove(connection, &key.0, replica_id));
     }
 
-    /// This frontend stops: its replicas are not here any more.
-    pub(super) fn leave(&mut self) {
-        // If that fails, they go when it starts again.
-        let _ = self.forget_mine();
+    /// Removes the rows of all replicas, because the frontend stops.
+    pub(super) fn remove_own_rows_on_stop(&mut self) {
+        // After a failure the rows are removed at the next start.
+        let _ = self.remove_own_rows();
     }
 
-    fn forget_mine(&mut self) -> RedisResult<()> {
+    fn remove_own_rows(&mut self) -> RedisResult<()> {
         let frontend = self.frontend.clone();
         self.with(|connection| schema::remove_all(connection, &frontend))
     }
 
-    /// The replicas of all frontends.
-    pub(super) fn containers(&mut self) -> RedisResult<Vec<Container>> {
+    /// Returns the replicas of all frontends.
+    pub(super) fn containers(&mut self) -> RedisResult<Vec<ContainerInfo>> {
         self.with(schema::containers)
     }
 
     fn connect(&mut self) -> RedisResult<()> {
-        let connection = self.client.get_connection_with_timeout(TO_CONNECT)?;
-        connection.set_read_timeout(Some(TO_ANSWER))?;
-        connection.set_write_timeout(Some(TO_ANSWER))?;
-        self.connection = Some(Held(connection));
-        self.complete = false;
+        let connection = self.client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
+        connection.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        connection.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+        self.connection = Some(DebugConnection(connection));
+        self.is_restored = false;
         Ok(())
     }
 
-    /// Does something where Redis is connected. After an error it is not: an answer may be under way that would be taken
-    /// for that to the next question.
+    /// Runs commands on the connection. An error closes it, because a late answer would be taken
+    /// for the answer to the next command.
     fn with<T>(&mut self, act: impl FnOnce(&mut Connection) -> RedisResult<T>) -> RedisResult<T> {
-        let Some(Held(mut connection)) = self.connection.take() else {
+        let Some(DebugConnection(mut connection)) = self.connection.take() else {
             let why = "not connected";
             return Err(RedisError::from((ErrorKind::Io, why)));
         };
         let done = act(&mut connection);
         if done.is_ok() {
-            self.connection = Some(Held(connection));
+            self.connection = Some(DebugConnection(connection));
         }
         done
     }

@@ -1,23 +1,25 @@
-//! Requests to the state's thread.
+//! Requests to the state thread.
 
 use scheduler::ModelVersion;
 use tokio::sync::oneshot;
 use wire::admin;
 
-use crate::replicas::Newcomer;
+use crate::replicas::JoinRequest;
 
-/// The text for a client of the admin API: what was done, or why nothing was.
-pub(crate) type Answer = Result<String, String>;
+/// Text for a client of the admin API: the result of its request, or the reason for a refusal.
+pub(crate) type AdminResult = Result<String, String>;
 
-/// A request to the state's thread.
+/// A request to the state thread.
 #[derive(Debug)]
-pub(super) enum Request {
-    Admin(admin::Request, oneshot::Sender<Option<Answer>>),
-    /// A model server wants to be a replica, and needs a number that no other frontend gives.
-    Join(Newcomer),
+pub(super) enum StateRequest {
+    /// A request of the admin API; the reply is `None` if the frontend is stopping.
+    Admin(admin::AdminRequest, oneshot::Sender<Option<AdminResult>>),
+    /// A model server registers and needs a replica number that is unique over all frontends.
+    Join(JoinRequest),
     /// The replica of this number has left.
     Left(ModelVersion, u32),
-    /// Redis may hold something else than before, or have stopped answering.
-    Look,
+    /// Reads Redis again: its contents may have changed, or it may have stopped answering.
+    Refresh,
+    /// Ends the thread.
     Stop,
 }

@@ -1,8 +1,9 @@
-//! Which cores replicas, frontend and driver get, so that they do not take them from each other.
+//! Allocation of cores to replicas, frontend and driver.
 //!
-//! Replicas come first: whole physical cores while there are any, each replica on one NUMA node where it fits. Frontend
-//! and driver have what no replica gets at any point of the sweep, so that points differ in their replicas alone; the
-//! other threads of the replicas' physical cores are the last that they take.
+//! Replicas come first. They get whole physical cores while there are any, and each replica stays on one
+//! NUMA node where it fits. Frontend and driver get cores that no replica has in any config of the sweep,
+//! so that configs differ only in their replicas. They use sibling threads of the replicas' physical
+//! cores last.
 
 use std::collections::BTreeSet;
 
@@ -11,25 +12,26 @@ use serde::Serialize;
 use super::{Cores, Sharing, Topology, sharing::Role, show};
 use crate::Error;
 
-/// What the frontend keeps before the driver's main thread gets a core of its own: its engine, its I/O and its HTTP.
+/// Cores that the frontend keeps for its engine, I/O and HTTP before the driver's main thread gets a core
+/// of its own.
 const FRONTEND_CORES: usize = 3;
 
-/// What flags ask for.
+/// Cores that the command line requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CoreRequest<'a> {
-    /// The cores for the replicas (`--model_cpus`); `None`: all that no other flag names.
+    /// Cores for the replicas (`--model_cpus`); `None`: all that no other flag names.
     pub model: Option<&'a [usize]>,
-    /// Numbers of cores per replica to try (`--cpus_per_replica_nums`); empty: an even share.
+    /// Cores per replica to try (`--cpus_per_replica_nums`); empty: an even share.
     pub per_replica: &'a [usize],
-    /// The frontend's cores (`--frontend_cpus`); `None`: some of those that are left.
+    /// Cores of the frontend (`--frontend_cpus`); `None`: some of the rest.
     pub frontend: Option<&'a [usize]>,
-    /// The driver's cores (`--client_cpus`); `None`: some of those that are left.
+    /// Cores of the driver (`--client_cpus`); `None`: some of the rest.
     pub clients: Option<&'a [usize]>,
-    /// Client threads of the driver.
+    /// Number of client threads of the driver.
     pub client_threads: usize,
 }
 
-/// Gives out the cores that this process may use.
+/// Allocates the cores that this process may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Allocator<'a> {
     request: CoreRequest<'a>,
@@ -37,25 +39,25 @@ pub struct Allocator<'a> {
     topology: &'a Topology,
 }
 
-/// The cores of everything but the replicas, the same at all points of a sweep.
+/// The cores of frontend and driver, the same in all trials of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Allocation {
-    /// False if no flag asks for cores: then nothing is pinned, and all share all.
+    /// False if no flag requests cores: then nothing is pinned and all cores are shared.
     pub pinned: bool,
-    /// All that the driver, and so everything it starts, may use.
+    /// Cores that the driver and its children may use.
     pub allowed: Cores,
-    /// The frontend's.
+    /// Cores of the frontend.
     pub frontend: Cores,
-    /// Those of the driver's client threads and their I/O.
+    /// Cores of the driver's client threads and their I/O.
     pub clients: Cores,
-    /// Those of the driver's main thread, which watches: of its own where there is room, else the clients'.
+    /// Cores of the driver's main thread, which monitors the trial; the clients' if no others are free.
     pub watcher: Cores,
     #[serde(skip)]
     topology: Topology,
 }
 
 impl<'a> Allocator<'a> {
-    /// Gives out the `allowed` cores, ascending.
+    /// Creates an allocator of the `allowed` cores, which must be ascending.
     ///
     /// # Errors
     /// `CoreNotAllowed` if a flag names a core that is not among them.
@@ -85,19 +87,19 @@ impl<'a> Allocator<'a> {
         })
     }
 
-    /// An even share of the replicas' cores, rounded down.
+    /// Even share of the replicas' cores per replica, rounded down.
     pub fn even_share(&self, replicas: usize) -> usize {
         self.pool().len() / replicas
     }
 
-    /// The cores of each of `replicas` replicas: `share` of its own for each or, where no flag gives them any, the same
-    /// for all.
+    /// Returns the cores of each of `replicas` replicas: `share` exclusive ones each or, without flags that
+    /// request cores for them, the same for all.
     ///
     /// # Errors
-    /// `TooFewCores` if there are fewer cores for replicas than they take.
+    /// `TooFewCores` if the replicas need more cores than are available to them.
     pub fn replicas(&self, replicas: usize, share: usize) -> Result<Vec<Cores>, Error> {
         let pool = self.pool();
-        if !self.replicas_have_their_own() {
+        if !self.replicas_are_pinned() {
             return Ok(vec![pool; replicas]);
         }
         if share == 0 || replicas * share > pool.len() {
@@ -109,15 +111,14 @@ impl<'a> Allocator<'a> {
                 pool: show(&pool),
             });
         }
-        let mut free = Free::new(&pool, self.topology);
+        let mut free = FreeCores::new(&pool, self.topology);
         Ok((0..replicas).map(|_| free.take(share)).collect())
     }
 
-    /// The cores of frontend and driver beside replicas that have `taken` theirs, over all points.
-    pub fn others(&self, taken: &BTreeSet<usize>) -> Allocation {
+    /// Returns the cores of frontend and driver. `taken` are the cores of replicas over all configs.
+    pub fn frontend_and_driver(&self, taken: &BTreeSet<usize>) -> Allocation {
         let (frontend_cpus, client_cpus) = (self.request.frontend, self.request.clients);
-        let pinned =
-            self.replicas_have_their_own() || frontend_cpus.is_some() || client_cpus.is_some();
+        let pinned = self.replicas_are_pinned() || frontend_cpus.is_some() || client_cpus.is_some();
         let free = match pinned {
             true => self.free(taken),
             false => Cores::new(),
@@ -128,30 +129,30 @@ impl<'a> Allocator<'a> {
             None => self.watcher(&clients, left),
             Some(_) => (clients.clone(), left),
         };
-        // One core is for both, and with none they run where the replicas do.
-        let scarce = match free.is_empty() {
+        // Frontend and driver share a single free core; without one they share the replicas'.
+        let fallback = match free.is_empty() {
             true => self.pool(),
             false => free,
         };
-        let or_scarce = |cores: Cores| match cores.is_empty() {
-            true => scarce.clone(),
+        let or_fallback = |cores: Cores| match cores.is_empty() {
+            true => fallback.clone(),
             false => cores,
         };
         Allocation {
             pinned,
             allowed: self.allowed.to_vec(),
-            frontend: or_scarce(frontend_cpus.map_or(left, <[usize]>::to_vec)),
-            clients: or_scarce(clients),
-            watcher: or_scarce(watcher),
+            frontend: or_fallback(frontend_cpus.map_or(left, <[usize]>::to_vec)),
+            clients: or_fallback(clients),
+            watcher: or_fallback(watcher),
             topology: self.topology.clone(),
         }
     }
 
-    fn replicas_have_their_own(&self) -> bool {
+    fn replicas_are_pinned(&self) -> bool {
         self.request.model.is_some() || !self.request.per_replica.is_empty()
     }
 
-    /// The cores for replicas: those named, else all that are not named for others.
+    /// Cores available to replicas: those of `--model_cpus`, else all that no other flag names.
     fn pool(&self) -> Cores {
         let rest = without(self.allowed, &self.named_for_others());
         match self.request.model {
@@ -166,7 +167,8 @@ impl<'a> Allocator<'a> {
         named.into_iter().flatten().flatten().copied().collect()
     }
 
-    /// What nobody has; without the other threads of replicas' physical cores, if the rest is enough.
+    /// Cores that are neither taken nor named by a flag. Leaves out sibling threads of the replicas' physical
+    /// cores if the rest is enough.
     fn free(&self, taken: &BTreeSet<usize>) -> Cores {
         let taken: Cores = taken.iter().copied().collect();
         let rest = without(&without(self.allowed, &taken), &self.named_for_others());
@@ -181,17 +183,18 @@ impl<'a> Allocator<'a> {
         }
     }
 
-    /// A core for each client thread and one for their I/O; but half of all for the frontend, which has as much to do.
+    /// Cores of the clients: one per client thread and one for their I/O, but at most half of the free ones
+    /// if the frontend needs some, too.
     fn clients(&self, free: &[usize]) -> Cores {
-        let most = match self.request.frontend {
+        let limit = match self.request.frontend {
             None => (free.len() / 2).max(1),
             Some(_) => free.len(),
         };
-        Free::new(free, self.topology).take(most.min(self.request.client_threads + 1))
+        FreeCores::new(free, self.topology).take(limit.min(self.request.client_threads + 1))
     }
 
-    /// The watcher's cores, and what remains of those that the clients have `left`: it takes the other threads of the
-    /// clients' physical cores, or one that the frontend can spare.
+    /// Splits the cores that the clients have `left` into the watcher's and the rest. The watcher takes
+    /// sibling threads of the clients' physical cores, or one core that the frontend can spare.
     fn watcher(&self, clients: &[usize], mut left: Cores) -> (Cores, Cores) {
         let near = self.topology.physicals(clients);
         let is_near = |core: &usize| near.contains(&self.topology.physical(*core));
@@ -211,16 +214,16 @@ impl<'a> Allocator<'a> {
 }
 
 impl Allocation {
-    /// All cores of the driver.
+    /// Returns all cores of the driver.
     pub fn driver(&self) -> Cores {
         let cores = self.clients.iter().chain(&self.watcher).copied();
         cores.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// Who shares cores with whom, beside replicas on these.
+    /// Returns the overlaps with each other and with replicas on these cores.
     pub fn sharing(&self, replicas: &[Cores]) -> Sharing {
         if !self.pinned {
-            return Sharing::Everything;
+            return Sharing::Unpinned;
         }
         let driver = self.driver();
         let mut roles: Vec<(Role, &[usize])> =
@@ -235,40 +238,41 @@ fn without(cores: &[usize], others: &[usize]) -> Cores {
     kept.copied().collect()
 }
 
-/// Cores that are still to be given out.
-struct Free {
-    /// By node, then number.
-    physicals: Vec<Physical>,
+/// Cores that are not allocated yet.
+struct FreeCores {
+    /// Physical cores, ordered by node, then number.
+    physicals: Vec<PhysicalCore>,
 }
 
-/// What is left of a physical core.
-struct Physical {
+/// The free threads of a physical core.
+struct PhysicalCore {
     node: usize,
     threads: Cores,
-    touched: bool,
+    /// Set once a thread of it has been allocated.
+    in_use: bool,
 }
 
-impl Free {
-    fn new(cores: &[usize], topology: &Topology) -> Free {
+impl FreeCores {
+    fn new(cores: &[usize], topology: &Topology) -> FreeCores {
         let mut physicals: Vec<_> = topology
             .physicals(cores)
             .into_iter()
-            .map(|physical| Physical {
+            .map(|physical| PhysicalCore {
                 node: topology.node(physical),
                 threads: cores
                     .iter()
                     .copied()
                     .filter(|&core| topology.physical(core) == physical)
                     .collect(),
-                touched: false,
+                in_use: false,
             })
             .collect();
         physicals.sort_by_key(|physical| physical.node);
-        Free { physicals }
+        FreeCores { physicals }
     }
 
-    /// Takes `count` cores, or all if there are fewer: untouched physical cores before others, those of one node if it
-    /// has enough of them, and none that is larger than what is missing while there is another.
+    /// Takes `count` cores, or all if there are fewer. Prefers unused physical cores, then one node if it has
+    /// enough of them, then physical cores with no more threads than are still missing.
     fn take(&mut self, count: usize) -> Cores {
         let node = self.node_with(count);
         let mut taken = Cores::new();
@@ -277,29 +281,29 @@ impl Free {
             let left = self.physicals.iter_mut().filter(|p| !p.threads.is_empty());
             let Some(next) = left.min_by_key(|p| {
                 let elsewhere = node.is_some_and(|node| p.node != node);
-                (p.touched, elsewhere, p.threads.len() > missing)
+                (p.in_use, elsewhere, p.threads.len() > missing)
             }) else {
                 break;
             };
             let some = missing.min(next.threads.len());
             taken.extend(next.threads.drain(..some));
-            next.touched = true;
+            next.in_use = true;
         }
         taken.sort_unstable();
         taken
     }
 
-    /// The first node that has `count` cores on untouched physical cores.
+    /// First node that has `count` cores on unused physical cores.
     fn node_with(&self, count: usize) -> Option<usize> {
-        let untouched = |node: usize| {
+        let unused = |node: usize| {
             let of_node = self
                 .physicals
                 .iter()
-                .filter(|p| !p.touched && p.node == node);
+                .filter(|p| !p.in_use && p.node == node);
             of_node.map(|p| p.threads.len()).sum::<usize>()
         };
         let mut nodes = self.physicals.iter().map(|physical| physical.node);
-        nodes.find(|&node| untouched(node) >= count)
+        nodes.find(|&node| unused(node) >= count)
     }
 }
 
@@ -311,9 +315,9 @@ mod tests {
     /// 4 physical cores with 2 threads each, on one node: 0 and 4, 1 and 5, and so on.
     const SMT: [(usize, &[usize]); 4] = [(0, &[0, 4]), (0, &[1, 5]), (0, &[2, 6]), (0, &[3, 7])];
 
-    /// What a command line asks for, as in `-p 2 --model_cpus 0-3 -n 8`.
+    /// Cores that a command line requests, for instance `-p 2 --model_cpus 0-3 -n 8`.
     #[derive(Default)]
-    struct Asked {
+    struct Flags {
         model: Option<Cores>,
         per_replica: Cores,
         frontend: Option<Cores>,
@@ -321,26 +325,26 @@ mod tests {
         client_threads: usize,
     }
 
-    impl Asked {
-        fn read(line: &str) -> Asked {
-            let mut asked = Asked {
+    impl Flags {
+        fn parse(line: &str) -> Flags {
+            let mut flags = Flags {
                 client_threads: 1,
-                ..Asked::default()
+                ..Flags::default()
             };
             let line = format!(" {line}");
             for flag in line.split(" -").skip(1) {
                 let (flag, value) = flag.split_once(' ').unwrap();
                 let cores = parse(&[value.to_owned()]).unwrap();
                 match flag {
-                    "c" | "-model_cpus" => asked.model = Some(cores),
-                    "p" => asked.per_replica = cores,
-                    "-frontend_cpus" => asked.frontend = Some(cores),
-                    "-client_cpus" => asked.clients = Some(cores),
-                    "n" => asked.client_threads = cores[0],
+                    "c" | "-model_cpus" => flags.model = Some(cores),
+                    "p" => flags.per_replica = cores,
+                    "-frontend_cpus" => flags.frontend = Some(cores),
+                    "-client_cpus" => flags.clients = Some(cores),
+                    "n" => flags.client_threads = cores[0],
                     other => panic!("no flag {other}"),
                 }
             }
-            asked
+            flags
         }
 
         fn request(&self) -> CoreRequest<'_> {
@@ -354,17 +358,18 @@ mod tests {
         }
     }
 
-    /// The cores of `replicas` replicas with `share` each, those of the others, and who shares with whom.
+    /// Returns the cores of `replicas` replicas with `share` each, those of frontend and driver, and the
+    /// text of the overlaps.
     fn allocate(
         line: &str,
         machine: &Topology,
         (replicas, share): (usize, usize),
         allowed: &[usize],
     ) -> (Vec<Cores>, Allocation, String) {
-        let asked = Asked::read(line);
-        let allocator = Allocator::new(asked.request(), allowed, machine).unwrap();
+        let flags = Flags::parse(line);
+        let allocator = Allocator::new(flags.request(), allowed, machine).unwrap();
         let cores = allocator.replicas(replicas, share).unwrap();
-        let others = allocator.others(&cores.iter().flatten().copied().collect());
+        let others = allocator.frontend_and_driver(&cores.iter().flatten().copied().collect());
         let sharing = others.sharing(&cores).to_string();
         (cores, others, sharing)
     }
@@ -374,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_gets_whole_physical_cores_and_the_others_keep_off_them() {
+    fn replicas_get_whole_physical_cores_that_others_do_not_use() {
         let machine = machine(&SMT);
         let (replicas, others, sharing) = allocate("-p 2", &machine, (2, 2), &cores::<8>());
         assert_eq!(replicas, [vec![0, 4], vec![1, 5]]);
@@ -384,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn replicas_of_one_core_get_a_physical_core_each_whose_other_thread_stays_idle() {
+    fn replicas_of_one_core_get_a_physical_core_each() {
         let machine = machine(&SMT);
         let (replicas, others, _) = allocate("-p 1", &machine, (2, 1), &cores::<8>());
         assert_eq!(replicas, [vec![0], vec![1]]);
@@ -398,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_thread_of_a_replicas_core_is_used_only_if_nothing_else_is_there_and_marked() {
+    fn sibling_threads_of_replicas_are_used_last_and_reported() {
         let machine = machine(&SMT);
         let (replicas, others, sharing) = allocate("-p 1", &machine, (4, 1), &cores::<8>());
         assert_eq!(replicas, [vec![0], vec![1], vec![2], vec![3]]);
@@ -414,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_stays_on_one_node_where_it_fits() {
+    fn a_replica_stays_on_one_node_if_it_fits() {
         let nodes: Vec<(usize, &[usize])> = vec![
             (0, &[0]),
             (1, &[1]),
@@ -429,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_and_their_io_have_cores_and_the_frontend_half_of_them_at_least() {
+    fn frontend_gets_at_least_half_of_the_free_cores() {
         let machine = Topology::default();
         for (line, allowed, clients, frontend, watcher) in [
             ("-p 1", 3, &[1][..], &[2][..], &[1][..]),
@@ -447,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn one_core_is_for_frontend_and_driver_and_none_is_for_nobody() {
+    fn frontend_and_driver_share_if_cores_are_scarce() {
         let machine = Topology::default();
         let (_, others, sharing) = allocate("-p 1", &machine, (1, 1), &[0, 1]);
         assert_eq!((&others.frontend, &others.driver()), (&vec![1], &vec![1]));
@@ -471,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn cores_named_for_frontend_and_driver_are_theirs_and_replicas_keep_off_unless_told() {
+    fn replicas_avoid_named_cores_unless_model_cpus_names_them() {
         let machine = Topology::default();
         let named = "--frontend_cpus 0 1 --client_cpus 5";
         let (replicas, others, sharing) = allocate(named, &machine, (2, 1), &cores::<6>());
@@ -492,11 +497,11 @@ mod tests {
     }
 
     #[test]
-    fn a_core_that_is_not_there_is_refused_by_its_flag_and_too_many_replicas_by_their_number() {
+    fn refuses_missing_cores_and_too_many_replicas() {
         for flag in ["--model_cpus", "--frontend_cpus", "--client_cpus"] {
-            let asked = Asked::read(&format!("{flag} 1-2"));
+            let flags = Flags::parse(&format!("{flag} 1-2"));
             let topology = Topology::default();
-            let refused = Allocator::new(asked.request(), &[0, 1], &topology).unwrap_err();
+            let refused = Allocator::new(flags.request(), &[0, 1], &topology).unwrap_err();
             assert!(
                 refused
                     .to_string()
@@ -504,13 +509,13 @@ mod tests {
                 "{refused}"
             );
         }
-        let asked = Asked::read("-p 2 --client_cpus 3");
+        let flags = Flags::parse("-p 2 --client_cpus 3");
         let topology = Topology::default();
-        let allocator = Allocator::new(asked.request(), &[0, 1, 2, 3], &topology).unwrap();
+        let allocator = Allocator::new(flags.request(), &[0, 1, 2, 3], &topology).unwrap();
         assert!(allocator.replicas(1, 2).is_ok());
         let refused = allocator.replicas(2, 2).unwrap_err().to_string();
         assert!(
-            refused.contains("need 4 cores, but there are 3 for them (0-2)"),
+            refused.contains("need 4 cores, but only 3 are available (0-2)"),
             "{refused}"
         );
     }

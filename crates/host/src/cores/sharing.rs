@@ -1,4 +1,4 @@
-//! Who shares cores with whom.
+//! Overlaps between the cores of replicas, frontend and driver.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,26 +7,27 @@ use std::{
 
 use super::{Cores, Topology, show};
 
-/// Who shares cores with whom.
+/// Sharing of cores between replicas, frontend and driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// Nothing is pinned: replicas, frontend and driver run on all cores.
-    Everything,
-    /// What overlaps; nothing if all have cores of their own.
+    Unpinned,
+    /// All overlaps; empty if nothing is shared.
     Overlaps(Vec<Overlap>),
 }
 
-/// Two that share cores, or physical cores of which each has some threads.
+/// Roles that share cores, or that share physical cores with different threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlap {
-    /// Replicas alone: they share with each other.
+    /// Roles that share; only `Replica` if replicas share with each other.
     between: BTreeSet<Role>,
-    /// What they share: the same cores, or the threads, of both, of physical cores.
+    /// Shared cores, or all threads that the roles have on shared physical cores.
     cores: Cores,
+    /// Set if only physical cores are shared.
     physical: bool,
 }
 
-/// Who runs on cores.
+/// Role of a process that runs on cores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     Replica,
@@ -35,7 +36,7 @@ pub(super) enum Role {
 }
 
 impl Sharing {
-    /// Compares each with each; a role may be there several times.
+    /// Compares every pair of entries; a role may occur several times.
     pub(super) fn among(roles: &[(Role, &[usize])], topology: &Topology) -> Sharing {
         let mut pairs: BTreeMap<(bool, BTreeSet<Role>), BTreeSet<usize>> = BTreeMap::new();
         for (index, &(role, cores)) in roles.iter().enumerate() {
@@ -46,7 +47,7 @@ impl Sharing {
             }
         }
         pairs.retain(|_, cores| !cores.is_empty());
-        // Three pairs that share the same are three that share it.
+        // If all three pairs share the same cores, report one overlap of three roles.
         let all = [Role::Replica, Role::Frontend, Role::Driver];
         for physical in [false, true] {
             let of = |one: usize, other: usize| {
@@ -68,14 +69,14 @@ impl Sharing {
         Sharing::Overlaps(pairs.into_iter().map(overlap).collect())
     }
 
-    /// True if everyone has cores of their own.
+    /// Returns true if no cores are shared.
     pub fn is_none(&self) -> bool {
         *self == Sharing::Overlaps(Vec::new())
     }
 
     fn replicas_share(&self) -> bool {
         match self {
-            Sharing::Everything => true,
+            Sharing::Unpinned => true,
             Sharing::Overlaps(overlaps) => overlaps.iter().any(Overlap::is_of_replicas),
         }
     }
@@ -87,7 +88,8 @@ impl Overlap {
     }
 }
 
-/// The cores that both have; if none, the cores that both have on the same physical cores, and true.
+/// Returns false and the cores in both lists. Without any, returns true and the cores of both that lie on
+/// shared physical cores.
 fn common(one: &[usize], other: &[usize], topology: &Topology) -> (bool, Cores) {
     let same: Cores = one
         .iter()
@@ -110,7 +112,7 @@ fn common(one: &[usize], other: &[usize], topology: &Topology) -> (bool, Cores) 
 impl fmt::Display for Sharing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let overlaps = match self {
-            Sharing::Everything => return f.write_str("shared by replicas, frontend and driver"),
+            Sharing::Unpinned => return f.write_str("shared by replicas, frontend and driver"),
             Sharing::Overlaps(overlaps) if overlaps.is_empty() => {
                 return f.write_str("replicas, frontend and driver have their own");
             }
@@ -139,7 +141,9 @@ impl fmt::Display for Overlap {
             return write!(f, "replicas share {what} with each other");
         }
         let names: Vec<_> = self.between.iter().map(Role::to_string).collect();
-        let (last, others) = names.split_last().expect("at least two share something");
+        let (last, others) = names
+            .split_last()
+            .expect("an overlap has at least two roles");
         write!(f, "{} and {last} share {what}", others.join(", "))
     }
 }

@@ -1,4 +1,4 @@
-//! Which cores are threads of one physical core, and which NUMA node each belongs to.
+//! Topology: the physical core and the NUMA node of each core.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,16 +8,18 @@ use std::{
 
 use super::{Cores, parse};
 
-/// Where the machine's cores are. A core of which nothing is known is a physical core of its own, on node 0.
+/// Physical core and NUMA node of each core. An unknown core counts as a physical core of its own, on
+/// node 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
-    /// The lowest-numbered thread of each core's physical core.
+    /// Lowest-numbered hardware thread of each core's physical core.
     first_threads: BTreeMap<usize, usize>,
+    /// NUMA node of each core.
     nodes: BTreeMap<usize, usize>,
 }
 
 impl Topology {
-    /// Reads `sys/devices/system` under `root`, which is `/` but in tests. What is not there is not known.
+    /// Reads `sys/devices/system` under `root`, which is `/` except in tests.
     pub fn read(root: &Path) -> Topology {
         let system = root.join("sys/devices/system");
         let cores = numbered(&system.join("cpu"), "cpu");
@@ -36,23 +38,23 @@ impl Topology {
         }
     }
 
-    /// The physical core of a core: two threads of one have the same.
+    /// Returns the physical core of a core; sibling threads have the same one.
     pub fn physical(&self, core: usize) -> usize {
         self.first_threads.get(&core).copied().unwrap_or(core)
     }
 
-    /// The NUMA node of a core.
+    /// Returns the NUMA node of a core.
     pub fn node(&self, core: usize) -> usize {
         self.nodes.get(&core).copied().unwrap_or(0)
     }
 
-    /// The physical cores of `cores`.
+    /// Returns the physical cores of `cores`.
     pub fn physicals(&self, cores: &[usize]) -> BTreeSet<usize> {
         cores.iter().map(|&core| self.physical(core)).collect()
     }
 }
 
-/// The folders `<prefix><number>` in `folder`.
+/// Lists the folders `<prefix><number>` in `folder`, with their numbers.
 fn numbered(folder: &Path, prefix: &'static str) -> impl Iterator<Item = (usize, PathBuf)> + use<> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(move |entry| {
@@ -69,7 +71,7 @@ fn list(file: &Path) -> Option<Cores> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A machine whose physical cores have these threads, on the node that stands before them.
+    /// Returns the topology of a machine with these physical cores, given as NUMA node and threads.
     pub(crate) fn machine(physical: &[(usize, &[usize])]) -> Topology {
         let root = tempfile::tempdir().unwrap();
         let system = root.path().join("sys/devices/system");
@@ -93,14 +95,14 @@ pub(crate) mod tests {
                 &format!("{}\n", cores.join(",")),
             );
         }
-        // What else lies there.
+        // Other files of the folder, which are ignored.
         write(system.join("cpu/cpufreq/boost"), "1\n");
         write(system.join("cpu/online"), "0\n");
         Topology::read(root.path())
     }
 
     #[test]
-    fn threads_of_one_physical_core_and_nodes_are_as_the_kernel_lists_them() {
+    fn reads_sibling_threads_and_nodes_from_the_kernel() {
         let machine = machine(&[(0, &[0, 4]), (0, &[1, 5]), (1, &[2, 6]), (1, &[3, 7])]);
         assert_eq!(machine.physical(6), 2);
         assert_eq!(machine.physicals(&[0, 4, 5]), BTreeSet::from([0, 1]));
@@ -108,9 +110,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn where_the_kernel_tells_nothing_every_core_is_one_of_its_own() {
-        let nothing = Topology::read(Path::new("/nowhere"));
-        assert_eq!(nothing, Topology::default());
-        assert_eq!((nothing.physical(3), nothing.node(3)), (3, 0));
+    fn unknown_cores_are_physical_cores_of_their_own() {
+        let unknown = Topology::read(Path::new("/nowhere"));
+        assert_eq!(unknown, Topology::default());
+        assert_eq!((unknown.physical(3), unknown.node(3)), (3, 0));
     }
 }

@@ -12,21 +12,21 @@ use procfs::{
 
 use crate::cores::{self, Cores};
 
-/// A process to look at.
+/// A process to sample.
 #[derive(Clone, Debug)]
-pub struct Watched {
-    /// What it is called in the result.
+pub struct WatchedProcess {
+    /// Name in the result, for instance `vgg-0`.
     pub name: String,
-    /// Its process id.
+    /// Process id.
     pub pid: u32,
-    /// The cores that it was to run on, if it was pinned.
+    /// Cores that the process is pinned to, if any.
     pub pinned: Option<Cores>,
 }
 
-/// What the kernel has counted until some moment.
+/// A reading of all counters.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Counters {
-    /// Each process; `None` if it cannot be read, because it has ended for instance.
+pub(super) struct CounterReading {
+    /// One entry per process; `None` if it cannot be read, for instance because it has exited.
     pub(super) processes: Vec<Option<ProcessCounters>>,
     pub(super) cores: Vec<CoreCounters>,
 }
@@ -34,22 +34,22 @@ pub(super) struct Counters {
 #[derive(Clone, Debug, Default)]
 pub(super) struct ProcessCounters {
     pub(super) cpu_micros: u64,
-    /// No counter: what it has now.
+    /// Current value, not a counter.
     pub(super) rss_bytes: u64,
-    /// Of each thread that there is, by its id.
+    /// Context switches of each thread, by its id.
     pub(super) switches: BTreeMap<i32, Switches>,
-    /// No counter either: the cores that the kernel lets its threads run on, all together.
+    /// Current value: the cores that the kernel allows any of its threads to run on.
     pub(super) held: BTreeSet<usize>,
 }
 
-/// How often a thread has waited, and how often another has taken its core.
+/// Context switches of a thread: it waited, or it was preempted.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Switches {
     pub(super) voluntary: u64,
     pub(super) involuntary: u64,
 }
 
-/// In ticks, all the same.
+/// Time of a core, in ticks.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CoreCounters {
     pub(super) busy: u64,
@@ -57,26 +57,26 @@ pub(super) struct CoreCounters {
     pub(super) ticks: u64,
 }
 
-/// Where the counters come from.
+/// Reads the counters.
 #[derive(Debug)]
-pub(super) struct Source {
-    /// By a handle, so that another process that gets the number is not taken for it.
+pub(super) struct CounterSource {
+    /// Open handles, so that a process that reuses an id is not taken for the old one.
     processes: Vec<Option<Process>>,
     cores: Cores,
 }
 
-impl Source {
-    pub(super) fn open(watched: &[Watched], cores: &[usize]) -> Source {
-        let open = |watched: &Watched| Process::new(watched.pid.try_into().ok()?).ok();
-        Source {
+impl CounterSource {
+    pub(super) fn open(watched: &[WatchedProcess], cores: &[usize]) -> CounterSource {
+        let open = |watched: &WatchedProcess| Process::new(watched.pid.try_into().ok()?).ok();
+        CounterSource {
             processes: watched.iter().map(open).collect(),
             cores: cores.to_vec(),
         }
     }
 
-    pub(super) fn read(&self) -> Counters {
+    pub(super) fn read(&self) -> CounterReading {
         let processes = self.processes.iter();
-        Counters {
+        CounterReading {
             processes: processes.map(|process| read(process.as_ref()?)).collect(),
             cores: self.read_cores(),
         }
@@ -85,7 +85,7 @@ impl Source {
     fn read_cores(&self) -> Vec<CoreCounters> {
         let times = KernelStats::current().map(|stats| stats.cpu_time);
         let times = times.unwrap_or_default();
-        // The kernel lists those that are online, in this order.
+        // The kernel lists the cores that are online, in this order.
         let online = fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
         let online = cores::parse(&[online]).unwrap_or_default();
         let of = |core: &usize| {
@@ -117,22 +117,22 @@ fn read(process: &Process) -> Option<ProcessCounters> {
     Some(counters)
 }
 
-/// What the kernel says of each thread; those that end meanwhile are left out.
+/// Lists the status of each thread, without those that exit meanwhile.
 fn threads(process: &Process) -> impl Iterator<Item = Status> {
     let tasks = process.tasks().into_iter().flatten().flatten();
     tasks.filter_map(|task| task.status().ok())
 }
 
 impl ProcessCounters {
-    /// The switches since `before`, of the threads that there are.
+    /// Returns the switches since `before`, over the threads that still run.
     pub(super) fn switches_since(&self, before: &ProcessCounters) -> Switches {
-        let mut all = Switches::default();
+        let mut total = Switches::default();
         for (thread, now) in &self.switches {
             let then = before.switches.get(thread).copied().unwrap_or_default();
-            all.voluntary += now.voluntary.saturating_sub(then.voluntary);
-            all.involuntary += now.involuntary.saturating_sub(then.involuntary);
+            total.voluntary += now.voluntary.saturating_sub(then.voluntary);
+            total.involuntary += now.involuntary.saturating_sub(then.involuntary);
         }
-        all
+        total
     }
 }
 

@@ -1,4 +1,4 @@
-//! NVIDIA GPUs, through NVML. Where there is no driver there is nothing to see, and no error.
+//! NVIDIA GPUs, through NVML. Without a driver there are no samples and no errors.
 
 use std::env;
 
@@ -6,17 +6,17 @@ use nvml_wrapper::{Device, Nvml};
 
 use crate::resources::GpuUse;
 
-/// The GPUs that replicas compute on.
+/// The GPUs that replicas run on.
 #[derive(Debug)]
-pub(super) struct Gpus {
+pub(super) struct GpuSource {
     nvml: Option<Nvml>,
-    /// As nvidia-smi counts.
+    /// Indexes as nvidia-smi shows them.
     indexes: Vec<u32>,
 }
 
-impl Gpus {
-    /// Those with these numbers among the ones that CUDA may see. NVML is not even looked for if there are none.
-    pub(super) fn open(numbers: &[u32]) -> Gpus {
+impl GpuSource {
+    /// Opens the GPUs with these CUDA device numbers. Loads NVML only if there are any.
+    pub(super) fn open(numbers: &[u32]) -> GpuSource {
         let nvml = match numbers {
             [] => None,
             _ => Nvml::init().ok(),
@@ -29,23 +29,23 @@ impl Gpus {
                 numbers.iter().filter_map(index).collect()
             }
         };
-        Gpus { nvml, indexes }
+        GpuSource { nvml, indexes }
     }
 
-    /// One entry for each, without samples.
-    pub(super) fn described(&self) -> Vec<GpuUse> {
-        let described = |(index, device): (u32, Option<Device<'_>>)| {
+    /// Returns an entry without samples for each GPU.
+    pub(super) fn entries(&self) -> Vec<GpuUse> {
+        let entry = |(index, device): (u32, Option<Device<'_>>)| {
             GpuUse::new(
                 index,
                 device.and_then(|d| d.name().ok()).unwrap_or_default(),
             )
         };
-        self.devices().map(described).collect()
+        self.devices().map(entry).collect()
     }
 
-    /// Adds to each of `described` what it does now; nothing where its driver does not tell.
-    pub(super) fn sample(&self, described: &mut [GpuUse]) {
-        for (gpu, (_, device)) in described.iter_mut().zip(self.devices()) {
+    /// Appends a sample to each of `entries`, as far as the driver supports it.
+    pub(super) fn sample(&self, entries: &mut [GpuUse]) {
+        for (gpu, (_, device)) in entries.iter_mut().zip(self.devices()) {
             let Some(device) = device else { continue };
             let busy = device.utilization_rates().ok();
             gpu.busy
@@ -67,8 +67,9 @@ impl Gpus {
     }
 }
 
+/// Returns the NVML index of CUDA's device `number`.
 fn index(nvml: &Nvml, number: u32, visible: Option<&str>) -> Option<u32> {
-    let name = named(number, visible)?;
+    let name = index_or_uuid(number, visible)?;
     let device = match name.parse() {
         Ok(index) => nvml.device_by_index(index),
         Err(_) => nvml.device_by_uuid(name),
@@ -76,8 +77,9 @@ fn index(nvml: &Nvml, number: u32, visible: Option<&str>) -> Option<u32> {
     device.ok()?.index().ok()
 }
 
-/// The index or UUID of the GPU that CUDA counts as `number`, where it may see those of a list, or all.
-fn named(number: u32, visible: Option<&str>) -> Option<String> {
+/// Returns the index or UUID of CUDA's device `number`. `visible` is the value of `CUDA_VISIBLE_DEVICES`;
+/// `None`: all GPUs are visible.
+fn index_or_uuid(number: u32, visible: Option<&str>) -> Option<String> {
     match visible {
         None => Some(number.to_string()),
         Some(list) => {
@@ -92,22 +94,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_a_driver_or_a_gpu_of_that_number_nothing_is_seen_and_nothing_fails() {
-        let gpus = Gpus::open(&[4_000]);
-        let mut described = gpus.described();
-        assert_eq!(described, []);
-        gpus.sample(&mut described);
-        assert!(Gpus::open(&[]).nvml.is_none());
+    fn a_missing_driver_or_gpu_gives_no_samples() {
+        let gpus = GpuSource::open(&[4_000]);
+        let mut entries = gpus.entries();
+        assert_eq!(entries, []);
+        gpus.sample(&mut entries);
+        assert!(GpuSource::open(&[]).nvml.is_none());
     }
 
     #[test]
-    fn a_gpus_number_counts_those_that_cuda_may_see() {
-        assert_eq!(named(1, Some("3, 7")).as_deref(), Some("7"));
+    fn numbers_count_the_visible_gpus() {
+        assert_eq!(index_or_uuid(1, Some("3, 7")).as_deref(), Some("7"));
         assert_eq!(
-            named(0, Some("GPU-8932f937")).as_deref(),
+            index_or_uuid(0, Some("GPU-8932f937")).as_deref(),
             Some("GPU-8932f937")
         );
-        assert_eq!(named(2, Some("3, 7")), None);
-        assert_eq!(named(2, None).as_deref(), Some("2"));
+        assert_eq!(index_or_uuid(2, Some("3, 7")), None);
+        assert_eq!(index_or_uuid(2, None).as_deref(), Some("2"));
     }
 }

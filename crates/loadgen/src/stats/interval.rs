@@ -1,7 +1,8 @@
-//! 95 % intervals: of a percentile, of a rate, of a share, of a mean.
+//! 95 % confidence intervals of percentiles, rates and shares, and means and medians.
 //!
-//! What comes one after the other is seldom independent: queries that wait in one queue are late together. So a spread
-//! is read off the parts of a window, and neighbouring parts that resemble each other are put together first.
+//! Consecutive values are seldom independent: queries that wait in one queue are late together. The
+//! spread is therefore computed from the parts of a window, and neighbouring parts that are
+//! correlated are merged first.
 
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
@@ -10,50 +11,53 @@ use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
 
 use super::Slice;
 
-/// A number with its 95 % interval; without bounds where there is too little to say.
+/// Value with its 95 % interval. The bounds are absent if the sample is too small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
-    /// The number.
+    /// Estimated value.
     pub value: f64,
-    /// The lower end.
+    /// Lower bound of the interval.
     pub low: Option<f64>,
-    /// The upper end.
+    /// Upper bound of the interval.
     pub high: Option<f64>,
 }
 
-/// A part of a phase's window.
+/// Part of a phase's window.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Window {
-    /// Seconds from the window's opening to the beginning of this part.
+    /// Time from the window's opening to the beginning of this part, in seconds.
     pub begins: f64,
-    /// Its length in seconds.
+    /// Length in seconds.
     pub seconds: f64,
-    /// Answers by the model that arrived in it.
+    /// Answers by the model that arrived in this part.
     pub ok: u64,
-    /// Mean latency of those that were sent inside the window, in milliseconds; absent if there is none, or the phase
-    /// was overloaded.
+    /// Mean latency of those answers whose queries were sent inside the window, in milliseconds;
+    /// absent without such answers, or if the phase was overloaded.
     pub mean_ms: Option<f64>,
-    /// The 99th percentile, likewise.
+    /// 99th percentile of the same latencies, in milliseconds.
     pub p99_ms: Option<f64>,
 }
 
-/// Below the lower end, and again above the upper end, lies the truth with this probability.
+/// Probability in each tail of a 95 % interval.
 const TAIL: f64 = 0.025;
 
-/// The standard normal distribution's quantile at `1 - TAIL`.
+/// Quantile of the standard normal distribution at `1 - TAIL`.
 const NORMAL: f64 = 1.959_963_984_540_054;
 
-/// Parts that a spread is read off. With fewer, Student's factor is above 3 and says nothing.
-pub const PARTS: usize = 5;
+/// Number of parts that a spread needs. With fewer, Student's factor is above 3 and the interval is
+/// useless.
+pub const MIN_PARTS: usize = 5;
 
-/// Neighbours with more correlation than this are put together. At 0.2 the interval is a fifth too narrow.
-const CORRELATION: f64 = 0.2;
+/// Correlation above which neighbouring parts are merged. At 0.2 the interval is a fifth too
+/// narrow.
+const MAX_CORRELATION: f64 = 0.2;
 
-/// Above this variance of a rank, the normal distribution gives it as well as the binomial: to half a rank.
-const LARGE: f64 = 100.0;
+/// Variance of a rank above which the normal approximation matches the binomial distribution to
+/// half a rank.
+const NORMAL_FROM: f64 = 100.0;
 
 impl Estimate {
-    /// True if its interval is no wider than plus or minus this share of it.
+    /// Returns true if the interval is no wider than plus or minus this share of the value.
     pub fn is_within(&self, share: f64) -> bool {
         let (Some(low), Some(high)) = (self.low, self.high) else {
             return false;
@@ -64,19 +68,21 @@ impl Estimate {
 }
 
 impl Window {
-    /// Forgets how long its answers took.
+    /// Removes the latencies.
     pub fn without_latency(&mut self) {
         (self.mean_ms, self.p99_ms) = (None, None);
     }
 }
 
-/// A percentile in milliseconds of a histogram of microseconds, with the interval between two of the sample's values
-/// that order statistics give, whatever the distribution. `slices` are the sample's parts in time: where they differ
-/// more than by chance, the sample counts for fewer values than it has. Without any, its values are taken as
-/// independent.
+/// Returns a percentile in milliseconds of a histogram of microseconds. The interval lies between
+/// two values of the sample, by order statistics, for any distribution.
 ///
-/// `None` if the interval of so many independent values would end outside of the sample: the median needs 6, p99 needs
-/// 368 and p999 3,688. Without bounds, if only what they count for is too little.
+/// `slices` are the sample's parts in time: if they differ more than by chance, the effective
+/// sample is smaller. Without slices the values count as independent.
+///
+/// `None` if the interval of that many independent values would end outside the sample: the median
+/// needs 6, p99 needs 368 and p999 needs 3,688. The bounds are absent if only the effective sample
+/// is too small.
 pub fn percentile(micros: &Histogram<u64>, slices: &[Slice], quantile: f64) -> Option<Estimate> {
     ranks(micros.len(), quantile)?;
     let point = micros.value_at_quantile(quantile);
@@ -91,7 +97,7 @@ pub fn percentile(micros: &Histogram<u64>, slices: &[Slice], quantile: f64) -> O
     })
 }
 
-/// Answers over time, in queries a second; without bounds below five windows.
+/// Returns the throughput in queries a second; the bounds are absent with fewer than five windows.
 pub fn throughput(windows: &[Window]) -> Estimate {
     let seconds: f64 = windows.iter().map(|window| window.seconds).sum();
     let answers: u64 = windows.iter().map(|window| window.ok).sum();
@@ -103,7 +109,7 @@ pub fn throughput(windows: &[Window]) -> Estimate {
     match Spread::of(windows.iter().map(surplus).collect()) {
         Some(spread) => around(
             rate,
-            student(spread.freedom) * spread.of_sum.sqrt() / seconds,
+            student_factor(spread.freedom) * spread.of_sum.sqrt() / seconds,
         ),
         None => Estimate {
             value: rate,
@@ -112,7 +118,7 @@ pub fn throughput(windows: &[Window]) -> Estimate {
     }
 }
 
-/// `part` of `of` as a share, 0 to 1, with Wilson's interval; `None` of nothing.
+/// Returns `part` as a share of `of`, 0 to 1, with Wilson's interval; `None` if `of` is zero.
 pub fn share(part: u64, of: u64) -> Option<Estimate> {
     let n = of as f64;
     let value = part as f64 / n;
@@ -126,13 +132,14 @@ pub fn share(part: u64, of: u64) -> Option<Estimate> {
     })
 }
 
-/// Student's factor: with this many degrees of freedom, a mean is so many standard errors from the truth at most.
-pub fn student(freedom: f64) -> f64 {
+/// Returns Student's factor: the half-width of a mean's 95 % interval in standard errors, by
+/// degrees of freedom.
+pub fn student_factor(freedom: f64) -> f64 {
     let student = StudentsT::new(0.0, 1.0, freedom).expect("at least one degree of freedom");
     student.inverse_cdf(1.0 - TAIL)
 }
 
-/// Nothing that is measured here is below zero.
+/// Returns `value` plus or minus `half`, with the lower bound cut at zero: no metric is negative.
 fn around(value: f64, half: f64) -> Estimate {
     Estimate {
         value,
@@ -141,13 +148,13 @@ fn around(value: f64, half: f64) -> Estimate {
     }
 }
 
-/// The ranks, from 1, of the values of `n` independent ones between which the quantile lies. The number of values below
-/// it has a binomial distribution.
+/// Returns the ranks, from 1, of the two values among `n` independent ones that bound the
+/// quantile's interval. The number of values below the quantile has a binomial distribution.
 fn ranks(n: u64, quantile: f64) -> Option<(u64, u64)> {
     let below = Binomial::new(quantile, n).expect("a quantile is a probability");
     let mean = n as f64 * quantile;
     let variance = mean * (1.0 - quantile);
-    let (low, high) = if variance < LARGE {
+    let (low, high) = if variance < NORMAL_FROM {
         (below.inverse_cdf(TAIL), below.inverse_cdf(1.0 - TAIL) + 1)
     } else {
         let half = NORMAL * variance.sqrt();
@@ -159,7 +166,7 @@ fn ranks(n: u64, quantile: f64) -> Option<(u64, u64)> {
     (low >= 1 && high <= n).then_some((low, high))
 }
 
-/// The value, in the histogram's unit, that `rank` values do not exceed.
+/// Returns the value at this rank, in the histogram's unit.
 fn value_at_rank(histogram: &Histogram<u64>, rank: u64) -> f64 {
     let mut steps = histogram.iter_recorded().scan(0, |seen, step| {
         *seen += step.count_at_value();
@@ -169,8 +176,8 @@ fn value_at_rank(histogram: &Histogram<u64>, rank: u64) -> f64 {
     found.map_or(histogram.max(), |(_, value)| value) as f64
 }
 
-/// By what factor the share of values above `point` varies more between slices than between samples of independent
-/// values; 1 at least.
+/// Returns the variance between slices of the share of values above `point`, relative to that of
+/// independent values; at least 1.
 fn excess_variance(slices: &[Slice], point: u64) -> f64 {
     let counts = slices.iter().map(|slice| {
         let above = slice.latency.count_between(point + 1, u64::MAX);
@@ -187,20 +194,21 @@ fn excess_variance(slices: &[Slice], point: u64) -> f64 {
     }
 }
 
-/// How far the sum of a series varies.
+/// Spread of the sum of a series.
 struct Spread {
-    /// The variance of the sum.
+    /// Variance of the sum.
     of_sum: f64,
-    /// Degrees of freedom behind it.
+    /// Degrees of freedom of the variance.
     freedom: f64,
 }
 
 impl Spread {
-    /// Reads it off the deviations of the parts, in order. `None` if there are fewer than [`PARTS`].
+    /// Computes the spread from the deviations of the parts, in order. `None` with fewer than
+    /// [`MIN_PARTS`].
     fn of(mut parts: Vec<f64>) -> Option<Spread> {
         let count = parts.len() as f64;
         let mut size = 1.0;
-        while parts.len() >= 2 * PARTS && correlation(&parts) > CORRELATION {
+        while parts.len() >= 2 * MIN_PARTS && correlation(&parts) > MAX_CORRELATION {
             parts = parts
                 .chunks_exact(2)
                 .map(|pair| pair[0] + pair[1])
@@ -208,20 +216,20 @@ impl Spread {
             size *= 2.0;
         }
         let freedom = parts.len() as f64 - 1.0;
-        (parts.len() >= PARTS).then(|| Spread {
-            of_sum: count / size * squares(&parts) / freedom,
+        (parts.len() >= MIN_PARTS).then(|| Spread {
+            of_sum: count / size * squared_deviations(&parts) / freedom,
             freedom,
         })
     }
 }
 
-/// Between neighbours: -1 to 1.
+/// Returns the correlation between neighbours, from -1 to 1.
 fn correlation(parts: &[f64]) -> f64 {
     let mean = mean(parts);
     let products = parts
         .windows(2)
         .map(|two| (two[0] - mean) * (two[1] - mean));
-    let squares = squares(parts);
+    let squares = squared_deviations(parts);
     if squares > 0.0 {
         products.sum::<f64>() / squares
     } else {
@@ -229,18 +237,19 @@ fn correlation(parts: &[f64]) -> f64 {
     }
 }
 
-/// The sum of squared distances from the mean.
-pub fn squares(parts: &[f64]) -> f64 {
+/// Returns the sum of squared deviations from the mean.
+pub fn squared_deviations(parts: &[f64]) -> f64 {
     let mean = mean(parts);
     parts.iter().map(|part| (part - mean).powi(2)).sum()
 }
 
-/// The mean; of nothing, no number.
+/// Returns the mean; NaN for an empty slice.
 pub fn mean(parts: &[f64]) -> f64 {
     parts.iter().sum::<f64>() / parts.len() as f64
 }
 
-/// The median, in any order; of an even number, the mean of the two in the middle. `None` of nothing.
+/// Returns the median of values in any order: for an even number, the mean of the two in the
+/// middle. `None` for an empty slice.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -252,13 +261,13 @@ pub fn median(values: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{Arrived, histogram};
+    use crate::stats::{AnswerSums, histogram};
     use proptest::prelude::*;
     use rand::{RngExt, SeedableRng};
     use rand_distr::{Distribution, Exp1, Poisson};
     use rand_xoshiro::Xoshiro256PlusPlus;
 
-    /// The share of trials whose interval holds the truth.
+    /// Returns the share of trials whose interval contains the true value.
     fn coverage(truth: f64, mut trial: impl FnMut(&mut Xoshiro256PlusPlus) -> Estimate) -> f64 {
         const TRIALS: u32 = 1000;
         let mut random = Xoshiro256PlusPlus::seed_from_u64(7);
@@ -269,7 +278,7 @@ mod tests {
         held as f64 / f64::from(TRIALS)
     }
 
-    /// A histogram, and the same in equal slices, of milliseconds.
+    /// Returns a histogram of these milliseconds, and the same values in equal slices.
     fn sampled(slices: usize, millis: &[f64]) -> (Histogram<u64>, Vec<Slice>) {
         let mut whole = histogram();
         let slice = |part: &[f64]| {
@@ -278,9 +287,9 @@ mod tests {
                 latency.record((ms * 1e3) as u64).unwrap();
             }
             whole.add(&latency).unwrap();
-            let arrived = Arrived {
+            let arrived = AnswerSums {
                 ok: part.len() as u64,
-                ..Arrived::default()
+                ..AnswerSums::default()
             };
             Slice { arrived, latency }
         };
@@ -293,7 +302,7 @@ mod tests {
         draws.take(count).map(|draw| 100.0 * draw).collect()
     }
 
-    /// The times in an M/M/1 queue at 70 % load, of which the mean is 100 ms.
+    /// Returns response times of an M/M/1 queue at 70 % load, with a mean of 100 ms.
     fn queued(random: &mut Xoshiro256PlusPlus, count: usize) -> Vec<f64> {
         const SERVICE: f64 = 30.0;
         let mut waits = 0.0;
@@ -319,14 +328,15 @@ mod tests {
     }
 
     #[test]
-    fn nineteen_in_twenty_intervals_of_a_percentile_hold_the_truth() {
+    fn percentile_intervals_contain_the_true_value_in_95_percent() {
         for (quantile, count) in [(0.5, 60), (0.99, 1000), (0.95, 4000)] {
             let truth = 100.0 * -(1.0_f64 - quantile).ln();
             let alone = coverage(truth, |random| {
                 let (whole, _) = sampled(1, &exponential(random, count));
                 percentile(&whole, &[], quantile).unwrap()
             });
-            // Ranks are whole numbers, so it is never less; 1,000 trials are good to 0.014.
+            // Ranks are whole numbers, so the coverage is never less; 1,000 trials are exact to
+            // 0.014.
             assert!((0.936..0.98).contains(&alone), "{quantile}: {alone}");
             let in_slices = coverage(truth, |random| {
                 let (whole, slices) = sampled(20, &exponential(random, count));
@@ -340,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_queue_the_interval_is_as_wide_as_the_spread_between_slices_makes_it() {
+    fn interval_of_queued_times_widens_with_the_slices_spread() {
         let truth = 100.0 * -(1.0_f64 - 0.9).ln();
         let [with, without] = [20, 0].map(|kept| {
             coverage(truth, |random| {
@@ -353,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percentile_is_stated_from_that_many_values_on_that_its_interval_ends_inside_the_sample() {
+    fn percentile_needs_an_interval_that_ends_inside_the_sample() {
         for (quantile, enough) in [(0.5, 6), (0.9, 36), (0.95, 72), (0.99, 368), (0.999, 3688)] {
             let stated = |count: usize| {
                 let (whole, _) = sampled(1, &vec![1.0; count]);
@@ -365,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_late_together_count_for_one_and_leave_a_percentile_without_bounds() {
+    fn values_clustered_in_time_leave_a_percentile_without_bounds() {
         let late: Vec<_> = (0..1000).map(|n| if n < 100 { 9.0 } else { 1.0 }).collect();
         let (whole, slices) = sampled(10, &late);
         let p90 = percentile(&whole, &slices, 0.9).unwrap();
@@ -373,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn large_samples_have_the_ranks_that_small_ones_have() {
+    fn normal_approximation_gives_the_ranks_of_the_binomial() {
         // Either side of the change from the binomial to the normal distribution.
         for (quantile, n) in [(0.5, 400), (0.99, 10_101), (0.999, 100_100)] {
             let [below, above] = [n - 2, n + 2].map(|n| ranks(n, quantile).unwrap());
@@ -383,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn nineteen_in_twenty_intervals_of_a_rate_hold_the_truth() {
+    fn rate_intervals_contain_the_true_value_in_95_percent() {
         for count in [5, 10, 60] {
             let independent = coverage(200.0, |random| {
                 let counts: Vec<f64> = random
@@ -411,28 +421,28 @@ mod tests {
     }
 
     #[test]
-    fn a_median_is_in_the_middle_or_between_two_values() {
+    fn median_is_in_the_middle_or_between_two_values() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 8.0]), Some(3.0));
         assert_eq!(median(&[]), None);
     }
 
     #[test]
-    fn four_windows_are_a_rate_without_an_interval() {
+    fn four_windows_give_a_rate_without_an_interval() {
         let four = throughput(&windows(&[10.0, 20.0, 10.0, 20.0]));
         assert_eq!((four.value, four.low, four.high), (15.0, None, None));
         assert_eq!(throughput(&[]), Estimate::default());
     }
 
     #[test]
-    fn students_factors_are_those_of_the_tables() {
+    fn student_factors_match_the_tables() {
         for (freedom, factor) in [(1.0, 12.706), (4.0, 2.776), (9.0, 2.262), (59.0, 2.001)] {
-            assert!((student(freedom) - factor).abs() < 5e-4, "{freedom}");
+            assert!((student_factor(freedom) - factor).abs() < 5e-4, "{freedom}");
         }
     }
 
     #[test]
-    fn nineteen_in_twenty_intervals_of_a_share_hold_the_truth() {
+    fn share_intervals_contain_the_true_value_in_95_percent() {
         let held = coverage(0.01, |random| {
             let part = (0..500).filter(|_| random.random_bool(0.01)).count();
             share(part as u64, 500).unwrap()
@@ -444,7 +454,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_interval_holds_its_own_value_and_ends_inside_the_sample(
+        fn interval_contains_its_value_and_ends_inside_the_sample(
             millis in prop::collection::vec(0.001..1e6_f64, 20..2000),
             cuts in 1..20_usize,
             quantile in 0.2..0.99_f64,
@@ -457,7 +467,7 @@ mod tests {
         }
 
         #[test]
-        fn the_interval_of_a_rate_is_around_answers_over_seconds(counts in prop::collection::vec(0..10_000_u32, 5..100)) {
+        fn rate_interval_contains_answers_over_seconds(counts in prop::collection::vec(0..10_000_u32, 5..100)) {
             let counts: Vec<f64> = counts.into_iter().map(f64::from).collect();
             let rate = throughput(&windows(&counts));
             prop_assert!((rate.value - mean(&counts)).abs() < 1e-6);

@@ -1,37 +1,39 @@
-//! The gate of `driver compare`: limits for CI, which fail where they are broken and where nobody can tell.
+//! The gate of `driver compare`: limits for CI. A limit that cannot be judged fails too.
 
-use results::compare::{Figure, Pair};
+use results::compare::{ComparedConfig, Figure};
 
 use crate::{error::Error, text::estimate};
 
-/// What fails in a comparison.
+/// Limits of a comparison.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// A throughput, or a highest rate within the objective, below this share of the first sweep's.
+    /// Fail if the throughput, or the max queries/s within SLO, is below this share of the first
+    /// sweep's.
     pub below: Option<f64>,
-    /// A p99 above this multiple of the first sweep's.
+    /// Fail if the p99 is above this multiple of the first sweep's.
     pub above: Option<f64>,
-    /// Points that cannot be judged pass.
+    /// Pass points that cannot be judged.
     pub allow_missing: bool,
 }
 
-/// Limits that make sense.
+/// Limits that are valid.
 pub(super) struct Gate(Limits);
 
-/// What a gate says of a point.
+/// Judgement of a point.
 pub(super) enum Judgement {
-    /// It is within the limits; without any limit, it could be compared.
+    /// The point is within the limits or, without limits, could be compared.
     Passed,
-    /// It is within the limits in what can be judged; the text says what cannot, which is allowed.
+    /// The point is within the limits that can be judged; the text states why others cannot, which
+    /// is allowed.
     InPart(String),
-    /// Nothing of it can be judged, and that is allowed.
+    /// No limit can be judged, which is allowed.
     Open(String),
-    /// A limit is broken, or it cannot be judged.
+    /// A limit is broken, or cannot be judged.
     Failed(String),
 }
 
-/// A figure, and the limit that it has.
-struct Limited<'a> {
+/// A figure with its limit.
+struct LimitedFigure<'a> {
     figure: &'a Figure,
     limit: Limit,
 }
@@ -43,7 +45,8 @@ enum Limit {
 }
 
 impl Gate {
-    /// An error if a limit is no number that a ratio could have, or there is nothing for it to do.
+    /// Checks the limits. It is an error if a limit is not a positive number, or `allow_missing`
+    /// has no effect.
     pub(super) fn of(limits: Limits) -> Result<Gate, Error> {
         let Limits { below, above, .. } = limits;
         for (flag, limit) in [("--fail_below", below), ("--fail_above", above)] {
@@ -56,28 +59,28 @@ impl Gate {
         let gate = Gate(limits);
         match limits.allow_missing && !gate.is_set() {
             true => Err(Error::Usage(
-                "--allow_missing means nothing without --fail_below or --fail_above: leave it out"
+                "--allow_missing has no effect without --fail_below or --fail_above: leave it out"
                     .to_owned(),
             )),
             false => Ok(gate),
         }
     }
 
-    /// True if there is a limit.
+    /// Returns true if there is a limit.
     pub(super) fn is_set(&self) -> bool {
         self.0.below.is_some() || self.0.above.is_some()
     }
 
-    /// A limit is broken where the whole interval is beyond it.
-    pub(super) fn judge(&self, pair: &Pair) -> Judgement {
+    /// Judges a point. A limit is broken if the whole interval of the ratio is beyond it.
+    pub(super) fn judge(&self, pair: &ComparedConfig) -> Judgement {
         let limited = self.limited(pair);
-        let mut failures: Vec<_> = limited.iter().filter_map(Limited::broken).collect();
+        let mut failures: Vec<_> = limited.iter().filter_map(LimitedFigure::broken).collect();
         let figures: Vec<&Figure> = match self.is_set() {
             true => limited.iter().map(|limited| limited.figure).collect(),
             false => pair.figures().collect(),
         };
-        let judged = figures.iter().any(|figure| figure.open().is_none());
-        let open = [pair.missing(), pair.open(figures.into_iter())].concat();
+        let judged = figures.iter().any(|figure| figure.undecided().is_none());
+        let open = [pair.missing(), pair.undecided(figures.into_iter())].concat();
         if self.is_set() && !self.0.allow_missing {
             failures.extend_from_slice(&open);
         }
@@ -89,8 +92,8 @@ impl Gate {
         }
     }
 
-    /// The figures of a point that have a limit.
-    fn limited<'a>(&self, pair: &'a Pair) -> Vec<Limited<'a>> {
+    /// Returns the figures of a point that have a limit.
+    fn limited<'a>(&self, pair: &'a ComparedConfig) -> Vec<LimitedFigure<'a>> {
         let below = |figure| Some((figure, Limit::Below(self.0.below?)));
         let above = |figure| Some((figure, Limit::Above(self.0.above?)));
         let figures = [
@@ -100,19 +103,20 @@ impl Gate {
         ];
         let figures = figures.into_iter().flatten();
         figures
-            .map(|(figure, limit)| Limited { figure, limit })
+            .map(|(figure, limit)| LimitedFigure { figure, limit })
             .collect()
     }
 }
 
-impl Limited<'_> {
-    /// How the figure breaks its limit, if it does. One without bounds that may be judged is judged by itself.
+impl LimitedFigure<'_> {
+    /// States how the figure breaks its limit; `None` if it does not. A figure without an interval
+    /// is judged by its value.
     fn broken(&self) -> Option<String> {
         if let (Limit::Below(_), Some(why)) = (self.limit, &self.figure.zero) {
             return Some(why.clone());
         }
         let ratio = self.figure.ratio.as_ref().ok()?;
-        if self.figure.open().is_some() {
+        if self.figure.undecided().is_some() {
             return None;
         }
         let (broken, beyond, limit) = match self.limit {

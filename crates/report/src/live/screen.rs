@@ -1,4 +1,5 @@
-//! The terminal of the live view: taken, drawn on four times a second at most, and given back whatever happens.
+//! The terminal of the live view: taken, drawn at most four times a second, and restored on drop
+//! and on panic.
 
 use std::{
     env,
@@ -22,10 +23,10 @@ use rustix::{
     termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr},
 };
 
-/// The shortest time between two pictures.
+/// Minimum time between two frames.
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// How the terminal was before it was taken; `None` while it is not.
+/// Settings of the terminal before it was taken; `None` while it is not taken.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// The terminal, while it is taken.
@@ -34,25 +35,27 @@ pub(super) struct Screen {
     drawn: Option<Instant>,
 }
 
-/// True if standard error is a terminal that may be taken: not that of a job in the background.
+/// Returns true if standard error is a terminal that may be taken. A background job may not take
+/// it.
 pub fn is_possible() -> bool {
     let stderr = stderr();
     let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
     stderr.is_terminal() && !dumb && tcgetpgrp(&stderr).is_ok_and(|group| group == getpgrp())
 }
 
-/// Gives the terminal back, if it is taken. What ends the process without unwinding must call it.
+/// Restores the terminal if it is taken. Code that ends the process without unwinding must call it.
 pub fn restore() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(before) = before {
-        // If the terminal is gone there is nothing to give back.
+        // A terminal that was closed cannot be restored.
         let _ = execute!(stderr(), LeaveAlternateScreen, Show);
         let _ = tcsetattr(stderr(), OptionalActions::Flush, &before);
     }
 }
 
 impl Screen {
-    /// Takes the terminal: another screen, on which what is typed does not show. Ctrl-C stays a signal.
+    /// Takes the terminal: switches to the alternate screen and turns echo off. Ctrl-C stays a
+    /// signal.
     pub(super) fn take() -> io::Result<Screen> {
         let terminal = Terminal::new(CrosstermBackend::new(BufWriter::new(stderr())))?;
         let before = tcgetattr(stderr())?;
@@ -75,16 +78,16 @@ impl Screen {
         Ok(screen)
     }
 
-    /// True if the last picture is a quarter of a second old. After a panic in another thread it never is: then the
-    /// terminal has been given back already.
+    /// Returns true if the last frame is a quarter of a second old. Returns false after a panic in
+    /// another thread, which has restored the terminal.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         let old = |then| now.saturating_duration_since(then) >= PERIOD;
         self.drawn.is_none_or(old) && BEFORE.lock().is_ok_and(|before| before.is_some())
     }
 
-    /// Draws a picture. One that cannot be drawn is no reason to stop measuring.
-    pub(super) fn draw(&mut self, now: Instant, picture: impl FnOnce(&mut Frame<'_>)) {
-        let _ = self.terminal.draw(picture);
+    /// Draws a frame. An error is ignored: the measurement goes on.
+    pub(super) fn draw(&mut self, now: Instant, render: impl FnOnce(&mut Frame<'_>)) {
+        let _ = self.terminal.draw(render);
         self.drawn = Some(now);
     }
 }

@@ -1,83 +1,87 @@
-//! What the live view shows, as plain data.
+//! Content of the live view, as plain data.
 
 use std::time::Duration;
 
-use results::{Config, Resources, SliceLatency, Status};
+use results::{Config, Resources, SliceLatency, VerdictStatus};
 
-/// How many values a sparkline has at most.
-const KEPT: usize = 240;
+use super::glyphs::Glyphs;
 
-/// Everything that is on the screen.
+/// Maximum number of values in a sparkline.
+const SPARKLINE_VALUES: usize = 240;
+
+/// Content of the screen.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ViewModel {
-    /// What is measured: the model and the mode, for instance.
+    /// Model and mode.
     pub(super) title: String,
-    /// All combinations, in any order.
-    pub(super) configs: Vec<ConfigState>,
-    /// The measurement that runs.
-    pub(super) now: Now,
-    /// What it has used until now.
+    /// All configurations, in any order.
+    pub(super) configs: Vec<ConfigProgress>,
+    /// The current trial.
+    pub(super) trial: RunningTrial,
+    /// Resources that the current trial has used so far.
     pub(super) resources: Resources,
-    /// Time left of the sweep, if anybody knows.
+    /// Estimate of the time until the sweep ends; `None` if it is unknown.
     pub(super) left: Option<Duration>,
-    /// What has been said, the latest last.
+    /// Results of the trials that have ended, the latest last.
     pub(super) messages: Vec<String>,
-    /// Colours may be used.
+    /// True if colours may be used.
     pub(super) colour: bool,
+    /// Characters of bars and frames.
+    pub(super) glyphs: Glyphs,
 }
 
-/// One combination in the grid.
+/// A configuration in the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ConfigState {
+pub(super) struct ConfigProgress {
     pub(super) config: Config,
-    pub(super) state: State,
+    pub(super) state: ConfigState,
 }
 
-/// How far a combination is.
+/// Progress of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// To come.
-    ToCome,
+pub(super) enum ConfigState {
+    /// Not measured yet.
+    Pending,
     /// Being measured.
     Running,
-    /// Measured.
-    Done(Status),
-    /// It could not run.
+    /// Measured, with this verdict.
+    Done(VerdictStatus),
+    /// Could not run.
     NotRun,
 }
 
-/// The measurement that runs.
+/// Progress of the current trial.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Now {
-    /// Which of how many, and what: `3/24 vgg: replicas 1, CPUs 2, batch 8`.
-    pub(super) point: String,
-    /// What is being done, for instance `throughput: warming up`.
+pub(super) struct RunningTrial {
+    /// Number and name: `3/24 vgg: replicas 1, CPUs 2, batch 8`.
+    pub(super) name: String,
+    /// Phase and its state, for instance `throughput: warming up`.
     pub(super) phase: String,
-    /// The share of it that is done: 0 to 1.
+    /// Share of the load's time that has passed, 0 to 1.
     pub(super) done: f64,
-    /// Time left of its load, if it has a length.
+    /// Time until the load ends; `None` if it has no fixed length.
     pub(super) left: Option<Duration>,
-    /// Answers until now.
+    /// Number of answers so far.
     pub(super) answered: u64,
-    /// Queries in flight.
+    /// Number of queries in flight.
     pub(super) in_flight: u64,
-    /// Queries that wait in the frontend.
+    /// Queue depth of the frontend, in queries.
     pub(super) queued: Option<f64>,
-    /// The mean size of the latest batches.
+    /// Mean size of the latest batches.
     pub(super) mean_batch: Option<f64>,
-    /// The largest that a batch may be.
+    /// Maximum batch size.
     pub(super) batch_size: usize,
-    /// Answers a second, one value for each second or so, the latest last; so are the next two.
+    /// Answers per second, one value for each second, the latest last.
     pub(super) rates: Vec<f64>,
-    /// Median latency in milliseconds.
+    /// Median latency in milliseconds, one value for each second.
     pub(super) p50s: Vec<f64>,
-    /// The 99th percentile in milliseconds.
+    /// 99th percentile of the latency in milliseconds, one value for each second.
     pub(super) p99s: Vec<f64>,
 }
 
 impl ViewModel {
-    /// Changes the state of one combination.
-    pub(super) fn mark(&mut self, config: Config, state: State) {
+    /// Changes the state of one configuration.
+    pub(super) fn mark(&mut self, config: Config, state: ConfigState) {
         let mut configs = self.configs.iter_mut();
         if let Some(found) = configs.find(|found| found.config == config) {
             found.state = state;
@@ -85,14 +89,14 @@ impl ViewModel {
     }
 }
 
-impl Now {
-    /// Adds a second's rate, and the latency in it, where it is known.
+impl RunningTrial {
+    /// Adds the rate of a second, and its latency if it is known.
     pub(super) fn add_second(&mut self, rate: f64, latency: Option<SliceLatency>) {
         self.rates.push(rate);
         self.p50s.extend(latency.map(|latency| latency.p50_ms));
         self.p99s.extend(latency.map(|latency| latency.p99_ms));
         for values in [&mut self.rates, &mut self.p50s, &mut self.p99s] {
-            values.drain(..values.len().saturating_sub(KEPT));
+            values.drain(..values.len().saturating_sub(SPARKLINE_VALUES));
         }
     }
 }

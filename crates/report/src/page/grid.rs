@@ -1,15 +1,15 @@
-//! The heat map of throughput over deployments and batch sizes.
+//! Heat map of throughput over deployments and batch sizes.
 
 use plotly::{HeatMap, Layout, Trace, layout::AxisType};
-use results::{Rounds, Status, Trial, median, sorted};
+use results::{Rounds, Trial, VerdictStatus, median, sorted};
 use serde::Serialize;
 
-use super::plots::{Figure, axis, plain, plot, shades};
+use super::plots::{PlotSection, axis, plain, plot, shades};
 use crate::{names::Names, text::number};
 
-/// A heat map with its numbers in the cells, which the library's own type does not know.
+/// Heat map with texts in its cells, which the type of the library lacks.
 #[derive(Clone, Serialize)]
-struct Labelled {
+struct LabelledHeatMap {
     #[serde(flatten)]
     map: HeatMap<String, String, Vec<Option<f64>>>,
     text: Vec<Vec<String>>,
@@ -17,17 +17,18 @@ struct Labelled {
     hovertemplate: &'static str,
 }
 
-impl Trace for Labelled {
+impl Trace for LabelledHeatMap {
     fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("it has no maps with keys other than text")
+        serde_json::to_string(self).expect("all keys are text")
     }
 }
 
-/// Throughput over the grid of deployments and batch sizes; every point that was to be measured has a cell.
-pub(super) fn grid(names: &Names, results: &[&Trial]) -> Figure {
+/// Plots throughput over the grid of deployments and batch sizes; a point that was not measured has
+/// an empty cell.
+pub(super) fn grid(names: &Names, trials: &[&Trial]) -> PlotSection {
     let (mut rows, mut sizes) = (Vec::new(), Vec::new());
-    for result in results {
-        let node = &result.node_configs[0];
+    for trial in trials {
+        let node = &trial.node_configs[0];
         rows.push(plain(&names.deployment(node)));
         sizes.push(node.batch_size);
     }
@@ -38,7 +39,7 @@ pub(super) fn grid(names: &Names, results: &[&Trial]) -> Figure {
     for row in &rows {
         let cells: Vec<_> = sizes
             .iter()
-            .map(|&size| cell(names, results, row, size))
+            .map(|&size| cell(names, trials, row, size))
             .collect();
         z.push(cells.iter().map(|(value, _)| *value).collect::<Vec<_>>());
         text.push(cells.into_iter().map(|(_, text)| text).collect::<Vec<_>>());
@@ -53,24 +54,25 @@ pub(super) fn grid(names: &Names, results: &[&Trial]) -> Figure {
     let x = axis("maximum batch size").type_(AxisType::Category);
     let y = axis("").type_(AxisType::Category);
     let mut plot = plot(height, Layout::new().x_axis(x).y_axis(y));
-    plot.add_trace(Box::new(Labelled {
+    plot.add_trace(Box::new(LabelledHeatMap {
         map: *map,
         text,
         texttemplate: "%{text}",
         hovertemplate: "%{y}, batch %{x}: %{text} queries/s<extra></extra>",
     }));
-    Figure::of(
+    PlotSection::of(
         "grid",
         "Throughput over the grid",
-        "Queries/s by replicas × CPUs of each and maximum batch size, the median of the rounds that are not INVALID. A question mark is SUSPECT, a cross INVALID in some round; an empty cell was not measured.",
+        "Queries/s by number of replicas × CPUs per replica and by maximum batch size: the median of the rounds that are not INVALID. A question mark marks a SUSPECT round, a cross an INVALID one; an empty cell was not measured.",
         plot,
     )
 }
 
-/// The median throughput of a cell's rounds that count, or of all where none does, and what is written in it.
-fn cell(names: &Names, results: &[&Trial], row: &str, size: usize) -> (Option<f64>, String) {
-    let here = results.iter().copied().filter(|result| {
-        let node = &result.node_configs[0];
+/// Returns the median throughput of the rounds that count, or of all rounds if none counts, and the
+/// text of the cell.
+fn cell(names: &Names, trials: &[&Trial], row: &str, size: usize) -> (Option<f64>, String) {
+    let here = trials.iter().copied().filter(|trial| {
+        let node = &trial.node_configs[0];
         node.batch_size == size && plain(&names.deployment(node)) == row
     });
     let rounds: Rounds<'_> = here.collect();
@@ -84,9 +86,9 @@ fn cell(names: &Names, results: &[&Trial], row: &str, size: usize) -> (Option<f6
         .iter()
         .filter(|round| round.not_run().is_none());
     let mark = match ran.map(|round| round.verdict.status).max() {
-        None | Some(Status::Valid) => "",
-        Some(Status::Suspect) => " ?",
-        Some(Status::Invalid) => " ✕",
+        None | Some(VerdictStatus::Valid) => "",
+        Some(VerdictStatus::Suspect) => " ?",
+        Some(VerdictStatus::Invalid) => " ✕",
     };
     (Some(rate), format!("{}{mark}", number(rate)))
 }

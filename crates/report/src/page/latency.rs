@@ -1,40 +1,41 @@
-//! The plots of latency: against the offered load, and all of it.
+//! Plots of latency: against the offered load, and its distribution.
 
 use plotly::{
     Layout, Scatter, Trace,
     common::{DashType, HoverInfo, Line, Mode},
     layout::{Axis, RangeMode},
 };
-use results::{Estimate, Latency, Phase, PhaseKind, Speed, Status, Trial};
+use results::{Estimate, Latency, Phase, PhaseKind, Speed, Trial, VerdictStatus};
 
 use super::plots::{
-    Figure, LINES, axis, bars, color, line, logarithmic, marker, plain, plot, visible,
+    LINES, PlotSection, axis, bars, color, line, logarithmic, marker, plain, plot, visible,
 };
 use crate::{
     names::{self, Names},
     text::estimate,
 };
 
-/// The rates of two phases lie further apart than this: then their axis is logarithmic.
+/// Ratio of the highest to the lowest rate above which their axis is logarithmic.
 const WIDE: f64 = 20.0;
 
-/// Fastest first, INVALID last: the first ones are drawn at once.
+/// Sorts the results, fastest first and INVALID last, because only the first lines are shown at
+/// once.
 pub(super) fn ranked<'a>(results: &[(&'a Trial, &'a Speed)]) -> Vec<(&'a Trial, &'a Speed)> {
     let mut ranked = results.to_vec();
     ranked.sort_by(|(a, fast), (b, faster)| {
-        let invalid = |result: &Trial| result.verdict.status == Status::Invalid;
+        let invalid = |trial: &Trial| trial.verdict.status == VerdictStatus::Invalid;
         let rates = faster.throughput_qps.total_cmp(&fast.throughput_qps);
         invalid(a).cmp(&invalid(b)).then(rates)
     });
     ranked
 }
 
-/// p50 and p99 against the offered load, a line each per point.
-pub(super) fn against_load(names: &Names, results: &[(&Trial, &Speed)]) -> Figure {
+/// Plots p50 and p99 against the offered load, a line each per point.
+pub(super) fn against_load(names: &Names, results: &[(&Trial, &Speed)]) -> PlotSection {
     const ID: (&str, &str) = ("latency", "Latency against offered load");
     let ranked = ranked(results).into_iter();
     let points: Vec<_> = ranked
-        .map(|(result, speed)| (result, loads(speed)))
+        .map(|(trial, speed)| (trial, loads(speed)))
         .filter(|(_, loads)| !loads.is_empty())
         .collect();
     let rates = || {
@@ -47,8 +48,9 @@ pub(super) fn against_load(names: &Names, results: &[(&Trial, &Speed)]) -> Figur
         rates().fold(0.0, f64::max),
     );
     if points.is_empty() {
-        let why = "No phase measured the latency at a stated rate: --mode profile, poisson, constant and single-stream do.";
-        return Figure::none(ID.0, ID.1, why);
+        let why = "no phase has a percentile of the latency at a stated rate, which --mode profile, poisson, constant and \
+                   single-stream measure.";
+        return PlotSection::no_data(ID.0, ID.1, why);
     }
     const X: &str = "offered load, queries/s";
     let (x, left) = match highest > WIDE * lowest {
@@ -56,31 +58,35 @@ pub(super) fn against_load(names: &Names, results: &[(&Trial, &Speed)]) -> Figur
         false => (axis(X).range_mode(RangeMode::ToZero), 0.0),
     };
     let mut plot = plot(480, Layout::new().x_axis(x).y_axis(milliseconds()));
-    for (index, (result, loads)) in points.iter().enumerate() {
+    for (index, (trial, loads)) in points.iter().enumerate() {
         plot.add_traces(curves(
             index,
-            &names.point(result),
-            result.verdict.status,
+            &names.point(trial),
+            trial.verdict.status,
             loads,
         ));
     }
     for objective in objectives(results) {
-        plot.add_trace(limit(objective, vec![left, highest], vec![objective; 2]));
+        plot.add_trace(objective_line(
+            objective,
+            vec![left, highest],
+            vec![objective; 2],
+        ));
     }
-    Figure::of(
+    PlotSection::of(
         ID.0,
         ID.1,
         &format!(
-            "From the intended time of sending: p99 as a line with 95 % intervals, p50 dotted in the same colour; no mark where \
-         there are too few samples. A query of a single stream stands at the rate that it came to. {}",
-            waiting(points.len())
+            "From the intended time of sending: p99 as a line with 95 % intervals, p50 dotted in the same colour; no mark if \
+         there are too few samples. A single stream stands at its own throughput. {}",
+            hidden_lines(points.len())
         ),
         plot,
     )
 }
 
-/// What is said where there are more points than lines.
-fn waiting(points: usize) -> String {
+/// Explains the legend if there are more points than lines.
+fn hidden_lines(points: usize) -> String {
     match points > LINES {
         true => {
             format!("The {LINES} fastest points are drawn; a click in the legend shows others.")
@@ -89,28 +95,35 @@ fn waiting(points: usize) -> String {
     }
 }
 
-/// A phase in which the latency answers to a rate.
-struct Load<'a> {
+/// Latency of a phase, with its offered load.
+struct LoadPoint<'a> {
     rate: f64,
     phase: &'a Phase,
     latency: &'a Latency,
 }
 
-/// By rate.
-fn loads(speed: &Speed) -> Vec<Load<'_>> {
-    let load = |phase| {
-        Some(Load {
-            rate: offered(phase)?,
-            phase,
-            latency: phase.latency.as_ref()?,
-        })
-    };
-    let mut loads: Vec<_> = speed.phases.iter().filter_map(load).collect();
+/// Returns the phases that have a rate and a percentile, by rate.
+fn loads(speed: &Speed) -> Vec<LoadPoint<'_>> {
+    let mut loads: Vec<_> = speed.phases.iter().filter_map(load_point).collect();
     loads.sort_by(|a, b| a.rate.total_cmp(&b.rate));
     loads
 }
 
-/// Queries a second; `None` in a closed loop with a queue, whose latency is as long as the queue was made.
+fn load_point(phase: &Phase) -> Option<LoadPoint<'_>> {
+    let latency = phase.latency.as_ref()?;
+    let has_percentile = [0.5, 0.99]
+        .iter()
+        .any(|quantile| latency.percentile(*quantile).is_some());
+    let rate = offered(phase)?;
+    has_percentile.then_some(LoadPoint {
+        rate,
+        phase,
+        latency,
+    })
+}
+
+/// Returns the offered load in queries per second; `None` for a closed loop with a queue, whose
+/// length sets the latency.
 fn offered(phase: &Phase) -> Option<f64> {
     let single = phase.kind == PhaseKind::SingleStream;
     phase
@@ -118,7 +131,12 @@ fn offered(phase: &Phase) -> Option<f64> {
         .or(single.then_some(phase.throughput.value))
 }
 
-fn curves(index: usize, name: &str, status: Status, loads: &[Load]) -> Vec<Box<dyn Trace>> {
+fn curves(
+    index: usize,
+    name: &str,
+    status: VerdictStatus,
+    loads: &[LoadPoint<'_>],
+) -> Vec<Box<dyn Trace>> {
     let name = plain(name);
     let at = |quantile| {
         loads
@@ -126,8 +144,8 @@ fn curves(index: usize, name: &str, status: Status, loads: &[Load]) -> Vec<Box<d
             .filter_map(move |load| Some((load, load.latency.percentile(quantile)?.ms)))
     };
     let curve = |quantile: f64, called: &str| {
-        let (loads, values): (Vec<&Load>, Vec<Estimate>) = at(quantile).unzip();
-        let hover = |(load, value): (&&Load, &Estimate)| {
+        let (loads, values): (Vec<&LoadPoint<'_>>, Vec<Estimate>) = at(quantile).unzip();
+        let hover = |(load, value): (&&LoadPoint<'_>, &Estimate)| {
             let phase = plain(&names::phase(load.phase));
             format!("{name}<br>{phase}<br>{called} {} ms", estimate(value))
         };
@@ -160,37 +178,43 @@ fn curves(index: usize, name: &str, status: Status, loads: &[Load]) -> Vec<Box<d
     ]
 }
 
-/// Which share of the queries was answered within which time.
-pub(super) fn distribution(names: &Names, results: &[(&Trial, &Speed)]) -> Figure {
-    const ID: (&str, &str) = ("cdf", "All latencies");
+/// Plots the distribution of latency: the share of the queries that were answered within a time.
+pub(super) fn distribution(names: &Names, results: &[(&Trial, &Speed)]) -> PlotSection {
+    const ID: (&str, &str) = ("cdf", "Latency distribution");
     let ranked = ranked(results).into_iter();
     let points: Vec<_> = ranked
-        .filter_map(|(result, speed)| {
+        .filter_map(|(trial, speed)| {
             let phase = speed.latency()?;
-            Some((result, phase, phase.latency.as_ref()?))
+            let latency = phase.latency.as_ref()?;
+            let has_samples = !latency.histogram.is_empty();
+            has_samples.then_some((trial, phase, latency))
         })
         .collect();
     if points.is_empty() {
-        return Figure::none(ID.0, ID.1, "No query was answered by a model.");
+        return PlotSection::no_data(ID.0, ID.1, "no latency was measured.");
     }
     let x = milliseconds();
     let y = axis("share of the queries")
         .range(vec![0.0, 1.0])
         .tick_format(".0%");
     let mut plot = plot(480, Layout::new().x_axis(x).y_axis(y));
-    for (index, (result, phase, latency)) in points.iter().enumerate() {
-        plot.add_trace(cumulated(index, &names.point(result), phase, latency));
+    for (index, (trial, phase, latency)) in points.iter().enumerate() {
+        plot.add_trace(cumulated(index, &names.point(trial), phase, latency));
     }
     for objective in objectives(results) {
-        plot.add_trace(limit(objective, vec![objective; 2], vec![0.0, 1.0]));
+        plot.add_trace(objective_line(
+            objective,
+            vec![objective; 2],
+            vec![0.0, 1.0],
+        ));
     }
-    Figure::of(
+    PlotSection::of(
         ID.0,
         ID.1,
         &format!(
-            "Each line says which share of the queries was answered within that time: in the confirmed or the busiest latency phase \
-         of the point, else in its only phase. {}",
-            waiting(points.len())
+            "Share of the queries that were answered within a time, in the confirming or the busiest latency phase of the point, \
+         else in its only phase. {}",
+            hidden_lines(points.len())
         ),
         plot,
     )
@@ -209,7 +233,8 @@ fn cumulated(index: usize, name: &str, phase: &Phase, latency: &Latency) -> Box<
         ))
 }
 
-/// Milliseconds and the share of queries within them; steps too small to be seen are left out.
+/// Returns milliseconds and the share of queries within them; steps too small to be seen are left
+/// out.
 fn steps(latency: &Latency) -> (Vec<f64>, Vec<f64>) {
     const VISIBLE: f64 = 0.002;
     let all: u64 = latency.histogram.iter().map(|(_, queries)| queries).sum();
@@ -227,21 +252,21 @@ fn steps(latency: &Latency) -> (Vec<f64>, Vec<f64>) {
     (x, y)
 }
 
-/// Every objective that there was.
+/// Returns the distinct latency objectives (SLOs) in milliseconds.
 fn objectives(results: &[(&Trial, &Speed)]) -> Vec<f64> {
     let mut objectives: Vec<_> = results
         .iter()
-        .filter_map(|(result, _)| result.driver.objective_ms)
+        .filter_map(|(trial, _)| trial.driver.objective_ms)
         .collect();
     objectives.sort_by(f64::total_cmp);
     objectives.dedup();
     objectives
 }
 
-fn limit(objective: f64, x: Vec<f64>, y: Vec<f64>) -> Box<dyn Trace> {
+fn objective_line(objective: f64, x: Vec<f64>, y: Vec<f64>) -> Box<dyn Trace> {
     Scatter::new(x, y)
         .mode(Mode::Lines)
-        .name(format!("objective: {objective} ms"))
+        .name(format!("SLO: {objective} ms"))
         .line(Line::new().color("#c0504d").dash(DashType::Dash).width(1.5))
         .hover_info(HoverInfo::Name)
 }
@@ -255,7 +280,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_steps_of_a_distribution_end_at_all_queries_and_leave_out_what_cannot_be_seen() {
+    fn distribution_ends_at_all_queries_and_skips_small_steps() {
         let histogram: Vec<_> = (1..=10_000).map(|micros| (micros, 1)).collect();
         let latency = Latency {
             samples: 10_000,

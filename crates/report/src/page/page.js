@@ -21,7 +21,7 @@ function theme() {
   };
 }
 
-// The chosen figure of a plot: the page holds each as JSON.
+// Draws the chosen figure of a plot; the page holds each as JSON.
 function draw(plot) {
   const chooser = document.querySelector(`select[data-for="${plot.id}"]`);
   const index = chooser ? chooser.selectedIndex : 0;
@@ -31,7 +31,7 @@ function draw(plot) {
   return Plotly.react(plot, figure.data, figure.layout, figure.config);
 }
 
-// A legend of many lines takes nothing from the plot: the narrower the window, the higher the figure.
+// Adds the height of the legend to the plot, so that a narrow window does not shrink the plot.
 function fit(plot) {
   const legend = plot.querySelector("g.legend");
   const height = Number(plot.dataset.height) + Math.ceil(legend ? legend.getBBox().height : 0);
@@ -42,9 +42,13 @@ function restyle() {
   for (const plot of plots) Plotly.relayout(plot, { template: theme() });
 }
 
-// On paper everything is light, and as wide as the paper.
+// A printed page is light, as wide as the paper, and has its reasons unfolded.
 function paper(on) {
   root.toggleAttribute("data-print", on);
+  for (const fold of document.querySelectorAll("details")) {
+    if (on) fold.dataset.open = fold.open;
+    fold.open = on || fold.dataset.open === "true";
+  }
   for (const plot of plots) {
     const width = on ? { width: 680 } : { width: null, autosize: true };
     Plotly.relayout(plot, { template: theme(), ...width });

@@ -1,4 +1,4 @@
-//! What the plots of a page have in common, and those that compare points.
+//! Common parts of the plots, and the plots that compare points.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ use plotly::{
     configuration::{DisplayModeBar, ModeBarButtonName},
     layout::{Axis, AxisType, BarMode, HoverMode, Legend, Margin, RangeMode, TraceOrder},
 };
-use results::{Estimate, Rounds, Speed, Status, TimeBreakdown, Trial};
+use results::{Estimate, Rounds, Speed, TimeBreakdown, Trial, VerdictStatus};
 
 use crate::{names::Names, text::estimate};
 
-/// Told apart by the colour-blind, and on white as on black.
+/// Colours that colour-blind readers can tell apart, on white and on black.
 const COLORS: [&str; 6] = [
     "#2f7fd1", "#d55e00", "#009e73", "#b05fa8", "#b8860b", "#7a7f87",
 ];
@@ -25,25 +25,30 @@ const DASHES: [DashType; 4] = [
     DashType::DashDot,
     DashType::LongDash,
 ];
-/// More lines than these cannot be told apart: the others wait in the legend.
+/// Number of lines that a reader can tell apart; a click in the legend shows the others.
 pub(super) const LINES: usize = 6;
 
-/// One plot, or several of which one is chosen.
-pub(super) struct Figure {
-    /// For the document.
+/// Section of the page with one plot, with several to choose from, or with none.
+pub(super) struct PlotSection {
+    /// Identifier in the document.
     pub(super) id: &'static str,
-    /// What it shows.
+    /// Heading of the section.
     pub(super) heading: &'static str,
-    /// How to read it, or why there is none.
+    /// Explanation of the plot, or why there is none.
     pub(super) reading: String,
-    /// The plots with their names.
+    /// Plots with their names.
     pub(super) plots: Vec<(String, Plot)>,
 }
 
-impl Figure {
-    /// Of one plot.
-    pub(super) fn of(id: &'static str, heading: &'static str, reading: &str, plot: Plot) -> Figure {
-        Figure {
+impl PlotSection {
+    /// Returns a section with one plot.
+    pub(super) fn of(
+        id: &'static str,
+        heading: &'static str,
+        reading: &str,
+        plot: Plot,
+    ) -> PlotSection {
+        PlotSection {
             id,
             heading,
             reading: reading.to_owned(),
@@ -51,23 +56,23 @@ impl Figure {
         }
     }
 
-    /// Of none, and why.
-    pub(super) fn none(id: &'static str, heading: &'static str, why: &str) -> Figure {
-        Figure {
+    /// Returns a section without a plot, which states why there are no data.
+    pub(super) fn no_data(id: &'static str, heading: &'static str, why: &str) -> PlotSection {
+        PlotSection {
             id,
             heading,
-            reading: why.to_owned(),
+            reading: format!("No data: {why}"),
             plots: Vec::new(),
         }
     }
 }
 
-/// The colour of line number `index`.
+/// Returns the colour of line number `index`.
 pub(super) fn color(index: usize) -> &'static str {
     COLORS[index % COLORS.len()]
 }
 
-/// The stroke of line number `index`: another one each time the colours begin anew.
+/// Returns the stroke of line number `index`; the dashes change each time the colours repeat.
 pub(super) fn line(index: usize) -> Line {
     let dash = &DASHES[index / COLORS.len() % DASHES.len()];
     Line::new()
@@ -76,17 +81,17 @@ pub(super) fn line(index: usize) -> Line {
         .width(2.0)
 }
 
-/// Markers tell the verdict: circles, diamonds, hollow circles.
-pub(super) fn marker(status: Status, color: &'static str) -> Marker {
+/// Returns the marker of a verdict: a circle, a diamond or a hollow circle.
+pub(super) fn marker(status: VerdictStatus, color: &'static str) -> Marker {
     let symbol = match status {
-        Status::Valid => MarkerSymbol::Circle,
-        Status::Suspect => MarkerSymbol::Diamond,
-        Status::Invalid => MarkerSymbol::CircleOpen,
+        VerdictStatus::Valid => MarkerSymbol::Circle,
+        VerdictStatus::Suspect => MarkerSymbol::Diamond,
+        VerdictStatus::Invalid => MarkerSymbol::CircleOpen,
     };
     Marker::new().symbol(symbol).color(color).size(9)
 }
 
-/// The first lines are shown, the others wait in the legend.
+/// Shows the first lines, and lists the others in the legend only.
 pub(super) fn visible(index: usize) -> Visible {
     match index < LINES {
         true => Visible::True,
@@ -94,7 +99,7 @@ pub(super) fn visible(index: usize) -> Visible {
     }
 }
 
-/// The ends of 95 % intervals; none where there is too little to say.
+/// Returns the error bars of 95 % intervals; those without an interval have length zero.
 pub(super) fn bars(estimates: &[Estimate]) -> ErrorData {
     let lengths = |end: fn(&Estimate) -> Option<f64>| {
         let length = |e: &Estimate| end(e).map_or(0.0, |end| (end - e.value).abs());
@@ -108,7 +113,7 @@ pub(super) fn bars(estimates: &[Estimate]) -> ErrorData {
         .width(4)
 }
 
-/// From little to much.
+/// Returns the colour scale of heat maps, from low to high.
 pub(super) fn shades() -> ColorScale {
     let shades = ["#eaf2fb", "#9cc4e8", "#2f7fd1", "#0b2e5c"]
         .into_iter()
@@ -120,7 +125,7 @@ pub(super) fn shades() -> ColorScale {
     )
 }
 
-/// A plot of that height in pixels without its legend, which is above it.
+/// Returns an empty plot; `height` in pixels excludes the legend above it.
 pub(super) fn plot(height: usize, layout: Layout) -> Plot {
     let mut plot = Plot::new();
     plot.set_layout(
@@ -149,12 +154,12 @@ pub(super) fn plot(height: usize, layout: Layout) -> Plot {
     plot
 }
 
-/// An axis with that title, which makes room for its labels.
+/// Returns an axis that makes room for its labels.
 pub(super) fn axis(title: &str) -> Axis {
     Axis::new().title(Title::with_text(title)).auto_margin(true)
 }
 
-/// A logarithmic one, with 1, 2 and 5 of each decade.
+/// Returns a logarithmic axis with ticks at 1, 2 and 5 of each decade.
 pub(super) fn logarithmic(title: &str) -> Axis {
     let decades = (-3..9).flat_map(|decade| [1.0, 2.0, 5.0].map(|step| step * 10_f64.powi(decade)));
     let values: Vec<f64> = decades.collect();
@@ -165,31 +170,31 @@ pub(super) fn logarithmic(title: &str) -> Axis {
         .tick_text(texts)
 }
 
-/// Text that came in a result file: plotly.js reads tags in labels.
+/// Escapes text from a trial file, because plotly.js interprets tags in labels.
 pub(super) fn plain(text: &str) -> String {
     maud::html!((text)).into_string()
 }
 
-/// What is said of a point where the pointer is.
-fn hover(names: &Names, result: &Trial, speed: &Speed) -> String {
+/// Returns the text at the pointer.
+fn hover(names: &Names, trial: &Trial, speed: &Speed) -> String {
     let interval = estimate(&speed.phases[0].throughput);
     let mut text = format!(
         "{}<br>{interval} queries/s<br>{}",
-        plain(&names.point(result)),
-        result.verdict.status
+        plain(&names.point(trial)),
+        trial.verdict.status
     );
-    for reason in &result.verdict.reasons {
+    for reason in &trial.verdict.reasons {
         text.push_str("<br>");
         text.push_str(&plain(&reason.text));
     }
     text
 }
 
-/// Throughput against batch size, one line per deployment.
-pub(super) fn throughput(names: &Names, results: &[(&Trial, &Speed)]) -> Figure {
+/// Plots throughput against batch size, one line per deployment.
+pub(super) fn throughput(names: &Names, results: &[(&Trial, &Speed)]) -> PlotSection {
     let mut sizes: Vec<_> = results
         .iter()
-        .map(|(r, _)| r.node_configs[0].batch_size)
+        .map(|(trial, _)| trial.node_configs[0].batch_size)
         .collect();
     sizes.sort_unstable();
     sizes.dedup();
@@ -203,30 +208,42 @@ pub(super) fn throughput(names: &Names, results: &[(&Trial, &Speed)]) -> Figure 
         plot.add_trace(medians(index, &deployment, &points));
         plot.add_traces(marks(names, index, &deployment, &points));
     }
-    Figure::of(
+    PlotSection::of(
         "throughput",
         "Throughput against batch size",
-        "One line per replicas × CPUs of each, through the median of the rounds that are not INVALID; bars are 95 % intervals. \
-         Circles are VALID, diamonds SUSPECT, hollow circles INVALID.",
+        "One line per number of replicas × CPUs per replica, through the median of the rounds that are not INVALID; bars are 95 % \
+         intervals. Circles are VALID, diamonds SUSPECT, hollow circles INVALID.",
         plot,
     )
 }
 
+/// Trials of one deployment, with their speeds.
 type Points<'a> = Vec<(&'a Trial, &'a Speed)>;
 
-/// The points with their intervals, one trace per verdict; the first one stands in the legend.
+/// Returns the points with their intervals, one trace per verdict; only the first is in the legend.
 fn marks(names: &Names, index: usize, deployment: &str, points: &Points) -> Vec<Box<dyn Trace>> {
     let mut traces: Vec<Box<dyn Trace>> = Vec::new();
-    for status in [Status::Valid, Status::Suspect, Status::Invalid] {
-        let of = |(result, _): &&(&Trial, &Speed)| result.verdict.status == status;
+    for status in [
+        VerdictStatus::Valid,
+        VerdictStatus::Suspect,
+        VerdictStatus::Invalid,
+    ] {
+        let of = |(trial, _): &&(&Trial, &Speed)| trial.verdict.status == status;
         let points: Vec<_> = points.iter().filter(of).collect();
         if points.is_empty() {
             continue;
         }
-        let sizes = points.iter().map(|(r, _)| r.node_configs[0].batch_size);
-        let rates = points.iter().map(|(_, s)| s.throughput_qps);
-        let intervals: Vec<_> = points.iter().map(|(_, s)| s.phases[0].throughput).collect();
-        let hovers = points.iter().map(|(r, s)| hover(names, r, s));
+        let sizes = points
+            .iter()
+            .map(|(trial, _)| trial.node_configs[0].batch_size);
+        let rates = points.iter().map(|(_, speed)| speed.throughput_qps);
+        let intervals: Vec<_> = points
+            .iter()
+            .map(|(_, speed)| speed.phases[0].throughput)
+            .collect();
+        let hovers = points
+            .iter()
+            .map(|(trial, speed)| hover(names, trial, speed));
         traces.push(
             Scatter::new(sizes.collect(), rates.collect())
                 .mode(Mode::Markers)
@@ -242,25 +259,25 @@ fn marks(names: &Names, index: usize, deployment: &str, points: &Points) -> Vec<
     traces
 }
 
-/// By deployment, in the order in which they come.
+/// Groups the results by deployment, in their order.
 fn deployments<'a>(names: &Names, results: &[(&'a Trial, &'a Speed)]) -> Vec<(String, Points<'a>)> {
     let mut groups: Vec<(String, Points)> = Vec::new();
-    for &(result, speed) in results {
-        let name = plain(&names.deployment(&result.node_configs[0]));
+    for &(trial, speed) in results {
+        let name = plain(&names.deployment(&trial.node_configs[0]));
         match groups.last_mut() {
-            Some((last, points)) if *last == name => points.push((result, speed)),
-            _ => groups.push((name, vec![(result, speed)])),
+            Some((last, points)) if *last == name => points.push((trial, speed)),
+            _ => groups.push((name, vec![(trial, speed)])),
         }
     }
     groups
 }
 
-/// The line through the median of each batch size's rounds that count.
+/// Returns the line through the median of each batch size, over the rounds that count.
 fn medians(index: usize, deployment: &str, points: &Points) -> Box<dyn Trace> {
     let mut rounds: BTreeMap<usize, Rounds<'_>> = BTreeMap::new();
-    for (result, _) in points {
-        let size = result.node_configs[0].batch_size;
-        rounds.entry(size).or_default().push(result);
+    for (trial, _) in points {
+        let size = trial.node_configs[0].batch_size;
+        rounds.entry(size).or_default().push(trial);
     }
     let median = |rounds: &Rounds<'_>| rounds.median(|speed| Some(speed.throughput_qps));
     let medians = rounds.into_iter();
@@ -274,11 +291,12 @@ fn medians(index: usize, deployment: &str, points: &Points) -> Box<dyn Trace> {
         .hover_info(HoverInfo::Skip)
 }
 
-/// Reads one part of it.
-type Micros = fn(&TimeBreakdown) -> f64;
+/// Reads one part of the breakdown, in microseconds.
+type ReadMicros = fn(&TimeBreakdown) -> f64;
 
-/// Where the time of a query goes, in its order. The wire is what frontend and model server do not account for.
-const PARTS: [(&str, Micros); 5] = [
+/// Parts of a query's time, in order. The wire is the time that neither frontend nor model server
+/// accounts for.
+const PARTS: [(&str, ReadMicros); 5] = [
     ("queued", |time| time.queued),
     ("wire", |time| {
         (time.away - time.waited - time.predicting - time.replying).max(0.0)
@@ -288,26 +306,26 @@ const PARTS: [(&str, Micros); 5] = [
     ("replying", |time| time.replying),
 ];
 
-/// Where the time went, one stacked bar per point.
-pub(super) fn breakdown(names: &Names, results: &[(&Trial, &Speed)]) -> Figure {
+/// Plots the parts of a query's time, one stacked bar per point.
+pub(super) fn breakdown(names: &Names, results: &[(&Trial, &Speed)]) -> PlotSection {
     const ID: (&str, &str) = ("breakdown", "Where a query's time goes");
-    // From below: the first point is to be on top.
+    // The axis starts at the bottom, and the first point must be on top.
     let (points, times): (Vec<_>, Vec<_>) = (results.iter().rev())
-        .filter_map(|(result, speed)| {
-            Some((plain(&names.point(result)), speed.phases[0].time_breakdown?))
+        .filter_map(|(trial, speed)| {
+            Some((plain(&names.point(trial)), speed.phases[0].time_breakdown?))
         })
         .unzip();
     if points.is_empty() {
-        return Figure::none(
+        return PlotSection::no_data(
             ID.0,
             ID.1,
-            "No point has an answer that says where its time went.",
+            "no point has an answer with a breakdown of its time.",
         );
     }
     let height = 130 + 26 * points.len();
     let layout = Layout::new()
         .bar_mode(BarMode::Stack)
-        .x_axis(axis("milliseconds per query, in the mean"))
+        .x_axis(axis("mean milliseconds per query"))
         .y_axis(axis("").type_(AxisType::Category));
     let mut plot = plot(height, layout);
     for (index, (part, micros)) in PARTS.into_iter().enumerate() {
@@ -319,12 +337,12 @@ pub(super) fn breakdown(names: &Names, results: &[(&Trial, &Speed)]) -> Figure {
                 .marker(Marker::new().color(color(index))),
         );
     }
-    Figure::of(
+    PlotSection::of(
         ID.0,
         ID.1,
         "In the first phase, under full load: queued in the frontend until the batch was sent, on the wire both ways, waited \
-         in the model server until the model began, predicting, replying. A long queue is what a closed loop with \
-         several batches in flight makes; it is not the model's time.",
+         in the model server until the model began, predicting, replying. A closed loop with several batches in flight \
+         makes the queue long; that is not the model's time.",
         plot,
     )
 }

@@ -1,4 +1,4 @@
-//! What a point used of the machine, over its time.
+//! Plot of the resources that a point used over time.
 
 use plotly::{
     HeatMap, Layout, Plot, Scatter,
@@ -7,32 +7,32 @@ use plotly::{
 };
 use results::{Phase, Resources, Speed, Trial};
 
-use super::plots::{Figure, axis, color, line, plain, plot, shades};
+use super::plots::{PlotSection, axis, color, line, plain, plot, shades};
 use crate::names::Names;
 
-/// One plot per point, the fastest first.
-pub(super) fn timeline(names: &Names, ranked: &[(&Trial, &Speed)]) -> Figure {
-    const ID: (&str, &str) = ("resources", "What a point used of the machine");
-    let sampled = |(result, speed): &(&Trial, &Speed)| {
-        let resources = result.resources.as_ref()?;
-        let name = names.point(result);
+/// Plots the resources of each point, the fastest first.
+pub(super) fn timeline(names: &Names, ranked: &[(&Trial, &Speed)]) -> PlotSection {
+    const ID: (&str, &str) = ("resources", "CPU, memory and GPUs over time");
+    let sampled = |(trial, speed): &(&Trial, &Speed)| {
+        let resources = trial.resources.as_ref()?;
+        let name = names.point(trial);
         (!resources.seconds.is_empty()).then(|| (name, of_point(resources, &speed.phases)))
     };
     let plots: Vec<_> = ranked.iter().filter_map(sampled).collect();
     if plots.is_empty() {
-        return Figure::none(ID.0, ID.1, "No point has samples of what it used.");
+        return PlotSection::no_data(ID.0, ID.1, "no point has samples of its resources.");
     }
-    Figure {
+    PlotSection {
         id: ID.0,
         heading: ID.1,
-        reading: "From above: cores' worth of time per process, how busy each core was, resident memory, and the GPUs where there \
-                  are some. Shaded are the windows that were measured; between them the load warmed up or ended."
+        reading: "From above: CPU time per process in cores, how busy each core was, resident memory, and the GPUs if there are \
+                  any. The measured windows are shaded; between them the load warmed up or ended."
             .to_owned(),
         plots,
     }
 }
 
-/// The panels, from above: each with its share of the height.
+/// Panels of the plot, from the top.
 enum Panel {
     Cpu,
     Cores,
@@ -69,7 +69,7 @@ fn of_point(resources: &Resources, phases: &[Phase]) -> Plot {
     plot
 }
 
-/// From which to which share of the height panel number `index` reaches; 0 is the bottom.
+/// Returns the range of panel number `index` as shares of the height; 0 is the bottom.
 fn domain(index: usize, count: usize) -> [f64; 2] {
     const GAP: f64 = 0.06;
     let each = (1.0 + GAP) / count as f64;
@@ -104,22 +104,22 @@ impl Panel {
         let processes = resources.processes.iter().enumerate();
         match self {
             Panel::Cpu => {
-                processes.for_each(|(index, p)| lines(index, &p.name, &p.cpu, true));
+                processes
+                    .for_each(|(index, process)| lines(index, &process.name, &process.cpu, true));
                 if resources.stolen.iter().any(|&share| share > 0.01) {
                     let cores = resources.cores.len() as f64;
                     let stolen: Vec<_> =
                         resources.stolen.iter().map(|share| share * cores).collect();
                     lines(
                         resources.processes.len(),
-                        "taken by the host",
+                        "stolen by the host",
                         &stolen,
                         true,
                     );
                 }
             }
-            Panel::Memory => {
-                processes.for_each(|(index, p)| lines(index, &p.name, &p.rss_mib, false))
-            }
+            Panel::Memory => processes
+                .for_each(|(index, process)| lines(index, &process.name, &process.rss_mib, false)),
             Panel::Gpus => {
                 for (index, gpu) in resources.gpus.iter().enumerate() {
                     lines(
@@ -135,7 +135,7 @@ impl Panel {
     }
 }
 
-/// Busy is dark.
+/// Returns the heat map of the cores; a busy core is dark.
 fn cores(resources: &Resources) -> Box<HeatMap<f64, String, Vec<f64>>> {
     let rows = resources
         .cores
@@ -155,7 +155,7 @@ fn cores(resources: &Resources) -> Box<HeatMap<f64, String, Vec<f64>>> {
         .hover_template("core %{y}, %{x:.0f} s: %{z:.0%} busy<extra></extra>")
 }
 
-/// To three decimals: more would only make the page heavy.
+/// Rounds to three decimals, which keeps the page small.
 fn rounded(values: &[f64]) -> Vec<f64> {
     values
         .iter()
@@ -163,7 +163,7 @@ fn rounded(values: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-/// The window of a phase.
+/// Returns the shaded window of a phase.
 fn shade(phase: &Phase) -> Shape {
     Shape::new()
         .shape_type(ShapeType::Rect)

@@ -1,32 +1,34 @@
-//! A row for each point whose speed was measured: the median of its rounds that count.
+//! The table of speeds: a row for each configuration, with the medians of the rounds that count.
 
-use comfy_table::{Cell, Color, Table};
-use results::{self, Estimate, Speed, Status, Trial, median, percent, percent_to_tenths};
+use comfy_table::{Cell, Table};
+use results::{self, Estimate, Speed, Trial, median, percent, percent_to_tenths};
 
-use super::row::Row;
-use crate::{names, text::figures};
+use super::verdict;
+use crate::{config_row::ConfigRow, names, text::figures};
 
-/// What a column shows of a row.
-type Show = fn(&Row<'_>) -> String;
+/// Returns the text of a column in a row.
+type CellText = fn(&ConfigRow<'_>) -> String;
 
-/// A heading, and what is below it.
-type Column = (&'static str, Show);
+/// Heading and cells of a column.
+type Column = (&'static str, CellText);
 
-pub(super) fn fill(table: &mut Table, rows: &[Row<'_>]) {
+/// Adds a row for each configuration.
+pub(super) fn fill(table: &mut Table, rows: &[ConfigRow<'_>]) {
     let columns = columns(rows);
     let headings = columns.iter().map(|(heading, _)| *heading);
     table.set_header(headings.chain(["verdict"]));
     for row in rows {
-        let cells = columns.iter().map(|(_, show)| Cell::new(show(row)));
-        table.add_row(cells.chain([verdict(row)]));
+        let cells = columns.iter().map(|(_, text)| Cell::new(text(row)));
+        let status = (!row.not_run()).then(|| row.verdict().status);
+        table.add_row(cells.chain([verdict::cell(status)]));
     }
 }
 
-/// Those that have something to show.
-fn columns(rows: &[Row<'_>]) -> Vec<Column> {
-    let some = |is: fn(&Speed) -> bool| {
+/// Returns the columns that have a value in some row.
+fn columns(rows: &[ConfigRow<'_>]) -> Vec<Column> {
+    let some = |has: fn(&Speed) -> bool| {
         let mut speeds = rows.iter().flat_map(|row| speeds(row));
-        speeds.any(is)
+        speeds.any(has)
     };
     let repeated = rows.iter().any(|row| row.rounds.all().len() > 1);
     let mut columns: Vec<Column> = vec![
@@ -35,22 +37,29 @@ fn columns(rows: &[Row<'_>]) -> Vec<Column> {
         ("CPUs", |row| row.config.cpus_per_replica.to_string()),
         ("batch", |row| row.config.batch_size.to_string()),
         ("queries/s", |row| {
-            median_of(row, |s| Some(s.throughput_qps))
+            median_of(row, |speed| Some(speed.throughput_qps))
         }),
     ];
     columns.push(match repeated {
         true => ("min-max", spread),
         false => ("95 %", interval),
     });
+    let searched = some(|speed| speed.search.is_some());
+    if searched {
+        columns.push(("max/s in SLO", max_within_slo));
+    }
     columns.extend([
         (
             "p50 ms",
-            (|row| median_of(row, |s| percentile(s, 0.5))) as Show,
+            (|row| median_of(row, |speed| percentile(speed, 0.5))) as CellText,
         ),
-        ("p99 ms", |row| median_of(row, |s| percentile(s, 0.99))),
+        ("p99 ms", |row| {
+            median_of(row, |speed| percentile(speed, 0.99))
+        }),
         ("load", load),
     ]);
-    if some(|speed| goodput(speed).is_some()) {
+    // After a search, the goodput of the confirming phase repeats the rate that was found.
+    if !searched && some(|speed| goodput(speed).is_some()) {
         columns.push(("goodput", |row| median_of(row, goodput)));
     }
     if some(|speed| cancelled(speed).is_some()) {
@@ -58,41 +67,29 @@ fn columns(rows: &[Row<'_>]) -> Vec<Column> {
             median(&sorted(row, cancelled)).map_or("-".to_owned(), |count| format!("{count:.0}"))
         }));
     }
-    columns.push(("fill", fill_of_batches));
-    if some(|speed| speed.zero.is_some()) {
-        columns.push(("zero", share_of_zero));
+    columns.push(("fill", batch_fill));
+    if some(|speed| speed.baseline.is_some()) {
+        columns.push(("baseline", share_of_baseline));
     }
     columns
 }
 
-fn verdict(row: &Row<'_>) -> Cell {
-    if row.not_run() {
-        return Cell::new("NOT RUN").fg(Color::Red);
-    }
-    let status = row.verdict().status;
-    Cell::new(status).fg(match status {
-        Status::Valid => Color::Green,
-        Status::Suspect => Color::Yellow,
-        Status::Invalid => Color::Red,
-    })
-}
-
-fn speeds<'a>(row: &Row<'a>) -> impl Iterator<Item = &'a Speed> {
+fn speeds<'a>(row: &ConfigRow<'a>) -> impl Iterator<Item = &'a Speed> {
     let rounds = row.rounds.shown().into_iter();
     rounds.filter_map(Trial::speed)
 }
 
-/// What the rounds of a row have of something, ascending.
-fn sorted(row: &Row<'_>, read: impl Fn(&Speed) -> Option<f64>) -> Vec<f64> {
+/// Returns a figure of all rounds that are shown, ascending.
+fn sorted(row: &ConfigRow<'_>, read: impl Fn(&Speed) -> Option<f64>) -> Vec<f64> {
     results::sorted(speeds(row).filter_map(read))
 }
 
-fn median_of(row: &Row<'_>, read: impl Fn(&Speed) -> Option<f64>) -> String {
+fn median_of(row: &ConfigRow<'_>, read: impl Fn(&Speed) -> Option<f64>) -> String {
     median(&sorted(row, read)).map_or("-".to_owned(), figures)
 }
 
-/// From the least to the greatest throughput, as shares of the median.
-fn spread(row: &Row<'_>) -> String {
+/// Returns the lowest and highest throughput of the rounds, relative to the median.
+fn spread(row: &ConfigRow<'_>) -> String {
     let values = sorted(row, |speed| Some(speed.throughput_qps));
     match (values.first(), median(&values), values.last()) {
         (Some(least), Some(middle), Some(greatest)) if middle > 0.0 && values.len() > 1 => {
@@ -103,16 +100,27 @@ fn spread(row: &Row<'_>) -> String {
     }
 }
 
-/// Half the width of the throughput's interval, as a share of it.
-fn interval(row: &Row<'_>) -> String {
+/// Returns half the width of the throughput's interval, relative to the throughput.
+fn interval(row: &ConfigRow<'_>) -> String {
     let throughput = |speed: &Speed| Some(speed.phases.first()?.throughput);
     match speeds(row).find_map(throughput) {
         Some(Estimate {
             value,
             low: Some(low),
             high: Some(high),
-        }) if value > 0.0 => format!("±{:.1} %", 50.0 * (high - low) / value),
+        }) if value > 0.0 => format!("+/-{:.1} %", 50.0 * (high - low) / value),
         _ => "-".to_owned(),
+    }
+}
+
+/// Returns the maximum rate within the SLO; `none` if no rate that was tried met it.
+fn max_within_slo(row: &ConfigRow<'_>) -> String {
+    let rates = sorted(row, |speed| speed.search.as_ref()?.highest_qps);
+    let searched = speeds(row).any(|speed| speed.search.is_some());
+    match (median(&rates), searched) {
+        (Some(rate), _) => figures(rate),
+        (None, true) => "none".to_owned(),
+        (None, false) => "-".to_owned(),
     }
 }
 
@@ -121,18 +129,19 @@ fn percentile(speed: &Speed, quantile: f64) -> Option<f64> {
     Some(latency.percentile(quantile)?.ms.value)
 }
 
-/// The load at which latency was measured.
-fn load(row: &Row<'_>) -> String {
+/// Returns the load at which the latency was measured.
+fn load(row: &ConfigRow<'_>) -> String {
     let mut phases = speeds(row).filter_map(Speed::latency);
     phases.next().map_or("-".to_owned(), names::load)
 }
 
-/// Of the phase that says how long a query takes.
+/// Returns the goodput of the phase that latency was measured in.
 fn goodput(speed: &Speed) -> Option<f64> {
     speed.latency()?.goodput_qps
 }
 
-/// Queries that an overloaded point did not wait for, if there are any.
+/// Returns the number of cancelled queries, if any: an overloaded phase does not wait for all
+/// answers.
 fn cancelled(speed: &Speed) -> Option<f64> {
     let cancelled: u64 = speed
         .phases
@@ -142,18 +151,19 @@ fn cancelled(speed: &Speed) -> Option<f64> {
     (cancelled > 0).then_some(cancelled as f64)
 }
 
-fn fill_of_batches(row: &Row<'_>) -> String {
+/// Returns the mean batch size as a share of the maximum.
+fn batch_fill(row: &ConfigRow<'_>) -> String {
     let means = sorted(row, |speed| speed.phases.first()?.mean_batch);
     median(&means).map_or("-".to_owned(), |mean| {
         percent(mean / row.config.batch_size as f64)
     })
 }
 
-/// The throughput beside that of the no-op model.
-fn share_of_zero(row: &Row<'_>) -> String {
+/// Returns the throughput as a share of the no-op model's.
+fn share_of_baseline(row: &ConfigRow<'_>) -> String {
     let shares = sorted(row, |speed| {
-        let zero = speed.zero.as_ref()?.throughput_qps;
-        (zero > 0.0).then_some(speed.throughput_qps / zero)
+        let baseline = speed.baseline.as_ref()?.throughput_qps;
+        (baseline > 0.0).then_some(speed.throughput_qps / baseline)
     });
     median(&shares).map_or("-".to_owned(), |share| match share {
         0.1.. => percent(share),

@@ -1,18 +1,18 @@
-//! What `driver compare` says, and when it fails.
+//! Output and exit status of `driver compare`.
 
 use std::fs;
 
 use tempfile::TempDir;
 
-use results::fixture::{Made, put};
+use results::fixture::{SyntheticTrial, put};
 
-use crate::{Compared, compare};
+use crate::{CompareOutput, compare};
 
-/// A sweep with these throughputs at batch sizes 1, 2, 4 and so on; zero is an INVALID point.
+/// Makes a sweep with these throughputs at batch sizes 1, 2, 4 and so on; zero is an INVALID point.
 fn with_rates(rates: &[f64]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (index, &qps) in rates.iter().enumerate() {
-        let mut made = Made::new("vgg", 1, 1 << index);
+        let mut made = SyntheticTrial::new("vgg", 1, 1 << index);
         match qps > 0.0 {
             true => made.qps = qps,
             false => made.status = "INVALID",
@@ -23,17 +23,17 @@ fn with_rates(rates: &[f64]) -> TempDir {
 }
 
 #[test]
-fn a_comparison_says_what_has_changed_and_whether_that_is_more_than_chance() {
+fn comparison_states_ratios_and_their_significance() {
     let (a, b) = (
         with_rates(&[100.0, 100.0, 100.0]),
         with_rates(&[200.0, 101.0, 80.0, 50.0]),
     );
-    let Compared {
+    let CompareOutput {
         status,
         printed,
-        said,
+        remarks,
     } = compare(&a, &b, &[]);
-    assert_eq!(status, 0, "{said}");
+    assert_eq!(status, 0, "{remarks}");
     let lines: Vec<_> = printed
         .lines()
         .filter(|line| line.contains("batch"))
@@ -58,7 +58,7 @@ fn a_comparison_says_what_has_changed_and_whether_that_is_more_than_chance() {
 }
 
 #[test]
-fn a_limit_that_is_broken_for_sure_is_exit_status_1_and_a_failure_in_the_junit_file() {
+fn broken_limit_fails_the_command_and_the_junit_case() {
     let (a, b) = (
         with_rates(&[100.0, 100.0, 0.0, 100.0]),
         with_rates(&[99.0, 80.0, 100.0, 0.0]),
@@ -66,61 +66,75 @@ fn a_limit_that_is_broken_for_sure_is_exit_status_1_and_a_failure_in_the_junit_f
     let junit = b.path().join("junit.xml");
     let run = |limits: &[&str]| {
         let file = ["--junit", junit.to_str().unwrap()];
-        let Compared { status, said, .. } = compare(&a, &b, &[&file, limits].concat());
-        (status, said, fs::read_to_string(&junit).unwrap())
+        let CompareOutput {
+            status, remarks, ..
+        } = compare(&a, &b, &[&file, limits].concat());
+        (status, remarks, fs::read_to_string(&junit).unwrap())
     };
-    let (status, said, xml) = run(&["--fail_below", "0.95"]);
+    let (status, remarks, xml) = run(&["--fail_below", "0.95"]);
     assert_eq!(status, 1);
     assert!(
-        said.contains("batch 2, profile: the throughput is 0.800 ("),
-        "{said}"
+        remarks.contains("batch 2, profile: the throughput is 0.800 ("),
+        "{remarks}"
     );
-    assert!(said.contains("below 0.95"), "{said}");
+    assert!(remarks.contains("below 0.95"), "{remarks}");
     assert!(
-        said.contains("batch 8, profile: it is INVALID in B"),
-        "{said}"
+        remarks.contains("batch 8, profile: it is INVALID in B"),
+        "{remarks}"
     );
     assert!(
         xml.contains(r#"tests="4""#) && xml.contains(r#"failures="3""#),
         "{xml}"
     );
-    for text in [&said, &xml] {
+    for text in [&remarks, &xml] {
         assert!(
             text.contains("it is INVALID in A: 1 replica died"),
             "{text}"
         );
     }
-    // Not below for sure, and half the rate is twice the time between.
-    let (status, said, _) = run(&["--fail_below", "0.8", "--fail_above", "1.2"]);
+    // The interval includes 0.8.
+    let (status, remarks, _) = run(&["--fail_below", "0.8", "--fail_above", "1.2"]);
     assert_eq!(status, 1);
-    assert!(!said.contains("the throughput is"), "{said}");
-    let (status, said, xml) = run(&[]);
-    assert_eq!(status, 0, "{said}");
+    assert!(!remarks.contains("the throughput is"), "{remarks}");
+    let (status, remarks, xml) = run(&[]);
+    assert_eq!(status, 0, "{remarks}");
     assert!(xml.contains(r#"failures="0""#), "{xml}");
 }
 
 #[test]
-fn a_p99_above_its_limit_for_sure_is_exit_status_1() {
+fn p99_above_its_limit_fails() {
     let (a, b) = (with_rates(&[100.0]), with_rates(&[50.0]));
-    let Compared { status, said, .. } = compare(&a, &b, &["--fail_above", "1.5"]);
+    let CompareOutput {
+        status, remarks, ..
+    } = compare(&a, &b, &["--fail_above", "1.5"]);
     assert_eq!(status, 1);
-    assert!(said.contains("the p99 is 2.00 ("), "{said}");
-    let Compared { status, said, .. } = compare(&a, &b, &["--fail_above", "1.9"]);
-    assert_eq!(status, 0, "{said}");
+    assert!(remarks.contains("the p99 is 2.00 ("), "{remarks}");
+    let CompareOutput {
+        status, remarks, ..
+    } = compare(&a, &b, &["--fail_above", "1.9"]);
+    assert_eq!(status, 0, "{remarks}");
 }
 
 #[test]
-fn sweeps_without_a_common_point_and_limits_that_are_none_are_refused() {
+fn sweeps_without_common_points_and_invalid_limits_are_refused() {
     let a = with_rates(&[100.0]);
     let b = tempfile::tempdir().unwrap();
-    put(b.path(), "results-1.json", &Made::new("svm", 1, 1).speed());
-    let Compared { status, said, .. } = compare(&a, &b, &[]);
+    put(
+        b.path(),
+        "results-1.json",
+        &SyntheticTrial::new("svm", 1, 1).speed(),
+    );
+    let CompareOutput {
+        status, remarks, ..
+    } = compare(&a, &b, &[]);
     assert_eq!(status, 2);
-    assert!(said.contains("no point in common"), "{said}");
-    let Compared { status, said, .. } = compare(&a, &a, &["--fail_below", "0"]);
+    assert!(remarks.contains("no point in common"), "{remarks}");
+    let CompareOutput {
+        status, remarks, ..
+    } = compare(&a, &a, &["--fail_below", "0"]);
     assert_eq!(status, 2);
     assert!(
-        said.contains("--fail_below takes a number above zero"),
-        "{said}"
+        remarks.contains("--fail_below takes a number above zero"),
+        "{remarks}"
     );
 }

@@ -1,10 +1,10 @@
-//! What a report leaves in the folder of a sweep.
+//! Files that a report leaves in the folder of a sweep.
 
 use std::{fs, path::Path};
 
 use serde_json::json;
 
-use results::fixture::{Made, put, sweep};
+use results::fixture::{SyntheticTrial, put, sweep};
 
 use crate::reported;
 
@@ -12,8 +12,8 @@ fn read(folder: &Path, name: &str) -> String {
     fs::read_to_string(folder.join(name)).unwrap()
 }
 
-/// Three rounds at batch sizes 1 and 2, with a lucky one, an INVALID one and one that did not run; all rounds of 4 are
-/// INVALID.
+/// Makes three rounds at batch sizes 1, 2 and 4. One is much faster, some are INVALID, one did not
+/// run, and batch size 4 has no valid round.
 fn repeated(folder: &Path) {
     let rounds = [
         (1, [90.0, 500.0, 80.0], ["VALID"; 3]),
@@ -22,7 +22,7 @@ fn repeated(folder: &Path) {
     ];
     for (batch, rates, statuses) in rounds {
         for (index, (qps, status)) in rates.into_iter().zip(statuses).enumerate() {
-            let mut made = Made::new("vgg", 1, batch);
+            let mut made = SyntheticTrial::new("vgg", 1, batch);
             (made.qps, made.round, made.status) = (qps, index + 1, status);
             let mut point = match status {
                 "NOT RUN" => made.not_run("no cores"),
@@ -44,20 +44,20 @@ fn repeated(folder: &Path) {
 }
 
 #[test]
-fn the_headline_is_the_best_median_of_rounds_that_count() {
+fn answer_is_the_best_median_of_rounds_that_count() {
     let folder = tempfile::tempdir().unwrap();
     repeated(folder.path());
     report::write_all(folder.path()).unwrap();
     let printed = read(folder.path(), "summary.md");
-    let sentence = "At most 101.0 queries/s (median of 2 of 3 rounds, left out: 1 INVALID; 100.0 to 102.0), \
-                    with 1 × 1 CPU, batch 2. The p99 stays within 400 ms up to 90.9 queries/s \
-                    (median of 2 of 3 rounds, left out: 1 INVALID; 90.0 to 91.8), with 1 × 1 CPU, batch 2. \
-                    And for 85 queries/s take vgg, 1 replica x 1 CPU, batch 2, profile: 90.9 queries/s, p99 390.0 ms, \
-                    2 cores in all (median of 2 of 3 rounds, left out: 1 INVALID) (SUSPECT). \
-                    Left out: 4 of 9 rounds (3 INVALID, 1 NOT RUN).";
+    let sentence = "vgg serves 90.9 queries/s (median of 2 of 3 rounds, left out: 1 INVALID; 90.0 to 91.8) with \
+                    1 replica x 1 CPU at batch 2; p99 390.0 ms, within the SLO of 400 ms (SUSPECT). \
+                    4 of 9 measurements are INVALID or did not run, 1 is SUSPECT.";
+    let recommendation = "for 85 queries/s take vgg, 1 replica x 1 CPU, batch 2, profile: 90.9 queries/s, p99 390.0 ms, \
+                          2 cores in all (median of 2 of 3 rounds, left out: 1 INVALID) (SUSPECT)";
     let page = read(folder.path(), "report.html");
     for text in [&read(folder.path(), "summary.md"), &page] {
         assert!(text.contains(sentence), "{sentence}: {text}");
+        assert!(text.contains(recommendation), "{recommendation}: {text}");
     }
     for line in printed.lines().filter(|line| line.starts_with('*')) {
         for lucky in ["500", "450", "10,000", "10000", "9000", "9,000"] {
@@ -82,12 +82,12 @@ fn the_headline_is_the_best_median_of_rounds_that_count() {
 }
 
 #[test]
-fn the_csv_has_one_row_per_phase_and_point() {
+fn csv_has_one_row_per_phase_and_point() {
     let folder = reported(sweep);
     let mut reader = csv::Reader::from_path(folder.path().join("summary.csv")).unwrap();
     let header = reader.headers().unwrap().clone();
     let rows: Vec<_> = reader.records().map(|row| row.unwrap()).collect();
-    // 23 points and the zero with three phases each, and one point that could not run.
+    // 23 points and the baseline with three phases each, and one point that could not run.
     assert_eq!(rows.len(), 24 * 3 + 1);
     let cell = |row: &csv::StringRecord, name: &str| {
         let column = header.iter().position(|column| column == name).unwrap();
@@ -116,9 +116,9 @@ fn the_csv_has_one_row_per_phase_and_point() {
 }
 
 #[test]
-fn an_overloaded_point_shows_what_was_cancelled_and_no_latency() {
+fn overloaded_point_shows_cancelled_queries_and_no_latency() {
     let folder = tempfile::tempdir().unwrap();
-    let made = Made::new("vgg", 1, 4);
+    let made = SyntheticTrial::new("vgg", 1, 4);
     put(folder.path(), &made.file(), &made.overloaded());
     report::write_all(folder.path()).unwrap();
     let printed = read(folder.path(), "summary.md");
@@ -152,16 +152,16 @@ fn an_overloaded_point_shows_what_was_cancelled_and_no_latency() {
 }
 
 #[test]
-fn a_trace_that_was_cut_is_said_to_be() {
+fn truncated_trace_is_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let made = Made::new("vgg", 1, 4);
+    let made = SyntheticTrial::new("vgg", 1, 4);
     let mut point = made.speed();
     point["phases"][2]["arrivals"] =
         json!({"trace": {"file": "t.txt", "arrivals": 500, "seconds": 299.2, "left_out": 300}});
     put(folder.path(), &made.file(), &point);
     report::write_all(folder.path()).unwrap();
     let printed = read(folder.path(), "summary.md");
-    let note = "the trace t.txt was cut: its last 300 of 500 arrivals were not sent; it takes 299.2 s, so --duration_seconds 300";
+    let note = "trace: t.txt was cut: its last 300 of 500 arrivals were not sent; it takes 299.2 s, so --duration_seconds 300";
     assert!(printed.contains(note), "{printed}");
     let page = read(folder.path(), "report.html");
     assert!(
@@ -171,20 +171,26 @@ fn a_trace_that_was_cut_is_said_to_be() {
 }
 
 #[test]
-fn the_page_states_results_reasons_and_machine() {
+fn page_states_results_reasons_and_machine() {
     let folder = reported(sweep);
     let page = read(folder.path(), "report.html");
     for part in [
         "<h1>vgg: 24 points</h1>",
-        "At most 72.9 (70.7 to 74.4) queries/s, with 3 × 1 CPU, batch 32. And for 50 queries/s take vgg, 3 replicas",
+        "vgg serves 72.9 queries/s (95 % interval 70.7 to 74.4) with 3 replicas x 1 CPU at batch 32; p99",
+        "at 80 % load. 2 of 24 points are INVALID or did not run, 1 is SUSPECT.",
+        "<strong>Recommendation: </strong>for 50 queries/s take vgg, 3 replicas x 1 CPU",
+        "driver and frontend took 0.33 of 1 core",
         r#"21 <span class="VALID">"#,
         r#"1 <span class="SUSPECT">"#,
-        r#"2 <span class="INVALID">"#,
-        "<code>batch_fill</code> batches were 4.9 of 32 full",
+        r#"1 <span class="INVALID">INVALID"#,
+        r#"1 <span class="INVALID">NOT RUN"#,
+        "<details><summary>1 reason: batch_fill</summary>",
+        "<code>batch_fill</code> the mean batch has 4.90 of 32 queries",
         "<code>replica_died</code> 1 replica died",
         "not run: 4 replicas with batches of 32",
-        "The zero beside each point",
-        "for 50 queries/s take vgg, 3 replicas x 1 CPU, batch 32",
+        "Baseline: the no-op model at the same points",
+        "max queries/s within SLO",
+        "Pareto-optimal configurations",
         "A processor of 2 cores @ 2.80GHz",
         "commit 0123abc",
         "driver -m vgg -r 1 2 3 4",
@@ -195,7 +201,68 @@ fn the_page_states_results_reasons_and_machine() {
 }
 
 #[test]
-fn the_page_holds_the_plotting_library_once_and_fetches_nothing() {
+fn page_opens_with_answer_recommendation_and_one_plot() {
+    let page = read(reported(sweep).path(), "report.html");
+    let body = page.split_once("<body>").unwrap().1;
+    let parts = [
+        "<h1>",
+        "vgg serves 72.9 queries/s",
+        "Recommendation: ",
+        "id=\"throughput-plot\"",
+        "<nav>",
+        "The whole sweep",
+        "<section id=\"points\">",
+        "<section id=\"pareto\">",
+        "<section id=\"latency\">",
+    ];
+    let at = parts.map(|part| body.find(part).unwrap_or_else(|| panic!("{part}")));
+    assert!(at.is_sorted(), "{at:?}");
+}
+
+#[test]
+fn plots_without_data_state_why() {
+    let folder = reported(|folder| {
+        let made = SyntheticTrial::new("vgg", 1, 4);
+        let mut point = made.speed();
+        for phase in point["phases"].as_array_mut().unwrap() {
+            phase["latency"]["percentiles"] = json!([]);
+            phase["latency"]["histogram"] = json!([]);
+            phase.as_object_mut().unwrap().remove("time_breakdown");
+        }
+        point.as_object_mut().unwrap().remove("resources");
+        put(folder, &made.file(), &point);
+    });
+    let page = read(folder.path(), "report.html");
+    for why in [
+        "No data: no phase has a percentile of the latency",
+        "No data: no latency was measured.",
+        "No data: no point has an answer with a breakdown of its time.",
+        "No data: no point has samples of its resources.",
+    ] {
+        assert!(page.contains(why), "{why}");
+    }
+    assert_eq!(page.matches("<div class=\"plot\"").count(), 2);
+}
+
+#[test]
+fn reasons_of_all_points_are_stated_once() {
+    let folder = reported(|folder| {
+        for batch in [1, 2] {
+            let mut made = SyntheticTrial::new("vgg", 1, batch);
+            made.status = "SUSPECT";
+            put(folder, &made.file(), &made.speed());
+        }
+    });
+    for file in ["report.html", "summary.md"] {
+        let text = read(folder.path(), file);
+        let reason = "SUSPECT, both points: the mean batch has 4.90 of 32 queries";
+        assert_eq!(text.matches(reason).count(), 1, "{file}");
+        assert!(!text.contains("1 reason"), "{file}");
+    }
+}
+
+#[test]
+fn page_has_the_plotting_library_once_and_fetches_nothing() {
     let folder = reported(sweep);
     let page = read(folder.path(), "report.html");
     assert_eq!(page.matches("* plotly.js v").count(), 1);
@@ -214,10 +281,10 @@ fn the_page_holds_the_plotting_library_once_and_fetches_nothing() {
 }
 
 #[test]
-fn text_from_a_file_is_escaped_in_the_page() {
+fn text_from_a_file_is_escaped() {
     let nasty = "<img src=x onerror=alert(1)></script>";
     let folder = reported(|folder| {
-        let made = Made::new("vgg", 1, 4);
+        let made = SyntheticTrial::new("vgg", 1, 4);
         let mut point = made.speed();
         point["node_configs"][0]["name"] = json!(nasty);
         point["resources"]["processes"][0]["name"] = json!(nasty);
@@ -227,7 +294,7 @@ fn text_from_a_file_is_escaped_in_the_page() {
         put(
             folder,
             "results-other.json",
-            &Made::new("svm", 1, 4).speed(),
+            &SyntheticTrial::new("svm", 1, 4).speed(),
         );
     });
     let page = read(folder.path(), "report.html");
@@ -238,10 +305,10 @@ fn text_from_a_file_is_escaped_in_the_page() {
 }
 
 #[test]
-fn a_sweep_of_accuracy_runs_has_a_table_and_no_plot() {
+fn accuracy_runs_have_a_table_and_no_plot() {
     let folder = reported(|folder| {
         for (batch, right) in [(1, 194), (32, 193)] {
-            let made = Made::new("svm", 1, batch);
+            let made = SyntheticTrial::new("svm", 1, batch);
             put(folder, &made.file(), &made.accuracy(right));
         }
     });

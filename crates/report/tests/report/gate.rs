@@ -1,13 +1,13 @@
-//! What a gate of `driver compare` judges, and what it does where it cannot.
+//! Gate of `driver compare`: what it judges, and that it fails on what it cannot judge.
 
 use std::fs;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use results::fixture::{Made, put};
+use results::fixture::{SyntheticTrial, put};
 
-use crate::compare;
+use crate::{CompareOutput, compare};
 
 /// Changes a result of batch size 2; `None` takes it away.
 type Spoil = fn(Value) -> Option<Value>;
@@ -16,11 +16,11 @@ fn kept(point: Value) -> Option<Value> {
     Some(point)
 }
 
-/// Points with batch sizes 1 and 2 at 100 queries a second, of which the second is spoilt.
+/// Makes a sweep of batch sizes 1 and 2 at 100 queries/s, and changes the second point.
 fn spoilt(spoil: Spoil) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for batch in [1, 2] {
-        let mut made = Made::new("vgg", 1, batch);
+        let mut made = SyntheticTrial::new("vgg", 1, batch);
         made.qps = 100.0;
         let point = made.speed();
         let point = if batch == 1 {
@@ -35,9 +35,9 @@ fn spoilt(spoil: Spoil) -> TempDir {
     folder
 }
 
-/// What could not run has no speed, no replicas, no engine and no GPU in its file.
+/// The file of a point that did not run has no speed, replicas, engine or GPU.
 fn not_run(_: Value) -> Option<Value> {
-    let mut point = Made::new("vgg", 1, 2).not_run("there are no cores for it");
+    let mut point = SyntheticTrial::new("vgg", 1, 2).not_run("there are no cores for it");
     point["replicas"] = json!([]);
     Some(point)
 }
@@ -75,7 +75,7 @@ fn with_few_answers(mut point: Value) -> Option<Value> {
     Some(point)
 }
 
-/// The point's search found this rate, and missed at the other.
+/// Adds a search that found the rate `highest` and missed the SLO at `missed`.
 fn searched(mut point: Value, highest: Option<f64>, missed: Option<f64>) -> Option<Value> {
     point["search"] = json!({
         "objective_ms": 400.0, "highest_qps": highest, "p99_ms": 390.0, "missed_qps": missed
@@ -83,26 +83,26 @@ fn searched(mut point: Value, highest: Option<f64>, missed: Option<f64>) -> Opti
     Some(point)
 }
 
-/// What `driver compare` did with these folders and flags, and its JUnit file.
-struct Compared {
+/// Result of a comparison with its JUnit file.
+struct GateOutput {
     status: i32,
     printed: String,
-    said: String,
+    remarks: String,
     xml: String,
 }
 
-fn compared(a: &TempDir, b: &TempDir, flags: &[&str]) -> Compared {
+fn compared(a: &TempDir, b: &TempDir, flags: &[&str]) -> GateOutput {
     let junit = b.path().join("junit.xml");
     let file = ["--junit", junit.to_str().unwrap()];
-    let crate::Compared {
+    let CompareOutput {
         status,
         printed,
-        said,
+        remarks,
     } = compare(a, b, &[&file, flags].concat());
-    Compared {
+    GateOutput {
         status,
         printed,
-        said,
+        remarks,
         xml: fs::read_to_string(&junit).unwrap(),
     }
 }
@@ -110,7 +110,7 @@ fn compared(a: &TempDir, b: &TempDir, flags: &[&str]) -> Compared {
 const BELOW: &str = "--fail_below";
 const ABOVE: &str = "--fail_above";
 
-/// What is spoilt in A and in B, the limit that then cannot be judged, and the reason that is given.
+/// Changes in A and in B, the limit that then cannot be judged, and the reason.
 const NOT_JUDGED: [(Spoil, Spoil, &str, &str); 13] = [
     (kept, |_| None, BELOW, "it is missing in B"),
     (|_| None, kept, BELOW, "it is missing in A"),
@@ -178,36 +178,36 @@ const NOT_JUDGED: [(Spoil, Spoil, &str, &str); 13] = [
 ];
 
 #[test]
-fn what_a_gate_cannot_judge_fails_it() {
+fn points_that_cannot_be_judged_fail() {
     for (of_a, of_b, flag, why) in NOT_JUDGED {
         let (a, b) = (spoilt(of_a), spoilt(of_b));
         let limit = if flag == BELOW { "0.9" } else { "1.1" };
         let gate = compared(&a, &b, &[flag, limit]);
-        assert_eq!(gate.status, 1, "{why}: {}{}", gate.printed, gate.said);
-        for text in [&gate.printed, &gate.said, &gate.xml] {
+        assert_eq!(gate.status, 1, "{why}: {}{}", gate.printed, gate.remarks);
+        for text in [&gate.printed, &gate.remarks, &gate.xml] {
             assert!(text.contains(why), "{why}: {text}");
         }
         assert!(gate.xml.contains(r#"tests="2""#), "{}", gate.xml);
         assert!(gate.xml.contains(r#"failures="1""#), "{}", gate.xml);
         let named = "vgg, 1 replica x 1 CPU, batch 2";
-        assert!(gate.said.contains(named), "{}", gate.said);
-        assert!(!gate.said.contains("batch 1"), "{}", gate.said);
+        assert!(gate.remarks.contains(named), "{}", gate.remarks);
+        assert!(!gate.remarks.contains("batch 1"), "{}", gate.remarks);
         assert!(!gate.printed.contains("accuracy"), "{}", gate.printed);
 
         let allowed = compared(&a, &b, &[flag, limit, "--allow_missing"]);
-        assert_eq!(allowed.status, 0, "{why}: {}", allowed.said);
+        assert_eq!(allowed.status, 0, "{why}: {}", allowed.remarks);
         assert!(allowed.printed.contains(why), "{}", allowed.printed);
         assert!(allowed.xml.contains("<skipped"), "{}", allowed.xml);
 
         let without = compared(&a, &b, &[]);
-        assert_eq!(without.status, 0, "{why}: {}", without.said);
+        assert_eq!(without.status, 0, "{why}: {}", without.remarks);
         assert!(without.printed.contains(why), "{}", without.printed);
         assert!(without.xml.contains(r#"failures="0""#), "{}", without.xml);
     }
 }
 
 #[test]
-fn a_throughput_of_zero_fails_even_with_allow_missing() {
+fn throughput_of_zero_fails_even_with_allow_missing() {
     let b = spoilt(with_nothing_answered);
     for (of_a, change) in [
         (kept as Spoil, "lower"),
@@ -218,8 +218,8 @@ fn a_throughput_of_zero_fails_even_with_allow_missing() {
         let a = spoilt(of_a);
         for allowed in [&[][..], &["--allow_missing"]] {
             let gate = compared(&a, &b, &[&["--fail_below", "0.9"], allowed].concat());
-            assert_eq!(gate.status, 1, "{}{}", gate.printed, gate.said);
-            for text in [&gate.said, &gate.xml] {
+            assert_eq!(gate.status, 1, "{}{}", gate.printed, gate.remarks);
+            for text in [&gate.remarks, &gate.xml] {
                 assert!(text.contains("the throughput is 0 in B"), "{text}");
             }
             assert!(gate.xml.contains(r#"failures="1""#), "{}", gate.xml);
@@ -227,11 +227,11 @@ fn a_throughput_of_zero_fails_even_with_allow_missing() {
         }
     }
     let unlimited = compared(&spoilt(kept), &b, &["--fail_above", "1.1"]);
-    assert_eq!(unlimited.status, 0, "{}", unlimited.said);
+    assert_eq!(unlimited.status, 0, "{}", unlimited.remarks);
 }
 
 #[test]
-fn a_gate_looks_only_at_the_figures_that_it_limits() {
+fn gate_judges_only_limited_figures() {
     let (a, b) = (spoilt(kept), spoilt(in_a_closed_loop_alone));
     assert_eq!(compared(&a, &b, &["--fail_below", "0.9"]).status, 0);
     let b = spoilt(without_interval);
@@ -239,28 +239,28 @@ fn a_gate_looks_only_at_the_figures_that_it_limits() {
 }
 
 #[test]
-fn a_gate_that_could_judge_nothing_fails() {
+fn gate_that_can_judge_nothing_fails() {
     let all = |spoil: Spoil| {
         let folder = spoilt(spoil);
-        fs::remove_file(folder.path().join(Made::new("vgg", 1, 1).file())).unwrap();
+        fs::remove_file(folder.path().join(SyntheticTrial::new("vgg", 1, 1).file())).unwrap();
         folder
     };
     let (a, b) = (all(kept), all(not_run));
     let gate = compared(&a, &b, &["--fail_below", "0.9", "--allow_missing"]);
-    assert_eq!(gate.status, 1, "{}", gate.said);
+    assert_eq!(gate.status, 1, "{}", gate.remarks);
     assert!(
-        gate.said.contains("no point could be judged"),
+        gate.remarks.contains("no point could be judged"),
         "{}",
-        gate.said
+        gate.remarks
     );
 }
 
 #[test]
-fn one_bad_round_of_several_fails_a_gate() {
+fn one_bad_round_of_several_fails() {
     let rounds = |spoil: Spoil| {
         let folder = tempfile::tempdir().unwrap();
         for round in [1, 2, 3] {
-            let mut made = Made::new("vgg", 1, 2);
+            let mut made = SyntheticTrial::new("vgg", 1, 2);
             (made.qps, made.round) = (100.0 + round as f64, round);
             let point = made.speed();
             let mut point = if round == 2 {
@@ -287,21 +287,21 @@ fn one_bad_round_of_several_fails_a_gate() {
     ] {
         let b = rounds(spoil);
         let gate = compared(&a, &b, &["--fail_below", "0.9"]);
-        assert_eq!(gate.status, 1, "{why}: {}", gate.said);
-        for text in [&gate.printed, &gate.said, &gate.xml] {
+        assert_eq!(gate.status, 1, "{why}: {}", gate.remarks);
+        for text in [&gate.printed, &gate.remarks, &gate.xml] {
             assert!(text.contains(why), "{why}: {text}");
         }
         assert!(gate.xml.contains(r#"tests="1""#), "{}", gate.xml);
-        // The two that are left are judged.
+        // The other two rounds are judged.
         let allowed = compared(&a, &b, &["--fail_below", "0.9", "--allow_missing"]);
-        assert_eq!(allowed.status, 0, "{}", allowed.said);
+        assert_eq!(allowed.status, 0, "{}", allowed.remarks);
         let allowed = compared(&a, &b, &["--fail_below", "1.1", "--allow_missing"]);
-        assert_eq!(allowed.status, 1, "{}", allowed.said);
+        assert_eq!(allowed.status, 1, "{}", allowed.remarks);
     }
 }
 
 #[test]
-fn the_highest_rate_within_the_objective_is_compared() {
+fn max_rate_within_slo_is_compared() {
     let found_500 = |point| searched(point, Some(500.0), Some(520.0));
     let a = spoilt(found_500);
     let gate = |spoil: Spoil, more: &[&str]| {
@@ -312,44 +312,43 @@ fn the_highest_rate_within_the_objective_is_compared() {
         )
     };
     let same = gate(found_500, &[]);
-    assert_eq!(same.status, 0, "{}", same.said);
+    assert_eq!(same.status, 0, "{}", same.remarks);
     let less = gate(|point| searched(point, Some(300.0), Some(315.0)), &[]);
     assert_eq!(less.status, 1, "{}", less.printed);
-    let why =
-        "the highest rate within the objective is 0.600 (0.577 to 0.630) times A's, below 0.9";
-    assert!(less.said.contains(why), "{}", less.said);
+    let why = "max queries/s within SLO is 0.600 (0.577 to 0.630) times A's, below 0.9";
+    assert!(less.remarks.contains(why), "{}", less.remarks);
     let why = why.replace('\'', "&apos;");
     assert!(less.xml.contains(&why), "{}", less.xml);
     assert!(less.printed.contains("500.0"), "{}", less.printed);
-    // Nothing says up to where it might be: the rates themselves are compared.
+    // Without an upper bound the rates themselves are compared.
     let open = gate(|point| searched(point, Some(300.0), None), &[]);
     assert_eq!(open.status, 1, "{}", open.printed);
-    // Within what a search finds.
+    // The intervals overlap.
     let near = gate(|point| searched(point, Some(440.0), Some(460.0)), &[]);
-    assert_eq!(near.status, 0, "{}", near.said);
+    assert_eq!(near.status, 0, "{}", near.remarks);
     let none = gate(
         |point| searched(point, None, Some(20.0)),
         &["--allow_missing"],
     );
     assert_eq!(none.status, 1, "{}", none.printed);
     assert!(
-        none.said.contains("no rate met the objective in B"),
+        none.remarks.contains("no rate met the SLO in B"),
         "{}",
-        none.said
+        none.remarks
     );
     let unsearched = gate(kept, &[]);
     assert_eq!(unsearched.status, 1, "{}", unsearched.printed);
     assert!(
         unsearched
-            .said
-            .contains("only A looked for the highest rate"),
+            .remarks
+            .contains("only A searched for max queries/s within SLO"),
         "{}",
-        unsearched.said
+        unsearched.remarks
     );
 }
 
 #[test]
-fn what_must_be_alike_and_is_not_is_named() {
+fn differences_between_the_sweeps_are_listed() {
     let other = |mut point: Value| {
         point["driver"]["manager"] = json!("docker 27.1");
         point["driver"]["in_flight"] = json!(64);
@@ -375,7 +374,7 @@ fn what_must_be_alike_and_is_not_is_named() {
 }
 
 #[test]
-fn points_that_only_one_sweep_has_say_what_differs() {
+fn missing_points_list_the_differences() {
     let as_strings = |mut point: Value| {
         point["node_configs"][0]["input_type"] = json!("strings");
         point["mode"] = json!("saturate");

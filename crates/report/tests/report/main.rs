@@ -1,4 +1,4 @@
-//! The reports of sweeps that are on disk, as somebody finds them.
+//! Reports of sweeps on disk.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod compare;
@@ -11,7 +11,7 @@ use std::path::Path;
 use report::{Compare, Error, Limits};
 use tempfile::TempDir;
 
-/// A report of what `fill` puts into a folder.
+/// Writes the report of the results that `fill` puts into a folder.
 fn reported(fill: impl FnOnce(&Path)) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path());
@@ -19,15 +19,15 @@ fn reported(fill: impl FnOnce(&Path)) -> TempDir {
     folder
 }
 
-/// What a comparison came to: an exit status, what is printed, and what is remarked.
-struct Compared {
+/// Result of a comparison: exit status, text and remarks.
+struct CompareOutput {
     status: i32,
     printed: String,
-    said: String,
+    remarks: String,
 }
 
-/// Compares with these flags, as `driver compare` has them.
-fn compare(a: &TempDir, b: &TempDir, flags: &[&str]) -> Compared {
+/// Compares with these flags of `driver compare`.
+fn compare(a: &TempDir, b: &TempDir, flags: &[&str]) -> CompareOutput {
     let value = |flag| {
         let at = flags.iter().position(|other| *other == flag)?;
         Some(flags[at + 1])
@@ -44,19 +44,19 @@ fn compare(a: &TempDir, b: &TempDir, flags: &[&str]) -> Compared {
         junit: value("--junit").map(Path::new),
     });
     match compared {
-        Ok(compared) => Compared {
+        Ok(compared) => CompareOutput {
             status: i32::from(!compared.passed),
             printed: compared.text,
-            said: compared.remarks.join("\n"),
+            remarks: compared.remarks.join("\n"),
         },
-        Err(error) => Compared {
+        Err(error) => CompareOutput {
             status: if matches!(error, Error::Usage(_)) {
                 2
             } else {
                 1
             },
             printed: String::new(),
-            said: error.to_string(),
+            remarks: error.to_string(),
         },
     }
 }

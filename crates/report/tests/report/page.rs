@@ -1,4 +1,5 @@
-//! The page of a sweep in a real browser: Debian's chromium, without a window and without a network.
+//! The page of a sweep in a real browser: Debian's chromium, without a window and without a
+//! network.
 
 use std::{
     fs,
@@ -9,11 +10,11 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use results::fixture::{Made, put, sweep};
+use results::fixture::{SyntheticTrial, put, sweep};
 
 use crate::reported;
 
-/// What a test asks the page once it is drawn, the second point chosen where there is a choice.
+/// Script that reports the drawn page to the test, with the second point selected.
 const PROBE: &str = r#"<script>
 addEventListener("load", async () => {
   for (const chooser of document.querySelectorAll("select")) {
@@ -41,13 +42,13 @@ addEventListener("load", async () => {
 });
 </script>"#;
 
-/// A page around the page: a window of Chromium is never as narrow as a telephone, a frame is.
+/// Page with a frame, which can be as narrow as a telephone; a window of Chromium cannot.
 const FRAME: &str = r#"<!DOCTYPE html><meta name="color-scheme" content="light dark">
 <iframe src="probed.html" style="border: 0; height: 900px; width: WIDTHpx"></iframe>
 <script type="application/json" id="seen"></script>
 <script>addEventListener("message", (event) => { document.getElementById("seen").textContent = event.data; });</script>"#;
 
-/// What Chromium prints of a page once it has run for a minute of its own, faster time, and what it says meanwhile.
+/// Runs Chromium on a page for a minute of virtual time; returns the document and the log.
 fn chromium(page: &Path, dark: bool) -> Output {
     let profile = tempfile::tempdir().unwrap();
     Command::new("timeout")
@@ -81,7 +82,7 @@ fn chromium(page: &Path, dark: bool) -> Output {
         .unwrap()
 }
 
-/// Opens the page in a frame of that width; nothing may be written to the console.
+/// Opens the page in a frame of this width; fails if the page writes to the console.
 fn seen(folder: &TempDir, width: usize, dark: bool) -> Value {
     let folder = folder.path();
     let page = fs::read_to_string(folder.join("report.html")).unwrap();
@@ -119,20 +120,21 @@ fn texts(value: &Value) -> Vec<&str> {
         .collect()
 }
 
-/// The plots and the titles of their axes.
+/// Plots with the titles of their axes.
 const PLOTS: [(&str, &[&str]); 6] = [
     ("throughput-plot", &["maximum batch size", "queries/s"]),
     ("grid-plot", &["maximum batch size"]),
     ("latency-plot", &["offered load, queries/s", "latency, ms"]),
     ("cdf-plot", &["latency, ms", "share of the queries"]),
-    ("breakdown-plot", &["milliseconds per query, in the mean"]),
+    ("breakdown-plot", &["mean milliseconds per query"]),
     (
         "resources-plot",
         &["seconds under load", "CPU, cores", "core", "memory, MiB"],
     ),
 ];
 
-/// Each plot is there, has something drawn in it, and wears the page's colours; nothing sticks out or was fetched.
+/// Checks that each plot has marks in the page's colours, and that the page fits and fetches
+/// nothing.
 fn is_drawn(seen: &Value, width: usize) {
     assert_eq!(seen["window"], width);
     assert!(
@@ -159,7 +161,7 @@ fn is_drawn(seen: &Value, width: usize) {
 }
 
 #[test]
-fn every_plot_of_a_sweep_is_drawn_in_light_and_in_dark() {
+fn plots_are_drawn_in_light_and_dark() {
     let folder = reported(sweep);
     let [light, dark] = [false, true].map(|dark| seen(&folder, 1280, dark));
     for seen in [&light, &dark] {
@@ -175,22 +177,22 @@ fn every_plot_of_a_sweep_is_drawn_in_light_and_in_dark() {
     }
     assert_eq!(cells.len(), 23);
     let legend = texts(&light["plots"]["latency-plot"]["legend"]);
-    assert!(legend.contains(&"objective: 400 ms"), "{legend:?}");
+    assert!(legend.contains(&"SLO: 400 ms"), "{legend:?}");
     assert_eq!(legend.len(), 24);
 }
 
 #[test]
-fn a_narrow_window_shows_everything_without_sticking_out() {
+fn page_fits_a_narrow_window() {
     let folder = reported(sweep);
     let narrow = seen(&folder, 400, true);
     is_drawn(&narrow, 400);
-    // Room for a legend of many lines is not taken from the plot.
+    // The legend adds to the height of the plot.
     let height = &narrow["plots"]["latency-plot"]["height"];
     assert!(height.as_f64().unwrap() > 600.0, "{height}");
 }
 
 #[test]
-fn the_resources_are_those_of_the_point_that_is_chosen() {
+fn resources_are_those_of_the_selected_point() {
     let folder = reported(sweep);
     let seen = seen(&folder, 1280, false);
     // The second fastest point has four replicas, the fastest three.
@@ -199,9 +201,9 @@ fn the_resources_are_those_of_the_point_that_is_chosen() {
 }
 
 #[test]
-fn a_single_point_with_a_gpu_and_another_one_of_three_rounds_are_drawn_too() {
+fn single_points_with_a_gpu_or_rounds_are_drawn() {
     let one = reported(|folder| {
-        let mut made = Made::new("vgg", 1, 2);
+        let mut made = SyntheticTrial::new("vgg", 1, 2);
         made.gpus = 1;
         put(folder, &made.file(), &made.speed());
     });
@@ -210,7 +212,7 @@ fn a_single_point_with_a_gpu_and_another_one_of_three_rounds_are_drawn_too() {
     assert!(texts(&seen_one["plots"]["resources-plot"]["titles"]).contains(&"GPU busy"));
     let rounds = reported(|folder| {
         for round in 1..=3 {
-            let mut made = Made::new("vgg", 1, 2);
+            let mut made = SyntheticTrial::new("vgg", 1, 2);
             made.round = round;
             put(folder, &made.file(), &made.speed());
         }
@@ -224,9 +226,9 @@ fn a_single_point_with_a_gpu_and_another_one_of_three_rounds_are_drawn_too() {
 }
 
 #[test]
-fn where_nothing_could_run_there_is_a_table_and_no_empty_plot() {
+fn page_without_measurements_has_a_table_and_no_plot() {
     let folder = reported(|folder| {
-        let made = Made::new("vgg", 8, 1);
+        let made = SyntheticTrial::new("vgg", 8, 1);
         put(
             folder,
             &made.file(),
@@ -241,14 +243,16 @@ fn where_nothing_could_run_there_is_a_table_and_no_empty_plot() {
             .unwrap()
             .contains("not run: 8 replicas need 8 cores")
     );
+    let text = seen["text"].as_str().unwrap();
+    assert!(text.contains("No plot: no point was measured."), "{text}");
 }
 
 #[test]
-fn a_name_that_looks_like_a_part_of_a_page_is_shown_as_it_is() {
+fn names_with_markup_are_shown_as_text() {
     let nasty = "<b onclick=alert(1)>vgg</b>";
     let folder = reported(|folder| {
         for model in [nasty, "svm"] {
-            let mut point = Made::new("vgg", 1, 4).speed();
+            let mut point = SyntheticTrial::new("vgg", 1, 4).speed();
             point["node_configs"][0]["name"] = json!(model);
             put(folder, &format!("results-{}.json", model.len()), &point);
         }

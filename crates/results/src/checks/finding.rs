@@ -1,42 +1,42 @@
-//! What a check finds, and what checks have in common.
+//! The finding of a check, and helpers that checks share.
 
 use loadgen::{Arrivals, stats::interval::mean};
 
-use crate::{speed::Phase, trial::Trial, verdict::Status};
+use crate::{speed::Phase, trial::Trial, verdict::VerdictStatus};
 
-/// What a check has found; `None` if nothing is wrong.
-pub(super) type Finding = Option<Suspicion>;
+/// Result of a check; `None` if it found nothing.
+pub(super) type CheckResult = Option<CheckFinding>;
 
-/// Something that speaks against a number.
+/// A finding of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Suspicion {
-    /// How bad it is.
-    pub(super) status: Status,
-    /// What was seen, and what to do.
+pub(super) struct CheckFinding {
+    /// Severity.
+    pub(super) status: VerdictStatus,
+    /// One sentence: the figure, the limit and the remedy.
     pub(super) text: String,
 }
 
-pub(super) fn suspect(text: String) -> Finding {
-    Some(Suspicion {
-        status: Status::Suspect,
+pub(super) fn suspect(text: String) -> CheckResult {
+    Some(CheckFinding {
+        status: VerdictStatus::Suspect,
         text,
     })
 }
 
-pub(super) fn invalid(text: String) -> Finding {
-    Some(Suspicion {
-        status: Status::Invalid,
+pub(super) fn invalid(text: String) -> CheckResult {
+    Some(CheckFinding {
+        status: VerdictStatus::Invalid,
         text,
     })
 }
 
-/// The phases of a speed; none of an accuracy run.
+/// Returns the phases of a speed; none for an accuracy run.
 pub(super) fn phases(result: &Trial) -> impl Iterator<Item = &Phase> {
     let speed = result.speed().into_iter();
     speed.flat_map(|speed| &speed.phases)
 }
 
-/// The phase, and its figure, in which that is highest.
+/// Returns the phase with the highest figure, and that figure.
 pub(super) fn highest<'a>(
     phases: impl Iterator<Item = &'a Phase>,
     figure: impl Fn(&Phase) -> Option<f64>,
@@ -45,7 +45,7 @@ pub(super) fn highest<'a>(
     figures.max_by(|(_, one), (_, other)| one.total_cmp(other))
 }
 
-/// For instance `in the latency phase (80 queries/s)`.
+/// Names the phase: `in the latency phase (80.0 queries/s)`.
 pub(super) fn place(phase: &Phase) -> String {
     let kind = phase.kind;
     match rate(phase) {
@@ -54,7 +54,7 @@ pub(super) fn place(phase: &Phase) -> String {
     }
 }
 
-/// The rate that was asked for.
+/// Returns the offered load, if it was requested as a rate.
 pub(super) fn rate(phase: &Phase) -> Option<f64> {
     match phase.arrivals {
         Arrivals::Poisson { rate, .. } | Arrivals::Constant { rate } => Some(rate),
@@ -62,7 +62,8 @@ pub(super) fn rate(phase: &Phase) -> Option<f64> {
     }
 }
 
-/// What to take for more queries: a longer duration adds nothing to a trace that is sent to its end.
+/// Names the remedy for too few queries. A longer duration adds nothing to a trace that is sent to
+/// its end.
 pub(super) fn longer(phase: &Phase) -> &'static str {
     match phase.arrivals {
         Arrivals::Trace { left_out: 0, .. } => "a longer trace",
@@ -70,7 +71,7 @@ pub(super) fn longer(phase: &Phase) -> &'static str {
     }
 }
 
-/// The mean of what was sampled during the window of `phase`.
+/// Returns the mean of the samples inside the window of `phase`.
 pub(super) fn mean_during(result: &Trial, phase: &Phase, samples: &[f64]) -> Option<f64> {
     let opens = phase.opened_seconds;
     let closes = opens + phase.totals.seconds;

@@ -1,107 +1,115 @@
-//! Whether the load was the one asked for, or the generator was what limited it.
+//! Checks of the load: the requested load was sent, and the load generator was not the bottleneck.
 
 use loadgen::Arrivals;
 
-use super::finding::{Finding, highest, invalid, mean_during, phases, place, rate, suspect};
+use super::finding::{CheckResult, highest, invalid, mean_during, phases, place, rate, suspect};
 use crate::{
     speed::{Phase, PhaseKind},
     text::percent,
     trial::Trial,
 };
 
-/// The share of a rate that must have been sent.
+/// Minimum share of the offered load that must have been sent.
 const SENT: f64 = 0.98;
 
-/// Lag above this share of the median latency is more than the interval of a median usually is.
+/// Limit of the p99 send delay, as a share of the median latency: the usual width of a median's
+/// interval.
 const LAG: f64 = 0.1;
 
-/// Above this share of its ceiling, a generator stops being the faster side of a queue.
+/// Share of its ceiling above which the load generator may be the bottleneck.
 const NEAR_CEILING: f64 = 0.5;
 
-/// Above this one it is the limit, as far as a ceiling can be known from another run.
+/// Share of its ceiling above which the load generator is the bottleneck; the ceiling is from
+/// another run.
 const AT_CEILING: f64 = 0.8;
 
-/// Above this share of a core, a thread waits for the core more often than for work.
+/// CPU use, as a share of the cores, above which a thread waits for the core more often than for
+/// work.
 const BUSY: f64 = 0.9;
 
-pub(super) fn rate_not_sent(result: &Trial) -> Finding {
+pub(super) fn rate_not_sent(result: &Trial) -> CheckResult {
     let missing = |phase: &Phase| {
-        let asked = rate(phase)? * phase.totals.seconds;
-        // As many as come by chance: two standard deviations of a Poisson count, or one query.
+        let requested = rate(phase)? * phase.totals.seconds;
+        // Chance explains two standard deviations of a Poisson count, or one query.
         let chance = match phase.arrivals {
-            Arrivals::Poisson { .. } => 2.0 * asked.sqrt(),
+            Arrivals::Poisson { .. } => 2.0 * requested.sqrt(),
             _ => 1.0,
         };
         let sent = phase.totals.sent as f64;
-        (sent + chance < SENT * asked).then_some(1.0 - sent / asked)
+        (sent + chance < SENT * requested).then_some(1.0 - sent / requested)
     };
     let (phase, missing) = highest(phases(result), missing)?;
     invalid(format!(
-        "{} only {} of the rate were sent: give the driver more cores or --num_clients, or ask for less",
+        "{}, the driver sent {} of the offered load (minimum: {}); give it more cores or --num_clients, or lower the rate",
         place(phase),
-        percent(1.0 - missing)
+        percent(1.0 - missing),
+        percent(SENT)
     ))
 }
 
-/// More was offered than is served: nothing about latency was measured. In a search such a rate is one that missed the
-/// objective, and a flood is meant to be one.
-pub(super) fn overloaded(result: &Trial) -> Finding {
+/// The offered load exceeds the capacity, so no latency was measured. In a search such a rate
+/// missed the objective, and a flood overloads on purpose.
+pub(super) fn overloaded(result: &Trial) -> CheckResult {
     let is_latency = |phase: &&Phase| phase.kind == PhaseKind::Latency;
     let phase = phases(result)
         .filter(is_latency)
         .find(|phase| phase.overloaded)?;
     invalid(format!(
-        "{}, so its latency would say how long the test ran: ask for a lower rate",
+        "{}, so latency would reflect the length of the test; lower the rate",
         overload(phase)?
     ))
 }
 
 /// For instance `overloaded: offered 40/s, served 5.5/s in the latency phase`.
 fn overload(phase: &Phase) -> Option<String> {
-    let [offered, served] = [phase.offered_qps()?, phase.throughput.value].map(shortened);
+    let [offered, served] = [phase.offered_qps()?, phase.throughput.value].map(rounded);
     Some(format!(
         "overloaded: offered {offered}/s, served {served}/s in the {} phase",
         phase.kind
     ))
 }
 
-/// Two decimals at most, and one above ten: `40`, `5.53`, `12.7`.
-fn shortened(rate: f64) -> f64 {
+/// Rounds to two decimals, or one above ten: `40`, `5.53`, `12.7`.
+fn rounded(rate: f64) -> f64 {
     let scale = if rate < 10.0 { 100.0 } else { 10.0 };
     (rate * scale).round() / scale
 }
 
-pub(super) fn send_lag(result: &Trial) -> Finding {
+pub(super) fn send_lag(result: &Trial) -> CheckResult {
     let share = |phase: &Phase| {
         let median = phase.latency.as_ref()?.percentile(0.5)?.ms.value;
         Some(phase.lag?.p99 / median).filter(|share| *share > LAG)
     };
     let (phase, share) = highest(phases(result), share)?;
     suspect(format!(
-        "{} one send in a hundred was late by {} of the median latency or more, which is counted as latency: give the \
-         driver cores of its own or more --num_clients",
+        "{}, the p99 send delay is {} of the median latency (limit: {}) and counts as latency; give the driver its own \
+         cores or more --num_clients",
         place(phase),
-        percent(share)
+        percent(share),
+        percent(LAG)
     ))
 }
 
-pub(super) fn generator_ceiling(result: &Trial) -> Finding {
+pub(super) fn generator_ceiling(result: &Trial) -> CheckResult {
     let generator = result.speed()?.generator?;
     let share = generator.share_of_ceiling;
-    let text = format!(
-        "the load generator ran at {} of its ceiling of {:.0} queries/s, so it may be what was measured: give the \
-         driver more cores or --num_clients",
-        percent(share),
-        generator.ceiling_qps
-    );
+    let text = |limit| {
+        format!(
+            "the load generator reached {} of its ceiling of {:.0} queries/s (limit: {}), so it may be the bottleneck; \
+             give the driver more cores or --num_clients",
+            percent(share),
+            generator.ceiling_qps,
+            percent(limit)
+        )
+    };
     match share {
-        share if share > AT_CEILING => invalid(text),
-        share if share > NEAR_CEILING => suspect(text),
+        share if share > AT_CEILING => invalid(text(AT_CEILING)),
+        share if share > NEAR_CEILING => suspect(text(NEAR_CEILING)),
         _ => None,
     }
 }
 
-pub(super) fn client_cpu(result: &Trial) -> Finding {
+pub(super) fn client_cpu(result: &Trial) -> CheckResult {
     let busiest = result.speed()?.generator.map(|g| g.busiest_thread);
     let cores = result.driver.cores_of("driver").map(|cores| cores.len());
     let whole = |phase: &Phase| {
@@ -112,13 +120,14 @@ pub(super) fn client_cpu(result: &Trial) -> Finding {
     let share = busiest.into_iter().chain(whole).fold(0.0, f64::max);
     (share > BUSY).then_some(())?;
     suspect(format!(
-        "the driver took {} of what a client thread or its cores have to give, so sends and answers waited for it: \
-         give it more --client_cpus or --num_clients",
-        percent(share)
+        "a client thread or the driver's cores were {} busy (limit: {}), which delays sends and answers; raise \
+         --client_cpus or --num_clients",
+        percent(share),
+        percent(BUSY)
     ))
 }
 
-pub(super) fn flood(result: &Trial) -> Finding {
+pub(super) fn flood(result: &Trial) -> CheckResult {
     let speed = result.speed()?;
     (speed.mode == "flood").then_some(())?;
     let overloaded = speed.phases.iter().find(|phase| phase.overloaded);
@@ -126,8 +135,8 @@ pub(super) fn flood(result: &Trial) -> Finding {
         .and_then(overload)
         .map(|text| format!("{text}; "));
     suspect(format!(
-        "{}a flood is sent whatever the server does, so its latency says how long the test ran: for latency, take \
-         --mode profile",
+        "{}a flood is sent without regard to answers, so its latency reflects the length of the test; measure latency \
+         with --mode profile",
         overload.unwrap_or_default()
     ))
 }
@@ -135,50 +144,50 @@ pub(super) fn flood(result: &Trial) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::finding::Suspicion;
+    use crate::checks::finding::CheckFinding;
     use crate::{
         fixture::{profiled, speed, whole},
-        verdict::Status,
+        verdict::VerdictStatus,
     };
 
     #[test]
-    fn a_generator_is_suspect_from_half_of_its_ceiling_on() {
+    fn generator_is_suspect_above_half_of_its_ceiling() {
         let mut result = profiled();
         speed(&mut result)
             .generator
             .as_mut()
             .unwrap()
             .share_of_ceiling = 0.6;
-        let Suspicion { status, text } = generator_ceiling(&result).unwrap();
-        assert_eq!(status, Status::Suspect);
+        let CheckFinding { status, text } = generator_ceiling(&result).unwrap();
+        assert_eq!(status, VerdictStatus::Suspect);
         assert!(
-            text.contains("at 60 % of its ceiling of 100000 queries/s"),
+            text.contains("reached 60 % of its ceiling of 100000 queries/s (limit: 50 %)"),
             "{text}"
         );
     }
 
     #[test]
-    fn a_closed_loop_has_no_rate_that_could_be_missed() {
+    fn closed_loop_has_no_rate_to_miss() {
         assert_eq!(rate_not_sent(&whole()), None);
     }
 
     #[test]
-    fn a_poisson_count_may_miss_its_mean_by_chance_and_an_even_one_may_not() {
+    fn poisson_counts_have_a_tolerance_and_constant_ones_none() {
         let mut result = profiled();
         let phase = &mut speed(&mut result).phases[1];
         (phase.totals.sent, phase.totals.ok) = (960, 960);
         assert_eq!(rate_not_sent(&result), None);
         speed(&mut result).phases[1].arrivals = Arrivals::Constant { rate: 160.0 };
-        let Suspicion { status, text } = rate_not_sent(&result).unwrap();
-        assert_eq!(status, Status::Invalid);
+        let CheckFinding { status, text } = rate_not_sent(&result).unwrap();
+        assert_eq!(status, VerdictStatus::Invalid);
         assert!(
-            text.starts_with("in the latency phase (160.0 queries/s) only 96 %"),
+            text.starts_with("in the latency phase (160.0 queries/s), the driver sent 96 %"),
             "{text}"
         );
     }
 
     #[test]
-    fn overload_is_reported_but_no_fault_of_a_flood() {
+    fn overload_is_a_reason_except_in_a_flood() {
         let mut result = profiled();
         let phase = &mut speed(&mut result).phases[1];
         phase.arrivals = Arrivals::Poisson {
@@ -187,8 +196,8 @@ mod tests {
         };
         phase.throughput.value = 5.5;
         phase.overloaded = true;
-        let Suspicion { status, text } = overloaded(&result).unwrap();
-        assert_eq!(status, Status::Invalid);
+        let CheckFinding { status, text } = overloaded(&result).unwrap();
+        assert_eq!(status, VerdictStatus::Invalid);
         assert!(
             text.starts_with("overloaded: offered 40/s, served 5.5/s in"),
             "{text}"
@@ -198,8 +207,8 @@ mod tests {
         speed.mode = "flood".to_owned();
         speed.phases[1].kind = PhaseKind::Flood;
         assert_eq!(overloaded(&result), None);
-        let Suspicion { status, text } = flood(&result).unwrap();
-        assert_eq!(status, Status::Suspect);
+        let CheckFinding { status, text } = flood(&result).unwrap();
+        assert_eq!(status, VerdictStatus::Suspect);
         assert!(
             text.starts_with("overloaded: offered 40/s, served 5.5/s in"),
             "{text}"
@@ -207,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_thread_that_takes_all_of_a_core_is_a_reason_by_itself() {
+    fn busy_client_thread_is_a_reason() {
         let mut result = profiled();
         speed(&mut result)
             .generator

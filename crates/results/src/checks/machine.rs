@@ -1,4 +1,4 @@
-//! Whether the machine gave what was asked of it, undisturbed.
+//! Checks of the machine: pinning held, and nothing else took CPU time.
 
 use host::{
     ProcessUse,
@@ -7,28 +7,29 @@ use host::{
 
 use loadgen::stats::interval::mean;
 
-use super::finding::{Finding, invalid, suspect};
+use super::finding::{CheckResult, invalid, suspect};
 use crate::{text::percent, trial::Trial};
 
-/// More stolen or throttled time than this moves a throughput by more than its interval usually is wide.
+/// Limit of stolen or throttled time; more moves a throughput by more than the usual width of its
+/// interval.
 const STOLEN: f64 = 0.02;
 
-pub(super) fn pins_not_held(result: &Trial) -> Finding {
+pub(super) fn pins_not_held(result: &Trial) -> CheckResult {
     let processes = result.resources.as_ref()?.processes.iter();
-    let strayed = |process: &&ProcessUse| {
+    let has_moved = |process: &&ProcessUse| {
         let lists = process.pinned.as_deref().zip(process.held.as_deref());
         lists.is_some_and(|(pinned, held)| list(pinned) != list(held))
     };
-    let process = processes.into_iter().find(strayed)?;
+    let process = processes.into_iter().find(has_moved)?;
     invalid(format!(
-        "{} was to run on cores {}, but the kernel let it run on {}: something else sets its cores",
+        "{} was pinned to cores {}, but ran on cores {}; find the program that changes its affinity",
         process.name,
         process.pinned.as_deref()?,
         process.held.as_deref()?
     ))
 }
 
-pub(super) fn shared_cores(result: &Trial) -> Finding {
+pub(super) fn shared_cores(result: &Trial) -> CheckResult {
     result.speed()?;
     let others = ["driver", "frontend"].map(|name| {
         let cores = result.driver.cores_of(name).unwrap_or_default();
@@ -41,13 +42,13 @@ pub(super) fn shared_cores(result: &Trial) -> Finding {
     let users: Vec<_> = others.into_iter().chain(replicas).collect();
     let (one, other, shared) = first_overlap(&users)?;
     suspect(format!(
-        "{one} and {other} share cores {}, so each slows the other: name cores with --model_cpus, --frontend_cpus and \
-         --client_cpus, or take fewer replicas where the machine has too few",
+        "{one} and {other} share cores {}, which slows both; separate them with --model_cpus, --frontend_cpus and \
+         --client_cpus, or take fewer replicas",
         cores::show(&shared)
     ))
 }
 
-/// The first two users of the same cores, and which those are.
+/// Returns the first two users of the same cores, and those cores.
 fn first_overlap(users: &[(String, Cores)]) -> Option<(&str, &str, Cores)> {
     users.iter().enumerate().find_map(|(index, (one, mine))| {
         users[index + 1..].iter().find_map(|(other, theirs)| {
@@ -58,28 +59,29 @@ fn first_overlap(users: &[(String, Cores)]) -> Option<(&str, &str, Cores)> {
     })
 }
 
-pub(super) fn stolen_time(result: &Trial) -> Finding {
+pub(super) fn stolen_time(result: &Trial) -> CheckResult {
     let resources = result.resources.as_ref()?;
     let stolen = mean(&resources.stolen);
     let length = resources.seconds.last()?;
     let throttled = resources.throttled_seconds.unwrap_or(0.0) / length;
     let share = stolen.max(throttled);
     (share > STOLEN).then_some(())?;
-    let by = match stolen > throttled {
-        true => "the host gave to others",
-        false => "the control group was stopped for having used its share",
-    };
-    suspect(format!(
-        "for {} of the time {by}: measure on a machine, or with a limit, that has the cores to itself",
-        percent(share)
-    ))
+    let [share, limit] = [share, STOLEN].map(percent);
+    suspect(match stolen > throttled {
+        true => format!(
+            "the hypervisor stole {share} of the CPU time (limit: {limit}); measure on a machine with dedicated cores"
+        ),
+        false => format!(
+            "the cgroup CPU limit throttled the processes for {share} of the time (limit: {limit}); raise it"
+        ),
+    })
 }
 
-pub(super) fn debug_build(result: &Trial) -> Finding {
+pub(super) fn debug_build(result: &Trial) -> CheckResult {
     let debug = result.speed().is_some() && result.versions.profile == "debug";
     debug.then_some(())?;
     suspect(
-        "the driver is a debug build, which may be what limits the number: build with --release"
+        "the driver is a debug build, so it may be the bottleneck; build it with --release"
             .to_owned(),
     )
 }
@@ -91,11 +93,11 @@ fn list(cores: &str) -> Cores {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::finding::Suspicion;
+    use crate::checks::finding::CheckFinding;
     use crate::fixture::{profiled, whole};
 
     #[test]
-    fn a_pin_is_held_however_its_list_is_written() {
+    fn pinning_is_compared_as_sets_of_cores() {
         let mut result = profiled();
         let process = &mut result.resources.as_mut().unwrap().processes[0];
         process.pinned = Some("2,0,1".to_owned());
@@ -104,13 +106,13 @@ mod tests {
     }
 
     #[test]
-    fn who_shares_which_cores_is_named() {
+    fn names_the_users_of_shared_cores() {
         let mut result = whole();
         result
             .driver
             .cores
             .insert("driver".to_owned(), "1-3".to_owned());
-        let Suspicion { text, .. } = shared_cores(&result).unwrap();
+        let CheckFinding { text, .. } = shared_cores(&result).unwrap();
         assert!(
             text.starts_with("driver and frontend share cores 2, "),
             "{text}"
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn evidence_that_is_missing_is_no_reason() {
+    fn missing_evidence_is_not_a_reason() {
         let mut result = whole();
         result.driver.cores.clear();
         result

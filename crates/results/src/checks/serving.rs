@@ -1,33 +1,35 @@
-//! Whether it was the model that was measured, and whether the system was in the state that the numbers are said to be
-//! of.
+//! Checks of the serving system: the model was the bottleneck, and the state was steady.
 
 use loadgen::{Arrivals, Window, stats::interval};
 
-use super::finding::{Finding, highest, longer, mean_during, phases, place, suspect};
+use super::finding::{CheckResult, highest, longer, mean_during, phases, place, suspect};
 use crate::{speed::Phase, text::percent, trial::Trial};
 
-/// Batches that are emptier than this are another batch size than the one asked for.
+/// Minimum fill of batches; emptier ones amount to another batch size than the requested one.
 const FILL: f64 = 0.9;
 
-/// The share of their time that replicas compute, above which the model is the limit even where batches are not full.
+/// Share of the time in which replicas compute, above which the model is the bottleneck even with
+/// unfilled batches.
 const COMPUTING: f64 = 0.8;
 
-/// Above this share of its cores, the frontend has none to spare for a burst.
+/// CPU use, as a share of its cores, above which the frontend has no reserve for a burst.
 const BUSY: f64 = 0.9;
 
-/// Above this share of what a model without work reaches, most of the time goes to frontend and protocol.
-const NEAR_ZERO: f64 = 0.8;
+/// Share of the baseline's throughput above which most of the time goes to frontend and protocol.
+const NEAR_BASELINE: f64 = 0.8;
 
-/// Halves of a window that differ by more than this, and by more than chance, are not one state.
+/// Limit of the difference between the halves of a window; a larger one that chance does not
+/// explain is not steady.
 const DRIFT: f64 = 0.05;
 
-/// In a queue that holds its rate, the second half of a window is not slower by this factor.
+/// Limit of the latency in the second half of a window, as a multiple of that in the first.
 const GROWS: f64 = 2.0;
 
-/// Queries in flight may differ by this share from rate times latency: the edges of a short window are worth as much.
+/// Limit of the difference between the queries in flight and throughput times latency: the effect
+/// of a short window's edges.
 const LITTLE: f64 = 0.1;
 
-pub(super) fn batch_fill(result: &Trial) -> Finding {
+pub(super) fn batch_fill(result: &Trial) -> CheckResult {
     let phase = result.speed()?.throughput()?;
     let node = result.node_configs.first()?;
     let mean = phase.mean_batch?;
@@ -38,58 +40,58 @@ pub(super) fn batch_fill(result: &Trial) -> Finding {
     });
     let limit = match computing {
         Some(share) if share > COMPUTING => format!(
-            "replicas computed {} of the time, so more --in_flight would fill batches",
+            "replicas computed {} of the time, so raise --in_flight",
             percent(share)
         ),
         Some(share) => format!(
-            "replicas computed only {} of the time, so frontend or driver is the limit, or too few are in flight: give \
-             them cores, or take more --in_flight",
+            "replicas computed {} of the time, so give frontend and driver more cores, or raise --in_flight",
             percent(share)
         ),
-        None => "take more --in_flight".to_owned(),
+        None => "raise --in_flight".to_owned(),
     };
     suspect(format!(
-        "batches of {} were filled with {mean:.2} queries; {limit}",
-        node.batch_size
+        "the mean batch has {mean:.2} of {} queries (minimum: {}); {limit}",
+        node.batch_size,
+        percent(FILL)
     ))
 }
 
-pub(super) fn frontend_cpu(result: &Trial) -> Finding {
+pub(super) fn frontend_cpu(result: &Trial) -> CheckResult {
     let process = result.resources.as_ref()?.process("frontend")?;
     let cores = result.driver.cores_of("frontend")?.len() as f64;
     let share = |phase: &Phase| Some(mean_during(result, phase, &process.cpu)? / cores);
     let (phase, share) = highest(phases(result), share)?;
     (share > BUSY).then_some(())?;
     suspect(format!(
-        "{} the frontend took {} of its cores, so it may be the limit instead of the model: give it more \
-         --frontend_cpus",
+        "{}, the frontend's cores were {} busy (limit: {}), so it may be the bottleneck; raise --frontend_cpus",
         place(phase),
-        percent(share)
+        percent(share),
+        percent(BUSY)
     ))
 }
 
-pub(super) fn zero_near(result: &Trial) -> Finding {
+pub(super) fn near_baseline(result: &Trial) -> CheckResult {
     let speed = result.speed()?;
-    let share = speed.throughput()?.throughput.value / speed.zero.as_ref()?.throughput_qps;
-    (share > NEAR_ZERO).then_some(())?;
+    let share = speed.throughput()?.throughput.value / speed.baseline.as_ref()?.throughput_qps;
+    (share > NEAR_BASELINE).then_some(())?;
     suspect(format!(
-        "this is {} of what the no-op model reaches at this shape, so frontend and protocol are measured more than the \
-         model: take larger batches, or give the frontend more cores",
-        percent(share)
+        "the throughput is {} of the baseline's (limit: {}), so it measures frontend and protocol more than the model; \
+         take larger batches, or give the frontend more cores",
+        percent(share),
+        percent(NEAR_BASELINE)
     ))
 }
 
-pub(super) fn not_steady(result: &Trial) -> Finding {
+pub(super) fn not_steady(result: &Trial) -> CheckResult {
     let phase = phases(result).find(|phase| !phase.steady)?;
     suspect(format!(
-        "{} the window opened because time ran out, before every replica had worked and rates agreed: take a longer \
-         --duration_seconds",
+        "{}, the window opened before a steady state, because time ran out; take a longer --duration_seconds",
         place(phase)
     ))
 }
 
-/// Where the rate is the system's own, it must not change.
-pub(super) fn drift(result: &Trial) -> Finding {
+/// In a closed loop the rate must be constant.
+pub(super) fn drift(result: &Trial) -> CheckResult {
     let closed = |phase: &&Phase| matches!(phase.arrivals, Arrivals::Closed { .. });
     let change = |phase: &Phase| {
         let [first, second] = halves(phase)?.map(interval::throughput);
@@ -99,15 +101,16 @@ pub(super) fn drift(result: &Trial) -> Finding {
     };
     let (phase, change) = highest(phases(result).filter(closed), change)?;
     suspect(format!(
-        "{} the rate differs by {} between the window's halves, so no number is of the whole: take a longer \
-         --duration_seconds, and look for what else the machine does",
+        "{}, the rate differs by {} between the halves of the window (limit: {}); take a longer --duration_seconds, and \
+         look for other load on the machine",
         place(phase),
-        percent(change)
+        percent(change),
+        percent(DRIFT)
     ))
 }
 
-/// Where the rate is given, latency must not go up and up.
-pub(super) fn queue_grows(result: &Trial) -> Finding {
+/// In an open loop the latency must not keep growing.
+pub(super) fn queue_grows(result: &Trial) -> CheckResult {
     let open = |phase: &&Phase| !matches!(phase.arrivals, Arrivals::Closed { .. });
     let growth = |phase: &Phase| {
         let [first, second] = halves(phase)?.map(|half| {
@@ -118,14 +121,14 @@ pub(super) fn queue_grows(result: &Trial) -> Finding {
     };
     let (phase, growth) = highest(phases(result).filter(open), growth)?;
     suspect(format!(
-        "{} the second half of the queries took {growth:.1} times as long as the first: the rate is more than is served, \
-         and latency says how long the test ran; ask for a lower rate",
+        "{}, latency in the second half of the window is {growth:.1} times that in the first (limit: {GROWS:.1}), so the \
+         rate exceeds the capacity; lower the rate",
         place(phase)
     ))
 }
 
-/// Queries in flight are the rate times the time that each takes, if all are counted and timed rightly.
-pub(super) fn littles_law(result: &Trial) -> Finding {
+/// By Little's law, the queries in flight are the throughput times the latency.
+pub(super) fn littles_law(result: &Trial) -> CheckResult {
     let deviation = |phase: &Phase| {
         let seconds = phase.latency.as_ref()?.mean / 1e3;
         let expected = phase.throughput.value * seconds;
@@ -135,15 +138,17 @@ pub(super) fn littles_law(result: &Trial) -> Finding {
     };
     let (phase, deviation) = highest(phases(result), deviation)?;
     suspect(format!(
-        "{} the queries in flight differ by {} from throughput times latency, so one of the three is not of a steady \
-         state: take {}",
+        "{}, the queries in flight differ by {} from throughput times latency (limit: {}), so the state is not steady; \
+         take {}",
         place(phase),
         percent(deviation),
+        percent(LITTLE),
         longer(phase)
     ))
 }
 
-/// The parts of a window in two equally long halves, without the one in the middle of an odd number; `None` below four.
+/// Splits the parts of a window into equal halves, without the middle one of an odd number; `None`
+/// below four.
 fn halves(phase: &Phase) -> Option<[&[Window]; 2]> {
     let windows = &phase.windows;
     let half = windows.len() / 2;
@@ -156,7 +161,7 @@ mod tests {
     use crate::fixture::{phase, profiled, speed, whole};
 
     #[test]
-    fn unfilled_batches_are_explained_by_how_long_the_replicas_computed() {
+    fn explains_unfilled_batches_by_the_compute_time() {
         let text = |predicting: f64| {
             let mut result = whole();
             let phase = phase(&mut result);
@@ -164,21 +169,21 @@ mod tests {
             phase.time_breakdown.as_mut().unwrap().predicting = predicting;
             batch_fill(&result).unwrap().text
         };
-        // 500 batches in five seconds on two replicas: 20 ms each are all of their time.
+        // 500 batches in 5 s on two replicas: 20 ms each is all of their time.
         let busy = text(18e3);
         assert!(
-            busy.contains("computed 90 % of the time, so more --in_flight"),
+            busy.contains("computed 90 % of the time, so raise --in_flight"),
             "{busy}"
         );
         let idle = text(4e3);
         assert!(
-            idle.contains("only 20 % of the time, so frontend or driver"),
+            idle.contains("computed 20 % of the time, so give frontend and driver"),
             "{idle}"
         );
     }
 
     #[test]
-    fn a_rate_that_is_asked_for_may_vary_and_one_of_the_systems_own_may_not() {
+    fn drift_applies_to_closed_loops_only() {
         let mut result = whole();
         phase(&mut result).windows[5..]
             .iter_mut()
@@ -205,11 +210,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_closed_loop_there_is_no_throughput_to_hold_against_the_zero() {
+    fn without_a_closed_loop_there_is_no_throughput() {
         let mut result = profiled();
-        speed(&mut result).zero.as_mut().unwrap().throughput_qps = 201.0;
-        assert!(zero_near(&result).is_some());
+        speed(&mut result).baseline.as_mut().unwrap().throughput_qps = 201.0;
+        assert!(near_baseline(&result).is_some());
         speed(&mut result).phases.remove(0);
-        assert_eq!((zero_near(&result), batch_fill(&result)), (None, None));
+        assert_eq!((near_baseline(&result), batch_fill(&result)), (None, None));
     }
 }

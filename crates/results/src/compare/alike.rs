@@ -1,4 +1,4 @@
-//! What two sweeps must have in common so that their numbers are of one thing, and what differs.
+//! Properties that two sweeps must share to be comparable, and their differences.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use crate::{
     trial::{ReplicaResult, Trial},
 };
 
-/// Reads one property of a result, in words; `None` where the result does not say.
+/// Reads a property of a trial as text; `None` if the result does not have it.
 type Property = fn(&Trial) -> Option<String>;
 
-/// What points of one configuration must have in common.
+/// Properties that trials of one configuration must share.
 const COMMON: [(&str, Property); 16] = [
     ("processor", |r| Some(r.machine.cpu.clone())),
     ("cores of the machine", |r| {
@@ -47,7 +47,7 @@ const COMMON: [(&str, Property); 16] = [
     }),
 ];
 
-/// Their names; `none` where something ran without one.
+/// Returns the names of the GPUs; `none` for a trial without a GPU.
 fn gpus(result: &Trial) -> Option<String> {
     let gpus = &result.resources.as_ref()?.gpus;
     let names: BTreeSet<_> = gpus.iter().map(|gpu| gpu.name.as_str()).collect();
@@ -58,7 +58,7 @@ fn gpus(result: &Trial) -> Option<String> {
 }
 
 fn objective(result: &Trial) -> Option<String> {
-    let enforced = if result.has_objective() {
+    let enforced = if result.enforces_slo() {
         ", enforced"
     } else {
         ""
@@ -67,7 +67,8 @@ fn objective(result: &Trial) -> Option<String> {
     Some(objective.map_or("none".to_owned(), |ms| format!("{ms} ms{enforced}")))
 }
 
-/// What differs, a line each: at the points that both sweeps have, then between those that only one has.
+/// Lists the differences, one line each: at configurations of both sweeps, then between those of
+/// one only.
 pub(super) fn differences(sweeps: &[RoundsByConfig<'_>; 2]) -> Vec<String> {
     let [of_a, of_b] = sweeps;
     let common = of_a.iter().filter_map(|(key, a)| Some([a, of_b.get(key)?]));
@@ -77,34 +78,35 @@ pub(super) fn differences(sweeps: &[RoundsByConfig<'_>; 2]) -> Vec<String> {
     common.chain(unmatched(of_a, of_b)).collect()
 }
 
-/// How a property differs, if it does at some point: at how many, and what it is at the first.
-fn differs(name: &str, read: Property, points: &[[&Rounds<'_>; 2]]) -> Option<String> {
-    let at_point = |rounds: &[&Rounds<'_>; 2]| {
+/// Describes the difference of a property: the values at the first configuration, and the number of
+/// configurations.
+fn differs(name: &str, read: Property, configs: &[[&Rounds<'_>; 2]]) -> Option<String> {
+    let at_config = |rounds: &[&Rounds<'_>; 2]| {
         let values = rounds.map(|rounds| -> BTreeSet<String> {
             let ran = rounds.all().iter().filter(|r| r.not_run().is_none());
             ran.filter_map(|round| read(round)).collect()
         });
-        told_apart(values)
+        difference(values)
     };
-    let differing: Vec<String> = points.iter().filter_map(at_point).collect();
+    let differing: Vec<String> = configs.iter().filter_map(at_config).collect();
     let first = differing.first()?;
-    let (count, of) = (differing.len(), points.len());
+    let (count, of) = (differing.len(), configs.len());
     Some(match differing.iter().all(|other| other == first) {
         true if count == of => format!("{name}: {first}"),
         true => format!("{name}: {first} (at {count} of {of} points)"),
-        false => format!("{name}: {first} (so at the first of {count} points)"),
+        false => format!("{name}: {first} (at the first of {count} points)"),
     })
 }
 
-/// `1 in A, 2 in B`; `None` if they are the same, or one is not known.
-fn told_apart(values: [BTreeSet<String>; 2]) -> Option<String> {
+/// Formats `1 in A, 2 in B`; `None` if the values are equal, or one is unknown.
+fn difference(values: [BTreeSet<String>; 2]) -> Option<String> {
     let known = values.iter().all(|values| !values.is_empty());
     let [a, b] = values;
     let show = |values: BTreeSet<String>| Vec::from_iter(values).join(" / ");
     (known && a != b).then(|| format!("{} in A, {} in B", show(a), show(b)))
 }
 
-/// Reads what tells a point from another one with as many replicas, cores and the same batch size.
+/// Reads a part of the key other than replicas, cores and batch size.
 type Part = fn(&ConfigKey) -> String;
 
 const PARTS: [(&str, Part); 4] = [
@@ -114,7 +116,7 @@ const PARTS: [(&str, Part); 4] = [
     ("GPUs", |key| key.gpus.to_string()),
 ];
 
-/// How points that only one sweep has differ from those of the same size that only the other has.
+/// Lists differences between configurations of only A and those of the same size of only B.
 fn unmatched(a: &RoundsByConfig<'_>, b: &RoundsByConfig<'_>) -> Vec<String> {
     let only = |these: &RoundsByConfig<'_>, those: &RoundsByConfig<'_>| -> Vec<ConfigKey> {
         let keys = these.keys().filter(|key| !those.contains_key(key));
@@ -128,7 +130,7 @@ fn unmatched(a: &RoundsByConfig<'_>, b: &RoundsByConfig<'_>) -> Vec<String> {
             known.filter(|value| !value.is_empty()).collect()
         };
         let values = [values(&of_a, &of_b), values(&of_b, &of_a)];
-        Some(format!("{name}: {}", told_apart(values)?))
+        Some(format!("{name}: {}", difference(values)?))
     };
     PARTS.into_iter().filter_map(differs).collect()
 }

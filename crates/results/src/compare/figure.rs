@@ -1,84 +1,87 @@
-//! A figure of a point in two sweeps: how it has changed, or why that cannot be told.
+//! Comparison of one figure in two sweeps.
 
 use loadgen::{Arrivals, Estimate, stats::interval};
 
 use crate::{
     rounds::Rounds,
-    speed::{Phase, Search, Speed},
+    speed::{Phase, SearchResult, Speed},
     trial::Trial,
 };
 
-/// A figure in A and in B.
+/// A figure in A and in B, and their ratio.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Figure {
-    /// What it is, as in "the throughput".
+    /// Name, for instance "the throughput".
     pub name: &'static str,
-    /// A's and B's.
+    /// Values in A and in B.
     pub sides: [FigureSide; 2],
-    /// B over A with its 95 % interval: above 1 is more in B. Between rounds, if both have several; else from the
-    /// intervals of the figures, which do not know how much one deployment differs from the next; without bounds where
-    /// those have none, or where B's is zero. The error says why there is no ratio.
+    /// B divided by A with a 95 % interval. The interval is from the spread between rounds, if both
+    /// have several; else from the intervals of the figures, which do not cover differences between
+    /// deployments. It has no bounds if those have none, or if B's figure is 0. The error is the
+    /// reason why there is no ratio.
     pub ratio: Result<Estimate, String>,
-    /// Why the ratio has no interval, where it should have one.
+    /// Reason why the ratio lacks an interval.
     unbounded: Option<String>,
-    /// Why B's figure is zero, where it is: a figure that fails any lower limit, whatever A's is.
+    /// Reason, if B's figure is 0: it then fails any lower limit, regardless of A's.
     pub zero: Option<String>,
 }
 
 /// A figure in one sweep.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FigureSide {
-    /// Over several rounds, the geometric mean; absent where a round that counts has none.
+    /// Geometric mean over the rounds; absent if a round that counts lacks the figure.
     pub value: Option<f64>,
-    /// How many rounds it is of.
+    /// Number of rounds.
     pub rounds: usize,
 }
 
-/// The rate of the first phase.
+/// Compares the rate of the first phase.
 pub(super) fn throughput(rounds: [&Rounds<'_>; 2]) -> Figure {
     let read = |speed: &Speed| Some(speed.phases.first()?.throughput);
     Figure::of("the throughput", rounds, read)
 }
 
-/// The highest rate within the objective; `None` if neither side looked for it. Without any in B it is zero there.
+/// Compares the highest rate within the objective; `None` if neither sweep searched for it. It is 0
+/// in B if no rate met the objective there.
 pub(super) fn highest(rounds: [&Rounds<'_>; 2]) -> Option<Figure> {
-    const NAME: &str = "the highest rate within the objective";
+    const NAME: &str = "max queries/s within SLO";
     let searches = rounds.map(|rounds| {
         let speeds = rounds.counted().filter_map(Trial::speed);
         let searches = speeds.filter_map(|speed| speed.search.as_ref());
         searches.collect::<Vec<_>>()
     });
     let objectives = [0, 1].map(|side| Some(searches[side].first()?.objective_ms));
-    let met = [0, 1].map(|side| searches[side].iter().all(|s| s.highest_qps.is_some()));
+    let has_met = [0, 1].map(|side| searches[side].iter().all(|s| s.highest_qps.is_some()));
     let mut figure = Figure::of(NAME, rounds, |speed| {
         let search = speed.search.as_ref()?;
         Some(bracket(search, search.highest_qps?, speed))
     });
     figure.ratio = match objectives {
         [None, None] => return None,
-        [Some(_), None] => Err(format!("only A looked for {NAME}")),
-        [None, Some(_)] => Err(format!("only B looked for {NAME}")),
+        [Some(_), None] => Err(format!("only A searched for {NAME}")),
+        [None, Some(_)] => Err(format!("only B searched for {NAME}")),
         [Some(a), Some(b)] if a != b => Err(format!(
-            "{NAME} is of different objectives: {a} ms in A, {b} ms in B"
+            "{NAME} is of different SLOs: {a} ms in A, {b} ms in B"
         )),
-        _ if !met[0] => Err("no rate met the objective in A".to_owned()),
-        _ if !met[1] => {
+        _ if !has_met[0] => Err("no rate met the SLO in A".to_owned()),
+        _ if !has_met[1] => {
             figure.sides[1].value = Some(0.0);
-            figure.zero = Some("no rate met the objective in B".to_owned());
+            figure.zero = Some("no rate met the SLO in B".to_owned());
             Ok(Estimate::default())
         }
         _ => figure.ratio,
     };
-    // A rate that was tried is one, with or without another that missed.
+    // A rate that was tried is a result, even without one that missed.
     figure.unbounded = None;
     Some(figure)
 }
 
-/// The rate that was found lies below the lowest that missed; where none did, below the throughput, if that is as near
-/// as a search goes.
-fn bracket(search: &Search, value: f64, speed: &Speed) -> Estimate {
+/// Bounds the rate that a search found: by the lowest rate that missed, else by the throughput, if
+/// that is within the resolution of a search.
+fn bracket(search: &SearchResult, value: f64, speed: &Speed) -> Estimate {
     let throughput = speed.throughput().map(|phase| phase.throughput.value);
-    let near = throughput.filter(|end| value <= *end && (1.0 - Search::NEAR) * end <= value);
+    let near =
+        throughput.filter(|end| value <= *end && (1.0 - SearchResult::RESOLUTION) * end <= value);
     Estimate {
         value,
         low: Some(value),
@@ -86,7 +89,8 @@ fn bracket(search: &Search, value: f64, speed: &Speed) -> Estimate {
     }
 }
 
-/// The 99th percentile of the phase that answers for the latency, if all rounds had the same load in it.
+/// Compares the p99 of the phase that stands for the latency, if its load was the same in all
+/// rounds.
 pub(super) fn p99(rounds: [&Rounds<'_>; 2]) -> Figure {
     let read = |speed: &Speed| Some(speed.latency()?.latency.as_ref()?.percentile(0.99)?.ms);
     let mut figure = Figure::of("the p99", rounds, read);
@@ -108,7 +112,7 @@ pub(super) fn p99(rounds: [&Rounds<'_>; 2]) -> Figure {
     figure
 }
 
-/// What two phases must have in common so that their latencies can be compared.
+/// Describes the load of a phase; latencies are comparable only under the same load.
 fn load(phase: &Phase) -> String {
     let load = match &phase.arrivals {
         Arrivals::Closed { in_flight } => format!("{in_flight} in flight"),
@@ -128,7 +132,7 @@ fn load(phase: &Phase) -> String {
 }
 
 impl Figure {
-    /// Of the rounds that count.
+    /// Compares a figure over the rounds that count.
     fn of(
         name: &'static str,
         rounds: [&Rounds<'_>; 2],
@@ -149,7 +153,7 @@ impl Figure {
         }
     }
 
-    /// Of A's rounds and B's.
+    /// Compares the values of A's rounds with those of B's.
     fn between(name: &'static str, sides: [&[Estimate]; 2]) -> Figure {
         let logs = sides.map(|side| -> Vec<f64> { side.iter().map(|f| f.value.ln()).collect() });
         let means = logs.each_ref().map(|logs| interval::mean(logs));
@@ -159,8 +163,9 @@ impl Figure {
         let ends = match several {
             _ if !ratio.is_finite() => None,
             true => Some(welch(&logs[0], &logs[1])).map(|half| (ratio - half, ratio + half)),
-            false => Option::zip(reach(a), reach(b)).map(|(a, b)| {
-                // The difference of two intervals that are not symmetric: each end is as far as the two that make it.
+            false => Option::zip(log_bounds(a), log_bounds(b)).map(|(a, b)| {
+                // Difference of two asymmetric intervals: each end combines the two ends that it
+                // results from.
                 (
                     ratio - f64::hypot(b.down, a.up),
                     ratio + f64::hypot(b.up, a.down),
@@ -173,7 +178,7 @@ impl Figure {
         };
         let unknown = first(&|side| sides[side].is_empty());
         let is_zero = means.map(|mean| mean == f64::NEG_INFINITY);
-        let open = first(&|side| !several && !is_zero[1] && reach(sides[side]).is_none());
+        let unbounded = first(&|side| !several && !is_zero[1] && log_bounds(sides[side]).is_none());
         Figure {
             name,
             sides: [0, 1].map(|side| FigureSide {
@@ -190,18 +195,19 @@ impl Figure {
                     high: ends.map(|(_, high)| high.exp()),
                 }),
             },
-            unbounded: open.map(|side| format!("{name} has no interval in {side}")),
+            unbounded: unbounded.map(|side| format!("{name} has no interval in {side}")),
             zero: is_zero[1].then(|| format!("{name} is 0 in B")),
         }
     }
 
-    /// Why it cannot be judged: there is no ratio, or one without the interval that it should have.
-    pub fn open(&self) -> Option<&str> {
+    /// Returns the reason why the change cannot be judged: there is no ratio, or the ratio lacks an
+    /// interval.
+    pub fn undecided(&self) -> Option<&str> {
         let no_ratio = self.ratio.as_ref().err();
         no_ratio.or(self.unbounded.as_ref()).map(String::as_str)
     }
 
-    /// True if the interval leaves out 1: there is a change, if 95 % are enough. A ratio of zero is one.
+    /// True if the 95 % interval excludes 1, or if the ratio is 0.
     pub fn is_significant(&self) -> bool {
         let Ok(ratio) = &self.ratio else {
             return false;
@@ -212,12 +218,13 @@ impl Figure {
     }
 }
 
-/// Half of the 95 % interval of the difference of two means, by Welch: the sides may vary differently.
+/// Returns half the width of the 95 % interval of the difference of two means, by Welch's method
+/// for unequal variances.
 fn welch(a: &[f64], b: &[f64]) -> f64 {
     let [of_a, of_b] = [a, b].map(|side| {
         let freedom = side.len() as f64 - 1.0;
         (
-            interval::squares(side) / freedom / side.len() as f64,
+            interval::squared_deviations(side) / freedom / side.len() as f64,
             freedom,
         )
     });
@@ -226,25 +233,25 @@ fn welch(a: &[f64], b: &[f64]) -> f64 {
         return 0.0;
     }
     let freedom = variance.powi(2) / (of_a.0.powi(2) / of_a.1 + of_b.0.powi(2) / of_b.1);
-    interval::student(freedom) * variance.sqrt()
+    interval::student_factor(freedom) * variance.sqrt()
 }
 
-/// How far the logarithm of the geometric mean of some figures may be from the truth, either way.
-struct Reach {
+/// Distances from the logarithm of the geometric mean of some figures to the ends of its interval.
+struct LogBounds {
     down: f64,
     up: f64,
 }
 
-/// `None` if a figure has no interval.
-fn reach(figures: &[Estimate]) -> Option<Reach> {
-    let mut squares = Reach { down: 0.0, up: 0.0 };
+/// Returns `None` if a figure has no interval.
+fn log_bounds(figures: &[Estimate]) -> Option<LogBounds> {
+    let mut squares = LogBounds { down: 0.0, up: 0.0 };
     for figure in figures {
         let (low, high) = (figure.low.filter(|low| *low > 0.0)?, figure.high?);
         squares.down += (figure.value / low).ln().powi(2);
         squares.up += (high / figure.value).ln().powi(2);
     }
     let count = figures.len() as f64;
-    Some(Reach {
+    Some(LogBounds {
         down: squares.down.sqrt() / count,
         up: squares.up.sqrt() / count,
     })
@@ -258,15 +265,15 @@ mod tests {
     use rand_xoshiro::Xoshiro256PlusPlus;
 
     #[test]
-    fn welchs_interval_is_that_of_a_numeric_integration() {
-        // Variances of the means 2 and 0.833, 6.52 degrees of freedom, of which the factor is 2.4005.
+    fn welch_interval_equals_numeric_integration() {
+        // Variances of the means 2 and 0.833, 6.52 degrees of freedom, factor 2.4005.
         let half = welch(&[1.0, 3.0, 5.0, 7.0, 9.0], &[1.0, 2.0, 4.0, 5.0]);
         assert!((half - 4.0406).abs() < 1e-3, "{half}");
         assert_eq!(welch(&[1.0, 1.0], &[2.0, 2.0]), 0.0);
     }
 
     #[test]
-    fn without_a_change_one_comparison_in_twenty_finds_one() {
+    fn finds_a_false_change_in_one_of_twenty_comparisons() {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(3);
         let mut found = 0;
         for _ in 0..2000 {
@@ -281,7 +288,7 @@ mod tests {
             let (a, b) = (rounds(5, 0.02), rounds(4, 0.06));
             found += usize::from(Figure::between("", [&a, &b]).is_significant());
         }
-        // 100 are expected, give or take 20.
+        // Expected are 100 ± 20.
         assert!((70..130).contains(&found), "{found}");
     }
 }

@@ -1,4 +1,5 @@
-//! Clients under a load, on a clock that only this module moves, against a server that does one query after the other.
+//! LoadSimulation of clients under load on a simulated clock, against a server that computes one query
+//! at a time.
 
 use std::{
     cmp::Reverse,
@@ -7,45 +8,45 @@ use std::{
 };
 
 use loadgen::{
-    Arrivals, Load, Measured, Opening, Target,
-    flow::{Flow, Next},
-    overload::{Counts, Overload},
-    pacer::{Pacer, Part},
+    Arrivals, Load, LoadResult, Target, WindowOpening,
+    client_state::{ClientState, NextAction},
+    overload::{OverloadCounts, OverloadDetector},
+    pacer::{Pacer, Partition},
     stats::{Span, Tally},
 };
 use model::DataType;
-use wire::query::{Answer, Lineage, Status, Timing};
+use wire::query::{Answer, AnswerStatus, Lineage, Timing};
 
-/// A client looks around so often at least.
-const LOOK: Duration = Duration::from_millis(20);
+/// Longest interval between two steps of a client.
+const STEP: Duration = Duration::from_millis(20);
 
-/// The watcher looks for an overload so often.
+/// Interval between two checks for an overload.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What is simulated.
+/// Settings of a simulation.
 #[derive(Clone, Debug)]
-pub(crate) struct Simulation {
+pub(crate) struct LoadSimulation {
     arrivals: Arrivals,
     seed: u64,
     duration: Duration,
     warm_up: Duration,
     clients: usize,
-    /// The clients do nothing between these times.
+    /// The clients stand still between these times.
     asleep: (Duration, Duration),
     objective: Option<Duration>,
 }
 
-/// When queries were sent, and how long each took from then.
+/// Send time of each query, and its latency from the send.
 #[derive(Debug, Default)]
 pub(crate) struct Sends(Vec<(Duration, Duration)>);
 
-/// What happens to a client, and when: it looks around, or an answer comes that took so long to compute. The watcher is
-/// the client after the last.
-type Event = Reverse<(Instant, usize, Option<(u32, Duration)>)>;
+/// Time, client, and the answer with its service time; `None` for a step without an answer. The
+/// overload detector has the number after that of the last client.
+type SimulatedEvent = Reverse<(Instant, usize, Option<(u32, Duration)>)>;
 
-impl Simulation {
-    pub(crate) fn new(arrivals: Arrivals, duration: Duration) -> Simulation {
-        Simulation {
+impl LoadSimulation {
+    pub(crate) fn new(arrivals: Arrivals, duration: Duration) -> LoadSimulation {
+        LoadSimulation {
             arrivals,
             seed: 11,
             duration,
@@ -56,107 +57,111 @@ impl Simulation {
         }
     }
 
-    pub(crate) fn seed(self, seed: u64) -> Simulation {
-        Simulation { seed, ..self }
+    pub(crate) fn seed(self, seed: u64) -> LoadSimulation {
+        LoadSimulation { seed, ..self }
     }
 
-    pub(crate) fn objective(self, objective: Duration) -> Simulation {
+    pub(crate) fn objective(self, objective: Duration) -> LoadSimulation {
         let objective = Some(objective);
-        Simulation { objective, ..self }
+        LoadSimulation { objective, ..self }
     }
 
-    pub(crate) fn warm_up(self, warm_up: Duration) -> Simulation {
-        Simulation { warm_up, ..self }
+    pub(crate) fn warm_up(self, warm_up: Duration) -> LoadSimulation {
+        LoadSimulation { warm_up, ..self }
     }
 
-    pub(crate) fn clients(self, clients: usize) -> Simulation {
-        Simulation { clients, ..self }
+    pub(crate) fn clients(self, clients: usize) -> LoadSimulation {
+        LoadSimulation { clients, ..self }
     }
 
-    pub(crate) fn asleep(self, from: Duration, to: Duration) -> Simulation {
+    pub(crate) fn asleep(self, from: Duration, to: Duration) -> LoadSimulation {
         let asleep = (from, to);
-        Simulation { asleep, ..self }
+        LoadSimulation { asleep, ..self }
     }
 
     pub(crate) fn duration(&self) -> Duration {
         self.duration
     }
 
-    /// The times at which queries are intended in an open loop.
+    /// Returns the intended send times; `None` in a closed loop.
     pub(crate) fn intended(&self) -> Option<Vec<Duration>> {
         let mut pacer = Pacer::new(
             &self.arrivals,
             self.seed,
-            Part {
+            Partition {
                 client: 0,
                 clients: 1,
             },
         );
         let next = || {
             let at = pacer.next(Duration::ZERO, 0)?;
-            pacer.sent();
+            pacer.on_sent();
             (at < self.duration).then_some(at)
         };
         let open = self.arrivals.in_flight().is_none();
         open.then(|| std::iter::from_fn(next).collect())
     }
 
-    /// Runs until the clients end. `serve` is told when a query's turn comes, and its number; it says how long the
-    /// query takes, or that no answer comes.
-    pub(crate) fn run(&self, serve: impl FnMut(Duration, u32) -> Option<Duration>) -> Measured {
+    /// Runs until the clients end. `serve` takes the time when a query is computed, and its number;
+    /// it returns the service time, or `None` for no answer.
+    pub(crate) fn run(&self, serve: impl FnMut(Duration, u32) -> Option<Duration>) -> LoadResult {
         self.watched(&mut Sends::default(), serve)
     }
 
-    /// The same, with an eye on the sends.
+    /// The same, and records the sends.
     pub(crate) fn watched(
         &self,
         sends: &mut Sends,
         mut serve: impl FnMut(Duration, u32) -> Option<Duration>,
-    ) -> Measured {
+    ) -> LoadResult {
         let began = Instant::now();
         let closes = began + self.duration;
         let window = Span::new(began + self.warm_up, closes);
-        let mut flows: Vec<_> = (0..self.clients)
-            .map(|client| Some(self.flow(client, began)))
+        let mut states: Vec<_> = (0..self.clients)
+            .map(|client| Some(self.state(client, began)))
             .collect();
-        let mut events: BinaryHeap<Event> = (0..=self.clients)
+        let mut events: BinaryHeap<SimulatedEvent> = (0..=self.clients)
             .map(|client| Reverse((began, client, None)))
             .collect();
         let mut all = Tally::new(self.objective);
-        let mut counts = Counts::default();
+        let mut counts = OverloadCounts::default();
         let open = self.arrivals.in_flight().is_none();
-        let mut overload = open.then(|| Overload::new(began, self.objective));
+        let mut overload = open.then(|| OverloadDetector::new(began, self.objective));
         let mut wakes = vec![began; self.clients];
         let mut idle_from = began;
         while let Some(Reverse((at, client, answer))) = events.pop() {
             if client == self.clients {
                 if overload
                     .as_mut()
-                    .is_some_and(|o| o.tell(at, &window, counts))
+                    .is_some_and(|o| o.update(at, &window, counts))
                 {
-                    let left = flows.iter_mut().filter_map(Option::take);
-                    left.for_each(|flow| all.merge(flow.end(at, &window, true)));
+                    let left = states.iter_mut().filter_map(Option::take);
+                    left.for_each(|state| all.merge(state.finish(at, &window, true)));
                 }
-                let goes_on = flows.iter().any(Option::is_some);
+                let goes_on = states.iter().any(Option::is_some);
                 events.extend(goes_on.then_some(Reverse((at + TICK, client, None))));
                 continue;
             }
             let is_stale = answer.is_none() && wakes[client] != at;
-            let Some(flow) = flows[client].as_mut().filter(|_| !is_stale) else {
+            let Some(state) = states[client].as_mut().filter(|_| !is_stale) else {
                 continue;
             };
             let now = self.awake(at, began);
-            // As under load, the window is told a moment before it opens.
-            let told = now + Duration::from_millis(1) >= window.opens;
-            let span = if told { window } else { Span::unopened(closes) };
+            // As under load, the window is announced 1 ms before it opens.
+            let is_announced = now + Duration::from_millis(1) >= window.opens;
+            let span = if is_announced {
+                window
+            } else {
+                Span::unopened(closes)
+            };
             if let Some((id, service)) = answer {
                 let answer = ok(id, service);
-                assert!(flow.answered(now, &span, &answer));
-                counts.answered(&answer);
+                assert!(state.on_answer(now, &span, &answer));
+                counts.record(&answer);
             }
             loop {
-                match flow.next(now, &span) {
-                    Next::Send(id) => {
+                match state.next_action(now, &span) {
+                    NextAction::Send(id) => {
                         counts.sent += 1;
                         let turn = idle_from.max(now);
                         let service = serve(turn - began, id);
@@ -166,28 +171,28 @@ impl Simulation {
                             events.push(Reverse((idle_from, client, Some((id, service)))));
                         }
                     }
-                    Next::Wait(until) => {
-                        let look = now + LOOK;
-                        wakes[client] = until.map_or(look, |at| at.min(look));
+                    NextAction::Wait(until) => {
+                        let step = now + STEP;
+                        wakes[client] = until.map_or(step, |at| at.min(step));
                         events.push(Reverse((wakes[client], client, None)));
                         break;
                     }
-                    Next::End => {
-                        let flow = flows[client].take().unwrap();
-                        all.merge(flow.end(now, &window, false));
+                    NextAction::End => {
+                        let state = states[client].take().unwrap();
+                        all.merge(state.finish(now, &window, false));
                         break;
                     }
                 }
             }
         }
-        let overloaded = overload.is_some_and(|overload| overload.is_found(counts));
+        let overloaded = overload.is_some_and(|overload| overload.is_overloaded(counts));
         self.measured(all, window, overloaded)
     }
 
-    fn measured(&self, mut tally: Tally, span: Span, overloaded: bool) -> Measured {
+    fn measured(&self, mut tally: Tally, span: Span, overloaded: bool) -> LoadResult {
         tally.totals.seconds = span.length().as_secs_f64();
         tally.warm_up.seconds = self.warm_up.as_secs_f64();
-        Measured {
+        LoadResult {
             tally,
             span,
             steady: true,
@@ -196,14 +201,14 @@ impl Simulation {
         }
     }
 
-    fn flow(&self, client: usize, began: Instant) -> Flow {
+    fn state(&self, client: usize, began: Instant) -> ClientState {
         let clients = self.clients;
-        let pacer = Pacer::new(&self.arrivals, self.seed, Part { client, clients });
+        let pacer = Pacer::new(&self.arrivals, self.seed, Partition { client, clients });
         let tally = Tally::new(self.objective);
-        Flow::new(began, pacer, Duration::from_secs(30), tally)
+        ClientState::new(began, pacer, Duration::from_secs(30), tally)
     }
 
-    /// When a client gets to what happens at `at`.
+    /// Returns the time at which a client handles an event of time `at`.
     fn awake(&self, at: Instant, began: Instant) -> Instant {
         let (from, to) = self.asleep;
         match at - began {
@@ -218,14 +223,14 @@ impl Sends {
         self.0.len()
     }
 
-    /// When they were sent, ascending.
+    /// Returns the send times, ascending.
     pub(crate) fn times(&self) -> Vec<Duration> {
         let mut times: Vec<_> = self.0.iter().map(|(at, _)| *at).collect();
         times.sort();
         times
     }
 
-    /// The 99th percentile of what they took from then.
+    /// Returns the 99th percentile of the latency from the send, in milliseconds.
     pub(crate) fn p99_ms(&self) -> f64 {
         let mut took: Vec<_> = self.0.iter().map(|(_, took)| *took).collect();
         took.sort();
@@ -233,8 +238,8 @@ impl Sends {
     }
 }
 
-/// The load that a simulation stands for, as a result is read with.
-pub(crate) fn load(simulation: &Simulation) -> Load<'static> {
+/// Returns the load that the simulation stands for, to read a result with.
+pub(crate) fn load(simulation: &LoadSimulation) -> Load<'static> {
     Load {
         target: Target {
             answers: String::new(),
@@ -243,16 +248,16 @@ pub(crate) fn load(simulation: &Simulation) -> Load<'static> {
             input_type: DataType::Bytes,
         },
         arrivals: simulation.arrivals.clone(),
-        once: false,
+        send_once: false,
         seed: simulation.seed,
         cores: None,
         clients: simulation.clients,
         duration: simulation.duration,
-        opening: Opening::After(simulation.warm_up),
-        until: None,
-        patience: Duration::ZERO,
+        opening: WindowOpening::After(simulation.warm_up),
+        precision: None,
+        answer_timeout: Duration::ZERO,
         objective: None,
-        since: Instant::now(),
+        trial_start: Instant::now(),
     }
 }
 
@@ -260,7 +265,7 @@ fn ok(request_id: u32, service: Duration) -> Answer<'static> {
     Answer {
         session: 0,
         request_id,
-        status: Status::Ok,
+        status: AnswerStatus::Ok,
         reason: "",
         output_type: DataType::Bytes,
         output: &[],

@@ -1,4 +1,4 @@
-//! What a client, a replica or a user of the frontend would notice of the scheduler, one fact per test.
+//! Behaviour of the scheduler towards clients, replicas and operators, one fact per test.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod limits;
@@ -22,12 +22,12 @@ fn version(number: &str) -> ModelVersion {
     }
 }
 
-/// Version 1 of one model with this maximum batch.
+/// Returns a scheduler with version 1 of one model, which has this maximum batch size.
 fn serving(max_batch: usize) -> Scheduler<u32> {
-    serving_by(Rules::default(), Some(max_batch))
+    serving_with(Rules::default(), Some(max_batch))
 }
 
-fn serving_by(rules: Rules, max_batch: Option<usize>) -> Scheduler<u32> {
+fn serving_with(rules: Rules, max_batch: Option<usize>) -> Scheduler<u32> {
     let mut scheduler = Scheduler::new(u32::MAX, rules);
     scheduler.set_model(version("1"), DataType::Floats, max_batch);
     scheduler
@@ -43,7 +43,7 @@ fn app() -> Arc<App> {
 }
 
 fn join(scheduler: &mut Scheduler<u32>, number: &str) -> ReplicaKey {
-    scheduler.on_joined(Joining {
+    scheduler.on_joined(NewReplica {
         model: version(number),
         input_type: DataType::Floats,
         batches_in_flight: 2,
@@ -51,8 +51,8 @@ fn join(scheduler: &mut Scheduler<u32>, number: &str) -> ReplicaKey {
     })
 }
 
-/// A query of a float to version 1, within the application's objective.
-fn asking(payload: u32, now: Timestamp) -> Query<u32> {
+/// Returns a query to version 1, with the application's objective.
+fn new_query(payload: u32, now: Timestamp) -> Query<u32> {
     Query {
         app: app(),
         model: Some(Arc::new(version("1"))),
@@ -66,7 +66,10 @@ fn asking(payload: u32, now: Timestamp) -> Query<u32> {
 }
 
 fn query(scheduler: &mut Scheduler<u32>, payload: u32, now: Timestamp) -> QueryKey {
-    scheduler.on_query(asking(payload, now)).unwrap().unwrap()
+    scheduler
+        .on_query(new_query(payload, now))
+        .unwrap()
+        .unwrap()
 }
 
 fn queries(scheduler: &mut Scheduler<u32>, payloads: Range<u32>, now: Timestamp) {
@@ -75,29 +78,29 @@ fn queries(scheduler: &mut Scheduler<u32>, payloads: Range<u32>, now: Timestamp)
     }
 }
 
-/// Dispatches, and lists what is sent: replica, batch, payloads.
+/// Dispatches, and returns the replica, batch and payloads of each batch that is sent.
 fn sent(scheduler: &mut Scheduler<u32>, now: Timestamp) -> Vec<(ReplicaKey, BatchId, Vec<u32>)> {
     scheduler.dispatch(now);
     let mut sent = Vec::new();
     while let Some(action) = scheduler.next_action() {
-        let Action::Send(send) = action else {
+        let Action::SendBatch(batch) = action else {
             panic!("{action:?}");
         };
-        let payloads = send
+        let payloads = batch
             .queries
             .iter()
             .map(|key| *scheduler.payload(*key).unwrap());
-        sent.push((send.replica, send.batch, payloads.collect()));
+        sent.push((batch.replica, batch.batch, payloads.collect()));
     }
     sent
 }
 
-/// Lists the default outputs that are given: payload and reason.
-fn defaults(scheduler: &mut Scheduler<u32>, now: Timestamp) -> Vec<(u32, Reason)> {
+/// Dispatches, and returns the payload and reason of each default output.
+fn defaults(scheduler: &mut Scheduler<u32>, now: Timestamp) -> Vec<(u32, DefaultReason)> {
     scheduler.dispatch(now);
     let mut defaults = Vec::new();
     while let Some(action) = scheduler.next_action() {
-        if let Action::Default(query, reason) = action {
+        if let Action::AnswerDefault(query, reason) = action {
             assert_eq!(query.app.default_output, "none");
             defaults.push((query.payload, reason));
         }
@@ -117,7 +120,7 @@ fn answer(
 }
 
 #[test]
-fn a_batch_takes_what_is_waiting_up_to_the_maximum() {
+fn a_batch_takes_queued_queries_up_to_the_maximum() {
     let mut scheduler = serving(4);
     let replica = join(&mut scheduler, "1");
     queries(&mut scheduler, 0..6, ms(0));
@@ -131,7 +134,7 @@ fn a_batch_takes_what_is_waiting_up_to_the_maximum() {
 }
 
 #[test]
-fn one_further_full_batch_goes_ahead_and_no_more() {
+fn at_most_one_full_batch_is_sent_ahead() {
     let mut scheduler = serving(2);
     let replica = join(&mut scheduler, "1");
     queries(&mut scheduler, 0..7, ms(0));
@@ -149,7 +152,7 @@ fn one_further_full_batch_goes_ahead_and_no_more() {
 }
 
 #[test]
-fn a_batch_that_is_not_full_goes_ahead_just_before_the_running_one_ends() {
+fn sends_a_partial_batch_ahead_before_the_running_one_ends() {
     let mut scheduler = serving(2);
     let replica = join(&mut scheduler, "1");
     query(&mut scheduler, 0, ms(0));
@@ -159,12 +162,12 @@ fn a_batch_that_is_not_full_goes_ahead_just_before_the_running_one_ends() {
     assert_eq!(sent(&mut scheduler, ms(100)).len(), 1);
     query(&mut scheduler, 2, ms(120));
     assert_eq!(sent(&mut scheduler, ms(198)), []);
-    assert_eq!(scheduler.next_wake(), Some(ms(199)));
+    assert_eq!(scheduler.next_deadline(), Some(ms(199)));
     assert_eq!(sent(&mut scheduler, ms(199))[0].2, [2]);
 }
 
 #[test]
-fn idle_replicas_come_first_and_share_the_work() {
+fn idle_replicas_come_first_and_share_the_load() {
     let mut scheduler = serving(1);
     let replicas = [join(&mut scheduler, "1"), join(&mut scheduler, "1")];
     queries(&mut scheduler, 0..2, ms(1));
@@ -180,7 +183,10 @@ fn the_earliest_deadline_goes_first() {
     let mut scheduler = serving(1);
     query_within(&mut scheduler, 0, None);
     let replica = join(&mut scheduler, "1");
-    assert_eq!(defaults(&mut scheduler, ms(0)), [(0, Reason::NoReplica)]);
+    assert_eq!(
+        defaults(&mut scheduler, ms(0)),
+        [(0, DefaultReason::NoReplica)]
+    );
     query_within(&mut scheduler, 1, Some(ms(900)));
     query_within(&mut scheduler, 2, Some(ms(500)));
     query_within(&mut scheduler, 3, Some(ms(700)));
@@ -192,43 +198,46 @@ fn the_earliest_deadline_goes_first() {
 }
 
 fn query_within(scheduler: &mut Scheduler<u32>, payload: u32, within: Option<Duration>) {
-    let mut query = asking(payload, ms(0));
+    let mut query = new_query(payload, ms(0));
     query.deadline = within.unwrap_or(SECOND);
     scheduler.on_query(query).unwrap();
 }
 
 #[test]
-fn a_query_is_answered_with_the_default_when_its_time_has_passed_wherever_it_is() {
+fn queries_get_the_default_at_their_deadline() {
     let mut scheduler = serving(1);
     let replica = join(&mut scheduler, "1");
     queries(&mut scheduler, 0..3, ms(0));
     let batches = sent(&mut scheduler, ms(0));
-    assert_eq!(scheduler.next_wake(), Some(SECOND));
+    assert_eq!(scheduler.next_deadline(), Some(SECOND));
     assert_eq!(defaults(&mut scheduler, ms(999)), []);
     let expected = [
-        (2, Reason::TimedOutInQueue),
-        (0, Reason::TimedOutAtReplica),
-        (1, Reason::TimedOutAtReplica),
+        (2, DefaultReason::TimedOutInQueue),
+        (0, DefaultReason::TimedOutAtReplica),
+        (1, DefaultReason::TimedOutAtReplica),
     ];
     assert_eq!(defaults(&mut scheduler, SECOND), expected);
-    // What is left is that the replica may hang.
-    assert_eq!(scheduler.next_wake(), Some(120 * SECOND));
+    // The only deadline left is the one at which the replica counts as hung.
+    assert_eq!(scheduler.next_deadline(), Some(120 * SECOND));
     assert_eq!(answer(&mut scheduler, replica, batches[0].1, ms(1100)), []);
 }
 
 #[test]
-fn a_dead_replicas_queries_are_tried_once_more_and_those_it_was_computing_one_by_one() {
+fn suspect_queries_are_retried_once_and_one_by_one() {
     let mut scheduler = serving(2);
     let dying = join(&mut scheduler, "1");
     queries(&mut scheduler, 0..4, ms(0));
     sent(&mut scheduler, ms(0));
     let second = join(&mut scheduler, "1");
-    scheduler.on_left(dying, Left::Died);
+    scheduler.on_left(dying, Departure::Died);
     let batches = sent(&mut scheduler, ms(5));
     let payloads: Vec<_> = batches.iter().map(|s| (s.0, s.2.clone())).collect();
     assert_eq!(payloads, [(second, vec![0]), (second, vec![1])]);
-    scheduler.on_left(second, Left::Died);
-    assert_eq!(defaults(&mut scheduler, ms(7)), [(0, Reason::ReplicaDied)]);
+    scheduler.on_left(second, Departure::Died);
+    assert_eq!(
+        defaults(&mut scheduler, ms(7)),
+        [(0, DefaultReason::ReplicaDied)]
+    );
     let third = join(&mut scheduler, "1");
     let batches = sent(&mut scheduler, ms(8));
     let payloads: Vec<_> = batches.iter().map(|s| &s.2[..]).collect();
@@ -237,7 +246,7 @@ fn a_dead_replicas_queries_are_tried_once_more_and_those_it_was_computing_one_by
 }
 
 #[test]
-fn an_answer_to_an_unknown_batch_is_none() {
+fn an_answer_to_an_unknown_batch_is_ignored() {
     let mut scheduler = serving(1);
     let replica = join(&mut scheduler, "1");
     query(&mut scheduler, 0, ms(0));
@@ -249,12 +258,12 @@ fn an_answer_to_an_unknown_batch_is_none() {
     );
     assert_eq!(answer(&mut scheduler, replica, batch, ms(1)), [0]);
     assert!(scheduler.on_answered(replica, batch, ms(1)).is_none());
-    scheduler.on_left(replica, Left::Died);
+    scheduler.on_left(replica, Departure::Died);
     assert!(scheduler.on_answered(replica, batch, ms(1)).is_none());
 }
 
 #[test]
-fn a_new_version_takes_new_queries_while_the_old_one_finishes_its_own() {
+fn an_old_version_finishes_its_queries_beside_a_new_one() {
     let mut scheduler = serving(1);
     let old = join(&mut scheduler, "1");
     let new = join(&mut scheduler, "2");
@@ -263,7 +272,7 @@ fn a_new_version_takes_new_queries_while_the_old_one_finishes_its_own() {
     scheduler.set_model(version("2"), DataType::Floats, Some(1));
     let to_new = Query {
         model: Some(Arc::new(version("2"))),
-        ..asking(3, ms(1))
+        ..new_query(3, ms(1))
     };
     scheduler.on_query(to_new).unwrap();
     assert_eq!(sent(&mut scheduler, ms(1))[0].0, new);
@@ -273,11 +282,11 @@ fn a_new_version_takes_new_queries_while_the_old_one_finishes_its_own() {
 }
 
 #[test]
-fn a_wrong_query_is_refused_and_handed_back() {
+fn a_query_of_the_wrong_type_is_refused_and_returned() {
     let mut scheduler = serving(1);
     let integers = Query {
         input_type: DataType::Ints,
-        ..asking(7, ms(0))
+        ..new_query(7, ms(0))
     };
     let refused = scheduler.on_query(integers).unwrap_err();
     assert_eq!(refused.query.payload, 7);
@@ -288,7 +297,7 @@ fn a_wrong_query_is_refused_and_handed_back() {
 }
 
 #[test]
-fn a_replica_that_stops_in_good_order_makes_no_query_suspect() {
+fn an_orderly_shutdown_makes_no_query_suspect() {
     let mut scheduler = serving(2);
     let stopping = join(&mut scheduler, "1");
     queries(&mut scheduler, 0..2, ms(0));
@@ -296,31 +305,31 @@ fn a_replica_that_stops_in_good_order_makes_no_query_suspect() {
     for _ in 0..2 {
         join(&mut scheduler, "1");
     }
-    scheduler.on_left(stopping, Left::Stopped);
+    scheduler.on_left(stopping, Departure::Stopped);
     assert_eq!(sent(&mut scheduler, ms(1))[0].2, [0, 1]);
 }
 
 #[test]
-fn a_batch_that_could_not_be_sent_stays_together() {
+fn queries_of_an_unsent_batch_stay_together() {
     let mut scheduler = serving(2);
-    let gone = join(&mut scheduler, "1");
+    let dead = join(&mut scheduler, "1");
     queries(&mut scheduler, 0..2, ms(0));
     let batch = sent(&mut scheduler, ms(0)).remove(0).1;
-    scheduler.on_unsent(gone, batch);
-    scheduler.on_left(gone, Left::Died);
+    scheduler.on_send_failed(dead, batch);
+    scheduler.on_left(dead, Departure::Died);
     let other = join(&mut scheduler, "1");
     let batches = sent(&mut scheduler, ms(1));
     assert_eq!((batches[0].0, &batches[0].2[..]), (other, &[0, 1][..]));
 }
 
 #[test]
-fn batches_that_were_to_follow_one_that_could_not_be_sent_count_as_no_try_either() {
+fn batches_after_an_unsent_one_do_not_become_suspect() {
     let mut scheduler = serving(2);
-    let gone = join(&mut scheduler, "1");
+    let dead = join(&mut scheduler, "1");
     queries(&mut scheduler, 0..4, ms(0));
     let batches = sent(&mut scheduler, ms(0));
-    scheduler.on_unsent(gone, batches[0].1);
-    scheduler.on_left(gone, Left::Died);
+    scheduler.on_send_failed(dead, batches[0].1);
+    scheduler.on_left(dead, Departure::Died);
     let other = join(&mut scheduler, "1");
     let batches = sent(&mut scheduler, ms(1)).into_iter();
     let batches: Vec<_> = batches.map(|(to, _, queries)| (to, queries)).collect();
@@ -328,7 +337,7 @@ fn batches_that_were_to_follow_one_that_could_not_be_sent_count_as_no_try_either
 }
 
 #[test]
-fn replicas_that_take_another_type_than_their_model_are_named() {
+fn set_model_returns_replicas_of_another_type() {
     let mut scheduler = serving(1);
     let fits = join(&mut scheduler, "1");
     let other = scheduler.set_model(version("1"), DataType::Strings, Some(1));
@@ -338,9 +347,9 @@ fn replicas_that_take_another_type_than_their_model_are_named() {
 }
 
 #[test]
-fn a_replicas_own_limit_holds() {
+fn a_replicas_own_batch_limit_holds() {
     let mut scheduler = serving(8);
-    scheduler.on_joined(Joining {
+    scheduler.on_joined(NewReplica {
         model: version("1"),
         input_type: DataType::Floats,
         batches_in_flight: 1,

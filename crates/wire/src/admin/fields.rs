@@ -1,24 +1,24 @@
-//! Fields of a JSON body, and Clipper's words for those that are missing or of another type.
+//! Fields of a JSON body, and Clipper's error texts for missing fields and wrong types.
 
 use model::{DataType, UnknownDataType};
 use serde_json::Value;
 
-/// Why a body is refused.
+/// Reason for the refusal of a body.
 #[derive(Debug)]
-pub(super) enum Wrong {
-    /// Not what the schema says.
+pub(super) enum FieldError {
+    /// The body does not match the schema.
     Schema(String),
-    /// An input type that there is not.
+    /// The input type is unknown.
     InputType(UnknownDataType),
 }
 
-impl From<String> for Wrong {
-    fn from(text: String) -> Wrong {
-        Wrong::Schema(text)
+impl From<String> for FieldError {
+    fn from(text: String) -> FieldError {
+        FieldError::Schema(text)
     }
 }
 
-/// A body, whose fields are asked for in the order in which Clipper checks them.
+/// JSON body. Callers read its fields in the order in which Clipper checks them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'a>(pub(super) &'a Value);
 
@@ -71,12 +71,12 @@ impl<'a> Fields<'a> {
         value.as_bool().ok_or_else(wrong)
     }
 
-    pub(super) fn input_type(self, key: &str) -> Result<DataType, Wrong> {
-        self.string(key)?.parse().map_err(Wrong::InputType)
+    pub(super) fn input_type(self, key: &str) -> Result<DataType, FieldError> {
+        self.string(key)?.parse().map_err(FieldError::InputType)
     }
 }
 
-/// The blank that is missing is missing in Clipper.
+/// Clipper's text also lacks the space before "but".
 fn mismatch(key: &str, expected: &str, found: &Value) -> String {
     let found = kind(found);
     format!("Type mismatch! JSON key {key} expected type {expected}but found type {found}")

@@ -1,106 +1,106 @@
-//! Every endpoint with its schema, and its body to what is wanted.
+//! Endpoints that take a JSON body, with their schemas, and the requests that the bodies contain.
 //!
-//! The schemas are told to clients whose JSON is wrong: their bytes are Clipper's.
+//! Clients with an invalid body receive the schema; its bytes are Clipper's.
 
 use serde_json::Value;
 
 use super::{
     AddApp, AddModel, ModelId, ModelLinks,
-    fields::{Fields, Wrong},
+    fields::{FieldError, Fields},
 };
 
-/// What a client of the admin API wants.
+/// Request to the admin API.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Request {
-    /// That something be otherwise.
+pub enum AdminRequest {
+    /// Changes what is registered.
     Change(Change),
-    /// To know what is registered.
-    Look(Look),
-    /// To know which replicas there are.
-    Containers(Containers),
+    /// Reads what is registered.
+    Lookup(Lookup),
+    /// Lists replicas.
+    Containers(ContainerLookup),
 }
 
-/// A change of what is registered.
+/// Change of what is registered. The variants are named after their endpoints.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Change {
-    /// `add_app`
+    /// `add_app`.
     AddApp(AddApp),
-    /// `delete_app`, by its name
+    /// `delete_app`, by the application's name.
     DeleteApp(String),
-    /// `add_model`
+    /// `add_model`.
     AddModel(AddModel),
-    /// `delete_versioned_model`
+    /// `delete_versioned_model`.
     DeleteModel(ModelId),
-    /// `set_model_version`
+    /// `set_model_version`.
     SetVersion(ModelId),
-    /// `add_model_links`
+    /// `add_model_links`.
     AddLinks(ModelLinks),
-    /// `delete_model_links`
+    /// `delete_model_links`.
     DeleteLinks(ModelLinks),
 }
 
-/// A question about what is registered.
+/// Lookup of what is registered. The variants are named after their endpoints.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Look {
-    /// `get_all_applications`
+pub enum Lookup {
+    /// `get_all_applications`.
     Applications {
-        /// Objects instead of names.
+        /// Returns objects instead of names.
         verbose: bool,
     },
-    /// `get_application`, by its name
+    /// `get_application`, by name.
     Application(String),
-    /// `get_linked_models` of an application
+    /// `get_linked_models` of an application.
     LinkedModels(String),
-    /// `get_all_models`
+    /// `get_all_models`.
     Models {
-        /// Objects instead of names.
+        /// Returns objects instead of names.
         verbose: bool,
     },
-    /// `get_model`
+    /// `get_model`.
     Model(ModelId),
-    /// `get_state` of an application, for any user
+    /// `get_state` of an application, for any user.
     State(String),
 }
 
-/// A question about replicas.
+/// Lookup of replicas, which Clipper calls containers.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Containers {
-    /// `get_all_containers`
+pub enum ContainerLookup {
+    /// `get_all_containers`.
     All {
-        /// Objects instead of names.
+        /// Returns objects instead of names.
         verbose: bool,
     },
-    /// `get_container`: a model version's replica with this number
+    /// `get_container`: the replica of a model version with this number.
     One(ModelId, i32),
 }
 
-/// An endpoint that takes a JSON body.
+/// Endpoint that takes a JSON body.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// What follows `/admin/` in its path.
+    /// Path of the endpoint after `/admin/`.
     pub name: &'static str,
     schema: &'static str,
-    read: fn(Fields<'_>) -> Result<Request, Wrong>,
+    read: fn(Fields<'_>) -> Result<AdminRequest, FieldError>,
 }
 
-/// A body that is not what its endpoint takes, in the words that the client gets.
+/// Error of a body that does not match the schema. The client receives its text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BodyError(String);
 
 impl Endpoint {
-    /// What a body asks for.
+    /// Reads a body.
     ///
     /// # Errors
     /// If a field is missing or of the wrong type.
-    pub fn request(&self, body: &Value) -> Result<Request, BodyError> {
-        (self.read)(Fields(body)).map_err(|wrong| match wrong {
-            Wrong::Schema(text) => self.refusal(&text),
-            Wrong::InputType(unknown) => BodyError(unknown.to_string()),
+    pub fn request(&self, body: &Value) -> Result<AdminRequest, BodyError> {
+        (self.read)(Fields(body)).map_err(|error| match error {
+            FieldError::Schema(text) => self.refusal(&text),
+            FieldError::InputType(unknown) => BodyError(unknown.to_string()),
         })
     }
 
-    /// What a client is told whose body is not what this endpoint takes.
+    /// Returns the error for a body that is not valid for this endpoint.
     pub fn refusal(&self, why: &str) -> BodyError {
         let schema = self.schema;
         BodyError(format!(
@@ -109,88 +109,100 @@ impl Endpoint {
     }
 }
 
-/// Every endpoint that takes a JSON body.
+/// Endpoints that take a JSON body.
 pub const ENDPOINTS: [Endpoint; 15] = [
     Endpoint {
         name: "add_app",
         schema: ADD_APP,
-        read: |body| Ok(Request::Change(Change::AddApp(add_app(body)?))),
+        read: |body| Ok(AdminRequest::Change(Change::AddApp(add_app(body)?))),
     },
     Endpoint {
         name: "delete_app",
         schema: ADD_APP,
-        read: |body| Ok(Request::Change(Change::DeleteApp(body.string("name")?))),
+        read: |body| {
+            Ok(AdminRequest::Change(Change::DeleteApp(
+                body.string("name")?,
+            )))
+        },
     },
     Endpoint {
         name: "add_model_links",
         schema: "\n  {\n    \"app_name\" := string,\n    \"model_names\" := [string]\n  }\n",
-        read: |body| Ok(Request::Change(Change::AddLinks(links(body)?))),
+        read: |body| Ok(AdminRequest::Change(Change::AddLinks(links(body)?))),
     },
     Endpoint {
         name: "delete_model_links",
         schema: "\n  {\n  \"app_name\" := string,\n  \"model_names\" := [string]\n  }\n",
-        read: |body| Ok(Request::Change(Change::DeleteLinks(links(body)?))),
+        read: |body| Ok(AdminRequest::Change(Change::DeleteLinks(links(body)?))),
     },
     Endpoint {
         name: "add_model",
         schema: ADD_MODEL,
-        read: |body| Ok(Request::Change(Change::AddModel(add_model(body)?))),
+        read: |body| Ok(AdminRequest::Change(Change::AddModel(add_model(body)?))),
     },
     Endpoint {
         name: "delete_versioned_model",
         schema: MODEL_VERSION,
-        read: |body| Ok(Request::Change(Change::DeleteModel(model(body)?))),
+        read: |body| Ok(AdminRequest::Change(Change::DeleteModel(model(body)?))),
     },
     Endpoint {
         name: "set_model_version",
         schema: MODEL_VERSION,
-        read: |body| Ok(Request::Change(Change::SetVersion(model(body)?))),
+        read: |body| Ok(AdminRequest::Change(Change::SetVersion(model(body)?))),
     },
     Endpoint {
         name: "get_all_applications",
         schema: VERBOSE,
         read: |body| {
             let verbose = body.boolean("verbose")?;
-            Ok(Request::Look(Look::Applications { verbose }))
+            Ok(AdminRequest::Lookup(Lookup::Applications { verbose }))
         },
     },
     Endpoint {
         name: "get_application",
         schema: "\n  {\n    \"name\" := string\n  }\n",
-        read: |body| Ok(Request::Look(Look::Application(body.string("name")?))),
+        read: |body| {
+            Ok(AdminRequest::Lookup(Lookup::Application(
+                body.string("name")?,
+            )))
+        },
     },
     Endpoint {
         name: "get_linked_models",
         schema: "\n  {\n    \"app_name\" := string\n  }\n",
-        read: |body| Ok(Request::Look(Look::LinkedModels(body.string("app_name")?))),
+        read: |body| {
+            Ok(AdminRequest::Lookup(Lookup::LinkedModels(
+                body.string("app_name")?,
+            )))
+        },
     },
     Endpoint {
         name: "get_all_models",
         schema: VERBOSE,
         read: |body| {
             let verbose = body.boolean("verbose")?;
-            Ok(Request::Look(Look::Models { verbose }))
+            Ok(AdminRequest::Lookup(Lookup::Models { verbose }))
         },
     },
     Endpoint {
         name: "get_model",
         schema: "\n  {\n    \"model_name\" := string,\n    \"model_version\" := string\n  }\n",
-        read: |body| Ok(Request::Look(Look::Model(model(body)?))),
+        read: |body| Ok(AdminRequest::Lookup(Lookup::Model(model(body)?))),
     },
     Endpoint {
         name: "get_all_containers",
         schema: VERBOSE,
         read: |body| {
             let verbose = body.boolean("verbose")?;
-            Ok(Request::Containers(Containers::All { verbose }))
+            Ok(AdminRequest::Containers(ContainerLookup::All { verbose }))
         },
     },
     Endpoint {
         name: "get_container",
         schema: GET_CONTAINER,
         read: |body| {
-            let one = Containers::One(model(body)?, body.integer("replica_id")?);
-            Ok(Request::Containers(one))
+            let one = ContainerLookup::One(model(body)?, body.integer("replica_id")?);
+            Ok(AdminRequest::Containers(one))
         },
     },
     Endpoint {
@@ -199,7 +211,7 @@ pub const ENDPOINTS: [Endpoint; 15] = [
         read: |body| {
             let app = body.string("app_name")?;
             body.integer::<i32>("uid")?;
-            Ok(Request::Look(Look::State(app)))
+            Ok(AdminRequest::Lookup(Lookup::State(app)))
         },
     },
 ];
@@ -213,7 +225,7 @@ const ADD_APP: &str = r#"
   }
 "#;
 
-/// It does not name the batch size, which is wanted all the same.
+/// As in Clipper, the schema lacks the batch size although the field is required.
 const ADD_MODEL: &str = r#"
   {
    "model_name" := string,
@@ -246,7 +258,7 @@ const GET_CONTAINER: &str = r#"
   }
 "#;
 
-fn add_app(body: Fields<'_>) -> Result<AddApp, Wrong> {
+fn add_app(body: Fields<'_>) -> Result<AddApp, FieldError> {
     Ok(AddApp {
         name: body.string("name")?,
         input_type: body.input_type("input_type")?,
@@ -255,7 +267,7 @@ fn add_app(body: Fields<'_>) -> Result<AddApp, Wrong> {
     })
 }
 
-fn add_model(body: Fields<'_>) -> Result<AddModel, Wrong> {
+fn add_model(body: Fields<'_>) -> Result<AddModel, FieldError> {
     Ok(AddModel {
         model_name: body.string("model_name")?,
         model_version: body.string("model_version")?,
@@ -267,14 +279,14 @@ fn add_model(body: Fields<'_>) -> Result<AddModel, Wrong> {
     })
 }
 
-fn links(body: Fields<'_>) -> Result<ModelLinks, Wrong> {
+fn links(body: Fields<'_>) -> Result<ModelLinks, FieldError> {
     Ok(ModelLinks {
         app_name: body.string("app_name")?,
         model_names: body.strings("model_names")?,
     })
 }
 
-fn model(body: Fields<'_>) -> Result<ModelId, Wrong> {
+fn model(body: Fields<'_>) -> Result<ModelId, FieldError> {
     Ok(ModelId {
         model_name: body.string("model_name")?,
         model_version: body.string("model_version")?,

@@ -1,24 +1,25 @@
-//! Requests and answers in the dialect that a client speaks.
+//! Requests and answers in all dialects.
 
 use model::element_count;
 
-use super::{Answer, Dialect, Input, Request, native};
+use super::{Answer, Dialect, Input, QueryRequest, native};
 use crate::{
-    DecodeError, Frame,
+    DecodeError, MessageFrame,
     codec::{data_type, text_frame, u32_frame},
 };
 
-impl<'a, F: Frame> Request<'a, F> {
-    /// Reads a request of any dialect, delimiter included: the number of frames tells Clipper's from ours.
+impl<'a, F: MessageFrame> QueryRequest<'a, F> {
+    /// Reads a request of any dialect, delimiter included. The number of frames distinguishes
+    /// Clipper's from ours.
     ///
     /// # Errors
-    /// If the frames are not such a message: the peer is at fault.
-    pub fn decode(frames: &'a [F]) -> Result<Request<'a, F>, DecodeError> {
+    /// If the frames are not a valid request.
+    pub fn decode(frames: &'a [F]) -> Result<QueryRequest<'a, F>, DecodeError> {
         let request = match frames {
             [_, head] => native::decode_request(head, None)?,
             [_, head, input] => native::decode_request(head, Some(input))?,
             [_, client, request, app, code, count, input] => {
-                let request = Request {
+                let request = QueryRequest {
                     session: None,
                     client_id: u32_frame(client.as_ref(), "client id")?,
                     request_id: u32_frame(request.as_ref(), "request id")?,
@@ -31,7 +32,7 @@ impl<'a, F: Frame> Request<'a, F> {
                 let size = u64::from(count) * request.input_type.element_size() as u64;
                 if size != input.as_ref().len() as u64 {
                     return Err(DecodeError::Inconsistent {
-                        what: "a request's input is not as long as it says",
+                        what: "the size of a request's input differs from its number of elements",
                     });
                 }
                 request
@@ -45,7 +46,7 @@ impl<'a, F: Frame> Request<'a, F> {
         };
         element_count(request.input_type, request.input.as_ref()).map_err(|_| {
             DecodeError::Inconsistent {
-                what: "a request's input does not hold whole elements",
+                what: "the size of a request's input is not a multiple of its element size",
             }
         })?;
         Ok(request)
@@ -54,7 +55,7 @@ impl<'a, F: Frame> Request<'a, F> {
 
 impl Answer<'_> {
     /// Appends the frames of the answer.
-    pub fn encode<F: Frame>(&self, dialect: Dialect, out: &mut Vec<F>) {
+    pub fn encode<F: MessageFrame>(&self, dialect: Dialect, out: &mut Vec<F>) {
         out.push(F::copied(&[]));
         if dialect == Dialect::Native {
             return native::encode_answer(self, out);

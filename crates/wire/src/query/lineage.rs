@@ -1,43 +1,44 @@
-//! When a query passed where, as Clipper's high-performance generation tells its clients.
+//! Timestamps of a query, which Clipper's high-performance generation sends to its clients.
 
-use crate::Frame;
+use crate::MessageFrame;
 
-/// When a query passed where, in microseconds since the Unix epoch.
+/// Timestamps of a query, in microseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lineage {
-    /// It came, and was queued at once.
+    /// Arrival at the frontend, where the query is queued at once.
     pub arrived: u64,
-    /// Its batch was made and sent; `None` if it was in none.
+    /// Sending of its batch; `None` without a batch.
     pub sent: Option<u64>,
-    /// When the model server had the batch; `None` if it does not say.
+    /// Timestamps of the model server; `None` if the server does not send them.
     pub container: Option<ContainerTimes>,
-    /// The response came back, or the query ended without one, and the answer was sent.
+    /// Sending of the answer, after the response arrived or the query ended without one.
     pub answered: u64,
 }
 
-/// When a model server had a batch, in microseconds by its own clock.
+/// Timestamps of a batch in a model server, in microseconds on its own clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ContainerTimes {
-    /// It received the batch.
+    /// Arrival of the batch.
     pub received: u64,
-    /// It sent the response.
+    /// Sending of the response.
     pub sent: u64,
 }
 
 impl Lineage {
-    /// The most entries that a lineage has.
-    const MOST: usize = 12;
+    /// Maximum number of entries.
+    const MAX_ENTRIES: usize = 12;
 
-    /// Appends the number of entries, and a frame with the name and one with the time of each, in the order of time.
+    /// Appends the number of entries, then a frame with the name and one with the time of each, in
+    /// the order of time.
     ///
-    /// Clipper's frontend takes its entries in several threads. Here some of them are one step of one thread, and have
-    /// one time; those of steps that did not happen are left out.
-    pub(super) fn encode<F: Frame>(&self, out: &mut Vec<F>) {
+    /// Clipper's frontend records its entries in several threads. Here some of them are one step of
+    /// one thread and have the same time. Entries of steps that did not happen are omitted.
+    pub(super) fn encode<F: MessageFrame>(&self, out: &mut Vec<F>) {
         let answered = Some(self.answered);
         let back = self.sent.and(answered);
         let received = self.container.map(|times| times.received);
         let replied = self.container.map(|times| times.sent);
-        let entries: [(&str, Option<u64>); Lineage::MOST] = [
+        let entries: [(&str, Option<u64>); Lineage::MAX_ENTRIES] = [
             ("clipper::frontend_rpc_recv", Some(self.arrived)),
             ("clipper::task_enqueued", Some(self.arrived)),
             ("clipper::task_dequeued", self.sent),
@@ -56,7 +57,7 @@ impl Lineage {
                 .iter()
                 .filter_map(|(name, time)| Some((name, (*time)?)))
         };
-        let count = u32::try_from(happened().count()).expect("there are twelve at most");
+        let count = u32::try_from(happened().count()).expect("there are at most twelve entries");
         out.push(F::copied(&count.to_le_bytes()));
         for (name, time) in happened() {
             out.push(F::copied(name.as_bytes()));

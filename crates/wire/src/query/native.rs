@@ -1,17 +1,17 @@
-//! Our own dialect's requests and answers.
+//! Requests and answers of the native dialect.
 
 use std::time::Duration;
 
-use super::{Answer, Input, Lineage, Request, Status, Timing};
+use super::{Answer, AnswerStatus, Input, Lineage, QueryRequest, Timing};
 use crate::{
-    DecodeError, Frame,
+    DecodeError, MessageFrame,
     codec::{Header, Numbers, data_type, micros, text_frame},
 };
 
-impl<F: Frame> Request<'_, F> {
+impl<F: MessageFrame> QueryRequest<'_, F> {
     /// Appends the frames of a native request.
     pub fn encode(&self, out: &mut Vec<F>) {
-        let app = shortened(self.app);
+        let app = truncated(self.app);
         let head = Header::new()
             .u64(self.session.unwrap_or_default())
             .u32(self.client_id)
@@ -33,28 +33,28 @@ impl<F: Frame> Request<'_, F> {
     }
 }
 
-/// Reads a native request whose input is a frame of its own, or follows in the first.
-pub(super) fn decode_request<'a, F: Frame>(
+/// Reads a native request. Its input is the second frame, or the rest of the first.
+pub(super) fn decode_request<'a, F: MessageFrame>(
     head: &'a F,
     input: Option<&'a F>,
-) -> Result<Request<'a, F>, DecodeError> {
+) -> Result<QueryRequest<'a, F>, DecodeError> {
     let (mut head, rest) = Numbers::before(head.as_ref(), 32, "header of a request")?;
     let session = Some(head.u64());
     let client_id = head.u32();
     let request_id = head.u32();
     let input_type = data_type(head.u32())?;
     let deadline = head.u64();
-    let (app, rest) = cut(rest, head.u32(), "application name")?;
+    let (app, rest) = split_text(rest, head.u32(), "application name")?;
     let input = match input {
         Some(input) if rest.is_empty() => Input::Frame(input),
         Some(_) => {
             return Err(DecodeError::Inconsistent {
-                what: "a request has its input twice",
+                what: "a request contains its input twice",
             });
         }
         None => Input::Part(rest),
     };
-    Ok(Request {
+    Ok(QueryRequest {
         session,
         client_id,
         request_id,
@@ -66,9 +66,9 @@ pub(super) fn decode_request<'a, F: Frame>(
 }
 
 /// Appends the frames of a native answer, after its delimiter.
-pub(super) fn encode_answer<F: Frame>(answer: &Answer<'_>, out: &mut Vec<F>) {
+pub(super) fn encode_answer<F: MessageFrame>(answer: &Answer<'_>, out: &mut Vec<F>) {
     let timing = &answer.timing;
-    let reason = shortened(answer.reason);
+    let reason = truncated(answer.reason);
     let head = Header::new()
         .u64(answer.session)
         .u32(answer.request_id)
@@ -94,8 +94,8 @@ impl<'a> Answer<'a> {
     /// Reads a native answer, delimiter included.
     ///
     /// # Errors
-    /// If the frames are not such a message: the peer is at fault.
-    pub fn decode<F: Frame>(frames: &'a [F]) -> Result<Answer<'a>, DecodeError> {
+    /// If the frames are not a valid answer.
+    pub fn decode<F: MessageFrame>(frames: &'a [F]) -> Result<Answer<'a>, DecodeError> {
         let (head, output) = match frames {
             [_, head] => (head, None),
             [_, head, output] => (head, Some(output)),
@@ -125,12 +125,12 @@ impl<'a> Answer<'a> {
             output: &[],
             lineage: Lineage::default(),
         };
-        let (reason, rest) = cut(rest, head.u32(), "reason of an answer")?;
+        let (reason, rest) = split_text(rest, head.u32(), "reason of an answer")?;
         let output = match output {
             Some(output) if rest.is_empty() => output.as_ref(),
             Some(_) => {
                 return Err(DecodeError::Inconsistent {
-                    what: "an answer has its output twice",
+                    what: "an answer contains its output twice",
                 });
             }
             None => rest,
@@ -143,8 +143,8 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Cuts `length` bytes of text off the front.
-fn cut<'a>(
+/// Splits `length` bytes of text off the front.
+fn split_text<'a>(
     bytes: &'a [u8],
     length: u32,
     what: &'static str,
@@ -155,19 +155,19 @@ fn cut<'a>(
     Ok((text_frame(text, what)?, rest))
 }
 
-/// Text beyond this is left out: a name or a reason is far shorter.
-const LONGEST_TEXT: usize = 1 << 16;
+/// Size in bytes to which texts are truncated; names and reasons are far shorter.
+const MAX_TEXT: usize = 1 << 16;
 
-fn shortened(text: &str) -> &[u8] {
-    &text.as_bytes()[..text.floor_char_boundary(LONGEST_TEXT)]
+fn truncated(text: &str) -> &[u8] {
+    &text.as_bytes()[..text.floor_char_boundary(MAX_TEXT)]
 }
 
-fn status(code: u32) -> Result<Status, DecodeError> {
+fn status(code: u32) -> Result<AnswerStatus, DecodeError> {
     match code {
-        0 => Ok(Status::Ok),
-        1 => Ok(Status::Default),
-        2 => Ok(Status::Refused),
-        3 => Ok(Status::Error),
+        0 => Ok(AnswerStatus::Ok),
+        1 => Ok(AnswerStatus::Default),
+        2 => Ok(AnswerStatus::Refused),
+        3 => Ok(AnswerStatus::Error),
         other => Err(DecodeError::UnknownCode {
             what: "status of an answer",
             code: other.into(),

@@ -1,21 +1,22 @@
-//! From the model server to the frontend.
+//! Messages from the model server to the frontend.
 
 use super::{
     parts::{none, open},
     *,
 };
 use crate::{
-    DecodeError, Frame,
+    DecodeError, MessageFrame,
     codec::{Numbers, data_type, text_frame, u32_frame},
 };
 
 impl<'a> FromContainer<'a> {
-    /// Reads a message of a model server that speaks `version`, the empty delimiter included; in the high-performance
-    /// dialect one to the port for requests (see [`Returned`] for the other).
+    /// Reads a message of a model server with this `version`, the empty delimiter included. In the
+    /// high-performance dialect this is a message to the port for requests; [`ConnectionResponse`]
+    /// reads those to the other port.
     ///
     /// # Errors
-    /// If the frames are not such a message: the peer is at fault.
-    pub fn decode<F: Frame>(
+    /// If the frames are not a valid message.
+    pub fn decode<F: MessageFrame>(
         frames: &'a [F],
         version: Version,
     ) -> Result<FromContainer<'a>, DecodeError> {
@@ -53,12 +54,12 @@ impl<'a> FromContainer<'a> {
 
 impl NewContainer {
     /// Appends the frames of the registration in version 3 or 4.
-    pub fn encode<F: Frame>(&self, out: &mut Vec<F>) {
+    pub fn encode<F: MessageFrame>(&self, out: &mut Vec<F>) {
         self.encode_as(self.rpc_version(), out);
     }
 
-    /// Appends the frames of the registration as `version` writes it.
-    pub fn encode_as<F: Frame>(&self, version: Version, out: &mut Vec<F>) {
+    /// Appends the frames of the registration in `version`.
+    pub fn encode_as<F: MessageFrame>(&self, version: Version, out: &mut Vec<F>) {
         open(out, NEW_CONTAINER);
         out.push(F::copied(self.name.as_bytes()));
         out.push(F::copied(self.version.as_bytes()));
@@ -68,8 +69,7 @@ impl NewContainer {
         };
         out.push(F::copied(&number.to_le_bytes()));
         if let Some(metadata) = &self.metadata {
-            let json =
-                serde_json::to_vec(metadata).expect("names and numbers can always be written");
+            let json = serde_json::to_vec(metadata).expect("names and numbers are valid JSON");
             out.push(F::owned(json));
         }
     }
@@ -77,34 +77,34 @@ impl NewContainer {
 
 impl FromContainer<'_> {
     /// Appends the frames of a heartbeat.
-    pub fn encode_heartbeat<F: Frame>(out: &mut Vec<F>) {
+    pub fn encode_heartbeat<F: MessageFrame>(out: &mut Vec<F>) {
         open(out, HEARTBEAT);
     }
 
     /// Appends the frames of a goodbye (version 4).
-    pub fn encode_goodbye<F: Frame>(out: &mut Vec<F>) {
+    pub fn encode_goodbye<F: MessageFrame>(out: &mut Vec<F>) {
         open(out, GOODBYE);
     }
 }
 
-/// Reads the registration of an older dialect, which does not say its version.
-fn decode_unversioned<F: Frame>(frames: &[F]) -> Result<NewContainer, DecodeError> {
+/// Reads the registration of an older dialect, which contains no version.
+fn decode_unversioned<F: MessageFrame>(frames: &[F]) -> Result<NewContainer, DecodeError> {
     match frames {
-        [name, version, input_type] => presented([name, version, input_type], None),
+        [name, version, input_type] => registration([name, version, input_type], None),
         other => Err(DecodeError::FrameCount {
-            what: "registration older than version 3 (with an RPC version it belongs to port 7000)",
+            what: "registration older than version 3 (one with an RPC version belongs to port 7000)",
             got: other.len() + 2,
         }),
     }
 }
 
-fn decode_new_container<F: Frame>(frames: &[F]) -> Result<NewContainer, DecodeError> {
-    let (presented_by, rpc_version, metadata) = match frames {
+fn decode_new_container<F: MessageFrame>(frames: &[F]) -> Result<NewContainer, DecodeError> {
+    let (model, rpc_version, metadata) = match frames {
         [name, version, input_type, rpc] => ([name, version, input_type], rpc, None),
         [name, version, input_type, rpc, json] => ([name, version, input_type], rpc, Some(json)),
         other => {
             return Err(DecodeError::FrameCount {
-                what: "registration (without its RPC version it is older than 3)",
+                what: "registration (one without an RPC version is older than version 3)",
                 got: other.len() + 2,
             });
         }
@@ -121,15 +121,15 @@ fn decode_new_container<F: Frame>(frames: &[F]) -> Result<NewContainer, DecodeEr
         }
         _ => {
             return Err(DecodeError::Inconsistent {
-                what: "JSON metadata belongs to a registration of version 4, and to no other",
+                what: "a registration of version 4 needs JSON metadata, one of version 3 must not have it",
             });
         }
     };
-    presented(presented_by, metadata)
+    registration(model, metadata)
 }
 
-/// The three frames that every registration has.
-fn presented<F: Frame>(
+/// Reads the three frames that every registration has.
+fn registration<F: MessageFrame>(
     [name, version, input_type]: [&F; 3],
     metadata: Option<Metadata>,
 ) -> Result<NewContainer, DecodeError> {

@@ -1,19 +1,20 @@
-//! From the frontend to the model server.
+//! Messages from the frontend to the model server.
 
 use super::{
     parts::{decode_heartbeat, none},
     *,
 };
 use crate::{
-    DecodeError, Frame,
+    DecodeError, MessageFrame,
     codec::{Header, Numbers, text_frame, u32_frame},
 };
 
-impl<'a, F: Frame> FromFrontend<'a, F> {
-    /// Reads a message of the frontend to a model server that has registered in `version`, the empty delimiter included.
+impl<'a, F: MessageFrame> FromFrontend<'a, F> {
+    /// Reads a message to a model server that has registered in `version`, the empty delimiter
+    /// included.
     ///
     /// # Errors
-    /// If the frames are not such a message: the peer is at fault.
+    /// If the frames are not a valid message.
     pub fn decode_as(
         frames: &'a [F],
         version: Version,
@@ -25,10 +26,10 @@ impl<'a, F: Frame> FromFrontend<'a, F> {
         }
     }
 
-    /// Reads a message of version 3 or 4, as it says itself, the empty delimiter included.
+    /// Reads a message of version 3 or 4, which it names itself, the empty delimiter included.
     ///
     /// # Errors
-    /// If the frames are not such a message: the peer is at fault.
+    /// If the frames are not a valid message.
     pub fn decode(frames: &'a [F]) -> Result<FromFrontend<'a, F>, DecodeError> {
         let [delimiter, version, kind, rest @ ..] = frames else {
             return Err(DecodeError::FrameCount {
@@ -61,7 +62,8 @@ impl<'a, F: Frame> FromFrontend<'a, F> {
         }
     }
 
-    /// Appends the frames of the message, as `version` writes it; nothing where it has no such message.
+    /// Appends the frames of the message in `version`, or nothing if the version has no such
+    /// message.
     pub fn encode(&self, version: Version, out: &mut Vec<F>) {
         match (self, version) {
             (FromFrontend::Request(request), _) => {
@@ -96,9 +98,9 @@ impl<'a, F: Frame> FromFrontend<'a, F> {
 }
 
 impl RequestHead {
-    /// Appends the frames of a request with these inputs, which are cloned, that is, counted and not copied; but in the
-    /// dialect of 2017 they are copied into one frame.
-    pub fn encode<'a, F: Frame + 'a>(
+    /// Appends the frames of a request with these inputs. Their frames are cloned, so bytes are
+    /// shared and not copied; only the dialect of 2017 copies them, into one frame.
+    pub fn encode<'a, F: MessageFrame + 'a>(
         &self,
         version: Version,
         inputs: impl ExactSizeIterator<Item = &'a F> + Clone,
@@ -114,12 +116,14 @@ impl RequestHead {
     }
 }
 
-fn encode_heartbeat<F: Frame>(kind: u32, version: Version, out: &mut Vec<F>) {
+fn encode_heartbeat<F: MessageFrame>(kind: u32, version: Version, out: &mut Vec<F>) {
     open(out, version, HEARTBEAT);
     out.push(F::copied(&kind.to_le_bytes()));
 }
 
-fn decode_registered<'a, F: Frame>(frames: &[F]) -> Result<FromFrontend<'a, F>, DecodeError> {
+fn decode_registered<'a, F: MessageFrame>(
+    frames: &[F],
+) -> Result<FromFrontend<'a, F>, DecodeError> {
     let [body] = frames else {
         return Err(DecodeError::FrameCount {
             what: "acknowledgement of a registration",
@@ -134,8 +138,8 @@ fn decode_registered<'a, F: Frame>(frames: &[F]) -> Result<FromFrontend<'a, F>, 
     }))
 }
 
-/// The frames that every message of the frontend opens with.
-fn open<F: Frame>(out: &mut Vec<F>, version: Version, kind: u32) {
+/// Appends the first frames of a frontend's message.
+fn open<F: MessageFrame>(out: &mut Vec<F>, version: Version, kind: u32) {
     out.push(F::copied(&[]));
     if let Some(number) = version.number() {
         out.push(F::copied(&number.to_le_bytes()));

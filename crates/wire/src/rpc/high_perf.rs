@@ -1,4 +1,5 @@
-//! The high-performance dialect: requests come by one port, responses go by another and name their connection.
+//! High-performance dialect: requests use one port, responses use another and name their
+//! connection.
 
 use std::borrow::Cow;
 
@@ -7,26 +8,26 @@ use super::{
     *,
 };
 use crate::{
-    DecodeError, Frame,
+    DecodeError, MessageFrame,
     codec::{Numbers, sized_frame, u32_frame},
     rpc::v2017::number,
 };
 
-/// What comes by the port for responses.
+/// Message to the port for responses.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Returned<'a> {
-    /// From the registration reply: which model server says it.
+pub struct ConnectionResponse<'a> {
+    /// Connection id of the model server, from the registration reply.
     pub connection: u32,
-    /// Its response, if it can be read.
+    /// Response, or the error of one that cannot be decoded.
     pub response: Result<Response<'a>, DecodeError>,
 }
 
-impl<'a> Returned<'a> {
+impl<'a> ConnectionResponse<'a> {
     /// Reads a message to the port for responses, delimiter included.
     ///
     /// # Errors
-    /// If it cannot even be told who says it.
-    pub fn decode<F: Frame>(frames: &'a [F]) -> Result<Returned<'a>, DecodeError> {
+    /// If the connection id cannot be read.
+    pub fn decode<F: MessageFrame>(frames: &'a [F]) -> Result<ConnectionResponse<'a>, DecodeError> {
         let [delimiter, connection, rest @ ..] = frames else {
             return Err(DecodeError::FrameCount {
                 what: "response of the high-performance dialect",
@@ -34,14 +35,14 @@ impl<'a> Returned<'a> {
             });
         };
         Numbers::of(delimiter.as_ref(), 0, "delimiter")?;
-        Ok(Returned {
+        Ok(ConnectionResponse {
             connection: u32_frame(connection.as_ref(), "connection id")?,
             response: decode_response(rest),
         })
     }
 }
 
-fn decode_response<F: Frame>(frames: &[F]) -> Result<Response<'_>, DecodeError> {
+fn decode_response<F: MessageFrame>(frames: &[F]) -> Result<Response<'_>, DecodeError> {
     let [kind, content @ .., received, sent] = frames else {
         return Err(DecodeError::FrameCount {
             what: "response of the high-performance dialect",
@@ -69,19 +70,19 @@ fn decode_response<F: Frame>(frames: &[F]) -> Result<Response<'_>, DecodeError> 
     })
 }
 
-/// Whole microseconds of a time that is written as a float.
+/// Reads a time, which is a float, in whole microseconds.
 fn time(frame: &[u8]) -> Result<u64, DecodeError> {
     let time = f64::from_bits(Numbers::of(frame, 8, "time of a response")?.u64()).round();
     if time.is_finite() && time >= 0.0 {
         return Ok(time as u64);
     }
     Err(DecodeError::Inconsistent {
-        what: "a time of a response is no time",
+        what: "a time of a response is negative or not finite",
     })
 }
 
 /// Appends a response to the port for responses. `reply`'s times count from the epoch.
-pub(super) fn encode_response<F: Frame>(reply: &Reply, connection: u32, out: &mut Vec<F>) {
+pub(super) fn encode_response<F: MessageFrame>(reply: &Reply, connection: u32, out: &mut Vec<F>) {
     out.push(F::copied(&[]));
     out.push(F::copied(&connection.to_le_bytes()));
     out.push(F::copied(&CONTENT.to_le_bytes()));
@@ -91,8 +92,8 @@ pub(super) fn encode_response<F: Frame>(reply: &Reply, connection: u32, out: &mu
     }
 }
 
-/// Appends what follows the message type of a request.
-pub(super) fn encode_request<'a, F: Frame + 'a>(
+/// Appends the frames after the message type of a request.
+pub(super) fn encode_request<'a, F: MessageFrame + 'a>(
     head: &RequestHead,
     inputs: impl ExactSizeIterator<Item = &'a F> + Clone,
     out: &mut Vec<F>,
@@ -111,7 +112,7 @@ pub(super) fn encode_request<'a, F: Frame + 'a>(
 }
 
 /// Reads a registration reply or a request, delimiter included.
-pub(super) fn decode<F: Frame>(frames: &[F]) -> Result<FromFrontend<'_, F>, DecodeError> {
+pub(super) fn decode<F: MessageFrame>(frames: &[F]) -> Result<FromFrontend<'_, F>, DecodeError> {
     match frames {
         [delimiter, connection] => {
             Numbers::of(delimiter.as_ref(), 0, "delimiter")?;
@@ -134,7 +135,7 @@ pub(super) fn decode<F: Frame>(frames: &[F]) -> Result<FromFrontend<'_, F>, Deco
     }
 }
 
-fn decode_request<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, DecodeError> {
+fn decode_request<F: MessageFrame>(frames: &[F]) -> Result<BatchRequest<'_, F>, DecodeError> {
     let [message_id, request_type, size, header, inputs @ ..] = frames else {
         return Err(DecodeError::FrameCount {
             what: "request of the high-performance dialect",
@@ -149,7 +150,7 @@ fn decode_request<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, DecodeError>
         time_left: None,
         input_type: check_inputs(header, 4, inputs)?,
     };
-    Ok(Request {
+    Ok(BatchRequest {
         head,
         inputs: Cow::Borrowed(inputs),
     })

@@ -1,10 +1,10 @@
-//! Parts of messages that several dialects share.
+//! Message parts that several dialects share.
 
 use super::*;
-use crate::{DecodeError, Frame, codec::u32_frame};
+use crate::{DecodeError, MessageFrame, codec::u32_frame};
 
-/// The input header of versions 3 and 4.
-pub(super) fn header<'a, F: Frame + 'a>(
+/// Returns the input header of versions 3 and 4.
+pub(super) fn header<'a, F: MessageFrame + 'a>(
     input_type: DataType,
     inputs: impl ExactSizeIterator<Item = &'a F>,
 ) -> Vec<u8> {
@@ -17,9 +17,9 @@ pub(super) fn header<'a, F: Frame + 'a>(
     header
 }
 
-/// Compares the inputs with the header that states their type, number and sizes in numbers of `word` bytes. Returns
-/// their type.
-pub(super) fn check_inputs<F: Frame>(
+/// Checks the inputs against the header, which contains their type, number and sizes as numbers of
+/// `word` bytes. Returns their type.
+pub(super) fn check_inputs<F: MessageFrame>(
     header: &[u8],
     word: usize,
     inputs: &[F],
@@ -39,10 +39,10 @@ pub(super) fn check_inputs<F: Frame>(
     });
     let code = numbers.next().unwrap_or(u64::MAX);
     let sizes = inputs.iter().map(|input| input.as_ref().len() as u64);
-    let right = numbers.eq(std::iter::once(inputs.len() as u64).chain(sizes));
-    if !right {
+    let matches = numbers.eq(std::iter::once(inputs.len() as u64).chain(sizes));
+    if !matches {
         return Err(DecodeError::Inconsistent {
-            what: "a request's inputs are not of the number and sizes that its header states",
+            what: "the number or sizes of a request's inputs differ from its header",
         });
     }
     u32::try_from(code)
@@ -65,8 +65,8 @@ pub(super) fn predict_only(request_type: u32) -> Result<(), DecodeError> {
     })
 }
 
-/// Reads what follows the message type of a heartbeat.
-pub(super) fn decode_heartbeat<'a, F: Frame>(
+/// Reads the frames after the message type of a heartbeat.
+pub(super) fn decode_heartbeat<'a, F: MessageFrame>(
     frames: &[F],
 ) -> Result<FromFrontend<'a, F>, DecodeError> {
     let [kind] = frames else {
@@ -85,13 +85,13 @@ pub(super) fn decode_heartbeat<'a, F: Frame>(
     }
 }
 
-/// The frames that every message of a model server opens with.
-pub(super) fn open<F: Frame>(out: &mut Vec<F>, kind: u32) {
+/// Appends the first frames of a model server's message.
+pub(super) fn open<F: MessageFrame>(out: &mut Vec<F>, kind: u32) {
     out.push(F::copied(&[]));
     out.push(F::copied(&kind.to_le_bytes()));
 }
 
-/// The sizes frame of versions 3 and 4.
+/// Returns the sizes frame of versions 3 and 4.
 pub(super) fn sizes(lengths: impl ExactSizeIterator<Item = u64>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(8 * (lengths.len() + 1));
     bytes.extend((lengths.len() as u64).to_le_bytes());
@@ -99,7 +99,7 @@ pub(super) fn sizes(lengths: impl ExactSizeIterator<Item = u64>) -> Vec<u8> {
     bytes
 }
 
-/// Refuses frames where there must be none.
+/// Refuses extra frames.
 pub(super) fn none<F>(frames: &[F], what: &'static str) -> Result<(), DecodeError> {
     if frames.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The dialect of 2017: all inputs in one frame, all outputs in another.
+//! Dialect of 2017: all inputs in one frame, all outputs in another.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use super::{
     *,
 };
 use crate::{
-    DecodeError, Frame,
+    DecodeError, MessageFrame,
     codec::{Numbers, data_type, sized_frame, u32_frame},
 };
 
-/// Appends what follows the message type of a request.
-pub(super) fn encode_request<'a, F: Frame + 'a>(
+/// Appends the frames after the message type of a request.
+pub(super) fn encode_request<'a, F: MessageFrame + 'a>(
     head: &RequestHead,
     inputs: impl ExactSizeIterator<Item = &'a F> + Clone,
     out: &mut Vec<F>,
@@ -45,8 +45,10 @@ pub(super) fn encode_request<'a, F: Frame + 'a>(
     }
 }
 
-/// Reads what follows the message type of a request.
-pub(super) fn decode_request<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, DecodeError> {
+/// Reads the frames after the message type of a request.
+pub(super) fn decode_request<F: MessageFrame>(
+    frames: &[F],
+) -> Result<BatchRequest<'_, F>, DecodeError> {
     let [message_id, request_type, header_size, header, size, content] = frames else {
         return Err(DecodeError::FrameCount {
             what: "request of 2017",
@@ -63,19 +65,19 @@ pub(super) fn decode_request<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, D
         time_left: None,
         input_type,
     };
-    Ok(Request {
+    Ok(BatchRequest {
         head,
         inputs: Cow::Owned(inputs.into_iter().map(F::copied).collect()),
     })
 }
 
-/// Cuts the inputs out of their one frame.
+/// Splits the frame that contains all inputs.
 fn split_inputs<'a>(
     header: &[u8],
     content: &'a [u8],
 ) -> Result<(DataType, Vec<&'a [u8]>), DecodeError> {
     let wrong = DecodeError::Inconsistent {
-        what: "a request's inputs are not of the number and sizes that its header states",
+        what: "the number or sizes of a request's inputs differ from its header",
     };
     let words = u32s(header).ok_or_else(|| wrong.clone())?;
     let [code, count, ends @ ..] = &words[..] else {
@@ -94,15 +96,15 @@ fn split_inputs<'a>(
 }
 
 fn split_strings<'a>(content: &'a [u8], ends: &[u32]) -> Option<Vec<&'a [u8]>> {
-    // No more than the header says, however many NULs there are.
+    // The number is bounded by the header, however many NULs there are.
     let strings: Vec<_> = content
         .strip_suffix(&[0])?
         .split(|byte| *byte == 0)
         .take(ends.len() + 2)
         .collect();
-    let right =
+    let matches =
         strings.len() == ends.len() + 1 && ends.iter().copied().eq(1..number(strings.len()));
-    right.then_some(strings)
+    matches.then_some(strings)
 }
 
 fn split_elements<'a>(
@@ -122,9 +124,10 @@ fn split_elements<'a>(
     .collect()
 }
 
-/// Appends what follows the message type of a response: the high-performance dialect has the same.
-pub(super) fn encode_response<F: Frame>(reply: &Reply, out: &mut Vec<F>) {
-    // These dialects have no code for doubles: they go as text, as in version 3.
+/// Appends the frames after the message type of a response, which are the same in the
+/// high-performance dialect.
+pub(super) fn encode_response<F: MessageFrame>(reply: &Reply, out: &mut Vec<F>) {
+    // These dialects have no code for doubles, so doubles are sent as text, as in version 3.
     let output_type = match reply.output_type {
         DataType::Doubles => DataType::Strings,
         other => other,
@@ -142,7 +145,7 @@ pub(super) fn encode_response<F: Frame>(reply: &Reply, out: &mut Vec<F>) {
             Err(error) if output_type == DataType::Strings => {
                 block.extend_from_slice(error.0.as_bytes());
             }
-            // Nothing can be said but that there is no output.
+            // The dialect has no place for the reason.
             Err(_) => {}
         }
         let size = number(block.len() - start);
@@ -154,8 +157,8 @@ pub(super) fn encode_response<F: Frame>(reply: &Reply, out: &mut Vec<F>) {
     out.push(F::owned(block));
 }
 
-/// Reads what follows the message type of a response.
-pub(super) fn decode_response<F: Frame>(frames: &[F]) -> Result<Response<'_>, DecodeError> {
+/// Reads the frames after the message type of a response.
+pub(super) fn decode_response<F: MessageFrame>(frames: &[F]) -> Result<Response<'_>, DecodeError> {
     let [message_id, output_type, size, block] = frames else {
         return Err(DecodeError::FrameCount {
             what: "response of 2017",
@@ -172,7 +175,7 @@ pub(super) fn decode_response<F: Frame>(frames: &[F]) -> Result<Response<'_>, De
         other => other,
     };
     let wrong = DecodeError::Inconsistent {
-        what: "the outputs of a response are not as long as its sizes say",
+        what: "the outputs of a response differ from its sizes",
     };
     let block = block.as_ref();
     if u32_frame(size.as_ref(), "size of the outputs")? as usize != block.len() {
@@ -201,20 +204,21 @@ fn split_outputs(block: &[u8], output_type: DataType) -> Option<Vec<Result<&[u8]
     rest.is_empty().then_some(outputs)
 }
 
-/// The numbers of a frame that is made of them.
+/// Reads a frame of numbers; `None` if its size is not a multiple of four.
 fn u32s(frame: &[u8]) -> Option<Vec<u32>> {
     let (words, rest) = frame.as_chunks::<4>();
     let numbers = words.iter().map(|word| u32::from_le_bytes(*word));
     rest.is_empty().then(|| numbers.collect())
 }
 
-/// What these dialects count in 32 bits. More than that does not fit a message of theirs, and its reader says so.
+/// Converts a count to the 32 bits of these dialects. A larger count does not fit, and the reader
+/// reports an error.
 pub(super) fn number(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 /// Reads a heartbeat or a request, delimiter included.
-pub(super) fn decode<F: Frame>(frames: &[F]) -> Result<FromFrontend<'_, F>, DecodeError> {
+pub(super) fn decode<F: MessageFrame>(frames: &[F]) -> Result<FromFrontend<'_, F>, DecodeError> {
     let [delimiter, kind, rest @ ..] = frames else {
         return Err(DecodeError::FrameCount {
             what: "frontend message",

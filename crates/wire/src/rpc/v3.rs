@@ -1,4 +1,4 @@
-//! Version 3, Clipper's final one: every output is text, in a frame of its own.
+//! Version 3, Clipper's final dialect: every output is text, in a frame of its own.
 
 use std::borrow::Cow;
 
@@ -7,12 +7,12 @@ use super::{
     *,
 };
 use crate::{
-    DecodeError, Frame,
+    DecodeError, MessageFrame,
     codec::{counted_u64s, u32_frame},
 };
 
-/// Appends what follows the message type of a request.
-pub(super) fn encode_request<'a, F: Frame + 'a>(
+/// Appends the frames after the message type of a request.
+pub(super) fn encode_request<'a, F: MessageFrame + 'a>(
     head: &RequestHead,
     inputs: impl ExactSizeIterator<Item = &'a F> + Clone,
     out: &mut Vec<F>,
@@ -25,8 +25,10 @@ pub(super) fn encode_request<'a, F: Frame + 'a>(
     out.extend(inputs.cloned());
 }
 
-/// Reads what follows the message type of a request.
-pub(super) fn decode_request<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, DecodeError> {
+/// Reads the frames after the message type of a request.
+pub(super) fn decode_request<F: MessageFrame>(
+    frames: &[F],
+) -> Result<BatchRequest<'_, F>, DecodeError> {
     let [message_id, request_type, _size, header, inputs @ ..] = frames else {
         return Err(DecodeError::FrameCount {
             what: "request of version 3",
@@ -40,14 +42,15 @@ pub(super) fn decode_request<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, D
         time_left: None,
         input_type: check_inputs(header.as_ref(), 8, inputs)?,
     };
-    Ok(Request {
+    Ok(BatchRequest {
         head,
         inputs: Cow::Borrowed(inputs),
     })
 }
 
-/// Appends what follows the message type of a response. An input that failed is answered with the reason.
-pub(super) fn encode_response<F: Frame>(reply: &Reply, out: &mut Vec<F>) {
+/// Appends the frames after the message type of a response. The output of a failed input is the
+/// reason.
+pub(super) fn encode_response<F: MessageFrame>(reply: &Reply, out: &mut Vec<F>) {
     let outputs: Vec<String> = reply
         .predictions
         .iter()
@@ -63,8 +66,8 @@ pub(super) fn encode_response<F: Frame>(reply: &Reply, out: &mut Vec<F>) {
     out.extend(outputs.into_iter().map(|text| F::owned(text.into_bytes())));
 }
 
-/// Reads what follows the message type of a response.
-pub(super) fn decode_response<F: Frame>(frames: &[F]) -> Result<Response<'_>, DecodeError> {
+/// Reads the frames after the message type of a response.
+pub(super) fn decode_response<F: MessageFrame>(frames: &[F]) -> Result<Response<'_>, DecodeError> {
     let [message_id, _size, sizes, outputs @ ..] = frames else {
         return Err(DecodeError::FrameCount {
             what: "response of version 3",
@@ -74,7 +77,7 @@ pub(super) fn decode_response<F: Frame>(frames: &[F]) -> Result<Response<'_>, De
     let sizes = counted_u64s(sizes.as_ref(), "sizes of a response")?;
     if sizes.len() != outputs.len() {
         return Err(DecodeError::Inconsistent {
-            what: "a response of version 3 states another number of outputs than it has",
+            what: "the number of outputs of a version-3 response differs from its sizes",
         });
     }
     let outputs = sizes
@@ -85,7 +88,7 @@ pub(super) fn decode_response<F: Frame>(frames: &[F]) -> Result<Response<'_>, De
                 Ok(Ok(output))
             } else {
                 Err(DecodeError::Inconsistent {
-                    what: "an output of a version-3 response is not of its stated size",
+                    what: "an output of a version-3 response differs from its size",
                 })
             }
         })

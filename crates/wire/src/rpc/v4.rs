@@ -1,4 +1,4 @@
-//! Version 4, our native dialect: a session, typed outputs, reasons of failures, and times.
+//! Version 4, our native dialect: sessions, typed outputs, reasons of failures, and times.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use super::{
     *,
 };
 use crate::{
-    DecodeError, Frame,
+    DecodeError, MessageFrame,
     codec::{Header, Numbers, counted_u64s, data_type, micros, text_frame},
 };
 
-/// Appends what follows the message type of a request.
-pub(super) fn encode_request<'a, F: Frame + 'a>(
+/// Appends the frames after the message type of a request.
+pub(super) fn encode_request<'a, F: MessageFrame + 'a>(
     head: &RequestHead,
     inputs: impl ExactSizeIterator<Item = &'a F> + Clone,
     out: &mut Vec<F>,
@@ -31,8 +31,10 @@ pub(super) fn encode_request<'a, F: Frame + 'a>(
     out.extend(inputs.cloned());
 }
 
-/// Reads what follows the message type of a request.
-pub(super) fn decode_request<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, DecodeError> {
+/// Reads the frames after the message type of a request.
+pub(super) fn decode_request<F: MessageFrame>(
+    frames: &[F],
+) -> Result<BatchRequest<'_, F>, DecodeError> {
     let [head, header, inputs @ ..] = frames else {
         return Err(DecodeError::FrameCount {
             what: "request of version 4",
@@ -50,14 +52,14 @@ pub(super) fn decode_request<F: Frame>(frames: &[F]) -> Result<Request<'_, F>, D
         time_left: (left != NO_DEADLINE).then(|| Duration::from_micros(left)),
         input_type: check_inputs(header.as_ref(), 8, inputs)?,
     };
-    Ok(Request {
+    Ok(BatchRequest {
         head,
         inputs: Cow::Borrowed(inputs),
     })
 }
 
-/// Appends what follows the message type of a response.
-pub(super) fn encode_response<F: Frame>(reply: &Reply, session: u64, out: &mut Vec<F>) {
+/// Appends the frames after the message type of a response.
+pub(super) fn encode_response<F: MessageFrame>(reply: &Reply, session: u64, out: &mut Vec<F>) {
     let mut data = Vec::new();
     let mut lengths = Vec::with_capacity(reply.predictions.len());
     for prediction in &reply.predictions {
@@ -89,8 +91,8 @@ pub(super) fn encode_response<F: Frame>(reply: &Reply, session: u64, out: &mut V
     out.push(F::owned(data));
 }
 
-/// Reads what follows the message type of a response.
-pub(super) fn decode_response<F: Frame>(frames: &[F]) -> Result<Response<'_>, DecodeError> {
+/// Reads the frames after the message type of a response.
+pub(super) fn decode_response<F: MessageFrame>(frames: &[F]) -> Result<Response<'_>, DecodeError> {
     let [header, sizes, data] = frames else {
         return Err(DecodeError::FrameCount {
             what: "response of version 4",
@@ -111,19 +113,19 @@ pub(super) fn decode_response<F: Frame>(frames: &[F]) -> Result<Response<'_>, De
         session: Some(session),
         message_id,
         output_type,
-        outputs: split(data.as_ref(), sizes.as_ref(), output_type)?,
+        outputs: split_outputs(data.as_ref(), sizes.as_ref(), output_type)?,
         times: Some(times),
     })
 }
 
-/// Cuts the outputs of a version-4 response out of their one frame.
-fn split<'a>(
+/// Splits the frame that contains all outputs.
+fn split_outputs<'a>(
     data: &'a [u8],
     sizes: &[u8],
     output_type: DataType,
 ) -> Result<Vec<Result<&'a [u8], &'a str>>, DecodeError> {
     let wrong = DecodeError::Inconsistent {
-        what: "the outputs of a response are not as long as its sizes say",
+        what: "the outputs of a response differ from its sizes",
     };
     let mut rest = data;
     let mut outputs = Vec::new();
@@ -147,7 +149,7 @@ fn split<'a>(
 
 impl BatchError<'_> {
     /// Appends the frames of the error (version 4).
-    pub fn encode<F: Frame>(&self, out: &mut Vec<F>) {
+    pub fn encode<F: MessageFrame>(&self, out: &mut Vec<F>) {
         open(out, ERROR);
         out.push(
             Header::new()
@@ -160,8 +162,8 @@ impl BatchError<'_> {
     }
 }
 
-/// Reads what follows the message type of an error.
-pub(super) fn decode_error<F: Frame>(frames: &[F]) -> Result<BatchError<'_>, DecodeError> {
+/// Reads the frames after the message type of an error.
+pub(super) fn decode_error<F: MessageFrame>(frames: &[F]) -> Result<BatchError<'_>, DecodeError> {
     let [header, text] = frames else {
         return Err(DecodeError::FrameCount {
             what: "error of a container",

@@ -1,4 +1,4 @@
-//! Whether a state dict is that of a network, tensor by tensor.
+//! Checks that a state dict belongs to a network, tensor by tensor.
 
 use std::{collections::BTreeSet, fmt::Display};
 
@@ -6,11 +6,11 @@ use anyhow::bail;
 
 use super::{layer::Layer, network::Network, state_dict::StateDict};
 
-/// Names in one line of a message.
+/// Maximum number of names in one line of a message.
 const NAMED: usize = 8;
 
-/// Refuses a state dict in which tensors are missing, superfluous, or of another shape or type than `layers` need; the
-/// message names them.
+/// Fails for a state dict with tensors that are missing, superfluous, or of another shape or type than `layers` need.
+/// The message names them.
 pub(crate) fn check(dict: &StateDict, network: &Network, layers: &[Layer]) -> anyhow::Result<()> {
     let expected: Vec<_> = layers.iter().flat_map(Layer::tensors).collect();
     let mut lines = Vec::new();
@@ -42,7 +42,7 @@ pub(crate) fn check(dict: &StateDict, network: &Network, layers: &[Layer]) -> an
     Ok(())
 }
 
-/// How many of the names are known to belong to the network.
+/// Number of the names that belong to the network.
 pub(crate) fn count_known(dict: &StateDict, network: &Network) -> usize {
     let graph = (network.graph)();
     let known = known(network, graph.layers());
@@ -73,7 +73,7 @@ impl Known {
     }
 }
 
-/// Adds a line of names, the first of them if they are many.
+/// Adds a line of names, cut off after [`NAMES`].
 fn line(lines: &mut Vec<String>, what: &str, names: impl Iterator<Item = impl Display>) {
     let names: Vec<_> = names.map(|name| name.to_string()).collect();
     let more = match names.len().saturating_sub(NAMED) {

@@ -1,4 +1,4 @@
-//! A network under construction: operations one after the other, with the shapes that they make.
+//! A network under construction: a sequence of operations with the shapes of their outputs.
 
 use onnx::{
     AttributeProto, AttributeType, Dimension, DimensionProto, FLOAT, GraphProto, ModelProto,
@@ -17,14 +17,14 @@ pub(crate) struct Graph {
     layers: Vec<Layer>,
 }
 
-/// What flows from one operation to others: a name, and channels, height and width for each picture.
+/// The output of an operation: its name, and channels, height and width of one picture.
 #[derive(Clone)]
 pub(crate) struct Value {
     name: String,
     shape: [usize; 3],
 }
 
-/// What a window of a convolution or pooling does; height first, width second.
+/// Window of a convolution or pooling; height first, width second.
 #[derive(Clone, Copy)]
 pub(crate) struct Window {
     kernel: [usize; 2],
@@ -33,12 +33,12 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// A square window that moves by one; unpadded.
+    /// A square window with stride 1 and no padding.
     pub(crate) const fn square(side: usize) -> Window {
         Window::new(side, side)
     }
 
-    /// A window that moves by one; unpadded.
+    /// A window with stride 1 and no padding.
     pub(crate) const fn new(height: usize, width: usize) -> Window {
         Window {
             kernel: [height, width],
@@ -47,19 +47,19 @@ impl Window {
         }
     }
 
-    /// Padded so that a window moving by one makes as many values as it takes.
+    /// Pads so that with stride 1 the output has the size of the input.
     pub(crate) const fn padded(mut self) -> Window {
         self.padding = [self.kernel[0] / 2, self.kernel[1] / 2];
         self
     }
 
-    /// Moves by `stride`.
+    /// Sets the stride.
     pub(crate) const fn stride(mut self, stride: usize) -> Window {
         self.stride = stride;
         self
     }
 
-    /// Height and width of what comes out.
+    /// Height and width of the output.
     fn sizes(self, x: &Value) -> [usize; 2] {
         let [_, height, width] = x.shape;
         let size = |axis: usize, size| {
@@ -78,7 +78,7 @@ impl Window {
     }
 }
 
-/// What ONNX calls an operation, and its constant arguments.
+/// ONNX name of an operation, with its constant arguments.
 type Operation = (&'static str, Vec<AttributeProto>);
 
 impl Graph {
@@ -145,7 +145,7 @@ impl Graph {
         self.node(name, operation, vec![x.name.clone()], [x.shape[0], 1, 1])
     }
 
-    /// The channels of several values of one size, one after the other.
+    /// Concatenates values of one height and width by channel.
     pub(crate) fn concat(&mut self, name: &str, values: &[Value]) -> Value {
         let [_, height, width] = values[0].shape;
         let channels = values.iter().map(|value| value.shape[0]).sum();
@@ -154,14 +154,14 @@ impl Graph {
         self.node(name, operation, inputs, [channels, height, width])
     }
 
-    /// All values of a picture in one row.
+    /// Flattens each picture to one row.
     pub(crate) fn flatten(&mut self, name: &str, x: &Value) -> Value {
         let operation = ("Flatten", vec![integer("axis", 1)]);
         let shape = [x.shape.iter().product(), 1, 1];
         self.node(name, operation, vec![x.name.clone()], shape)
     }
 
-    /// Ends the network: a flat value becomes its output.
+    /// Makes a flat value the output of the network.
     pub(crate) fn finish(mut self, x: &Value) -> Graph {
         let inputs = vec![x.name.clone()];
         let output = self.node("features", ("Identity", Vec::new()), inputs, x.shape);

@@ -8,7 +8,7 @@ use super::{
     network::Network,
 };
 
-/// Inception V3, and what torchvision's has beyond it.
+/// Inception V3; torchvision's auxiliary classifier and last layer are left out.
 pub(crate) const NETWORK: Network = Network {
     name: "inception",
     torchvision: "inception_v3",
@@ -68,7 +68,7 @@ fn stem(graph: &mut Graph, images: Value) -> Value {
     graph.max_pool("maxpool2", HALVING, &x)
 }
 
-/// Several branches from one input, whose outputs are joined channel after channel.
+/// Several branches from one input; their outputs are concatenated by channel.
 struct Block<'g> {
     graph: &'g mut Graph,
     name: &'static str,
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inception_has_as_many_parameters_as_torchvisions() {
+    fn inception_has_the_parameter_count_of_torchvision() {
         // torchvision's has 23,834,568 without the auxiliary classifier, of which its last layer, left out here, has
         // 1000 x 2049. A batch normalisation's two parameters per channel are folded into one bias: 17,216 channels.
         assert_eq!(NETWORK.parameters(), 23_834_568 - 1000 * 2049 - 17_216);

@@ -1,11 +1,11 @@
-//! A layer with weights: what a state dict holds for it, and what the network computes with.
+//! A layer with weights: its tensors in a state dict, and the folded tensors of the network.
 
 use anyhow::ensure;
 use onnx::{Bytes, FLOAT, TensorProto};
 
 use super::state_dict::{StateDict, bytes, f32s};
 
-/// What torchvision's inception_v3 adds to a variance.
+/// Epsilon of the batch normalisations in torchvision's inception_v3.
 const EPS: f64 = 0.001;
 
 /// A convolution or a fully connected layer, with a batch normalisation or a bias.
@@ -46,12 +46,12 @@ impl Layer {
         format!("{}.bias", self.name)
     }
 
-    /// Number of channels or features that it makes.
+    /// Number of output channels or features.
     pub(crate) fn outputs(&self) -> usize {
         self.dims[0]
     }
 
-    /// Number of values that one output is computed from.
+    /// Number of input values of one output (fan-in).
     pub(crate) fn inputs(&self) -> usize {
         self.dims[1..].iter().product()
     }
@@ -61,7 +61,7 @@ impl Layer {
         self.outputs() * (self.inputs() + 1)
     }
 
-    /// The tensors that a state dict must have for it, with their shapes.
+    /// Tensors that a state dict must have for this layer, with their shapes.
     pub(crate) fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         let vectors = match &self.norm {
             None => vec![self.bias()],
@@ -74,7 +74,7 @@ impl Layer {
         [weight].into_iter().chain(vectors).collect()
     }
 
-    /// A tensor that a state dict may have for it, and that is of no use: how many batches a normalisation has seen.
+    /// The tensor that a state dict may have and that is ignored: the number of batches in training.
     pub(crate) fn counter(&self) -> Option<String> {
         let norm = self.norm.as_ref()?;
         Some(format!("{norm}.num_batches_tracked"))
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_that_no_network_can_compute_with_are_named() {
+    fn weights_that_are_not_finite_are_named() {
         let mut dict = StateDict::default();
         dict.insert("fc.weight".into(), vec![1, 2], [1.0, f32::NAN]);
         dict.insert("fc.bias".into(), vec![1], [0.0]);

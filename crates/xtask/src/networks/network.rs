@@ -1,4 +1,4 @@
-//! A network that artifacts are made of: its architecture, its weights, its files.
+//! A network: its architecture, its weights and its artifact files.
 
 use std::{
     fs,
@@ -14,23 +14,23 @@ use sha2::{Digest, Sha256};
 
 use super::{graph::Graph, layer::Layer, seeded, state_dict::StateDict};
 
-/// An architecture, and what else is known of it.
+/// A network architecture with its metadata.
 pub(crate) struct Network {
     pub(super) name: &'static str,
     /// Its name in torchvision, whose weights fit.
     pub(super) torchvision: &'static str,
     pub(super) graph: fn() -> Graph,
-    /// What its pictures must be like.
+    /// Preprocessing of its input pictures.
     pub(super) architecture: featurizer::Architecture,
-    /// What names in a state dict start with that belong to layers which the graph leaves out.
+    /// Prefixes of state dict names whose layers the graph leaves out.
     pub(super) unused: &'static [&'static str],
-    /// The artifact that learns from this network's features.
+    /// The classifier that is trained on this network's features.
     pub(super) classifier: &'static str,
-    /// Of the random weights.
+    /// Seed of the random weights.
     pub(super) seed: u64,
 }
 
-/// The metadata file: where the weights are from, and what pictures they want.
+/// The metadata file: origin of the weights, and preprocessing of the pictures.
 #[derive(serde::Serialize)]
 struct Metadata<'a> {
     #[serde(flatten)]
@@ -52,14 +52,14 @@ impl Network {
         dir.join(format!("{}.onnx.json", self.name))
     }
 
-    /// What the metadata says of the artifact that is there, if both are.
+    /// Reads the metadata of the present artifact; `None` if either file is missing.
     pub(super) fn found(&self, dir: &Path) -> Option<Artifact> {
         let metadata = fs::read(self.metadata(dir)).ok()?;
         let artifact = serde_json::from_slice(&metadata).ok()?;
         self.path(dir).exists().then_some(artifact)
     }
 
-    /// Whether an artifact that is there may stay: weights of one's own may, and random ones as they are drawn today.
+    /// True if the present artifact can be kept: it has trained weights, or random ones of the present scheme and seed.
     pub(super) fn keeps(&self, found: &Artifact) -> bool {
         found.trained || *found == self.seeded()
     }
@@ -115,7 +115,7 @@ impl Network {
             tensors.extend(layer.fold(dict)?);
         }
         let bytes = graph.model(tensors).encode_to_vec();
-        // The old metadata must not speak for the new weights.
+        // Metadata of the old weights must never stand beside the new ones.
         let metadata = self.metadata(dir);
         if metadata.exists() {
             fs::remove_file(&metadata)
@@ -132,7 +132,7 @@ impl Network {
         Ok(())
     }
 
-    /// Says that a classifier has learnt from the features of the network that was there before.
+    /// Warns that a classifier was trained on features of the network that was replaced.
     pub(super) fn warn_of_classifier(&self, dir: &Path) {
         let classifier = dir.join(self.classifier);
         if classifier.exists() {
@@ -158,7 +158,7 @@ pub(super) fn sha256(path: &Path) -> io::Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Writes a file under another name first, so that an interrupted run leaves no half artifact behind.
+/// Writes a file under a temporary name and renames it, so that an interrupted run leaves no partial artifact.
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let unfinished = PathBuf::from(format!("{}.unfinished", path.display()));
     fs::write(&unfinished, bytes)

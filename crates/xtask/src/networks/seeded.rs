@@ -5,14 +5,14 @@ use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng};
 
 use super::{layer::Layer, state_dict::StateDict};
 
-/// In words, for the artifact's provenance.
+/// Description of the scheme, for the artifact's provenance.
 pub(crate) const SCHEME: &str = "He initialisation, random biases and batch statistics";
 
-/// Draws what a state dict must have for `layers`.
+/// Draws every tensor that a state dict must have for `layers`.
 ///
 /// He initialisation (He et al., 2015): weights are normal with variance `2 / inputs of an output`, so that ReLU layers
-/// keep the size of what flows through them. Biases and means are near zero, a normalisation's gammas and variances
-/// around one: each is far enough off that a network computed without it has other features.
+/// keep the scale of their input. Biases and means are near zero, gammas and variances of a normalisation near one;
+/// each is far enough from these values that leaving it out changes the features.
 pub(crate) fn draw(layers: &[Layer], seed: u64) -> StateDict {
     let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut dict = StateDict::default();
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_keep_the_size_of_what_flows_through_a_relu() {
+    fn weights_keep_the_scale_of_activations() {
         let weights = drawn("layer.conv.weight", 1);
         let variance = weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32;
         assert!(
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_gives_the_same_weights_again() {
+    fn a_seed_repeats_its_weights() {
         let weights = |seed| drawn("layer.conv.weight", seed);
         assert_eq!(weights(1), weights(1));
         assert_ne!(weights(1), weights(2));

@@ -12,7 +12,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 #[derive(Default)]
 pub(crate) struct StateDict(BTreeMap<String, Tensor>);
 
-/// A tensor, its values perhaps yet to be read.
+/// A tensor; its values may still be on disk.
 pub(crate) struct Tensor {
     dtype: Dtype,
     shape: Vec<usize>,
@@ -25,8 +25,8 @@ enum Values {
 }
 
 impl StateDict {
-    /// Reads a `.safetensors` file, or what `torch.save` wrote. The values of the latter stay in the file until they
-    /// are asked for. Nothing in it is executed.
+    /// Reads a `.safetensors` file, or a file of `torch.save`. The values of the latter are read from the file when
+    /// they are used. No code in it is executed.
     pub(crate) fn read(path: &Path) -> anyhow::Result<StateDict> {
         let is_safetensors = path.extension().is_some_and(|e| e == "safetensors");
         if is_safetensors {
@@ -107,7 +107,7 @@ impl Tensor {
         self.dtype
     }
 
-    /// Whether [`StateDict::floats`] takes it.
+    /// True if [`StateDict::floats`] can convert it to float32.
     pub(crate) fn is_float(&self) -> bool {
         matches!(self.dtype, Dtype::F32 | Dtype::F16 | Dtype::BF16)
     }
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_short_is_an_error() {
+    fn a_truncated_file_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         for file in FILES {
             let whole = fs::read(path(file)).unwrap();
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_corrupted_is_never_a_panic() {
+    fn a_corrupted_file_never_panics() {
         let folder = tempfile::tempdir().unwrap();
         for file in FILES {
             let whole = fs::read(path(file)).unwrap();

@@ -7,7 +7,7 @@ use super::{
     network::Network,
 };
 
-/// VGG-16, and what torchvision's has beyond it.
+/// VGG-16; torchvision's last layer is left out.
 pub(crate) const NETWORK: Network = Network {
     name: "vgg",
     torchvision: "vgg16",
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn vgg_has_as_many_parameters_as_the_paper_says() {
+    fn vgg_has_the_parameter_count_of_the_paper() {
         // Configuration D has 138,357,544, of which the classifier's last layer, left out here, has 1000 x 4097.
         assert_eq!(NETWORK.parameters(), 138_357_544 - 1000 * 4097);
         assert_eq!(NETWORK.parameters(), 134_260_544);

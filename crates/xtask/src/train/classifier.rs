@@ -1,4 +1,4 @@
-//! The classifiers that can be trained, and what is particular to each.
+//! The classifiers that can be trained.
 
 use std::{path::Path, thread};
 
@@ -7,7 +7,7 @@ use ndarray::ArrayView2;
 
 use super::{examples::Examples, files::Files};
 
-/// A model that learns from features.
+/// A model that is trained on features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Classifier {
     /// Kernel PCA and SVM, on VGG features
@@ -19,7 +19,7 @@ pub(crate) enum Classifier {
 impl Classifier {
     pub(crate) const ALL: [Classifier; 2] = [Classifier::Svm, Classifier::Lgbm];
 
-    /// The model server's name.
+    /// Name of the model server.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Classifier::Svm => "svm",
@@ -67,7 +67,7 @@ impl Classifier {
         }))
     }
 
-    /// Learns from the examples, writes the artifact to `path` and says by what method.
+    /// Trains on the examples, writes the artifact to `path` and returns the name of the method.
     pub(crate) fn fit(
         self,
         examples: &Examples,

@@ -1,4 +1,4 @@
-//! Which classes are taken for which.
+//! Confusion matrix of a classifier.
 
 use std::{cmp::Reverse, collections::BTreeMap, fmt};
 
@@ -6,24 +6,24 @@ use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use model::{Accuracy, Output};
 
-/// Up to so many classes, the table has a column for each.
+/// Maximum number of classes for which the whole matrix is printed.
 const COLUMNS: usize = 16;
-/// Of more classes, so many of the worst confusions are listed.
+/// Number of worst confusions that are listed for more classes.
 const WORST: usize = 10;
 
-/// How often each class was named for each.
+/// Counts of predicted classes for each true class.
 #[derive(Debug)]
 pub(crate) struct Confusion<'a> {
     classes: &'a [String],
-    /// By true class and named class; pairs that never came are missing.
+    /// Count by true and predicted class; pairs with a count of 0 are missing.
     counts: BTreeMap<(usize, usize), u64>,
 }
 
 impl<'a> Confusion<'a> {
-    /// Counts the outputs for inputs of these classes.
+    /// Counts the outputs for inputs of these true classes.
     ///
     /// # Errors
-    /// If an output names none of the classes.
+    /// Fails if an output names none of the classes.
     pub(crate) fn count(
         classes: &'a [String],
         labels: &[usize],
@@ -66,7 +66,7 @@ impl<'a> Confusion<'a> {
         row.map(|(_, count)| count).sum()
     }
 
-    /// A row per class, a column per class that was named for it.
+    /// The whole matrix: a row per true class, a column per predicted class.
     fn matrix(&self) -> Table {
         let numbers = 1..=self.classes.len();
         let header = ["", "class"].map(str::to_owned).into_iter();
@@ -83,7 +83,7 @@ impl<'a> Confusion<'a> {
         table
     }
 
-    /// The pairs that are confused most often.
+    /// The most frequent confusions.
     fn worst(&self) -> Table {
         let confused = self
             .counts
@@ -106,7 +106,7 @@ impl<'a> Confusion<'a> {
     }
 }
 
-/// The accuracy, and under it the confusions, where there are any.
+/// Prints the accuracy, and below it the confusions, if any.
 impl fmt::Display for Confusion<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let accuracy = self.accuracy();
@@ -121,10 +121,7 @@ impl fmt::Display for Confusion<'_> {
             return Ok(());
         }
         let (title, table) = match self.classes.len() {
-            ..=COLUMNS => (
-                "a row per class, in the columns what it was named",
-                self.matrix(),
-            ),
+            ..=COLUMNS => ("rows: true class; columns: predicted class", self.matrix()),
             _ => ("the worst", self.worst()),
         };
         writeln!(f, "  {:10} {title}", "confusion")?;
@@ -160,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_named_rightly_is_on_the_diagonal() {
+    fn correct_predictions_are_on_the_diagonal() {
         let classes = names(3);
         let outputs = named(&[0, 0, 2, 1, 2]);
         let confusion = Confusion::count(&classes, &[0, 0, 0, 1, 2], &outputs).unwrap();
@@ -172,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_classes_only_the_worst_confusions_are_listed() {
+    fn many_classes_list_only_the_worst_confusions() {
         let classes = names(40);
         let labels: Vec<_> = (0..40).chain([7, 7]).collect();
         let mut answers = labels.clone();
@@ -184,14 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn where_everything_is_right_there_is_no_confusion_to_show() {
+    fn a_perfect_classifier_shows_no_confusions() {
         let classes = names(2);
         let confusion = Confusion::count(&classes, &[0, 1], &named(&[0, 1])).unwrap();
         assert_eq!(confusion.to_string().lines().count(), 1);
     }
 
     #[test]
-    fn an_answer_that_is_no_class_is_an_error() {
+    fn an_output_outside_the_classes_is_an_error() {
         let classes = names(2);
         let error = Confusion::count(&classes, &[0], &named(&[5])).unwrap_err();
         assert!(

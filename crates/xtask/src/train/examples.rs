@@ -1,4 +1,4 @@
-//! Features with the class of each: to learn from, or to test with.
+//! Labelled features, for training or for testing.
 
 use std::{
     fs::{self, File},
@@ -15,7 +15,7 @@ use super::{files::Files, pictures::enough};
 /// Inputs per call of a classifier.
 const BATCH: usize = 64;
 
-/// Features of pictures, one picture after the other, and the index of each picture's class.
+/// Features `[pictures, features]`, and the index of each picture's class.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Examples {
     pub(crate) features: Vec<f32>,
@@ -33,8 +33,8 @@ impl Examples {
         self.features.len() / self.labels.len().max(1)
     }
 
-    /// Examples to learn from, and that `share` of each class that is held out: at least one of either, drawn by `seed`
-    /// alone. Both keep their order.
+    /// Splits each class into training examples and a held-out `share`, with at least one example in each. The choice
+    /// depends on `seed` only. Both parts keep their order.
     pub(crate) fn split(
         &self,
         classes: &[String],
@@ -66,7 +66,7 @@ impl Examples {
         Ok(halves)
     }
 
-    /// What the model answers to each.
+    /// Outputs of the model, one per example.
     pub(crate) fn predict(&self, model: &mut dyn Model) -> anyhow::Result<Vec<Output>> {
         let bytes: Vec<u8> = self
             .features
@@ -87,7 +87,7 @@ impl Examples {
         Ok(outputs)
     }
 
-    /// Writes features and labels where a benchmark looks for its inputs.
+    /// Writes features and labels to the files that a benchmark reads as inputs.
     pub(crate) fn save(&self, classes: &[String], files: &Files) -> anyhow::Result<()> {
         let shape = [self.labels.len() as u64, self.width() as u64];
         let mut file = BufWriter::new(File::create(&files.inputs)?);
@@ -111,7 +111,7 @@ impl Examples {
 mod tests {
     use super::*;
 
-    /// Two features each, which tell the example's number.
+    /// Examples of two features that encode the example's index.
     fn examples(labels: &[usize]) -> Examples {
         let mut examples = Examples::default();
         for (number, &label) in labels.iter().enumerate() {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_share_of_each_class_is_held_out_and_nothing_is_in_both_halves() {
+    fn a_share_of_each_class_is_held_out() {
         let labels = [vec![0; 8], vec![1; 80]].concat();
         let (train, held_out) = split(&labels, 0.25, 1);
         let of = |half: &Examples, class| half.labels.iter().filter(|&&l| l == class).count();
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_alone_decides_what_is_held_out() {
+    fn the_split_depends_on_the_seed_only() {
         let labels = [vec![0; 20], vec![1; 20]].concat();
         assert_eq!(split(&labels, 0.5, 1), split(&labels, 0.5, 1));
         assert_ne!(split(&labels, 0.5, 1), split(&labels, 0.5, 2));
     }
 
     #[test]
-    fn however_small_a_class_one_is_learnt_from_and_one_held_out() {
+    fn the_smallest_class_has_an_example_in_both_parts() {
         for share in [0.01, 0.99] {
             let (train, held_out) = split(&[0, 1, 0, 1], share, 1);
             assert_eq!((train.labels, held_out.labels), (vec![0, 1], vec![0, 1]));

@@ -1,4 +1,4 @@
-//! Pictures to features, by a network.
+//! Computes features of pictures with a network.
 
 use std::{fs, path::PathBuf};
 
@@ -12,7 +12,7 @@ use super::{examples::Examples, pictures::Pictures};
 /// Pictures per call of a network.
 const BATCH: usize = 16;
 
-/// The features of every picture; one that the network cannot decode is named on standard error and left out.
+/// Features of every picture. A picture that cannot be decoded is reported on standard error and left out.
 pub(crate) fn compute(
     network: &mut dyn Model,
     pictures: &Pictures,

@@ -2,20 +2,20 @@
 
 use std::path::PathBuf;
 
-/// What training writes.
+/// Paths of the files of one trained classifier.
 pub(crate) struct Files {
-    /// What the model server loads.
+    /// The artifact that the model server loads.
     pub(crate) artifact: PathBuf,
-    /// A [`model::Artifact`] as JSON.
+    /// Metadata: a [`model::Artifact`] as JSON.
     pub(crate) metadata: PathBuf,
     /// The held-out features: float32 `[pictures, features]`.
     pub(crate) inputs: PathBuf,
-    /// Their labels, one per line.
+    /// Labels of the held-out pictures, one per line.
     pub(crate) labels: PathBuf,
 }
 
 impl Files {
-    /// True if none is missing.
+    /// True if all files exist.
     pub(crate) fn exist(&self) -> bool {
         let files = [&self.artifact, &self.metadata, &self.inputs, &self.labels];
         files.into_iter().all(|file| file.exists())

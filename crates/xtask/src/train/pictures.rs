@@ -1,4 +1,4 @@
-//! Labelled pictures: a folder with a folder per class.
+//! Labelled pictures: a folder with one folder per class.
 
 use std::{
     fmt, fs,
@@ -10,21 +10,22 @@ use anyhow::{Context, bail, ensure};
 /// The picture files of a folder, in the order of their names.
 #[derive(Debug)]
 pub(crate) struct Pictures {
-    /// The folder's name, without those above it.
+    /// Last component of the folder's path.
     pub(crate) name: String,
     /// The names of the classes, in order.
     pub(crate) classes: Vec<String>,
     /// Each file, and the index of its class.
     pub(crate) files: Vec<(PathBuf, usize)>,
-    /// Files in the folders of classes that are neither JPEG nor PNG by name.
+    /// Number of files in class folders whose names end neither in JPEG's nor in PNG's extensions.
     others: usize,
 }
 
 impl Pictures {
-    /// Looks for pictures in `folder`. Whatever begins with a dot is overlooked, and so are files beside the classes.
+    /// Lists the pictures in `folder`. Ignores names that begin with a dot, and files beside the class folders.
     ///
     /// # Errors
-    /// If there are fewer than two classes, a class has too few pictures or a folder in it, or a name is no text.
+    /// Fails if there are fewer than two classes, a class has too few pictures or contains a folder, or a name is not
+    /// text.
     pub(crate) fn find(folder: &Path) -> anyhow::Result<Pictures> {
         let mut found = Pictures {
             name: name(&fs::canonicalize(folder).with_context(|| unreadable(folder))?)?,
@@ -75,7 +76,7 @@ impl fmt::Display for Pictures {
     }
 }
 
-/// An error if a class has too few pictures to learn from one and test with another.
+/// Fails if a class has fewer than two pictures: one to train on and one to test with.
 pub(crate) fn enough(class: &str, pictures: usize) -> anyhow::Result<()> {
     ensure!(
         pictures >= 2,
@@ -84,7 +85,7 @@ pub(crate) fn enough(class: &str, pictures: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is in a folder, by name.
+/// Entries of a folder, sorted by name.
 fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let is_hidden = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default();
@@ -106,7 +107,7 @@ fn unreadable(folder: &Path) -> String {
     format!("cannot read the folder {}", folder.display())
 }
 
-/// The name of a folder; labels are written one per line, so it must be text without line ends.
+/// Name of a folder. Labels are written one per line, so it must be text without line breaks.
 fn name(folder: &Path) -> anyhow::Result<String> {
     match folder.file_name().unwrap_or_default().to_str() {
         Some(name) if !name.contains(char::is_control) => Ok(name.to_owned()),
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_and_files_are_found_in_the_order_of_their_names() {
+    fn classes_and_files_are_sorted_by_name() {
         let folder = folder(&[
             "owl/2.JPG",
             "owl/1.png",
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_learnt_from_is_refused_in_one_line() {
+    fn unusable_folders_are_refused_in_one_line() {
         for (files, says) in [
             (
                 &["cat/a.png", "cat/b.png"][..],

@@ -1,8 +1,8 @@
-//! No circle of files inside a crate.
+//! Finds import circles between the files of a crate.
 //!
 //! A file needs another if it names something that is defined there: by `use`, or by a path written out, in macros and
 //! attributes too. `crate::`, `super::` and `self::` are resolved, and `pub use` is followed to the file of the definition.
-//! `mod` and `pub use` by themselves are no need.
+//! `mod` and `pub use` alone do not count.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -111,7 +111,7 @@ impl Scope {
         scope
     }
 
-    /// The paths of what the module uses itself.
+    /// Paths in the module's own code.
     fn imported(&self) -> impl Iterator<Item = &Vec<String>> {
         let own = self.imports.iter().filter(|import| import.is_private);
         own.map(|import| &import.path)
@@ -248,7 +248,7 @@ fn name_of(item: &Item) -> Option<String> {
     Some(name.to_string())
 }
 
-/// Steps of `pub use` that are followed at most: they may form a circle.
+/// Maximum number of `pub use` steps that are followed, since they may form a circle.
 const LONGEST: usize = 20;
 
 /// All modules of a crate.
@@ -258,7 +258,7 @@ struct Tree<'a> {
 }
 
 impl Tree<'_> {
-    /// The module that defines what a path in module `here` means; `None` for what is not of this crate.
+    /// The module that defines the item of a path in module `here`; `None` for other crates' items.
     fn resolve(&self, here: usize, path: &[String], depth: usize) -> Option<usize> {
         let (mut at, mut rest) = (here, path);
         let mut is_rooted = false;
@@ -277,7 +277,7 @@ impl Tree<'_> {
         self.descend(at, rest, depth)
     }
 
-    /// The module that defines what a path means whose first word is looked up in module `at`.
+    /// The module that defines the item of a path, whose first segment is looked up in module `at`.
     fn descend(&self, at: usize, path: &[String], depth: usize) -> Option<usize> {
         let [first, rest @ ..] = path else {
             return Some(at);
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_without_use_count_wherever_they_stand() {
+    fn written_out_paths_count_everywhere() {
         for body in [
             "fn f() { crate::a::make() }",
             "fn f() { let _: Option<super::a::A> = None; }",
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_passed_on_counts_for_the_file_that_defines_it() {
+    fn a_reexport_counts_for_its_defining_file() {
         let root = ["lib.rs", "mod a; mod b; pub use a::A; pub use b::*;"];
         let a = ["a.rs", "use crate::B; pub struct A(B);"];
         assert!(circles_of(&[root, a, ["b.rs", "pub struct B;"]]).is_empty());
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn tests_may_take_from_anywhere() {
+    fn test_code_is_ignored() {
         let b = "pub(crate) struct B; #[cfg(test)] mod tests { use crate::a::A; }";
         assert!(circles_of(&[ROOT, A, ["b.rs", b]]).is_empty());
     }

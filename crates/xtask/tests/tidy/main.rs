@@ -1,7 +1,8 @@
-//! The rules of ARCHITECTURE.md that matter, held over `cargo metadata` and the sources.
+//! Checks the rules of ARCHITECTURE.md over `cargo metadata` and the sources.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod circles;
+mod language;
 mod signatures;
 mod sizes;
 mod sources;
@@ -16,7 +17,7 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 use signatures::Rule;
 use sources::Crate;
 
-/// Who may depend on whom in this workspace, tests and benches aside. A package that is not here may not exist.
+/// Allowed dependencies within the workspace, tests and benches aside. Every package must be listed.
 const ARROWS: [(&str, &[&str]); 27] = [
     ("lightgbm3-sys", &[]),
     ("workspace-hack", &[]),
@@ -104,7 +105,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
     ),
 ];
 
-/// Crates from elsewhere that only these packages may depend on.
+/// External crates that only these packages may depend on.
 const ENGINES: [(&str, &[&str]); 4] = [
     ("ort", &["featurizer"]),
     ("tch", &["featurizer"]),
@@ -112,7 +113,7 @@ const ENGINES: [(&str, &[&str]); 4] = [
     ("linfa-svm", &["svm"]),
 ];
 
-/// Crates from elsewhere that these packages must do without: they do no I/O and have no clock.
+/// External crates that these packages must not use: they do no I/O and have no clock.
 const PURE: [(&str, &[&str]); 3] = [
     ("model", &["zmq", "tokio", "axum", "ndarray", "rustix"]),
     ("wire", &["zmq", "tokio", "axum", "rustix"]),
@@ -200,22 +201,22 @@ fn features(flags: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn programs_that_are_started_by_their_package_share_what_is_compiled_with_the_whole_workspace() {
+fn programs_share_compiled_dependencies_with_the_workspace() {
     let part = |of: &str| {
-        // What is compiled to run while compiling, and what is not, have features of their own.
+        // Build scripts and procedural macros have their features apart from the programs'.
         ["normal,no-proc-macro", "no-dev"].map(|edges| features(&format!("{of} --edges {edges}")))
     };
     let workspace = part("--workspace");
     let servers = ["vgg", "inception", "svm", "lgbm"];
     let built = servers.map(|model| {
-        // What the driver builds for a sweep.
+        // The command by which the driver builds for a sweep.
         format!("--package frontend --package noop --package {model}")
     });
     let started = ["driver", "endurance", "xtask"].map(|package| format!("--package {package}"));
     for packages in started.iter().chain(&built) {
         for (package_s, workspace_s) in part(packages).iter().zip(&workspace) {
             let other = package_s.difference(workspace_s);
-            // svm trains only for xtask and in tests.
+            // svm has its training code only for xtask and in tests.
             let other: Vec<_> = other.filter(|line| !line.starts_with("svm ")).collect();
             assert!(
                 other.is_empty(),
@@ -235,7 +236,7 @@ fn programs_that_are_started_by_their_package_share_what_is_compiled_with_the_wh
     }
 }
 
-/// Fails with every breach of a rule, over all crates.
+/// Fails with all breaches of a rule, over all crates.
 fn assert_none(breaches: impl Fn(&Crate) -> Vec<String>) {
     let crates = sources::crates(&metadata());
     let found: Vec<_> = crates.iter().flat_map(breaches).collect();
@@ -247,23 +248,33 @@ fn assert_none(breaches: impl Fn(&Crate) -> Vec<String>) {
 }
 
 #[test]
-fn no_crate_has_a_circle_of_files() {
+fn files_of_a_crate_form_no_circle() {
     assert_none(circles::find);
 }
 
 #[test]
-fn no_function_that_others_call_takes_a_tuple() {
+fn visible_functions_take_no_tuple() {
     assert_none(|of| signatures::find(Rule::Tuple, of));
 }
 
 #[test]
-fn no_type_that_others_see_has_an_array_of_figures() {
+fn visible_types_hold_no_array_of_figures() {
     assert_none(|of| signatures::find(Rule::Figures, of));
 }
 
 #[test]
 fn public_functions_of_libraries_fail_with_a_typed_error() {
     assert_none(|of| signatures::find(Rule::Error, of));
+}
+
+#[test]
+fn no_public_type_name_is_used_by_two_packages() {
+    let found = language::shared_type_names(&sources::crates(&metadata()));
+    assert!(
+        found.is_empty(),
+        "see \"Language\" in ARCHITECTURE.md:\n{}",
+        found.join("\n")
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Signatures that others see: no tuple in the place of a struct, no array of unnamed figures, typed errors.
+//! Checks visible signatures: no tuple in place of a struct, no array of unnamed figures, typed errors.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(crate) enum Rule {
     Error,
 }
 
-/// Breaches of one rule in a crate.
+/// Lists the breaches of one rule in a crate.
 pub(crate) fn find(rule: Rule, of: &Crate) -> Vec<String> {
     let mut looked = Look {
         rule,
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_others_call_takes_no_tuple() {
+    fn a_visible_function_takes_no_tuple() {
         for (text, expected) in [
             ("pub fn f(a: (u8, u8)) {}", 1),
             (
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_type_that_others_see_names_its_figures() {
+    fn a_visible_type_names_its_figures() {
         for (text, expected) in [
             ("pub struct S { pub micros: [u64; 5] }", 1),
             ("pub(crate) enum E { A(Vec<[f64; 2]>) }", 1),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_function_fails_with_a_type() {
+    fn a_public_function_has_a_typed_error() {
         for (text, expected) in [
             ("pub fn f() -> Result<u8, String> { Ok(1) }", 1),
             ("pub fn f() -> anyhow::Result<u8> { Ok(1) }", 1),

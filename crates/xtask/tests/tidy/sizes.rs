@@ -1,15 +1,15 @@
-//! Lengths, without test code: of files and of functions.
+//! Checks the lengths of files and functions, without test code.
 
 use syn::{spanned::Spanned, visit::Visit};
 
 use crate::sources::Module;
 
-/// Lines of a file at most.
+/// Maximum number of lines of a file.
 const FILE: usize = 400;
-/// Lines of a function at most, from its `fn` to its last brace.
+/// Maximum number of lines of a function, from its `fn` to its last brace.
 const FUNCTION: usize = 80;
 
-/// What is too long in a module.
+/// Lists the file and the functions of a module that are too long.
 pub(crate) fn too_long(module: &Module) -> Vec<String> {
     let file = module.file.display();
     let mut found = Vec::new();
@@ -75,13 +75,13 @@ mod tests {
         too_long(&sources::modules(folder.path(), &path)[0])
     }
 
-    /// A function of so many lines.
+    /// A function of `lines` lines.
     fn function(lines: usize) -> String {
         format!("fn long() {{\n{}}}\n", "    drop(1);\n".repeat(lines - 2))
     }
 
     #[test]
-    fn a_line_too_many_is_found_and_test_code_is_not_counted() {
+    fn long_code_is_found_and_test_code_is_not_counted() {
         assert!(found_in(&function(80)).is_empty());
         assert_eq!(
             found_in(&function(81)),

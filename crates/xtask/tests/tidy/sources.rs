@@ -1,4 +1,4 @@
-//! The sources of every crate, parsed: module by module, without test code.
+//! Parses the sources of every crate, module by module, without test code.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use syn::{Attribute, Item};
 pub(crate) struct Crate {
     /// True for the library of a package that others depend on, where `pub` means public.
     pub(crate) is_library: bool,
-    /// The root first, a module before those inside it.
+    /// Modules; the root first, parents before children.
     pub(crate) modules: Vec<Module>,
 }
 
@@ -20,17 +20,17 @@ pub(crate) struct Crate {
 pub(crate) struct Module {
     /// Its name; empty for the root.
     pub(crate) name: String,
-    /// The module around it, by its place among the crate's.
+    /// Index of the parent among the crate's modules.
     pub(crate) parent: Option<usize>,
     /// The file that holds it, from the root of the workspace.
     pub(crate) file: PathBuf,
-    /// The lines of the file that are not in test code; of a block, none.
+    /// Number of lines of the file outside test code; 0 for a block.
     pub(crate) lines: usize,
-    /// What is in it, without test code and modules.
+    /// Its items, without test code and modules.
     pub(crate) items: Vec<Item>,
 }
 
-/// Every crate of the workspace whose code is not test code.
+/// Every crate of the workspace that is not test code.
 pub(crate) fn crates(metadata: &cargo_metadata::Metadata) -> Vec<Crate> {
     let root = metadata.workspace_root.as_std_path();
     let needed = metadata
@@ -78,7 +78,7 @@ pub(crate) fn is_test(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Where a module belongs.
+/// Name and parent of a module.
 #[derive(Default)]
 struct Place {
     name: String,

@@ -1,4 +1,4 @@
-//! What the text of every file must and must not have.
+//! Rules for the text of every file.
 
 use std::{
     fs,
@@ -8,7 +8,7 @@ use std::{
 use crate::metadata;
 
 #[test]
-fn a_models_library_knows_neither_the_runtime_nor_the_wire() {
+fn model_libraries_use_neither_runtime_nor_wire() {
     for source in sources() {
         let path = source.to_string_lossy().into_owned();
         if path.contains("/containers/") && path.contains("/src/") && !path.ends_with("main.rs") {
@@ -24,7 +24,7 @@ fn a_models_library_knows_neither_the_runtime_nor_the_wire() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_begins_with_its_documentation() {
     for source in sources() {
         let text = fs::read_to_string(&source).unwrap();
         assert!(
@@ -63,11 +63,21 @@ fn unsafe_code_is_in_one_module() {
     assert_eq!(names, ["frame.rs"], "{with_unsafe:?}");
 }
 
-/// Every Rust file of the workspace.
-fn sources() -> Vec<PathBuf> {
-    let root = metadata().workspace_root.into_std_path_buf();
+pub(crate) fn workspace_root() -> PathBuf {
+    metadata().workspace_root.into_std_path_buf()
+}
+
+/// Lists every Rust file of the workspace.
+pub(crate) fn sources() -> Vec<PathBuf> {
+    let root = workspace_root();
     let mut found = Vec::new();
-    for folder in ["crates", "containers", "benches"] {
+    for folder in [
+        "crates",
+        "containers",
+        "benches",
+        "fuzz/fuzz_targets",
+        "fuzz/src",
+    ] {
         walk(&root.join(folder), &mut found);
     }
     assert!(found.len() > 20, "the sources are not where they were");

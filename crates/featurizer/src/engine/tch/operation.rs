@@ -1,20 +1,20 @@
-//! The operations of ONNX that libtorch computes here: `Add`, `AveragePool`, `Concat`, `Conv`, `Dropout` (as in
-//! evaluation), `Flatten`, `Gemm`, `GlobalAveragePool`, `Identity`, `MaxPool`, `Relu`,
-//! `Transpose`.
+//! The ONNX operations that the libtorch engine supports: `Add`, `AveragePool`, `Concat`, `Conv`,
+//! `Dropout` (as in evaluation), `Flatten`, `Gemm`, `GlobalAveragePool`, `Identity`, `MaxPool`, `Relu`
+//! and `Transpose`.
 //!
-//! Source: <https://onnx.ai/onnx/operators/>. An attribute that is not understood is an error, never left out.
+//! Source: <https://onnx.ai/onnx/operators/>. An unsupported attribute is an error, never ignored.
 
 use std::collections::HashMap;
 
 use onnx::{AttributeProto, DataLocation, NodeProto, TensorProto};
 use tch::{Kind, TchError, Tensor};
 
-/// An operation and what is constant in it.
-pub(super) enum Operation {
+/// An operation, with its constant arguments.
+pub(super) enum TorchOperation {
     Convolution {
         weight: Tensor,
         bias: Option<Tensor>,
-        window: Window,
+        window: SlidingWindow,
         groups: i64,
         relu: bool,
     },
@@ -24,9 +24,9 @@ pub(super) enum Operation {
         bias: Option<Tensor>,
         relu: bool,
     },
-    MaxPool(Window),
-    /// The mean of each window; whether padding counts in it.
-    AveragePool(Window, bool),
+    MaxPool(SlidingWindow),
+    /// The mean of each window; true if padding counts in it.
+    AveragePool(SlidingWindow, bool),
     GlobalAveragePool,
     Concat(i64),
     Add,
@@ -36,8 +36,8 @@ pub(super) enum Operation {
     Identity,
 }
 
-/// What a window of a convolution or pooling does; height first, width second.
-pub(super) struct Window {
+/// Window of a convolution or pooling, with height first and width second.
+pub(super) struct SlidingWindow {
     size: Vec<i64>,
     stride: Vec<i64>,
     padding: Vec<i64>,
@@ -45,12 +45,12 @@ pub(super) struct Window {
     ceil: bool,
 }
 
-impl Operation {
-    /// Reads a node; also the names of the values that it takes.
+impl TorchOperation {
+    /// Reads a node. Also returns the names of its non-constant inputs.
     pub(super) fn read(
         node: &NodeProto,
         weights: &mut Weights,
-    ) -> Result<(Operation, Vec<String>), String> {
+    ) -> Result<(TorchOperation, Vec<String>), String> {
         let name = format!("the {} {:?}", node.op_type, node.name);
         let mut attributes = Attributes::read(node);
         let mut inputs = node.input.clone();
@@ -61,12 +61,12 @@ impl Operation {
             && !matches!(node.op_type.as_str(), "Conv" | "Gemm")
         {
             return Err(format!(
-                "{name} takes {constant:?}, a constant, which the tch engine does not have: leave out --engine tch"
+                "{name} has the constant input {constant:?}, which the tch engine does not support: omit --engine tch"
             ));
         }
         if !matches!(node.domain.as_str(), "" | "ai.onnx") {
             return Err(format!(
-                "{name} is of the domain {:?}, not ONNX's own",
+                "{name} has the operator domain {:?}, not ONNX's own",
                 node.domain
             ));
         }
@@ -77,40 +77,42 @@ impl Operation {
                 .map_err(|error| format!("{name}: {error}"))?,
             "MaxPool" | "AveragePool" => pool_of(&mut attributes, node.op_type == "MaxPool")
                 .map_err(|error| format!("{name}: {error}"))?,
-            "GlobalAveragePool" => Operation::GlobalAveragePool,
-            "Concat" => Operation::Concat(attributes.integer("axis", 1)),
-            "Add" => Operation::Add,
-            "Relu" => Operation::Relu,
-            "Flatten" if attributes.integer("axis", 1) == 1 => Operation::Flatten,
+            "GlobalAveragePool" => TorchOperation::GlobalAveragePool,
+            "Concat" => TorchOperation::Concat(attributes.integer("axis", 1)),
+            "Add" => TorchOperation::Add,
+            "Relu" => TorchOperation::Relu,
+            "Flatten" if attributes.integer("axis", 1) == 1 => TorchOperation::Flatten,
             "Transpose" => match attributes.integers("perm", 0) {
                 order if order == [0, 0] => {
-                    return Err(format!("{name} says no order, which the tch engine needs"));
+                    return Err(format!(
+                        "{name} lacks `perm`, which the tch engine requires"
+                    ));
                 }
-                order => Operation::Transpose(order),
+                order => TorchOperation::Transpose(order),
             },
-            "Identity" => Operation::Identity,
+            "Identity" => TorchOperation::Identity,
             "Dropout" => {
                 attributes.0.clear();
-                Operation::Identity
+                TorchOperation::Identity
             }
             _ => {
                 return Err(format!(
-                    "{name} is an operation that the tch engine does not have: leave out --engine tch"
+                    "the tch engine does not support {name}: omit --engine tch"
                 ));
             }
         };
         match attributes.0.keys().next() {
             Some(left) => Err(format!(
-                "{name} has {left}, which the tch engine does not know"
+                "{name} has the attribute {left}, which the tch engine does not support"
             )),
             None => Ok((operation, inputs)),
         }
     }
 
-    /// Adds a ReLU to what the operation makes, if it makes something new; says whether it does.
-    pub(super) fn rectify(&mut self) -> bool {
+    /// Fuses a ReLU into the operation if its output is a new tensor; returns whether it did.
+    pub(super) fn fuse_relu(&mut self) -> bool {
         match self {
-            Operation::Convolution { relu, .. } | Operation::Dense { relu, .. } => {
+            TorchOperation::Convolution { relu, .. } | TorchOperation::Dense { relu, .. } => {
                 *relu = true;
                 true
             }
@@ -118,13 +120,13 @@ impl Operation {
         }
     }
 
-    /// The output for these inputs.
+    /// Computes the output for these inputs.
     pub(super) fn apply(&self, inputs: &[&Tensor]) -> Result<Tensor, TchError> {
         let [x, ..] = inputs else {
-            return Err(TchError::Shape("an operation without input".into()));
+            return Err(TchError::Shape("an operation has no input".into()));
         };
         match self {
-            Operation::Convolution {
+            TorchOperation::Convolution {
                 weight,
                 bias,
                 window,
@@ -134,13 +136,13 @@ impl Operation {
                 let sum = convolution(x, weight, bias.as_ref(), window, *groups)?;
                 rectified(sum, *relu)
             }
-            Operation::Dense { weight, bias, relu } => {
+            TorchOperation::Dense { weight, bias, relu } => {
                 rectified(x.f_linear(weight, bias.as_ref())?, *relu)
             }
-            Operation::MaxPool(w) => {
+            TorchOperation::MaxPool(w) => {
                 x.f_max_pool2d(&w.size, &w.stride, &w.padding, &w.dilation, w.ceil)
             }
-            Operation::AveragePool(w, padding_counts) => x.f_avg_pool2d(
+            TorchOperation::AveragePool(w, padding_counts) => x.f_avg_pool2d(
                 &w.size,
                 &w.stride,
                 &w.padding,
@@ -148,13 +150,13 @@ impl Operation {
                 *padding_counts,
                 None,
             ),
-            Operation::GlobalAveragePool => x.f_adaptive_avg_pool2d([1, 1]),
-            Operation::Concat(axis) => Tensor::f_cat(inputs, *axis),
-            Operation::Add => x.f_add(inputs.get(1).copied().unwrap_or(x)),
-            Operation::Relu => x.f_relu(),
-            Operation::Flatten => x.f_flatten(1, -1),
-            Operation::Transpose(order) => x.f_permute(order),
-            Operation::Identity => Ok(x.shallow_clone()),
+            TorchOperation::GlobalAveragePool => x.f_adaptive_avg_pool2d([1, 1]),
+            TorchOperation::Concat(axis) => Tensor::f_cat(inputs, *axis),
+            TorchOperation::Add => x.f_add(inputs.get(1).copied().unwrap_or(x)),
+            TorchOperation::Relu => x.f_relu(),
+            TorchOperation::Flatten => x.f_flatten(1, -1),
+            TorchOperation::Transpose(order) => x.f_permute(order),
+            TorchOperation::Identity => Ok(x.shallow_clone()),
         }
     }
 }
@@ -162,9 +164,9 @@ impl Operation {
 fn convolution_of(
     attributes: &mut Attributes,
     parameters: LayerParameters,
-) -> Result<Operation, String> {
+) -> Result<TorchOperation, String> {
     let LayerParameters { weight, bias } = parameters;
-    Ok(Operation::Convolution {
+    Ok(TorchOperation::Convolution {
         window: attributes.window(weight.size().get(2..).unwrap_or_default())?,
         groups: attributes.integer("group", 1),
         weight,
@@ -173,46 +175,51 @@ fn convolution_of(
     })
 }
 
-fn dense_of(attributes: &mut Attributes, parameters: LayerParameters) -> Result<Operation, String> {
+fn dense_of(
+    attributes: &mut Attributes,
+    parameters: LayerParameters,
+) -> Result<TorchOperation, String> {
     let LayerParameters { weight, bias } = parameters;
     let plain = attributes.float("alpha") == 1.0 && attributes.float("beta") == 1.0;
     if !plain || attributes.integer("transA", 0) != 0 {
-        return Err("it scales or turns its input, which the tch engine does not".into());
+        return Err(
+            "it scales or transposes its input, which the tch engine does not support".into(),
+        );
     }
     let weight = match attributes.integer("transB", 0) {
         0 => weight.f_tr().map_err(|error| error.to_string())?,
         _ => weight,
     };
-    Ok(Operation::Dense {
+    Ok(TorchOperation::Dense {
         weight,
         bias,
         relu: false,
     })
 }
 
-fn pool_of(attributes: &mut Attributes, largest: bool) -> Result<Operation, String> {
-    let window = Window {
+fn pool_of(attributes: &mut Attributes, largest: bool) -> Result<TorchOperation, String> {
+    let window = SlidingWindow {
         ceil: attributes.integer("ceil_mode", 0) == 1,
         ..attributes.window(&[])?
     };
-    // It orders the indices of the maxima, which nothing takes.
+    // It affects only the indices of the maxima, which are not used.
     attributes.integer("storage_order", 0);
     if largest {
-        return Ok(Operation::MaxPool(window));
+        return Ok(TorchOperation::MaxPool(window));
     }
     if window.dilation != [1, 1] {
-        return Err("a mean has no dilations in the tch engine".into());
+        return Err("the tch engine does not support dilations in AveragePool".into());
     }
     let padding_counts = attributes.integer("count_include_pad", 0) == 1;
-    Ok(Operation::AveragePool(window, padding_counts))
+    Ok(TorchOperation::AveragePool(window, padding_counts))
 }
 
-/// In full float32: a GPU would take its 19-bit format (TF32) if it were not told.
+/// Convolves in full float32; by default a GPU would use its 19-bit format (TF32).
 fn convolution(
     x: &Tensor,
     weight: &Tensor,
     bias: Option<&Tensor>,
-    window: &Window,
+    window: &SlidingWindow,
     groups: i64,
 ) -> Result<Tensor, TchError> {
     let (stride, padding, dilation) = (&window.stride, &window.padding, &window.dilation);
@@ -237,7 +244,7 @@ fn rectified(mut x: Tensor, relu: bool) -> Result<Tensor, TchError> {
     if relu { x.f_relu_() } else { Ok(x) }
 }
 
-/// What a convolution or a fully connected layer has learnt.
+/// Weight and bias of a convolution or a fully connected layer.
 struct LayerParameters {
     weight: Tensor,
     bias: Option<Tensor>,
@@ -262,7 +269,7 @@ impl Weights {
         self.tensors.contains_key(name)
     }
 
-    /// Weight and bias, which are the second and third of a node's inputs; the first one stays.
+    /// Removes weight and bias, the second and third of a node's inputs, and returns their values.
     fn take(&mut self, inputs: &mut Vec<String>) -> Result<LayerParameters, String> {
         let names = inputs.split_off(inputs.len().min(1));
         let mut names = names.iter().filter(|name| !name.is_empty());
@@ -274,10 +281,10 @@ impl Weights {
 
     fn get(&self, name: &str) -> Result<Tensor, String> {
         let tensor = self.tensors.get(name);
-        let tensor = tensor.ok_or_else(|| format!("the weight {name:?} is computed, not given"))?;
+        let tensor = tensor.ok_or_else(|| format!("the weight {name:?} is not a constant"))?;
         if tensor.data_location == DataLocation::External as i32 {
             return Err(format!(
-                "the weight {name:?} is in a file of its own, which the tch engine does not read: leave out --engine tch"
+                "the weight {name:?} is in another file, which the tch engine does not read: omit --engine tch"
             ));
         }
         if tensor.data_type != onnx::FLOAT {
@@ -289,14 +296,14 @@ impl Weights {
                 let values = (tensor.raw_data.len() / 4) as i64;
                 Tensor::f_from_data_size(&tensor.raw_data, &[values], Kind::Float)
             }
-            true => return Err(format!("the weight {name:?} is cut short")),
+            true => return Err(format!("the weight {name:?} is truncated")),
         };
         made.and_then(|flat| flat.f_reshape(&tensor.dims)?.f_to_device(self.device))
             .map_err(|error| format!("the weight {name:?}: {error}"))
     }
 }
 
-/// The attributes of a node that nobody has asked for yet.
+/// The attributes of a node that are not read yet.
 struct Attributes<'a>(HashMap<&'a str, &'a AttributeProto>);
 
 impl Attributes<'_> {
@@ -309,7 +316,7 @@ impl Attributes<'_> {
         self.0.remove(name).map_or(default, |attribute| attribute.i)
     }
 
-    /// A number that is 1 unless it is given.
+    /// Reads a number whose default is 1.
     fn float(&mut self, name: &str) -> f32 {
         self.0.remove(name).map_or(1.0, |attribute| attribute.f)
     }
@@ -319,23 +326,23 @@ impl Attributes<'_> {
         given.map_or_else(|| vec![default; 2], |attribute| attribute.ints.clone())
     }
 
-    /// A window of two dimensions; the size of a convolution's is that of its weight.
-    fn window(&mut self, of_weight: &[i64]) -> Result<Window, String> {
+    /// Reads a two-dimensional window; `weight_size` is the default size, of a convolution's weight.
+    fn window(&mut self, weight_size: &[i64]) -> Result<SlidingWindow, String> {
         let size = match self.0.remove("kernel_shape") {
             Some(attribute) => attribute.ints.clone(),
-            None => of_weight.to_vec(),
+            None => weight_size.to_vec(),
         };
         let padding = match self.0.remove("pads").map(|attribute| &attribute.ints[..]) {
             None => vec![0, 0],
             Some(&[top, left, bottom, right]) if (top, left) == (bottom, right) => vec![top, left],
-            Some(pads) => return Err(format!("padding {pads:?} is not the same on both sides")),
+            Some(pads) => return Err(format!("padding {pads:?} differs between opposite sides")),
         };
         if let Some(pad) = self.0.remove("auto_pad")
             && !matches!(&pad.s[..], b"" | b"NOTSET")
         {
-            return Err("automatic padding is not what the tch engine does".into());
+            return Err("the tch engine does not support automatic padding".into());
         }
-        let window = Window {
+        let window = SlidingWindow {
             size,
             stride: self.integers("strides", 1),
             padding,
@@ -345,7 +352,7 @@ impl Attributes<'_> {
         let two = [&window.size, &window.stride, &window.dilation];
         match two.iter().all(|values| values.len() == 2) {
             true => Ok(window),
-            false => Err("its window has not two dimensions".into()),
+            false => Err("its window does not have two dimensions".into()),
         }
     }
 }

@@ -1,18 +1,18 @@
-//! A JSON text as a tree of values. Bodies of the admin API are small.
+//! Parses a JSON text into a tree of values, for the small bodies of the admin API.
 
 use serde_json::{Map, Number, Value};
 
-use crate::http::scan::{self, Kind, Scanner, Syntax};
+use crate::http::scan::{self, JsonKind, Scanner, SyntaxError};
 
-/// Reads a text. Of several members with one name the first counts, as in RapidJSON.
-pub(in crate::http) fn read(text: &[u8]) -> Result<Value, Syntax> {
+/// Parses a text. Of several members with one name the first counts, as in RapidJSON.
+pub(in crate::http) fn read(text: &[u8]) -> Result<Value, SyntaxError> {
     Scanner::new(text).document(value)
 }
 
-fn value(scanner: &mut Scanner<'_>) -> Result<Value, Syntax> {
+fn value(scanner: &mut Scanner<'_>) -> Result<Value, SyntaxError> {
     let kind = scanner.kind();
     match kind {
-        Kind::Object => {
+        JsonKind::Object => {
             let mut map = Map::new();
             scanner.members(|scanner, name| {
                 let value = value(scanner)?;
@@ -21,7 +21,7 @@ fn value(scanner: &mut Scanner<'_>) -> Result<Value, Syntax> {
             })?;
             Ok(Value::Object(map))
         }
-        Kind::Array => {
+        JsonKind::Array => {
             let mut array = Vec::new();
             scanner.elements(|scanner| {
                 array.push(value(scanner)?);
@@ -29,29 +29,30 @@ fn value(scanner: &mut Scanner<'_>) -> Result<Value, Syntax> {
             })?;
             Ok(Value::Array(array))
         }
-        Kind::String => {
+        JsonKind::String => {
             let mut string = Vec::new();
             scanner.string(|part| string.extend_from_slice(part))?;
             Ok(Value::String(text(&string)))
         }
-        Kind::Number => {
+        JsonKind::Number => {
             let number = match scanner.number()? {
                 scan::Number::Integer(integer) => Number::from_i128(integer),
                 scan::Number::Double(double) => Number::from_f64(double),
             };
             Ok(number.map_or(Value::Null, Value::Number))
         }
-        Kind::Null | Kind::True | Kind::False => {
+        JsonKind::Null | JsonKind::True | JsonKind::False => {
             scanner.skip()?;
             Ok(match kind {
-                Kind::Null => Value::Null,
-                other => Value::Bool(other == Kind::True),
+                JsonKind::Null => Value::Null,
+                other => Value::Bool(other == JsonKind::True),
             })
         }
     }
 }
 
-/// RapidJSON passes on bytes that are no UTF-8; here they become replacement characters.
+/// Converts bytes to text. Invalid UTF-8, which RapidJSON passes on, becomes replacement
+/// characters.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -1,17 +1,17 @@
-//! The shapes of tensors: as a model declares them, as a request says, and as lists are nested.
+//! Shapes of tensors: as a model declares them, as a request states them, and as lists are nested.
 
 use std::fmt;
 
 use model::DataType;
 use serde_json::{Value, json};
 
-use super::super::shared::MOST_QUERIES;
+use super::super::shared::MAX_QUERIES;
 use crate::declarations::Declared;
 
-/// Bytes of a double.
+/// Size of the largest element, a double, in bytes.
 const LARGEST_ELEMENT: usize = 8;
 
-/// What elements of this type are called.
+/// Returns the protocol's name of an element type.
 pub(super) fn datatype(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Bytes => "UINT8",
@@ -22,24 +22,25 @@ pub(super) fn datatype(data_type: DataType) -> &'static str {
     }
 }
 
-/// The shape of a tensor of any number of rows; a dimension that is `None` may have any length.
+/// The shape of a tensor with any number of rows. A dimension of `None` may have any length.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TensorShape {
     /// The dimensions of a row.
     row: Vec<Option<usize>>,
 }
 
-/// A tensor that a model takes or answers, as far as that is known: metadata say it, and requests must be like it.
+/// The known properties of a model's input or output tensor. Metadata return them, and requests
+/// must match them.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::http) struct TensorSpec {
     pub(super) data_type: DataType,
     pub(super) shape: TensorShape,
-    /// False before the first replica has joined: then the shape is not known, and nothing can be held against it.
+    /// False before the first replica has registered: the shape is unknown then and not checked.
     pub(super) is_declared: bool,
 }
 
 impl TensorSpec {
-    /// What the inputs of an application's model are.
+    /// Returns the spec of the inputs of an application's model.
     pub(in crate::http) fn input(data_type: DataType, declared: Option<&Declared>) -> TensorSpec {
         let shape = declared.map_or(&[][..], |declared| &declared.input_shape);
         TensorSpec {
@@ -49,7 +50,7 @@ impl TensorSpec {
         }
     }
 
-    /// What its outputs are: text, if nothing is known of them.
+    /// Returns the spec of its outputs: text, if nothing is declared.
     pub(super) fn output(declared: Option<&Declared>) -> TensorSpec {
         let data_type = declared.map_or(DataType::Strings, |declared| declared.output_type);
         TensorSpec {
@@ -59,14 +60,15 @@ impl TensorSpec {
         }
     }
 
-    /// Refuses a tensor of another datatype, or of another shape than the declared one, with both of them.
-    pub(super) fn check(&self, tensor: &Head) -> Result<(), String> {
+    /// Refuses a tensor whose datatype or shape differs from the declared one. The error names
+    /// both.
+    pub(super) fn check(&self, tensor: &TensorHead) -> Result<(), String> {
         let wanted = datatype(self.data_type);
-        if tensor.datatype != wanted && !self.is_in_elements(tensor) {
+        if tensor.datatype != wanted && !self.has_rows_as_elements(tensor) {
             return Err(format!("the model takes {wanted}, not {}", tensor.datatype));
         }
         let text = TensorShape::new(DataType::Strings, &[]);
-        let declared = match self.is_in_elements(tensor) {
+        let declared = match self.has_rows_as_elements(tensor) {
             true => &text,
             false => &self.shape,
         };
@@ -79,14 +81,15 @@ impl TensorSpec {
         }
     }
 
-    /// Whether each row of bytes is one element of a tensor of BYTES: another way to say what a model takes.
-    pub(super) fn is_in_elements(&self, tensor: &Head) -> bool {
+    /// Returns true if each row of bytes is one element of a BYTES tensor, an alternative form of
+    /// the inputs of a model that takes bytes.
+    pub(super) fn has_rows_as_elements(&self, tensor: &TensorHead) -> bool {
         self.data_type == DataType::Bytes && tensor.datatype == "BYTES"
     }
 }
 
 impl TensorShape {
-    /// The shape of rows that are declared like this; of text, a row is one element.
+    /// Returns the shape for a declared row. A row of text is one element.
     fn new(data_type: DataType, row: &[usize]) -> TensorShape {
         let row = match (data_type, row) {
             (DataType::Strings, _) => vec![Some(1)],
@@ -96,19 +99,19 @@ impl TensorShape {
         TensorShape { row }
     }
 
-    /// Elements of a row, if that is fixed.
+    /// Returns the number of elements of a row, if it is fixed.
     pub(super) fn row_elements(&self) -> Option<usize> {
         let mut dimensions = self.row.iter();
         dimensions.try_fold(1_usize, |elements, length| elements.checked_mul((*length)?))
     }
 
-    /// As in metadata: -1 stands for any length.
+    /// Returns the shape for metadata, where -1 stands for any length.
     pub(super) fn to_json(&self) -> Value {
         let dimensions = std::iter::once(&None).chain(&self.row);
         dimensions.map(dimension).collect()
     }
 
-    /// The dimensions of a row in JSON.
+    /// Returns the dimensions of a row in JSON.
     pub(super) fn row_to_json(&self) -> Value {
         self.row.iter().map(dimension).collect()
     }
@@ -141,22 +144,22 @@ impl fmt::Display for TensorShape {
     }
 }
 
-/// What a request says of a tensor.
+/// The datatype and shape of a tensor in a request.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct TensorHead {
     pub(super) datatype: String,
     pub(super) shape: Vec<usize>,
 }
 
-impl Head {
-    /// How many rows, and elements of each; their bytes can be counted in a `usize`.
+impl TensorHead {
+    /// Returns the number of rows and of elements per row. The total of bytes fits in a `usize`.
     pub(super) fn dimensions(&self) -> Result<(usize, usize), String> {
         let (rows, rest) = self.shape.split_first().ok_or("the shape is empty")?;
         if self.shape.contains(&0) {
             return Err("a dimension of the shape is 0".into());
         }
-        if *rows > MOST_QUERIES {
-            return Err(format!("there are more than {MOST_QUERIES} rows"));
+        if *rows > MAX_QUERIES {
+            return Err(format!("there are more than {MAX_QUERIES} rows"));
         }
         let multiplied = |size: usize, length: &usize| size.checked_mul(*length);
         let width = rest.iter().try_fold(1, multiplied);
@@ -168,24 +171,26 @@ impl Head {
     }
 }
 
-/// How lists stand in lists.
+/// The nesting of the lists of a tensor's data.
 #[derive(Debug, Default)]
 pub(super) struct Nesting {
-    /// The length of the lists at each depth, the outermost first; `None` before the first of them has ended.
+    /// Length of the lists at each depth, outermost first. `None` until the first list of a depth
+    /// ends.
     lengths: Vec<Option<usize>>,
-    /// How many lists each element stands in.
+    /// Number of lists around each element.
     depth: Option<usize>,
-    /// The lists make no tensor: they have different lengths at one depth, or elements beside lists.
+    /// True if the lists are no tensor: lengths differ at one depth, or elements stand beside
+    /// lists.
     is_ragged: bool,
 }
 
 impl Nesting {
-    /// An element that stands in so many lists.
+    /// Records an element with `depth` lists around it.
     pub(super) fn element(&mut self, depth: usize) {
         self.is_ragged |= *self.depth.get_or_insert(depth) != depth;
     }
 
-    /// A list of this length that itself stands in so many lists.
+    /// Records a list of this length with `depth` lists around it.
     pub(super) fn list(&mut self, depth: usize, length: usize) {
         if self.lengths.len() <= depth {
             self.lengths.resize(depth + 1, None);
@@ -193,7 +198,7 @@ impl Nesting {
         self.is_ragged |= *self.lengths[depth].get_or_insert(length) != length;
     }
 
-    /// Refuses lists that are neither one flat list nor nested as the shape says.
+    /// Refuses lists that are neither one flat list nor nested like the shape.
     pub(super) fn check(&self, shape: &[usize]) -> Result<(), String> {
         let lengths: Option<Vec<usize>> = self.lengths.iter().copied().collect();
         match lengths.unwrap_or_default() {

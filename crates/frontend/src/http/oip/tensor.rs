@@ -1,4 +1,5 @@
-//! Tensors of the Open Inference Protocol: rows to inputs, outputs to rows. Numbers are little-endian in both.
+//! Tensors of the Open Inference Protocol: decodes rows to inputs and encodes outputs as rows.
+//! Numbers are little-endian.
 
 use std::fmt;
 
@@ -10,65 +11,66 @@ use serde::{
 
 use serde_json::{Value, json};
 
-use super::shape::{Head, Nesting, TensorSpec, datatype};
+use super::shape::{Nesting, TensorHead, TensorSpec, datatype};
 use crate::query_result::QueryResult;
 
-/// A tensor of a request. Its data stand here, or in the body behind the JSON.
+/// An input tensor of a request. Its data are in the JSON or in the binary part of the body.
 #[derive(Debug, Deserialize)]
-pub(super) struct Input {
+pub(super) struct InputTensor {
     datatype: String,
     shape: Vec<usize>,
     #[serde(default)]
-    pub(super) parameters: Parameters,
-    data: Option<Data>,
+    pub(super) parameters: TensorParameters,
+    data: Option<TensorData>,
 }
 
-/// The parameters that mean something here.
+/// The supported parameters of a request, an input and an output.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(super) struct Parameters {
-    /// Bytes of an input behind the JSON.
+pub(super) struct TensorParameters {
+    /// Size of an input in the binary part, in bytes.
     pub(super) binary_data_size: Option<usize>,
-    /// Whether an output is wanted behind the JSON.
+    /// True if an output is requested in the binary part.
     pub(super) binary_data: Option<bool>,
-    /// Whether all outputs are, where they do not say.
+    /// Default of `binary_data` for all outputs.
     pub(super) binary_data_output: Option<bool>,
 }
 
-/// Elements in row-major order, and the lists that they stood in.
+/// Elements in row-major order, and the nesting of their lists.
 #[derive(Debug, Default)]
-struct Data {
+struct TensorData {
     numbers: Vec<f64>,
     texts: Vec<String>,
     nesting: Nesting,
 }
 
-/// The rows of a request's tensor.
+/// The decoded rows of an input tensor.
 #[derive(Debug)]
-pub(in crate::http) struct Rows {
-    /// What the request said of them.
-    pub(super) head: Head,
-    /// The elements of each, as on the wire.
+pub(in crate::http) struct InputRows {
+    /// The tensor's datatype and shape in the request.
+    pub(super) head: TensorHead,
+    /// The elements of each row, in wire format.
     pub(in crate::http) inputs: Vec<Vec<u8>>,
 }
 
-/// The answer's tensor.
+/// The output tensor of an answer.
 #[derive(Debug)]
-pub(in crate::http) struct Output {
+pub(in crate::http) struct OutputTensor {
     pub(super) data_type: DataType,
     pub(super) rows: usize,
-    /// Elements of a row.
+    /// Number of elements of a row.
     pub(super) width: usize,
-    /// As behind the JSON.
+    /// The elements in the protocol's binary format.
     pub(super) bytes: Vec<u8>,
 }
 
-impl Input {
-    /// One input per row: the tensor's first dimension. `behind` is what stands behind the JSON.
+impl InputTensor {
+    /// Decodes one input per row, the first dimension. `binary` is the part of the body after the
+    /// JSON.
     ///
     /// # Errors
-    /// If the tensor is not what the spec declares, or its data are not what the tensor says.
-    pub(super) fn rows(self, spec: &TensorSpec, behind: &[u8]) -> Result<Rows, String> {
-        let head = Head {
+    /// If the tensor does not match the spec, or its data do not match its datatype and shape.
+    pub(super) fn rows(self, spec: &TensorSpec, binary: &[u8]) -> Result<InputRows, String> {
+        let head = TensorHead {
             datatype: self.datatype,
             shape: self.shape,
         };
@@ -80,7 +82,7 @@ impl Input {
         spec.check(&head)?;
         let inputs = match (self.parameters.binary_data_size, self.data) {
             (Some(size), None) => {
-                let data = behind.get(..size).filter(|data| data.len() == behind.len());
+                let data = binary.get(..size).filter(|data| data.len() == binary.len());
                 let data = data.ok_or("binary_data_size is not the size of the data")?;
                 match is_bytes {
                     true => prefixed(data, rows),
@@ -91,28 +93,33 @@ impl Input {
                 data.nesting.check(&head.shape)?;
                 data.rows(spec.data_type, rows, width)
             }
-            (Some(_), Some(_)) => Err("there are data and a binary_data_size".into()),
+            (Some(_), Some(_)) => {
+                Err("an input must have either data or binary_data_size, not both".into())
+            }
             (None, None) => Err("there are no data".into()),
         }?;
-        if spec.is_in_elements(&head) {
+        if spec.has_rows_as_elements(&head) {
             check_lengths(&inputs, spec)?;
         }
-        Ok(Rows { head, inputs })
+        Ok(InputRows { head, inputs })
     }
 }
 
-/// Binary data as so many rows of so many bytes.
+/// Splits binary data into `rows` rows of `size` bytes each.
 fn cut(data: &[u8], rows: usize, size: usize) -> Result<Vec<Vec<u8>>, String> {
     match rows * size == data.len() {
         true => Ok(data.chunks(size).map(<[u8]>::to_vec).collect()),
         false => {
             let found = data.len();
-            Err(format!("{found} bytes are not what the shape says"))
+            Err(format!(
+                "the data have {found} bytes, and the shape requires {}",
+                rows * size
+            ))
         }
     }
 }
 
-/// Refuses inputs that have not as many bytes as the spec's row, if that has a fixed number.
+/// Refuses inputs whose number of bytes is not that of the spec's row, if that is fixed.
 fn check_lengths(inputs: &[Vec<u8>], spec: &TensorSpec) -> Result<(), String> {
     let expected = spec.shape.row_elements();
     match inputs
@@ -128,7 +135,7 @@ fn check_lengths(inputs: &[Vec<u8>], spec: &TensorSpec) -> Result<(), String> {
     }
 }
 
-/// Elements of any length, each behind its length in four bytes.
+/// Splits elements of any length, each preceded by its length in four bytes.
 fn prefixed(mut data: &[u8], rows: usize) -> Result<Vec<Vec<u8>>, String> {
     let mut elements = Vec::new();
     while let Some((length, rest)) = data.split_first_chunk() {
@@ -144,10 +151,10 @@ fn prefixed(mut data: &[u8], rows: usize) -> Result<Vec<Vec<u8>>, String> {
     Ok(elements)
 }
 
-impl Data {
+impl TensorData {
     fn rows(self, wanted: DataType, rows: usize, width: usize) -> Result<Vec<Vec<u8>>, String> {
         let elements = rows * width;
-        let Data { numbers, texts, .. } = self;
+        let TensorData { numbers, texts, .. } = self;
         if numbers.len() + texts.len() != elements {
             let found = numbers.len() + texts.len();
             return Err(format!("there are {found} elements, not {elements}"));
@@ -171,7 +178,7 @@ impl Data {
     }
 }
 
-/// Appends a number, if it is one of the type.
+/// Appends a number. Returns `None` if the type cannot hold it.
 fn push(data_type: DataType, value: f64, bytes: &mut Vec<u8>) -> Option<()> {
     let within = |low: f64, high: f64| value.fract() == 0.0 && (low..=high).contains(&value);
     match data_type {
@@ -188,12 +195,12 @@ fn push(data_type: DataType, value: f64, bytes: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
-impl Output {
-    /// One row per answer.
-    pub(in crate::http) fn of(answers: &[QueryResult<'_>]) -> Result<Output, String> {
+impl OutputTensor {
+    /// Encodes one row per answer.
+    pub(in crate::http) fn of(answers: &[QueryResult<'_>]) -> Result<OutputTensor, String> {
         let output_type = answers.first().map_or(DataType::Bytes, |a| a.output_type);
         if answers.iter().any(|other| other.output_type != output_type) {
-            return Err("the model's outputs are of different types".into());
+            return Err("the model's outputs have different types".into());
         }
         let mut bytes = Vec::new();
         let mut width = 1;
@@ -206,7 +213,9 @@ impl Output {
         } else {
             let size = answers.first().map_or(0, |answer| answer.output.len());
             if answers.iter().any(|other| other.output.len() != size) {
-                return Err("the model's outputs are of different lengths: ask for one row".into());
+                return Err(
+                    "the model's outputs have different lengths: send one row per request".into(),
+                );
             }
             width = size / output_type.element_size();
             bytes = answers
@@ -215,7 +224,7 @@ impl Output {
                 .copied()
                 .collect();
         }
-        Ok(Output {
+        Ok(OutputTensor {
             data_type: output_type,
             rows: answers.len(),
             width,
@@ -223,7 +232,7 @@ impl Output {
         })
     }
 
-    /// The elements in a flat list.
+    /// Returns the elements as a flat list.
     pub(in crate::http) fn to_json(&self) -> Result<Value, String> {
         let (fours, _) = self.bytes.as_chunks();
         let (eights, _) = self.bytes.as_chunks();
@@ -236,16 +245,16 @@ impl Output {
                 let texts = prefixed(&self.bytes, self.rows)?.into_iter();
                 let texts = texts.map(|text| String::from_utf8(text).ok()).collect();
                 let texts: Option<Vec<String>> = texts;
-                json!(texts.ok_or("an output is no UTF-8 text: ask for binary data")?)
+                json!(texts.ok_or("an output is not UTF-8 text: request binary data")?)
             }
         })
     }
 }
 
-impl<'de> Deserialize<'de> for Data {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Data, D::Error> {
-        let mut data = Data::default();
-        let elements = Elements {
+impl<'de> Deserialize<'de> for TensorData {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<TensorData, D::Error> {
+        let mut data = TensorData::default();
+        let elements = ElementVisitor {
             data: &mut data,
             depth: 0,
         };
@@ -254,13 +263,13 @@ impl<'de> Deserialize<'de> for Data {
     }
 }
 
-/// Appends every element to the data, in so many lists.
-struct Elements<'a> {
-    data: &'a mut Data,
+/// Appends every element of a value nested `depth` lists deep to the data.
+struct ElementVisitor<'a> {
+    data: &'a mut TensorData,
     depth: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Elements<'_> {
+impl<'de> DeserializeSeed<'de> for ElementVisitor<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -268,7 +277,7 @@ impl<'de> DeserializeSeed<'de> for Elements<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Elements<'_> {
+impl<'de> Visitor<'de> for ElementVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -276,10 +285,10 @@ impl<'de> Visitor<'de> for Elements<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Elements { data, depth } = self;
+        let ElementVisitor { data, depth } = self;
         let mut length = 0;
         loop {
-            let next = Elements {
+            let next = ElementVisitor {
                 data: &mut *data,
                 depth: depth + 1,
             };

@@ -1,7 +1,7 @@
 //! Clipper's databases, keys and fields in Redis.
 //!
-//! Two things are ours: the counters of replicas, `NEXT_REPLICA_ID:<model>:<version>` in database 6, and the field `frontend`
-//! of a container's row, which says whose it is.
+//! Two things are not in Clipper: the counters of replicas, `NEXT_REPLICA_ID:<model>:<version>` in
+//! database 6, and the field `frontend` of a container's row, which names its frontend.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use redis::{Connection, FromRedisValue, Pipeline, RedisResult, cmd, pipe};
 use scheduler::ModelVersion;
 use serde_json::json;
 use wire::{
-    admin::{AddApp, AddModel, Container},
+    admin::{AddApp, AddModel, ContainerInfo},
     rpc::NewContainer,
 };
 
-use crate::catalog::{Registrations, Write, id};
+use crate::catalog::{CatalogChange, Registrations, id};
 
 /// `<app>:0:0` -> the state of its selection policy, which is its default output.
 const STATES: u8 = 1;
@@ -31,66 +31,72 @@ const LINKS: u8 = 7;
 
 const CURRENT: &str = "CURRENT_MODEL_VERSION:";
 
-/// A hash.
+/// The fields of a Redis hash.
 type Fields = HashMap<String, String>;
 
-/// A row of database 3 that is this frontend's.
+/// A row of this frontend in database 3.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::state) struct Joined {
+pub(in crate::state) struct ContainerRow {
     pub(super) model: ModelVersion,
     pub(super) replica_id: u32,
     connection_id: u32,
     input_type: DataType,
 }
 
-impl Joined {
-    /// Of a model server that has no number yet. Clipper's connection ids are numbers: the last four bytes of ours are one.
-    pub(in crate::state) fn new(identity: &[u8], new: &NewContainer) -> Joined {
+impl ContainerRow {
+    /// Returns the row of a model server that has no replica number yet. Clipper's connection ids
+    /// are numbers, so the id is the last four bytes of `identity`.
+    pub(in crate::state) fn new(identity: &[u8], new: &NewContainer) -> ContainerRow {
         let number = identity.last_chunk().copied().map(u32::from_be_bytes);
-        Joined {
+        ContainerRow {
             model: ModelVersion {
                 name: new.name.clone(),
                 version: new.version.clone(),
             },
             replica_id: 0,
-            // It is read as a signed number.
+            // Clipper reads the id as a signed number.
             connection_id: number.unwrap_or(0) & 0x7fff_ffff,
             input_type: new.input_type,
         }
     }
 
-    pub(super) fn numbered(&self, replica_id: u32) -> Joined {
+    /// Returns the row with a replica number.
+    pub(super) fn numbered(&self, replica_id: u32) -> ContainerRow {
         let row = self.clone();
-        Joined { replica_id, ..row }
+        ContainerRow { replica_id, ..row }
     }
 }
 
-/// Lets Redis announce changes.
-pub(super) fn announce_changes(connection: &mut Connection) -> RedisResult<()> {
+/// Enables keyspace notifications.
+pub(super) fn enable_notifications(connection: &mut Connection) -> RedisResult<()> {
     let mut config = cmd("CONFIG");
     let config = config.arg("SET").arg("notify-keyspace-events").arg("AKE");
     config.exec(connection)
 }
 
-/// What to subscribe to for every change that matters: containers are each frontend's own business.
-pub(super) fn patterns() -> impl Iterator<Item = String> {
+/// Returns the patterns to subscribe to. Container rows are left out: only their own frontend uses
+/// them.
+pub(super) fn notification_patterns() -> impl Iterator<Item = String> {
     let databases = [APPS, LINKS, MODELS, METADATA];
     databases
         .map(|db| format!("__keyspace@{db}__:*"))
         .into_iter()
 }
 
-/// Reads everything but the containers. Of several linked models only the first counts, as in Clipper.
+/// Reads everything but the container rows. Of several linked models only the first counts, as in
+/// Clipper.
 pub(super) fn read(connection: &mut Connection) -> RedisResult<Registrations> {
     let mut registrations = Registrations::default();
     for (name, fields) in hashes(connection, APPS)? {
         match app(&name, &fields) {
-            Some(app) => registrations.apply(Write::SetApp(app)),
-            None => tracing::warn!("Redis holds an application that cannot be read: {name}"),
+            Some(app) => registrations.apply(CatalogChange::SetApp(app)),
+            None => {
+                tracing::warn!("ignored the application '{name}' in Redis: its fields are invalid")
+            }
         }
     }
     let apps = keys(connection, LINKS, "*")?;
-    let sets: Vec<Vec<String>> = of_each(connection, "SMEMBERS", &apps)?;
+    let sets: Vec<Vec<String>> = query_each(connection, "SMEMBERS", &apps)?;
     for (app, models) in apps.into_iter().zip(sets) {
         // Clipper leaves an application's links behind when it deletes it.
         if let Some(model) = models.into_iter().min()
@@ -103,16 +109,16 @@ pub(super) fn read(connection: &mut Connection) -> RedisResult<Registrations> {
         match model(&fields) {
             Some(model) => {
                 let id = id(&model);
-                registrations.apply(Write::SetModel(model));
+                registrations.apply(CatalogChange::SetModel(model));
                 if !fields.contains_key("valid") {
                     registrations.invalid.insert(id);
                 }
             }
-            None => tracing::warn!("Redis holds a model that cannot be read: {key}"),
+            None => tracing::warn!("ignored the model '{key}' in Redis: its fields are invalid"),
         }
     }
     let keys = keys(connection, METADATA, &format!("{CURRENT}*"))?;
-    let versions: Vec<Option<String>> = of_each(connection, "GET", &keys)?;
+    let versions: Vec<Option<String>> = query_each(connection, "GET", &keys)?;
     for (key, version) in keys.iter().zip(versions) {
         if let (Some(model), Some(version)) = (key.strip_prefix(CURRENT), version) {
             registrations.current.insert(model.to_owned(), version);
@@ -121,22 +127,22 @@ pub(super) fn read(connection: &mut Connection) -> RedisResult<Registrations> {
     Ok(registrations)
 }
 
-/// Writes steps in one transaction.
-pub(super) fn write(connection: &mut Connection, steps: &[Write]) -> RedisResult<()> {
+/// Writes the changes in one transaction.
+pub(super) fn write(connection: &mut Connection, changes: &[CatalogChange]) -> RedisResult<()> {
     let mut transaction = pipe();
     transaction.atomic();
-    for step in steps {
-        write_step(&mut transaction, step);
+    for change in changes {
+        write_step(&mut transaction, change);
     }
-    match steps {
+    match changes {
         [] => Ok(()),
         _ => transaction.exec(connection),
     }
 }
 
-fn write_step(to: &mut Pipeline, step: &Write) {
-    match step {
-        Write::SetApp(app) => {
+fn write_step(to: &mut Pipeline, change: &CatalogChange) {
+    match change {
+        CatalogChange::SetApp(app) => {
             let fields = [
                 ("input_type", app.input_type.name()),
                 ("policy", "DefaultOutputSelectionPolicy"),
@@ -146,30 +152,30 @@ fn write_step(to: &mut Pipeline, step: &Write) {
             select(to, APPS).cmd("HSET").arg(&app.name).arg(&fields);
             write_state(to, app);
         }
-        Write::RemoveApp(app) => {
+        CatalogChange::RemoveApp(app) => {
             select(to, APPS).cmd("DEL").arg(app);
             select(to, LINKS).cmd("DEL").arg(app);
             select(to, STATES).cmd("DEL").arg(state_key(app));
         }
-        Write::SetModel(model) => {
+        CatalogChange::SetModel(model) => {
             let key = id(model).to_string();
             select(to, MODELS).cmd("HSET").arg(key);
             to.arg(&model_fields(model));
         }
-        Write::RemoveModel(model) => {
-            // Clipper's query frontends take the first for the sign to delete a model.
+        CatalogChange::RemoveModel(model) => {
+            // Clipper's query frontends delete a model when `valid` is removed.
             let key = model.to_string();
             select(to, MODELS).cmd("HDEL").arg(&key).arg("valid");
             to.cmd("DEL").arg(&key);
         }
-        Write::SetCurrent(model) => {
+        CatalogChange::SetCurrent(model) => {
             let key = format!("{CURRENT}{}", model.name);
             select(to, METADATA).cmd("SET").arg(key).arg(&model.version);
         }
-        Write::Link { app, model } => {
+        CatalogChange::Link { app, model } => {
             select(to, LINKS).cmd("SADD").arg(app).arg(model);
         }
-        Write::Unlink { app, model } => {
+        CatalogChange::Unlink { app, model } => {
             select(to, LINKS).cmd("SREM").arg(app).arg(model);
         }
     }
@@ -189,7 +195,8 @@ fn model_fields(model: &AddModel) -> [(&'static str, String); 9] {
     ]
 }
 
-/// Writes the states of applications that are new to this frontend, as Clipper's query frontends do.
+/// Writes the states of applications that are new to this frontend, as Clipper's query frontends
+/// do.
 pub(super) fn put_states<'a>(
     connection: &mut Connection,
     apps: impl Iterator<Item = &'a AddApp>,
@@ -208,8 +215,8 @@ fn write_state(to: &mut Pipeline, app: &AddApp) {
     select(to, STATES).cmd("SET").arg(key).arg(state);
 }
 
-/// The number for the next replica of a model version. A Redis that lost its data counts from 0 again: what is taken is
-/// left out.
+/// Returns the number for the next replica of a model version. A Redis that lost its data counts
+/// from 0 again, so numbers in use are skipped.
 pub(super) fn next_id(connection: &mut Connection, model: &ModelVersion) -> RedisResult<u32> {
     loop {
         let mut count = pipe();
@@ -228,7 +235,11 @@ pub(super) fn next_id(connection: &mut Connection, model: &ModelVersion) -> Redi
 }
 
 /// Writes a row of database 3.
-pub(super) fn put(connection: &mut Connection, row: &Joined, frontend: &str) -> RedisResult<()> {
+pub(super) fn put(
+    connection: &mut Connection,
+    row: &ContainerRow,
+    frontend: &str,
+) -> RedisResult<()> {
     let fields = [
         ("model_id", row.model.to_string()),
         ("model_name", row.model.name.clone()),
@@ -260,7 +271,7 @@ pub(super) fn remove(
     remove.exec(connection)
 }
 
-/// Removes all rows of database 3 that are this frontend's.
+/// Removes all rows of this frontend from database 3.
 pub(super) fn remove_all(connection: &mut Connection, frontend: &str) -> RedisResult<()> {
     let rows = hashes(connection, CONTAINERS)?.into_iter();
     let mine = rows.filter(|(_, fields)| fields.get("frontend").is_some_and(|f| f == frontend));
@@ -272,11 +283,11 @@ pub(super) fn remove_all(connection: &mut Connection, frontend: &str) -> RedisRe
     remove.exec(connection)
 }
 
-/// The rows of database 3, whoever wrote them.
-pub(super) fn containers(connection: &mut Connection) -> RedisResult<Vec<Container>> {
+/// Returns the rows of database 3, of all frontends.
+pub(super) fn containers(connection: &mut Connection) -> RedisResult<Vec<ContainerInfo>> {
     let rows = hashes(connection, CONTAINERS)?;
     let container = |fields: Fields| {
-        Some(Container {
+        Some(ContainerInfo {
             model_id: fields.get("model_id")?.clone(),
             model_name: fields.get("model_name")?.clone(),
             model_version: fields.get("model_version")?.clone(),
@@ -297,7 +308,7 @@ fn app(name: &str, fields: &Fields) -> Option<AddApp> {
     })
 }
 
-/// The oldest frontends wrote no batch size.
+/// Parses a model's hash. The oldest frontends wrote no batch size.
 fn model(fields: &Fields) -> Option<AddModel> {
     let text = |field: &str| fields.get(field).cloned().unwrap_or_default();
     let labels = text("labels");
@@ -330,14 +341,14 @@ fn keys(connection: &mut Connection, database: u8, pattern: &str) -> RedisResult
     let mut keys = pipe();
     select(&mut keys, database).cmd("KEYS").arg(pattern);
     let (keys,): (Vec<Vec<u8>>,) = keys.query(connection)?;
-    // A key that is no text is none that Clipper wrote: nothing is found under what is left of it.
+    // Clipper writes only keys in UTF-8; a lossy copy of any other key matches nothing.
     Ok(keys.iter().map(|key| text(key)).collect())
 }
 
-/// Every hash of a database with its key; one that went away meanwhile is left out.
+/// Returns the hashes of a database with their keys. A hash deleted meanwhile is left out.
 fn hashes(connection: &mut Connection, database: u8) -> RedisResult<Vec<(String, Fields)>> {
     let keys = keys(connection, database, "*")?;
-    let hashes: Vec<HashMap<Vec<u8>, Vec<u8>>> = of_each(connection, "HGETALL", &keys)?;
+    let hashes: Vec<HashMap<Vec<u8>, Vec<u8>>> = query_each(connection, "HGETALL", &keys)?;
     let hashes = hashes.into_iter().map(|hash| {
         let fields = hash.iter().map(|(name, value)| (text(name), text(value)));
         fields.collect::<Fields>()
@@ -346,24 +357,24 @@ fn hashes(connection: &mut Connection, database: u8) -> RedisResult<Vec<(String,
     Ok(rows.filter(|(_, fields)| !fields.is_empty()).collect())
 }
 
-/// Clipper writes whatever bytes it was given.
+/// Converts bytes to text: Clipper writes any bytes it receives.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What a command says of each key, in the selected database.
-fn of_each<T: FromRedisValue>(
+/// Returns the answers of a command for each key, in the selected database.
+fn query_each<T: FromRedisValue>(
     connection: &mut Connection,
     command: &str,
     keys: &[String],
 ) -> RedisResult<Vec<T>> {
-    let mut asked = pipe();
+    let mut queries = pipe();
     for key in keys {
-        asked.cmd(command).arg(key);
+        queries.cmd(command).arg(key);
     }
     match keys {
-        // Nothing cannot be asked.
+        // Redis refuses an empty pipeline.
         [] => Ok(Vec::new()),
-        _ => asked.query(connection),
+        _ => queries.query(connection),
     }
 }

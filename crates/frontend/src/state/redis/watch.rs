@@ -1,4 +1,4 @@
-//! Hears of changes in Redis: keyspace notifications, which Redis sends once it is told to.
+//! The thread that watches for changes in Redis, by keyspace notifications.
 
 use std::{
     io,
@@ -13,33 +13,37 @@ use std::{
 
 use redis::{Client, RedisResult};
 
-use super::{super::request::Request, schema};
+use super::{super::request::StateRequest, schema};
 
-/// How long Redis may take to let us in.
-pub(super) const TO_CONNECT: Duration = Duration::from_secs(2);
+/// Time limit for a connection to Redis.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long to wait before trying again to connect.
-pub(super) const RETRY: Duration = Duration::from_millis(500);
+/// Time between two attempts to connect.
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often to look whether anybody still wants to hear.
-const LOOK_UP: Duration = Duration::from_secs(1);
+/// Interval of the checks whether the store still exists.
+const STOP_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long to go without a look where nothing is announced.
-const UNASKED: Duration = Duration::from_secs(30);
+/// Longest time without a refresh if no notification arrives.
+const POLL_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Watches from a thread of its own until `asked` is dropped. It is true while a [`Request::Look`] is on its way.
+/// Starts the thread. It ends after `refresh_pending` is dropped, which is true while a
+/// [`StateRequest::Refresh`] is in the queue.
 pub(super) fn start(
     client: Client,
-    asked: Weak<AtomicBool>,
-    requests: Sender<Request>,
+    refresh_pending: Weak<AtomicBool>,
+    requests: Sender<StateRequest>,
 ) -> io::Result<()> {
-    let watch = Watch { asked, requests };
+    let watch = ChangeWatcher {
+        refresh_pending,
+        requests,
+    };
     let run = move || {
-        while watch.is_wanted() {
-            // That Redis is lost is found out, and told, by whoever looks.
+        while watch.has_store() {
+            // The refresh reports the lost connection.
             let _ = watch.listen(&client);
-            watch.ask();
-            thread::sleep(RETRY);
+            watch.request_refresh();
+            thread::sleep(RETRY_INTERVAL);
         }
     };
     thread::Builder::new()
@@ -48,46 +52,49 @@ pub(super) fn start(
         .map(drop)
 }
 
-struct Watch {
-    asked: Weak<AtomicBool>,
-    requests: Sender<Request>,
+struct ChangeWatcher {
+    refresh_pending: Weak<AtomicBool>,
+    requests: Sender<StateRequest>,
 }
 
-impl Watch {
-    fn is_wanted(&self) -> bool {
-        self.asked.strong_count() > 0
+impl ChangeWatcher {
+    fn has_store(&self) -> bool {
+        self.refresh_pending.strong_count() > 0
     }
 
-    /// Asks for a look, unless one is to come anyway.
-    fn ask(&self) {
-        if let Some(asked) = self.asked.upgrade()
-            && !asked.swap(true, Ordering::Relaxed)
+    /// Requests a refresh, unless one is pending.
+    fn request_refresh(&self) {
+        if let Some(refresh_pending) = self.refresh_pending.upgrade()
+            && !refresh_pending.swap(true, Ordering::Relaxed)
         {
-            // Without anybody there it is not wanted any more.
-            let _ = self.requests.send(Request::Look);
+            // A send fails only when the state thread has ended.
+            let _ = self.requests.send(StateRequest::Refresh);
         }
     }
 
     fn listen(&self, client: &Client) -> RedisResult<()> {
-        let mut connection = client.get_connection_with_timeout(TO_CONNECT)?;
-        if let Err(error) = schema::announce_changes(&mut connection) {
-            tracing::warn!("Redis does not announce changes ({error}): others' may come late");
+        let mut connection = client.get_connection_with_timeout(CONNECT_TIMEOUT)?;
+        if let Err(error) = schema::enable_notifications(&mut connection) {
+            tracing::warn!(
+                "Redis sends no keyspace notifications ({error}): changes by other frontends take effect up to {} s late",
+                POLL_INTERVAL.as_secs()
+            );
         }
         let mut messages = connection.as_pubsub();
-        for pattern in schema::patterns() {
+        for pattern in schema::notification_patterns() {
             messages.psubscribe(pattern)?;
         }
-        messages.set_read_timeout(Some(LOOK_UP))?;
-        // For what was changed before this.
-        self.ask();
-        let mut asked = Instant::now();
-        while self.is_wanted() {
+        messages.set_read_timeout(Some(STOP_CHECK_INTERVAL))?;
+        // Covers changes made before the subscription.
+        self.request_refresh();
+        let mut last_refresh = Instant::now();
+        while self.has_store() {
             match messages.get_message() {
-                Ok(_) => self.ask(),
-                // A connection that is cut without a word says nothing, too.
-                Err(error) if error.is_timeout() && asked.elapsed() >= UNASKED => {
-                    asked = Instant::now();
-                    self.ask();
+                Ok(_) => self.request_refresh(),
+                // A connection that was cut without notice is silent too.
+                Err(error) if error.is_timeout() && last_refresh.elapsed() >= POLL_INTERVAL => {
+                    last_refresh = Instant::now();
+                    self.request_refresh();
                 }
                 Err(error) if error.is_timeout() => {}
                 Err(error) => return Err(error),

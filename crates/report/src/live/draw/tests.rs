@@ -1,4 +1,4 @@
-//! What is on the screen, in windows of every size.
+//! Content of the screen, in windows of every size.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 use results::Resources;
 
 use super::*;
-use crate::live::view_model::Now;
+use crate::live::view_model::RunningTrial;
 
 fn buffer(shown: &ViewModel, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
@@ -24,13 +24,13 @@ fn screen(shown: &ViewModel, width: u16, height: u16) -> String {
     (0..height).map(row).collect::<Vec<_>>().join("\n")
 }
 
-fn config_state(replicas: usize, batch_size: usize, state: State) -> ConfigState {
+fn config_state(replicas: usize, batch_size: usize, state: ConfigState) -> ConfigProgress {
     let config = Config {
         replicas,
         cpus_per_replica: 2,
         batch_size,
     };
-    ConfigState { config, state }
+    ConfigProgress { config, state }
 }
 
 fn process(name: &str, used: f64, pinned: Option<&str>) -> ProcessUse {
@@ -42,7 +42,7 @@ fn process(name: &str, used: f64, pinned: Option<&str>) -> ProcessUse {
     }
 }
 
-/// The third of four points, under way.
+/// Returns the view of the third of four trials, which runs.
 fn shown() -> ViewModel {
     let core = |core, busy| CoreUse {
         core,
@@ -51,13 +51,13 @@ fn shown() -> ViewModel {
     ViewModel {
         title: "noop, saturate".to_owned(),
         configs: vec![
-            config_state(1, 1, State::Done(Status::Valid)),
-            config_state(1, 8, State::Done(Status::Invalid)),
-            config_state(2, 1, State::Running),
-            config_state(2, 8, State::ToCome),
+            config_state(1, 1, ConfigState::Done(VerdictStatus::Valid)),
+            config_state(1, 8, ConfigState::Done(VerdictStatus::Invalid)),
+            config_state(2, 1, ConfigState::Running),
+            config_state(2, 8, ConfigState::Pending),
         ],
-        now: Now {
-            point: "3/4 noop: replicas 2, CPUs 2, batch 1".to_owned(),
+        trial: RunningTrial {
+            name: "3/4 noop: replicas 2, CPUs 2, batch 1".to_owned(),
             phase: "measuring".to_owned(),
             done: 0.25,
             left: Some(Duration::from_secs(90)),
@@ -89,11 +89,12 @@ fn shown() -> ViewModel {
         left: Some(Duration::from_secs(125)),
         messages: vec!["1/4 done".to_owned(), "2/4 done".to_owned()],
         colour: true,
+        glyphs: Glyphs::of(true),
     }
 }
 
 #[test]
-fn a_window_of_the_usual_sizes_shows_everything() {
+fn usual_windows_show_everything() {
     for (width, height) in [(80, 24), (100, 30), (120, 40)] {
         let screen = screen(&shown(), width, height);
         for part in [
@@ -122,7 +123,7 @@ fn a_window_of_the_usual_sizes_shows_everything() {
 }
 
 #[test]
-fn the_grid_shows_what_is_done_runs_and_is_to_come() {
+fn grid_shows_the_state_of_each_config() {
     let screen = screen(&shown(), 80, 24);
     for row in [
         "           1    8",
@@ -134,18 +135,18 @@ fn the_grid_shows_what_is_done_runs_and_is_to_come() {
 }
 
 #[test]
-fn of_more_rows_than_there_is_room_for_the_running_one_is_shown() {
+fn running_row_is_visible_among_too_many_rows() {
     let mut shown = shown();
     shown.configs = (1..=40)
-        .map(|replicas| config_state(replicas, 1, State::ToCome))
+        .map(|replicas| config_state(replicas, 1, ConfigState::Pending))
         .collect();
-    shown.configs[30].state = State::Running;
+    shown.configs[30].state = ConfigState::Running;
     let screen = screen(&shown, 80, 24);
     assert!(screen.contains(" 31 x 2    >"), "{screen}");
 }
 
 #[test]
-fn cores_that_have_no_room_for_a_bar_have_a_character_each() {
+fn many_cores_have_one_character_each() {
     let mut shown = shown();
     let core = |core| CoreUse {
         core,
@@ -160,14 +161,14 @@ fn cores_that_have_no_room_for_a_bar_have_a_character_each() {
 }
 
 #[test]
-fn of_long_messages_the_end_is_there() {
+fn long_messages_show_their_end() {
     let mut shown = shown();
     shown.messages = vec![format!("{} the end", "x".repeat(100))];
     assert!(screen(&shown, 80, 24).contains("the end"));
 }
 
 #[test]
-fn a_tiny_window_shows_the_lines_that_matter() {
+fn tiny_window_shows_a_few_lines() {
     let screen = screen(&shown(), 40, 10);
     for part in [
         "3/4 noop: replicas 2, CPUs 2, batch 1",
@@ -180,16 +181,28 @@ fn a_tiny_window_shows_the_lines_that_matter() {
 }
 
 #[test]
-fn bars_are_as_long_as_shares_and_never_longer_than_their_room() {
-    for (share, full) in [(0.0, 0), (0.5, 5), (1.0, 10), (1.7, 10), (f64::NAN, 0)] {
-        let (filled, empty) = bar(share, 10);
-        assert_eq!(filled.chars().count(), full, "{share}");
-        assert_eq!(empty.chars().count(), 10 - full, "{share}");
+fn without_utf8_the_screen_is_ascii() {
+    let mut shown = shown();
+    shown.glyphs = Glyphs::of(false);
+    for cores in [2, 64] {
+        let core = |core| CoreUse {
+            core,
+            busy: vec![0.5],
+        };
+        shown.resources.cores = (0..cores).map(core).collect();
+        for (width, height) in [(40, 10), (80, 24), (120, 40)] {
+            let screen = screen(&shown, width, height);
+            assert!(screen.is_ascii(), "{screen}");
+        }
+    }
+    let screen = screen(&shown, 80, 24);
+    for part in ["batches 7.5 of 8 ##", "+ 45,210 queries/s -", "===="] {
+        assert!(screen.contains(part), "{part}:\n{screen}");
     }
 }
 
 #[test]
-fn no_window_is_too_small_for_any_scene() {
+fn no_window_size_panics() {
     for shown in [ViewModel::default(), shown()] {
         for width in (0..20).chain([40, 59, 60, 61, 80, 200]) {
             for height in (0..20).chain([24, 80]) {
@@ -200,11 +213,11 @@ fn no_window_is_too_small_for_any_scene() {
 }
 
 #[test]
-fn without_colours_no_cell_has_one() {
+fn without_colours_no_cell_is_coloured() {
     let coloured = |shown: &ViewModel| {
         let buffer = buffer(shown, 80, 24);
         let mut cells = buffer.content().iter();
-        cells.any(|config| config.fg != Color::Reset || config.bg != Color::Reset)
+        cells.any(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset)
     };
     let mut shown = shown();
     assert!(coloured(&shown));

@@ -1,4 +1,4 @@
-//! Which view a sweep gets.
+//! Choice of the view of a sweep.
 
 use crate::{
     live::{self, Live},
@@ -6,7 +6,8 @@ use crate::{
     view::{Outline, View},
 };
 
-/// The live view where there is a terminal for it, else plain lines. It ends when it is dropped.
+/// Returns the live view if there is a terminal for it, else plain lines. The view ends when it is
+/// dropped.
 pub fn view(outline: &Outline) -> Box<dyn View> {
     let live = !outline.plain && live::is_possible();
     match live.then(|| Live::start(outline)) {

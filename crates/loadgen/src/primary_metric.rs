@@ -1,18 +1,18 @@
-//! The figure that a load is for, and the parts of its window that its spread is read off.
+//! Primary metric of a load, and the parts of its window that give the metric's spread.
 
 pub use crate::stats::interval::{Estimate, Window};
 use crate::stats::{Slice, Span, Tally, interval};
 
-/// The figure that a load is `closed` or open for, with its interval, as the first `count` slices show it: in a closed
-/// loop the throughput, in an open one the 99th percentile of the latency. `None` if it cannot be stated, or there are
-/// too few slices to know its spread.
-pub(crate) fn figure(
+/// Returns the primary metric over the first `count` slices, with its interval: throughput in a
+/// `closed` loop, the 99th percentile of the latency in an open one. `None` if it cannot be stated,
+/// or if the slices are too few for a spread.
+pub(crate) fn primary_metric(
     closed: bool,
     tally: &mut Tally,
     span: &Span,
     count: usize,
 ) -> Option<Estimate> {
-    if count < interval::PARTS {
+    if count < interval::MIN_PARTS {
         return None;
     }
     if closed {
@@ -25,7 +25,7 @@ pub(crate) fn figure(
     interval::percentile(&whole.latency, &tally.slices[..count], 0.99)
 }
 
-/// Reads `count` equal parts of a window of `seconds`; one that nobody has counted in is empty.
+/// Returns `count` equal parts of a window of `seconds`; a part without counts is empty.
 pub fn windows(tally: &mut Tally, count: usize, seconds: f64) -> Vec<Window> {
     if let Some(last) = count.checked_sub(1) {
         tally.slice(last);
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_without_answers_has_rate_zero_and_no_latency() {
+    fn part_without_answers_has_rate_zero_and_no_latency() {
         let mut tally = Tally::new(None);
         tally.slice(1).arrived.ok = 10;
         tally.slice(1).latency.record(2_000_000).unwrap();

@@ -1,24 +1,24 @@
-//! The trial of a sweep before anything is measured: what all its trials have in common.
+//! The fields that all results of a sweep have in common.
 
 use std::collections::BTreeMap;
 
 use deploy::Manager;
 use host::cores::Allocation;
 use loadgen::stats::Totals;
-use results::{DriverConfig, FORMAT, NodeConfig, Outcome, Trial, Verdict};
+use results::{DriverConfig, FORMAT, NodeConfig, Trial, TrialOutcome, Verdict};
 use serde_json::Value;
 
 use crate::{inputs::Inputs, record::MeasuredOn, settings::Settings};
 
-/// A trial without any query, of no combination yet.
-pub fn blank(
+/// Returns a result without a config and without queries.
+pub fn template(
     settings: &Settings,
     cores: &Allocation,
     manager: &Manager,
     inputs: &Inputs,
     on: MeasuredOn,
 ) -> Trial {
-    let slo = settings.told_objective().as_micros();
+    let slo = settings.frontend_objective().as_micros();
     Trial {
         format: FORMAT,
         round: 1,
@@ -36,7 +36,7 @@ pub fn blank(
             batch_size: 0,
         }],
         clipper_metrics: Value::Null,
-        outcome: Outcome::NotRun {
+        outcome: TrialOutcome::NotRun {
             not_run: String::new(),
         },
         totals: Totals::default(),

@@ -1,4 +1,4 @@
-//! A client over REST that goes before it is answered.
+//! A REST client that disconnects before its answer arrives.
 
 use std::{
     io::{self, Write},
@@ -8,17 +8,17 @@ use std::{
 use deploy::BoundPorts;
 use model::Output;
 
-use crate::questions::Questions;
+use crate::workload::Workload;
 
-/// A client that asks so many queries in one request, and goes before they are answered.
-pub fn vanish_over_rest(
+/// Sends `queries` queries in one request and disconnects without reading the answer.
+pub fn send_and_disconnect(
     app: &str,
-    questions: &Questions,
+    workload: &Workload,
     queries: u32,
     ports: BoundPorts,
 ) -> io::Result<()> {
     let inputs: Vec<_> = (0..queries)
-        .map(|number| input(questions, u32::MAX, number))
+        .map(|number| input(workload, u32::MAX, number))
         .collect();
     let body = format!("{{\"input_batch\":[{}]}}", inputs.join(","));
     let mut stream = TcpStream::connect(("127.0.0.1", ports.query_port))?;
@@ -29,9 +29,9 @@ pub fn vanish_over_rest(
     )
 }
 
-/// A query's input in JSON.
-fn input(questions: &Questions, client: u32, number: u32) -> String {
-    let input = questions.input(client, number);
-    let input = Output::read(questions.input_type(), &input);
+/// Returns a query's input as JSON.
+fn input(workload: &Workload, client: u32, number: u32) -> String {
+    let input = workload.input(client, number);
+    let input = Output::read(workload.input_type(), &input);
     input.map(|input| input.to_text()).unwrap_or_default()
 }

@@ -1,56 +1,59 @@
-//! What the name of a model in a path stands for: an application, and a version of its model.
+//! Resolves the model name in a path to an application and a version of its model.
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use scheduler::{App, ModelVersion, Refusal};
 use serde::Deserialize;
-use wire::admin::Replica;
+use wire::admin::ReplicaInfo;
 
 use super::{
-    super::shared::Shared,
-    failure::{Failure, stopping},
+    super::shared::HandlerContext,
+    error::{OipError, stopping},
     shape::TensorSpec,
 };
-use crate::{catalog::Application, command::Command, declarations::Declared};
+use crate::{catalog::ResolvedApp, command::Command, declarations::Declared};
 
-/// Which model a path names.
+/// The model name and version in a path.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Named {
+pub(super) struct ModelPath {
     pub(super) model: String,
     pub(super) version: Option<String>,
 }
 
-/// What a name stands for.
-pub(super) struct Deployed {
-    pub(super) application: Arc<Application>,
-    /// The model version that is asked for, or the current one; `None` if that was deleted.
+/// The application and model version that a path resolves to.
+pub(super) struct ResolvedModel {
+    pub(super) application: Arc<ResolvedApp>,
+    /// The requested version, or else the current one; `None` if that was deleted.
     pub(super) version: Option<Arc<ModelVersion>>,
 }
 
-/// Where the queries of a request go.
+/// The application and model version of a request's queries.
 pub(super) struct Destination {
     pub(super) app: Arc<App>,
-    /// `None` if the application has no model that exists.
+    /// `None` if the application's model does not exist.
     pub(super) model: Option<Arc<ModelVersion>>,
 }
 
-impl Deployed {
-    pub(super) fn find(shared: &Shared, named: &Named) -> Result<Deployed, Failure> {
+impl ResolvedModel {
+    /// Resolves the name in a path: an application, or else the first one linked to a model of that
+    /// name.
+    pub(super) fn find(
+        shared: &HandlerContext,
+        path: &ModelPath,
+    ) -> Result<ResolvedModel, OipError> {
         let catalog = shared.state.catalog();
-        let name = &named.model;
+        let name = &path.model;
         let found = catalog.app(name).or_else(|| catalog.app_of(name));
-        let not_found = |text| Failure(StatusCode::NOT_FOUND, text);
+        let not_found = |text| OipError(StatusCode::NOT_FOUND, text);
         let application = found.ok_or_else(|| {
-            not_found(format!(
-                "there is no application, and no linked model, '{name}'"
-            ))
+            not_found(format!("there is no application or linked model '{name}'"))
         })?;
         let Some(model) = &application.model else {
             let text = format!("no model is linked to the application '{name}'");
             return Err(not_found(text));
         };
-        let version = match &named.version {
+        let version = match &path.version {
             Some(version) => {
                 let known = model.version(version).cloned();
                 Some(known.ok_or_else(|| {
@@ -60,19 +63,20 @@ impl Deployed {
             }
             None => model.current.clone(),
         };
-        Ok(Deployed {
+        Ok(ResolvedModel {
             application: application.clone(),
             version,
         })
     }
 
-    /// Where queries go now: the application may have been changed or deleted while the request's body came.
+    /// Returns the current destination of queries. The application may have been changed or deleted
+    /// while the request's body arrived.
     pub(super) fn destination(
         &self,
-        shared: &Shared,
+        shared: &HandlerContext,
         version: Option<&str>,
-    ) -> Result<Destination, Failure> {
-        let not_found = |refusal: Refusal| Failure(StatusCode::NOT_FOUND, refusal.to_string());
+    ) -> Result<Destination, OipError> {
+        let not_found = |refusal: Refusal| OipError(StatusCode::NOT_FOUND, refusal.to_string());
         let catalog = shared.state.catalog();
         let application = catalog.app(&self.application.app.name);
         let application = application.ok_or_else(|| not_found(Refusal::UnknownApp))?;
@@ -83,16 +87,19 @@ impl Deployed {
         })
     }
 
-    /// The names of the model's versions.
+    /// Returns the names of the model's versions.
     pub(super) fn versions(&self) -> Vec<&str> {
         let model = self.application.model.iter();
         let versions = model.flat_map(|model| &model.versions);
         versions.map(|known| known.version.as_str()).collect()
     }
 
-    /// One of those that serve it.
-    pub(super) async fn replica(&self, shared: &Shared) -> Result<Option<Replica>, Failure> {
-        let replicas = shared.engine.ask(Command::Replicas).await;
+    /// Returns a replica of the model version, if one is connected.
+    pub(super) async fn replica(
+        &self,
+        shared: &HandlerContext,
+    ) -> Result<Option<ReplicaInfo>, OipError> {
+        let replicas = shared.engine.request(Command::Replicas).await;
         let mut replicas = replicas.ok_or_else(stopping)?.into_iter();
         let Some(version) = &self.version else {
             return Ok(None);
@@ -102,12 +109,12 @@ impl Deployed {
         }))
     }
 
-    /// What its replicas declare; `None` before the first has joined.
-    pub(super) fn declared(&self, shared: &Shared) -> Option<Declared> {
+    /// Returns the declaration of its replicas; `None` before the first has registered.
+    pub(super) fn declared(&self, shared: &HandlerContext) -> Option<Declared> {
         shared.declarations.get(self.version.as_deref()?)
     }
 
-    /// The tensor that it takes.
+    /// Returns the spec of the input tensor.
     pub(super) fn input(&self, declared: Option<&Declared>) -> TensorSpec {
         TensorSpec::input(self.application.app.input_type, declared)
     }

@@ -1,4 +1,4 @@
-//! A frontend with its state in a file, and model servers behind it, all in processes of their own.
+//! A frontend with its state in a file, and its model servers, each in its own process.
 
 use std::{
     collections::BTreeSet,
@@ -17,78 +17,82 @@ use ureq::Agent;
 use wire::admin::{AddApp, AddModel};
 
 use crate::{
-    process::{Process, free_ports},
-    questions::Questions,
+    process::{ServerProcess, free_ports},
+    workload::Workload,
 };
 
-/// What a query is answered with when its time is up.
+/// Default output of all applications.
 const DEFAULT_OUTPUT: &str = "none";
 
-/// How long programs may take to start, on a busy machine.
-const START: Duration = Duration::from_secs(60);
+/// Maximum start-up time of the programs, on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A model with its replicas, and the application of the same name.
+/// A model with its replicas, and an application of the same name.
 #[derive(Clone, Debug)]
-pub struct Deployed {
-    /// Application and model.
+pub struct DeployedModel {
+    /// Name of application and model.
     pub name: &'static str,
-    /// The model server's program.
+    /// Program of the model server.
     pub program: &'static str,
-    /// Model servers.
+    /// Number of replicas.
     pub replicas: usize,
-    /// The largest batch.
+    /// Maximum batch size, in queries.
     pub batch_size: i32,
-    /// The latency objective.
+    /// Latency objective.
     pub objective: Duration,
-    /// What its clients ask.
-    pub questions: Arc<Questions>,
+    /// Inputs and correct answers.
+    pub workload: Arc<Workload>,
 }
 
-/// The model server of this package.
+/// Program of the model server in this package.
 const DIGEST: &str = "digest";
 
-/// The processes.
+/// A running frontend with its model servers.
 #[derive(Debug)]
-pub struct Scene {
+pub struct Cluster {
     folder: PathBuf,
     programs: PathBuf,
     ports: BoundPorts,
     admin: Admin,
-    /// `None` between its death and its next start.
-    frontend: Option<Process>,
-    replicas: Vec<Replica>,
+    /// `None` between a kill and the next start.
+    frontend: Option<ServerProcess>,
+    replicas: Vec<ReplicaProcess>,
 }
 
-/// A model server.
+/// A replica, running or killed.
 #[derive(Debug)]
-struct Replica {
+struct ReplicaProcess {
     name: String,
-    model: Deployed,
-    /// `None` between its death and its next start.
-    process: Option<Process>,
+    model: DeployedModel,
+    /// `None` between a kill and the next start.
+    process: Option<ServerProcess>,
 }
 
-/// What the admin API lists: applications with their links, and models with their versions.
+/// The registered applications with their links, and models with their versions, as the admin API lists
+/// them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Registered {
+pub struct RegistrySnapshot {
     applications: Value,
     models: Value,
 }
 
-impl Scene {
-    /// Starts everything, in a folder for the state and the logs that is emptied before, and waits until it serves.
-    pub fn start(folder: &Path, models: &[Deployed]) -> anyhow::Result<Scene> {
+impl Cluster {
+    /// Starts frontend and replicas and waits until all have registered. Empties `folder`, which receives
+    /// state and logs.
+    pub fn start(folder: &Path, models: &[DeployedModel]) -> anyhow::Result<Cluster> {
         let mut packages: Vec<_> = models.iter().map(|model| model.program).collect();
         packages.retain(|&program| program != DIGEST);
         packages.push(env!("CARGO_PKG_NAME"));
         let programs = Programs::find(DIGEST, &packages, None)?.frontend;
-        let programs = programs.parent().context("a program lies in a folder")?;
+        let programs = programs
+            .parent()
+            .context("the frontend's path has no folder")?;
         let logs = folder.join("logs");
         if folder.exists() {
             fs::remove_dir_all(folder)
                 .with_context(|| format!("cannot empty {}", folder.display()))?;
         }
-        fs::create_dir_all(&logs).with_context(|| format!("cannot make {}", logs.display()))?;
+        fs::create_dir_all(&logs).with_context(|| format!("cannot create {}", logs.display()))?;
         let free = free_ports(8)?;
         let ports = BoundPorts {
             query_port: free[0],
@@ -100,7 +104,7 @@ impl Scene {
             send_port: free[3],
             recv_port: free[4],
         };
-        let mut scene = Scene {
+        let mut cluster = Cluster {
             frontend: Some(start_frontend(folder, programs, ports)?),
             folder: folder.to_owned(),
             programs: programs.to_owned(),
@@ -108,39 +112,39 @@ impl Scene {
             admin: Admin::new(Ipv4Addr::LOCALHOST.into(), ports),
             replicas: Vec::new(),
         };
-        scene.wait("the frontend answers", |scene| scene.answers())?;
+        cluster.wait_until("the frontend answers", |cluster| cluster.answers())?;
         for model in models {
             let (app, version) = registration(model);
-            scene.admin.deploy(&app, &version)?;
+            cluster.admin.deploy(&app, &version)?;
             for number in 1..=model.replicas {
-                scene.replicas.push(Replica {
+                cluster.replicas.push(ReplicaProcess {
                     name: format!("{}-{number}", model.name),
                     model: model.clone(),
                     process: None,
                 });
-                scene.start_replica(scene.replicas.len() - 1)?;
+                cluster.start_replica(cluster.replicas.len() - 1)?;
             }
         }
-        scene.wait("all replicas are registered", Scene::is_whole)?;
-        Ok(scene)
+        cluster.wait_until("all replicas have registered", Cluster::all_registered)?;
+        Ok(cluster)
     }
 
-    /// The frontend's ports.
+    /// Ports of the frontend.
     pub fn ports(&self) -> BoundPorts {
         self.ports
     }
 
-    /// How many replicas there are to be.
+    /// Number of replicas, killed ones included.
     pub fn replicas(&self) -> usize {
         self.replicas.len()
     }
 
-    /// What a replica is called.
+    /// Name of a replica.
     pub fn replica_name(&self, replica: usize) -> &str {
         &self.replicas[replica].name
     }
 
-    /// The processes that run, by name.
+    /// Returns name and process id of each running process.
     pub fn processes(&self) -> impl Iterator<Item = (&str, u32)> {
         let replicas = self.replicas.iter().map(|replica| &replica.process);
         let all = std::iter::once(&self.frontend).chain(replicas).flatten();
@@ -152,7 +156,7 @@ impl Scene {
         self.frontend = None;
     }
 
-    /// Starts it again, with its state and on its ports. It does not serve yet.
+    /// Restarts the frontend with its state, on the same ports. Does not wait until it answers.
     pub fn restart_frontend(&mut self) -> anyhow::Result<()> {
         let (folder, programs) = (&self.folder, &self.programs);
         let frontend = start_frontend(folder, programs, self.ports)?;
@@ -165,13 +169,13 @@ impl Scene {
         self.replicas[replica].process = None;
     }
 
-    /// Starts a replica. It does not serve yet.
+    /// Starts a replica. Does not wait until it registers.
     pub fn start_replica(&mut self, replica: usize) -> anyhow::Result<()> {
         let replica = &mut self.replicas[replica];
         let model = &replica.model;
         let arguments = [
             ("--model_name", model.name.to_owned()),
-            ("--input_type", model.questions.input_type().to_string()),
+            ("--input_type", model.workload.input_type().to_string()),
             ("--port", self.ports.rpc_service_port.to_string()),
             ("--threads", "1".to_owned()),
         ];
@@ -181,26 +185,31 @@ impl Scene {
             .collect();
         let program = self.programs.join(model.program);
         let logs = self.folder.join("logs");
-        replica.process = Some(Process::start(&replica.name, &program, &arguments, &logs)?);
+        replica.process = Some(ServerProcess::start(
+            &replica.name,
+            &program,
+            &arguments,
+            &logs,
+        )?);
         Ok(())
     }
 
-    /// Stops a replica (SIGSTOP), or lets it go on (SIGCONT).
-    pub fn stop_replica(&self, replica: usize, stop: bool) {
+    /// Stops a replica (SIGSTOP) or continues it (SIGCONT).
+    pub fn set_replica_stopped(&self, replica: usize, stop: bool) {
         if let Some(process) = &self.replicas[replica].process {
-            process.stop(stop);
+            process.set_stopped(stop);
         }
     }
 
-    /// An error if a process has ended that nobody killed.
+    /// Checks that no process has exited without being killed by this program.
     pub fn check(&mut self) -> anyhow::Result<()> {
         let replicas = self.replicas.iter_mut().map(|replica| &mut replica.process);
         let all = std::iter::once(&mut self.frontend).chain(replicas);
         for process in all.flatten() {
-            if let Some(how) = process.ended() {
+            if let Some(status) = process.exit_status() {
                 let log = self.folder.join(format!("logs/{}.log", process.name()));
                 anyhow::bail!(
-                    "{} ended by itself ({how}): see {}",
+                    "{} exited unexpectedly ({status}): see {}",
                     process.name(),
                     log.display()
                 );
@@ -209,33 +218,37 @@ impl Scene {
         Ok(())
     }
 
-    /// Whether the frontend answers.
+    /// Returns true if the frontend answers.
     pub fn answers(&self) -> bool {
         self.admin.answers()
     }
 
-    /// Whether exactly the replicas that run are registered.
-    pub fn is_whole(&self) -> bool {
+    /// Returns true if exactly the running replicas are registered.
+    pub fn all_registered(&self) -> bool {
         let registered = self.admin.replicas().unwrap_or_default();
-        let told = registered.iter().filter_map(|r| r.metadata.as_ref());
-        let told: BTreeSet<u32> = told.map(|metadata| metadata.pid).collect();
+        let metadata = registered.iter().filter_map(|r| r.metadata.as_ref());
+        let pids: BTreeSet<u32> = metadata.map(|metadata| metadata.pid).collect();
         let running = self.replicas.iter().flat_map(|replica| &replica.process);
-        let running: BTreeSet<u32> = running.map(Process::id).collect();
-        registered.len() == self.replicas.len() && told == running
+        let running: BTreeSet<u32> = running.map(ServerProcess::id).collect();
+        registered.len() == self.replicas.len() && pids == running
     }
 
-    /// Waits until something is so.
+    /// Waits until `condition` holds; `what` describes it for the error text.
     ///
     /// # Errors
-    /// If it is not so within a minute, or a process has ended.
-    pub fn wait(&mut self, what: &str, is_so: impl Fn(&Scene) -> bool) -> anyhow::Result<()> {
-        let limit = Instant::now() + START;
-        while !is_so(self) {
+    /// If it does not hold within 60 s, or a process has exited.
+    pub fn wait_until(
+        &mut self,
+        what: &str,
+        condition: impl Fn(&Cluster) -> bool,
+    ) -> anyhow::Result<()> {
+        let limit = Instant::now() + START_TIMEOUT;
+        while !condition(self) {
             self.check()?;
             anyhow::ensure!(
                 Instant::now() < limit,
-                "not so within {} s: {what}; see the logs in {}",
-                START.as_secs(),
+                "timed out after {} s waiting until {what}: see the logs in {}",
+                START_TIMEOUT.as_secs(),
                 self.folder.display()
             );
             thread::sleep(Duration::from_millis(20));
@@ -243,33 +256,35 @@ impl Scene {
         Ok(())
     }
 
-    /// Adds an application without a model. When this returns, it must outlive the frontend.
+    /// Adds an application without a model. Once this returns, the application must survive a crash of the
+    /// frontend.
     pub fn add_application(&self, name: &str) -> anyhow::Result<()> {
         let app = json!({"name": name, "input_type": "floats", "default_output": "", "latency_slo_micros": 1});
-        self.ask("add_app", app).map(drop)
+        self.post("add_app", app).map(drop)
     }
 
-    /// What is registered.
-    pub fn registered(&self) -> anyhow::Result<Registered> {
-        let list = |what| {
-            let text = self.ask(what, json!({"verbose": true}))?;
-            serde_json::from_str(&text).with_context(|| format!("{what} answers no JSON: {text}"))
+    /// Lists what is registered at the frontend.
+    pub fn registry(&self) -> anyhow::Result<RegistrySnapshot> {
+        let list = |path| {
+            let text = self.post(path, json!({"verbose": true}))?;
+            serde_json::from_str(&text)
+                .with_context(|| format!("the answer to {path} is not JSON: {text}"))
         };
-        Ok(Registered {
+        Ok(RegistrySnapshot {
             applications: list("get_all_applications")?,
             models: list("get_all_models")?,
         })
     }
 
-    /// Queries that wait in the frontend, by its metrics.
-    pub fn waiting(&self) -> anyhow::Result<u64> {
+    /// Number of queries in the frontend's queues, from its metrics.
+    pub fn queue_depth(&self) -> anyhow::Result<u64> {
         let url = format!(
             "http://127.0.0.1:{}/metrics/prometheus",
             self.ports.query_port
         );
         let text = Agent::new_with_defaults().get(&url).call();
         let text = text.and_then(|mut response| response.body_mut().read_to_string());
-        let text = text.context("the frontend tells no metrics")?;
+        let text = text.context("cannot read the frontend's metrics")?;
         let lines = text
             .lines()
             .filter(|line| line.starts_with("clipper_queue_queries{"));
@@ -277,16 +292,18 @@ impl Scene {
         Ok(values.sum())
     }
 
-    fn ask(&self, what: &str, body: Value) -> anyhow::Result<String> {
-        let url = format!("http://127.0.0.1:{}/admin/{what}", self.ports.admin_port);
+    /// Sends a request to the admin API, and returns the body of its answer.
+    fn post(&self, path: &str, body: Value) -> anyhow::Result<String> {
+        let url = format!("http://127.0.0.1:{}/admin/{path}", self.ports.admin_port);
         let response = Agent::new_with_defaults().post(&url).send_json(body);
         let text = response.and_then(|mut response| response.body_mut().read_to_string());
-        text.with_context(|| format!("the frontend did not do {what}"))
+        text.with_context(|| format!("request {path} to the frontend failed"))
     }
 }
 
-fn registration(model: &Deployed) -> (AddApp, AddModel) {
-    let input_type = model.questions.input_type();
+/// Returns the admin requests that register a model with its application.
+fn registration(model: &DeployedModel) -> (AddApp, AddModel) {
+    let input_type = model.workload.input_type();
     let app = AddApp {
         name: model.name.to_owned(),
         input_type,
@@ -305,7 +322,11 @@ fn registration(model: &Deployed) -> (AddApp, AddModel) {
     (app, version)
 }
 
-fn start_frontend(folder: &Path, programs: &Path, ports: BoundPorts) -> anyhow::Result<Process> {
+fn start_frontend(
+    folder: &Path,
+    programs: &Path,
+    ports: BoundPorts,
+) -> anyhow::Result<ServerProcess> {
     let ports = [
         ("--query_port", ports.query_port),
         ("--admin_port", ports.admin_port),
@@ -322,7 +343,7 @@ fn start_frontend(folder: &Path, programs: &Path, ports: BoundPorts) -> anyhow::
         .collect();
     let state = folder.join("state");
     arguments.extend(["--state".to_owned(), state.display().to_string()]);
-    Process::start(
+    ServerProcess::start(
         "frontend",
         &programs.join("frontend"),
         &arguments,
