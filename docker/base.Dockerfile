@@ -1,4 +1,4 @@
-# What all images stand on: Debian and the two libraries that the programs are linked with.
+# Base of all images: Debian and the two libraries that the programs link with.
 ARG BASE=debian:bookworm-slim
 FROM $BASE
 RUN apt-get update -qq \

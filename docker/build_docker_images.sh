@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the images of the frontend, the model servers and the driver. The programs are compiled outside and copied in, so that an
-# image holds what runs and nothing else.
+# Builds the images of the frontend, the model servers and the driver. The programs are compiled outside and copied in, so an
+# image holds only what it runs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,15 +8,15 @@ usage() {
   cat <<'TEXT'
 Usage: docker/build_docker_images.sh [FLAGS] [IMAGE...]
 
-Images: frontend vgg inception svm lgbm noop driver (all of them unless some are named)
-        clipper_admin: what Clipper's own tool starts beside them
+Images: frontend vgg inception svm lgbm noop driver [default: all of these]
+        clipper_admin: the images that Clipper's own tool starts beside them
 
-  --compile WHERE  host: with this machine's Rust; docker: in a container, with nothing installed here
-                   [default: host on Debian 12 with cargo, docker elsewhere]
-  --no_artifacts   leave the models' artifacts out: mount a folder with them at /artifacts
-  --cuda           the images of vgg and inception for NVIDIA GPUs, tagged latest-cuda, without artifacts (after `make cuda`)
-  --base IMAGE     the image to stand on [default: debian:bookworm-slim; made with debootstrap where it cannot be pulled]
-  --rust IMAGE     the image to compile in [default: rust:1.95-bookworm]
+  --compile WHERE  host: compile with this machine's Rust; docker: compile in a container, which needs no Rust here
+                   [default: host on Debian 12 with cargo, else docker]
+  --no_artifacts   omit the models' artifacts; mount a folder with them at /artifacts
+  --cuda           build vgg and inception for NVIDIA GPUs, tagged latest-cuda, without artifacts (after `make cuda`)
+  --base IMAGE     base image [default: debian:bookworm-slim; made with debootstrap if it cannot be pulled]
+  --rust IMAGE     image to compile in [default: rust:1.95-bookworm]
 TEXT
 }
 
@@ -26,7 +26,7 @@ base=debian:bookworm-slim rust=rust:1.95-bookworm compile="" artifacts=yes cuda=
 while [ $# -gt 0 ]; do
   case $1 in
     --compile | --base | --rust)
-      [ $# -gt 1 ] || fail "$1 takes a value: see --help"
+      [ $# -gt 1 ] || fail "$1 requires a value: see --help"
       declare "${1#--}=$2"
       shift
       ;;
@@ -43,7 +43,7 @@ if [ -n "$cuda" ]; then
   [ -e .deps/cuda/.ready ] || fail "--cuda copies the libraries that \`make cuda\` fetches: run it first"
 fi
 [ ${#images[@]} -gt 0 ] || images=(frontend vgg inception svm lgbm noop driver)
-docker version >/dev/null 2>&1 || fail "no Docker engine answers: start it, or join the group docker"
+docker version >/dev/null 2>&1 || fail "no Docker engine responds: start it, or join the group docker"
 
 is_debian_12() { (. /etc/os-release && [ "${VERSION_CODENAME:-}" = bookworm ]) 2>/dev/null; }
 if [ -z "$compile" ]; then
@@ -51,23 +51,23 @@ if [ -z "$compile" ]; then
   if command -v cargo >/dev/null && is_debian_12; then compile=host; fi
 fi
 
-# Says nothing unless it fails: the classic builder warns of itself at each call.
+# Prints output only on failure: the classic builder prints a deprecation warning at each call.
 docker_build() {
   local log
   log=$(docker build --quiet "$@" 2>&1) || fail "docker build $*:"$'\n'"$log"
 }
 
-# Neither here nor to be pulled: the image that is named can only be made on the spot.
+# Succeeds if the image is neither here nor can be pulled.
 missing() { ! docker image inspect "$1" >/dev/null 2>&1 && ! docker pull --quiet "$1" 2>/dev/null; }
 
 make_debian() {
-  echo "build_docker_images: $base cannot be pulled: making it with debootstrap"
+  echo "build_docker_images: cannot pull $base: making it with debootstrap"
   sudo=""
   [ "$(id -u)" = 0 ] || sudo=sudo
   command -v debootstrap >/dev/null || { $sudo apt-get update -qq && $sudo apt-get install -y -qq debootstrap >/dev/null; }
   root=$(mktemp -d)
   $sudo debootstrap --variant=minbase bookworm "$root" http://deb.debian.org/debian >"$root.log" || fail "debootstrap failed: see $root.log"
-  # What Debian's slim images leave out.
+  # Excludes what Debian's slim images omit.
   $sudo tar --directory "$root" --create --exclude './usr/share/doc/*' --exclude './usr/share/man/*' --exclude './usr/share/info/*' \
     --exclude './usr/share/locale/*' --exclude './var/cache/apt/*' --exclude './var/lib/apt/lists/*' . | docker import - "$base" >/dev/null
   $sudo rm -rf "$root" "$root.log"
@@ -75,14 +75,14 @@ make_debian() {
 
 compile_in_docker() {
   if missing "$rust"; then
-    fail "$rust cannot be pulled: name another image with Rust 1.95 or later on Debian 12 with --rust, or compile with --compile host"
+    fail "cannot pull $rust: set --rust to another image with Rust 1.95 or later on Debian 12, or use --compile host"
   fi
   context=target/docker/builder
   mkdir -p "$context"
   cp Makefile "$context"
   docker_build --file docker/builder.Dockerfile --build-arg "RUST=$rust" --tag model-comp/builder "$context"
-  # Its own target folder: the host's programs may be linked with another C library. The image's own toolchain: the
-  # one of rust-toolchain.toml may not be in it.
+  # It has its own target folder, because the host's programs may link with another C library. It uses the image's own
+  # toolchain, because that of rust-toolchain.toml may be missing.
   docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:$PWD" --workdir "$PWD" --env HOME=/tmp \
     --env CARGO_HOME="$PWD/target/docker/cargo" --env CARGO_TARGET_DIR="$PWD/target/docker/target" model-comp/builder \
     sh -c 'if command -v rustup >/dev/null; then export RUSTUP_TOOLCHAIN="$(rustup default | cut -d" " -f1)"; fi; exec make artifacts'
@@ -97,7 +97,7 @@ compile_on_host() {
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 
-# build NAME TITLE DOCKERFILE TAG...: from what lies in target/docker/NAME/files.
+# build NAME TITLE DOCKERFILE TAG...: builds an image from target/docker/NAME/files.
 build() {
   local name=$1 title=$2 dockerfile=$3 tag
   shift 3
@@ -110,14 +110,14 @@ build() {
   printf '%-40s %s\n' "$1" "$(docker image inspect --format '{{.Size}}' "$1" | numfmt --to=iec)"
 }
 
-# program NAME [AS]: a fresh target/docker/NAME/files with one program.
+# program NAME [AS]: makes a fresh target/docker/NAME/files with one program.
 program() {
   files=target/docker/$1/files
   rm -rf "target/docker/$1"
   install -D --strip "$programs/$1" "$files/usr/local/bin/${2:-$1}"
 }
 
-# A model server's program has one name in all images, because Docker puts no build argument into an entry point.
+# A model server's program has the same name in all images, because an entry point cannot use a build argument.
 model() {
   local name=$1 tag=model-comp/$1
   program "$name" server
@@ -146,7 +146,7 @@ model() {
 }
 
 if missing "$base"; then
-  [ "$base" = debian:bookworm-slim ] || fail "$base is not here and cannot be pulled"
+  [ "$base" = debian:bookworm-slim ] || fail "the image $base is missing and cannot be pulled"
   make_debian
 fi
 if [ "${images[*]}" != clipper_admin ]; then

@@ -1,5 +1,5 @@
-# What Clipper's own tool starts beside the frontends. The exporter is ours: the query frontend speaks Prometheus' format itself,
-# so it only forwards. The other two stand in for redis:alpine and prom/prometheus where those cannot be pulled.
+# The images that Clipper's own tool starts beside the frontends. The exporter is ours and only forwards, because the query
+# frontend serves Prometheus' format itself. The other two replace redis:alpine and prom/prometheus if they cannot be pulled.
 ARG BASE=debian:bookworm-slim
 FROM $BASE AS exporter
 RUN apt-get update -qq \
@@ -7,7 +7,7 @@ RUN apt-get update -qq \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt
 USER 65532:65532
 EXPOSE 1390
-# It is given `--query_frontend_name HOST:1337`.
+# Its arguments are `--query_frontend_name HOST:1337`.
 ENTRYPOINT ["sh", "-c", "exec socat TCP-LISTEN:1390,fork,reuseaddr TCP:$2", "exporter"]
 
 FROM $BASE AS redis
@@ -16,7 +16,7 @@ RUN apt-get update -qq \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt
 USER redis
 EXPOSE 6379
-# As in redis:alpine, a network of containers is trusted.
+# As in redis:alpine, the container network is trusted.
 ENTRYPOINT ["sh", "-c", "exec \"$@\" --protected-mode no --save '' --dir /tmp", "redis"]
 CMD ["redis-server"]
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the driver in a container, for machines with nothing but Docker: its flags are the driver's. It sees this folder, the Docker
-# engine, and the processes and network of the machine, as a driver outside would.
+# Runs the driver in a container, with the driver's flags, on machines with only Docker. The container has access to this folder,
+# the Docker engine, and the machine's processes and network, like a driver outside.
 set -euo pipefail
 socket=/var/run/docker.sock
 terminal=()

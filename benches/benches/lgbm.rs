@@ -1,4 +1,5 @@
-//! lgbm in process: batches of 2,048 floats, beside LightGBM called directly with ready rows on one thread.
+//! lgbm in process: batches of 2,048 floats, compared with direct calls of LightGBM with prepared
+//! rows on one thread.
 
 use std::fs;
 
@@ -23,7 +24,7 @@ fn main() -> anyhow::Result<()> {
         for size in [1, 2, 4, 16, 32, 64, 256, 1024] {
             let inputs = floats(size, WIDTH, 1.0);
             let rows = floats_of(&inputs);
-            // Its call for a single row, or that for many. With threads of OpenMP's it would spin on into our turn.
+            // One thread, because OpenMP's threads would spin during the next measurement of lgbm.
             let call = || match size {
                 1 => engine.predict_single_row_fast(&rows),
                 _ => engine.predict_with_params(&rows, WIDTH as i32, true, "num_threads=1"),
@@ -31,7 +32,7 @@ fn main() -> anyhow::Result<()> {
             bench.row(
                 &format!("{threads} threads"),
                 size,
-                || drop(std::hint::black_box(call().expect("it computes"))),
+                || drop(std::hint::black_box(call().expect("LightGBM predicts"))),
                 || predict(&mut model, &inputs),
             );
         }

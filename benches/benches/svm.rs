@@ -1,6 +1,7 @@
-//! svm in process, beside the bare matrix product of a batch and the training points, laid out before, on one thread.
+//! svm in process, compared with the matrix product of a batch and the prepacked training points on
+//! one thread.
 //!
-//! The product is all that a kernel between them must cost: the rest is overhead.
+//! The product is the minimum cost of a kernel between them; the rest is overhead.
 
 use std::fs;
 
@@ -43,26 +44,26 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Number and width of the artifact's training points.
+/// Returns the number and the width of the artifact's training points.
 fn training_points() -> anyhow::Result<(usize, usize)> {
     let path = benches::artifact("svm.safetensors");
     let bytes = fs::read(&path)
-        .with_context(|| format!("{}: `make artifacts` makes it", path.display()))?;
+        .with_context(|| format!("cannot read {}: run `make artifacts`", path.display()))?;
     let arrays = SafeTensors::deserialize(&bytes)?;
     let points = arrays.tensor("pca.points")?;
     let &[points, features] = points.shape() else {
-        anyhow::bail!("{}: pca.points is no matrix", path.display());
+        anyhow::bail!("{}: pca.points is not a matrix", path.display());
     };
     Ok((points, features))
 }
 
-/// Of inputs, one after the other, and points.
+/// Multiplies the concatenated inputs by the points.
 fn product(inputs: &[f32], points: &PackedBMatrix<f32>) -> Vec<f32> {
     let (size, width) = (inputs.len() / points.rows(), points.rows());
     let inputs = NdTensorView::from_data([size, width], inputs);
     let mut products = vec![0.0; size * points.cols()];
     let (inputs, points) = (GemmInputA::Unpacked(inputs), GemmInputB::Packed(points));
     let done = GemmExecutor::new().gemm(&mut products, inputs, points, Default::default());
-    done.expect("rows of the same length");
+    done.expect("inputs and points have the same width");
     products
 }

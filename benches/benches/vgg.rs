@@ -1,4 +1,5 @@
-//! vgg in process: batches of pictures of 224x224 pixels, reading them and writing answers included.
+//! vgg in process: batches of pictures of 224x224 pixels, including reading of inputs and writing
+//! of outputs.
 
 fn main() -> Result<(), featurizer::Error> {
     benches::bench_featurizer(&vgg::VGG)

@@ -1,11 +1,11 @@
-"""lgbm's predict against LightGBM's Python package: the same model, the same rows, the same threads, in turns.
+"""Compares lgbm's predict with LightGBM's Python package: the same model, rows and threads, in turns.
 
 python3 -m pip install lightgbm==4.7.0 numpy==2.4.6 scipy==1.17.1
 cargo build --release -p benches --example time_lgbm
 python3 benches/compare/lgbm.py [--model artifacts/lgbm.txt] [--rows artifacts/lgbm.npy]
 
-A round times some calls of one side, then as many of the other; the first call of each turn is not counted. The table
-holds the medians over all rounds. A ratio above 1 says that lgbm is faster.
+A round times several calls of one side, then the same number of the other. The first call of each turn is not counted. The
+table has the medians over all rounds. A ratio above 1 means that lgbm is faster.
 """
 
 import argparse
@@ -21,8 +21,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 BATCHES = [2**power for power in range(11)]
 
 
-class Served:
-    """The model server's predict, in a process of its own that computes only when it is asked."""
+class ModelServer:
+    """lgbm's predict in a separate process, which is idle between requests."""
 
     def __init__(self, program, model, rows, threads):
         with tempfile.NamedTemporaryFile() as file:
@@ -35,10 +35,10 @@ class Served:
                 text=True,
                 bufsize=1,
             )
-            self.seconds(1, 1)  # it has read the rows when it answers
+            self.seconds(1, 1)  # waits until the rows are read
 
     def seconds(self, batch, calls):
-        time.sleep(0.02)  # until the package's OpenMP threads no longer spin on our cores
+        time.sleep(0.02)  # waits until the package's OpenMP threads stop spinning
         self.process.stdin.write(f"{batch} {calls}\n")
         return [float(word) for word in self.process.stdout.readline().split()]
 
@@ -72,15 +72,15 @@ def main():
     print("threads  batch  package, us  lgbm, us  ratio")
     for threads in arguments.threads:
         package = Package(arguments.model, rows, threads)
-        served = Served(arguments.program, arguments.model, rows, threads)
+        server = ModelServer(arguments.program, arguments.model, rows, threads)
         for batch in BATCHES:
             calls = 1 + max(8, 2048 // batch)
-            sides = [(package, []), (served, [])]
+            sides = [(package, []), (server, [])]
             for _ in range(arguments.rounds):
                 for side, seconds in sides:
                     seconds += side.seconds(batch, calls)[1:]
-            theirs, ours = (1e6 * np.median(seconds) for _, seconds in sides)
-            print(f"{threads:7} {batch:6} {theirs:12.0f} {ours:9.0f} {theirs / ours:6.2f}", flush=True)
+            package_us, lgbm_us = (1e6 * np.median(seconds) for _, seconds in sides)
+            print(f"{threads:7} {batch:6} {package_us:12.0f} {lgbm_us:9.0f} {package_us / lgbm_us:6.2f}", flush=True)
 
 
 main()

@@ -1,14 +1,14 @@
-"""Times svm beside the scikit-learn pipeline that it was carried over from, on equal threads, in one run.
+"""Compares svm with the scikit-learn pipeline that it was converted from, on equal threads, in one run.
 
     python3 -m pip install scikit-learn==1.9.1 numpy==2.4.6 scipy==1.17.1 threadpoolctl==3.8.0 safetensors==0.8.0 joblib==1.6.0
     cargo build --release -p svm --example timed
     python3 benches/compare/svm.py
 
-Each side is given the same rows in memory, scikit-learn as float64, in which it computes, and predicts them in turns. A turn
-is a few calls, of which the first is not counted: a server under load does not find its caches cold. The table has the medians.
-Only ratios within one run mean anything: of the time that passed, and of the CPU time that the two processes used (ours with
-reading the commands and writing the labels). On a machine that others use as well believe CPU time and one thread: a long
-call loses more turns than a short one, and OpenBLAS's threads wait for each other.
+Both sides predict the same rows in memory, in turns; scikit-learn gets them as float64, in which it computes. A turn is a few
+calls. The first is not counted, because a server under load has warm caches. The table has the medians.
+Only ratios within one run are meaningful: of wall time, and of the CPU time of the two processes (svm's includes reading
+commands and writing labels). On a shared machine, rely on CPU time and one thread: long calls are preempted more often than
+short ones, and OpenBLAS's threads wait for each other.
 """
 
 import argparse
@@ -34,62 +34,64 @@ CLASSES, COMPONENTS = 12, 64
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Times svm beside scikit-learn.")
+    parser = argparse.ArgumentParser(description="Compares svm with scikit-learn.")
     parser.add_argument("--points", type=int, nargs="+", default=[360, 5000], help="training points (default 360 5000)")
     parser.add_argument("--features", type=int, default=4096)
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 4, 32, 128, 512])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--program", default=ROOT / "target/release/examples/timed", help="our side, built")
-    told = parser.parse_args()
-    print("| training points | threads | batch | scikit-learn, ms | svm, ms | ratio | of CPU time | equal labels |")
+    parser.add_argument("--program", default=ROOT / "target/release/examples/timed", help="svm's program, built with --release")
+    arguments = parser.parse_args()
+    print("| training points | threads | batch | scikit-learn, ms | svm, ms | ratio | ratio of CPU time | equal labels |")
     print("|---|---|---|---|---|---|---|---|")
-    for points in told.points:
+    for points in arguments.points:
         with tempfile.TemporaryDirectory() as folder:
-            compare(told, points, Path(folder))
+            compare(arguments, points, Path(folder))
 
 
-def compare(told, points, folder):
+def compare(arguments, points, folder):
     """Prints a row per number of threads and batch size."""
     random = np.random.default_rng(1)
-    centres = random.random((CLASSES, told.features))
+    centres = random.random((CLASSES, arguments.features))
 
     def draw(count):
         labels = np.arange(count) % CLASSES
-        return (centres[labels] + random.normal(size=(count, told.features))).astype(np.float32), labels
+        return (centres[labels] + random.normal(size=(count, arguments.features))).astype(np.float32), labels
 
     train, labels = draw(points)
-    pca = KernelPCA(COMPONENTS, kernel="rbf", gamma=0.5 / told.features, eigen_solver="randomized", random_state=1)
+    pca = KernelPCA(COMPONENTS, kernel="rbf", gamma=0.5 / arguments.features, eigen_solver="randomized", random_state=1)
     pipeline = make_pipeline(pca, SVC(C=10.0)).fit(train.astype(np.float64), labels)
     from_sklearn.save(pipeline, folder / "svm.safetensors")
-    inputs, _ = draw(max(told.batches))
+    inputs, _ = draw(max(arguments.batches))
     inputs.tofile(folder / "inputs")
-    for threads in told.threads:
-        command = [told.program, folder / "svm.safetensors", folder / "inputs", str(threads)]
+    for threads in arguments.threads:
+        command = [arguments.program, folder / "svm.safetensors", folder / "inputs", str(threads)]
         with (
             threadpool_limits(threads),
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ours,
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server,
         ):
-            for batch in told.batches:
-                row = take_turns(pipeline, ours, inputs[:batch].astype(np.float64), told.rounds)
+            for batch in arguments.batches:
+                row = take_turns(pipeline, server, inputs[:batch].astype(np.float64), arguments.rounds)
                 print(f"| {points} | {threads} | {batch} | {row}", flush=True)
 
 
-def take_turns(pipeline, ours, inputs, rounds):
-    """Medians, their ratios and the share of equal labels, after one round that is not counted."""
-    took, calls = [], max(2, 16 // len(inputs))
+def take_turns(pipeline, server, inputs, rounds):
+    """Returns a row: medians, their ratios and the share of equal labels, after one uncounted round."""
+    results, calls = [], max(2, 16 // len(inputs))
     for _ in range(rounds + 1):
-        expected, theirs, theirs_cpu = turn(calls, os.getpid(), lambda: timed(pipeline.predict, inputs))
-        time.sleep(0.1)  # until OpenBLAS's threads have stopped spinning
-        labels, mine, mine_cpu = turn(calls, ours.pid, lambda: ask(ours, len(inputs)))
-        took.append((theirs, mine, theirs_cpu, mine_cpu))
+        expected, sklearn_seconds, sklearn_cpu = turn(calls, os.getpid(), lambda: timed(pipeline.predict, inputs))
+        time.sleep(0.1)  # waits until OpenBLAS's threads stop spinning
+        labels, svm_seconds, svm_cpu = turn(calls, server.pid, lambda: predict_svm(server, len(inputs)))
+        results.append((sklearn_seconds, svm_seconds, sklearn_cpu, svm_cpu))
     equal = np.mean(np.array(labels) == expected.astype(str))
-    theirs, mine, theirs_cpu, mine_cpu = np.median(took[1:], axis=0)
-    return f"{1e3 * theirs:.2f} | {1e3 * mine:.2f} | {theirs / mine:.1f} | {theirs_cpu / mine_cpu:.1f} | {equal:.1%} |"
+    sklearn_seconds, svm_seconds, sklearn_cpu, svm_cpu = np.median(results[1:], axis=0)
+    times = f"{1e3 * sklearn_seconds:.2f} | {1e3 * svm_seconds:.2f}"
+    ratios = f"{sklearn_seconds / svm_seconds:.1f} | {sklearn_cpu / svm_cpu:.1f}"
+    return f"{times} | {ratios} | {equal:.1%} |"
 
 
 def turn(calls, pid, call):
-    """The last answer, the median of the seconds, and a call's share of the process's CPU time; the first call does not count."""
+    """Returns the last labels, the median seconds of a call, and the CPU seconds per call; the first call is not counted."""
     call()
     cpu = cpu_time(pid)
     answers = [call() for _ in range(calls)]
@@ -103,15 +105,15 @@ def timed(predict, inputs):
     return labels, time.perf_counter() - start
 
 
-def ask(ours, size):
-    ours.stdin.write(f"{size}\n")
-    ours.stdin.flush()
-    answer = json.loads(ours.stdout.readline())
+def predict_svm(server, size):
+    server.stdin.write(f"{size}\n")
+    server.stdin.flush()
+    answer = json.loads(server.stdout.readline())
     return answer["labels"], answer["seconds"]
 
 
 def cpu_time(pid):
-    """Seconds that the threads of a process have run."""
+    """Returns the CPU seconds of a process, over all its threads."""
     threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return 1e-9 * sum(int(thread.read_text().split()[0]) for thread in threads)
 

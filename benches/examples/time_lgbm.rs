@@ -1,7 +1,9 @@
-//! Times lgbm's predict, so that `benches/compare/lgbm.py` can take turns between it and LightGBM's Python package.
+//! Times lgbm's predictions for `benches/compare/lgbm.py`, which alternates between this program
+//! and LightGBM's Python package.
 //!
-//! `time_lgbm MODEL ROWS THREADS`: ROWS is a file of float32 rows. For each line `BATCH CALLS` of standard input, it
-//! predicts the first BATCH rows CALLS times, and prints how many seconds each call took.
+//! `time_lgbm MODEL ROWS THREADS`: ROWS is a file of float32 rows. For each line `BATCH CALLS` of
+//! standard input, it predicts the first BATCH rows CALLS times, and prints the seconds of each
+//! call.
 
 use std::{
     env, fs,
@@ -17,10 +19,12 @@ use model::{Batch, DataType, Model};
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [path, rows, threads] = arguments.as_slice() else {
-        anyhow::bail!("say MODEL ROWS THREADS");
+        anyhow::bail!("usage: time_lgbm MODEL ROWS THREADS");
     };
     let settings = Settings {
-        threads: threads.parse().context("THREADS")?,
+        threads: threads
+            .parse()
+            .with_context(|| format!("invalid number of threads: {threads}"))?,
         ..Settings::default()
     };
     let mut model = Lgbm::load(Path::new(path), settings)?;
@@ -29,9 +33,15 @@ fn main() -> anyhow::Result<()> {
     let inputs: Vec<&[u8]> = rows.chunks_exact(width).collect();
     for line in io::stdin().lock().lines() {
         let line = line?;
-        let (batch, calls) = line.split_once(' ').context("say BATCH CALLS")?;
+        let (batch, calls) = line
+            .split_once(' ')
+            .context("a line of standard input is not `BATCH CALLS`")?;
         let (batch, calls): (usize, usize) = (batch.parse()?, calls.parse()?);
-        ensure!(batch <= inputs.len(), "there are {} rows", inputs.len());
+        ensure!(
+            batch <= inputs.len(),
+            "batch of {batch} rows: the file has {} rows",
+            inputs.len()
+        );
         let batch = Batch {
             data_type: DataType::Floats,
             inputs: inputs[..batch].to_vec(),

@@ -1,5 +1,6 @@
-//! What the models' benches share: a prediction beside its baseline. The bare loop that the frontend's bench compares with
-//! is in `src/bin/bare.rs`.
+//! Shared code of the models' benches: a prediction compared with its baseline.
+//!
+//! The bare programs of the frontend's bench are in `src/bin`.
 
 use std::{
     cell::RefCell,
@@ -15,19 +16,20 @@ use loadgen::stats::interval::median;
 use model::{Batch, DataType, Model};
 use rand::{RngExt, SeedableRng};
 
-/// The artifact of this name, in the workspace's `artifacts` folder.
+/// Returns the path of an artifact in the workspace's `artifacts` folder.
 pub fn artifact(file: &str) -> PathBuf {
     let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     package.with_file_name("artifacts").join(file)
 }
 
-/// Numbers of threads to measure: one, and the CPUs that the bench may use.
+/// Returns the numbers of threads to measure: one, and all CPUs that are allowed.
 pub fn threads() -> Vec<usize> {
     let all = std::thread::available_parallelism().map_or(1, usize::from);
     if all == 1 { vec![1] } else { vec![1, all] }
 }
 
-/// A bench of one model. Criterion measures the predictions; a table at the end holds each against its baseline.
+/// A bench of one model. Criterion measures the predictions; the final table compares each with its
+/// baseline.
 pub struct Bench {
     criterion: Criterion,
     name: &'static str,
@@ -35,7 +37,8 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// For the model of this name; `baseline` says what predictions are held against. Memory is kept as in a model server.
+    /// Creates the bench of a model; `baseline` is the heading of the baseline's times. The
+    /// allocator keeps freed memory as in a model server.
     pub fn new(name: &'static str, baseline: &str) -> Bench {
         transport::keep_freed_memory();
         let mut table = Table::new();
@@ -56,8 +59,8 @@ impl Bench {
         }
     }
 
-    /// Measures `predict` with batches of `size`, and in turn with it `baseline`: so whatever else the machine does
-    /// meets both.
+    /// Measures `predict` and `baseline` with batches of `size`, in turns, so that disturbances of
+    /// the machine affect both.
     pub fn row(
         &mut self,
         label: &str,
@@ -65,7 +68,7 @@ impl Bench {
         mut baseline: impl FnMut(),
         mut predict: impl FnMut(),
     ) {
-        // Whoever is second finds the caches warm: each is, every other time.
+        // The second call of a pair profits from warm caches, so the order alternates.
         let mut pair = |turn: usize| {
             if turn.is_multiple_of(2) {
                 let first = time(&mut baseline);
@@ -80,7 +83,7 @@ impl Bench {
         group.throughput(Throughput::Elements(size as u64));
         group.bench_function(BenchmarkId::new(label, size), |bencher| {
             if pairs.is_empty() {
-                pair(0); // memory is taken, threads are started
+                pair(0); // warm-up: allocates memory and starts threads
             }
             bencher.iter_custom(|iterations| {
                 let mut total = Duration::ZERO;
@@ -93,13 +96,13 @@ impl Bench {
         });
         group.finish();
         if pairs.is_empty() {
-            return; // another row was asked for on the command line
+            return; // the command line selects other rows
         }
         while pairs.len() < 3 {
             pairs.push(pair(pairs.len()));
         }
-        let median_of = |of: &dyn Fn(&[Duration; 2]) -> f64| {
-            let values: Vec<f64> = pairs.iter().map(of).collect();
+        let median_of = |value: &dyn Fn(&[Duration; 2]) -> f64| {
+            let values: Vec<f64> = pairs.iter().map(value).collect();
             median(&values).expect("at least three pairs were timed")
         };
         let seconds = |side: usize| median_of(&|pair| pair[side].as_secs_f64());
@@ -117,14 +120,17 @@ impl Bench {
     /// Prints the table.
     pub fn finish(self) {
         self.criterion.final_summary();
-        println!("\nMedians, measured in turn:\n{}", self.table);
+        println!(
+            "\nMedians; prediction and baseline run in turns:\n{}",
+            self.table
+        );
     }
 }
 
-/// Measures a featurizer on every engine of the build against the engine alone with a ready tensor.
+/// Compares a featurizer on every engine of the build with the engine alone on a prepared tensor.
 ///
 /// # Panics
-/// If the model fails: there is nothing to measure then.
+/// If the model fails.
 ///
 /// # Errors
 /// If the artifact is missing or cannot be loaded.
@@ -154,7 +160,7 @@ pub fn bench_featurizer(architecture: &Architecture) -> Result<(), featurizer::E
             };
             row(1);
             if threads > 1 {
-                // On one thread these take longer than anybody waits, and tell nothing new.
+                // On one thread these take too long, and add no information.
                 row(8);
                 row(32);
             }
@@ -165,9 +171,9 @@ pub fn bench_featurizer(architecture: &Architecture) -> Result<(), featurizer::E
     Ok(())
 }
 
-/// A row whose inputs are JPEG files of photographs, which the model server decodes and resizes.
+/// Adds a row whose inputs are JPEG files, which the model decodes and resizes.
 fn bench_pictures(architecture: &Architecture, bench: &mut Bench) -> Result<(), featurizer::Error> {
-    let threads = threads().pop().expect("there is one");
+    let threads = threads().pop().expect("at least one number of threads");
     let settings = Settings {
         threads,
         data_type: DataType::Strings,
@@ -182,7 +188,8 @@ fn bench_pictures(architecture: &Architecture, bench: &mut Bench) -> Result<(), 
     Ok(())
 }
 
-/// Predictions of one batch, beside the engine alone with a tensor of as many pictures of `values` numbers.
+/// Adds a row that compares predictions of one batch with the engine alone on a tensor of the same
+/// number of pictures, `values` numbers each.
 fn featurizer_row(
     bench: &mut Bench,
     label: &str,
@@ -197,25 +204,27 @@ fn featurizer_row(
         || {
             let mut model = model.borrow_mut();
             let (engine, network) = model.engine();
-            std::hint::black_box(engine.run(network, &tensor).expect("it computes"));
+            std::hint::black_box(engine.run(network, &tensor).expect("the engine runs"));
         },
         || predict_as(data_type, &mut *model.borrow_mut(), inputs),
     );
 }
 
-/// `count` inputs: the JPEG photographs that `make setup` fetched, in turn, each as base64.
+/// Returns `count` inputs: the JPEG photographs of `make setup` in rotation, as base64.
 fn photographs(count: usize) -> Vec<Vec<u8>> {
     let folder = artifact("../.deps/python/skimage/data");
     let files = ["rocket.jpg", "retina.jpg", "hubble_deep_field.jpg"].map(|file| {
         let file = folder.join(file);
         let bytes = std::fs::read(&file);
-        let bytes = bytes.unwrap_or_else(|error| panic!("{}: {error}: make setup", file.display()));
+        let bytes = bytes.unwrap_or_else(|error| {
+            panic!("cannot read {}: {error}; run `make setup`", file.display())
+        });
         STANDARD.encode(bytes).into_bytes()
     });
     files.into_iter().cycle().take(count).collect()
 }
 
-/// Inputs of `length` seeded random floats from 0 to `scale`, as they come over the wire.
+/// Returns `count` inputs of `length` seeded random floats from 0 to `scale`, as bytes of the wire.
 pub fn floats(count: usize, length: usize, scale: f32) -> Vec<Vec<u8>> {
     let mut random = rand_xoshiro::Xoshiro256PlusPlus::from_seed([7; 32]);
     let mut input = || {
@@ -225,13 +234,13 @@ pub fn floats(count: usize, length: usize, scale: f32) -> Vec<Vec<u8>> {
     (0..count).map(|_| input()).collect()
 }
 
-/// The floats of inputs, one input after the other.
+/// Returns the floats of all inputs, concatenated.
 pub fn floats_of(inputs: &[Vec<u8>]) -> Vec<f32> {
     let bytes = inputs.iter().flat_map(|input| input.as_chunks::<4>().0);
     bytes.map(|&bytes| f32::from_le_bytes(bytes)).collect()
 }
 
-/// One batch of floats, from the bytes of the inputs to the bytes of the answers.
+/// Predicts one batch of floats, from the bytes of the inputs to the bytes of the outputs.
 ///
 /// # Panics
 /// If the model fails.
@@ -253,7 +262,7 @@ fn predict_as(data_type: DataType, model: &mut impl Model, inputs: &[Vec<u8>]) {
 }
 
 fn time(call: &mut impl FnMut()) -> Duration {
-    let began = Instant::now();
+    let start = Instant::now();
     call();
-    began.elapsed()
+    start.elapsed()
 }

@@ -1,14 +1,14 @@
-"""Carries a trained scikit-learn pipeline over: what this makes of it is served by `svm`, and predicts the same labels.
+"""Converts a trained scikit-learn pipeline to an artifact of the `svm` model server, which predicts the same labels.
 
     python3 -m pip install scikit-learn==1.9.1 numpy==2.4.6 safetensors==0.8.0 joblib==1.6.0
     python3 from_sklearn.py pipeline.joblib svm.safetensors
     CLIPPER_MODEL_PATH=svm.safetensors svm
 
-Features that float32 cannot hold (times in seconds, ids) need --doubles, and CLIPPER_INPUT_TYPE=doubles when it is served.
+Features that float32 cannot hold (times in seconds, ids) need --doubles, and CLIPPER_INPUT_TYPE=doubles for the server.
 
 The pipeline is Pipeline([StandardScaler,] KernelPCA(kernel="rbf"), SVC(kernel="rbf")), saved with joblib.dump by the
-scikit-learn named above. joblib files run code when they are loaded: take only your own. In a notebook, call
-`save(pipeline, "svm.safetensors")`. README.md says what the file holds.
+scikit-learn version above. Loading a joblib file runs code: load only your own files. In a notebook, call
+`save(pipeline, "svm.safetensors")`. README.md describes the file.
 """
 
 import argparse
@@ -28,16 +28,16 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
-# How far projections may be off as they are served, relative to the largest.
+# Largest error of projections in the served precision, relative to the largest projection.
 TOLERANCE = 1e-3
 
 
-class CannotCarry(Exception):
-    """The pipeline has something that the server cannot do as scikit-learn does."""
+class UnsupportedPipeline(Exception):
+    """The pipeline has a part that the server cannot compute like scikit-learn."""
 
 
 def save(pipeline, path, provenance=None, doubles=False):
-    """Writes the artifact `path` (.safetensors), in float64 if `doubles`, and the description beside it (`path`.json)."""
+    """Writes the artifact `path` (.safetensors), in float64 if `doubles`, and its metadata file `path`.json."""
     arrays, labels = convert(pipeline, np.float64 if doubles else np.float32)
     path = Path(path)
     path.write_bytes(to_bytes(arrays, metadata={"labels": json.dumps(labels)}))
@@ -48,7 +48,7 @@ def save(pipeline, path, provenance=None, doubles=False):
 
 
 def convert(pipeline, precision=np.float32):
-    """The artifact's arrays by name, and its labels."""
+    """Returns the artifact's arrays by name, and its labels."""
     scaler, pca, svc = steps(pipeline)
     served = in_precision(kernel_pca(scaler, pca) | support_vectors(pca, svc), precision)
     check_projections(pca, served)
@@ -57,32 +57,32 @@ def convert(pipeline, precision=np.float32):
 
 
 def steps(pipeline):
-    """The fitted StandardScaler or None, KernelPCA and SVC."""
+    """Returns the fitted StandardScaler or None, KernelPCA and SVC."""
     if not isinstance(pipeline, Pipeline):
-        raise CannotCarry(f"this is a {type(pipeline).__name__}; a Pipeline is needed")
+        raise UnsupportedPipeline(f"this is a {type(pipeline).__name__}; a Pipeline is needed")
     found = [step for _, step in pipeline.steps if step not in (None, "passthrough")]
     scaler = found.pop(0) if found and type(found[0]) is StandardScaler else None
     if [type(step) for step in found] != [KernelPCA, SVC]:
         names = ", ".join(type(step).__name__ for _, step in pipeline.steps)
-        raise CannotCarry(f"the steps are {names}; they must be KernelPCA and SVC, after a StandardScaler or nothing")
+        raise UnsupportedPipeline(f"the steps are {names}; they must be KernelPCA and SVC, after a StandardScaler or nothing")
     pca, svc = found
     for step in filter(None, (scaler, pca, svc)):
         check_is_fitted(step)
     for step in (pca, svc):
         if step.kernel != "rbf":
-            raise CannotCarry(f"the kernel of {type(step).__name__} is {step.kernel!r}; the server has 'rbf' only")
+            raise UnsupportedPipeline(f"the kernel of {type(step).__name__} is {step.kernel!r}; the server has 'rbf' only")
     if issparse(pca.X_fit_) or issparse(svc.support_vectors_):
-        raise CannotCarry("it was trained on a sparse matrix; train it on a dense one")
+        raise UnsupportedPipeline("it was trained on a sparse matrix; train it on a dense one")
     if svc.break_ties and len(svc.classes_) > 2:
-        raise CannotCarry("SVC has break_ties=True; the server gives a tie to the first of the classes, as break_ties=False does")
+        raise UnsupportedPipeline("SVC has break_ties=True; the server resolves a tie to the first class, as break_ties=False does")
     return scaler, pca, svc
 
 
 def kernel_pca(scaler, pca):
-    """The first stage in float64: f(x) = k(x) weights - offsets.
+    """Returns the first stage in float64: f(x) = k(x) weights - offsets.
 
-    scikit-learn projects the centred kernel, k - means less its mean, onto the scaled eigenvectors. Those sum to zero, so
-    the last mean falls out. The scaler goes into points and gammas.
+    scikit-learn projects the centred kernel, k - means less its mean, onto the scaled eigenvectors. These sum to zero, so
+    the last mean has no effect. The scaler becomes part of points and gammas.
     """
     kept = np.flatnonzero(pca.eigenvalues_)
     scaled = np.zeros_like(pca.eigenvectors_)
@@ -101,11 +101,11 @@ def kernel_pca(scaler, pca):
 
 
 def support_vectors(pca, svc):
-    """The second stage: one column of weights per pair of classes, (0, 1), (0, 2), ... (1, 2), ..., in which the first
-    class of the pair is the positive one.
+    """Returns the second stage: one column of weights per pair of classes, (0, 1), (0, 2), ... (1, 2), ..., with the first
+    class of the pair positive.
 
-    libsvm keeps, for a support vector of class a, the coefficient of its pair with class b in row b of those of the
-    other classes. With two classes scikit-learn turns the sign around.
+    For a support vector of class a, libsvm stores the coefficient of its pair with class b in row b of the other classes'
+    rows. With two classes, scikit-learn inverts the sign.
     """
     classes = len(svc.classes_)
     first = np.concatenate([[0], np.cumsum(svc.n_support_)])
@@ -125,31 +125,31 @@ def support_vectors(pca, svc):
 
 
 def in_precision(arrays, precision):
-    """The arrays as they are served, if float32 or float64 can hold them."""
+    """Returns the arrays in the served precision, if it can hold them."""
     with np.errstate(over="ignore", under="ignore"):
         served = {name: np.ascontiguousarray(array, dtype=precision) for name, array in arrays.items()}
     for name, array in served.items():
         if not np.isfinite(array).all():
-            raise CannotCarry(f"{name} has values that {array.dtype} cannot hold; scale the features, or take --doubles")
+            raise UnsupportedPipeline(f"{name} has values that {array.dtype} cannot hold; scale the features, or use --doubles")
         if name.endswith("gamma") and not (array > 0).all():
-            raise CannotCarry(f"{name} is zero in {array.dtype}; scale the features, or take another gamma, or --doubles")
+            raise UnsupportedPipeline(f"{name} is zero in {array.dtype}; scale the features, use another gamma, or use --doubles")
     return served
 
 
 def check_projections(pca, served):
-    """Refuses what the precision would spoil: components with eigenvalues so small that dividing by them shows every rounding."""
+    """Rejects components with eigenvalues so small that dividing by them amplifies rounding errors beyond the tolerance."""
     expected, found = pca.transform(pca.X_fit_), project(served)
     error = np.abs(found - expected).max() / np.abs(expected).max()
     if not error <= TOLERANCE:
-        raise CannotCarry(
-            f"the server computes in {found.dtype}, and there the projections of the training points are off by {error:.1e} of "
-            f"the largest ({TOLERANCE:g} is allowed); keep fewer components (n_components), or scale the features, or take "
+        raise UnsupportedPipeline(
+            f"the server computes in {found.dtype}, where the projections of the training points have an error of {error:.1e} "
+            f"of the largest ({TOLERANCE:g} is allowed); keep fewer components (n_components), scale the features, or use "
             "--doubles"
         )
 
 
 def check_labels(pca, svc, served):
-    """Refuses coefficients so large that the precision decides otherwise: labels of the training points must stay."""
+    """Rejects coefficients so large that the precision changes labels of training points."""
     decisions = kernel(project(served), served["svm.points"], served["svm.gamma"]) @ served["svm.weights"]
     votes = np.zeros((len(decisions), len(svc.classes_)), dtype=int)
     pairs = [(a, b) for a in range(votes.shape[1]) for b in range(a + 1, votes.shape[1])]
@@ -159,20 +159,20 @@ def check_labels(pca, svc, served):
     found = svc.classes_[votes.argmax(axis=1)]
     different = np.mean(found != svc.predict(pca.transform(pca.X_fit_)))
     if different > TOLERANCE:
-        raise CannotCarry(
-            f"the server computes in {decisions.dtype}, and there {different:.1%} of the training points get another label; "
-            "train with a smaller C, or a smaller gamma, or take --doubles"
+        raise UnsupportedPipeline(
+            f"the server computes in {decisions.dtype}, where {different:.1%} of the training points have another label; "
+            "train with a smaller C or gamma, or use --doubles"
         )
 
 
 def project(arrays):
-    """The first stage on its own points, as the server computes it."""
+    """Computes the first stage on its own points, like the server."""
     points = arrays["pca.points"]
     return kernel(points, points, arrays["pca.gamma"]) @ arrays["pca.weights"] - arrays["pca.offsets"]
 
 
 def kernel(inputs, points, gamma):
-    """Every input against every point, by norms and a matrix product."""
+    """Computes the kernel of every input against every point, by norms and a matrix product."""
     origin = points.mean(axis=0)
     inputs, points = (inputs - origin) * np.sqrt(gamma), (points - origin) * np.sqrt(gamma)
     norms = [np.einsum("ij,ij->i", rows, rows) for rows in (inputs, points)]
@@ -180,20 +180,20 @@ def kernel(inputs, points, gamma):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Makes an artifact for svm of a trained scikit-learn pipeline.")
-    parser.add_argument("pipeline", type=Path, help="what joblib.dump(pipeline, ...) wrote; load only your own files")
-    parser.add_argument("artifact", type=Path, help="the .safetensors file to write; its description goes to ARTIFACT.json")
+    parser = argparse.ArgumentParser(description="Converts a trained scikit-learn pipeline to an artifact of the svm model server.")
+    parser.add_argument("pipeline", type=Path, help="file written by joblib.dump(pipeline, ...); load only your own files")
+    parser.add_argument("artifact", type=Path, help="the .safetensors file to write; its metadata goes to ARTIFACT.json")
     parser.add_argument("--doubles", action="store_true", help="keep float64; serve it with CLIPPER_INPUT_TYPE=doubles")
-    parser.add_argument("--provenance", help="what the description says of the training")
-    told = parser.parse_args()
+    parser.add_argument("--provenance", help="text about the training for the metadata")
+    options = parser.parse_args()
     try:
-        pipeline = joblib.load(told.pipeline)
+        pipeline = joblib.load(options.pipeline)
     except Exception as error:  # unpickling can raise anything
-        sys.exit(f"{told.pipeline} cannot be loaded with joblib: {type(error).__name__}: {error}")
+        sys.exit(f"cannot load {options.pipeline} with joblib: {type(error).__name__}: {error}")
     try:
-        save(pipeline, told.artifact, told.provenance, told.doubles)
-    except (CannotCarry, NotFittedError) as error:
-        sys.exit(f"{told.pipeline} cannot be carried over: {error}")
+        save(pipeline, options.artifact, options.provenance, options.doubles)
+    except (UnsupportedPipeline, NotFittedError) as error:
+        sys.exit(f"cannot convert {options.pipeline}: {error}")
     except OSError as error:
         sys.exit(str(error))
 

@@ -1,6 +1,8 @@
-//! Links LightGBM's library from `.deps/lib`, where `make setup` puts it, or from `LIGHTGBM_LIB_DIR`.
+//! Links LightGBM's library from `.deps/lib`, where `make setup` puts it, or from
+//! `LIGHTGBM_LIB_DIR`.
 //!
-//! The library is copied to `OUT_DIR`, which cargo adds to the library path of the programs it runs.
+//! The library is copied to `OUT_DIR`, which cargo adds to the library path of the programs it
+//! runs.
 
 use std::{env, fs, path::PathBuf};
 

@@ -1,4 +1,4 @@
-//! Bodies of the admin API, at each of its endpoints.
+//! Bodies of the admin API, for each endpoint.
 #![no_main]
 
 use frontend::fuzzing;
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, to_value};
 use wire::admin::{AdminRequest, Change, ENDPOINTS};
 
-/// An object with one member is 6 bytes, and its node in a tree has room for eleven: 632 bytes.
+/// An object with one member has 6 bytes, and its tree node has room for eleven members: 632 bytes.
 const FACTOR: usize = 128;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -30,11 +30,12 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(AdminRequest::Change(Change::SetVersion(id) | Change::DeleteModel(id))) => to_value(id),
         _ => return,
     };
-    let again = again.expect("text and numbers can be written");
+    let again = again.expect("text and numbers can be encoded");
     assert_eq!(endpoint.request(&again), request);
 });
 
-/// The tree is serde_json's, but for a member whose name came before, and numbers at the ends of 64 bits.
+/// Compares the tree with serde_json's, except for repeated names and numbers at the limits of 64
+/// bits.
 fn compare(body: &[u8], ours: &Value) {
     let Ok(theirs) = serde_json::from_slice::<Value>(body) else {
         return;

@@ -1,4 +1,4 @@
-//! ONNX files, the metadata beside an artifact, and the network that both make.
+//! ONNX files, the metadata of an artifact, and the network that both describe.
 #![no_main]
 
 use featurizer::{Architecture, Channels, NetworkOptions, NetworkPort, Scaling, fuzzing};
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use model::Artifact;
 use onnx::{Bytes, Message, ModelProto};
 
-/// An empty tensor is 2 bytes in a file, and 240 in a list that grows.
+/// An empty tensor has 2 bytes in a file, and 240 in a growing list.
 const FACTOR: usize = 512;
 
 const ARCHITECTURE: Architecture = Architecture {
@@ -34,8 +34,8 @@ fn model(file: Bytes) {
         return;
     };
     let written = model.encode_to_vec();
-    let again = ModelProto::decode(&written[..]).expect("what we write can be read");
-    // By their bytes, because NaN equals nothing.
+    let again = ModelProto::decode(&written[..]).expect("encoded models can be decoded");
+    // Compares bytes, because NaN is not equal to itself.
     assert_eq!(again.encode_to_vec(), written);
     let graph = model.graph.unwrap_or_default();
     let ports = |values: &[onnx::ValueInfoProto]| values.iter().map(port).collect::<Vec<_>>();
@@ -43,7 +43,7 @@ fn model(file: Bytes) {
     network(&NetworkOptions::default(), &inputs, &outputs);
 }
 
-/// As an engine tells it.
+/// Returns the port as an engine reports it.
 fn port(value: &onnx::ValueInfoProto) -> NetworkPort {
     let tensor = value.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
     let shape = tensor.and_then(|tensor| tensor.shape.as_ref());
@@ -65,7 +65,7 @@ fn port(value: &onnx::ValueInfoProto) -> NetworkPort {
 fn metadata(json: &[u8]) {
     let read = || serde_json::from_slice::<Artifact>(json);
     if let Ok(artifact) = bounded(FACTOR, json.len(), read) {
-        let written = serde_json::to_vec(&artifact).expect("text and numbers can be written");
+        let written = serde_json::to_vec(&artifact).expect("text and numbers can be encoded");
         assert_eq!(
             serde_json::from_slice::<Artifact>(&written).ok(),
             Some(artifact)
@@ -82,7 +82,7 @@ fn metadata(json: &[u8]) {
     network(&options, &[input], &[output]);
 }
 
-/// A network that is taken is one that memory can hold.
+/// Checks that the sizes of an accepted network are within its limits.
 fn network(options: &NetworkOptions, inputs: &[NetworkPort], outputs: &[NetworkPort]) {
     if let Ok(network) = fuzzing::resolve(&ARCHITECTURE, options, inputs, outputs) {
         let sizes = [

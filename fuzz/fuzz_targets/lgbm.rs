@@ -1,4 +1,4 @@
-//! LightGBM's text models, as far as they are checked before LightGBM sees them; it is not linked.
+//! The check of LightGBM's text models that precedes LightGBM, which is not linked.
 #![no_main]
 
 use fuzz::bounded;
@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 #[path = "../../containers/lgbm/src/model_file.rs"]
 mod model_file;
 
-/// A field is 3 bytes, and two slices in a table that grows; a number is 2, and 8 in a list.
+/// A field has 3 bytes, and two slices in a growing table; a number has 2 bytes, and 8 in a list.
 const FACTOR: usize = 64;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -16,7 +16,10 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let check = |text| bounded(FACTOR, bytes.len(), || model_file::check(text));
     if check(text).is_ok() {
-        let tree = text.find("\nTree=").expect("there is a tree");
-        assert!(check(&text[..tree + 6]).is_err(), "it ends within a tree");
+        let tree = text.find("\nTree=").expect("an accepted model has a tree");
+        assert!(
+            check(&text[..tree + 6]).is_err(),
+            "a model that ends within a tree was accepted"
+        );
     }
 });

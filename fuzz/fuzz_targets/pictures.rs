@@ -1,4 +1,4 @@
-//! Picture files, from the network to the rows of a network's input.
+//! Picture files, from the received bytes to the rows of a network's input.
 #![no_main]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -8,18 +8,18 @@ use libfuzzer_sys::fuzz_target;
 
 const SIDE: usize = 8;
 
-/// A decoded picture has at most 8,256 bytes per byte of its file, and as three colours three times as many; between width and
-/// height resized there is one of at most 32 x 12 pixels of each line.
+/// A decoded picture has at most 8,256 bytes per byte of its file, and three times as many as RGB.
+/// The intermediate of resizing, between width and height, has at most 32 x 12 pixels per line.
 const FACTOR: usize = 5 * 8_256;
 
-/// What the decoder itself takes, three times a megabyte of a picture, and its tables.
+/// Bytes of the decoder itself: three times a megabyte of a picture, and its tables.
 const CONSTANT: usize = 8 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some((how, file)) = bytes.split_first() else {
+    let Some((mode, file)) = bytes.split_first() else {
         return;
     };
-    let layout = if how & 1 == 0 {
+    let layout = if mode & 1 == 0 {
         Layout::Nchw
     } else {
         Layout::Nhwc
@@ -31,14 +31,14 @@ fuzz_target!(|bytes: &[u8]| {
         height: SIDE,
         width: SIDE,
         batch: None,
-        resize: (how & 2 == 0).then_some(12),
+        resize: (mode & 2 == 0).then_some(12),
         scaling: Scaling {
             mean: Channels::all(0.5),
             std: Channels::all(0.25),
         },
     };
-    // What is no base64 hides what is behind it, so most of the time it is.
-    let input = match how & 4 {
+    // Invalid base64 ends the test early, so most inputs are encoded here.
+    let input = match mode & 4 {
         0 => STANDARD.encode(file).into_bytes(),
         _ => file.to_vec(),
     };

@@ -1,4 +1,4 @@
-//! What clients and frontend say to each other over ZeroMQ, in three dialects.
+//! Messages between clients and frontend over ZeroMQ, in three dialects.
 #![no_main]
 
 use fuzz::{Frames, bounded, frames, size};
@@ -8,56 +8,56 @@ use wire::query::{
     Answer, Connected, ContainerTimes, Dialect, Lineage, QueryRequest, decode_connect,
 };
 
-/// Nothing is copied out of a message.
+/// Decoders copy nothing out of a message.
 const FACTOR: usize = 0;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((kind, bytes)) = bytes.split_first() else {
         return;
     };
-    let said = frames(bytes);
+    let message = frames(bytes);
     match kind % 4 {
-        0 => drop(bounded(FACTOR, size(&said), || decode_connect(&said))),
-        1 => connected(&said),
-        2 => request(&said),
-        _ => answer(&said),
+        0 => drop(bounded(FACTOR, size(&message), || decode_connect(&message))),
+        1 => connected(&message),
+        2 => request(&message),
+        _ => answer(&message),
     }
 });
 
-fn connected(said: &[Vec<u8>]) {
-    if let Ok(connected) = bounded(FACTOR, size(said), || Connected::decode(said)) {
+fn connected(message: &[Vec<u8>]) {
+    if let Ok(connected) = bounded(FACTOR, size(message), || Connected::decode(message)) {
         let mut out = Frames::new();
         connected.encode(Dialect::Native, &mut out);
         assert_eq!(Connected::decode(&out), Ok(connected));
     }
 }
 
-/// Requests are written in our dialect only, so those of the others are, too.
-fn request(said: &[Vec<u8>]) {
-    let Ok(request) = bounded(FACTOR, size(said), || QueryRequest::decode(said)) else {
+/// Requests of all dialects are encoded in the native one, the only one with an encoder.
+fn request(message: &[Vec<u8>]) {
+    let Ok(request) = bounded(FACTOR, size(message), || QueryRequest::decode(message)) else {
         return;
     };
     let mut out = Frames::new();
     request.encode(&mut out);
-    let again = QueryRequest::decode(&out).expect("what we write can be read");
+    let again = QueryRequest::decode(&out).expect("encoded requests can be decoded");
     assert_eq!(again.input.as_ref(), request.input.as_ref());
-    // Whether an input is a frame of its own is for the sender to say.
-    let written = QueryRequest {
+    // The encoder decides whether the input is a separate frame.
+    let expected = QueryRequest {
         session: Some(request.session.unwrap_or_default()),
         input: again.input.clone(),
         ..request
     };
-    assert_eq!(again, written);
+    assert_eq!(again, expected);
 }
 
-fn answer(said: &[Vec<u8>]) {
-    let Ok(answer) = bounded(FACTOR, size(said), || Answer::decode(said)) else {
+fn answer(message: &[Vec<u8>]) {
+    let Ok(answer) = bounded(FACTOR, size(message), || Answer::decode(message)) else {
         return;
     };
     let mut out = Frames::new();
     answer.encode(Dialect::Native, &mut out);
     assert_eq!(Answer::decode(&out), Ok(answer));
-    // The driver's next step, and what others would get.
+    // The driver reads the output next; clients of the other dialects get the encoded answer.
     drop(Output::read(answer.output_type, answer.output));
     let lineage = Lineage {
         sent: Some(answer.timing.queued),

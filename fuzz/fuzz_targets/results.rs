@@ -1,12 +1,12 @@
-//! The driver's result files, and those of the original driver.
+//! Result files of this driver and of the original driver.
 #![no_main]
 
 use fuzz::bounded;
 use libfuzzer_sys::fuzz_target;
 use results::{Trial, import::Original};
 
-/// An object with one member is 6 bytes, and its node in a tree has room for eleven: 632 bytes; it is there twice, because some
-/// of its parts are tried in one form after the other.
+/// An object with one member has 6 bytes, and its tree node has room for eleven members: 632 bytes.
+/// The tree exists twice, because some of its parts are parsed in one form after the other.
 const FACTOR: usize = 256;
 
 fuzz_target!(|text: &[u8]| {
@@ -14,13 +14,13 @@ fuzz_target!(|text: &[u8]| {
     let Ok(result) = bounded(FACTOR, text.len(), || Trial::parse(text)) else {
         return;
     };
-    // What every report asks of it.
+    // Every report calls these.
     drop((
         result.key().to_string(),
         result.config(),
         result.has_objective(),
     ));
-    let written = serde_json::to_vec(&result).expect("a result can be written");
-    let again = Trial::parse(&written).expect("what we write can be read");
+    let written = serde_json::to_vec(&result).expect("results can be encoded");
+    let again = Trial::parse(&written).expect("encoded results can be decoded");
     assert_eq!(again, result);
 });

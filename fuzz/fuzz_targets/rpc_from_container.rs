@@ -1,4 +1,5 @@
-//! What a model server says to the frontend: four dialects, and the high-performance one's port for responses.
+//! Messages of model servers to the frontend: four dialects, and the high-performance port of
+//! responses.
 #![no_main]
 
 use fuzz::{Frames, bounded, frames, size};
@@ -6,29 +7,29 @@ use libfuzzer_sys::fuzz_target;
 use model::{InputError, Output, Predictions, element_count};
 use wire::rpc::{ConnectionResponse, FromContainer, Reply, Response, Version};
 
-/// An output of 2017 without elements is 4 bytes on the wire, and 24 in a list; so is an entry of a list of strings in the
-/// metadata, of 3 bytes, while the list grows.
+/// An output of 2017 without elements has 4 bytes on the wire, and 24 in a list. An entry of a list
+/// of strings in the metadata has 3 bytes, and 24 in memory while the list grows.
 const FACTOR: usize = 40;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((dialect, bytes)) = bytes.split_first() else {
         return;
     };
-    let said = frames(bytes);
+    let message = frames(bytes);
     let version = match dialect % 5 {
         0 => Version::V2017,
         1 => Version::HighPerf,
         2 => Version::V3,
         3 => Version::V4,
-        _ => return returned(&said),
+        _ => return connection_response(&message),
     };
-    let decode = || FromContainer::decode(&said, version);
-    let Ok(message) = bounded(FACTOR, size(&said), decode) else {
+    let decode = || FromContainer::decode(&message, version);
+    let Ok(decoded) = bounded(FACTOR, size(&message), decode) else {
         return;
     };
     let mut out = Frames::new();
-    match &message {
-        // Of versions 3 and 4 a registration says itself which it is.
+    match &decoded {
+        // A registration of version 3 or 4 holds its version.
         FromContainer::NewContainer(new) if version.number().is_some() => new.encode(&mut out),
         FromContainer::NewContainer(new) => new.encode_as(version, &mut out),
         FromContainer::Heartbeat => FromContainer::encode_heartbeat(&mut out),
@@ -40,22 +41,25 @@ fuzz_target!(|bytes: &[u8]| {
             None => return,
         },
     }
-    assert_eq!(FromContainer::decode(&out, version).as_ref(), Ok(&message));
+    assert_eq!(FromContainer::decode(&out, version).as_ref(), Ok(&decoded));
 });
 
-fn returned(said: &[Vec<u8>]) {
-    let Ok(returned) = bounded(FACTOR, size(said), || ConnectionResponse::decode(said)) else {
+fn connection_response(message: &[Vec<u8>]) {
+    let Ok(response) = bounded(FACTOR, size(message), || {
+        ConnectionResponse::decode(message)
+    }) else {
         return;
     };
-    let Some(reply) = returned.response.as_ref().ok().and_then(reply) else {
+    let Some(reply) = response.response.as_ref().ok().and_then(reply) else {
         return;
     };
     let mut out = Frames::new();
-    reply.encode_high_perf(returned.connection, &mut out);
-    assert_eq!(ConnectionResponse::decode(&out), Ok(returned));
+    reply.encode_high_perf(response.connection, &mut out);
+    assert_eq!(ConnectionResponse::decode(&out), Ok(response));
 }
 
-/// What would be sent to say the same; `None` where an output is no text: only a foreign model server sends that.
+/// Returns the reply that encodes the same response; `None` if a text output is not UTF-8, which
+/// only a foreign model server sends.
 fn reply(response: &Response<'_>) -> Option<Reply> {
     let output_type = response.output_type;
     let prediction = |output: &Result<&[u8], &str>| match output {

@@ -1,10 +1,11 @@
-//! Artifacts of svm, safetensors files.
+//! Artifacts of svm: safetensors files.
 #![no_main]
 
 use fuzz::bounded;
 use libfuzzer_sys::fuzz_target;
 
-/// Values are copied once; a label is 3 bytes in a list, and 24 in memory while that grows; the header is read twice.
+/// Values are copied once. A label has 3 bytes in a list, and 24 in memory while the list grows.
+/// The header is read twice.
 const FACTOR: usize = 64;
 
 fuzz_target!(|artifact: &[u8]| {

@@ -1,32 +1,35 @@
-//! What the fuzz targets share: a bound on memory, and multipart messages out of plain bytes.
+//! Shared code of the fuzz targets: a bound on memory, and multipart messages from plain bytes.
 
 use peak_alloc::PeakAlloc;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What any decoder may take, however short its input: errors in words, first capacities of lists and tables.
+/// Bytes that a decoder may use for any input: texts of errors, initial capacities of lists and
+/// tables.
 const CONSTANT: usize = 8 << 10;
 
-/// Runs a decoder, and fails if at any time it held more than `factor` bytes of memory per byte of `input`.
+/// Runs a decoder, and panics if its peak memory exceeds `factor` bytes per byte of `input`, plus 8
+/// KiB.
 ///
-/// A factor says what the smallest thing on the wire becomes in memory, and a list that grows is there twice for a moment, the
-/// second time doubled. What it finds is memory that a message asks for and does not pay for.
+/// The factor is the size in memory of the smallest element of the wire, and includes the moment at
+/// which a growing list exists twice, once with doubled capacity. The bound detects allocations of
+/// sizes that a message declares without having the bytes.
 #[track_caller]
 pub fn bounded<T>(factor: usize, input: usize, decode: impl FnOnce() -> T) -> T {
     at_most(factor * input + CONSTANT, decode)
 }
 
-/// Runs a decoder, and fails if at any time it held more than so many bytes of memory.
+/// Runs a decoder, and panics if its peak memory exceeds `limit` bytes.
 #[track_caller]
 pub fn at_most<T>(limit: usize, decode: impl FnOnce() -> T) -> T {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
     let decoded = decode();
-    let taken = MEMORY.peak_usage() - before;
+    let peak = MEMORY.peak_usage() - before;
     assert!(
-        taken <= limit,
-        "it took {taken} bytes of memory, {limit} are allowed"
+        peak <= limit,
+        "the decoder used {peak} bytes of memory; {limit} are allowed"
     );
     decoded
 }
@@ -34,7 +37,8 @@ pub fn at_most<T>(limit: usize, decode: impl FnOnce() -> T) -> T {
 /// A multipart message.
 pub type Frames = Vec<Vec<u8>>;
 
-/// Reads a message: each frame behind its length in two bytes. The last one ends with the bytes.
+/// Reads a message of frames, each with its length in two bytes before it. The last frame may be
+/// shorter than its length.
 pub fn frames(mut bytes: &[u8]) -> Frames {
     let mut frames = Frames::new();
     while let Some((length, rest)) = bytes.split_first_chunk() {
@@ -46,7 +50,7 @@ pub fn frames(mut bytes: &[u8]) -> Frames {
     frames
 }
 
-/// Writes a message for [`frames`] to read.
+/// Encodes a message in the format of [`frames`].
 pub fn joined(frames: &[Vec<u8>]) -> Vec<u8> {
     let frame = |frame: &Vec<u8>| {
         let length = u16::try_from(frame.len()).expect("seeds are small");
@@ -55,7 +59,7 @@ pub fn joined(frames: &[Vec<u8>]) -> Vec<u8> {
     frames.iter().flat_map(frame).collect()
 }
 
-/// The bytes of all frames.
+/// Returns the number of bytes of all frames.
 pub fn size(frames: &[Vec<u8>]) -> usize {
     frames.iter().map(Vec::len).sum()
 }

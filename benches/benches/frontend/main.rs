@@ -1,11 +1,13 @@
-//! The frontend against bare programs that do as little as can be done: the same load, the same no-op model server, in
-//! turns, medians of several rounds. Beside them what the load generator gets from a server that answers at once.
+//! Compares the frontend with bare programs that do the minimum: the same load and the same no-op
+//! model server, measured in turns, medians of several rounds.
 //!
-//! `cargo bench -p benches --bench frontend [-- --rounds N --seconds S --parent FILE]`; the file is an earlier build of the frontend,
-//! which takes the place of the bare programs: what a change has brought.
+//! A third side is the load generator's own limit: its rate against a server that answers at once.
+//!
+//! `cargo bench -p benches --bench frontend [-- --rounds N --seconds S --parent FILE]`: `FILE`, an
+//! earlier build of the frontend, replaces the bare programs, to measure the effect of a change.
 
 mod rest;
-mod served;
+mod running;
 
 use std::{env, error::Error, str::FromStr};
 
@@ -16,9 +18,10 @@ use loadgen::{
     stats::interval::{self, median},
 };
 
-use served::{Rate, Served};
+use running::{Rate, RunningProgram};
 
-/// Over ZeroMQ: floats per input, maximum batch, batches that the model server may have, queries in flight.
+/// Loads over ZeroMQ: floats per input, maximum batch, batches in flight at the model server,
+/// queries in flight.
 const ZMQ: [(usize, usize, usize, usize); 7] = [
     (10, 32, 2, 64),
     (10, 32, 2, 512),
@@ -29,7 +32,8 @@ const ZMQ: [(usize, usize, usize, usize); 7] = [
     (150_528, 8, 2, 32),
 ];
 
-/// Over REST, as JSON: floats per input, connections. The maximum batch is 32, the model server may have two.
+/// Loads over REST with JSON: floats per input, connections. The maximum batch is 32, with two
+/// batches in flight at the model server.
 const REST: [(usize, usize); 3] = [(10, 64), (2_048, 64), (10, 1)];
 
 fn main() -> anyhow::Result<()> {
@@ -41,19 +45,19 @@ fn main() -> anyhow::Result<()> {
         parent => parent,
     };
     build()?;
-    println!("medians of {rounds} rounds of {seconds} s, in turns");
+    println!("Medians of {rounds} rounds of {seconds} s; the programs run in turns.");
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([
-        "",
+        "protocol",
         "floats",
-        "batch",
-        "batches",
-        "in flight",
+        "max batch",
+        "batches in flight",
+        "queries in flight",
         "answers/s",
-        "bare",
+        if parent.is_empty() { "bare" } else { "parent" },
         "ratio",
-        "95 %",
+        "95 % interval",
         "generator",
         "mean batch",
         "p50, ms",
@@ -63,28 +67,28 @@ fn main() -> anyhow::Result<()> {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let rows = ZMQ.len() + REST.len();
-    let started =
-        |row: usize| eprintln!("row {row} of {rows}, {} s each", 3 * rounds * (seconds + 1));
+    let seconds_per_row = 3 * rounds * (seconds + 1);
+    let log_start = |row: usize| eprintln!("measuring row {row} of {rows}, {seconds_per_row} s");
     for (index, (floats, batch, batches, in_flight)) in ZMQ.into_iter().enumerate() {
-        started(index + 1);
+        log_start(index + 1);
         let sides = [("frontend", batch), (or_parent("bare"), batch), ("bare", 0)];
-        let rates = measure(rounds, sides, batches, |served| {
-            served.measure(floats, in_flight, seconds)
+        let rates = measure(rounds, sides, batches, |running| {
+            running.measure(floats, in_flight, seconds)
         })?;
         table.add_row(row("ZeroMQ", [floats, batch, batches, in_flight], rates));
     }
     for (index, (floats, connections)) in REST.into_iter().enumerate() {
-        started(ZMQ.len() + index + 1);
-        let other = if parent.is_empty() { 0 } else { 32 };
+        log_start(ZMQ.len() + index + 1);
+        let max_batch = if parent.is_empty() { 0 } else { 32 };
         let sides = [
             ("frontend", 32),
-            (or_parent("bare_http"), other),
+            (or_parent("bare_http"), max_batch),
             ("bare_http", 0),
         ];
         let mut turn = 0;
-        let rates = measure(rounds, sides, 2, |served| {
+        let rates = measure(rounds, sides, 2, |running| {
             turn += 1;
-            rest::measure(&served.http(), floats, connections, seconds, turn % 3 == 0)
+            rest::measure(&running.http(), floats, connections, seconds, turn % 3 == 0)
         })?;
         table.add_row(row("REST", [floats, 32, 2, connections], rates));
     }
@@ -92,32 +96,34 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Results of the frontend, of another program and of the load generator alone.
-struct Sides {
-    /// Medians of the rounds.
+/// Results of the frontend, of the other program and of the load generator alone: medians of the
+/// rounds.
+struct Comparison {
     frontend: Rate,
     other: Rate,
     generator: Rate,
-    /// The frontend's rate as a multiple of the other's, from the ratio in each round.
+    /// Rate of the frontend divided by that of the other program, from the ratio in each round.
     ratio: Estimate,
 }
 
-/// Measures three programs in turns.
+/// Measures three programs in turns: the frontend, the other one, and a server that answers at
+/// once.
 fn measure(
     rounds: u64,
     sides: [(&str, usize); 3],
     batches: usize,
-    mut one: impl FnMut(&Served) -> anyhow::Result<Rate>,
-) -> anyhow::Result<Sides> {
+    mut measure_one: impl FnMut(&RunningProgram) -> anyhow::Result<Rate>,
+) -> anyhow::Result<Comparison> {
     let mut rates = [const { Vec::new() }; 3];
     for _ in 0..rounds {
         for (rates, (program, batch)) in rates.iter_mut().zip(sides) {
-            rates.push(one(&Served::start(program, batch, batches)?)?);
+            let running = RunningProgram::start(program, batch, batches)?;
+            rates.push(measure_one(&running)?);
         }
     }
     let ratio = ratio(&rates[0], &rates[1]);
     let [frontend, other, generator] = rates.map(|rates| medians(&rates));
-    Ok(Sides {
+    Ok(Comparison {
         frontend,
         other,
         generator,
@@ -134,32 +140,33 @@ fn medians(rates: &[Rate]) -> Rate {
     }
 }
 
-/// The geometric mean of the rounds' ratios, with Student's 95 % interval of their logarithms; none of a single round.
-fn ratio(of: &[Rate], to: &[Rate]) -> Estimate {
-    let rounds = of.iter().zip(to);
+/// Returns the geometric mean of the rounds' ratios, with Student's 95 % confidence interval of
+/// their logarithms. A single round has no interval.
+fn ratio(numerators: &[Rate], denominators: &[Rate]) -> Estimate {
+    let rounds = numerators.iter().zip(denominators);
     let logarithms: Vec<f64> = rounds
-        .map(|(of, to)| (of.per_second / to.per_second).ln())
+        .map(|(a, b)| (a.per_second / b.per_second).ln())
         .collect();
     let (count, mean) = (logarithms.len() as f64, interval::mean(&logarithms));
-    let freedom = count - 1.0;
-    let half = (freedom > 0.0).then(|| {
-        let error = (interval::squares(&logarithms) / freedom / count).sqrt();
-        interval::student(freedom) * error
+    let degrees_of_freedom = count - 1.0;
+    let half_width = (degrees_of_freedom > 0.0).then(|| {
+        let error = (interval::squared_deviations(&logarithms) / degrees_of_freedom / count).sqrt();
+        interval::student_factor(degrees_of_freedom) * error
     });
     Estimate {
         value: mean.exp(),
-        low: half.map(|half| (mean - half).exp()),
-        high: half.map(|half| (mean + half).exp()),
+        low: half_width.map(|half| (mean - half).exp()),
+        high: half_width.map(|half| (mean + half).exp()),
     }
 }
 
-fn row(protocol: &str, sizes: [usize; 4], sides: Sides) -> Vec<String> {
-    let Sides {
+fn row(protocol: &str, sizes: [usize; 4], comparison: Comparison) -> Vec<String> {
+    let Comparison {
         frontend,
         other,
         generator,
         ratio,
-    } = sides;
+    } = comparison;
     let interval = match (ratio.low, ratio.high) {
         (Some(low), Some(high)) => format!("{low:.2} to {high:.2}"),
         _ => "-".to_owned(),
@@ -183,9 +190,10 @@ fn row(protocol: &str, sizes: [usize; 4], sides: Sides) -> Vec<String> {
     row
 }
 
+/// Builds the programs to measure.
 fn build() -> anyhow::Result<()> {
     let mut cargo = host::machine::cargo(env!("CARGO"));
-    // Of the whole workspace, so that its packages are built with the features that `make` builds them with.
+    // `--workspace` selects the same feature flags as `make`.
     cargo.args(["build", "--release", "--quiet", "--workspace"]);
     cargo.args(
         ["frontend", "noop", "bare", "bare_http"]
@@ -194,23 +202,26 @@ fn build() -> anyhow::Result<()> {
     );
     anyhow::ensure!(
         cargo.status()?.success(),
-        "the programs to measure do not build"
+        "cannot build the programs to measure: cargo failed"
     );
     Ok(())
 }
 
+/// Returns the value of a flag of the command line.
 fn argument<T>(flag: &str, default: T) -> anyhow::Result<T>
 where
     T: FromStr<Err: Error + Send + Sync + 'static>,
 {
     let mut arguments = env::args().skip_while(|argument| argument != flag).skip(1);
     match arguments.next() {
-        Some(value) => value.parse().with_context(|| format!("{flag} {value}")),
+        Some(value) => value
+            .parse()
+            .with_context(|| format!("invalid value of {flag}: {value}")),
         None => Ok(default),
     }
 }
 
-fn median_of(rates: &[Rate], of: impl Fn(&Rate) -> f64) -> f64 {
-    let values: Vec<f64> = rates.iter().map(of).collect();
+fn median_of(rates: &[Rate], value: impl Fn(&Rate) -> f64) -> f64 {
+    let values: Vec<f64> = rates.iter().map(value).collect();
     median(&values).expect("at least one round was measured")
 }

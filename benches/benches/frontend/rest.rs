@@ -1,13 +1,13 @@
-//! REST's load generator: wrk, from Debian's packages.
+//! The load generator for REST: wrk, from Debian's packages.
 
 use std::{fmt::Write as _, process::Command};
 
 use anyhow::Context;
 
-use crate::served::Rate;
+use crate::running::Rate;
 
-/// Posts an input of so many floats over and over. A `null` request asks for a path whose handler does nothing: what wrk can
-/// do at most.
+/// Measures a closed loop of posts with `floats` floats each. With `null` the requests go to a path
+/// whose handler does nothing, which gives the limit of wrk.
 pub(crate) fn measure(
     server: &str,
     floats: usize,
@@ -30,34 +30,35 @@ pub(crate) fn measure(
         .arg(&file)
         .arg(format!("{server}/{path}"))
         .output()
-        .context("wrk does not start: make setup")?;
+        .context("cannot start wrk: run `make setup`")?;
     std::fs::remove_file(&file)?;
     let text = String::from_utf8(output.stdout)?;
     anyhow::ensure!(
         !text.contains("Non-2xx"),
-        "not every request was answered:\n{text}"
+        "requests failed; wrk printed:\n{text}"
     );
-    let after = |name: &str| {
+    let value_after = |name: &str| {
         let mut words = text.split_whitespace().skip_while(|word| *word != name);
         words
             .nth(1)
-            .with_context(|| format!("wrk said nothing of {name}:\n{text}"))
+            .with_context(|| format!("wrk printed no {name}:\n{text}"))
     };
     Ok(Rate {
-        per_second: after("Requests/sec:")?.parse()?,
+        per_second: value_after("Requests/sec:")?.parse()?,
         mean_batch: f64::NAN,
-        p50_ms: millis(after("50%")?)?,
-        p99_ms: millis(after("99%")?)?,
+        p50_ms: millis(value_after("50%")?)?,
+        p99_ms: millis(value_after("99%")?)?,
     })
 }
 
+/// Parses a duration of wrk, such as `1.5ms`.
 fn millis(text: &str) -> anyhow::Result<f64> {
     let number = text.trim_end_matches(|letter: char| letter.is_alphabetic());
     let scale = match &text[number.len()..] {
         "us" => 1e-3,
         "ms" => 1.0,
         "s" => 1e3,
-        unit => anyhow::bail!("wrk measures in {unit}"),
+        unit => anyhow::bail!("unknown unit of wrk: {unit}"),
     };
     Ok(number.parse::<f64>()? * scale)
 }

@@ -1,9 +1,12 @@
-//! The floor under the frontend: three ROUTERs and one queue, nothing else.
+//! Baseline of the frontend over ZeroMQ: three ROUTER sockets and one queue, without applications,
+//! deadlines, retries, metrics or REST.
 //!
-//! No applications, deadlines, retries, metrics or REST; a batch of up to `BATCH` (the first argument) goes to the first
-//! replica that has room; with a batch of 0 every query is answered at once, which shows what the load generator can do.
-//! It speaks the same protocols, so the same model servers and the same load run against it.
-//! It prints its ports like the frontend does, and ends with its standard input.
+//! Usage: `bare BATCH`. A batch of up to `BATCH` queries goes to the replica with the fewest
+//! batches in flight. With a `BATCH` of 0 every query is answered at once, which measures the limit
+//! of the load generator.
+//!
+//! The program uses the frontend's protocols, so the same model servers and loads run against it.
+//! It prints its ports like the frontend, and ends with its standard input.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -21,8 +24,8 @@ use wire::{
 
 struct Replica {
     identity: Frame,
-    /// Batches that it may have.
-    room: usize,
+    /// Maximum number of batches in flight.
+    max_in_flight: usize,
     in_flight: usize,
 }
 
@@ -38,14 +41,16 @@ struct Bare {
     replicas: Vec<Replica>,
     clients: HashMap<u32, Frame>,
     queue: VecDeque<Query>,
+    /// Index of the replica and the queries of each batch in flight, by message id.
     batches: HashMap<u32, (usize, Vec<Query>)>,
     next_id: u32,
-    batch: usize,
+    max_batch: usize,
+    /// Buffer of the message to send.
     out: Vec<Frame>,
 }
 
 fn main() -> anyhow::Result<()> {
-    let batch = std::env::args().nth(1).context("give the batch size")?;
+    let max_batch = std::env::args().nth(1).context("usage: bare BATCH")?;
     thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
@@ -65,17 +70,18 @@ fn main() -> anyhow::Result<()> {
         queue: VecDeque::new(),
         batches: HashMap::new(),
         next_id: rand::random(),
-        batch: batch.parse()?,
+        max_batch: max_batch.parse()?,
         out: Vec::new(),
     };
     let mut message = Vec::new();
     loop {
-        let mut found = bare.take_connects(&mut message)? + bare.take_containers(&mut message)?;
+        let mut received =
+            bare.recv_connects(&mut message)? + bare.recv_containers(&mut message)?;
         for _ in 0..512 {
             if !recv(&mut requests, &mut message)? {
                 break;
             }
-            found += 1;
+            received += 1;
             let request = QueryRequest::decode(&message[1..])?;
             bare.queue.push_back(Query {
                 client: request.client_id,
@@ -83,11 +89,11 @@ fn main() -> anyhow::Result<()> {
                 input: request.input.keep(),
             });
         }
-        match bare.batch {
+        match bare.max_batch {
             0 => bare.answer_at_once()?,
-            _ => bare.hand_out()?,
+            _ => bare.dispatch()?,
         }
-        if found == 0 {
+        if received == 0 {
             let sockets = [&requests, &bare.answers, &bare.containers];
             let mut items = sockets.map(|socket| socket.as_poll_item(zmq::POLLIN));
             zmq::poll(&mut items, -1)?;
@@ -95,6 +101,7 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
+/// Binds a ROUTER to a free port of loopback; returns it with its port.
 fn router(context: &zmq::Context) -> anyhow::Result<(zmq::Socket, String)> {
     let socket = context.socket(zmq::ROUTER)?;
     socket.set_sndhwm(100_000)?;
@@ -105,10 +112,10 @@ fn router(context: &zmq::Context) -> anyhow::Result<(zmq::Socket, String)> {
 }
 
 impl Bare {
-    fn take_connects(&mut self, message: &mut Vec<Frame>) -> anyhow::Result<usize> {
-        let mut found = 0;
+    fn recv_connects(&mut self, message: &mut Vec<Frame>) -> anyhow::Result<usize> {
+        let mut received = 0;
         while recv(&mut self.answers, message)? {
-            found += 1;
+            received += 1;
             let connected = Connected {
                 session: 0,
                 client_id: self.next_id,
@@ -119,13 +126,13 @@ impl Bare {
             connected.encode(Dialect::Native, &mut self.out);
             send(&mut self.answers, &mut self.out)?;
         }
-        Ok(found)
+        Ok(received)
     }
 
-    fn take_containers(&mut self, message: &mut Vec<Frame>) -> anyhow::Result<usize> {
-        let mut found = 0;
+    fn recv_containers(&mut self, message: &mut Vec<Frame>) -> anyhow::Result<usize> {
+        let mut received = 0;
         while recv(&mut self.containers, message)? {
-            found += 1;
+            received += 1;
             let identity = &message[0];
             let reply = match FromContainer::decode(&message[1..], Version::V4)? {
                 FromContainer::Heartbeat => FromFrontend::MetadataWanted,
@@ -135,10 +142,12 @@ impl Bare {
                         .iter()
                         .any(|r| r.identity.as_ref() == identity.as_ref())
                     {
-                        let metadata = container.metadata.context("version 4 has metadata")?;
+                        let metadata = container
+                            .metadata
+                            .context("registration without metadata")?;
                         self.replicas.push(Replica {
                             identity: identity.keep(),
-                            room: metadata.batches_in_flight as usize,
+                            max_in_flight: metadata.batches_in_flight as usize,
                             in_flight: 0,
                         });
                     }
@@ -152,7 +161,7 @@ impl Bare {
                     let (replica, queries) = self
                         .batches
                         .remove(&response.message_id)
-                        .context("a response without a batch")?;
+                        .context("response without a batch")?;
                     self.replicas[replica].in_flight -= 1;
                     for (query, output) in queries.iter().zip(&response.outputs) {
                         let answer = Answer {
@@ -174,13 +183,13 @@ impl Bare {
                     }
                     continue;
                 }
-                other => anyhow::bail!("a bare loop cannot take {other:?}"),
+                other => anyhow::bail!("unsupported message from a model server: {other:?}"),
             };
             self.out.push(identity.clone());
             reply.encode(Version::V4, &mut self.out);
             send(&mut self.containers, &mut self.out)?;
         }
-        Ok(found)
+        Ok(received)
     }
 
     fn answer_at_once(&mut self) -> anyhow::Result<()> {
@@ -205,17 +214,17 @@ impl Bare {
         Ok(())
     }
 
-    fn hand_out(&mut self) -> anyhow::Result<()> {
+    fn dispatch(&mut self) -> anyhow::Result<()> {
         while !self.queue.is_empty() {
             let free = self
                 .replicas
                 .iter()
                 .enumerate()
-                .filter(|(_, r)| r.in_flight < r.room);
+                .filter(|(_, r)| r.in_flight < r.max_in_flight);
             let Some((index, _)) = free.min_by_key(|(_, r)| r.in_flight) else {
                 break;
             };
-            let count = self.batch.min(self.queue.len());
+            let count = self.max_batch.min(self.queue.len());
             let queries: Vec<Query> = self.queue.drain(..count).collect();
             let head = RequestHead {
                 session: Some(0),

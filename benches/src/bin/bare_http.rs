@@ -1,6 +1,7 @@
-//! The floor under REST: reads the JSON, answers at once. `/null` does not even read.
+//! Baseline of the frontend over REST: reads the JSON and answers at once. `/null` answers without
+//! reading.
 //!
-//! It prints its port like the frontend does, and ends with its standard input.
+//! The program prints its port like the frontend, and ends with its standard input.
 
 use std::{io::Read, thread};
 
@@ -18,13 +19,13 @@ async fn main() -> anyhow::Result<()> {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
-    // wrk says nothing of the content's type, so this reads the bytes.
+    // Reads the bytes itself, because wrk sends no content type.
     let answer = async |body: Bytes| match serde_json::from_slice::<Query>(&body) {
         Ok(query) => {
             std::hint::black_box(query.input);
             r#"{"query_id":0,"output":[0.0],"default":false}"#
         }
-        Err(_) => "no query",
+        Err(_) => "invalid query",
     };
     let routes = Router::new()
         .route("/noop/predict", post(answer))

@@ -1,11 +1,11 @@
 //! The inception model server: the 2,048 features that Inception V3 pools before its classifier.
 //!
-//! - Input: a string, the base64 of a JPEG or PNG file of any size. It is resized to a shorter side of
-//!   342 pixels and cropped to its centre, as by torchvision for these weights. Or 299 x 299 x 3
+//! - Input: a string, the base64 of a JPEG or PNG file of any size. It is resized to a shorter side
+//!   of 342 pixels and cropped to its centre, as by torchvision for these weights. Or 299 x 299 x 3
 //!   float32, channels last, RGB, 0 to 255.
 //! - Output: 2,048 float32, none below zero.
-//! - Network: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (2016), as in
-//!   torchvision.
+//! - Network: Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (2016),
+//!   as in torchvision.
 
 use std::path::Path;
 
@@ -23,12 +23,12 @@ pub const INCEPTION: Architecture = Architecture {
     },
 };
 
-/// Loads the artifact at `path`: our ONNX file, from `[N, 3, 299, 299]` to `[N, 2048]`, or any other
-/// from pictures to numbers.
+/// Loads the artifact at `path`: our ONNX file, from `[N, 3, 299, 299]` to `[N, 2048]`, or any
+/// other from pictures to numbers.
 ///
 /// # Errors
-/// If the file or its metadata cannot be read, its input is not pictures, or the engine cannot compute
-/// it.
+/// If the file or its metadata cannot be read, its input is not pictures, or the engine cannot
+/// compute it.
 pub fn load(path: &Path, settings: Settings) -> Result<Featurizer, Error> {
     Featurizer::load(&INCEPTION, path, settings)
 }

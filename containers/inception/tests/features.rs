@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use featurizer::{EngineKind, Featurizer, Settings};
 use model::{Batch, DataType, InputError, Model, Output};
-use testkit::{Answer, Reference};
+use testkit::{PictureFeatures, Reference};
 
 fn root() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
@@ -92,14 +92,14 @@ fn an_invalid_picture_fails_alone() {
 }
 
 /// Returns torchvision's features and the engine's own, for each engine of this build.
-fn answers() -> Vec<(Reference, Vec<Answer>)> {
+fn answers() -> Vec<(Reference, Vec<PictureFeatures>)> {
     let engines = EngineKind::in_this_build().into_iter();
     let ask = |engine| {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference.npy");
         let reference = Reference::load(299, file);
         let mut settings = settings(DataType::Floats);
         settings.flags.engine = engine;
-        let answers = reference.ask(&mut load(settings));
+        let answers = reference.predict_all(&mut load(settings));
         (reference, answers)
     };
     engines.map(ask).collect()
@@ -108,7 +108,7 @@ fn answers() -> Vec<(Reference, Vec<Answer>)> {
 #[test]
 fn features_match_torchvision_in_batches_of_1_3_and_8() {
     for (reference, answers) in answers() {
-        reference.assert_torchvisions(&answers);
+        reference.assert_matches_torchvision(&answers);
     }
 }
 

@@ -82,15 +82,15 @@ fn served_features_equal_those_computed_in_process() {
     let pictures: Vec<_> = (0..=BATCH as u32).map(picture).collect();
     // Wait for the replica.
     loop {
-        requests.ask(connected, 0, &pictures[0]);
-        if Answer::decode(&answers.hear()).unwrap().status == AnswerStatus::Ok {
+        requests.send_query(connected, 0, &pictures[0]);
+        if Answer::decode(&answers.recv()).unwrap().status == AnswerStatus::Ok {
             break;
         }
     }
     for (id, picture) in (0..).zip(&pictures) {
-        requests.ask(connected, id, picture);
+        requests.send_query(connected, id, picture);
     }
-    let messages: Vec<_> = pictures.iter().map(|_| answers.hear()).collect();
+    let messages: Vec<_> = pictures.iter().map(|_| answers.recv()).collect();
     let served: Vec<_> = messages
         .iter()
         .map(|f| Answer::decode(f).unwrap())

@@ -1,24 +1,24 @@
 //! Detects models that need double inputs, because of thresholds, categories or linear leaves.
 //!
-//! LightGBM puts a **threshold** halfway between two neighbouring values of its training data. If those
-//! are float32 numbers, two rules hold for the thresholds of a feature:
+//! LightGBM puts a **threshold** halfway between two neighbouring values of its training data. If
+//! those are float32 numbers, two rules hold for the thresholds of a feature:
 //!
 //! 1. A float32 number lies between any two thresholds.
-//! 2. A threshold is a multiple of half the distance between float32 numbers. That distance is taken at
-//!    the neighbouring value nearest to zero: the feature's next threshold towards zero or, without
-//!    one, the least (greatest, if negative) value of the training data.
+//! 2. A threshold is a multiple of half the distance between float32 numbers. That distance is
+//!    taken at the neighbouring value nearest to zero: the feature's next threshold towards zero
+//!    or, without one, the least (greatest, if negative) value of the training data.
 //!
-//! A model needs doubles if it breaks the first rule, or the second rule with a threshold of 2^24 or
-//! more (times in seconds, ids), where float32 lacks whole numbers: rounded inputs fall on the wrong
-//! side of a threshold. A threshold below 2^24 may break the second rule: ordinary fractions such as
-//! 0.1 do, and few inputs lie close to it.
+//! A model needs doubles if it breaks the first rule, or the second rule with a threshold of 2^24
+//! or more (times in seconds, ids), where float32 lacks whole numbers: rounded inputs fall on the
+//! wrong side of a threshold. A threshold below 2^24 may break the second rule: ordinary fractions
+//! such as 0.1 do, and few inputs lie close to it.
 //!
-//! A split by **categories** needs doubles if float32 rounds a category of the training data to one on
-//! the other side of the split. Only categories above 2^24 are rounded.
+//! A split by **categories** needs doubles if float32 rounds a category of the training data to one
+//! on the other side of the split. Only categories above 2^24 are rounded.
 //!
-//! A **linear leaf** needs doubles if a feature of its sum reached 2^24 in the training data. The file
-//! does not show whether all these values were float32 numbers, so a model trained on float32 is
-//! reported, too.
+//! A **linear leaf** needs doubles if a feature of its sum reached 2^24 in the training data. The
+//! file does not show whether all these values were float32 numbers, so a model trained on float32
+//! is reported, too.
 
 use std::collections::BTreeMap;
 
@@ -153,8 +153,8 @@ impl LargeCategories {
         })
     }
 
-    /// Describes the first category, of these and of `trained`, that float32 rounds to the other side of
-    /// the split.
+    /// Describes the first category, of these and of `trained`, that float32 rounds to the other
+    /// side of the split.
     fn loss(&self, trained: &[u64]) -> Option<String> {
         let mut categories = self.iter().chain(trained.iter().copied());
         categories.find_map(|category| {
@@ -214,8 +214,8 @@ fn at_steps(what: &str, value: f64) -> String {
 }
 
 /// Returns whether the threshold can lie halfway between two float32 numbers of the training data,
-/// which must lie between `below` and `above`: the next thresholds, or the ends of the training data.
-/// True for any threshold beyond float32's range.
+/// which must lie between `below` and `above`: the next thresholds, or the ends of the training
+/// data. True for any threshold beyond float32's range.
 fn is_halfway(threshold: f64, below: Option<f64>, above: Option<f64>) -> bool {
     // Towards zero, float32 numbers are closer together.
     let nearest = match threshold > 0.0 {

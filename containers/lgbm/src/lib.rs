@@ -1,8 +1,8 @@
 //! The lgbm model server: features -> LightGBM -> scores.
 //!
 //! An input has one float per feature of the model (2,048 from `inception`), or one double if the
-//! settings say so. NaN is a missing value, as always in LightGBM. The output has the same type: one
-//! probability per class for a multi-class model, one number for any other.
+//! settings say so. NaN is a missing value, as always in LightGBM. The output has the same type:
+//! one probability per class for a multi-class model, one number for any other.
 
 mod float32;
 mod model_file;
@@ -34,8 +34,8 @@ enum TypedWorkers {
 const FORMAT: &str = "LightGBM text model";
 
 impl Lgbm {
-    /// Loads the text model file at `path`, as saved by LightGBM in any language. Each thread has its
-    /// own copy of the model in memory.
+    /// Loads the text model file at `path`, as saved by LightGBM in any language. Each thread has
+    /// its own copy of the model in memory.
     ///
     /// # Errors
     /// If the file cannot be read or is not a LightGBM model, or a thread cannot be started.
@@ -63,15 +63,15 @@ impl Lgbm {
         })
     }
 
-    /// Describes the precision lost because inputs are floats: the first feature with a threshold, a
-    /// category or a linear leaf that needs more digits than float32 has. `None` if nothing is lost or
-    /// inputs are doubles.
+    /// Describes the precision lost because inputs are floats: the first feature with a threshold,
+    /// a category or a linear leaf that needs more digits than float32 has. `None` if nothing is
+    /// lost or inputs are doubles.
     pub fn float32_loss(&self) -> Option<&str> {
         self.float32_loss.as_deref()
     }
 
-    /// Returns LightGBM's float64 scores of one row of features. A model with float inputs first rounds
-    /// the row to float32; only [`predict`](Model::predict) also rounds the scores.
+    /// Returns LightGBM's float64 scores of one row of features. A model with float inputs first
+    /// rounds the row to float32; only [`predict`](Model::predict) also rounds the scores.
     ///
     /// # Errors
     /// If the row has another number of features.

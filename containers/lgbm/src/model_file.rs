@@ -1,7 +1,7 @@
 //! Validation of LightGBM's text format before LightGBM reads it.
 //!
-//! LightGBM's reader trusts the file: it reads past the end of a truncated file, ends the process at a
-//! tree that it cannot parse, and follows any node that the file names.
+//! LightGBM's reader trusts the file: it reads past the end of a truncated file, ends the process
+//! at a tree that it cannot parse, and follows any node that the file names.
 
 use std::{collections::HashMap, str::FromStr};
 
@@ -94,8 +94,8 @@ fn check_tree(text: &str, features: usize) -> Result<(), String> {
     }
 }
 
-/// Checks the sets of categories, 32 categories per word. The threshold of a categorical node is the
-/// index of its set.
+/// Checks the sets of categories, 32 categories per word. The threshold of a categorical node is
+/// the index of its set.
 fn check_categories(tree: &FieldMap, nodes: usize) -> Result<(), String> {
     let sets: usize = tree.number("num_cat")?;
     let thresholds = tree.items::<f64>("threshold", nodes, |_, _| true)?;
@@ -146,7 +146,8 @@ impl FromStr for InRange {
     }
 }
 
-/// Returns whether the line is printable ASCII: LightGBM quotes lines in its errors, cut at any byte.
+/// Returns whether the line is printable ASCII: LightGBM quotes lines in its errors, cut at any
+/// byte.
 fn is_plain(line: &str) -> bool {
     let mut bytes = line.bytes();
     bytes.all(|byte| byte == b' ' || byte.is_ascii_graphic())

@@ -11,8 +11,8 @@ const ITERATIONS: usize = 100;
 
 /// Trains a model for `classes` classes, and writes its text model file to `path`.
 ///
-/// `features` holds the points one after the other, `labels` the class of each, below `classes`. The
-/// same examples give the same model.
+/// `features` holds the points one after the other, `labels` the class of each, below `classes`.
+/// The same examples give the same model.
 ///
 /// # Errors
 /// If the examples are inconsistent, LightGBM cannot train on them, or the file cannot be written.

@@ -1,9 +1,9 @@
-//! Threads that share a batch. Each has its own model, because LightGBM's `Booster` stays on the thread
-//! that loads it.
+//! Threads that share a batch. Each has its own model, because LightGBM's `Booster` stays on the
+//! thread that loads it.
 //!
-//! LightGBM itself would use OpenMP, whose threads spin while they wait for each other: a small batch
-//! then takes milliseconds if a core is busy otherwise. Here no thread waits for one that has not
-//! started.
+//! LightGBM itself would use OpenMP, whose threads spin while they wait for each other: a small
+//! batch then takes milliseconds if a core is busy otherwise. Here no thread waits for one that has
+//! not started.
 
 use std::{
     iter,
@@ -72,12 +72,13 @@ const TREE_NANOS: usize = 40;
 /// Measured time to copy one feature, in nanoseconds.
 const FEATURE_NANOS: usize = 3;
 
-/// Largest number of queued blocks per helper: enough to keep it busy while the calling thread is not
-/// scheduled.
+/// Largest number of queued blocks per helper: enough to keep it busy while the calling thread is
+/// not scheduled.
 const AHEAD: usize = 64;
 
-/// Time for which a thread polls for its next message before it sleeps, yielding to other threads. The
-/// pause within and between the batches of a busy server is shorter than the time to wake a thread.
+/// Time for which a thread polls for its next message before it sleeps, yielding to other threads.
+/// The pause within and between the batches of a busy server is shorter than the time to wake a
+/// thread.
 const LINGER: Duration = Duration::from_micros(50);
 
 impl<T: FeatureFloat> Workers<T> {
@@ -112,7 +113,8 @@ impl<T: FeatureFloat> Workers<T> {
         scores(&self.booster, row)
     }
 
-    /// Predicts a batch. The calling thread computes inputs from the front, the helpers from the end.
+    /// Predicts a batch. The calling thread computes inputs from the front, the helpers from the
+    /// end.
     pub(crate) fn predict(&self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
         let (sender, answers) = unbounded();
         let mut row = vec![T::default(); self.width];
@@ -140,8 +142,8 @@ impl<T: FeatureFloat> Workers<T> {
         }
     }
 
-    /// Queues blocks from the end of `rest` until the helpers have enough, and returns the new end of
-    /// `rest`.
+    /// Queues blocks from the end of `rest` until the helpers have enough, and returns the new end
+    /// of `rest`.
     fn queue_blocks(
         &self,
         batch: &Batch<'_>,

@@ -1,5 +1,5 @@
-//! Features that float32 cannot hold, such as times in seconds. With doubles the scores equal those of
-//! LightGBM's Python package; with floats the model reports the loss.
+//! Features that float32 cannot hold, such as times in seconds. With doubles the scores equal those
+//! of LightGBM's Python package; with floats the model reports the loss.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{fs, path::PathBuf};
@@ -203,7 +203,8 @@ fn one_tree(feature_info: &str, lines: &str) -> String {
     )
 }
 
-/// Returns a model, trained on the categories `trained`, whose output is 1 for those of `set`, else 2.
+/// Returns a model, trained on the categories `trained`, whose output is 1 for those of `set`, else
+/// 2.
 fn by_category(set: &[usize], trained: &[usize]) -> String {
     let mut words = vec![0_u32; set.iter().max().unwrap() / 32 + 1];
     for category in set {

@@ -114,7 +114,7 @@ fn assert_scores(text: &str, rows: &[Vec<f64>], expected: &[Vec<Option<f64>>], w
 }
 
 #[test]
-fn scores_match_python_to_1e_12_for_every_kind_of_model() {
+fn scores_of_every_kind_of_model_match_python() {
     let reference = Reference::load();
     let (rows, models) = (reference.rows(), models());
     assert!(

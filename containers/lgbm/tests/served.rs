@@ -1,6 +1,6 @@
-//! The model server as a process behind a real frontend: double inputs through every interface match
-//! LightGBM's Python package, wrong lengths and shapes are errors, and a model that needs doubles
-//! warns.
+//! The model server as a process behind a real frontend: double inputs through every interface
+//! match LightGBM's Python package, wrong lengths and shapes are errors, and a model that needs
+//! doubles warns.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use frontend::Frontend;
 use model::{DataType, Output};
 use serde_json::{Value, json};
-use testkit::{Http, ModelServer, Peer, Rpc, deploy_for, settings};
+use testkit::{HttpClient, ModelServer, Peer, Rpc, deploy_for, settings};
 use wire::query::{Answer, AnswerStatus, HIGH_PERF_MARK, Input, QueryRequest};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lgbm");
@@ -75,8 +75,8 @@ struct ClientAnswer {
 impl Client {
     fn of_clipper(frontend: &Frontend, mark: &[u8]) -> Client {
         let mut answers = Peer::connect(frontend.ports().send_port);
-        answers.say(&[vec![], mark.to_vec()]);
-        let id = answers.hear()[1][..].try_into().unwrap();
+        answers.send(&[vec![], mark.to_vec()]);
+        let id = answers.recv()[1][..].try_into().unwrap();
         Client {
             answers,
             requests: Peer::connect(frontend.ports().recv_port),
@@ -108,8 +108,8 @@ impl Client {
             input: Input::Frame(&input),
         };
         if self.session.is_some() {
-            self.requests.say_with(|frames| request.encode(frames));
-            let frames = self.answers.hear();
+            self.requests.send_with(|frames| request.encode(frames));
+            let frames = self.answers.recv();
             let answer = Answer::decode(&frames).unwrap();
             return ClientAnswer {
                 output_type: answer.output_type,
@@ -121,8 +121,8 @@ impl Client {
         let (kind, count) = (DataType::Doubles.code(), row.len() as u32);
         let head = [vec![], number(self.id), number(7), b"app".to_vec()];
         let tail = [number(kind), number(count), input];
-        self.requests.say(&[&head[..], &tail].concat());
-        let frames = self.answers.hear();
+        self.requests.send(&[&head[..], &tail].concat());
+        let frames = self.answers.recv();
         let code = u32::from_le_bytes(frames[2][..].try_into().unwrap());
         // The high-performance answer has the output's size before the output.
         let output = if frames.len() > 4 {
@@ -151,7 +151,7 @@ fn clients(frontend: &Frontend) -> [(&'static str, Client); 3] {
 fn doubles_reach_the_model_over_every_container_rpc_and_client() {
     for rpc in Rpc::ALL {
         let (frontend, _server) = start("doubles", rpc);
-        let mut rest = Http::connect(frontend.ports().query_port);
+        let mut rest = HttpClient::connect(frontend.ports().query_port);
         let mut clients = clients(&frontend);
         for (time, expected) in TIMES {
             let body = json!({ "input": [time, 0.1] }).to_string();
@@ -172,7 +172,7 @@ fn doubles_reach_the_model_over_every_container_rpc_and_client() {
 #[test]
 fn the_open_inference_protocol_uses_fp64() {
     let (frontend, _server) = start("doubles", Rpc::V4);
-    let mut client = Http::connect(frontend.ports().query_port);
+    let mut client = HttpClient::connect(frontend.ports().query_port);
     let metadata: Value = serde_json::from_slice(&client.get("/v2/models/app").body).unwrap();
     let input = json!([{"name": "input", "datatype": "FP64", "shape": [-1, 2]}]);
     assert_eq!(metadata["inputs"], input);
@@ -204,8 +204,8 @@ fn the_open_inference_protocol_uses_fp64() {
     let length = request.len().to_string();
     let body = [request.as_bytes(), &bytes(&rows.concat())].concat();
     let headers = [("Inference-Header-Content-Length", length.as_str())];
-    client.ask("POST /v2/models/app/infer", &headers, &body);
-    let response = client.hear();
+    client.send_request("POST /v2/models/app/infer", &headers, &body);
+    let response = client.recv();
     let length: usize = response
         .header("inference-header-content-length")
         .unwrap()
@@ -221,7 +221,7 @@ fn the_open_inference_protocol_uses_fp64() {
 #[test]
 fn every_interface_rejects_wrong_lengths_and_shapes() {
     let (frontend, _server) = start("doubles", Rpc::V4);
-    let mut rest = Http::connect(frontend.ports().query_port);
+    let mut rest = HttpClient::connect(frontend.ports().query_port);
     for row in [&[1.5][..], &[1.5, 2.5, 3.5], &[]] {
         let reason = format!(
             "an input must be 2 doubles (16 bytes), this one has {} bytes",

@@ -1,8 +1,8 @@
 //! Measures predictions for `benches/compare/svm.py`.
 //!
-//! Usage: `timed ARTIFACT INPUTS THREADS`, where INPUTS is a file with rows of little-endian float32.
-//! For each batch size read from a line of standard input, it predicts that many rows and prints a line
-//! of JSON with the time in seconds and the labels.
+//! Usage: `timed ARTIFACT INPUTS THREADS`, where INPUTS is a file with rows of little-endian
+//! float32. For each batch size read from a line of standard input, it predicts that many rows and
+//! prints a line of JSON with the time in seconds and the labels.
 
 use std::{env, fs, io, path::Path, time::Instant};
 

@@ -1,5 +1,5 @@
-//! The artifact: a `.safetensors` file with float32 or float64 arrays, and the labels as a JSON list in
-//! its metadata.
+//! The artifact: a `.safetensors` file with float32 or float64 arrays, and the labels as a JSON
+//! list in its metadata.
 //!
 //! | array                        | shape                       |
 //! |------------------------------|-----------------------------|
@@ -143,7 +143,8 @@ impl Arrays<'_> {
         })
     }
 
-    /// Returns shape and values of an array, which must be finite; `None` allows any length above 0.
+    /// Returns shape and values of an array, which must be finite; `None` allows any length above
+    /// 0.
     fn get(
         &self,
         name: &str,

@@ -4,8 +4,8 @@ use ndarray::ArrayView1;
 
 use crate::{artifact::Contents, kernel::Parameters};
 
-/// Largest distance by which float32 may move a point, as a share of the kernel's length (one over the
-/// root of gamma).
+/// Largest distance by which float32 may move a point, as a share of the kernel's length (one over
+/// the root of gamma).
 const TOLERANCE: f64 = 1e-3;
 
 /// Describes the first training point that float32 moves too far; `None` if there is none, as in an
@@ -26,8 +26,8 @@ pub(crate) fn loss(pca: &Parameters<f64>) -> Option<String> {
     ))
 }
 
-/// Returns the name of the first array with values out of float32's range: too large, or a gamma that
-/// becomes zero.
+/// Returns the name of the first array with values out of float32's range: too large, or a gamma
+/// that becomes zero.
 pub(crate) fn overflow(contents: &Contents) -> Option<String> {
     let is_large = |value: &f64| (*value as f32).is_infinite();
     let is_invalid = |gamma: &f64| is_large(gamma) || *gamma as f32 == 0.0;

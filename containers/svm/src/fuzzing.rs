@@ -4,7 +4,8 @@ use safetensors::Dtype;
 
 use crate::artifact::Contents;
 
-/// Decodes an artifact and encodes it in float64; panics if decoding the result gives other contents.
+/// Decodes an artifact and encodes it in float64; panics if decoding the result gives other
+/// contents.
 pub fn rewritten(artifact: &[u8]) -> Result<Vec<u8>, String> {
     let contents = Contents::decode(artifact)?;
     let written = contents.encode(Dtype::F64);

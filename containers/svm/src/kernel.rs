@@ -1,25 +1,28 @@
-//! Sums of RBF kernels, computed for a whole batch by matrix product, one block of points at a time.
+//! Sums of RBF kernels, computed for a whole batch by matrix product, one block of points at a
+//! time.
 
 use ndarray::{Array1, Array2, Axis, parallel::prelude::*};
 
 use crate::products::Precision;
 
-/// Largest number of points in a block: its part of the kernel then fits a core's L2 cache, for a batch
-/// of hundreds.
+/// Largest number of points in a block: its part of the kernel then fits a core's L2 cache, for a
+/// batch of hundreds.
 const BLOCK: usize = 256;
 
 /// Smallest number of multiplications for a thread: about 20 µs, the time to wake one.
 const MIN_PER_THREAD: usize = 1 << 19;
 
-/// Parameters of `f(x) = sum_i weights[i] * exp(-sum_j gamma[j] (x[j] - points[i, j])^2) - offsets`.
+/// Parameters of `f(x) = sum_i weights[i] * exp(-sum_j gamma[j] (x[j] - points[i, j])^2) -
+/// offsets`.
 ///
-/// Kernel PCA and the one-vs-one SVM both have this form, so both are stored and computed in the same
-/// way.
+/// Kernel PCA and the one-vs-one SVM both have this form, so both are stored and computed in the
+/// same way.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Parameters<F> {
     /// Shape: points x features.
     pub(crate) points: Array2<F>,
-    /// One for all features, or one per feature: the inverse square of a length in the feature's unit.
+    /// One for all features, or one per feature: the inverse square of a length in the feature's
+    /// unit.
     pub(crate) gamma: Array1<F>,
     /// Shape: points x outputs.
     pub(crate) weights: Array2<F>,
@@ -64,8 +67,8 @@ impl<F: Precision> KernelSum<F> {
         self.kernel.origin.len()
     }
 
-    /// Returns one row of outputs per row of `inputs` (inputs x features). The outputs are NaN if the
-    /// row has a NaN or an infinity, or its squares overflow.
+    /// Returns one row of outputs per row of `inputs` (inputs x features). The outputs are NaN if
+    /// the row has a NaN or an infinity, or its squares overflow.
     pub(crate) fn apply(&self, inputs: Array2<F>) -> Array2<F> {
         let weighted = |block: usize, rows| F::products(&rows, &self.weights[block]);
         let sums = self.kernel.parts(inputs, weighted).into_iter();
@@ -76,9 +79,9 @@ impl<F: Precision> KernelSum<F> {
 
 /// The kernel `k(x, p) = exp(-sum_j gamma[j] (x[j] - p[j])^2)` against fixed points.
 ///
-/// Points and inputs are moved so that the points' mean is zero, and scaled so that gamma is 1. Then
-/// `|x - p|^2 = |x|^2 + |p|^2 - 2xp` is a matrix product, which keeps its precision for points far from
-/// zero.
+/// Points and inputs are moved so that the points' mean is zero, and scaled so that gamma is 1.
+/// Then `|x - p|^2 = |x|^2 + |p|^2 - 2xp` is a matrix product, which keeps its precision for points
+/// far from zero.
 pub(crate) struct Kernel<F: Precision> {
     /// Mean of the points before they were moved.
     origin: Array1<F>,
@@ -97,8 +100,8 @@ struct PointBlock<F: Precision> {
 }
 
 impl<F: Precision> Kernel<F> {
-    /// Prepares the kernel against `points` (points x features, at least one point), with one gamma for
-    /// all features or one per feature.
+    /// Prepares the kernel against `points` (points x features, at least one point), with one gamma
+    /// for all features or one per feature.
     ///
     /// The number of blocks is a multiple of the number of threads of the current pool.
     pub(crate) fn new(points: Array2<F>, gamma: &Array1<F>) -> Kernel<F> {
@@ -124,8 +127,8 @@ impl<F: Precision> Kernel<F> {
         kernel
     }
 
-    /// Returns the kernel of every input against every point (inputs x points). The row of an input is
-    /// NaN if it has a NaN or an infinity, or its squares overflow.
+    /// Returns the kernel of every input against every point (inputs x points). The row of an input
+    /// is NaN if it has a NaN or an infinity, or its squares overflow.
     #[cfg(feature = "train")]
     pub(crate) fn rows(&self, inputs: Array2<F>) -> Array2<F> {
         let parts = self.parts(inputs, |_, rows| rows);
@@ -133,8 +136,8 @@ impl<F: Precision> Kernel<F> {
         ndarray::concatenate(Axis(1), &parts).expect("all parts have the same rows")
     }
 
-    /// Calls `finish` with the number of each block and its part of the kernel, while the part is in the
-    /// core's cache, and returns the results.
+    /// Calls `finish` with the number of each block and its part of the kernel, while the part is
+    /// in the core's cache, and returns the results.
     fn parts<T: Send>(
         &self,
         inputs: Array2<F>,
@@ -163,7 +166,8 @@ impl<F: Precision> Kernel<F> {
 }
 
 impl<F: Precision> PointBlock<F> {
-    /// Returns the kernel of moved and scaled inputs, given their squared norms, against these points.
+    /// Returns the kernel of moved and scaled inputs, given their squared norms, against these
+    /// points.
     fn rows(&self, inputs: &Array2<F>, input_norms: &[F]) -> Array2<F> {
         let mut rows = F::products(inputs, &self.points);
         for (mut row, &input_norm) in rows.rows_mut().into_iter().zip(input_norms) {

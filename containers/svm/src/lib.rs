@@ -5,12 +5,12 @@
 //! `kernel`), computed for a whole batch by matrix product.
 
 mod artifact;
-mod classifier;
 mod error;
 mod float32;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod kernel;
+mod pipeline;
 mod products;
 #[cfg(test)]
 mod reference;
@@ -29,7 +29,7 @@ use model::{Batch, DataType, Model, ModelInfo, Output, PredictError, Predictions
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use artifact::Contents;
-use classifier::Pipeline;
+use pipeline::Pipeline;
 
 /// A trained classifier that predicts batches.
 pub struct Svm {
@@ -50,8 +50,8 @@ impl Svm {
     /// Loads the artifact at `path`.
     ///
     /// # Errors
-    /// If the file cannot be read, is not an svm artifact or needs doubles, or the threads cannot be
-    /// started.
+    /// If the file cannot be read, is not an svm artifact or needs doubles, or the threads cannot
+    /// be started.
     pub fn load(path: &Path, settings: Settings) -> Result<Svm, Error> {
         let contents = Contents::load(path)?;
         if let (false, Some(array)) = (settings.doubles, float32::overflow(&contents)) {
@@ -76,8 +76,8 @@ impl Svm {
         })
     }
 
-    /// Describes the precision lost because inputs are floats; `None` if nothing is lost or inputs are
-    /// doubles.
+    /// Describes the precision lost because inputs are floats; `None` if nothing is lost or inputs
+    /// are doubles.
     pub fn float32_loss(&self) -> Option<&str> {
         self.float32_loss.as_deref()
     }

@@ -23,8 +23,8 @@ pub(crate) trait Precision: NdFloat + FromPrimitive + Numeric {
     /// Lays out `rows`.
     fn lay_out(rows: ArrayView2<Self>) -> Self::Rows;
 
-    /// Returns the inner products of each row of `left` with each of `rows` (left rows x rows); all rows
-    /// have the same length.
+    /// Returns the inner products of each row of `left` with each of `rows` (left rows x rows); all
+    /// rows have the same length.
     fn products(left: &Array2<Self>, rows: &Self::Rows) -> Array2<Self>;
 
     /// Replaces each value by its exponential; NaN is kept.
@@ -56,8 +56,8 @@ impl Precision for f64 {
 impl Precision for f32 {
     const NAME: &str = "float32";
 
-    /// Laid out for the CPU's widest vectors. Doing so in each product would more than double its time for
-    /// 32 inputs.
+    /// Laid out for the CPU's widest vectors. Doing so in each product would more than double its
+    /// time for 32 inputs.
     type Rows = PackedBMatrix<f32>;
 
     fn rounded(value: f64) -> f32 {

@@ -2,8 +2,8 @@
 
 use ndarray::{ArrayView1, NdFloat};
 
-/// Returns the class with most votes, the lowest of equal ones. `decisions` has one decision per pair of
-/// [`pairs`]. As in libsvm, a decision above 0 is a vote for the first class of its pair.
+/// Returns the class with most votes, the lowest of equal ones. `decisions` has one decision per
+/// pair of [`pairs`]. As in libsvm, a decision above 0 is a vote for the first class of its pair.
 pub(crate) fn vote<F: NdFloat>(decisions: ArrayView1<F>, classes: usize) -> usize {
     winner(
         decisions.iter().map(|&decision| decision > F::zero()),

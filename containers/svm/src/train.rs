@@ -13,8 +13,8 @@ use one_vs_one::LabelledPoints;
 /// Hyperparameters of training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Training {
-    /// Gamma of the kernel PCA. The default is one over the sum of the features' variances, for which
-    /// `gamma |x - y|^2` is 2 on average.
+    /// Gamma of the kernel PCA. The default is one over the sum of the features' variances, for
+    /// which `gamma |x - y|^2` is 2 on average.
     pub gamma: Option<f64>,
     /// Number of principal components to keep.
     pub components: usize,
@@ -51,8 +51,8 @@ impl Trained {
 
 /// Trains a classifier.
 ///
-/// `features` is points x features; `labels` holds the class of each point, an index into `names`. Each
-/// class needs a point.
+/// `features` is points x features; `labels` holds the class of each point, an index into `names`.
+/// Each class needs a point.
 ///
 /// # Errors
 /// If the examples are inconsistent, or training fails.

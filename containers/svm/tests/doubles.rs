@@ -14,7 +14,7 @@ use model::{Batch, DataType, InputError, Model, Output, Predictions};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 use svm::{Settings, Svm};
-use testkit::{Http, ModelServer, Rpc, deploy_for, settings};
+use testkit::{HttpClient, ModelServer, Rpc, deploy_for, settings};
 
 /// Class names, in scikit-learn's order.
 const NAMES: [&str; 3] = ["ash", "elm", "oak"];
@@ -176,7 +176,7 @@ fn doubles_reach_the_model_through_a_frontend() {
                 .env("CLIPPER_MODEL_PATH", path)
                 .env("CLIPPER_INPUT_TYPE", "doubles")
         });
-        let mut client = Http::connect(frontend.ports().query_port);
+        let mut client = HttpClient::connect(frontend.ports().query_port);
         let response = client.post(
             "/app/predict",
             &json!({ "input_batch": points }).to_string(),

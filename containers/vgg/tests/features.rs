@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use featurizer::{EngineKind, Error, Featurizer, Settings};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
 use model::{Batch, DataType, Model, Output};
-use testkit::{Answer, Reference};
+use testkit::{PictureFeatures, Reference};
 
 fn settings(data_type: DataType) -> Settings {
     Settings {
@@ -97,14 +97,15 @@ fn artifacts_of_another_shape_are_served() {
 }
 
 /// Returns torchvision's features and the engine's own, for each engine of this build.
-fn answers() -> Vec<(Reference, Vec<Answer>)> {
+fn answers() -> Vec<(Reference, Vec<PictureFeatures>)> {
     let engines = EngineKind::in_this_build().into_iter();
     let ask = |engine| {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference.npy");
         let reference = Reference::load(224, file);
         let mut settings = settings(DataType::Floats);
         settings.flags.engine = engine;
-        let answers = reference.ask(&mut load("vgg.onnx", settings).expect("run `make artifacts`"));
+        let answers =
+            reference.predict_all(&mut load("vgg.onnx", settings).expect("run `make artifacts`"));
         (reference, answers)
     };
     engines.map(ask).collect()
@@ -113,7 +114,7 @@ fn answers() -> Vec<(Reference, Vec<Answer>)> {
 #[test]
 fn features_match_torchvision_in_batches_of_1_3_and_8() {
     for (reference, answers) in answers() {
-        reference.assert_torchvisions(&answers);
+        reference.assert_matches_torchvision(&answers);
     }
 }
 

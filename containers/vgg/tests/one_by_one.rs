@@ -1,5 +1,5 @@
-//! A network that cannot be served in batches causes a warning of the model server and a limit at the
-//! frontend.
+//! A network that cannot be served in batches causes a warning of the model server and a limit at
+//! the frontend.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
 use std::{
@@ -45,7 +45,7 @@ fn log_and_frontend_report_that_a_network_takes_no_batches() {
     let warning = warning.expect("a warning");
     assert!(warning.contains("WARN"), "{warning}");
     assert!(warning.contains("(float32 [3, ?]) declares 3"), "{warning}");
-    testkit::until("a replica with a limit", || {
+    testkit::wait_until("a replica with a limit", || {
         let replicas = testkit::replicas(&frontend);
         replicas.contains(r#""max_batch":1,"#).then_some(())
     });

@@ -1,7 +1,8 @@
 //! The response socket and the connection id of the high-performance dialect.
 //!
-//! This dialect has no heartbeats, so only libzmq's monitor detects a lost frontend. A response with
-//! the connection id of an earlier frontend would terminate Clipper's frontend, so it is never sent.
+//! This dialect has no heartbeats, so only libzmq's monitor detects a lost frontend. A response
+//! with the connection id of an earlier frontend would terminate Clipper's frontend, so it is never
+//! sent.
 
 use std::time::{Duration, Instant, SystemTime};
 

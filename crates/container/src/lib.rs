@@ -1,8 +1,8 @@
 //! Runtime of a model server: makes a [`Model`] a replica behind a query frontend.
 //!
 //! A model server's `main.rs` calls only [`main`]. The model runs on the main thread, where it was
-//! loaded. A second thread owns the socket: heartbeats continue while a long batch computes, and the
-//! next batch is received ahead of time.
+//! loaded. A second thread owns the socket: heartbeats continue while a long batch computes, and
+//! the next batch is received ahead of time.
 //!
 //! | `--rpc_version` | frontends                     | failed batch    | failed input | frontend lost  |
 //! |-----------------|-------------------------------|-----------------|--------------|----------------|
@@ -13,8 +13,8 @@
 //!
 //! Our frontend has port 7002 for `2017`, and 7010 and 7011 for `highperf`, Clipper's
 //! high-performance branch. These two dialects have typed outputs but no doubles, which are sent as
-//! text. A failed input is answered with the reason if outputs are text, and with an empty output if
-//! they are numbers.
+//! text. A failed input is answered with the reason if outputs are text, and with an empty output
+//! if they are numbers.
 
 mod artifact;
 mod error;
@@ -42,8 +42,8 @@ pub use stop::Stop;
 /// Runs a model server: reads flags and environment, loads the model, and serves it until a signal.
 /// `Own` are the server's flags beside those that every model server has; `()` if there are none.
 ///
-/// Exits with status 0 after SIGTERM or SIGINT, and with 1 and a line on standard error if it cannot
-/// serve.
+/// Exits with status 0 after SIGTERM or SIGINT, and with 1 and a line on standard error if it
+/// cannot serve.
 pub fn main<Own: clap::Args, M: Model>(
     server: ServerSettings,
     load: impl FnOnce(&Settings, Own) -> anyhow::Result<M>,

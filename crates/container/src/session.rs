@@ -22,8 +22,8 @@ use crate::{
 /// Heartbeat period until the frontend announces one; Clipper's containers use 5 s.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// Silence after which a frontend of version 3 or 2017 counts as lost, as in Clipper's containers. It
-/// answers only heartbeats.
+/// Silence after which a frontend of version 3 or 2017 counts as lost, as in Clipper's containers.
+/// It answers only heartbeats.
 const V3_SILENCE: Duration = Duration::from_secs(30);
 
 /// Heartbeat periods of silence after which a frontend of version 4 counts as lost.
@@ -275,7 +275,8 @@ impl Session {
                 error.encode(&mut message);
             }
             (Err(failure), None) => {
-                // As in Clipper's containers: the frontend then retries the queries on another replica.
+                // As in Clipper's containers: the frontend then retries the queries on another
+                // replica.
                 return Err(Error::Model {
                     version: self.version,
                     reason: failure.text,

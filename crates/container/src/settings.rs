@@ -1,4 +1,5 @@
-//! Settings of a model server, from flags or from the environment variables of Clipper's containers.
+//! Settings of a model server, from flags or from the environment variables of Clipper's
+//! containers.
 
 use std::{ffi::OsString, path::PathBuf, thread::available_parallelism};
 
@@ -69,14 +70,15 @@ pub struct CurveKeys {
 }
 
 const AFTER_HELP: &str = "\
-A model server loads one model, registers it at a query frontend, and answers the batches
-that the frontend sends. It needs no port of its own. Each process is one replica: start
-several for more throughput.
+A model server loads one model, registers it at a query frontend, and answers
+the batches that the frontend sends. It opens no port of its own. Each process
+is one replica of the model; start several for more throughput.
 
 Exit status:
-  0    SIGTERM or SIGINT: all received batches were answered first (within 5 s)
-  1    cannot serve, or the frontend refused the model: one line on standard error says why;
-       or stopped with unanswered batches, after 5 s or by a second signal
+  0    stopped by SIGTERM or SIGINT, after answering all received batches
+  1    cannot serve, or the frontend refused the model; standard error has the
+       reason. Also if stopped with unanswered batches: after 5 s, or by a
+       second signal
   2    invalid flags";
 
 /// A model server: registers at a query frontend and answers its batches.
@@ -89,7 +91,8 @@ struct ServerFlags<Own: Args> {
     /// Version of the model at the frontend
     #[arg(long, env = "CLIPPER_MODEL_VERSION", default_value = "1")]
     model_version: String,
-    /// Artifact: the file with the trained model [default: this model's file in the nearest `artifacts` folder above the program]
+    /// Artifact: the file with the trained model [default: this model's file in the nearest
+    /// `artifacts` folder above the program]
     #[arg(long, env = "CLIPPER_MODEL_PATH")]
     model_path: Option<PathBuf>,
     /// Host name or IP address of the query frontend
@@ -138,8 +141,8 @@ struct ServerFlags<Own: Args> {
     /// Exit when standard input ends, so that no server outlives the program that started it
     #[arg(long)]
     exit_with_stdin: bool,
-    /// Do not serve: exit with status 0 if the model server with this process id is registered at its frontend, else with 1.
-    /// Without an id, checks process 1, the first of a container
+    /// Do not serve: exit with status 0 if the model server with this process id is registered at
+    /// its frontend, else with 1. Without an id, checks process 1, the first of a container
     #[arg(long, value_name = "PID", num_args = 0..=1, default_missing_value = "1")]
     healthcheck: Option<u32>,
     #[command(flatten)]
@@ -175,8 +178,8 @@ impl RpcVersion {
 }
 
 impl Settings {
-    /// Reads the common settings and the server's `Own` from `args` (the first is the program's name)
-    /// and the environment. Exits with a message if the command line cannot be parsed.
+    /// Reads the common settings and the server's `Own` from `args` (the first is the program's
+    /// name) and the environment. Exits with a message if the command line cannot be parsed.
     ///
     /// # Errors
     /// If a value is out of range or a key file cannot be read.

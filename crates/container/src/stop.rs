@@ -30,8 +30,8 @@ pub struct Stop {
 
 impl Stop {
     /// Makes SIGTERM and SIGINT end the process immediately with status 0, until
-    /// [`Stop::on_signals`] replaces this. Without a handler, the kernel does not deliver them to the
-    /// first process of a container.
+    /// [`Stop::on_signals`] replaces this. Without a handler, the kernel does not deliver them to
+    /// the first process of a container.
     ///
     /// # Errors
     /// If a signal handler cannot be installed.

@@ -1,4 +1,5 @@
-//! A model server under Clipper's older frontends, replaced by Python scripts with the same protocol.
+//! A model server under Clipper's older frontends, replaced by Python scripts with the same
+//! protocol.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -42,8 +43,8 @@ impl Model for Mirror {
     }
 }
 
-/// Runs the script `frontend` against a mirror of every type; `flags` turns the ports that the script
-/// prints into flags of the model server.
+/// Runs the script `frontend` against a mirror of every type; `flags` turns the ports that the
+/// script prints into flags of the model server.
 fn serve_every_type(frontend: &str, flags: impl Fn(&[&str]) -> Vec<String>) {
     for data_type in DataType::ALL {
         let mut frontend = Script::start(frontend, [data_type.name()]);

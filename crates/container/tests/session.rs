@@ -7,7 +7,7 @@ use container::{ServerSettings, Settings, Stop, serve};
 use frontend::Frontend;
 use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
 use noop::Noop;
-use testkit::{Peer, deploy, replicas, until};
+use testkit::{Peer, deploy, replicas, wait_until};
 use wire::{
     BoundPorts,
     query::{Answer, AnswerStatus, Connected},
@@ -38,8 +38,8 @@ fn query_until_served(frontend: &Frontend) -> Vec<u8> {
     let mut requests = Peer::connect(frontend.ports().recv_port);
     let connected: Connected = answers.connect_native();
     loop {
-        requests.ask(connected, 7, &[1.0]);
-        let frames = answers.hear();
+        requests.send_query(connected, 7, &[1.0]);
+        let frames = answers.recv();
         let answer = Answer::decode(&frames).unwrap();
         if answer.status == AnswerStatus::Ok {
             assert_eq!(answer.request_id, 7);
@@ -49,8 +49,8 @@ fn query_until_served(frontend: &Frontend) -> Vec<u8> {
     }
 }
 
-/// Restarts a frontend on the same ports and checks that the model server serves both; `flags` returns
-/// the model server's flags for these ports.
+/// Restarts a frontend on the same ports and checks that the model server serves both; `flags`
+/// returns the model server's flags for these ports.
 fn check_reconnect(flags: impl Fn(BoundPorts) -> Vec<String>, answer: &[u8]) {
     let first = Frontend::start(&testkit::settings()).unwrap();
     let ports = first.ports();
@@ -65,7 +65,7 @@ fn check_reconnect(flags: impl Fn(BoundPorts) -> Vec<String>, answer: &[u8]) {
         assert_eq!(query_until_served(&first), answer);
         drop(first);
         // Another program's connection may use one of the ports meanwhile.
-        let second = until("the ports are free", || Frontend::start(&again).ok());
+        let second = wait_until("the ports are free", || Frontend::start(&again).ok());
         deploy(&second, 4, Duration::from_secs(60));
         assert_eq!(query_until_served(&second), answer);
     });
@@ -119,8 +119,8 @@ impl Model for Broken {
     }
 }
 
-/// Serves `Broken` until a client has an answer; returns the answer's status and reason, and the result
-/// of serving.
+/// Serves `Broken` until a client has an answer; returns the answer's status and reason, and the
+/// result of serving.
 fn query_broken(flags: &[&str]) -> (Option<(AnswerStatus, String)>, Result<(), container::Error>) {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
     deploy(&frontend, 4, Duration::from_secs(60));
@@ -141,11 +141,11 @@ fn query_broken(flags: &[&str]) -> (Option<(AnswerStatus, String)>, Result<(), c
     let mut requests = Peer::connect(frontend.ports().recv_port);
     let connected = answers.connect_native();
     let answered = loop {
-        requests.ask(connected, 7, &[1.0]);
+        requests.send_query(connected, 7, &[1.0]);
         if server.is_finished() {
             break None;
         }
-        let Some(frames) = answers.hear_within(Duration::from_millis(20)) else {
+        let Some(frames) = answers.recv_within(Duration::from_millis(20)) else {
             continue;
         };
         let answer = Answer::decode(&frames).unwrap();
@@ -228,23 +228,23 @@ fn a_stopping_server_answers_its_batches_in_flight() {
     let (resume_model, resume) = mpsc::channel();
     let model = Slow { begun, resume };
     let server = thread::spawn(move || serve(model, &settings, Stop::on_stream(stopped)));
-    until("the replica is registered", || {
+    wait_until("the replica is registered", || {
         replicas(&frontend).contains("replica_id").then_some(())
     });
     let mut answers = Peer::connect(frontend.ports().send_port);
     let mut requests = Peer::connect(frontend.ports().recv_port);
     let connected = answers.connect_native();
-    requests.ask(connected, 1, &[1.0]);
+    requests.send_query(connected, 1, &[1.0]);
     has_begun.recv().unwrap();
     stop.write_all(&[0]).unwrap();
     resume_model.send(()).unwrap();
-    let frames = answers.hear();
+    let frames = answers.recv();
     let answer = Answer::decode(&frames).unwrap();
     assert_eq!((answer.request_id, answer.status), (1, AnswerStatus::Ok));
     server.join().unwrap().unwrap();
     // After its goodbye the frontend does not wait for it.
-    requests.ask(connected, 2, &[1.0]);
-    let frames = answers.hear();
+    requests.send_query(connected, 2, &[1.0]);
+    let frames = answers.recv();
     let answer = Answer::decode(&frames).unwrap();
     assert_eq!(
         (answer.request_id, answer.reason),

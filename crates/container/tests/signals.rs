@@ -14,7 +14,7 @@ use frontend::Frontend;
 use model::{Batch, DataType, Model, ModelInfo, PredictError, Predictions};
 use noop::Noop;
 use rustix::process::{Pid, Signal, kill_process};
-use testkit::{Peer, deploy, replicas, until};
+use testkit::{Peer, deploy, replicas, wait_until};
 
 /// Environment variable that turns this test program into a model server at that port.
 const PORT: &str = "HANGING_MODEL_SERVER_PORT";
@@ -43,25 +43,25 @@ fn model_server(port: &str) -> ! {
         artifact: None,
     };
     tracing_subscriber::fmt().with_writer(stderr).init();
-    let loading = Stop::at_once().unwrap();
+    let loading = Stop::exit_immediately().unwrap();
     let (settings, ()) = Settings::from_args(&server, ["m", "--port", port]).unwrap();
     let stop = Stop::on_signals(&loading).unwrap();
     serve(Hangs, &settings, stop).unwrap();
     exit(0)
 }
 
-/// Starts a model server, waits until its model hangs, and sends SIGTERM and then `second`. Returns the
-/// exit status, and whether the log reports an unfinished model.
+/// Starts a model server, waits until its model hangs, and sends SIGTERM and then `second`. Returns
+/// the exit status, and whether the log reports an unfinished model.
 fn stop_hanging_server(second: Option<Signal>) -> (Option<i32>, bool) {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
     deploy(&frontend, 1, Duration::from_secs(60));
     let mut server = start(frontend.ports().rpc_service_port);
-    until("the replica is registered", || {
+    wait_until("the replica is registered", || {
         replicas(&frontend).contains("replica_id").then_some(())
     });
     let mut answers = Peer::connect(frontend.ports().send_port);
     let mut requests = Peer::connect(frontend.ports().recv_port);
-    requests.ask(answers.connect_native(), 1, &[1.0]);
+    requests.send_query(answers.connect_native(), 1, &[1.0]);
     let mut printed = BufReader::new(server.stdout.take().unwrap()).lines();
     assert!(printed.any(|line| line.unwrap().ends_with("begun")));
     let mut logged = BufReader::new(server.stderr.take().unwrap()).lines();
@@ -79,7 +79,7 @@ fn stop_hanging_server(second: Option<Signal>) -> (Option<i32>, bool) {
 fn start(port: u16) -> Child {
     Command::new(env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
-        .arg("a_second_signal_ends_a_server_that_waits_for_its_model")
+        .arg("a_second_signal_ends_a_waiting_server")
         .env(PORT, port.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -88,7 +88,7 @@ fn start(port: u16) -> Child {
 }
 
 #[test]
-fn a_second_signal_ends_a_server_that_waits_for_its_model() {
+fn a_second_signal_ends_a_waiting_server() {
     if let Ok(port) = env::var(PORT) {
         model_server(&port);
     }

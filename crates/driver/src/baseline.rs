@@ -1,5 +1,5 @@
-//! The baseline: the no-op model at each config, with the same inputs. The difference to its result
-//! is the cost of the model.
+//! The baseline: the no-op model at each config, with the same inputs. The difference to its result is the cost of
+//! the model.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use crate::{
     trial::template,
 };
 
-/// Returns the trials of the no-op model: short, on CPU cores, without an objective. `None` for a
-/// sweep without a baseline.
+/// Returns the trials of the no-op model: short, on CPU cores, without an objective. `None` for a sweep without a
+/// baseline.
 ///
 /// # Errors
 /// If the no-op model's program, image or folder is missing.
@@ -54,8 +54,7 @@ pub fn series(of: &Series) -> Result<Option<Series>, Error> {
     }))
 }
 
-/// Returns the baseline values of the no-op model's result in `file`; `None` if the trial did not
-/// run.
+/// Returns the baseline values of the no-op model's result in `file`; `None` if the trial did not run.
 pub fn read(file: &Path, trial: &Trial) -> Option<Baseline> {
     let speed = trial.speed()?;
     let mut phases = speed.phases.iter();

@@ -43,8 +43,8 @@ pub enum Command {
     Subcommand(Subcommand),
 }
 
-/// Reads the command line, the `--config` file, and the record of the sweep to `--resume`. Ends the
-/// process after `--help`, and after an error of clap that takes more than one line.
+/// Reads the command line, the `--config` file, and the record of the sweep to `--resume`. Ends the process after
+/// `--help`, and after an error of clap that takes more than one line.
 ///
 /// # Errors
 /// If a flag is refused, or a named file cannot be read.
@@ -92,8 +92,7 @@ fn resumed(folder: &Path, source: &ArgSource) -> Result<Settings, Error> {
     })
 }
 
-/// Replaces `-` by `_` in a flag's name: `--num-replicas` becomes `--num_replicas`. Values are
-/// unchanged.
+/// Replaces `-` by `_` in a flag's name: `--num-replicas` becomes `--num_replicas`. Values are unchanged.
 fn underscored(argument: OsString) -> OsString {
     if !argument.as_bytes().starts_with(b"--") {
         return argument;
@@ -230,7 +229,7 @@ pub(crate) mod tests {
             ("-m vgg -g 0 1 0", "GPU 0 twice"),
             ("-m vgg -g 0 --gpu_mem_frac 0", "--gpu_mem_frac"),
             ("-m vgg --engine tf", "ort or tch"),
-            ("-m lgbm --engine ort", "no engine to choose"),
+            ("-m lgbm --engine ort", "no choice of engines"),
             (
                 "-m lgbm --manager podman",
                 "[possible values: process, docker]",

@@ -1,5 +1,4 @@
-//! The folder of a sweep: its record, one file per result, logs, and a folder with results of the
-//! baseline.
+//! The folder of a sweep: its record, one file per result, logs, and a folder with results of the baseline.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -28,8 +27,7 @@ pub struct SweepFolder {
 }
 
 impl SweepFolder {
-    /// Checks that folders can be made in `parent`, before anything is measured. Makes `parent` if
-    /// it does not exist.
+    /// Checks that folders can be made in `parent`, before anything is measured. Makes `parent` if it does not exist.
     ///
     /// # Errors
     /// If a folder cannot be made.
@@ -46,8 +44,7 @@ impl SweepFolder {
             })
     }
 
-    /// Makes a folder in `parent` for a new sweep of `model`. Two drivers never get the same
-    /// folder.
+    /// Makes a folder in `parent` for a new sweep of `model`. Two drivers never get the same folder.
     ///
     /// # Errors
     /// If the folder cannot be made.
@@ -97,8 +94,7 @@ impl SweepFolder {
         Ok(Slot::reserve(&self.path)?)
     }
 
-    /// Reads the results in the folder. Removes those that did not run, so that they are tried
-    /// again.
+    /// Reads the results in the folder. Removes those that did not run, so that they are tried again.
     ///
     /// # Errors
     /// If a result cannot be read or removed.

@@ -33,8 +33,8 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Makes the inputs of the settings. Skips files of `--input_dir` that cannot be decoded; the
-    /// description counts them.
+    /// Makes the inputs of the settings. Skips files of `--input_dir` that cannot be decoded; the description counts
+    /// them.
     ///
     /// # Errors
     /// If no file can be decoded, or the labels cannot be read.
@@ -145,8 +145,7 @@ fn is_picture(path: &Path) -> bool {
     ["jpg", "jpeg", "png"].contains(&extension.to_ascii_lowercase().as_str())
 }
 
-/// Returns the bytes of the file in base64, or its pixels. Decodes the file in both cases, to find
-/// damaged ones.
+/// Returns the bytes of the file in base64, or its pixels. Decodes the file in both cases, to find damaged ones.
 ///
 /// # Errors
 /// The name of the file, and why it cannot be used.

@@ -10,8 +10,7 @@ use host::machine::workspace;
 
 use crate::error::Error;
 
-/// Returns the paths of inputs and labels. The defaults are the files that training writes beside
-/// the artifact.
+/// Returns the paths of inputs and labels. The defaults are the files that training writes beside the artifact.
 ///
 /// # Errors
 /// If the model is not a classifier.

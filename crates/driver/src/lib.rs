@@ -1,5 +1,5 @@
-//! The benchmark driver. A sweep measures every config, a combination of replicas, cores and batch
-//! size, in one trial after the other.
+//! The benchmark driver. A sweep measures every config, a combination of replicas, cores and batch size, in one trial
+//! after the other.
 //!
 //! The modules, in the order in which a sweep uses them:
 //!
@@ -14,8 +14,8 @@
 //!   its phases, and [`self_test`] measures the ceiling of the load generator.
 //! - [`survey`] runs a short sweep of each model.
 //!
-//! The crate `deploy` starts frontend and replicas, `loadgen` sends the queries, `results` defines
-//! result files, and `report` prints them.
+//! The crate `deploy` starts frontend and replicas, `loadgen` sends the queries, `results` defines result files, and
+//! `report` prints them.
 
 pub mod baseline;
 pub mod cli;

@@ -144,8 +144,8 @@ fn compare(args: &CompareArgs) -> Result<ExitCode, Error> {
     Ok(exit_code(compared.passed))
 }
 
-/// Returns a flag that the first Ctrl-C or SIGTERM sets. The second one ends the driver at once;
-/// its children end with their standard input.
+/// Returns a flag that the first Ctrl-C or SIGTERM sets. The second one ends the driver at once; its children end
+/// with their standard input.
 fn handle_signals() -> Result<Arc<AtomicBool>, Error> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let failed = |error: io::Error| Error::Failed(format!("cannot handle signals: {error}"));

@@ -1,9 +1,9 @@
-//! The phases of a trial: their order and durations. A state machine without a clock: it takes the
-//! elapsed time and the measured phases.
+//! The phases of a trial: their order and durations. A state machine without a clock: it takes the elapsed time and
+//! the measured phases.
 //!
-//! The first half of a profile measures the throughput. The second half is split between the
-//! latency phases or, with an objective, the rates of the search. The drain of a phase shortens the
-//! phases that follow, so that a trial is under load for its duration.
+//! The first half of a profile measures the throughput. The second half is split between the latency phases or, with
+//! an objective, the rates of the search. The drain of a phase shortens the phases that follow, so that a trial is
+//! under load for its duration.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -21,8 +21,8 @@ const MIN_PHASE: Duration = Duration::from_millis(250);
 /// Maximum number of probes of a search, confirming runs included.
 const PROBES: usize = 8;
 
-/// Divisor from the second half to the duration of a probe. A confirming run takes twice as long,
-/// so five probes and three confirming runs fit in.
+/// Divisor from the second half to the duration of a probe. A confirming run takes twice as long, so five probes and
+/// three confirming runs fit in.
 const PROBE_DIVISOR: u32 = 12;
 
 const ONE: Arrivals = Arrivals::Closed { in_flight: 1 };
@@ -44,8 +44,7 @@ pub struct PhasePlan {
     duration: Duration,
     phases: VecDeque<PhaseSpec>,
     follow_up: FollowUp,
-    /// True once a phase was returned. The first phase has no minimum duration: a trial has at
-    /// least one phase.
+    /// True once a phase was returned. The first phase has no minimum duration: a trial has at least one phase.
     begun: bool,
 }
 
@@ -64,8 +63,7 @@ enum FollowUp {
 }
 
 impl PhasePlan {
-    /// Returns the phases of the settings' mode, with `in_flight` queries in flight in a closed
-    /// loop.
+    /// Returns the phases of the settings' mode, with `in_flight` queries in flight in a closed loop.
     pub fn new(settings: &Settings, in_flight: usize) -> PhasePlan {
         let duration = settings.duration;
         let closed = Arrivals::Closed { in_flight };
@@ -94,9 +92,8 @@ impl PhasePlan {
         }
     }
 
-    /// Returns the next phase of a trial that has been under load for `elapsed`; `None` at the end.
-    /// The phase takes its planned duration, or an even share of the remaining time if that is
-    /// less.
+    /// Returns the next phase of a trial that has been under load for `elapsed`; `None` at the end. The phase takes
+    /// its planned duration, or an even share of the remaining time if that is less.
     pub fn next(&mut self, elapsed: Duration) -> Option<PhaseSpec> {
         let share = self.duration.saturating_sub(elapsed) / self.phases.len().max(1) as u32;
         let mut phase = self.phases.pop_front()?;
@@ -175,9 +172,8 @@ impl PhasePlan {
 }
 
 impl PhaseSpec {
-    /// Returns the condition that opens the measurement window. A flood has no warm-up, as in the
-    /// original driver. The warm-up of a trace is a share of it, because its rate need not become
-    /// steady.
+    /// Returns the condition that opens the measurement window. A flood has no warm-up, as in the original driver.
+    /// The warm-up of a trace is a share of it, because its rate need not become steady.
     pub fn opening(&self) -> WindowOpening {
         let warm_up = (self.duration / 10)
             .max(Duration::from_secs(1))
@@ -208,9 +204,9 @@ mod tests {
     }
 
     /// A measured phase with this throughput.
-    fn measured(phase: &PhaseSpec, throughput: f64) -> Phase {
+    fn measured(spec: &PhaseSpec, throughput: f64) -> Phase {
         let mut phase = fixture::phase(&mut fixture::whole()).clone();
-        phase.kind = phase.kind;
+        phase.kind = spec.kind;
         phase.throughput.value = throughput;
         phase
     }

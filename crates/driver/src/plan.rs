@@ -20,8 +20,8 @@ pub(crate) const BASELINE_DURATION: Duration = Duration::from_secs(4);
 /// The plan of a sweep.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
-    /// The configs that can run. Replicas are the outer loop, then cores per replica, then batch
-    /// sizes, as in the original driver.
+    /// The configs that can run. Replicas are the outer loop, then cores per replica, then batch sizes, as in the
+    /// original driver.
     #[serde(rename = "points")]
     pub configs: Vec<ConfigPlan>,
     /// The configs that cannot run.
@@ -209,8 +209,7 @@ fn baseline(settings: &Settings, configs: &[ConfigPlan]) -> Vec<ConfigPlan> {
     configs.iter().map(on_cpu).collect()
 }
 
-/// Returns the device of each replica: its GPU in the order of the flag, or the CPU. The error says
-/// what is missing.
+/// Returns the device of each replica: its GPU in the order of the flag, or the CPU. The error says what is missing.
 fn devices(settings: &Settings, replicas: usize) -> Result<Vec<Device>, String> {
     let gpus = &settings.gpus;
     if !gpus.is_empty() && replicas > gpus.len() && !settings.cpu_beyond_gpus {

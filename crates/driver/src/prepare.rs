@@ -28,8 +28,7 @@ impl PreparedSweep {
     /// Plans the sweep, reads its inputs, and locks the folder of a sweep to resume.
     ///
     /// # Errors
-    /// If the settings do not fit the machine, the inputs cannot be read, or another driver uses
-    /// the folder.
+    /// If the settings do not fit the machine, the inputs cannot be read, or another driver uses the folder.
     pub fn new(settings: Settings) -> Result<PreparedSweep, Error> {
         let resumed = settings.resume.as_deref().map(SweepFolder::open);
         let resumed = resumed.transpose()?;

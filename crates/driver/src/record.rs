@@ -30,8 +30,7 @@ pub struct Record {
     pub format: u32,
     /// The command line as typed.
     pub command_line: String,
-    /// All flags that were set, by command line, file or environment, as arguments that repeat the
-    /// sweep.
+    /// All flags that were set, by command line, file or environment, as arguments that repeat the sweep.
     pub arguments: Vec<String>,
     /// Folder from which relative paths in the arguments start.
     pub started_in: PathBuf,
@@ -98,8 +97,7 @@ impl Record {
         }
     }
 
-    /// Lists what changed since the sweep began, a line each; results before and after are not
-    /// comparable.
+    /// Lists what changed since the sweep began, a line each; results before and after are not comparable.
     pub fn changes(&self, now: &MeasuredOn) -> Vec<String> {
         let mut changes = differences("machine", &self.machine, &now.machine);
         changes.extend(differences("version", &self.versions, &now.versions));

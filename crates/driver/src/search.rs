@@ -1,10 +1,10 @@
-//! Searches for the highest rate that meets a latency objective. A state machine without clock or
-//! sockets: it returns the next rate to try and takes the measured phase.
+//! Searches for the highest rate that meets a latency objective. A state machine without clock or sockets: it returns
+//! the next rate to try and takes the measured phase.
 //!
-//! A rate meets the objective if at most one query in a hundred misses it; a query without the
-//! model's answer misses it. The search bisects until the highest rate that met the objective and
-//! the lowest that missed it are within 5 %. Then it confirms the highest rate with a second run,
-//! because one run may have been lucky; after a miss it steps down.
+//! A rate meets the objective if at most one query in a hundred misses it; a query without the model's answer misses
+//! it. The search bisects until the highest rate that met the objective and the lowest that missed it are within 5 %.
+//! Then it confirms the highest rate with a second run, because one run may have been lucky; after a miss it steps
+//! down.
 
 use std::time::Duration;
 
@@ -17,8 +17,7 @@ const MAX_MISSED: f64 = 0.01;
 /// Factor from the rate of a confirming run that missed to the rate of the next one.
 const STEP_DOWN: f64 = 0.95;
 
-/// Share of the throughput at which queries hardly queue: a model that misses the objective there
-/// always misses it.
+/// Share of the throughput at which queries hardly queue: a model that misses the objective there always misses it.
 const IDLE: f64 = 0.05;
 
 /// Number of probes that are reserved for confirming runs.
@@ -54,8 +53,8 @@ pub struct SloSearch {
 }
 
 impl SloSearch {
-    /// Begins a search below the throughput, in queries per second, with at most `probes` probes,
-    /// confirming runs included.
+    /// Begins a search below the throughput, in queries per second, with at most `probes` probes, confirming runs
+    /// included.
     pub fn new(objective: Duration, throughput: f64, probes: usize) -> SloSearch {
         SloSearch {
             objective,
@@ -119,9 +118,8 @@ impl SloSearch {
     }
 }
 
-/// True if at most one query in a hundred missed the objective. An overloaded phase, whose queue
-/// only grows, never meets it. With too few queries for a p99 the lower end of the confidence
-/// interval decides.
+/// True if at most one query in a hundred missed the objective. An overloaded phase, whose queue only grows, never
+/// meets it. With too few queries for a p99 the lower end of the confidence interval decides.
 fn meets(phase: &Phase, objective: Duration) -> bool {
     if phase.overloaded {
         return false;
@@ -180,8 +178,7 @@ mod tests {
         phase
     }
 
-    /// Forty seconds of an M/M/1 queue with a mean service time of 1 ms, after two seconds of
-    /// warm-up.
+    /// Forty seconds of an M/M/1 queue with a mean service time of 1 ms, after two seconds of warm-up.
     fn queue(random: &mut Xoshiro256PlusPlus, rate: f64) -> Phase {
         let mut wait = 0.0;
         let mut draw = |mean: f64| mean * random.sample::<f64, _>(Exp1);

@@ -1,5 +1,5 @@
-//! Measures the maximum rate of the load generator, against a server in this process that only
-//! answers. A measured rate near this ceiling is limited by the generator, not by the model.
+//! Measures the maximum rate of the load generator, against a server in this process that only answers. A measured
+//! rate near this ceiling is limited by the generator, not by the model.
 
 use std::time::{Duration, Instant};
 

@@ -17,8 +17,8 @@ pub struct Settings {
     pub model: &'static KnownModel,
     /// Data type of the inputs.
     pub input_type: DataType,
-    /// Time under load of each trial, over all phases and warm-ups; with a trace at most its
-    /// length. Zero in an accuracy run, which ends after the last input.
+    /// Time under load of each trial, over all phases and warm-ups; with a trace at most its length. Zero in an
+    /// accuracy run, which ends after the last input.
     #[serde(serialize_with = "in_seconds")]
     pub duration: Duration,
     /// Maximum batch sizes to try.
@@ -47,18 +47,17 @@ pub struct Settings {
     pub client_cpus: Option<Cores>,
     /// Phases of a trial, and arrival process of its queries.
     pub mode: Mode,
-    /// Offered loads of a profile's latency phases, as shares of the measured throughput:
-    /// ascending, above 0, below 1.
+    /// Offered loads of a profile's latency phases, as shares of the measured throughput: ascending, above 0, below
+    /// 1.
     pub load_shares: Vec<f64>,
-    /// Ends a phase early once the 95 % confidence interval of its result is within plus or minus
-    /// this share of it.
+    /// Ends a phase early once the 95 % confidence interval of its result is within plus or minus this share of it.
     pub until: Option<f64>,
     /// Number of client threads.
     pub num_clients: usize,
     /// Queries in flight in a closed loop; `None` for enough to fill every replica's batches.
     pub in_flight: Option<usize>,
-    /// Latency objective (SLO): goodput counts the answers within it, and a profile searches for
-    /// the highest rate whose p99 meets it.
+    /// Latency objective (SLO): goodput counts the answers within it, and a profile searches for the highest rate
+    /// whose p99 meets it.
     #[serde(serialize_with = "in_seconds_if_any")]
     pub objective: Option<Duration>,
     /// Passes the objective to the frontend, which answers late queries with the default output.
@@ -86,8 +85,7 @@ pub struct Settings {
     /// The command line as typed.
     #[serde(skip)]
     pub command_line: String,
-    /// All flags that were set, by command line, file or environment, as arguments that repeat the
-    /// sweep.
+    /// All flags that were set, by command line, file or environment, as arguments that repeat the sweep.
     #[serde(skip)]
     pub arguments: Vec<String>,
 }
@@ -95,8 +93,8 @@ pub struct Settings {
 /// Phases of a trial, and arrival process of the first one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Mode {
-    /// Throughput in a closed loop, then latency under Poisson arrivals at shares of it or, with an
-    /// objective, the highest rate that meets it.
+    /// Throughput in a closed loop, then latency under Poisson arrivals at shares of it or, with an objective, the
+    /// highest rate that meets it.
     Profile,
     /// Throughput in a closed loop.
     Saturate,

@@ -1,8 +1,8 @@
 //! A survey: a short sweep of each model, within a time limit. `make run` runs it.
 //!
-//! A sizing run first loads one replica of each model for some seconds. Its rate determines the
-//! time under load that the slowest phase of a trial needs for enough answers. If all trials
-//! together exceed the limit, the longest are shortened.
+//! A sizing run first loads one replica of each model for some seconds. Its rate determines the time under load that
+//! the slowest phase of a trial needs for enough answers. If all trials together exceed the limit, the longest are
+//! shortened.
 
 use std::{
     env,
@@ -36,8 +36,8 @@ use crate::{
 /// Time under load of a sizing run.
 const SIZING_DURATION: Duration = Duration::from_secs(5);
 
-/// Number of answers of a trial at full load. A latency phase takes a quarter of the time at half
-/// or four fifths of the load, so it gets at least 10 answers in its second half.
+/// Number of answers of a trial at full load. A latency phase takes a quarter of the time at half or four fifths of
+/// the load, so it gets at least 10 answers in its second half.
 const ANSWERS: f64 = 160.0;
 
 /// Minimum time under load of a trial.
@@ -147,8 +147,8 @@ fn check_environment() -> Result<(), Error> {
     }
 }
 
-/// Returns the time under load of each trial of the `first` model, if it and the `others` share the
-/// time `left`: the time that it needs, or the same as every other model whose need cannot be met.
+/// Returns the time under load of each trial of the `first` model, if it and the `others` share the time `left`: the
+/// time that it needs, or the same as every other model whose need cannot be met.
 fn duration<'a>(
     first: &'a Sizing,
     others: impl Iterator<Item = &'a Sizing>,
@@ -267,8 +267,7 @@ fn settings(args: &SurveyArgs, model: &KnownModel, duration: Duration) -> Result
     }
 }
 
-/// Returns the path of the pictures, or of the rows that training held out; `None` for random
-/// inputs.
+/// Returns the path of the pictures, or of the rows that training held out; `None` for random inputs.
 fn inputs(model: &KnownModel, args: &SurveyArgs) -> Option<PathBuf> {
     match model.input {
         InputKind::Picture(_) => args.pictures.clone(),

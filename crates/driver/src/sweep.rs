@@ -1,5 +1,4 @@
-//! The loop of a sweep: one trial after the other. Each result is on disk before the next trial
-//! begins.
+//! The loop of a sweep: one trial after the other. Each result is on disk before the next trial begins.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -61,9 +60,9 @@ struct QueuedTrial<'a> {
     trial: PlannedTrial,
 }
 
-/// Runs the missing trials, those of the baseline first. A trial that fails has a result too: only
-/// an interrupt, or a folder that cannot be written, ends the loop. Adds all results of the model
-/// to `results`, including those of an earlier run.
+/// Runs the missing trials, those of the baseline first. A trial that fails has a result too: only an interrupt, or a
+/// folder that cannot be written, ends the loop. Adds all results of the model to `results`, including those of an
+/// earlier run.
 fn measure(
     series: &Series,
     stop: &AtomicBool,
@@ -171,8 +170,7 @@ fn collect(series: &Series, results: &mut Vec<Trial>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Collects the baselines of an earlier run, and returns the trials of the baseline without a
-/// result.
+/// Collects the baselines of an earlier run, and returns the trials of the baseline without a result.
 fn missing_baselines(
     baseline: &Series,
     baselines: &mut BTreeMap<Config, Baseline>,

@@ -43,8 +43,7 @@ impl TimeLeft {
         Some(self.baseline.left()? + self.model.left()?)
     }
 
-    /// Records the duration of a trial; `None` for one that failed, which is no estimate for the
-    /// others.
+    /// Records the duration of a trial; `None` for one that failed, which is no estimate for the others.
     pub fn record(&mut self, duration: Option<Duration>) {
         let countdown = match self.baseline.left {
             0 => &mut self.model,
@@ -93,17 +92,17 @@ mod tests {
             time.left(),
             Some(2 * (BASELINE_DURATION + OVERHEAD) + 3 * (10 * SECOND + OVERHEAD))
         );
-        time.done(Some(5 * SECOND));
+        time.record(Some(5 * SECOND));
         assert_eq!(time.left(), Some(5 * SECOND + 3 * (10 * SECOND + OVERHEAD)));
-        time.done(Some(5 * SECOND));
-        time.done(Some(11 * SECOND));
+        time.record(Some(5 * SECOND));
+        time.record(Some(11 * SECOND));
         assert_eq!(time.left(), Some(22 * SECOND));
         let mut failed = time;
-        failed.done(None);
+        failed.record(None);
         assert_eq!(failed.left(), Some(11 * SECOND));
-        time.done(Some(13 * SECOND));
+        time.record(Some(13 * SECOND));
         assert_eq!(time.left(), Some(12 * SECOND));
-        time.done(Some(12 * SECOND));
+        time.record(Some(12 * SECOND));
         assert_eq!(time.left(), Some(Duration::ZERO));
     }
 
@@ -115,7 +114,7 @@ mod tests {
         };
         let mut time = TimeLeft::new(&settings, 0, 3);
         assert_eq!(time.left(), None);
-        time.done(Some(2 * SECOND));
+        time.record(Some(2 * SECOND));
         assert_eq!(time.left(), Some(4 * SECOND));
     }
 }

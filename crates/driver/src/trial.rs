@@ -1,5 +1,5 @@
-//! A trial: one measurement of one config, from its deployment to its result. Every end of a trial
-//! stops its processes.
+//! A trial: one measurement of one config, from its deployment to its result. Every end of a trial stops its
+//! processes.
 
 mod ceilings;
 mod running;
@@ -18,8 +18,8 @@ use results::Trial;
 use crate::error::Error;
 use running::RunningTrial;
 
-/// Runs the trial of `spec` and returns its result without a verdict. The output of the processes
-/// goes into the folder `logs`.
+/// Runs the trial of `spec` and returns its result without a verdict. The output of the processes goes into the
+/// folder `logs`.
 ///
 /// # Errors
 /// If a process cannot be deployed or fails under load, or `stop` is set.

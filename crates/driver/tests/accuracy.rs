@@ -53,8 +53,8 @@ impl Model for Toy {
     }
 }
 
-/// Returns the result of an accuracy run and the number of queries that the model answered. The
-/// artifact's offline evaluation has `offline` correct answers.
+/// Returns the result of an accuracy run and the number of queries that the model answered. The artifact's offline
+/// evaluation has `offline` correct answers.
 fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
     let frontend = Frontend::start(&testkit::settings()).unwrap();
     deploy(&frontend, 4, Duration::from_secs(60));
@@ -78,7 +78,7 @@ fn accuracy_run(toy: Toy, offline: u64) -> (AccuracyRun, u64) {
         duration: Duration::ZERO,
         opening: WindowOpening::Immediate,
         precision: None,
-        answer_timeout: testkit::PATIENCE,
+        answer_timeout: testkit::TIMEOUT,
         objective: None,
         trial_start: Instant::now(),
     };
@@ -131,8 +131,8 @@ fn wait_for_a_replica(frontend: &Frontend) {
     let mut requests = Peer::connect(frontend.ports().recv_port);
     let connected = answers.connect_native();
     loop {
-        requests.ask(connected, 0, &[0.0]);
-        if Answer::decode(&answers.hear()).unwrap().status == AnswerStatus::Ok {
+        requests.send_query(connected, 0, &[0.0]);
+        if Answer::decode(&answers.recv()).unwrap().status == AnswerStatus::Ok {
             return;
         }
     }

@@ -192,7 +192,7 @@ fn ctrl_c_removes_every_container_and_the_network() {
     let driver = start("-m noop --manager docker -r 2 -d 60");
     driver.wait_until_loaded();
     driver.signal(Signal::INT);
-    let output = driver.end();
+    let output = driver.wait();
     assert_eq!(
         (output.status, &output.leftovers[..]),
         (Some(130), ""),
@@ -254,7 +254,7 @@ fn a_replica_that_fails_returns_and_the_point_is_invalid() {
             }
         };
         assert!(done.status.success(), "{fault}: {done:?}");
-        let output = driver.end();
+        let output = driver.wait();
         assert_eq!(
             output.status,
             Some(1),
@@ -293,7 +293,7 @@ fn a_killed_frontend_is_the_reason_of_the_failure() {
             .status
             .success()
     );
-    let output = driver.end();
+    let output = driver.wait();
     assert_eq!(
         (output.status, &output.leftovers[..]),
         (Some(1), ""),
@@ -314,7 +314,7 @@ fn a_killed_frontend_is_the_reason_of_the_failure() {
 fn a_paused_frontend_answers_late_and_the_latency_includes_it() {
     let driver = start("-m noop --manager docker -d 12 --mode constant --rate 200");
     // Wait for the end of the warm-up, whose latencies are not recorded.
-    driver.has_done(800);
+    driver.wait_for_batches(800);
     let frontend = driver.container("frontend");
     for (action, time) in [
         ("pause", Duration::from_secs(2)),
@@ -324,7 +324,7 @@ fn a_paused_frontend_answers_late_and_the_latency_includes_it() {
         assert!(done.status.success(), "{action}: {done:?}");
         sleep(time);
     }
-    let output = driver.end();
+    let output = driver.wait();
     assert_eq!(output.leftovers, "", "{}", output.stderr);
     let [result] = &output.results[..] else {
         panic!("{}{}", output.stdout, output.stderr);
@@ -351,7 +351,7 @@ fn a_disconnected_frontend_is_the_reason_of_the_failure() {
         &driver.container("frontend"),
     ]);
     assert!(done.status.success(), "{done:?}");
-    let output = driver.end();
+    let output = driver.wait();
     assert_eq!(
         (output.status, &output.leftovers[..]),
         (Some(1), ""),

@@ -1,21 +1,21 @@
 //! Decides on loading whether a network can be served in batches, from the declared shapes and by
 //! computing sample pictures.
 //!
-//! A declared shape can only rule batches out: an open dimension may be anything, whatever its name.
-//! The check therefore computes three sample pictures, each alone and all in one call: noise, dark
-//! blocks, and black (in which a detector finds nothing). Pictures are served in batches only if in
-//! every call the first dimension of the chosen output is the number of pictures, and a picture's row
-//! is the same in every call.
+//! A declared shape can only rule batches out: an open dimension may be anything, whatever its
+//! name. The check therefore computes three sample pictures, each alone and all in one call: noise,
+//! dark blocks, and black (in which a detector finds nothing). Pictures are served in batches only
+//! if in every call the first dimension of the chosen output is the number of pictures, and a
+//! picture's row is the same in every call.
 //!
-//! Equal rows prove nothing. If any two of the three are equal, the check adds a white picture and a
-//! gradient. If all rows are equal then, the network is served one picture per call.
+//! Equal rows prove nothing. If any two of the three are equal, the check adds a white picture and
+//! a gradient. If all rows are equal then, the network is served one picture per call.
 //!
-//! Rounding depends on the number of pictures. Rows of the same picture match if no value differs by
-//! more than 1 % of the largest value, nor by more than a quarter of the smallest difference between
-//! two unequal rows.
+//! Rounding depends on the number of pictures. Rows of the same picture match if no value differs
+//! by more than 1 % of the largest value, nor by more than a quarter of the smallest difference
+//! between two unequal rows.
 //!
-//! The check does not cover other pictures or other batch sizes. A later call whose first dimension is
-//! not the number of pictures is an error; an output is never split by the number of its values.
+//! The check does not cover other pictures or other batch sizes. A later call whose first dimension
+//! is not the number of pictures is an error; an output is never split by the number of its values.
 
 mod sample_picture;
 
@@ -70,8 +70,8 @@ pub(crate) struct BatchingPlan {
 
 /// Chooses the batching of the network, whose chosen output is declared as `output`.
 ///
-/// Calls the engine four times: three times with one picture, and once with four or with the network's
-/// fixed batch. Calls it more often if that batch is small, or if any rows are equal.
+/// Calls the engine four times: three times with one picture, and once with four or with the
+/// network's fixed batch. Calls it more often if that batch is small, or if any rows are equal.
 ///
 /// # Errors
 /// The reason why the network cannot be served.
@@ -204,8 +204,8 @@ impl RowCheck<'_> {
 
     /// Returns an error if a picture's row depends on the other pictures of a call.
     ///
-    /// The first picture comes first and last, so that no sorting network can reproduce the order. If a
-    /// fixed batch is too small for that, each picture takes the first place in one call.
+    /// The first picture comes first and last, so that no sorting network can reproduce the order.
+    /// If a fixed batch is too small for that, each picture takes the first place in one call.
     fn compare_together(&mut self, tolerance: f32) -> Result<(), String> {
         let count = self.samples.len();
         let places = self.network.batch.unwrap_or(count + 1);
@@ -313,7 +313,8 @@ fn value_difference(a: f32, b: f32) -> f32 {
     }
 }
 
-/// Returns an error if a picture's row differs from that of another call by more than the tolerance.
+/// Returns an error if a picture's row differs from that of another call by more than the
+/// tolerance.
 fn check_equal(row: &[f32], expected: &[f32], tolerance: f32) -> Result<(), String> {
     if row.len() != expected.len() {
         let (now, before) = (row.len(), expected.len());

@@ -1,10 +1,10 @@
 //! Computes features of pictures. The only crate that depends on the inference engines.
 //!
-//! A [`Featurizer`] is a [`Model`]. An [`Architecture`] (constants of the model server), an artifact
-//! (an ONNX file) and [`Settings`] (of the replica) determine its [`Network`]. For each batch, the
-//! module `pictures` writes every picture into its row of the input tensor. An [`InferenceEngine`]
-//! then computes the tensor in one call, or in several if the module `batching` found that the
-//! network takes fewer pictures.
+//! A [`Featurizer`] is a [`Model`]. An [`Architecture`] (constants of the model server), an
+//! artifact (an ONNX file) and [`Settings`] (of the replica) determine its [`Network`]. For each
+//! batch, the module `pictures` writes every picture into its row of the input tensor. An
+//! [`InferenceEngine`] then computes the tensor in one call, or in several if the module `batching`
+//! found that the network takes fewer pictures.
 
 mod batching;
 mod channels;
@@ -48,7 +48,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// Pixels as floats, on one CPU thread, by ONNX Runtime.
+    /// Returns settings for float pixels, one CPU thread and ONNX Runtime.
     fn default() -> Settings {
         Settings {
             data_type: DataType::Floats,
@@ -74,8 +74,8 @@ pub struct FeaturizerFlags {
 
 /// Computes the features of pictures.
 ///
-/// An input is either `height x width x 3` floats (channels last, RGB, 0 to 255), or the base64 of a
-/// JPEG or PNG file of any size, which is resized and cropped for the network. An output is the
+/// An input is either `height x width x 3` floats (channels last, RGB, 0 to 255), or the base64 of
+/// a JPEG or PNG file of any size, which is resized and cropped for the network. An output is the
 /// network's output, as floats.
 pub struct Featurizer {
     network: Network,
@@ -83,7 +83,8 @@ pub struct Featurizer {
     settings: Settings,
     pictures: Preprocessor,
     engine: Box<dyn InferenceEngine>,
-    /// Input of the engine, `pictures x values`; kept between calls and as long as the longest batch.
+    /// Input of the engine, `pictures x values`; kept between calls and as long as the longest
+    /// batch.
     tensor: Vec<f32>,
 }
 

@@ -1,5 +1,5 @@
-//! Input and output of a network, resolved from the ONNX file, its metadata file, flags and the model
-//! server's defaults.
+//! Input and output of a network, resolved from the ONNX file, its metadata file, flags and the
+//! model server's defaults.
 
 use std::{
     fs, io,
@@ -83,8 +83,8 @@ impl From<Size> for [usize; 2] {
     }
 }
 
-/// Options of a network, from the `network` part of its metadata file and from flags. Omitted options
-/// come from the ONNX file, or else from the model server's defaults.
+/// Options of a network, from the `network` part of its metadata file and from flags. Omitted
+/// options come from the ONNX file, or else from the model server's defaults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkOptions {
@@ -105,7 +105,8 @@ pub struct NetworkOptions {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
-    /// Shorter side in pixels to which a picture file is resized before its centre is cropped; 0 resizes without cropping
+    /// Shorter side in pixels to which a picture file is resized before its centre is cropped; 0
+    /// resizes without cropping
     #[arg(long, env = "CLIPPER_RESIZE", value_name = "PIXELS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resize: Option<usize>,
@@ -192,8 +193,8 @@ pub struct Network {
     pub width: usize,
     /// Number of pictures per call, if the network fixes it.
     pub batch: Option<usize>,
-    /// Shorter side of a picture file after resizing, in pixels, before its centre is cropped; `None`
-    /// resizes the whole picture to the network's size.
+    /// Shorter side of a picture file after resizing, in pixels, before its centre is cropped;
+    /// `None` resizes the whole picture to the network's size.
     pub resize: Option<usize>,
     /// Scaling of the pixels' values.
     pub scaling: Scaling,
@@ -352,8 +353,8 @@ fn layout(input: &NetworkPort, given: Option<Layout>) -> Result<Layout, String> 
     }
 }
 
-/// Returns the shorter side of a picture file after resizing: the given one, or the architecture's in
-/// proportion to the network's longer side.
+/// Returns the shorter side of a picture file after resizing: the given one, or the architecture's
+/// in proportion to the network's longer side.
 fn resize(
     architecture: &Architecture,
     options: &NetworkOptions,

@@ -1,8 +1,8 @@
 //! Preprocessing: decodes, resizes and scales inputs into rows of the engine's input tensor.
 //!
 //! Floats are copied once, from the message to the tensor; the copy scales them and separates the
-//! channels. A picture file is decoded, resized, and copied to the tensor in the same way. All buffers
-//! are reused.
+//! channels. A picture file is decoded, resized, and copied to the tensor in the same way. All
+//! buffers are reused.
 
 use std::thread;
 
@@ -17,8 +17,8 @@ use model::{Batch, DataType, InputError};
 
 use crate::{Layout, Network, Scaling};
 
-/// Largest ratio of a picture's sides. Resizing a longer picture before the crop would need unbounded
-/// memory, and the crop would show next to nothing of it.
+/// Largest ratio of a picture's sides. Resizing a longer picture before the crop would need
+/// unbounded memory, and the crop would show next to nothing of it.
 const MAX_RATIO: usize = 32;
 
 /// Reads the inputs of a batch into the tensor, on several threads.
@@ -40,8 +40,8 @@ impl Preprocessor {
         }
     }
 
-    /// Writes input `i` to row `i` of `tensor`, in the network's layout. The row of an invalid input
-    /// has arbitrary values.
+    /// Writes input `i` to row `i` of `tensor`, in the network's layout. The row of an invalid
+    /// input has arbitrary values.
     pub(crate) fn read(
         &mut self,
         batch: &Batch<'_>,
@@ -169,8 +169,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Resizes to the given shorter side, or without one to the network's own size. As torchvision's
-    /// `Resize`: bilinear and antialiased (the filter widens when a picture shrinks).
+    /// Resizes to the given shorter side, or without one to the network's own size. As
+    /// torchvision's `Resize`: bilinear and antialiased (the filter widens when a picture shrinks).
     fn resize(&mut self, picture: &RgbImage) -> Result<(), Box<dyn std::error::Error>> {
         let (width, height) = picture.dimensions();
         let (new_width, new_height) = match self.resize {
@@ -220,8 +220,8 @@ impl Reader {
     }
 }
 
-/// Returns the start of the middle `part` of a length. A half is rounded to the nearest even number,
-/// as in torchvision's `CenterCrop`.
+/// Returns the start of the middle `part` of a length. A half is rounded to the nearest even
+/// number, as in torchvision's `CenterCrop`.
 fn middle(length: usize, part: usize) -> usize {
     let rest = length.saturating_sub(part);
     match rest % 4 {

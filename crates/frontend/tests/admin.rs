@@ -1,4 +1,4 @@
-//! The admin API over HTTP: what is asked, and every byte of the answer.
+//! The admin API over HTTP: requests, and every byte of the answers.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use frontend::Frontend;
@@ -11,29 +11,32 @@ const APP: &str =
 
 const MODEL: &str = r#"{"model_name":"m","model_version":"1","labels":[],"input_type":"f","container_name":"x","model_data_path":"/x","batch_size":-1}"#;
 
-/// Has a conversation: a line with endpoint and body, a line with status and answer, and so on. `ADD key=value ..` stands
-/// for the body of an application (`name`) or a model with these values.
-fn talk(frontend: &Frontend, conversation: &str) {
-    let lines: Vec<&str> = conversation.trim().lines().map(str::trim).collect();
+/// Sends requests and checks the answers. Lines of `exchanges` alternate: endpoint and body, then
+/// status and answer.
+///
+/// `ADD key=value ..` stands for the body of an application (with `name`) or a model with these
+/// values.
+fn check_exchanges(frontend: &Frontend, exchanges: &str) {
+    let lines: Vec<&str> = exchanges.trim().lines().map(str::trim).collect();
     for pair in lines.chunks(2) {
         let (endpoint, body) = pair[0].split_once(' ').unwrap();
         let (status, answer) = pair[1].split_once(' ').unwrap_or((pair[1], ""));
-        let asked = admin(frontend, endpoint, &written_out(body));
+        let actual = admin(frontend, endpoint, &expand(body));
         let expected = (status.parse().unwrap(), answer.to_owned());
-        assert_eq!(asked, expected, "{}", pair[0]);
+        assert_eq!(actual, expected, "{}", pair[0]);
     }
 }
 
-fn written_out(body: &str) -> String {
+fn expand(body: &str) -> String {
     let Some(changes) = body.strip_prefix("ADD") else {
         return body.to_owned();
     };
-    let whole = if changes.contains(" name=") {
+    let template = if changes.contains(" name=") {
         APP
     } else {
         MODEL
     };
-    let mut body: serde_json::Value = serde_json::from_str(whole).unwrap();
+    let mut body: serde_json::Value = serde_json::from_str(template).unwrap();
     for change in changes.split_whitespace() {
         let (key, value) = change.split_once('=').unwrap();
         body[key] = serde_json::from_str(value).unwrap_or_else(|_| value.into());
@@ -53,9 +56,9 @@ fn register(frontend: &Frontend, version: &str) -> Peer {
 }
 
 #[test]
-fn changes_are_answered_in_clippers_words() {
+fn changes_are_answered_with_clippers_texts() {
     let frontend = Frontend::start(&settings()).unwrap();
-    talk(
+    check_exchanges(
         &frontend,
         r#"
         add_model_links {"app_name":"app","model_names":["m"]}
@@ -107,9 +110,9 @@ fn changes_are_answered_in_clippers_words() {
 }
 
 #[test]
-fn versions_are_changed_and_what_was_added_is_deleted_in_clippers_words() {
+fn version_changes_and_deletions_have_clippers_texts() {
     let frontend = Frontend::start(&settings()).unwrap();
-    talk(
+    check_exchanges(
         &frontend,
         r#"
         add_app ADD name=app
@@ -151,9 +154,9 @@ fn versions_are_changed_and_what_was_added_is_deleted_in_clippers_words() {
 }
 
 #[test]
-fn what_is_registered_is_told_in_clippers_objects() {
+fn listings_are_clippers_objects() {
     let frontend = Frontend::start(&settings()).unwrap();
-    talk(
+    check_exchanges(
         &frontend,
         r#"
         get_all_applications {"verbose":true}
@@ -199,10 +202,10 @@ fn what_is_registered_is_told_in_clippers_objects() {
 }
 
 #[test]
-fn replicas_are_told_whether_they_joined_before_or_after_their_model_was_added() {
+fn replicas_are_listed_whether_early_or_late() {
     let frontend = Frontend::start(&settings()).unwrap();
     let _early = register(&frontend, "1");
-    talk(
+    check_exchanges(
         &frontend,
         "
         add_model ADD
@@ -210,7 +213,7 @@ fn replicas_are_told_whether_they_joined_before_or_after_their_model_was_added()
         ",
     );
     let _late = register(&frontend, "1");
-    talk(
+    check_exchanges(
         &frontend,
         r#"
         get_all_containers {"verbose":false}
@@ -269,7 +272,7 @@ const CONTAINER_SCHEMA: &str = r#"
 "#;
 
 #[test]
-fn what_is_wrong_with_a_body_is_told_with_the_endpoints_schema() {
+fn errors_of_a_body_include_the_endpoints_schema() {
     let frontend = Frontend::start(&settings()).unwrap();
     let cases = r#"
         delete_app []
@@ -291,7 +294,7 @@ fn what_is_wrong_with_a_body_is_told_with_the_endpoints_schema() {
         get_container {"model_name":"m","model_version":"1","replica_id":4294967296}
         PredictionData of type Number is not of type int
     "#;
-    let check = |endpoint: &str, body: &str, why: &str| {
+    let check = |endpoint: &str, body: &str, cause: &str| {
         let schema = match endpoint {
             "add_app" | "delete_app" => APP_SCHEMA,
             "set_model_version" => VERSION_SCHEMA,
@@ -299,20 +302,20 @@ fn what_is_wrong_with_a_body_is_told_with_the_endpoints_schema() {
             "add_model_links" => LINKS_SCHEMA,
             _ => CONTAINER_SCHEMA,
         };
-        let text = format!("Error parsing JSON: {why}. Expected JSON schema: {schema}");
+        let text = format!("Error parsing JSON: {cause}. Expected JSON schema: {schema}");
         assert_eq!(admin(&frontend, endpoint, body), (400, text), "{body}");
     };
     let lines: Vec<&str> = cases.trim().lines().map(str::trim).collect();
     for pair in lines.chunks(2) {
         let (endpoint, body) = pair[0].split_once(' ').unwrap();
-        check(endpoint, &written_out(body), pair[1]);
+        check(endpoint, &expand(body), pair[1]);
     }
     let empty = "JSON parse error: The document is empty. (offset 0)\n";
     check("add_app", "", empty);
     let open = "JSON parse error: Missing a name for object member. (offset 1)\n";
     check("set_model_version", "{", open);
-    // Checked before what comes after it in Clipper's order.
-    talk(
+    // Clipper checks the input type before the values that follow it.
+    check_exchanges(
         &frontend,
         r#"
         add_app {"name":"app","input_type":"xx"}
@@ -324,7 +327,7 @@ fn what_is_wrong_with_a_body_is_told_with_the_endpoints_schema() {
 }
 
 #[test]
-fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
+fn a_port_in_use_is_reported_with_its_flag() {
     let first = Frontend::start(&settings()).unwrap();
     let mut second = settings();
     second.ports.rpc_service = first.ports().rpc_service_port;

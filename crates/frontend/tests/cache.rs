@@ -1,11 +1,11 @@
-//! The prediction cache, over real sockets: answers that are kept, and queries that share one.
+//! The prediction cache over real sockets: cached answers, and equal queries that share one.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
 
 use frontend::Frontend;
 use model::{DataType, InputError, Output};
-use testkit::{Http, Peer, admin, deploy, double, get, inputs, settings_with};
+use testkit::{HttpClient, Peer, admin, deploy, get, inputs, reply_doubled, settings_with};
 use wire::query::{Answer, AnswerStatus};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -17,8 +17,8 @@ fn start(objective: Duration) -> Frontend {
     frontend
 }
 
-fn client(frontend: &Frontend) -> Http {
-    Http::connect(frontend.ports().query_port)
+fn client(frontend: &Frontend) -> HttpClient {
+    HttpClient::connect(frontend.ports().query_port)
 }
 
 fn replica(frontend: &Frontend) -> Peer {
@@ -26,142 +26,146 @@ fn replica(frontend: &Frontend) -> Peer {
     Peer::join(port, "1", DataType::Floats)
 }
 
-fn ask(client: &mut Http, input: f32) {
+fn send_predict(client: &mut HttpClient, input: f32) {
     let body = format!(r#"{{"input":[{input:?}]}}"#);
-    client.ask("POST /app/predict", &[], body.as_bytes());
+    client.send_request("POST /app/predict", &[], body.as_bytes());
 }
 
-/// Waits until so many queries wait for a replica or for an answer.
+/// Waits until this number of queries wait, for a replica or for the answer to an equal query.
 fn await_waiting(frontend: &Frontend, queries: usize) {
     let line = format!(r#"clipper_queue_queries{{model="m",version="1"}} {queries}"#);
     while !get(frontend, "/metrics/prometheus").contains(&line) {}
 }
 
 #[test]
-fn an_input_that_comes_again_is_answered_from_the_cache() {
+fn a_repeated_input_is_answered_from_the_cache() {
     let frontend = start(HOUR);
     let mut replica = replica(&frontend);
     let mut client = client(&frontend);
-    ask(&mut client, 1.0);
+    send_predict(&mut client, 1.0);
     replica.serve(&Output::Floats(vec![1.0]));
-    assert!(client.hear().text().contains(r#""output":[1.0]"#));
-    ask(&mut client, 2.0);
-    let request = replica.hear_request();
+    assert!(client.recv().text().contains(r#""output":[1.0]"#));
+    send_predict(&mut client, 2.0);
+    let request = replica.recv_request();
     let failed = vec![Err(InputError("no picture".into()))];
     replica.reply(&request, DataType::Floats, failed);
-    assert!(client.hear().text().contains("no picture"));
+    assert!(client.recv().text().contains("no picture"));
 
-    ask(&mut client, 1.0);
+    send_predict(&mut client, 1.0);
     let expected = r#"{"query_id":2,"output":[1.0],"default":false}"#;
-    assert_eq!(client.hear().text(), expected);
-    // The failure is not kept.
-    ask(&mut client, 2.0);
+    assert_eq!(client.recv().text(), expected);
+    // Failures are not cached.
+    send_predict(&mut client, 2.0);
     replica.serve(&Output::Text("2".into()));
-    assert!(client.hear().text().contains(r#""output":2,"#));
+    assert!(client.recv().text().contains(r#""output":2,"#));
     let metrics = get(&frontend, "/metrics/prometheus");
     for (name, count) in [("lookups", 4), ("hits", 1)] {
         let line = format!(r#"clipper_cache_{name}_total{{model="m",version="1"}} {count}"#);
         assert!(metrics.contains(&line), "{line}\n{metrics}");
     }
 
-    // Another version is another model.
+    // The cache distinguishes model versions.
     let second = r#"{"model_name":"m","model_version":"2","labels":[],"input_type":"floats","container_name":"","model_data_path":"","batch_size":1}"#;
     assert_eq!(admin(&frontend, "add_model", second).0, 200);
     let mut second = Peer::join(frontend.ports().rpc_service_port, "2", DataType::Floats);
-    ask(&mut client, 1.0);
+    send_predict(&mut client, 1.0);
     second.serve(&Output::Text("new".into()));
-    assert!(client.hear().text().contains(r#""output":"new""#));
+    assert!(client.recv().text().contains(r#""output":"new""#));
     let old = client.post("/app/predict", r#"{"input":[1.0],"version":"1"}"#);
     assert!(old.text().contains(r#""output":[1.0]"#), "{}", old.text());
 }
 
 #[test]
-fn an_answer_that_comes_too_late_for_who_asked_is_kept_for_the_next() {
+fn an_answer_after_the_deadline_is_cached() {
     let frontend = start(Duration::from_millis(30));
     let mut replica = replica(&frontend);
     let mut client = client(&frontend);
-    ask(&mut client, 1.0);
-    let late = replica.hear_request();
-    let reason = client.hear();
+    send_predict(&mut client, 1.0);
+    let late = replica.recv_request();
+    let reason = client.recv();
     let reason = reason.header("clipper-default-reason");
     assert_eq!(reason, Some("timed out at the replica"));
-    double(&mut replica, &late);
-    ask(&mut client, 1.0);
+    reply_doubled(&mut replica, &late);
+    send_predict(&mut client, 1.0);
     let expected = r#"{"query_id":1,"output":[2.0],"default":false}"#;
-    assert_eq!(client.hear().text(), expected);
-    // The replica has not been asked for it again.
-    ask(&mut client, 3.0);
-    assert_eq!(inputs(&replica.hear_request()), [3_f32.to_le_bytes()]);
+    assert_eq!(client.recv().text(), expected);
+    // The repeated input did not reach the replica.
+    send_predict(&mut client, 3.0);
+    assert_eq!(inputs(&replica.recv_request()), [3_f32.to_le_bytes()]);
 }
 
 #[test]
-fn equal_queries_in_flight_are_computed_once_whoever_asks() {
+fn equal_queries_in_flight_are_computed_once_across_interfaces() {
     let frontend = start(HOUR);
     let mut replica = replica(&frontend);
     let mut clients = [client(&frontend), client(&frontend)];
-    clients.iter_mut().for_each(|client| ask(client, 1.0));
+    clients
+        .iter_mut()
+        .for_each(|client| send_predict(client, 1.0));
     let mut answers = Peer::connect(frontend.ports().send_port);
     let mut requests = Peer::connect(frontend.ports().recv_port);
     let connected = answers.connect_native();
-    requests.ask(connected, 9, &[1.0]);
-    let request = replica.hear_request();
+    requests.send_query(connected, 9, &[1.0]);
+    let request = replica.recv_request();
     await_waiting(&frontend, 2);
-    assert_eq!(double(&mut replica, &request), 1);
+    assert_eq!(reply_doubled(&mut replica, &request), 1);
     for client in &mut clients {
-        let answer = client.hear();
+        let answer = client.recv();
         assert!(answer.text().contains(r#""output":[2.0]"#));
     }
-    let frames = answers.hear();
+    let frames = answers.recv();
     let answer = Answer::decode(&frames).unwrap();
     assert_eq!((answer.request_id, answer.status), (9, AnswerStatus::Ok));
     assert_eq!(answer.output, 2_f32.to_le_bytes());
-    ask(&mut clients[0], 3.0);
-    assert_eq!(inputs(&replica.hear_request()), [3_f32.to_le_bytes()]);
+    send_predict(&mut clients[0], 3.0);
+    assert_eq!(inputs(&replica.recv_request()), [3_f32.to_le_bytes()]);
 }
 
 #[test]
-fn an_equal_query_is_computed_when_the_client_of_the_first_has_gone() {
+fn an_equal_query_survives_the_first_clients_disconnect() {
     let frontend = start(HOUR);
     let mut replica = replica(&frontend);
     let mut others = [client(&frontend), client(&frontend)];
-    // One is computed, one lies ready.
+    // One query is being computed; one batch is sent ahead.
     let mut requests = Vec::new();
     for (client, input) in others.iter_mut().zip([5.0, 6.0]) {
-        ask(client, input);
-        requests.push(replica.hear_request());
+        send_predict(client, input);
+        requests.push(replica.recv_request());
     }
     let mut first = client(&frontend);
-    ask(&mut first, 1.0);
+    send_predict(&mut first, 1.0);
     await_waiting(&frontend, 1);
     let mut second = client(&frontend);
-    ask(&mut second, 1.0);
+    send_predict(&mut second, 1.0);
     await_waiting(&frontend, 2);
     drop(first);
     await_waiting(&frontend, 1);
     for request in &requests {
-        double(&mut replica, request);
+        reply_doubled(&mut replica, request);
     }
     assert_eq!(
         replica.serve(&Output::Floats(vec![7.0])),
         [1_f32.to_le_bytes()]
     );
-    assert!(second.hear().text().contains(r#""output":[7.0]"#));
+    assert!(second.recv().text().contains(r#""output":[7.0]"#));
 }
 
 #[test]
-fn equal_queries_survive_the_death_of_the_replica_that_computes_their_answer() {
+fn equal_queries_survive_the_death_of_their_replica() {
     let frontend = start(HOUR);
     let mut dying = replica(&frontend);
     let mut clients = [client(&frontend), client(&frontend)];
-    clients.iter_mut().for_each(|client| ask(client, 1.0));
-    dying.hear_request();
+    clients
+        .iter_mut()
+        .for_each(|client| send_predict(client, 1.0));
+    dying.recv_request();
     await_waiting(&frontend, 1);
     let mut other = replica(&frontend);
     drop(dying);
-    let request = other.hear_request();
-    double(&mut other, &request);
+    let request = other.recv_request();
+    reply_doubled(&mut other, &request);
     for client in &mut clients {
-        assert!(client.hear().text().contains(r#""output":[2.0]"#));
+        assert!(client.recv().text().contains(r#""output":[2.0]"#));
     }
 }
 
@@ -171,13 +175,15 @@ fn without_a_cache_every_query_is_computed() {
     deploy(&frontend, 2, HOUR);
     let mut replica = replica(&frontend);
     let mut clients = [client(&frontend), client(&frontend)];
-    clients.iter_mut().for_each(|client| ask(client, 1.0));
+    clients
+        .iter_mut()
+        .for_each(|client| send_predict(client, 1.0));
     let mut computed = 0;
     while computed < 2 {
-        let request = replica.hear_request();
-        computed += double(&mut replica, &request);
+        let request = replica.recv_request();
+        computed += reply_doubled(&mut replica, &request);
     }
     for client in &mut clients {
-        assert_eq!(client.hear().status, 200);
+        assert_eq!(client.recv().status, 200);
     }
 }

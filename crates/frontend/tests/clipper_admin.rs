@@ -1,4 +1,4 @@
-//! PyPI's `clipper-admin`, unchanged, against this frontend.
+//! PyPI's `clipper-admin`, unmodified, with this frontend.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -11,10 +11,10 @@ use std::{
 
 use frontend::Frontend;
 use model::DataType;
-use testkit::{Peer, Redis, settings};
+use testkit::{Peer, RedisServer, settings};
 use wire::rpc::{FromContainer, Metadata, NewContainer};
 
-/// Runs the session against a frontend, which a replica has joined before its model was registered.
+/// Runs the session against a frontend that a replica joined before the model was registered.
 fn session(frontend: &Frontend) {
     let ports = frontend.ports();
     let mut replica = Peer::connect(ports.rpc_service_port);
@@ -25,25 +25,25 @@ fn session(frontend: &Frontend) {
         metadata: Some(Metadata::default()),
     });
     let (stop, stopped) = mpsc::channel::<()>();
-    let alive = thread::spawn(move || {
+    let heartbeats = thread::spawn(move || {
         let second = Duration::from_secs(1);
         while stopped.recv_timeout(second) == Err(mpsc::RecvTimeoutError::Timeout) {
-            replica.say_with(FromContainer::encode_heartbeat);
+            replica.send_with(FromContainer::encode_heartbeat);
         }
     });
     let ports = [ports.query_port, ports.admin_port].map(|port| format!("127.0.0.1:{port}"));
-    let ended = python("clipper_admin_session.py", &ports);
+    let output = python("clipper_admin_session.py", &ports);
     drop(stop);
-    alive.join().unwrap();
-    assert_passed(&ended);
+    heartbeats.join().unwrap();
+    assert_passed(&output);
 }
 
-/// Runs a script of `tests/peers` with clipper-admin at hand.
+/// Runs a script of `tests/peers` with clipper-admin in the module path.
 fn python(script: &str, arguments: &[String]) -> Output {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let packages = root.join("../../.deps/clipper_admin");
-    let there = packages.join("clipper_admin").is_dir();
-    assert!(there, "clipper-admin is not installed: make test");
+    let installed = packages.join("clipper_admin").is_dir();
+    assert!(installed, "clipper-admin is not installed: run `make test`");
     Command::new("python3")
         .arg(root.join("tests/peers").join(script))
         .args(arguments)
@@ -52,9 +52,9 @@ fn python(script: &str, arguments: &[String]) -> Output {
         .unwrap()
 }
 
-fn assert_passed(ended: &Output) {
-    let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.success(), "{said}");
+fn assert_passed(output: &Output) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
 }
 
 #[test]
@@ -63,8 +63,8 @@ fn clipper_admin_works_unchanged() {
 }
 
 #[test]
-fn clipper_admin_works_unchanged_where_the_state_is_in_redis() {
-    let redis = Redis::start();
+fn clipper_admin_works_unchanged_with_state_in_redis() {
+    let redis = RedisServer::start();
     let mut settings = settings();
     settings.redis.host_and_port = Some(redis.address());
     session(&Frontend::start(&settings).unwrap());
@@ -72,7 +72,7 @@ fn clipper_admin_works_unchanged_where_the_state_is_in_redis() {
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn clipper_admin_deploys_scales_and_stops_our_images_with_docker() {
+fn clipper_admin_deploys_scales_and_stops_images_with_docker() {
     let cluster = format!("image-driver-test-{}", std::process::id());
     assert_passed(&python("clipper_admin_docker.py", &[cluster]));
 }

@@ -1,4 +1,5 @@
-//! `docker/compose.yaml` as the README has it: answers, also after a replica and the frontend have died.
+//! `docker/compose.yaml` as in the README: it answers, also after a replica and the frontend have
+//! died.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// A project of its own, on ports that the engine gives; dropping it takes it down.
+/// A separate project, on ports that the engine chooses. Dropping it removes it.
 struct Compose {
     tool: &'static [&'static str],
     project: String,
@@ -49,7 +50,7 @@ impl Compose {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// The process ids of a service's containers.
+    /// Returns the process ids of a service's containers.
     fn pids(&self, service: &str) -> Vec<String> {
         let ids = self.run(&["ps", "--quiet", service]);
         let pid = |id| {
@@ -60,7 +61,7 @@ impl Compose {
         ids.split_whitespace().map(pid).collect()
     }
 
-    /// What the frontend says; its ports are others after it has been started again.
+    /// Posts to the frontend. Its port is read each time, because it changes with a restart.
     fn post(&self, port: &str, path: &str, body: &Value) -> Option<Value> {
         let address = self.run(&["port", "frontend", port]);
         let url = format!("http://{}/{path}", address.trim());
@@ -82,19 +83,20 @@ impl Drop for Compose {
     }
 }
 
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
+fn wait_until(description: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
         assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "not in a minute: {what}"
+            start.elapsed() < Duration::from_secs(60),
+            "not within a minute: {description}"
         );
         sleep(Duration::from_millis(100));
     }
 }
 
-/// As a crash does it: `docker kill` would tell the engine that somebody wanted it. From a container, because the process may
-/// belong to nobody here.
+/// Kills a process like a crash. `docker kill` would count as an intended stop.
+///
+/// The signal comes from a container, because the process may belong to another user.
 fn kill(pid: &str) {
     let arguments = [
         "run",
@@ -115,11 +117,11 @@ fn kill(pid: &str) {
 
 #[test]
 #[ignore = "needs a Docker engine and images: make test-docker"]
-fn what_compose_starts_answers_and_comes_back_after_crashes_with_its_state() {
+fn compose_services_recover_from_crashes_with_their_state() {
     let compose = Compose::up();
-    let admin = |what: &str, body: Value| {
-        let path = format!("admin/{what}");
-        until(what, || compose.post("1338", &path, &body).is_some());
+    let admin = |endpoint: &str, body: Value| {
+        let path = format!("admin/{endpoint}");
+        wait_until(endpoint, || compose.post("1338", &path, &body).is_some());
     };
     admin(
         "add_app",
@@ -134,19 +136,19 @@ fn what_compose_starts_answers_and_comes_back_after_crashes_with_its_state() {
         "add_model_links",
         json!({"app_name": "pictures", "model_names": ["lgbm"]}),
     );
-    until("it answers", || compose.answers());
+    wait_until("queries are answered", || compose.answers());
 
     let replicas = compose.pids("model");
     assert_eq!(replicas.len(), 2);
     kill(&replicas[0]);
-    assert!(compose.answers(), "the other replica is there");
-    until("the replica is back", || {
+    assert!(compose.answers(), "the other replica answers");
+    wait_until("the replica is restarted", || {
         let now = compose.pids("model");
         now.len() == 2 && !now.contains(&replicas[0]) && !now.contains(&"0".to_owned())
     });
 
     kill(&compose.pids("frontend")[0]);
-    until("it answers again, from the state in Redis", || {
+    wait_until("queries are answered with the state in Redis", || {
         compose.answers()
     });
 }

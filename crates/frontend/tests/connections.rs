@@ -1,4 +1,4 @@
-//! Who may come in, and who may not: tokens, TLS, CURVE, and what is shed.
+//! Access and limits of connections: tokens, TLS, CURVE, connection limits, and draining.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{
@@ -13,7 +13,9 @@ use frontend::Frontend;
 use model::{DataType, Output};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
-use testkit::{Http, PATIENCE, Peer, Script, deploy, get, registration, settings_with, until};
+use testkit::{
+    HttpClient, Peer, Script, TIMEOUT, deploy, get, registration, settings_with, wait_until,
+};
 use transport::curve::KeyPair;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use wire::{
@@ -29,7 +31,7 @@ fn start(flags: &[&str]) -> Frontend {
     Frontend::start(&settings_with(flags)).unwrap()
 }
 
-fn refused(flags: &[&str]) -> String {
+fn start_error(flags: &[&str]) -> String {
     format!("{:#}", Frontend::start(&settings_with(flags)).unwrap_err())
 }
 
@@ -44,7 +46,7 @@ fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
 }
 
 #[test]
-fn each_http_port_wants_its_own_token_whatever_the_path() {
+fn each_http_port_requires_its_own_token_on_every_path() {
     let folder = tempfile::tempdir().unwrap();
     let frontend = start(&[
         &flag(
@@ -71,12 +73,12 @@ fn each_http_port_wants_its_own_token_whatever_the_path() {
         (ports.query_port, QUERY, ADMIN, "GET", "/no/such/path"),
     ] {
         let status = |authorization: Option<String>| {
-            let mut http = Http::connect(port);
+            let mut http = HttpClient::connect(port);
             let headers = authorization
                 .as_deref()
                 .map(|value| ("Authorization", value));
-            http.ask(&format!("{method} {path}"), headers.as_slice(), b"{}");
-            let response = http.hear();
+            http.send_request(&format!("{method} {path}"), headers.as_slice(), b"{}");
+            let response = http.recv();
             if response.status == 401 {
                 assert_eq!(response.header("www-authenticate"), Some("Bearer"));
             }
@@ -87,15 +89,17 @@ fn each_http_port_wants_its_own_token_whatever_the_path() {
         assert_eq!(status(Some(format!("Basic {right}"))), 401, "{path}");
         assert_ne!(status(Some(format!("Bearer {right}"))), 401, "{path}");
     }
-    // Whether it lives is nobody's secret.
+    // The liveness check needs no token.
     assert_eq!(
-        Http::connect(ports.admin_port).get("/admin/ping").status,
+        HttpClient::connect(ports.admin_port)
+            .get("/admin/ping")
+            .status,
         200
     );
 }
 
 #[test]
-fn a_token_that_could_be_guessed_is_refused_and_not_shown() {
+fn weak_tokens_are_refused_and_not_printed() {
     let folder = tempfile::tempdir().unwrap();
     for token in [
         "",
@@ -103,11 +107,11 @@ fn a_token_that_could_be_guessed_is_refused_and_not_shown() {
         "fifteen-letters",
         "with a space in it, which no header has",
     ] {
-        let error = refused(&[&flag("admin_token_file", &file(&folder, "token", token))]);
+        let error = start_error(&[&flag("admin_token_file", &file(&folder, "token", token))]);
         assert!(error.contains("token holds no token"), "{error}");
         assert!(token.is_empty() || !error.contains(token), "{error}");
     }
-    let error = refused(&["--query_token_file=/no/such/file"]);
+    let error = start_error(&["--query_token_file=/no/such/file"]);
     assert!(
         error.contains("cannot read the token in /no/such/file"),
         "{error}"
@@ -115,18 +119,18 @@ fn a_token_that_could_be_guessed_is_refused_and_not_shown() {
 }
 
 #[test]
-fn beyond_this_machine_it_listens_only_where_nobody_comes_in_unknown() {
-    let error = refused(&["--bind=0.0.0.0"]);
-    for what in [
+fn public_addresses_require_authentication_or_insecure() {
+    let error = start_error(&["--bind=0.0.0.0"]);
+    for flag in [
         "--admin_token_file",
         "--query_token_file",
         "--curve_key",
         "--insecure",
     ] {
-        assert!(error.contains(what), "{error}");
+        assert!(error.contains(flag), "{error}");
     }
     let folder = tempfile::tempdir().unwrap();
-    let error = refused(&[
+    let error = start_error(&[
         "--bind=0.0.0.0",
         &flag("admin_token_file", &file(&folder, "token", ADMIN)),
     ]);
@@ -136,7 +140,7 @@ fn beyond_this_machine_it_listens_only_where_nobody_comes_in_unknown() {
 }
 
 #[test]
-fn https_is_served_with_the_given_certificate_and_nothing_else_on_those_ports() {
+fn tls_ports_serve_https_only_with_the_given_certificate() {
     let folder = tempfile::tempdir().unwrap();
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".into()]).unwrap();
@@ -154,33 +158,33 @@ fn https_is_served_with_the_given_certificate_and_nothing_else_on_those_ports() 
         let tls = TlsConfig::builder().root_certs(roots).build();
         ureq::Agent::from(ureq::Agent::config_builder().tls_config(tls).build())
     };
-    let knows = agent(RootCerts::from(vec![trusted]));
+    let trusting = agent(RootCerts::from(vec![trusted]));
     for (port, path) in [
         (ports.query_port, "metrics"),
         (ports.admin_port, "admin/ping"),
     ] {
         let url = format!("https://localhost:{port}/{path}");
-        assert_eq!(knows.get(&url).call().unwrap().status(), 200);
+        assert_eq!(trusting.get(&url).call().unwrap().status(), 200);
         agent(RootCerts::WebPki).get(&url).call().unwrap_err();
-        // Neither HTTP nor silence holds a connection.
-        for said in [&b"GET /metrics HTTP/1.1\r\n\r\n"[..], b""] {
+        // Plain HTTP and silence both end the connection.
+        for request in [&b"GET /metrics HTTP/1.1\r\n\r\n"[..], b""] {
             let mut plain = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            plain.set_read_timeout(Some(PATIENCE)).unwrap();
-            plain.write_all(said).unwrap();
-            let mut heard = Vec::new();
-            // Closed, perhaps with an alert of TLS, or reset.
-            let _ = plain.read_to_end(&mut heard);
-            assert!(!String::from_utf8_lossy(&heard).contains("HTTP"));
+            plain.set_read_timeout(Some(TIMEOUT)).unwrap();
+            plain.write_all(request).unwrap();
+            let mut received = Vec::new();
+            // The server closes the connection, with or without a TLS alert, or resets it.
+            let _ = plain.read_to_end(&mut received);
+            assert!(!String::from_utf8_lossy(&received).contains("HTTP"));
         }
     }
-    let error = refused(&[
+    let error = start_error(&[
         &flag("tls_cert", &folder.path().join("cert.pem")),
         &flag("tls_key", &folder.path().join("cert.pem")),
     ]);
     assert!(error.contains("cannot read a private key from"), "{error}");
 }
 
-/// Keys in folders, and a frontend that knows them.
+/// Folders of keys, and a frontend that reads them.
 struct Curve {
     folder: TempDir,
     server: KeyPair,
@@ -207,14 +211,14 @@ impl Curve {
         }
     }
 
-    /// New keys that are known as those of a container or client.
+    /// Returns new keys whose public key is in the folder `kind`: "containers" or "clients".
     fn admit(&self, kind: &str) -> KeyPair {
         let keys = KeyPair::new().unwrap();
         let name = keys.public().to_string().replace('/', "_");
         let [_, secret] = keys
             .write(&self.folder.path().join(kind).join(name))
             .unwrap();
-        // It has no business there.
+        // The folder holds public keys only.
         fs::remove_file(secret).unwrap();
         keys
     }
@@ -225,52 +229,52 @@ impl Curve {
 }
 
 #[test]
-fn with_curve_known_containers_register_and_known_clients_query_and_nobody_else() {
+fn curve_admits_only_known_containers_and_clients() {
     let curve = Curve::start();
     let ports = curve.frontend.ports();
     deploy(&curve.frontend, 1, HOUR);
-    let stranger = KeyPair::new().unwrap();
+    let unknown = KeyPair::new().unwrap();
     let (container, client) = (curve.admit("containers"), curve.admit("clients"));
-    // Every port, and every wrong way to come there.
+    // Every port, with every kind of wrong key.
     let containers = [
         ports.rpc_service_port,
         ports.rpc_2017_port,
         ports.rpc_send_port,
     ];
-    let mut turned_away: Vec<Peer> = Vec::new();
+    let mut rejected: Vec<Peer> = Vec::new();
     for port in containers {
-        turned_away.push(Peer::connect(port));
-        turned_away.push(curve.peer(&stranger, port));
-        turned_away.push(curve.peer(&client, port));
-        turned_away.push(Peer::connect_as(&container, stranger.public(), port));
+        rejected.push(Peer::connect(port));
+        rejected.push(curve.peer(&unknown, port));
+        rejected.push(curve.peer(&client, port));
+        rejected.push(Peer::connect_as(&container, unknown.public(), port));
     }
-    for peer in &mut turned_away {
-        peer.try_say(FromContainer::encode_heartbeat);
+    for peer in &mut rejected {
+        peer.try_send(FromContainer::encode_heartbeat);
     }
-    for keys in [None, Some(&stranger), Some(&container)] {
+    for keys in [None, Some(&unknown), Some(&container)] {
         let mut peer = match keys {
             None => Peer::connect(ports.send_port),
             Some(keys) => curve.peer(keys, ports.send_port),
         };
-        peer.try_say(wire::query::encode_connect);
-        turned_away.push(peer);
+        peer.try_send(wire::query::encode_connect);
+        rejected.push(peer);
     }
-    // Meanwhile those who are known are served.
+    // Known peers are served at the same time.
     let mut replica = curve.peer(&container, ports.rpc_service_port);
     replica.register(&registration("1", DataType::Floats, 1));
     let mut answers = curve.peer(&client, ports.send_port);
     let mut requests = curve.peer(&client, ports.recv_port);
     let connected = answers.connect_native();
-    requests.ask(connected, 5, &[1.0]);
+    requests.send_query(connected, 5, &[1.0]);
     replica.serve(&Output::Floats(vec![2.5]));
-    let frames = answers.hear();
+    let frames = answers.recv();
     let answer = Answer::decode(&frames).unwrap();
     assert_eq!((answer.request_id, answer.status), (5, AnswerStatus::Ok));
-    for peer in &mut turned_away {
-        assert_eq!(peer.hear_within(Duration::from_millis(20)), None);
+    for peer in &mut rejected {
+        assert_eq!(peer.recv_within(Duration::from_millis(20)), None);
     }
-    // Said in the metrics, and in the log once.
-    until("the metrics tell of those who were turned away", || {
+    // The metrics count the rejections.
+    wait_until("the metrics count the rejected connections", || {
         let metrics = get(&curve.frontend, "/metrics/prometheus");
         let dropped = metrics
             .lines()
@@ -282,97 +286,103 @@ fn with_curve_known_containers_register_and_known_clients_query_and_nobody_else(
             .ok()
             .filter(|dropped| *dropped >= 5)
     });
-    // Who was let in is in for as long as the connection lasts; who is taken from the list does not come back.
+    // A removed key is rejected at the next connection; existing connections are not affected.
     drop((answers, requests));
     for entry in fs::read_dir(curve.folder.path().join("clients")).unwrap() {
         fs::remove_file(entry.unwrap().path()).unwrap();
     }
-    let mut gone = curve.peer(&client, ports.send_port);
-    gone.try_say(wire::query::encode_connect);
-    assert_eq!(gone.hear_within(Duration::from_millis(200)), None);
+    let mut removed = curve.peer(&client, ports.send_port);
+    removed.try_send(wire::query::encode_connect);
+    assert_eq!(removed.recv_within(Duration::from_millis(200)), None);
 }
 
 #[test]
-fn keys_of_pyzmq_are_understood_and_it_understands_ours() {
+fn keys_are_compatible_with_pyzmq() {
     let curve = Curve::start();
     let clients = curve.folder.path().join("clients");
     let clients = clients.to_str().unwrap();
     Script::start("curve_client.py", ["create", clients, "python"]).finish();
     let server = curve.folder.path().join("frontend.key");
     let port = curve.frontend.ports().send_port.to_string();
-    let arguments = ["ask", clients, "python", server.to_str().unwrap(), &port];
+    let arguments = [
+        "connect",
+        clients,
+        "python",
+        server.to_str().unwrap(),
+        &port,
+    ];
     let mut client = Script::start("curve_client.py", arguments);
-    let mut heard = String::new();
-    client.output().read_to_string(&mut heard).unwrap();
+    let mut received = String::new();
+    client.output().read_to_string(&mut received).unwrap();
     client.finish();
-    assert_eq!(heard.trim(), "2");
+    assert_eq!(received.trim(), "2");
 }
 
 #[test]
-fn an_address_has_so_many_connections_and_gets_their_places_back() {
-    // Silence alone must not close them.
+fn http_connections_of_an_address_are_limited() {
+    // A long timeout, so that only the limit closes connections.
     let frontend = start(&["--max_connections=2", "--timeout_request=3600"]);
     let port = frontend.ports().admin_port;
-    let mut held = [Http::connect(port), Http::connect(port)];
+    let mut held = [HttpClient::connect(port), HttpClient::connect(port)];
     for http in &mut held {
         assert_eq!(http.get("/admin/ping").status, 200);
     }
-    Http::connect(port).wait_closed();
-    // The other port has no places of its own.
-    Http::connect(frontend.ports().query_port).wait_closed();
+    HttpClient::connect(port).wait_closed();
+    // Both HTTP ports share the limit.
+    HttpClient::connect(frontend.ports().query_port).wait_closed();
     drop(held);
-    until("a place is free", || {
+    wait_until("a closed connection makes room", || {
         let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream
             .write_all(b"GET /admin/ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             .ok()?;
-        let mut heard = String::new();
-        stream.read_to_string(&mut heard).ok()?;
-        heard.contains("200 OK").then_some(())
+        let mut received = String::new();
+        stream.read_to_string(&mut received).ok()?;
+        received.contains("200 OK").then_some(())
     });
 }
 
 #[test]
-fn an_address_has_so_many_zeromq_connections_and_gets_their_places_back() {
+fn zeromq_connections_of_an_address_are_limited() {
     let frontend = start(&["--max_connections=2"]);
     deploy(&frontend, 1, HOUR);
     let ports = frontend.ports();
-    // A ZeroMQ port greets at once: so it has been accepted.
+    // A ZeroMQ port sends its greeting at once: it proves that the connection was accepted.
     let connect = || {
         let mut stream = TcpStream::connect(("127.0.0.1", ports.rpc_service_port)).unwrap();
         stream.read_exact(&mut [0; 10]).unwrap();
         stream
     };
     let mut held = [connect(), connect()];
-    // The ports share them.
+    // All ZeroMQ ports share the limit.
     for port in [ports.rpc_service_port, ports.rpc_2017_port, ports.send_port] {
         let mut refused = TcpStream::connect(("127.0.0.1", port)).unwrap();
         refused.read_to_end(&mut Vec::new()).unwrap();
     }
-    // It was not silence that closed those: these have been silent for longer.
+    // The older connections are still open, so silence did not close the others.
     for stream in &mut held {
         stream.set_nonblocking(true).unwrap();
-        let heard = stream.read(&mut [0; 100]).map_err(|error| error.kind());
-        assert_eq!(heard, Err(ErrorKind::WouldBlock));
+        let received = stream.read(&mut [0; 100]).map_err(|error| error.kind());
+        assert_eq!(received, Err(ErrorKind::WouldBlock));
     }
     drop(held);
-    // ZeroMQ tries again by itself.
+    // libzmq reconnects by itself.
     let mut answers = Peer::connect(ports.send_port);
     let mut requests = Peer::connect(ports.recv_port);
-    requests.ask(answers.connect_native(), 1, &[0.0]);
-    let frames = answers.hear();
+    requests.send_query(answers.connect_native(), 1, &[0.0]);
+    let frames = answers.recv();
     let answer = Answer::decode(&frames).unwrap();
     assert_eq!(
         (answer.request_id, answer.reason),
         (1, "no replica connected")
     );
-    // HTTP has places of its own.
-    let mut http = Http::connect(ports.admin_port);
+    // HTTP has a separate limit.
+    let mut http = HttpClient::connect(ports.admin_port);
     assert_eq!(http.get("/admin/ping").status, 200);
 }
 
 #[test]
-fn a_message_beyond_the_limit_ends_its_connection_and_no_other() {
+fn an_oversized_message_closes_only_its_connection() {
     let frontend = start(&["--max_message_mib=1"]);
     deploy(&frontend, 1, HOUR);
     let ports = frontend.ports();
@@ -381,17 +391,17 @@ fn a_message_beyond_the_limit_ends_its_connection_and_no_other() {
     let mut large = Peer::connect(ports.recv_port);
     let mut requests = Peer::connect(ports.recv_port);
     let connected = answers.connect_native();
-    large.ask(connected, 1, &vec![0.0; 1 << 19]);
-    // One after the other, so that it would have come by then.
+    large.send_query(connected, 1, &vec![0.0; 1 << 19]);
+    // The queries are sequential, so the large one would have arrived before the last of them.
     for id in 2..10 {
-        requests.ask(connected, id, &[0.0]);
+        requests.send_query(connected, id, &[0.0]);
         assert_eq!(replica.serve(&Output::Floats(vec![1.0])), [[0; 4]]);
-        assert_eq!(Answer::decode(&answers.hear()).unwrap().request_id, id);
+        assert_eq!(Answer::decode(&answers.recv()).unwrap().request_id, id);
     }
 }
 
 #[test]
-fn a_frontend_that_is_told_to_stop_finishes_what_is_under_way_and_takes_no_more() {
+fn a_draining_frontend_finishes_queries_and_refuses_new_ones() {
     let frontend = start(&[]);
     deploy(&frontend, 1, HOUR);
     let ports = frontend.ports();
@@ -399,36 +409,36 @@ fn a_frontend_that_is_told_to_stop_finishes_what_is_under_way_and_takes_no_more(
     let mut answers = Peer::connect(ports.send_port);
     let mut requests = Peer::connect(ports.recv_port);
     let connected = answers.connect_native();
-    requests.ask(connected, 1, &[0.0]);
-    let mut http = Http::connect(ports.query_port);
-    http.ask("POST /app/predict", &[], br#"{"input": [1.0]}"#);
-    let request = replica.hear_request();
-    let next = replica.hear_request();
+    requests.send_query(connected, 1, &[0.0]);
+    let mut http = HttpClient::connect(ports.query_port);
+    http.send_request("POST /app/predict", &[], br#"{"input": [1.0]}"#);
+    let request = replica.recv_request();
+    let next = replica.recv_request();
     frontend.stopper().unwrap().write_all(&[0]).unwrap();
-    // It takes no more from when it has heard of it.
+    // The frontend refuses queries once it has read the stop byte.
     let refused = (2..).find_map(|id| {
-        requests.ask(connected, id, &[0.0]);
-        let heard = answers.hear_within(Duration::from_millis(10))?;
-        let answer = Answer::decode(&heard).unwrap();
+        requests.send_query(connected, id, &[0.0]);
+        let frames = answers.recv_within(Duration::from_millis(10))?;
+        let answer = Answer::decode(&frames).unwrap();
         assert_eq!(answer.status, AnswerStatus::Refused);
         Some(answer.reason.to_owned())
     });
     assert_eq!(refused.unwrap(), "the frontend is stopping");
-    let mut late = Http::connect(ports.query_port);
+    let mut late = HttpClient::connect(ports.query_port);
     let response = late.post("/app/predict", r#"{"input": [1.0]}"#);
     assert_eq!(response.status, 503, "{}", response.text());
-    testkit::double(&mut replica, &request);
-    testkit::double(&mut replica, &next);
+    testkit::reply_doubled(&mut replica, &request);
+    testkit::reply_doubled(&mut replica, &next);
     let (status, text) = {
-        let response = http.hear();
+        let response = http.recv();
         (response.status, response.text().to_owned())
     };
     assert_eq!(status, 200, "{text}");
     assert!(text.contains(r#""default":false"#), "{text}");
-    // Those that came before it was told, but after it was asked, are answered as well.
-    while let Some(frames) = replica.hear_within(Duration::from_millis(200)) {
+    // Queries that arrived before the stop byte was read are answered, too.
+    while let Some(frames) = replica.recv_within(Duration::from_millis(200)) {
         match FromFrontend::decode(&frames) {
-            Ok(FromFrontend::Request(_)) => drop(testkit::double(&mut replica, &frames)),
+            Ok(FromFrontend::Request(_)) => drop(testkit::reply_doubled(&mut replica, &frames)),
             Ok(FromFrontend::Goodbye) => break,
             _ => {}
         }
@@ -437,7 +447,7 @@ fn a_frontend_that_is_told_to_stop_finishes_what_is_under_way_and_takes_no_more(
 }
 
 #[test]
-fn what_is_not_finished_when_its_time_is_over_gets_the_default_output_with_the_reason() {
+fn queries_unanswered_after_draining_get_the_default_output() {
     for (flag, bytes) in [("--drain_seconds=1", 1), ("--drain_seconds=3600", 2)] {
         let frontend = start(&[flag]);
         deploy(&frontend, 1, HOUR);
@@ -446,13 +456,13 @@ fn what_is_not_finished_when_its_time_is_over_gets_the_default_output_with_the_r
         let mut answers = Peer::connect(ports.send_port);
         let mut requests = Peer::connect(ports.recv_port);
         let connected = answers.connect_native();
-        requests.ask(connected, 1, &[0.0]);
-        let mut http = Http::connect(ports.query_port);
-        http.ask("POST /app/predict", &[], br#"{"input": [1.0]}"#);
-        (0..2).for_each(|_| drop(replica.hear_request()));
+        requests.send_query(connected, 1, &[0.0]);
+        let mut http = HttpClient::connect(ports.query_port);
+        http.send_request("POST /app/predict", &[], br#"{"input": [1.0]}"#);
+        (0..2).for_each(|_| drop(replica.recv_request()));
         let mut stopper = frontend.stopper().unwrap();
         (0..bytes).for_each(|_| stopper.write_all(&[0]).unwrap());
-        let frames = answers.hear();
+        let frames = answers.recv();
         let answer = Answer::decode(&frames).unwrap();
         assert_eq!(
             (answer.request_id, answer.status),
@@ -462,7 +472,7 @@ fn what_is_not_finished_when_its_time_is_over_gets_the_default_output_with_the_r
             (answer.reason, answer.output),
             ("the frontend stopped", &b"none"[..])
         );
-        let response = http.hear();
+        let response = http.recv();
         assert_eq!(response.status, 200, "{}", response.text());
         assert_eq!(
             response.header("clipper-default-reason"),

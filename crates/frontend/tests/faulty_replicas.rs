@@ -1,40 +1,42 @@
-//! A model server that goes wrong in every way that there is: what clients get, before when, and what the metrics say.
+//! Faulty model servers: for each fault, the answers of clients and the metrics.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::{Duration, Instant};
 
 use frontend::Frontend;
 use model::DataType;
-use testkit::{Behaviour::*, FaultyReplica, Http, Peer, deploy, get, replicas, settings, until};
+use testkit::{
+    Behaviour::*, FaultyReplica, HttpClient, Peer, deploy, get, replicas, settings, wait_until,
+};
 use wire::query::{Answer, AnswerStatus, Connected};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A frontend, its client, and model servers to look at.
-struct Bench {
+/// A frontend and its client.
+struct Setup {
     frontend: Frontend,
     answers: Peer,
     requests: Peer,
     connected: Connected,
-    next: u32,
+    next_request_id: u32,
 }
 
-/// What a client got.
+/// An answer at the client.
 #[derive(Debug, PartialEq)]
-struct Got {
+struct ReceivedAnswer {
     status: AnswerStatus,
     reason: String,
     output_type: DataType,
     output: Vec<u8>,
 }
 
-impl Got {
-    fn right(input: f32) -> Got {
-        Got::floats(2.0 * input)
+impl ReceivedAnswer {
+    fn correct(input: f32) -> ReceivedAnswer {
+        ReceivedAnswer::floats(2.0 * input)
     }
 
-    fn floats(value: f32) -> Got {
-        Got {
+    fn floats(value: f32) -> ReceivedAnswer {
+        ReceivedAnswer {
             status: AnswerStatus::Ok,
             reason: String::new(),
             output_type: DataType::Floats,
@@ -42,8 +44,8 @@ impl Got {
         }
     }
 
-    fn default(status: AnswerStatus, reason: &str) -> Got {
-        Got {
+    fn default(status: AnswerStatus, reason: &str) -> ReceivedAnswer {
+        ReceivedAnswer {
             status,
             reason: reason.to_owned(),
             output_type: DataType::Strings,
@@ -52,32 +54,33 @@ impl Got {
     }
 }
 
-impl Bench {
-    fn new(objective: Duration) -> Bench {
+impl Setup {
+    fn new(objective: Duration) -> Setup {
         let frontend = Frontend::start(&settings()).unwrap();
         deploy(&frontend, 1, objective);
         let mut answers = Peer::connect(frontend.ports().send_port);
         let requests = Peer::connect(frontend.ports().recv_port);
         let connected = answers.connect_native();
-        Bench {
+        Setup {
             frontend,
             answers,
             requests,
             connected,
-            next: 0,
+            next_request_id: 0,
         }
     }
 
-    fn ask(&mut self, input: f32) {
-        self.requests.ask(self.connected, self.next, &[input]);
-        self.next += 1;
+    fn send_query(&mut self, input: f32) {
+        self.requests
+            .send_query(self.connected, self.next_request_id, &[input]);
+        self.next_request_id += 1;
     }
 
-    /// The answer to any question.
-    fn hear(&mut self) -> Got {
-        let frames = self.answers.hear();
+    /// Receives the next answer, to any query.
+    fn recv_answer(&mut self) -> ReceivedAnswer {
+        let frames = self.answers.recv();
         let answer = Answer::decode(&frames).unwrap();
-        Got {
+        ReceivedAnswer {
             status: answer.status,
             reason: answer.reason.to_owned(),
             output_type: answer.output_type,
@@ -85,21 +88,21 @@ impl Bench {
         }
     }
 
-    fn got(&mut self, input: f32) -> Got {
-        self.ask(input);
-        self.hear()
+    fn query(&mut self, input: f32) -> ReceivedAnswer {
+        self.send_query(input);
+        self.recv_answer()
     }
 
-    /// A counter of the metrics.
-    fn count(&self, start: &str) -> u64 {
+    /// Returns the sum of the metrics' lines that begin with `prefix`.
+    fn count(&self, prefix: &str) -> u64 {
         let metrics = get(&self.frontend, "/metrics/prometheus");
-        let lines = metrics.lines().filter(|line| line.starts_with(start));
+        let lines = metrics.lines().filter(|line| line.starts_with(prefix));
         lines
             .map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap())
             .sum()
     }
 
-    fn ended(&self, status: &str, reason: &str) -> u64 {
+    fn answered(&self, status: &str, reason: &str) -> u64 {
         let labels = format!("app=\"app\",status=\"{status}\",reason=\"{reason}\"");
         self.count(&format!("clipper_answers_total{{{labels}}}"))
     }
@@ -110,48 +113,57 @@ impl Bench {
 }
 
 #[test]
-fn one_that_hangs_or_is_slow_costs_its_query_the_objective_and_others_nothing() {
+fn hanging_or_slow_replicas_delay_only_their_query() {
     for behaviour in [Hang, Slow(Duration::from_secs(1))] {
-        let mut bench = Bench::new(Duration::from_millis(300));
-        let replica = FaultyReplica::start(&bench.frontend, behaviour);
-        let asked = Instant::now();
-        let got = bench.got(1.0);
-        let expected = Got::default(AnswerStatus::Default, "timed out at the replica");
-        assert_eq!(got, expected, "{behaviour:?}");
+        let mut setup = Setup::new(Duration::from_millis(300));
+        let replica = FaultyReplica::start(&setup.frontend, behaviour);
+        let start = Instant::now();
+        let answer = setup.query(1.0);
+        let expected = ReceivedAnswer::default(AnswerStatus::Default, "timed out at the replica");
+        assert_eq!(answer, expected, "{behaviour:?}");
         assert!(
-            asked.elapsed() >= Duration::from_millis(300),
+            start.elapsed() >= Duration::from_millis(300),
             "{behaviour:?}"
         );
-        assert_eq!(bench.ended("default", "timed out at the replica"), 1);
-        replica.behave(Right);
-        // Another serves meanwhile.
-        let _other = FaultyReplica::start(&bench.frontend, Right);
-        assert_eq!(bench.got(2.0), Got::right(2.0), "{behaviour:?}");
-        assert_eq!(bench.ended("ok", ""), 1);
+        assert_eq!(setup.answered("default", "timed out at the replica"), 1);
+        replica.set_behaviour(Correct);
+        let _other = FaultyReplica::start(&setup.frontend, Correct);
+        assert_eq!(
+            setup.query(2.0),
+            ReceivedAnswer::correct(2.0),
+            "{behaviour:?}"
+        );
+        assert_eq!(setup.answered("ok", ""), 1);
     }
 }
 
 #[test]
-fn one_that_answers_too_few_or_too_many_fails_the_batch_at_once_and_serves_on() {
-    let mut bench = Bench::new(HOUR);
-    let replica = FaultyReplica::start(&bench.frontend, Right);
+fn a_wrong_number_of_outputs_fails_only_the_batch() {
+    let mut setup = Setup::new(HOUR);
+    let replica = FaultyReplica::start(&setup.frontend, Correct);
     for outputs in [0, 2, 1_000] {
-        replica.behave(Outputs(outputs));
-        let why = format!("model failed: {outputs} outputs to 1 inputs");
-        assert_eq!(bench.got(1.0), Got::default(AnswerStatus::Error, &why));
+        replica.set_behaviour(Outputs(outputs));
+        let reason = format!("model failed: {outputs} outputs to 1 inputs");
+        assert_eq!(
+            setup.query(1.0),
+            ReceivedAnswer::default(AnswerStatus::Error, &reason)
+        );
     }
-    replica.behave(Right);
-    assert_eq!(bench.got(2.0), Got::right(2.0));
-    let ended = (bench.ended("error", "model failed"), bench.ended("ok", ""));
-    assert_eq!(ended, (3, 1));
+    replica.set_behaviour(Correct);
+    assert_eq!(setup.query(2.0), ReceivedAnswer::correct(2.0));
+    let answered = (
+        setup.answered("error", "model failed"),
+        setup.answered("ok", ""),
+    );
+    assert_eq!(answered, (3, 1));
 }
 
 #[test]
-fn what_is_no_number_or_of_another_type_is_handed_on_as_what_it_is() {
-    let mut bench = Bench::new(HOUR);
-    let replica = FaultyReplica::start(&bench.frontend, NotANumber);
-    assert_eq!(bench.got(1.0), Got::floats(f32::NAN));
-    let mut http = Http::connect(bench.frontend.ports().query_port);
+fn nan_and_outputs_of_another_type_are_forwarded() {
+    let mut setup = Setup::new(HOUR);
+    let replica = FaultyReplica::start(&setup.frontend, NotANumber);
+    assert_eq!(setup.query(1.0), ReceivedAnswer::floats(f32::NAN));
+    let mut http = HttpClient::connect(setup.frontend.ports().query_port);
     let response = http.post("/app/predict", r#"{"input": [1.0]}"#);
     let body: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(
@@ -159,109 +171,126 @@ fn what_is_no_number_or_of_another_type_is_handed_on_as_what_it_is() {
         (200, &false.into()),
         "{body}"
     );
-    replica.behave(Texts);
-    let got = bench.got(1.0);
+    replica.set_behaviour(Texts);
+    let answer = setup.query(1.0);
     assert_eq!(
-        (got.status, got.output_type),
+        (answer.status, answer.output_type),
         (AnswerStatus::Ok, DataType::Strings)
     );
-    assert_eq!(got.output, b"two");
-    assert_eq!(bench.ended("ok", ""), 3);
+    assert_eq!(answer.output, b"two");
+    assert_eq!(setup.answered("ok", ""), 3);
 }
 
 #[test]
-fn one_that_sends_garbage_is_given_up_and_its_query_goes_to_another_or_ends_with_the_reason() {
-    let mut bench = Bench::new(HOUR);
-    let bad = FaultyReplica::start(&bench.frontend, Garbage);
-    // It comes back, and does it again.
-    let got = bench.got(1.0);
-    assert_eq!(got, Got::default(AnswerStatus::Default, "replica died"));
+fn a_replica_that_sends_garbage_is_ejected() {
+    let mut setup = Setup::new(HOUR);
+    let garbage = FaultyReplica::start(&setup.frontend, Garbage);
+    // The replica reconnects and sends garbage to the retried query, too.
+    let answer = setup.query(1.0);
     assert_eq!(
-        (bench.ended("default", "replica died"), bench.dropped()),
+        answer,
+        ReceivedAnswer::default(AnswerStatus::Default, "replica died")
+    );
+    assert_eq!(
+        (setup.answered("default", "replica died"), setup.dropped()),
         (1, 2)
     );
-    let _good = FaultyReplica::start(&bench.frontend, Right);
+    let _correct = FaultyReplica::start(&setup.frontend, Correct);
     for input in 1..9 {
-        bench.ask(input as f32);
+        setup.send_query(input as f32);
     }
-    let mut answered: Vec<Got> = (1..9).map(|_| bench.hear()).collect();
-    answered.sort_by(|a, b| f32_of(a).total_cmp(&f32_of(b)));
-    let expected: Vec<Got> = (1..9).map(|input| Got::right(input as f32)).collect();
-    assert_eq!(answered, expected);
-    drop(bad);
+    let mut received: Vec<ReceivedAnswer> = (1..9).map(|_| setup.recv_answer()).collect();
+    received.sort_by(|a, b| f32_of(a).total_cmp(&f32_of(b)));
+    let expected: Vec<ReceivedAnswer> = (1..9)
+        .map(|input| ReceivedAnswer::correct(input as f32))
+        .collect();
+    assert_eq!(received, expected);
+    drop(garbage);
 
-    fn f32_of(got: &Got) -> f32 {
-        f32::from_le_bytes(got.output[..].try_into().unwrap())
+    fn f32_of(answer: &ReceivedAnswer) -> f32 {
+        f32::from_le_bytes(answer.output[..].try_into().unwrap())
     }
 }
 
 #[test]
-fn answers_that_nobody_asked_for_and_second_ones_are_dropped_and_counted() {
-    let mut bench = Bench::new(HOUR);
-    let replica = FaultyReplica::start(&bench.frontend, Unasked);
-    for (behaviour, dropped) in [(Unasked, 1), (Twice, 2), (Twice, 3), (Right, 3)] {
-        replica.behave(behaviour);
-        assert_eq!(bench.got(3.0), Got::right(3.0), "{behaviour:?}");
-        until("what was said beside it is counted", || {
-            (bench.dropped() == dropped).then_some(())
+fn unsolicited_and_duplicate_answers_are_dropped_and_counted() {
+    let mut setup = Setup::new(HOUR);
+    let replica = FaultyReplica::start(&setup.frontend, Unsolicited);
+    for (behaviour, dropped) in [
+        (Unsolicited, 1),
+        (Duplicate, 2),
+        (Duplicate, 3),
+        (Correct, 3),
+    ] {
+        replica.set_behaviour(behaviour);
+        assert_eq!(
+            setup.query(3.0),
+            ReceivedAnswer::correct(3.0),
+            "{behaviour:?}"
+        );
+        wait_until("the dropped answer is counted", || {
+            (setup.dropped() == dropped).then_some(())
         });
     }
-    assert_eq!(bench.ended("ok", ""), 4);
+    assert_eq!(setup.answered("ok", ""), 4);
 }
 
 #[test]
-fn one_that_crashes_loses_nothing_where_there_is_another() {
-    let mut bench = Bench::new(HOUR);
-    let _crashing = FaultyReplica::start(&bench.frontend, Crash);
-    bench.ask(1.0);
-    let _other = FaultyReplica::start(&bench.frontend, Right);
-    bench.ask(2.0);
-    let mut got = [bench.hear(), bench.hear()];
-    got.sort_by_key(|got| got.output.clone());
-    let mut expected = [Got::right(1.0), Got::right(2.0)];
-    expected.sort_by_key(|got| got.output.clone());
-    assert_eq!(got, expected);
+fn another_replica_answers_the_queries_of_a_crashed_one() {
+    let mut setup = Setup::new(HOUR);
+    let _crashing = FaultyReplica::start(&setup.frontend, Crash);
+    setup.send_query(1.0);
+    let _other = FaultyReplica::start(&setup.frontend, Correct);
+    setup.send_query(2.0);
+    let mut answer = [setup.recv_answer(), setup.recv_answer()];
+    answer.sort_by_key(|answer| answer.output.clone());
+    let mut expected = [ReceivedAnswer::correct(1.0), ReceivedAnswer::correct(2.0)];
+    expected.sort_by_key(|answer| answer.output.clone());
+    assert_eq!(answer, expected);
 }
 
 #[test]
-fn one_that_falls_silent_leaves_and_may_come_back() {
-    let mut bench = Bench::new(HOUR);
-    let replica = FaultyReplica::start(&bench.frontend, Right);
-    assert_eq!(bench.got(1.0), Got::right(1.0));
-    replica.behave(Silent);
-    until("it is given up", || {
-        (replicas(&bench.frontend) == "[]").then_some(())
+fn a_silent_replica_is_ejected_and_may_return() {
+    let mut setup = Setup::new(HOUR);
+    let replica = FaultyReplica::start(&setup.frontend, Correct);
+    assert_eq!(setup.query(1.0), ReceivedAnswer::correct(1.0));
+    replica.set_behaviour(Silent);
+    wait_until("the replica is ejected", || {
+        (replicas(&setup.frontend) == "[]").then_some(())
     });
-    let got = bench.got(1.0);
+    let answer = setup.query(1.0);
     assert_eq!(
-        got,
-        Got::default(AnswerStatus::Default, "no replica connected")
+        answer,
+        ReceivedAnswer::default(AnswerStatus::Default, "no replica connected")
     );
-    replica.behave(Right);
-    until("it is back", || {
-        (replicas(&bench.frontend) != "[]").then_some(())
+    replica.set_behaviour(Correct);
+    wait_until("the replica has returned", || {
+        (replicas(&setup.frontend) != "[]").then_some(())
     });
-    assert_eq!(bench.got(2.0), Got::right(2.0));
+    assert_eq!(setup.query(2.0), ReceivedAnswer::correct(2.0));
 }
 
 #[test]
-fn a_storm_of_registrations_leaves_one_replica_and_no_other_harmed() {
-    let mut bench = Bench::new(HOUR);
-    let calm = FaultyReplica::start(&bench.frontend, Right);
-    let stormy = FaultyReplica::start(&bench.frontend, Storm(200));
+fn a_registration_storm_leaves_other_replicas_unaffected() {
+    let mut setup = Setup::new(HOUR);
+    let steady = FaultyReplica::start(&setup.frontend, Correct);
+    let registering = FaultyReplica::start(&setup.frontend, RegistrationStorm(200));
     let joined = || {
         let listed: Vec<serde_json::Value> =
-            serde_json::from_str(&replicas(&bench.frontend)).unwrap();
+            serde_json::from_str(&replicas(&setup.frontend)).unwrap();
         let numbers = listed
             .iter()
             .map(|replica| replica["replica_id"].as_u64().unwrap());
         numbers.collect::<Vec<_>>()
     };
-    // The calm one, and the last of the storm.
-    until("the storm is over", || (joined() == [0, 201]).then_some(()));
+    // The first replica, and the last registration of the storm.
+    wait_until("the storm is over", || (joined() == [0, 201]).then_some(()));
     for input in 0..20 {
-        assert_eq!(bench.got(input as f32), Got::right(input as f32));
+        assert_eq!(
+            setup.query(input as f32),
+            ReceivedAnswer::correct(input as f32)
+        );
     }
-    drop((calm, stormy));
-    assert_eq!(bench.ended("ok", ""), 20);
+    drop((steady, registering));
+    assert_eq!(setup.answered("ok", ""), 20);
 }

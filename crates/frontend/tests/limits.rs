@@ -1,4 +1,4 @@
-//! What the frontend refuses, whom it gives up, and how large it makes batches, over real sockets.
+//! Queue limits, hanging replicas and batch sizes, over real sockets.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -25,10 +25,10 @@ fn replica(frontend: &Frontend) -> Peer {
     peer
 }
 
-/// Answers a request; tells how many queries it held.
+/// Answers a request; returns its number of queries.
 fn answer(peer: &mut Peer, request: &[Vec<u8>]) -> usize {
     let Ok(FromFrontend::Request(request)) = FromFrontend::decode(request) else {
-        panic!("no request");
+        panic!("the message is not a request");
     };
     let reply = Reply {
         session: request.head.session,
@@ -37,12 +37,12 @@ fn answer(peer: &mut Peer, request: &[Vec<u8>]) -> usize {
         predictions: vec![Ok(Output::Floats(vec![1.0])); request.inputs.len()],
         times: Times::default(),
     };
-    peer.say_with(|frames| reply.encode(frames));
+    peer.send_with(|frames| reply.encode(frames));
     request.inputs.len()
 }
 
 #[test]
-fn a_query_that_finds_the_queue_full_is_refused_at_once_and_the_others_are_answered() {
+fn a_full_queue_refuses_queries_at_once() {
     let mut settings = settings();
     settings.queues.max_queue = 2;
     let frontend = start(&settings, 1);
@@ -50,10 +50,10 @@ fn a_query_that_finds_the_queue_full_is_refused_at_once_and_the_others_are_answe
     let mut answers = Peer::connect(frontend.ports().send_port);
     let mut requests = Peer::connect(frontend.ports().recv_port);
     let connected = answers.connect_native();
-    requests.ask(connected, 0, &[0.0]);
-    let computing = replica.hear_request();
-    (1..4).for_each(|id| requests.ask(connected, id, &[0.0]));
-    let frames = answers.hear();
+    requests.send_query(connected, 0, &[0.0]);
+    let computing = replica.recv_request();
+    (1..4).for_each(|id| requests.send_query(connected, id, &[0.0]));
+    let frames = answers.recv();
     let refused = Answer::decode(&frames).unwrap();
     assert_eq!(
         (refused.request_id, refused.status),
@@ -63,21 +63,21 @@ fn a_query_that_finds_the_queue_full_is_refused_at_once_and_the_others_are_answe
     assert_eq!((refused.reason, refused.output), (reason, &b"none"[..]));
     answer(&mut replica, &computing);
     for id in 0..3 {
-        let frames = answers.hear();
+        let frames = answers.recv();
         let answered = Answer::decode(&frames).unwrap();
         assert_eq!(
             (answered.request_id, answered.status),
             (id, AnswerStatus::Ok)
         );
         if id < 2 {
-            let next = replica.hear_request();
+            let next = replica.recv_request();
             answer(&mut replica, &next);
         }
     }
 }
 
 #[test]
-fn a_replica_that_hangs_is_worked_around_and_serves_again_after_its_late_answer() {
+fn a_hanging_replica_serves_again_after_its_late_answer() {
     let mut settings = settings();
     settings.queues.hang_after = 1;
     let frontend = start(&settings, 1);
@@ -85,17 +85,17 @@ fn a_replica_that_hangs_is_worked_around_and_serves_again_after_its_late_answer(
     let mut answers = Peer::connect(frontend.ports().send_port);
     let mut requests = Peer::connect(frontend.ports().recv_port);
     let connected = answers.connect_native();
-    requests.ask(connected, 0, &[0.0]);
-    let first = hanging.hear_request();
+    requests.send_query(connected, 0, &[0.0]);
+    let first = hanging.recv_request();
     answer(&mut hanging, &first);
-    assert_eq!(Answer::decode(&answers.hear()).unwrap().request_id, 0);
+    assert_eq!(Answer::decode(&answers.recv()).unwrap().request_id, 0);
 
-    requests.ask(connected, 1, &[0.0]);
-    let stuck = hanging.hear_request();
+    requests.send_query(connected, 1, &[0.0]);
+    let stuck = hanging.recv_request();
     let mut other = replica(&frontend);
-    let retried = other.hear_request();
+    let retried = other.recv_request();
     answer(&mut other, &retried);
-    let frames = answers.hear();
+    let frames = answers.recv();
     let answered = Answer::decode(&frames).unwrap();
     assert_eq!(
         (answered.request_id, answered.status),
@@ -103,34 +103,34 @@ fn a_replica_that_hangs_is_worked_around_and_serves_again_after_its_late_answer(
     );
 
     answer(&mut hanging, &stuck);
-    // Its answer is dropped, and it is the one that has waited longest.
-    requests.ask(connected, 2, &[0.0]);
-    requests.ask(connected, 3, &[0.0]);
+    // The late answer is dropped, and the replica is the one that has been idle longest.
+    requests.send_query(connected, 2, &[0.0]);
+    requests.send_query(connected, 3, &[0.0]);
     for peer in [&mut hanging, &mut other] {
-        let request = peer.hear_request();
+        let request = peer.recv_request();
         answer(peer, &request);
     }
     let mut ids: Vec<u32> = (0..2)
-        .map(|_| Answer::decode(&answers.hear()).unwrap().request_id)
+        .map(|_| Answer::decode(&answers.recv()).unwrap().request_id)
         .collect();
     ids.sort_unstable();
     assert_eq!(ids, [2, 3]);
 }
 
 #[test]
-fn a_model_without_a_batch_size_gets_larger_batches_as_long_as_they_are_in_time() {
+fn batches_grow_for_a_model_without_a_batch_size() {
     let frontend = start(&settings(), -1);
     let mut replica = replica(&frontend);
     let mut answers = Peer::connect(frontend.ports().send_port);
     let mut requests = Peer::connect(frontend.ports().recv_port);
     let connected = answers.connect_native();
-    (0..100).for_each(|id| requests.ask(connected, id, &[0.0]));
-    // Answered after all the others, which have been taken then: requests of one client keep their order.
-    requests.ask_app("other", connected, 100, &[0.0]);
-    assert_eq!(Answer::decode(&answers.hear()).unwrap().request_id, 100);
+    (0..100).for_each(|id| requests.send_query(connected, id, &[0.0]));
+    // Requests of a client keep their order: this answer proves that all queries were accepted.
+    requests.send_query_to("other", connected, 100, &[0.0]);
+    assert_eq!(Answer::decode(&answers.recv()).unwrap().request_id, 100);
     let mut sizes = Vec::new();
     while sizes.iter().sum::<usize>() < 100 {
-        let request = replica.hear_request();
+        let request = replica.recv_request();
         sizes.push(answer(&mut replica, &request));
     }
     let growing: Vec<usize> = (1..14).collect();

@@ -1,4 +1,4 @@
-//! What the frontend counts, over real HTTP.
+//! The frontend's metrics over real HTTP.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -6,31 +6,31 @@ use std::time::Duration;
 use frontend::Frontend;
 use model::{DataType, InputError, Output};
 use serde_json::Value;
-use testkit::{Http, Peer, admin, deploy, double, get, settings, settings_with};
+use testkit::{HttpClient, Peer, admin, deploy, get, reply_doubled, settings, settings_with};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn client(frontend: &Frontend) -> Http {
-    Http::connect(frontend.ports().query_port)
+fn client(frontend: &Frontend) -> HttpClient {
+    HttpClient::connect(frontend.ports().query_port)
 }
 
-/// One query that the model answers, one that it fails on, one that is refused.
-fn three_queries(frontend: &Frontend) -> Peer {
+/// Sends two queries: the model answers the first and fails on the second.
+fn two_queries(frontend: &Frontend) -> Peer {
     let port = frontend.ports().rpc_service_port;
     let mut replica = Peer::join(port, "1", DataType::Floats);
     let mut client = client(frontend);
-    client.ask("POST /app/predict", &[], br#"{"input":[1.0]}"#);
+    client.send_request("POST /app/predict", &[], br#"{"input":[1.0]}"#);
     replica.serve(&Output::Floats(vec![1.0]));
-    assert_eq!(client.hear().status, 200);
-    client.ask("POST /app/predict", &[], br#"{"input":[2.0]}"#);
-    let request = replica.hear_request();
+    assert_eq!(client.recv().status, 200);
+    client.send_request("POST /app/predict", &[], br#"{"input":[2.0]}"#);
+    let request = replica.recv_request();
     let failed = vec![Err(InputError("no picture".into()))];
     replica.reply(&request, DataType::Floats, failed);
-    assert_eq!(client.hear().status, 200);
+    assert_eq!(client.recv().status, 200);
     replica
 }
 
-/// A leaf of Clipper's report.
+/// Returns the value `leaf` of the metric `name` in Clipper's report.
 fn leaf(frontend: &Frontend, kind: &str, name: &str, leaf: &str) -> String {
     let report: Value = serde_json::from_str(&get(frontend, "/metrics")).unwrap();
     let list = report[kind].as_array().unwrap();
@@ -50,7 +50,7 @@ fn clippers_report_has_clippers_names() {
         "ratio",
     );
     assert_eq!(unused, "nan");
-    let _replica = three_queries(&frontend);
+    let _replica = two_queries(&frontend);
     for (kind, name, field, value) in [
         (
             "counters",
@@ -118,17 +118,17 @@ fn clippers_report_has_clippers_names() {
 }
 
 #[test]
-fn who_asks_for_text_gets_what_prometheus_reads() {
+fn text_requests_get_the_prometheus_formats() {
     let frontend = Frontend::start(&settings()).unwrap();
     deploy(&frontend, 1, HOUR);
-    let _replica = three_queries(&frontend);
+    let _replica = two_queries(&frontend);
     let mut client = client(&frontend);
-    client.ask(
+    client.send_request(
         "POST /app/predict",
         &[],
         br#"{"input":[1.0],"version":"9"}"#,
     );
-    assert_eq!(client.hear().status, 400);
+    assert_eq!(client.recv().status, 400);
     let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let plain = "text/plain; version=0.0.4; charset=utf-8";
     for (path, accept, content_type) in [
@@ -145,8 +145,8 @@ fn who_asks_for_text_gets_what_prometheus_reads() {
         ("/metrics/prometheus", "*/*", open),
         ("/metrics", "*/*", "application/json"),
     ] {
-        client.ask(&format!("GET {path}"), &[("Accept", accept)], b"");
-        let response = client.hear();
+        client.send_request(&format!("GET {path}"), &[("Accept", accept)], b"");
+        let response = client.recv();
         assert_eq!(response.status, 200);
         assert_eq!(response.header("content-type"), Some(content_type));
         let is_text = response.text().contains("# TYPE clipper_answers counter\n");
@@ -174,22 +174,22 @@ fn who_asks_for_text_gets_what_prometheus_reads() {
 }
 
 #[test]
-fn the_counts_of_a_deleted_application_do_not_come_back_with_its_last_answer() {
+fn late_answers_do_not_restore_a_deleted_applications_metrics() {
     let frontend = Frontend::start(&settings()).unwrap();
     deploy(&frontend, 1, HOUR);
     let mut replica = Peer::join(frontend.ports().rpc_service_port, "1", DataType::Floats);
     let mut client = client(&frontend);
-    client.ask("POST /app/predict", &[], br#"{"input":[1.0]}"#);
-    let request = replica.hear_request();
+    client.send_request("POST /app/predict", &[], br#"{"input":[1.0]}"#);
+    let request = replica.recv_request();
     assert_eq!(admin(&frontend, "delete_app", r#"{"name":"app"}"#).0, 200);
-    double(&mut replica, &request);
-    assert!(client.hear().text().contains(r#""output":[2.0]"#));
+    reply_doubled(&mut replica, &request);
+    assert!(client.recv().text().contains(r#""output":[2.0]"#));
     let metrics = get(&frontend, "/metrics/prometheus");
     assert!(!metrics.contains(r#"app="app""#), "{metrics}");
 }
 
 #[test]
-fn every_query_has_a_trace_though_the_cache_answers_it_or_it_is_refused() {
+fn cached_and_refused_queries_have_traces_too() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("traces");
     let flags = [
@@ -201,30 +201,30 @@ fn every_query_has_a_trace_though_the_cache_answers_it_or_it_is_refused() {
     deploy(&frontend, 1, HOUR);
     let mut replica = Peer::join(frontend.ports().rpc_service_port, "1", DataType::Floats);
     let mut client = client(&frontend);
-    client.ask("POST /app/predict", &[], br#"{"input":[1.0]}"#);
-    let request = replica.hear_request();
-    double(&mut replica, &request);
-    client.hear();
+    client.send_request("POST /app/predict", &[], br#"{"input":[1.0]}"#);
+    let request = replica.recv_request();
+    reply_doubled(&mut replica, &request);
+    client.recv();
     client.post("/app/predict", r#"{"input":[1.0]}"#);
     let mut answers = Peer::connect(frontend.ports().send_port);
     let mut requests = Peer::connect(frontend.ports().recv_port);
     let connected = answers.connect_native();
-    requests.ask_app("other", connected, 1, &[1.0]);
-    answers.hear();
+    requests.send_query_to("other", connected, 1, &[1.0]);
+    answers.recv();
     drop(frontend);
     let text = std::fs::read_to_string(file).unwrap();
     let lines: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let ended = lines.iter().map(|line| {
+    let traces = lines.iter().map(|line| {
         let spans = &line["resourceSpans"][0]["scopeSpans"][0]["spans"];
         let app = &spans[0]["attributes"][0]["value"]["stringValue"];
         (app.as_str().unwrap(), spans.as_array().unwrap().len())
     });
-    // One went to a replica, and has a span for each thing that was done there.
+    // The first query went to a replica, and has a span per stage there.
     assert_eq!(
-        ended.collect::<Vec<_>>(),
+        traces.collect::<Vec<_>>(),
         [("app", 6), ("app", 2), ("other", 2)]
     );
 }

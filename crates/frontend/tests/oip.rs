@@ -1,4 +1,4 @@
-//! The Open Inference Protocol over real HTTP, with model servers that say exact frames.
+//! The Open Inference Protocol over real HTTP, with model servers that send exact frames.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use frontend::Frontend;
 use model::{DataType, ModelInfo, Output};
 use serde_json::{Value, json};
-use testkit::{Http, Peer, Response, admin, deploy_for, settings};
+use testkit::{HttpClient, HttpResponse, Peer, admin, deploy_for, settings};
 use wire::rpc::{Metadata, NewContainer};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -17,36 +17,36 @@ fn start(input_type: &str) -> Frontend {
     frontend
 }
 
-fn client(frontend: &Frontend) -> Http {
-    Http::connect(frontend.ports().query_port)
+fn client(frontend: &Frontend) -> HttpClient {
+    HttpClient::connect(frontend.ports().query_port)
 }
 
 fn replica(frontend: &Frontend, input_type: DataType) -> Peer {
     Peer::join(frontend.ports().rpc_service_port, "1", input_type)
 }
 
-fn ok(response: &Response) -> Value {
+fn ok(response: &HttpResponse) -> Value {
     assert_eq!(response.status, 200, "{}", response.text());
     serde_json::from_slice(&response.body).unwrap()
 }
 
-fn error(response: &Response) -> (u16, String) {
+fn error(response: &HttpResponse) -> (u16, String) {
     let body: Value = serde_json::from_slice(&response.body).unwrap();
     let text = body["error"].as_str().unwrap();
     (response.status, text.to_owned())
 }
 
-/// A body of JSON with a binary tensor behind it.
-fn ask_binary(client: &mut Http, json: &Value, tensor: &[u8]) {
+/// Sends an inference request whose body is JSON with a binary tensor after it.
+fn send_binary(client: &mut HttpClient, json: &Value, tensor: &[u8]) {
     let json = json.to_string();
     let length = json.len().to_string();
     let headers = [("Inference-Header-Content-Length", length.as_str())];
     let body = [json.as_bytes(), tensor].concat();
-    client.ask("POST /v2/models/app/infer", &headers, &body);
+    client.send_request("POST /v2/models/app/infer", &headers, &body);
 }
 
 #[test]
-fn server_and_models_say_what_they_are() {
+fn metadata_of_server_and_models_are_served() {
     let frontend = start("floats");
     let mut client = client(&frontend);
     let server = ok(&client.get("/v2"));
@@ -55,7 +55,7 @@ fn server_and_models_say_what_they_are() {
     assert_eq!(client.get("/v2/health/live").status, 200);
     assert_eq!(client.get("/v2/health/ready").status, 200);
 
-    // Without a replica the input is known, and that nobody serves it.
+    // Without a replica the model is not ready, but its input is known.
     let expected = (503, "no replica connected".to_owned());
     assert_eq!(error(&client.get("/v2/models/app/ready")), expected);
     let metadata = ok(&client.get("/v2/models/m"));
@@ -99,7 +99,7 @@ fn server_and_models_say_what_they_are() {
 }
 
 #[test]
-fn a_row_is_a_query_and_comes_back_as_a_row() {
+fn each_row_is_a_query_and_an_output_row() {
     let frontend = start("floats");
     let mut replica = replica(&frontend, DataType::Floats);
     let mut client = client(&frontend);
@@ -112,14 +112,14 @@ fn a_row_is_a_query_and_comes_back_as_a_row() {
         "/v2/models/app/versions/1/infer",
     ];
     for path in paths {
-        client.ask(&format!("POST {path}"), &[], request.to_string().as_bytes());
+        client.send_request(&format!("POST {path}"), &[], request.to_string().as_bytes());
         let mut inputs = replica.serve(&Output::Floats(vec![0.5, -1.0, 2.0]));
         while inputs.len() < 2 {
             inputs.extend(replica.serve(&Output::Floats(vec![0.5, -1.0, 2.0])));
         }
         let rows = [[1_f32, 2.5], [3.0, 4.0]];
         assert_eq!(inputs, rows.map(|row| row.map(f32::to_le_bytes).concat()));
-        let answer = ok(&client.hear());
+        let answer = ok(&client.recv());
         let output = json!([{"name": "output", "datatype": "FP32", "shape": [2, 3],
             "data": [0.5, -1.0, 2.0, 0.5, -1.0, 2.0]}]);
         assert_eq!(answer["outputs"], output);
@@ -131,7 +131,7 @@ fn a_row_is_a_query_and_comes_back_as_a_row() {
 }
 
 #[test]
-fn binary_tensors_of_every_type_go_in_and_out() {
+fn binary_tensors_of_every_type_are_supported() {
     let texts = [2_u32.to_le_bytes(), *b"ab\x01\0", [0, 0, b'c', 0]].concat();
     let doubles = [1.5_f64, 2.0].map(f64::to_le_bytes).concat();
     for (input_type, datatype, shape, tensor, output) in [
@@ -186,7 +186,7 @@ fn binary_tensors_of_every_type_go_in_and_out() {
                 "parameters": {"binary_data_size": tensor.len()}}],
             "outputs": [{"name": "output", "parameters": {"binary_data": true}}],
         });
-        ask_binary(&mut client, &request, &tensor);
+        send_binary(&mut client, &request, &tensor);
         let mut inputs = replica.serve(&output);
         while inputs.len() < shape[0] {
             inputs.extend(replica.serve(&output));
@@ -196,19 +196,19 @@ fn binary_tensors_of_every_type_go_in_and_out() {
         } else {
             assert_eq!(inputs.concat(), tensor);
         }
-        let response = client.hear();
+        let response = client.recv();
         assert_eq!(response.status, 200, "{}", response.text());
         let length = response.header("inference-header-content-length").unwrap();
-        let (head, behind) = response.body.split_at(length.parse().unwrap());
+        let (head, tensor) = response.body.split_at(length.parse().unwrap());
         let head: Value = serde_json::from_slice(head).unwrap();
         let size = &head["outputs"][0]["parameters"]["binary_data_size"];
-        assert_eq!(*size, json!(behind.len()));
+        assert_eq!(*size, json!(tensor.len()));
         let mut row = Vec::new();
         if let Output::Text(_) = output {
             row.extend(1_u32.to_le_bytes());
         }
         output.write_to(&mut row);
-        assert_eq!(behind, row.repeat(shape[0]));
+        assert_eq!(tensor, row.repeat(shape[0]));
     }
 }
 
@@ -222,7 +222,7 @@ fn texts_are_elements_of_bytes_tensors_only() {
 }
 
 #[test]
-fn what_makes_no_tensor_is_refused() {
+fn invalid_tensors_are_refused() {
     let frontend = start("floats");
     let mut client = client(&frontend);
     let input = |shape: Value, datatype: &str, data: Value| json!({"inputs": [{"name": "input", "shape": shape, "datatype": datatype, "data": data}]});
@@ -265,26 +265,26 @@ fn what_makes_no_tensor_is_refused() {
     for size in [0, 3, 4, 9] {
         let request = json!({"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32",
             "parameters": {"binary_data_size": size}}]});
-        ask_binary(&mut client, &request, &[0; 8]);
-        assert_eq!(client.hear().status, 400, "{size}");
+        send_binary(&mut client, &request, &[0; 8]);
+        assert_eq!(client.recv().status, 400, "{size}");
     }
     let request = json!({"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32",
         "parameters": {"binary_data_size": 8}}]});
-    ask_binary(&mut client, &request, &[0; 9]);
+    send_binary(&mut client, &request, &[0; 9]);
     let text = "binary_data_size is not the size of the data";
-    assert_eq!(error(&client.hear()), (400, text.into()));
+    assert_eq!(error(&client.recv()), (400, text.into()));
     let headers = [("Inference-Header-Content-Length", "99")];
-    client.ask("POST /v2/models/app/infer", &headers, b"{}");
-    assert_eq!(client.hear().status, 400);
+    client.send_request("POST /v2/models/app/infer", &headers, b"{}");
+    assert_eq!(client.recv().status, 400);
     assert_eq!(client.post("/v2/models/app/infer", "{").status, 400);
     let headers = [("Content-Encoding", "gzip")];
-    client.ask("POST /v2/models/app/infer", &headers, b"");
+    client.send_request("POST /v2/models/app/infer", &headers, b"");
     let text = "compressed bodies are not supported";
-    assert_eq!(error(&client.hear()), (415, text.into()));
+    assert_eq!(error(&client.recv()), (415, text.into()));
 }
 
 #[test]
-fn bytes_whose_lengths_do_not_fit_are_refused() {
+fn bytes_with_wrong_lengths_are_refused() {
     let frontend = start("strings");
     let mut client = client(&frontend);
     for tensor in [
@@ -295,13 +295,13 @@ fn bytes_whose_lengths_do_not_fit_are_refused() {
     ] {
         let request = json!({"inputs": [{"name": "x", "shape": [1], "datatype": "BYTES",
             "parameters": {"binary_data_size": tensor.len()}}]});
-        ask_binary(&mut client, &request, tensor);
-        assert_eq!(client.hear().status, 400, "{tensor:?}");
+        send_binary(&mut client, &request, tensor);
+        assert_eq!(client.recv().status, 400, "{tensor:?}");
     }
 }
 
 #[test]
-fn where_there_is_no_answer_of_the_model_there_is_an_error_with_the_reason() {
+fn queries_without_an_output_are_errors_with_the_reason() {
     let frontend = Frontend::start(&settings()).unwrap();
     deploy_for(&frontend, "floats", 1, Duration::from_millis(30));
     let mut client = client(&frontend);
@@ -322,26 +322,26 @@ fn where_there_is_no_answer_of_the_model_there_is_an_error_with_the_reason() {
 }
 
 #[test]
-fn outputs_of_different_lengths_make_no_tensor() {
+fn outputs_of_different_lengths_are_an_error() {
     let frontend = start("floats");
     let mut replica = replica(&frontend, DataType::Floats);
     let mut client = client(&frontend);
     let request = json!({"inputs": [
         {"name": "input", "shape": [2, 1], "datatype": "FP32", "data": [1, 2]},
     ]});
-    client.ask(
+    client.send_request(
         "POST /v2/models/app/infer",
         &[],
         request.to_string().as_bytes(),
     );
     let mut width = 0;
     while width < 2 {
-        let request = replica.hear_request();
+        let request = replica.recv_request();
         let count = testkit::inputs(&request).len();
         let outputs = (0..count).map(|index| Ok(Output::Floats(vec![0.0; width + index + 1])));
         replica.reply(&request, DataType::Floats, outputs.collect());
         width += count;
     }
     let text = "the model's outputs have different lengths: send one row per request";
-    assert_eq!(error(&client.hear()), (500, text.into()));
+    assert_eq!(error(&client.recv()), (500, text.into()));
 }

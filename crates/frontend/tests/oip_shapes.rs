@@ -1,4 +1,4 @@
-//! The Open Inference Protocol holds requests against the shape that a model's metadata declares.
+//! The Open Inference Protocol checks requests against the shape that a model declares.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use frontend::Frontend;
 use model::{DataType, ModelInfo, Output};
 use serde_json::{Value, json};
-use testkit::{Http, Peer, Response, admin, deploy_for, registration, settings};
+use testkit::{HttpClient, HttpResponse, Peer, admin, deploy_for, registration, settings};
 use wire::rpc::{FromContainer, FromFrontend, NewContainer};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const INFER: &str = "/v2/models/app/infer";
 
-fn start(input_type: &str) -> (Frontend, Http) {
+fn start(input_type: &str) -> (Frontend, HttpClient) {
     let frontend = Frontend::start(&settings()).unwrap();
     deploy_for(&frontend, input_type, 8, HOUR);
-    let client = Http::connect(frontend.ports().query_port);
+    let client = HttpClient::connect(frontend.ports().query_port);
     (frontend, client)
 }
 
-/// The registration of a model server that declares the shape of its inputs.
-fn declaring(version: &str, input_type: DataType, shape: &[usize]) -> NewContainer {
+/// Returns the registration of a model server that declares the shape of its inputs.
+fn registration_with_shape(version: &str, input_type: DataType, shape: &[usize]) -> NewContainer {
     let mut new = registration(version, input_type, 2);
     new.metadata.as_mut().unwrap().model = ModelInfo {
         output_type: DataType::Floats,
@@ -36,13 +36,13 @@ fn replica(frontend: &Frontend, new: &NewContainer) -> Peer {
     peer
 }
 
-/// Why a model server is refused.
+/// Registers a model server, and returns the reason of its refusal.
 fn refusal(frontend: &Frontend, new: &NewContainer) -> String {
     let mut peer = Peer::connect(frontend.ports().rpc_service_port);
-    peer.say_with(FromContainer::encode_heartbeat);
-    peer.hear();
-    peer.say_with(|frames| new.encode(frames));
-    match FromFrontend::decode(&peer.hear()) {
+    peer.send_with(FromContainer::encode_heartbeat);
+    peer.recv();
+    peer.send_with(|frames| new.encode(frames));
+    match FromFrontend::decode(&peer.recv()) {
         Ok(FromFrontend::Refused(reason)) => reason.to_owned(),
         other => panic!("{other:?}"),
     }
@@ -53,24 +53,24 @@ fn request(shape: &[usize], datatype: &str, data: &Value) -> String {
     json!({ "inputs": [tensor] }).to_string()
 }
 
-/// The same with the tensor behind the JSON.
-fn ask_binary(client: &mut Http, shape: &[usize], datatype: &str, tensor: &[u8]) {
+/// Sends the same request with a binary tensor after the JSON.
+fn send_binary(client: &mut HttpClient, shape: &[usize], datatype: &str, tensor: &[u8]) {
     let json = json!({"inputs": [{"name": "input", "shape": shape, "datatype": datatype,
         "parameters": {"binary_data_size": tensor.len()}}]});
     let json = json.to_string();
     let length = json.len().to_string();
     let headers = [("Inference-Header-Content-Length", length.as_str())];
     let body = [json.as_bytes(), tensor].concat();
-    client.ask(&format!("POST {INFER}"), &headers, &body);
+    client.send_request(&format!("POST {INFER}"), &headers, &body);
 }
 
-fn error(response: &Response) -> (u16, String) {
+fn error(response: &HttpResponse) -> (u16, String) {
     let body: Value = serde_json::from_slice(&response.body).unwrap();
     let text = body["error"].as_str();
     (response.status, text.unwrap_or_default().to_owned())
 }
 
-/// Serves until so many inputs are answered, and returns them.
+/// Serves until `count` inputs are answered, and returns them.
 fn serve(replica: &mut Peer, count: usize) -> Vec<Vec<u8>> {
     let mut inputs = Vec::new();
     while inputs.len() < count {
@@ -79,7 +79,7 @@ fn serve(replica: &mut Peer, count: usize) -> Vec<Vec<u8>> {
     inputs
 }
 
-fn declared_shape(client: &mut Http, path: &str) -> Value {
+fn declared_shape(client: &mut HttpClient, path: &str) -> Value {
     let metadata: Value = serde_json::from_slice(&client.get(path).body).unwrap();
     metadata["inputs"][0]["shape"].clone()
 }
@@ -87,7 +87,10 @@ fn declared_shape(client: &mut Http, path: &str) -> Value {
 #[test]
 fn tensors_of_an_undeclared_shape_are_refused() {
     let (frontend, mut client) = start("floats");
-    let mut replica = replica(&frontend, &declaring("1", DataType::Floats, &[32, 32, 3]));
+    let mut replica = replica(
+        &frontend,
+        &registration_with_shape("1", DataType::Floats, &[32, 32, 3]),
+    );
     let declared = declared_shape(&mut client, "/v2/models/app");
     assert_eq!(declared, json!([-1, 32, 32, 3]));
     let data = json!(vec![1.0; 3072]);
@@ -104,27 +107,30 @@ fn tensors_of_an_undeclared_shape_are_refused() {
         let expected = format!("the model takes the shape [-1, 32, 32, 3], not {shape:?}");
         let response = client.post(INFER, &request(shape, "FP32", &data));
         assert_eq!(error(&response), (400, expected.clone()));
-        ask_binary(&mut client, shape, "FP32", &[0; 4 * 3072]);
-        assert_eq!(error(&client.hear()), (400, expected), "binary");
+        send_binary(&mut client, shape, "FP32", &[0; 4 * 3072]);
+        assert_eq!(error(&client.recv()), (400, expected), "binary");
     }
     for shape in [[1, 32, 32, 3], [2, 32, 32, 3]] {
         let elements = shape.iter().product();
         let data = json!(vec![1.0; elements]);
         let body = request(&shape, "FP32", &data);
-        client.ask(&format!("POST {INFER}"), &[], body.as_bytes());
+        client.send_request(&format!("POST {INFER}"), &[], body.as_bytes());
         let inputs = serve(&mut replica, shape[0]);
         assert!(inputs.iter().all(|input| input.len() == 4 * 3072));
-        assert_eq!(client.hear().status, 200);
-        ask_binary(&mut client, &shape, "FP32", &vec![0; 4 * elements]);
+        assert_eq!(client.recv().status, 200);
+        send_binary(&mut client, &shape, "FP32", &vec![0; 4 * elements]);
         serve(&mut replica, shape[0]);
-        assert_eq!(client.hear().status, 200, "binary");
+        assert_eq!(client.recv().status, 200, "binary");
     }
 }
 
 #[test]
-fn nested_data_must_be_nested_as_the_shape_says() {
+fn nested_data_must_match_the_shape() {
     let (frontend, mut client) = start("floats");
-    let mut replica = replica(&frontend, &declaring("1", DataType::Floats, &[2, 3]));
+    let mut replica = replica(
+        &frontend,
+        &registration_with_shape("1", DataType::Floats, &[2, 3]),
+    );
     let ragged = "data's lists are of different lengths or depths";
     for (data, text) in [
         (
@@ -150,20 +156,23 @@ fn nested_data_must_be_nested_as_the_shape_says() {
     }
     for data in [json!([[[1, 2, 3], [4, 5, 6]]]), json!([1, 2, 3, 4, 5, 6])] {
         let body = request(&[1, 2, 3], "FP32", &data);
-        client.ask(&format!("POST {INFER}"), &[], body.as_bytes());
+        client.send_request(&format!("POST {INFER}"), &[], body.as_bytes());
         let values = [1.0_f32, 2.0, 3.0, 4.0, 5.0, 6.0];
         assert_eq!(
             serve(&mut replica, 1),
             [values.map(f32::to_le_bytes).concat()]
         );
-        assert_eq!(client.hear().status, 200, "{data}");
+        assert_eq!(client.recv().status, 200, "{data}");
     }
 }
 
 #[test]
-fn texts_and_bytes_have_one_element_in_a_row() {
+fn texts_and_bytes_have_one_element_per_row() {
     let (frontend, mut client) = start("strings");
-    let mut texts = replica(&frontend, &declaring("1", DataType::Strings, &[]));
+    let mut texts = replica(
+        &frontend,
+        &registration_with_shape("1", DataType::Strings, &[]),
+    );
     assert_eq!(
         declared_shape(&mut client, "/v2/models/app"),
         json!([-1, 1])
@@ -175,36 +184,42 @@ fn texts_and_bytes_have_one_element_in_a_row() {
     }
     for data in [json!(["a", "b"]), json!([["a"], ["b"]])] {
         let body = request(&[2, 1], "BYTES", &data);
-        client.ask(&format!("POST {INFER}"), &[], body.as_bytes());
+        client.send_request(&format!("POST {INFER}"), &[], body.as_bytes());
         assert_eq!(serve(&mut texts, 2), [b"a", b"b"]);
-        assert_eq!(client.hear().status, 200);
+        assert_eq!(client.recv().status, 200);
     }
 
     let (frontend, mut client) = start("bytes");
-    let mut bytes = replica(&frontend, &declaring("1", DataType::Bytes, &[4]));
+    let mut bytes = replica(
+        &frontend,
+        &registration_with_shape("1", DataType::Bytes, &[4]),
+    );
     let expected = "the model takes the shape [-1, 4], and an element of BYTES has 3 bytes";
     let response = client.post(INFER, &request(&[2, 1], "BYTES", &json!(["abcd", "abc"])));
     assert_eq!(error(&response), (400, expected.to_owned()));
-    ask_binary(&mut client, &[1, 1], "BYTES", b"\x03\0\0\0abc");
-    assert_eq!(error(&client.hear()), (400, expected.to_owned()));
+    send_binary(&mut client, &[1, 1], "BYTES", b"\x03\0\0\0abc");
+    assert_eq!(error(&client.recv()), (400, expected.to_owned()));
     let response = client.post(INFER, &request(&[1], "BYTES", &json!(["abcd"])));
     let expected = "the model takes the shape [-1, 1], not [1]";
     assert_eq!(error(&response), (400, expected.to_owned()));
     let body = request(&[1, 1], "BYTES", &json!(["abcd"]));
-    client.ask(&format!("POST {INFER}"), &[], body.as_bytes());
+    client.send_request(&format!("POST {INFER}"), &[], body.as_bytes());
     assert_eq!(serve(&mut bytes, 1), [b"abcd"]);
-    assert_eq!(client.hear().status, 200);
+    assert_eq!(client.recv().status, 200);
 }
 
 #[test]
-fn models_without_a_shape_take_rows_of_any_length() {
+fn models_without_a_shape_accept_rows_of_any_length() {
     let (frontend, mut client) = start("floats");
-    let mut replica = replica(&frontend, &declaring("1", DataType::Floats, &[]));
+    let mut replica = replica(
+        &frontend,
+        &registration_with_shape("1", DataType::Floats, &[]),
+    );
     for width in [1, 7] {
         let body = request(&[1, width], "FP32", &json!(vec![1.0; width]));
-        client.ask(&format!("POST {INFER}"), &[], body.as_bytes());
+        client.send_request(&format!("POST {INFER}"), &[], body.as_bytes());
         assert_eq!(serve(&mut replica, 1)[0].len(), 4 * width);
-        assert_eq!(client.hear().status, 200);
+        assert_eq!(client.recv().status, 200);
     }
     let response = client.post(INFER, &request(&[1, 2, 3], "FP32", &json!(vec![1.0; 6])));
     let expected = "the model takes the shape [-1, -1], not [1, 2, 3]";
@@ -212,7 +227,7 @@ fn models_without_a_shape_take_rows_of_any_length() {
 }
 
 #[test]
-fn before_the_first_replica_no_shape_is_refused() {
+fn any_shape_is_accepted_before_the_first_replica() {
     let (frontend, mut client) = start("floats");
     assert_eq!(
         declared_shape(&mut client, "/v2/models/app"),
@@ -221,12 +236,15 @@ fn before_the_first_replica_no_shape_is_refused() {
     let body = request(&[1, 2, 3], "FP32", &json!(vec![1.0; 6]));
     let expected = (503, "no replica connected".to_owned());
     assert_eq!(error(&client.post(INFER, &body)), expected);
-    let replica = replica(&frontend, &declaring("1", DataType::Floats, &[2, 3]));
+    let replica = replica(
+        &frontend,
+        &registration_with_shape("1", DataType::Floats, &[2, 3]),
+    );
     drop(replica);
-    testkit::until("the replica is gone", || {
+    testkit::wait_until("the replica is removed", || {
         (!testkit::replicas(&frontend).contains("replica_id")).then_some(())
     });
-    // What it declared holds on.
+    // The declared shape remains.
     assert_eq!(error(&client.post(INFER, &body)), expected);
     let body = request(&[1, 6], "FP32", &json!(vec![1.0; 6]));
     assert_eq!(client.post(INFER, &body).status, 400);
@@ -235,27 +253,42 @@ fn before_the_first_replica_no_shape_is_refused() {
 #[test]
 fn replicas_of_one_version_cannot_declare_different_shapes() {
     let (frontend, mut client) = start("floats");
-    let first = replica(&frontend, &declaring("1", DataType::Floats, &[2, 3]));
-    let reason = refusal(&frontend, &declaring("1", DataType::Floats, &[6]));
+    let first = replica(
+        &frontend,
+        &registration_with_shape("1", DataType::Floats, &[2, 3]),
+    );
+    let reason = refusal(
+        &frontend,
+        &registration_with_shape("1", DataType::Floats, &[6]),
+    );
     assert_eq!(
         reason,
         "the replicas of m:1 take inputs of the shape [2, 3], not [6]: register it as another version"
     );
-    let _silent = replica(&frontend, &declaring("1", DataType::Floats, &[]));
-    let _same = replica(&frontend, &declaring("1", DataType::Floats, &[2, 3]));
+    let _silent = replica(
+        &frontend,
+        &registration_with_shape("1", DataType::Floats, &[]),
+    );
+    let _same = replica(
+        &frontend,
+        &registration_with_shape("1", DataType::Floats, &[2, 3]),
+    );
     assert_eq!(
         declared_shape(&mut client, "/v2/models/app"),
         json!([-1, 2, 3])
     );
     drop((first, _silent, _same));
-    testkit::until("the replicas are gone", || {
+    testkit::wait_until("the replicas are removed", || {
         (!testkit::replicas(&frontend).contains("replica_id")).then_some(())
     });
     assert_eq!(
         declared_shape(&mut client, "/v2/models/app"),
         json!([-1, 2, 3])
     );
-    let _other = replica(&frontend, &declaring("1", DataType::Floats, &[6]));
+    let _other = replica(
+        &frontend,
+        &registration_with_shape("1", DataType::Floats, &[6]),
+    );
     assert_eq!(
         declared_shape(&mut client, "/v2/models/app"),
         json!([-1, 6])
@@ -263,12 +296,12 @@ fn replicas_of_one_version_cannot_declare_different_shapes() {
 }
 
 #[test]
-fn each_version_is_held_against_its_own_shape() {
+fn each_version_is_checked_against_its_own_shape() {
     let (frontend, mut client) = start("floats");
     let second = r#"{"model_name":"m","model_version":"2","labels":[],"input_type":"floats","container_name":"","model_data_path":"","batch_size":8}"#;
     assert_eq!(admin(&frontend, "add_model", second).0, 200);
     let mut replicas = [("1", &[2, 3][..]), ("2", &[6])].map(|(version, shape)| {
-        let new = declaring(version, DataType::Floats, shape);
+        let new = registration_with_shape(version, DataType::Floats, shape);
         (version, replica(&frontend, &new))
     });
     let data = json!(vec![1.0; 6]);
@@ -281,8 +314,8 @@ fn each_version_is_held_against_its_own_shape() {
         let expected = format!("the model takes the shape {declared}, not {wrong:?}");
         assert_eq!(error(&response), (400, expected));
         let body = request(right, "FP32", &data);
-        client.ask(&format!("POST {path}/infer"), &[], body.as_bytes());
+        client.send_request(&format!("POST {path}/infer"), &[], body.as_bytes());
         serve(replica, 1);
-        assert_eq!(client.hear().status, 200);
+        assert_eq!(client.recv().status, 200);
     }
 }

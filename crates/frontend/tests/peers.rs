@@ -1,15 +1,16 @@
-//! Containers and clients of all of Clipper's generations, in Python and with pyzmq, through a frontend in this process.
+//! Containers and clients of all of Clipper's generations, in Python with pyzmq, through a frontend
+//! in this process.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use clap::Parser;
 use frontend::{Frontend, Settings};
 use model::DataType;
-use testkit::{Script, admin, replicas, until};
+use testkit::{Script, admin, replicas, wait_until};
 
-/// More than a batch, and more than one.
+/// Number of queries per input type: more than a batch.
 const QUERIES: &str = "50";
 
-/// Adds an application and a model for a type of input, and links them.
+/// Adds an application and a model for an input type, and links them.
 fn deploy(frontend: &Frontend, input_type: DataType) {
     for (endpoint, body) in [
         (
@@ -34,7 +35,8 @@ fn deploy(frontend: &Frontend, input_type: DataType) {
     }
 }
 
-/// Containers of one generation, one for each type of input, answer a client of one.
+/// Runs a client of generation `client` against containers of generation `containers`, one per
+/// input type.
 fn serve(containers: &str, client: &str, ports: impl Fn(&Frontend) -> Vec<u16>) {
     let protocol = format!("--client_protocol={client}");
     let mut settings = Settings::parse_from(["frontend", &protocol]);
@@ -53,7 +55,7 @@ fn serve(containers: &str, client: &str, ports: impl Fn(&Frontend) -> Vec<u16>) 
     };
     let _running: Vec<_> = DataType::ALL.iter().map(start).collect();
     let registered = || replicas(&frontend).matches("replica_id").count();
-    until("the containers register", || {
+    wait_until("the containers are registered", || {
         (registered() == DataType::ALL.len()).then_some(())
     });
     let ports = frontend.ports();

@@ -1,4 +1,4 @@
-//! The state in a real Redis: Clipper's schema, and several frontends on it.
+//! The state in a real Redis: Clipper's schema, and several frontends that share it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{collections::BTreeMap, time::Duration};
@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use frontend::{Frontend, Settings};
 use model::{DataType, Output};
 use redis::{Client, Connection, FromRedisValue};
-use testkit::{Peer, Redis, admin, deploy, settings, until};
+use testkit::{Peer, RedisServer, admin, deploy, settings, wait_until};
 use wire::{
     query::{Answer, Connected},
     rpc::{FromContainer, FromFrontend, Metadata, NewContainer, Reply, Times},
@@ -15,37 +15,37 @@ use wire::{
 const HOUR: Duration = Duration::from_secs(3600);
 const MODEL: &str = r#"{"model_name":"m","model_version":"2","labels":["a","b"],"input_type":"f","container_name":"c","model_data_path":"/d","batch_size":7}"#;
 
-fn on(redis: &Redis) -> Settings {
+fn settings_with(redis: &RedisServer) -> Settings {
     let mut settings = settings();
     settings.redis.host_and_port = Some(redis.address());
     settings
 }
 
-fn start(redis: &Redis) -> Frontend {
-    Frontend::start(&on(redis)).unwrap()
+fn start(redis: &RedisServer) -> Frontend {
+    Frontend::start(&settings_with(redis)).unwrap()
 }
 
 /// Another program that uses the same Redis, such as Clipper's management frontend.
-struct Other(Connection);
+struct RedisClient(Connection);
 
-impl Other {
-    fn connect(redis: &Redis) -> Other {
+impl RedisClient {
+    fn connect(redis: &RedisServer) -> RedisClient {
         let client = Client::open(format!("redis://{}", redis.address())).unwrap();
-        Other(client.get_connection().unwrap())
+        RedisClient(client.get_connection().unwrap())
     }
 
-    fn ask<T: FromRedisValue>(&mut self, db: u8, command: &[&str]) -> T {
+    fn run<T: FromRedisValue>(&mut self, db: u8, command: &[&str]) -> T {
         redis::cmd("SELECT").arg(db).exec(&mut self.0).unwrap();
-        let mut asked = redis::cmd(command[0]);
-        asked.arg(&command[1..]).query(&mut self.0).unwrap()
+        let mut redis_command = redis::cmd(command[0]);
+        redis_command.arg(&command[1..]).query(&mut self.0).unwrap()
     }
 
     fn hash(&mut self, db: u8, key: &str) -> BTreeMap<String, String> {
-        self.ask(db, &["HGETALL", key])
+        self.run(db, &["HGETALL", key])
     }
 
     fn keys(&mut self, db: u8) -> Vec<String> {
-        let mut keys: Vec<String> = self.ask(db, &["KEYS", "*"]);
+        let mut keys: Vec<String> = self.run(db, &["KEYS", "*"]);
         keys.sort();
         keys
     }
@@ -74,10 +74,10 @@ impl Replica {
         Replica { peer, version }
     }
 
-    /// Says that it lives, and answers a request if there is one.
+    /// Sends a heartbeat, and answers a waiting request.
     fn serve(&mut self) {
-        self.peer.say_with(FromContainer::encode_heartbeat);
-        let Some(message) = self.peer.hear_within(Duration::ZERO) else {
+        self.peer.send_with(FromContainer::encode_heartbeat);
+        let Some(message) = self.peer.recv_within(Duration::ZERO) else {
             return;
         };
         let Ok(FromFrontend::Request(request)) = FromFrontend::decode(&message) else {
@@ -91,33 +91,34 @@ impl Replica {
             predictions: request.inputs.iter().map(|_| Ok(output.clone())).collect(),
             times: Times::default(),
         };
-        self.peer.say_with(|frames| reply.encode(frames));
+        self.peer.send_with(|frames| reply.encode(frames));
     }
 }
 
-struct Caller {
+/// A client that queries application `app`.
+struct QueryClient {
     answers: Peer,
     requests: Peer,
     connected: Connected,
 }
 
-impl Caller {
-    fn connect(frontend: &Frontend) -> Caller {
+impl QueryClient {
+    fn connect(frontend: &Frontend) -> QueryClient {
         let mut answers = Peer::connect(frontend.ports().send_port);
         let connected = answers.connect_native();
-        Caller {
+        QueryClient {
             requests: Peer::connect(frontend.ports().recv_port),
             answers,
             connected,
         }
     }
 
-    /// Asks application `app`, while these replicas serve; answers the output.
-    fn ask(&mut self, replicas: &mut [&mut Replica]) -> String {
-        self.requests.ask(self.connected, 1, &[1.0]);
-        until("an answer", || {
+    /// Sends a query and serves `replicas` until its answer; returns the output.
+    fn query(&mut self, replicas: &mut [&mut Replica]) -> String {
+        self.requests.send_query(self.connected, 1, &[1.0]);
+        wait_until("an answer", || {
             replicas.iter_mut().for_each(|replica| replica.serve());
-            let frames = self.answers.hear_within(Duration::from_millis(1))?;
+            let frames = self.answers.recv_within(Duration::from_millis(1))?;
             let answer = Answer::decode(&frames).unwrap();
             Some(String::from_utf8(answer.output.to_vec()).unwrap())
         })
@@ -135,9 +136,9 @@ fn containers(frontend: &Frontend) -> String {
 }
 
 #[test]
-fn rows_are_clippers() {
-    let redis = Redis::start();
-    let mut other = Other::connect(&redis);
+fn rows_follow_clippers_schema() {
+    let redis = RedisServer::start();
+    let mut other = RedisClient::connect(&redis);
     let frontend = start(&redis);
     deploy(&frontend, -1, Duration::from_millis(20));
     ok(&frontend, "add_model", MODEL);
@@ -163,9 +164,9 @@ fn rows_are_clippers() {
     let first = other.hash(2, "m:1");
     assert_eq!((&*first["batch_size"], &*first["labels"]), ("-1", ""));
     let current = ["GET", "CURRENT_MODEL_VERSION:m"];
-    assert_eq!(other.ask::<String>(6, &current), "2");
-    assert_eq!(other.ask::<Vec<String>>(7, &["SMEMBERS", "app"]), ["m"]);
-    let state = other.ask::<String>(1, &["GET", "app:0:0"]);
+    assert_eq!(other.run::<String>(6, &current), "2");
+    assert_eq!(other.run::<Vec<String>>(7, &["SMEMBERS", "app"]), ["m"]);
+    let state = other.run::<String>(1, &["GET", "app:0:0"]);
     assert_eq!(state, r#"{"y_hat":"none"}"#);
 
     let _replica = Replica::join(&frontend, 1);
@@ -185,7 +186,7 @@ fn rows_are_clippers() {
 
     let version = r#"{"model_name":"m","model_version":"1"}"#;
     ok(&frontend, "set_model_version", version);
-    assert_eq!(other.ask::<String>(6, &current), "1");
+    assert_eq!(other.run::<String>(6, &current), "1");
     let link = r#"{"app_name":"app","model_names":["m"]}"#;
     ok(&frontend, "delete_model_links", link);
     assert!(other.keys(7).is_empty());
@@ -196,31 +197,31 @@ fn rows_are_clippers() {
 }
 
 #[test]
-fn what_another_program_writes_takes_effect() {
-    let redis = Redis::start();
-    let mut other = Other::connect(&redis);
+fn changes_by_other_programs_take_effect() {
+    let redis = RedisServer::start();
+    let mut other = RedisClient::connect(&redis);
     let frontend = start(&redis);
     deploy(&frontend, 1, HOUR);
     ok(&frontend, "add_model", MODEL);
-    let mut caller = Caller::connect(&frontend);
+    let mut client = QueryClient::connect(&frontend);
     let (one, two) = (
         &mut Replica::join(&frontend, 1),
         &mut Replica::join(&frontend, 2),
     );
-    assert_eq!(caller.ask(&mut [one, two]), "2");
-    // A rollback.
-    other.ask::<()>(6, &["SET", "CURRENT_MODEL_VERSION:m", "1"]);
-    until("version 1 serves", || {
-        (caller.ask(&mut [one, two]) == "1").then_some(())
+    assert_eq!(client.query(&mut [one, two]), "2");
+    // A rollback of the model version.
+    other.run::<()>(6, &["SET", "CURRENT_MODEL_VERSION:m", "1"]);
+    wait_until("version 1 serves", || {
+        (client.query(&mut [one, two]) == "1").then_some(())
     });
-    // Clipper's way to delete a model version: whoever serves it does the rest.
-    other.ask::<()>(2, &["HDEL", "m:1", "valid"]);
-    until("the row is gone", || {
+    // Clipper deletes a model version by this field; the frontend that serves it removes the row.
+    other.run::<()>(2, &["HDEL", "m:1", "valid"]);
+    wait_until("the row is removed", || {
         (other.keys(2) == ["m:2"] && other.keys(3) == ["m,2,0"]).then_some(())
     });
-    // Rows that are no text, as Clipper writes them if it is given such, hide no others.
+    // Clipper may write rows that are not UTF-8. They do not affect other rows.
     let raw = r"return redis.call('HSET', 'raw\255', 'default_output', '\255')";
-    other.ask::<()>(5, &["EVAL", raw, "0"]);
+    other.run::<()>(5, &["EVAL", raw, "0"]);
     let app = [
         "HSET",
         "more",
@@ -233,75 +234,77 @@ fn what_another_program_writes_takes_effect() {
         "latency_slo_micros",
         "1000",
     ];
-    other.ask::<()>(5, &app);
-    until("the application serves", || {
-        caller.requests.ask_app("more", caller.connected, 2, &[1.0]);
-        let frames = caller.answers.hear();
+    other.run::<()>(5, &app);
+    wait_until("the application serves", || {
+        client
+            .requests
+            .send_query_to("more", client.connected, 2, &[1.0]);
+        let frames = client.answers.recv();
         (Answer::decode(&frames).unwrap().output == b"more").then_some(())
     });
-    let state = other.ask::<String>(1, &["GET", "more:0:0"]);
+    let state = other.run::<String>(1, &["GET", "more:0:0"]);
     assert_eq!(state, r#"{"y_hat":"more"}"#);
 }
 
 #[test]
-fn two_frontends_serve_one_application_with_replicas_of_their_own() {
-    let redis = Redis::start();
-    let mut other = Other::connect(&redis);
+fn two_frontends_serve_an_application_with_separate_replicas() {
+    let redis = RedisServer::start();
+    let mut other = RedisClient::connect(&redis);
     let foreign = ["HSET", "m,1,9", "model_id", "m:1", "model_name", "m"];
-    other.ask::<()>(3, &foreign);
+    other.run::<()>(3, &foreign);
     let (first, second) = (start(&redis), start(&redis));
     deploy(&first, 1, HOUR);
-    let (here, there) = (
+    let (first_replica, second_replica) = (
         &mut Replica::join(&first, 1),
         &mut Replica::join(&second, 1),
     );
-    // They are numbered by one counter, and told of by both.
+    // One counter numbers the replicas, and both frontends list all of them.
     let both = r#"["m:1:0","m:1:1"]"#;
     assert_eq!((&*containers(&first), &*containers(&second)), (both, both));
-    // Each serves from its own. The second hears of the application from Redis.
-    let mut callers = [&first, &second].map(Caller::connect);
-    assert_eq!(callers[0].ask(&mut [here]), "1");
-    until("the second serves the application", || {
-        (callers[1].ask(&mut [there]) == "1").then_some(())
+    // Each frontend serves from its own replica. The second reads the application from Redis.
+    let mut clients = [&first, &second].map(QueryClient::connect);
+    assert_eq!(clients[0].query(&mut [first_replica]), "1");
+    wait_until("the second frontend serves the application", || {
+        (clients[1].query(&mut [second_replica]) == "1").then_some(())
     });
-    // A replica's row goes with it.
-    here.peer.say_with(FromContainer::encode_goodbye);
-    until("the row is gone", || {
+    // A replica's row is removed when the replica leaves.
+    first_replica.peer.send_with(FromContainer::encode_goodbye);
+    wait_until("the row is removed", || {
         (containers(&second) == r#"["m:1:1"]"#).then_some(())
     });
     let _new = Replica::join(&first, 1);
     assert_eq!(containers(&second), r#"["m:1:1","m:1:2"]"#);
-    // And the rows of a frontend go with that; what others wrote is theirs.
+    // A frontend removes its own rows when it stops, and no others.
     drop(first);
     assert_eq!(other.keys(3), ["m,1,1", "m,1,9"]);
-    assert_eq!(callers[1].ask(&mut [there]), "1");
+    assert_eq!(clients[1].query(&mut [second_replica]), "1");
 }
 
 #[test]
-fn rows_that_a_frontend_left_behind_go_when_it_starts_again() {
-    let redis = Redis::start();
-    let mut other = Other::connect(&redis);
-    let mut settings = on(&redis);
+fn a_restarted_frontend_removes_its_stale_rows() {
+    let redis = RedisServer::start();
+    let mut other = RedisClient::connect(&redis);
+    let mut settings = settings_with(&redis);
     let frontend = Frontend::start(&settings).unwrap();
     settings.ports.rpc_service = frontend.ports().rpc_service_port;
     let replica = Replica::join(&frontend, 1);
     let name = other.hash(3, "m,1,0")["frontend"].clone();
     drop((replica, frontend));
-    other.ask::<()>(3, &["HSET", "m,1,0", "frontend", &name]);
-    other.ask::<()>(3, &["HSET", "m,1,1", "frontend", "another"]);
+    other.run::<()>(3, &["HSET", "m,1,0", "frontend", &name]);
+    other.run::<()>(3, &["HSET", "m,1,1", "frontend", "another"]);
     let _frontend = Frontend::start(&settings).unwrap();
     assert_eq!(other.keys(3), ["m,1,1"]);
 }
 
 #[test]
-fn a_frontend_serves_on_without_redis_and_gives_back_what_redis_lost() {
-    let mut redis = Redis::start();
+fn a_frontend_serves_without_redis_and_restores_lost_rows() {
+    let mut redis = RedisServer::start();
     let frontend = start(&redis);
     deploy(&frontend, 1, HOUR);
-    let mut caller = Caller::connect(&frontend);
+    let mut client = QueryClient::connect(&frontend);
     let old = &mut Replica::join(&frontend, 1);
     redis.kill();
-    assert_eq!(caller.ask(&mut [old]), "1");
+    assert_eq!(client.query(&mut [old]), "1");
     let refused = |endpoint: &str, body: &str| {
         let (status, text) = admin(&frontend, endpoint, body);
         assert_eq!(status, 400, "{text}");
@@ -340,12 +343,12 @@ fn a_frontend_serves_on_without_redis_and_gives_back_what_redis_lost() {
         ok(&frontend, "get_all_models", r#"{"verbose":false}"#),
         r#"["m:1"]"#
     );
-    // A replica can join all the same.
+    // A replica can join without Redis.
     let new = &mut Replica::join(&frontend, 1);
     assert!(containers(&frontend).starts_with(r#"["m:1:0","m:1:"#));
     redis.restart();
-    let mut other = Other::connect(&redis);
-    until("Redis has it all again", || {
+    let mut other = RedisClient::connect(&redis);
+    wait_until("Redis has all rows again", || {
         old.serve();
         new.serve();
         (other.keys(2) == ["m:1"] && other.keys(3).len() == 2).then_some(())
@@ -356,15 +359,15 @@ fn a_frontend_serves_on_without_redis_and_gives_back_what_redis_lost() {
     );
     ok(&frontend, "add_app", more);
     assert_eq!(other.keys(5), ["app", "more"]);
-    // Its counter starts anew, past those that are there.
+    // Redis' counter restarts after the ids in use.
     let _third = Replica::join(&frontend, 1);
     assert!(containers(&frontend).starts_with(r#"["m:1:0","m:1:1","m:1:"#));
-    assert_eq!(caller.ask(&mut [old, new]), "1");
+    assert_eq!(client.query(&mut [old, new]), "1");
 }
 
 #[test]
-fn redis_is_named_in_clippers_words_too() {
-    let redis = Redis::start();
+fn clippers_redis_flags_are_accepted() {
+    let redis = RedisServer::start();
     let address = redis.address();
     let (host, port) = address.split_once(':').unwrap();
     let mut settings = settings();
@@ -372,7 +375,7 @@ fn redis_is_named_in_clippers_words_too() {
     settings.redis.redis_port = Some(port.parse().unwrap());
     let frontend = Frontend::start(&settings).unwrap();
     deploy(&frontend, 1, HOUR);
-    assert_eq!(Other::connect(&redis).keys(5), ["app"]);
+    assert_eq!(RedisClient::connect(&redis).keys(5), ["app"]);
     settings.redis.redis_port = None;
     settings.redis.redis_ip = None;
     settings.redis.host_and_port = Some("nowhere".into());

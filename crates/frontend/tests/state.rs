@@ -1,25 +1,25 @@
-//! The state file, and a frontend that is killed.
+//! The state file after SIGKILL, and its lock.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::{path::Path, time::Duration};
 
 use frontend::Frontend;
-use testkit::{Program, admin, deploy, settings};
+use testkit::{FrontendProcess, admin, deploy, settings};
 
-/// A frontend in a process of its own, which is killed when it is dropped.
-fn start(state: &Path) -> Program {
+/// Starts a frontend in a separate process, which is killed on drop.
+fn start(state: &Path) -> FrontendProcess {
     let program = env!("CARGO_BIN_EXE_frontend");
-    Program::start(program, &["--state", state.to_str().unwrap()])
+    FrontendProcess::start(program, &["--state", state.to_str().unwrap()])
 }
 
-fn ask(frontend: &Program, endpoint: &str, body: &str) -> String {
+fn post_ok(frontend: &FrontendProcess, endpoint: &str, body: &str) -> String {
     let (status, text) = admin(frontend, endpoint, body);
     assert_eq!(status, 200, "{text}");
     text
 }
 
 #[test]
-fn what_a_client_was_told_is_done_outlives_sigkill() {
+fn acknowledged_changes_survive_sigkill() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let app = r#"{"name":"a","input_type":"f","default_output":"none","latency_slo_micros":1000}"#;
@@ -28,26 +28,26 @@ fn what_a_client_was_told_is_done_outlives_sigkill() {
             r#"{{"model_name":"m","model_version":"{version}","labels":["x","y"],"input_type":"floats","container_name":"c","model_data_path":"/d","batch_size":4}}"#
         )
     };
-    let listings = |frontend: &Program| {
+    let listings = |frontend: &FrontendProcess| {
         ["get_all_applications", "get_all_models"]
-            .map(|endpoint| ask(frontend, endpoint, r#"{"verbose":true}"#))
+            .map(|endpoint| post_ok(frontend, endpoint, r#"{"verbose":true}"#))
     };
 
     let first = start(&state);
-    ask(&first, "add_app", app);
-    ask(&first, "add_app", &app.replace(r#""a""#, r#""b""#));
-    (1..=3).for_each(|version| drop(ask(&first, "add_model", &model(version))));
+    post_ok(&first, "add_app", app);
+    post_ok(&first, "add_app", &app.replace(r#""a""#, r#""b""#));
+    (1..=3).for_each(|version| drop(post_ok(&first, "add_model", &model(version))));
     let link = r#"{"app_name":"a","model_names":["m"]}"#;
-    ask(&first, "add_model_links", link);
-    ask(&first, "add_model_links", &link.replace(r#""a""#, r#""b""#));
-    ask(
+    post_ok(&first, "add_model_links", link);
+    post_ok(&first, "add_model_links", &link.replace(r#""a""#, r#""b""#));
+    post_ok(
         &first,
         "set_model_version",
         r#"{"model_name":"m","model_version":"1"}"#,
     );
     let old = r#"{"model_name":"m","model_version":"2"}"#;
-    ask(&first, "delete_versioned_model", old);
-    ask(&first, "delete_app", r#"{"name":"b"}"#);
+    post_ok(&first, "delete_versioned_model", old);
+    post_ok(&first, "delete_app", r#"{"name":"b"}"#);
     let before = listings(&first);
     drop(first);
 
@@ -58,20 +58,20 @@ fn what_a_client_was_told_is_done_outlives_sigkill() {
         r#"[{"input_type":"floats","default_output":"none","latency_slo_micros":1000,"name":"a","linked_models":["m"]}]"#
     );
     assert_eq!(
-        ask(&second, "get_all_models", r#"{"verbose":false}"#),
+        post_ok(&second, "get_all_models", r#"{"verbose":false}"#),
         r#"["m:1","m:3"]"#
     );
-    ask(&second, "delete_model_links", link);
+    post_ok(&second, "delete_model_links", link);
     drop(second);
     let third = start(&state);
     assert_eq!(
-        ask(&third, "get_linked_models", r#"{"app_name":"a"}"#),
+        post_ok(&third, "get_linked_models", r#"{"app_name":"a"}"#),
         "[]"
     );
 }
 
 #[test]
-fn a_state_file_belongs_to_one_frontend_at_a_time() {
+fn a_state_file_is_used_by_one_frontend_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = settings();
     settings.state = Some(folder.path().join("state"));

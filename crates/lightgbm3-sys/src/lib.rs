@@ -1,9 +1,10 @@
-//! The C functions of LightGBM 4.7 that `lightgbm3` calls, with the names and types that it expects.
+//! The C functions of LightGBM 4.7 that `lightgbm3` calls, with the names and types that it
+//! expects.
 //!
-//! Source: LightGBM's `include/LightGBM/c_api.h`, which documents each function. Functions that return
-//! an int return 0 on success and -1 on failure; [`LGBM_GetLastError`] then returns the reason. All
-//! calls are unsafe: pointers must be valid for the given lengths, and handles must come from the
-//! function that creates them and be freed once.
+//! Source: LightGBM's `include/LightGBM/c_api.h`, which documents each function. Functions that
+//! return an int return 0 on success and -1 on failure; [`LGBM_GetLastError`] then returns the
+//! reason. All calls are unsafe: pointers must be valid for the given lengths, and handles must
+//! come from the function that creates them and be freed once.
 #![allow(unsafe_code, reason = "declares functions of C; none is called here")]
 #![allow(missing_docs, reason = "the C header documents each function")]
 

@@ -309,7 +309,7 @@ fn slow_model() -> (Frontend, FaultyReplica, Load<'static>) {
         duration: Duration::from_secs(2),
         opening: WindowOpening::After(Duration::from_millis(200)),
         precision: None,
-        answer_timeout: testkit::PATIENCE,
+        answer_timeout: testkit::TIMEOUT,
         objective: None,
         trial_start: Instant::now(),
     };

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn one_score_for_two_classes_is_the_probability_of_the_second() {
+    fn a_single_score_is_the_second_classs_probability() {
         let classes = names(["no", "yes"]);
         for (score, class) in [(0.2, "no"), (0.5, "no"), (0.51, "yes")] {
             assert_eq!(Output::Floats(vec![score]).class(&classes), Ok(class));

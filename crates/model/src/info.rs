@@ -29,7 +29,8 @@ pub struct ModelInfo {
 pub struct Artifact {
     /// Name of the file, without its folder.
     pub file: String,
-    /// Origin of the weights, in words: "seeded random weights (He), seed 1: its output is no answer".
+    /// Origin of the weights, in words: "seeded random weights (He), seed 1: its output is no
+    /// answer".
     pub provenance: String,
     /// False if the weights are random: only the model's speed is then meaningful.
     pub trained: bool,

@@ -28,7 +28,8 @@ pub trait Model {
     /// Returns one prediction per input, in the order of the inputs.
     ///
     /// # Errors
-    /// [`PredictError`] fails the whole batch; an invalid input fails alone, with an [`InputError`].
+    /// [`PredictError`] fails the whole batch; an invalid input fails alone, with an
+    /// [`InputError`].
     fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError>;
 }
 

@@ -1,7 +1,7 @@
 //! Messages of an ONNX file: the part of onnx.proto that this project reads or writes.
 //!
-//! Source: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>, IR version 8. Decoding skips all
-//! other fields. Decoding a [`ModelProto`] from [`Bytes`] copies no tensor:
+//! Source: <https://github.com/onnx/onnx/blob/main/onnx/onnx.proto>, IR version 8. Decoding skips
+//! all other fields. Decoding a [`ModelProto`] from [`Bytes`] copies no tensor:
 //! [`TensorProto::raw_data`] shares the buffer.
 
 pub use prost::{DecodeError, Message, bytes::Bytes};
@@ -126,8 +126,8 @@ pub enum AttributeType {
     Ints = 7,
 }
 
-/// A parameter or other constant, with values in `raw_data`, in the field of its type, or in another
-/// file.
+/// A parameter or other constant, with values in `raw_data`, in the field of its type, or in
+/// another file.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TensorProto {
     /// The shape; empty for a single value.

@@ -1,7 +1,7 @@
 //! The `main` of `vgg` and `inception`, the model servers for pictures.
 //!
-//! Each of them consists of an [`Architecture`] and [`ServerSettings`]. [`main`] runs the featurizer's
-//! model in the runtime of model servers; the two crates do not depend on each other.
+//! Each of them consists of an [`Architecture`] and [`ServerSettings`]. [`main`] runs the
+//! featurizer's model in the runtime of model servers; the two crates do not depend on each other.
 
 use std::process::ExitCode;
 
@@ -12,8 +12,8 @@ use featurizer::{Featurizer, FeaturizerFlags, Settings};
 
 /// Runs the model server until a signal stops it.
 ///
-/// Exits with status 0 after SIGTERM or SIGINT, and with 1 and a line on standard error if it cannot
-/// serve.
+/// Exits with status 0 after SIGTERM or SIGINT, and with 1 and a line on standard error if it
+/// cannot serve.
 pub fn main(server: ServerSettings, architecture: &Architecture) -> ExitCode {
     container::main(server, |common, flags: FeaturizerFlags| {
         let settings = Settings {

@@ -1,15 +1,16 @@
-//! Decodes JPEG and PNG files. Every crate that reads pictures uses this decoder, so that all of them
-//! reject the same files.
+//! Decodes JPEG and PNG files. Every crate that reads pictures uses this decoder, so that all of
+//! them reject the same files.
 //!
-//! A truncated file is an error, as in Pillow. The underlying decoder would fill the missing part of a
-//! JPEG picture with grey.
+//! A truncated file is an error, as in Pillow. The underlying decoder would fill the missing part
+//! of a JPEG picture with grey.
 
 use std::io::{Cursor, ErrorKind};
 
 use image::{DynamicImage, ImageError, ImageFormat, ImageReader, Limits};
 use memchr::memchr;
 
-/// Most bytes of pixels per byte of a file: deflate expands 1 byte to 1,032, each with eight pixels.
+/// Most bytes of pixels per byte of a file: deflate expands 1 byte to 1,032, each with eight
+/// pixels.
 const MAX_EXPANSION: u64 = 8 * 1_032;
 
 /// Memory in bytes allowed for a file of any length, for the decoder itself and a small picture.
@@ -29,8 +30,8 @@ pub enum Error {
 /// Decodes a JPEG or PNG file.
 ///
 /// # Errors
-/// If the file is truncated or not a picture, or if the picture needs more than 512 MiB or more than
-/// a file of its length can hold.
+/// If the file is truncated or not a picture, or if the picture needs more than 512 MiB or more
+/// than a file of its length can hold.
 pub fn decode(file: &[u8]) -> Result<DynamicImage, Error> {
     let reader = ImageReader::new(Cursor::new(file)).with_guessed_format();
     let mut reader = reader.map_err(|error| decoder_error(ImageError::IoError(error)))?;

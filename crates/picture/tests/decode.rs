@@ -25,8 +25,8 @@ const fn cut(file: &'static str, length: usize, pillow: usize, ours: usize) -> C
     }
 }
 
-/// Pillow needs only the pixels of a PNG file. Ours also needs the checksum after them and the name of
-/// the last chunk.
+/// Pillow needs only the pixels of a PNG file. Ours also needs the checksum after them and the name
+/// of the last chunk.
 const CUTS: [Cut; 9] = [
     cut("baseline.jpg", 1207, 1207, 1207),
     cut("restarts.jpg", 1423, 1423, 1423),

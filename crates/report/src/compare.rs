@@ -78,7 +78,8 @@ pub fn compare(settings: &Compare<'_>) -> Result<Compared, Error> {
         }
     }
     let is = |is: fn(&Judgement) -> bool| judged.iter().filter(|j| is(&j.judgement)).count();
-    let nothing_judged = gate.is_set() && is(|j| matches!(j, Judgement::Open(_))) == judged.len();
+    let nothing_judged =
+        gate.is_set() && is(|j| matches!(j, Judgement::Undecided(_))) == judged.len();
     if nothing_judged {
         let why =
             "driver: no point could be judged, so the gate fails: see the notes under the table";
@@ -115,8 +116,8 @@ fn junit(judged: &[JudgedPair<'_>]) -> Result<String, quick_junit::SerializeErro
     let mut suite = TestSuite::new("driver compare");
     for JudgedPair { pair, judgement } in judged {
         let status = match judgement {
-            Judgement::Passed | Judgement::InPart(_) => TestCaseStatus::success(),
-            Judgement::Open(why) => {
+            Judgement::Passed | Judgement::PassedInPart(_) => TestCaseStatus::success(),
+            Judgement::Undecided(why) => {
                 let mut status = TestCaseStatus::skipped();
                 status.set_message(why.as_str());
                 status
@@ -133,7 +134,7 @@ fn junit(judged: &[JudgedPair<'_>]) -> Result<String, quick_junit::SerializeErro
             format!("{} B / A: {ratio}", figure.name)
         });
         let mut lines: Vec<_> = ratios.collect();
-        if let Judgement::InPart(why) = judgement {
+        if let Judgement::PassedInPart(why) = judgement {
             lines.push(format!("not judged: {why}"));
         }
         case.set_system_out(lines.join("\n"));

@@ -13,6 +13,7 @@ pub(crate) fn facts(
     let mut facts = Vec::new();
     let runs = trials.iter().filter_map(|trial| trial.accuracy());
     facts.extend(runs.map(|run| run.note.clone()).next());
+    facts.extend(slo(trials));
     facts.extend(core_use(trials));
     facts.extend(reasons.of_sweep());
     facts.extend(untrained(trials));
@@ -27,6 +28,22 @@ pub(crate) fn facts(
         );
     }
     facts
+}
+
+/// States the SLO, and the name of its column in the table.
+fn slo(trials: &[&Trial]) -> Option<String> {
+    let speeds = || trials.iter().filter_map(|trial| trial.speed());
+    let mut searches = speeds().filter_map(|speed| speed.search.as_ref());
+    if let Some(search) = searches.next() {
+        let ms = search.objective_ms;
+        return Some(format!(
+            "SLO: p99 within {ms} ms; SLO max: max queries/s within SLO"
+        ));
+    }
+    let mut phases = speeds().filter_map(|speed| speed.latency());
+    let has_goodput = phases.any(|phase| phase.goodput_qps.is_some());
+    let ms = trials.iter().find_map(|trial| trial.driver.objective_ms)?;
+    has_goodput.then(|| format!("SLO: {ms} ms; goodput: answers per second within it"))
 }
 
 /// States which processes share cores, and how much of their cores driver and frontend used. Trials

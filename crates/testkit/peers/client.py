@@ -1,7 +1,8 @@
-"""A ZeroMQ client of either generation of Clipper's: python3 client.py GENERATION SEND_PORT RECV_PORT CONTAINERS QUERIES
+"""A ZeroMQ client of either generation of Clipper: python3 client.py GENERATION SEND_PORT RECV_PORT CONTAINERS QUERIES
 
-It asks application `app_TYPE` for every input type, all queries at once, and checks each answer; CONTAINERS says whose
-answers they are. Like Clipper's clients, it reads and writes frame by frame. The frontend's send port is where it reads.
+For every input type it sends QUERIES queries at once to application `app_TYPE`, and checks each answer. CONTAINERS is the
+generation of the containers that answer. Like Clipper's clients, it reads and writes frame by frame. It reads from the
+frontend's send port.
 """
 
 import struct
@@ -10,9 +11,9 @@ import time
 
 import zmq
 
-from values import CODES, STRINGS, answer, output_code, pack, question, unpack
+from values import CODES, STRINGS, make_input, model_output, output_code, pack, unpack
 
-PATIENCE_MILLIS = 20_000
+TIMEOUT_MILLIS = 20_000
 FIRST = ["clipper::frontend_rpc_recv", "clipper::task_enqueued", "clipper::task_dequeued", "clipper::sent_rpc"]
 BETWEEN = ["container::recv", "container::send"]
 LAST = [
@@ -25,7 +26,7 @@ LAST = [
 ]
 
 
-def number(socket):
+def read_u32(socket):
     return struct.unpack("<I", socket.recv())[0]
 
 
@@ -34,19 +35,19 @@ class Client:
         context = zmq.Context.instance()
         self.answers = context.socket(zmq.DEALER)
         self.answers.connect("tcp://127.0.0.1:" + send_port)
-        # A blank message makes the connection.
+        # An empty message opens the connection.
         self.answers.send(b"", zmq.SNDMORE)
         self.answers.send(b"")
         self.wait()
         self.answers.recv()
-        self.client_id = number(self.answers)
+        self.client_id = read_u32(self.answers)
         self.requests = context.socket(zmq.DEALER)
         self.requests.connect("tcp://127.0.0.1:" + recv_port)
 
     def wait(self):
-        assert self.answers.poll(PATIENCE_MILLIS, zmq.POLLIN), "nothing came from the frontend"
+        assert self.answers.poll(TIMEOUT_MILLIS, zmq.POLLIN), "no message from the frontend"
 
-    def ask(self, request_id, app, code, value):
+    def send_query(self, request_id, app, code, value):
         data = pack(code, value)
         elements = len(data) if code == STRINGS else len(value)
         self.requests.send(b"", zmq.SNDMORE)
@@ -57,42 +58,42 @@ class Client:
         self.requests.send(struct.pack("<I", elements), zmq.SNDMORE)
         self.requests.send(data)
 
-    def hear(self):
-        """The next answer: request id, output type and output."""
+    def recv_answer(self):
+        """Returns the next answer: request id, output type and output."""
         self.wait()
         self.answers.recv()
-        return number(self.answers), number(self.answers), self.answers.recv()
+        return read_u32(self.answers), read_u32(self.answers), self.answers.recv()
 
-    def hear_with_lineage(self):
-        """The same in the high-performance generation, and the times by their names."""
+    def recv_answer_with_lineage(self):
+        """Returns the next answer of the high-performance generation, with its lineage: times by name."""
         self.wait()
         self.answers.recv()
-        request_id, code, length = number(self.answers), number(self.answers), number(self.answers)
+        request_id, code, length = read_u32(self.answers), read_u32(self.answers), read_u32(self.answers)
         output = self.answers.recv()
         assert len(output) == length
         lineage = {}
-        for _ in range(number(self.answers)):
+        for _ in range(read_u32(self.answers)):
             name = self.answers.recv().decode("ascii")
             (lineage[name],) = struct.unpack("<q", self.answers.recv())
         assert not self.answers.getsockopt(zmq.RCVMORE)
         return request_id, code, output, lineage
 
 
-def check_lineage(lineage, containers, began):
-    ours = FIRST + LAST
-    expected = FIRST + BETWEEN + LAST if containers == "highperf" else ours
+def check_lineage(lineage, containers, start):
+    frontend_names = FIRST + LAST
+    expected = FIRST + BETWEEN + LAST if containers == "highperf" else frontend_names
     assert sorted(lineage) == sorted(expected), lineage
-    times = [lineage[name] for name in ours]
+    times = [lineage[name] for name in frontend_names]
     assert times == sorted(times), lineage
-    # The wall clock may have been corrected by a little since the frontend started.
-    assert began - 1 <= times[0] / 1e6 and times[-1] / 1e6 <= time.time() + 1, lineage
+    # The wall clock may have been adjusted slightly since the frontend started.
+    assert start - 1 <= times[0] / 1e6 and times[-1] / 1e6 <= time.time() + 1, lineage
     if containers == "highperf":
         assert lineage[BETWEEN[0]] <= lineage[BETWEEN[1]], lineage
 
 
 def expected(containers, code, request_id):
-    """The type and the value of a query's answer."""
-    value = answer(question(code, request_id))
+    """Returns the type and the value of the correct answer to a query."""
+    value = model_output(make_input(code, request_id))
     if containers == "3":
         return STRINGS, str(value)
     return output_code(code), value
@@ -101,20 +102,20 @@ def expected(containers, code, request_id):
 def main(generation, send_port, recv_port, containers, queries):
     client = Client(send_port, recv_port)
     for name, code in CODES.items():
-        began = time.time()
-        waiting = set(range(int(queries)))
-        for request_id in sorted(waiting):
-            client.ask(request_id, "app_" + name, code, question(code, request_id))
-        while waiting:
+        start = time.time()
+        pending = set(range(int(queries)))
+        for request_id in sorted(pending):
+            client.send_query(request_id, "app_" + name, code, make_input(code, request_id))
+        while pending:
             if generation == "highperf":
-                request_id, output_type, output, lineage = client.hear_with_lineage()
-                check_lineage(lineage, containers, began)
+                request_id, output_type, output, lineage = client.recv_answer_with_lineage()
+                check_lineage(lineage, containers, start)
             else:
-                request_id, output_type, output = client.hear()
+                request_id, output_type, output = client.recv_answer()
                 assert not client.answers.getsockopt(zmq.RCVMORE)
-            waiting.remove(request_id)
-            got = output_type, unpack(output_type, output)
-            assert got == expected(containers, code, request_id), (name, request_id, got)
+            pending.remove(request_id)
+            actual = output_type, unpack(output_type, output)
+            assert actual == expected(containers, code, request_id), (name, request_id, actual)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A container of Clipper's generation of 2017: python3 container_2017.py PORT NAME VERSION TYPE
 
-It says on the wire what that generation's Python runtime says: it reads and writes frame by frame, without checks.
+It sends the same messages as that generation's Python runtime, and reads and writes frame by frame, without checks.
 """
 
 import struct
@@ -9,24 +9,24 @@ import time
 
 import zmq
 
-from values import CODES, STRINGS, answer, end_with_stdin, output_code, pack, unpack
+from values import CODES, STRINGS, end_with_stdin, model_output, output_code, pack, unpack
 
 NEW_CONTAINER, CONTENT, HEARTBEAT = 0, 1, 2
 POLL_MILLIS, ACTIVITY_SECONDS = 5000, 30
 
 
-def number(socket):
+def read_u32(socket):
     return struct.unpack("<I", socket.recv())[0]
 
 
-def say(socket, *frames):
+def send_frames(socket, *frames):
     for frame in (b"",) + frames[:-1]:
         socket.send(frame, zmq.SNDMORE)
     socket.send(frames[-1])
 
 
 def heartbeat(socket):
-    say(socket, struct.pack("<I", HEARTBEAT))
+    send_frames(socket, struct.pack("<I", HEARTBEAT))
 
 
 def register(socket, name, version, code):
@@ -38,7 +38,7 @@ def register(socket, name, version, code):
 
 
 def split(code, content, ends):
-    """The inputs: `ends` counts elements, as the splits of numpy do."""
+    """Returns the inputs. `ends` counts elements, like the split indices of numpy."""
     if code == STRINGS:
         return content.decode("utf-8").split("\0")[:-1]
     elements = unpack(code, content)
@@ -48,7 +48,7 @@ def split(code, content, ends):
 
 def predict(socket, code):
     message_id = socket.recv()
-    assert number(socket) == 0, "only predictions are ever asked for"
+    assert read_u32(socket) == 0, "the request is not a prediction"
     socket.recv()
     header = socket.recv()
     socket.recv()
@@ -57,14 +57,14 @@ def predict(socket, code):
     assert input_type == code
     inputs = split(code, content, ends)
     assert len(inputs) == count
-    outputs = [pack(output_code(code), answer(value)) for value in inputs]
+    outputs = [pack(output_code(code), model_output(value)) for value in inputs]
     block = struct.pack("<%dI" % (count + 1), count, *map(len, outputs)) + b"".join(outputs)
     sizes = struct.pack("<I", output_code(code)), struct.pack("<I", len(block))
-    say(socket, struct.pack("<I", CONTENT), message_id, *sizes, block)
+    send_frames(socket, struct.pack("<I", CONTENT), message_id, *sizes, block)
 
 
 def serve(address, name, version, code):
-    """One connection, until it has been silent for too long."""
+    """Serves one connection, until it has been silent for too long."""
     socket = zmq.Context.instance().socket(zmq.DEALER)
     poller = zmq.Poller()
     poller.register(socket, zmq.POLLIN)
@@ -81,9 +81,9 @@ def serve(address, name, version, code):
             continue
         last_activity = time.monotonic()
         socket.recv()
-        kind = number(socket)
+        kind = read_u32(socket)
         if kind == HEARTBEAT:
-            if number(socket) == 1:
+            if read_u32(socket) == 1:
                 register(socket, name, version, code)
         elif kind == CONTENT:
             predict(socket, code)

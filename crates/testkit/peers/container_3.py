@@ -1,6 +1,6 @@
 """A container of Clipper's final release, RPC version 3: python3 container_3.py PORT NAME VERSION TYPE
 
-It says on the wire what that release's Python runtime says: it reads and writes frame by frame, without checks.
+It sends the same messages as that release's Python runtime, and reads and writes frame by frame, without checks.
 """
 
 import struct
@@ -9,14 +9,14 @@ import time
 
 import zmq
 
-from values import CODES, answer, end_with_stdin, unpack
+from values import CODES, end_with_stdin, model_output, unpack
 
 RPC_VERSION = 3
 NEW_CONTAINER, CONTENT, HEARTBEAT = 0, 1, 2
 POLL_MILLIS, ACTIVITY_SECONDS = 5000, 30
 
 
-def number(socket):
+def read_u32(socket):
     return struct.unpack("<I", socket.recv())[0]
 
 
@@ -36,7 +36,7 @@ def register(socket, name, version, code):
 
 def predict(socket, code):
     message_id = socket.recv()
-    assert number(socket) == 0, "only predictions are ever asked for"
+    assert read_u32(socket) == 0, "the request is not a prediction"
     (header_size,) = struct.unpack("<Q", socket.recv())
     header = socket.recv()
     assert len(header) == header_size
@@ -44,7 +44,7 @@ def predict(socket, code):
     assert input_type == code
     inputs = [socket.recv() for _ in range(count)]
     assert [len(value) for value in inputs] == sizes
-    outputs = [str(answer(unpack(code, value))).encode("utf-8") for value in inputs]
+    outputs = [str(model_output(unpack(code, value))).encode("utf-8") for value in inputs]
     header = struct.pack("<%dQ" % (count + 1), count, *map(len, outputs))
     socket.send_string("", zmq.SNDMORE)
     socket.send(struct.pack("<I", CONTENT), zmq.SNDMORE)
@@ -57,7 +57,7 @@ def predict(socket, code):
 
 
 def serve(address, name, version, code):
-    """One connection, until it has been silent for too long."""
+    """Serves one connection, until it has been silent for too long."""
     socket = zmq.Context.instance().socket(zmq.DEALER)
     poller = zmq.Poller()
     poller.register(socket, zmq.POLLIN)
@@ -74,10 +74,10 @@ def serve(address, name, version, code):
             continue
         last_activity = time.monotonic()
         socket.recv()
-        assert number(socket) == RPC_VERSION
-        kind = number(socket)
+        assert read_u32(socket) == RPC_VERSION
+        kind = read_u32(socket)
         if kind == HEARTBEAT:
-            if number(socket) == 1:
+            if read_u32(socket) == 1:
                 register(socket, name, version, code)
         elif kind == CONTENT:
             predict(socket, code)

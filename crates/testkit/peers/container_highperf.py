@@ -1,6 +1,6 @@
 """A container of Clipper's high-performance generation: python3 container_highperf.py PORT RESPONSES_PORT NAME VERSION TYPE
 
-It says on the wire what that generation's Python runtime says: it reads and writes frame by frame, without checks.
+It sends the same messages as that generation's Python runtime, and reads and writes frame by frame, without checks.
 """
 
 import datetime
@@ -9,14 +9,14 @@ import sys
 
 import zmq
 
-from values import CODES, answer, end_with_stdin, output_code, pack, unpack
+from values import CODES, end_with_stdin, model_output, output_code, pack, unpack
 
 NEW_CONTAINER, CONTENT = 0, 1
 POLL_MILLIS = 5000
 EPOCH = datetime.datetime(1970, 1, 1)
 
 
-def number(socket):
+def read_u32(socket):
     return struct.unpack("<I", socket.recv())[0]
 
 
@@ -25,30 +25,30 @@ def micros(time):
 
 
 def register(requests, name, version, code):
-    """Registers, and answers the connection id."""
+    """Registers, and returns the connection id."""
     requests.send(b"", zmq.SNDMORE)
     requests.send(struct.pack("<I", NEW_CONTAINER), zmq.SNDMORE)
     requests.send_string(name, zmq.SNDMORE)
     requests.send_string(version, zmq.SNDMORE)
     requests.send_string(str(code))
     requests.recv()
-    return number(requests)
+    return read_u32(requests)
 
 
 def predict(requests, code):
-    """Reads a request; answers the message id, its outputs in one block, and when it came."""
+    """Reads a request; returns the message id, the outputs in one block, and the time of reception."""
     requests.recv()
     received = datetime.datetime.now()
-    assert number(requests) == CONTENT
+    assert read_u32(requests) == CONTENT
     message_id = requests.recv()
-    assert number(requests) == 0, "only predictions are ever asked for"
+    assert read_u32(requests) == 0, "the request is not a prediction"
     requests.recv()
     header = requests.recv()
     input_type, count, *sizes = struct.unpack("<%dI" % (len(header) // 4), header)
     assert input_type == code
     inputs = [requests.recv() for _ in range(count)]
     assert [len(value) for value in inputs] == sizes
-    outputs = [pack(output_code(code), answer(unpack(code, value))) for value in inputs]
+    outputs = [pack(output_code(code), model_output(unpack(code, value))) for value in inputs]
     block = struct.pack("<%dI" % (count + 1), count, *map(len, outputs)) + b"".join(outputs)
     return message_id, block, received
 

@@ -1,6 +1,6 @@
 """A stand-in for Clipper's frontend of 2017: python3 frontend_2017.py TYPE
 
-Prints its port, lets one model server register, sends it batches and checks its answers.
+It prints its port, waits until one model server has registered, sends it batches and checks its responses.
 """
 
 import struct
@@ -8,20 +8,20 @@ import sys
 
 import zmq
 
-from frontends import batches, check, hear, i32, i64, say
+from frontends import batches, check, i32, i64, recv, send
 from values import CODES, ELEMENTS, STRINGS
 
 NEW_CONTAINER, CONTENT, HEARTBEAT = 0, 1, 2
 KEEP_ALIVE, METADATA_WANTED = 0, 1
 
 
-def hear_unless_heartbeat(socket, registered):
-    """The next message that is none; heartbeats are answered, each at once."""
+def recv_unless_heartbeat(socket, registered):
+    """Returns the next message that is not a heartbeat, and answers each heartbeat at once."""
     while True:
-        identity, frames = hear(socket)
+        identity, frames = recv(socket)
         if frames != [i32(HEARTBEAT)]:
             return identity, frames
-        say(socket, identity, i32(HEARTBEAT), i32(KEEP_ALIVE if registered else METADATA_WANTED))
+        send(socket, identity, i32(HEARTBEAT), i32(KEEP_ALIVE if registered else METADATA_WANTED))
 
 
 def request(code, message_id, inputs):
@@ -38,12 +38,12 @@ def main(name):
     code = CODES[name]
     socket = zmq.Context.instance().socket(zmq.ROUTER)
     print(socket.bind_to_random_port("tcp://127.0.0.1"), flush=True)
-    container, frames = hear_unless_heartbeat(socket, False)
+    container, frames = recv_unless_heartbeat(socket, False)
     assert frames == [i32(NEW_CONTAINER), b"m", b"1", str(code).encode("ascii")], frames
     for message_id, inputs in batches(code):
-        say(socket, container, *request(code, message_id, inputs))
-        sender, (kind, answered, output_type, length, block) = hear_unless_heartbeat(socket, True)
-        assert (sender, kind, answered) == (container, i32(CONTENT), i32(message_id))
+        send(socket, container, *request(code, message_id, inputs))
+        sender, (kind, response_id, output_type, length, block) = recv_unless_heartbeat(socket, True)
+        assert (sender, kind, response_id) == (container, i32(CONTENT), i32(message_id))
         check(code, inputs, output_type, length, block)
 
 

@@ -1,15 +1,15 @@
-"""What both stand-ins for Clipper's older frontends ask, and expect of a model server that answers every input with itself.
+"""Requests and expected responses of both stand-ins for Clipper's older frontends.
 
-That model server fails on an input without elements, in these words.
+The model server answers every input with itself, and fails with the text FAILURE on an input without elements.
 """
 
 import struct
 
-from values import DOUBLES, STRINGS, pack, question
+from values import DOUBLES, STRINGS, make_input, pack
 
 FAILURE = b"there is nothing"
 BATCHES = (1, 3, 8)
-PATIENCE_MILLIS = 20_000
+TIMEOUT_MILLIS = 20_000
 
 
 def i32(number):
@@ -20,23 +20,23 @@ def i64(number):
     return struct.pack("<q", number)
 
 
-def hear(socket):
-    """The next message: the sender's identity, and the frames behind the empty delimiter."""
-    assert socket.poll(PATIENCE_MILLIS), "nothing came from the model server"
+def recv(socket):
+    """Returns the next message: the sender's identity, and the frames after the empty delimiter."""
+    assert socket.poll(TIMEOUT_MILLIS), "no message from the model server"
     identity, delimiter, *frames = socket.recv_multipart()
     assert delimiter == b""
     return identity, frames
 
 
-def say(socket, identity, *frames):
+def send(socket, identity, *frames):
     socket.send_multipart([identity, b"", *frames])
 
 
 def batches(code):
-    """The message id and the inputs of each batch; in the last, one is without elements."""
+    """Yields the message id and the inputs of each batch. One input of the last batch has no elements."""
     first = 0
     for message_id, size in enumerate(BATCHES):
-        inputs = [pack(code, question(code, first + index)) for index in range(size)]
+        inputs = [pack(code, make_input(code, first + index)) for index in range(size)]
         first += size
         if message_id == len(BATCHES) - 1:
             inputs[2] = b""
@@ -44,7 +44,7 @@ def batches(code):
 
 
 def check(code, inputs, output_type, length, block):
-    """Compares a response's block with what the inputs must be answered with."""
+    """Compares a response's block with the correct outputs of the inputs."""
     (output_type,), (length,) = struct.unpack("<I", output_type), struct.unpack("<I", length)
     assert length == len(block)
     text = code in (DOUBLES, STRINGS)
@@ -63,6 +63,6 @@ def expected(code, text, data):
     if not data:
         return FAILURE if text else b""
     if code == DOUBLES:
-        # No code for doubles: they come as text.
+        # There is no type code for doubles, so they are sent as text.
         return str(list(struct.unpack("<%dd" % (len(data) // 8), data))).encode("utf-8")
     return data

@@ -1,4 +1,7 @@
-"""Prints what is wrong with each JSON document on standard input by the schema that comes first: a JSON list of texts each."""
+"""Validates the JSON documents on standard input, a list, against its first element, a schema.
+
+Prints a JSON list with a list of errors for each document.
+"""
 
 import json
 import sys

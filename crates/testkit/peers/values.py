@@ -1,4 +1,4 @@
-"""What the containers and the clients here agree on: element types, inputs, and the model's answer to each."""
+"""Shared by the containers and clients: element types, inputs, and the model's output for each."""
 
 import os
 import struct
@@ -11,22 +11,22 @@ ELEMENTS = {BYTES: "B", INTS: "i", FLOATS: "f", DOUBLES: "d"}
 
 
 def pack(code, value):
-    """The bytes of a list of numbers, or of a text."""
+    """Returns the bytes of a list of numbers, or of a text."""
     if code == STRINGS:
         return value.encode("utf-8")
     return struct.pack("<%d%s" % (len(value), ELEMENTS[code]), *value)
 
 
 def unpack(code, data):
-    """The list of numbers, or the text, that has these bytes."""
+    """Returns the list of numbers, or the text, with these bytes."""
     if code == STRINGS:
         return data.decode("utf-8")
     size = struct.calcsize(ELEMENTS[code])
     return list(struct.unpack("<%d%s" % (len(data) // size, ELEMENTS[code]), data))
 
 
-def question(code, number):
-    """The input of the query with this number: between one and five elements."""
+def make_input(code, number):
+    """Returns the input of the query with this number: one to five elements."""
     length = number % 5 + 1
     if code == STRINGS:
         return "q\u00fcery %d " % number + "x" * length
@@ -35,18 +35,18 @@ def question(code, number):
     return [(number + index) % 256 for index in range(length)]
 
 
-def answer(value):
-    """The model: everything the other way round."""
+def model_output(value):
+    """Returns the model's output: the input reversed."""
     return value[::-1]
 
 
 def output_code(code):
-    """The type that containers of the older generations answer with: they know no doubles."""
+    """Returns the output type in the older generations, which have no doubles."""
     return FLOATS if code == DOUBLES else code
 
 
 def end_with_stdin():
-    """Ends this process when whoever started it is gone."""
+    """Ends this process when its standard input ends, which is when the parent exits."""
 
     def wait():
         sys.stdin.read()

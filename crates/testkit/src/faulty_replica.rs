@@ -1,4 +1,4 @@
-//! A model server that goes wrong on command.
+//! A model server with faults that a test selects.
 
 use std::{
     sync::{
@@ -13,40 +13,41 @@ use model::{DataType, Output, Predictions};
 use wire::rpc::{FromContainer, FromFrontend, NewContainer};
 
 use crate::{
-    Serves,
+    HasPorts,
     peer::{Peer, inputs, registration},
 };
 
-/// What to do with batches; inputs are single floats, the right answer is twice the input.
+/// Behaviour of a [`FaultyReplica`]. Inputs are single floats; the correct output is twice the
+/// input.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Behaviour {
-    /// Answer rightly.
-    Right,
-    /// The same, so much later.
+    /// Answers correctly.
+    Correct,
+    /// Answers correctly after a delay.
     Slow(Duration),
-    /// Take batches and answer none; heartbeats go on.
+    /// Takes batches and does not answer them; continues to send heartbeats.
     Hang,
-    /// Break the connection in the middle of a batch, and never come back.
+    /// Closes the connection during a batch, for good.
     Crash,
-    /// Neither hear nor say anything.
+    /// Neither receives nor sends.
     Silent,
-    /// So many outputs, whatever was asked.
+    /// Returns this number of outputs for any batch.
     Outputs(usize),
-    /// Outputs that are no numbers.
+    /// Returns NaN.
     NotANumber,
-    /// Outputs that are texts, though floats were asked for.
+    /// Returns text in place of floats.
     Texts,
-    /// Answer with what is no message.
+    /// Sends bytes that are not a valid message.
     Garbage,
-    /// Answer a question that was never asked, then rightly.
-    Unasked,
-    /// Answer rightly, then wrongly.
-    Twice,
-    /// Register anew so many times, then answer rightly.
-    Storm(usize),
+    /// Answers a batch that does not exist, then the current one correctly.
+    Unsolicited,
+    /// Answers correctly, then once more with wrong outputs.
+    Duplicate,
+    /// Registers again this number of times, then answers correctly.
+    RegistrationStorm(usize),
 }
 
-/// A version-4 replica of model `m`, one batch in flight. Dropping it breaks its connection.
+/// A version-4 replica of model `m` with one batch in flight. Dropping it closes its connection.
 pub struct FaultyReplica {
     behaviour: Arc<Mutex<Behaviour>>,
     stop: Arc<AtomicBool>,
@@ -54,15 +55,15 @@ pub struct FaultyReplica {
 }
 
 impl FaultyReplica {
-    /// Registers.
-    pub fn start(frontend: &impl Serves, behaviour: Behaviour) -> FaultyReplica {
+    /// Registers a replica, and serves on another thread.
+    pub fn start(frontend: &impl HasPorts, behaviour: Behaviour) -> FaultyReplica {
         let shared = Arc::new(Mutex::new(behaviour));
         let stop = Arc::new(AtomicBool::new(false));
-        let mut server = Server::connect(frontend.ports().rpc_service_port);
+        let mut replica = ReplicaLoop::connect(frontend.ports().rpc_service_port);
         let (behaviour, stopped) = (shared.clone(), stop.clone());
         let serve = move || {
             while !stopped.load(Relaxed) {
-                server.turn(|| *behaviour.lock().unwrap_or_else(PoisonError::into_inner));
+                replica.turn(|| *behaviour.lock().unwrap_or_else(PoisonError::into_inner));
             }
         };
         FaultyReplica {
@@ -72,8 +73,8 @@ impl FaultyReplica {
         }
     }
 
-    /// From the next batch on.
-    pub fn behave(&self, behaviour: Behaviour) {
+    /// Sets the behaviour from the next batch on.
+    pub fn set_behaviour(&self, behaviour: Behaviour) {
         *self
             .behaviour
             .lock()
@@ -85,59 +86,62 @@ impl Drop for FaultyReplica {
     fn drop(&mut self) {
         self.stop.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
-            // Its panic has been printed.
+            // The thread has printed its panic.
             let _ = thread.join();
         }
     }
 }
 
-struct Server {
+/// State of the serving thread.
+struct ReplicaLoop {
     port: u16,
-    /// None once it has crashed.
+    /// `None` after a crash.
     peer: Option<Peer>,
-    beat: Instant,
-    /// How many times it still has to register anew; none before it was told.
-    storm: Option<usize>,
+    last_heartbeat: Instant,
+    /// Number of registrations left; `None` before a registration storm.
+    registrations_left: Option<usize>,
 }
 
-/// How often to look at what is wanted, and to say that we live.
-const TURN: Duration = Duration::from_millis(5);
-const HEARTBEAT: Duration = Duration::from_millis(500);
+/// Interval at which the behaviour is read.
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(500);
 
-impl Server {
-    fn connect(port: u16) -> Server {
-        Server {
+impl ReplicaLoop {
+    fn connect(port: u16) -> ReplicaLoop {
+        ReplicaLoop {
             port,
             peer: Some(join(port)),
-            beat: Instant::now(),
-            storm: None,
+            last_heartbeat: Instant::now(),
+            registrations_left: None,
         }
     }
 
-    /// What is wanted is asked anew for a batch that has come meanwhile.
-    fn turn(&mut self, wanted: impl Fn() -> Behaviour) {
+    /// Reads the behaviour once more after a message, because it may have changed while waiting.
+    fn turn(&mut self, behaviour: impl Fn() -> Behaviour) {
         let peer = self.peer.as_mut();
-        let Some(peer) = peer.filter(|_| wanted() != Behaviour::Silent) else {
-            return thread::sleep(TURN);
+        let Some(peer) = peer.filter(|_| behaviour() != Behaviour::Silent) else {
+            return thread::sleep(POLL_INTERVAL);
         };
-        if let Behaviour::Storm(times) = wanted() {
-            let left = self.storm.get_or_insert(times);
+        if let Behaviour::RegistrationStorm(times) = behaviour() {
+            let left = self.registrations_left.get_or_insert(times);
             if *left > 0 {
                 *left -= 1;
                 *peer = join(self.port);
                 return;
             }
         }
-        if self.beat.elapsed() > HEARTBEAT {
-            self.beat = Instant::now();
-            peer.say_with(FromContainer::encode_heartbeat);
+        if self.last_heartbeat.elapsed() > HEARTBEAT_INTERVAL {
+            self.last_heartbeat = Instant::now();
+            peer.send_with(FromContainer::encode_heartbeat);
         }
-        let Some(message) = peer.hear_within(TURN) else {
+        let Some(message) = peer.recv_within(POLL_INTERVAL) else {
             return;
         };
-        let behaviour = wanted();
+        let behaviour = behaviour();
         match FromFrontend::decode(&message) {
-            Ok(FromFrontend::MetadataWanted) => peer.say_with(|frames| own().encode(frames)),
+            Ok(FromFrontend::MetadataWanted) => {
+                peer.send_with(|frames| registration_of_m().encode(frames));
+            }
             Ok(FromFrontend::Request(_)) if behaviour == Behaviour::Crash => self.peer = None,
             Ok(FromFrontend::Request(_)) => answer(peer, &message, behaviour),
             _ => {}
@@ -147,11 +151,11 @@ impl Server {
 
 fn join(port: u16) -> Peer {
     let mut peer = Peer::connect(port);
-    peer.register(&own());
+    peer.register(&registration_of_m());
     peer
 }
 
-fn own() -> NewContainer {
+fn registration_of_m() -> NewContainer {
     registration("1", DataType::Floats, 1)
 }
 
@@ -161,17 +165,19 @@ fn answer(peer: &mut Peer, request: &[Vec<u8>], behaviour: Behaviour) {
         .map(|input| 2.0 * f32::from_le_bytes(input[..].try_into().unwrap()))
         .collect();
     let all = |value: f32| vec![Ok(Output::Floats(vec![value])); floats.len()];
-    let right: Predictions = floats
+    let correct: Predictions = floats
         .iter()
         .map(|value| Ok(Output::Floats(vec![*value])))
         .collect();
     let floats_type = DataType::Floats;
     match behaviour {
         Behaviour::Hang | Behaviour::Crash | Behaviour::Silent => {}
-        Behaviour::Right | Behaviour::Storm(_) => peer.reply(request, floats_type, right),
+        Behaviour::Correct | Behaviour::RegistrationStorm(_) => {
+            peer.reply(request, floats_type, correct);
+        }
         Behaviour::Slow(delay) => {
             thread::sleep(delay);
-            peer.reply(request, floats_type, right);
+            peer.reply(request, floats_type, correct);
         }
         Behaviour::Outputs(count) => {
             peer.reply(
@@ -185,16 +191,16 @@ fn answer(peer: &mut Peer, request: &[Vec<u8>], behaviour: Behaviour) {
             let text = Ok(Output::Text("two".to_owned()));
             peer.reply(request, DataType::Strings, vec![text; floats.len()]);
         }
-        Behaviour::Garbage => peer.say(&[vec![], vec![1, 0, 0, 0], vec![0xff; 7]]),
-        Behaviour::Unasked => {
-            let mut unasked = request.to_vec();
+        Behaviour::Garbage => peer.send(&[vec![], vec![1, 0, 0, 0], vec![0xff; 7]]),
+        Behaviour::Unsolicited => {
+            let mut unsolicited = request.to_vec();
             // The message id follows the session.
-            unasked[3][8] ^= 0x80;
-            peer.reply(&unasked, floats_type, all(-1.0));
-            peer.reply(request, floats_type, right);
+            unsolicited[3][8] ^= 0x80;
+            peer.reply(&unsolicited, floats_type, all(-1.0));
+            peer.reply(request, floats_type, correct);
         }
-        Behaviour::Twice => {
-            peer.reply(request, floats_type, right);
+        Behaviour::Duplicate => {
+            peer.reply(request, floats_type, correct);
             peer.reply(request, floats_type, all(-1.0));
         }
     }

@@ -1,66 +1,66 @@
-//! An HTTP connection that says exactly the bytes that a test wants.
+//! An HTTP client that sends exact bytes.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
 };
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 
-/// A client's connection.
-pub struct Http {
+/// One connection to a server.
+pub struct HttpClient {
     stream: BufReader<TcpStream>,
 }
 
-/// What a server answered.
+/// A server's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Response {
-    /// The status.
+pub struct HttpResponse {
+    /// Status code.
     pub status: u16,
-    /// The header's lines after the first, names in lower case.
+    /// Header fields in the order received, with names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// Body, uninterpreted.
     pub body: Vec<u8>,
 }
 
-impl Http {
+impl HttpClient {
     /// Connects to a port on loopback.
-    pub fn connect(port: u16) -> Http {
+    pub fn connect(port: u16) -> HttpClient {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Http {
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        HttpClient {
             stream: BufReader::new(stream),
         }
     }
 
-    /// Says these bytes.
-    pub fn say(&mut self, bytes: &[u8]) {
+    /// Sends `bytes` as they are.
+    pub fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
     }
 
-    /// Says a request: method and path, further header lines, body.
-    pub fn ask(&mut self, what: &str, headers: &[(&str, &str)], body: &[u8]) {
-        let mut request = format!("{what} HTTP/1.1\r\nHost: x\r\n");
+    /// Sends a request. `line` holds the method and the path.
+    pub fn send_request(&mut self, line: &str, headers: &[(&str, &str)], body: &[u8]) {
+        let mut request = format!("{line} HTTP/1.1\r\nHost: x\r\n");
         for (name, value) in headers {
             request += &format!("{name}: {value}\r\n");
         }
         request += &format!("Content-Length: {}\r\n\r\n", body.len());
-        self.say(&[request.as_bytes(), body].concat());
+        self.send(&[request.as_bytes(), body].concat());
     }
 
-    /// The next response that comes.
-    pub fn hear(&mut self) -> Response {
-        let status = self.line();
-        let status = status.split(' ').nth(1).unwrap().parse().unwrap();
+    /// Receives the next response.
+    pub fn recv(&mut self) -> HttpResponse {
+        let status_line = self.read_line();
+        let status = status_line.split(' ').nth(1).unwrap().parse().unwrap();
         let mut headers = Vec::new();
         loop {
-            let line = self.line();
+            let line = self.read_line();
             let Some((name, value)) = line.split_once(':') else {
                 break;
             };
             headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
-        let mut response = Response {
+        let mut response = HttpResponse {
             status,
             headers,
             body: Vec::new(),
@@ -71,26 +71,30 @@ impl Http {
         response
     }
 
-    /// Says a request and hears the response.
-    pub fn post(&mut self, path: &str, body: &str) -> Response {
-        self.ask(&format!("POST {path}"), &[], body.as_bytes());
-        self.hear()
+    /// Sends a POST request and receives the response.
+    pub fn post(&mut self, path: &str, body: &str) -> HttpResponse {
+        self.send_request(&format!("POST {path}"), &[], body.as_bytes());
+        self.recv()
     }
 
-    /// The same with GET.
-    pub fn get(&mut self, path: &str) -> Response {
-        self.ask(&format!("GET {path}"), &[], b"");
-        self.hear()
+    /// Sends a GET request and receives the response.
+    pub fn get(&mut self, path: &str) -> HttpResponse {
+        self.send_request(&format!("GET {path}"), &[], b"");
+        self.recv()
     }
 
-    /// Waits until the server closes the connection, which must not say anything before.
+    /// Waits until the server closes the connection; panics if it sends anything before.
     pub fn wait_closed(&mut self) {
-        let mut rest = Vec::new();
-        self.stream.read_to_end(&mut rest).unwrap();
-        assert!(rest.is_empty(), "{}", String::from_utf8_lossy(&rest));
+        let mut received = Vec::new();
+        self.stream.read_to_end(&mut received).unwrap();
+        assert!(
+            received.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&received)
+        );
     }
 
-    fn line(&mut self) -> String {
+    fn read_line(&mut self) -> String {
         let mut line = String::new();
         self.stream.read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "the connection was closed");
@@ -98,14 +102,15 @@ impl Http {
     }
 }
 
-impl Response {
-    /// The value of a header line.
+impl HttpResponse {
+    /// Returns the value of the header field `name`, which is in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_str())
+        let mut fields = self.headers.iter();
+        let (_, value) = fields.find(|(field, _)| field == name)?;
+        Some(value)
     }
 
-    /// The body as text.
+    /// Returns the body as UTF-8 text.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }

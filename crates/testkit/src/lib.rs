@@ -1,11 +1,12 @@
-//! What tests share: a frontend in this process, peers that say exactly the frames that a test wants, and what
-//! torchvision computes of photographs.
+//! Shared code of tests: a frontend in the test's process, peers that send exact frames, and
+//! torchvision's features of photographs.
 //!
-//! Every wait ends after [`PATIENCE`] with a panic that says what did not come.
+//! Every wait ends after [`TIMEOUT`] or [`PROCESS_TIMEOUT`] with a panic that names the missing
+//! event.
 #![allow(
     clippy::unwrap_used,
     clippy::missing_panics_doc,
-    reason = "only tests use it, and a panic is how a test fails"
+    reason = "only tests use this crate, and a test fails by a panic"
 )]
 
 mod faulty_replica;
@@ -21,13 +22,13 @@ mod settings;
 mod wait;
 
 pub use faulty_replica::{Behaviour, FaultyReplica};
-pub use http::{Http, Response};
+pub use http::{HttpClient, HttpResponse};
 pub use model_server::{ModelServer, Rpc};
-pub use peer::{Peer, double, inputs, registration, replica};
-pub use program::{Program, Serves};
+pub use peer::{Peer, inputs, registration, replica, reply_doubled};
+pub use program::{FrontendProcess, HasPorts};
 pub use python::{Script, schema_errors};
-pub use redis::Redis;
-pub use reference::{Answer, Reference};
+pub use redis::RedisServer;
+pub use reference::{PictureFeatures, Reference};
 pub use rest::{admin, deploy, deploy_for, get, replicas};
 pub use settings::{settings, settings_with};
-pub use wait::{PATIENCE, PATIENCE_WITH_PROGRAMS, until};
+pub use wait::{PROCESS_TIMEOUT, TIMEOUT, wait_until};

@@ -1,30 +1,30 @@
-//! A model server in a process of its own.
+//! A model server in a separate process.
 
 use std::{
     io::{BufRead, BufReader},
     process::{Child, ChildStderr, Command, Stdio},
 };
 
-use crate::{Serves, replicas, until};
+use crate::{HasPorts, replicas, wait_until};
 
-/// How a model server reaches a frontend: its RPC version, and the ports for it.
+/// RPC version of a model server, which selects the frontend's ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rpc {
-    /// Our version 4.
+    /// Version 4, of this project.
     V4,
     /// Version 3, of Clipper's final release.
     V3,
-    /// The dialect of 2017.
+    /// Clipper's version of 2017.
     V2017,
-    /// The high-performance branch's.
+    /// The version of Clipper's high-performance branch.
     HighPerf,
 }
 
 impl Rpc {
-    /// All of them.
+    /// All versions.
     pub const ALL: [Rpc; 4] = [Rpc::V4, Rpc::V3, Rpc::V2017, Rpc::HighPerf];
 
-    fn flags(self, frontend: &impl Serves) -> Vec<String> {
+    fn flags(self, frontend: &impl HasPorts) -> Vec<String> {
         let ports = frontend.ports();
         let (version, port) = match self {
             Rpc::V4 => ("4", ports.rpc_service_port),
@@ -40,41 +40,41 @@ impl Rpc {
     }
 }
 
-/// A model server in a process of its own. Dropping it kills it.
+/// A model server in a separate process, which is killed on drop.
 pub struct ModelServer {
     process: Child,
-    /// What it has logged until it connected, line by line.
+    /// Log lines until the model server connected.
     pub log: Vec<String>,
     _stderr: BufReader<ChildStderr>,
 }
 
 impl ModelServer {
-    /// Starts `program` as the only replica of model `m` of a frontend, and waits until it has registered.
+    /// Starts `program` as the only replica of model `m`, and waits until it is registered.
     ///
-    /// `command` adds flags and variables.
+    /// `customize` adds flags and environment variables.
     pub fn start(
         program: &str,
-        frontend: &impl Serves,
+        frontend: &impl HasPorts,
         rpc: Rpc,
-        command: impl FnOnce(&mut Command) -> &mut Command,
+        customize: impl FnOnce(&mut Command) -> &mut Command,
     ) -> ModelServer {
-        let mut start = Command::new(program);
-        start
+        let mut command = Command::new(program);
+        command
             .arg("--model_name=m")
             .args(rpc.flags(frontend))
             .env("NO_COLOR", "1")
             .stderr(Stdio::piped());
-        let mut process = command(&mut start).spawn().unwrap();
+        let mut process = customize(&mut command).spawn().unwrap();
         let mut stderr = BufReader::new(process.stderr.take().unwrap());
         let mut log = Vec::new();
         while !(log.last()).is_some_and(|line: &String| line.contains("connecting to the frontend"))
         {
             let mut line = String::new();
             let read = stderr.read_line(&mut line).unwrap();
-            assert!(read > 0, "{program} has ended: {log:?}");
+            assert!(read > 0, "{program} exited before it connected: {log:?}");
             log.push(line);
         }
-        until("the model server registers", || {
+        wait_until("the model server is registered", || {
             replicas(frontend).contains("replica_id").then_some(())
         });
         ModelServer {
@@ -87,7 +87,7 @@ impl ModelServer {
 
 impl Drop for ModelServer {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Fails if the process has already exited.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

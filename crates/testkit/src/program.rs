@@ -1,4 +1,4 @@
-//! A frontend in a process of its own.
+//! A frontend in a separate process.
 
 use std::{
     io::{BufRead, BufReader},
@@ -10,27 +10,27 @@ use wire::BoundPorts;
 
 use crate::settings::free_ports;
 
-/// A frontend, wherever it runs.
-pub trait Serves {
-    /// Its ports.
+/// A frontend in the test's process or in a separate one.
+pub trait HasPorts {
+    /// Returns the bound ports.
     fn ports(&self) -> BoundPorts;
 }
 
-impl Serves for Frontend {
+impl HasPorts for Frontend {
     fn ports(&self) -> BoundPorts {
         Frontend::ports(self)
     }
 }
 
-/// A frontend in a process of its own. Dropping it kills it.
-pub struct Program {
+/// A frontend in a separate process, which is killed on drop.
+pub struct FrontendProcess {
     process: Child,
     ports: BoundPorts,
 }
 
-impl Program {
-    /// Starts `program` with free ports and these flags, and waits until it is ready.
-    pub fn start(program: &str, flags: &[&str]) -> Program {
+impl FrontendProcess {
+    /// Starts `program` with `flags` on free ports, and waits until it is ready.
+    pub fn start(program: &str, flags: &[&str]) -> FrontendProcess {
         let mut process = Command::new(program)
             .args(free_ports())
             .args(flags)
@@ -41,22 +41,22 @@ impl Program {
         let output = process.stdout.as_mut().unwrap();
         BufReader::new(output).read_line(&mut line).unwrap();
         let ports = serde_json::from_str(&line).unwrap();
-        Program { process, ports }
+        FrontendProcess { process, ports }
     }
 
-    /// The process's number.
+    /// Returns the process id.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 }
 
-impl Serves for Program {
+impl HasPorts for FrontendProcess {
     fn ports(&self) -> BoundPorts {
         self.ports
     }
 }
 
-impl Drop for Program {
+impl Drop for FrontendProcess {
     fn drop(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();

@@ -1,4 +1,5 @@
-//! Peers in Python: what stands in `crates/testkit/peers`, as the authors of Clipper's containers and clients wrote theirs.
+//! Peers in Python: the scripts in `crates/testkit/peers`, written like Clipper's containers and
+//! clients.
 
 use std::{
     ffi::OsStr,
@@ -8,14 +9,19 @@ use std::{
 
 use serde_json::Value;
 
-/// A program of `crates/testkit/peers` with what `make setup` has fetched for it; both ends of it are pipes.
+/// Returns the command of a script in `crates/testkit/peers`, with the packages of `make setup`.
+///
+/// Standard input and output are pipes.
 fn python(name: &str) -> Command {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let packages = here.join("../../.deps/python");
-    assert!(packages.join("zmq").exists(), "no pyzmq: run `make setup`");
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packages = package.join("../../.deps/python");
+    assert!(
+        packages.join("zmq").exists(),
+        "pyzmq is not installed: run `make setup`"
+    );
     let mut python = Command::new("python3");
     python
-        .arg(here.join("peers").join(name))
+        .arg(package.join("peers").join(name))
         .env("PYTHONPATH", packages)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .stdin(Stdio::piped())
@@ -23,41 +29,43 @@ fn python(name: &str) -> Command {
     python
 }
 
-/// What is wrong with each of the documents by a JSON Schema, as Python's jsonschema sees it.
+/// Validates documents against a JSON Schema with Python's jsonschema.
+///
+/// Returns the errors of each document.
 pub fn schema_errors(schema: &str, documents: &[Value]) -> Vec<Vec<String>> {
     let schema = serde_json::from_str(schema).unwrap();
-    let asked = Value::Array([&[schema], documents].concat());
+    let request = Value::Array([&[schema], documents].concat());
     let mut python = python("validate.py").spawn().unwrap();
-    serde_json::to_writer(python.stdin.take().unwrap(), &asked).unwrap();
+    serde_json::to_writer(python.stdin.take().unwrap(), &request).unwrap();
     let output = python.wait_with_output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A Python program that runs until it ends, its standard input ends, or this is dropped.
+/// A Python process, which is killed on drop. Its standard input ends then, too.
 pub struct Script(Child);
 
 impl Script {
-    /// Starts a program with what `make setup` has fetched for it. Its standard output is for [`Script::output`].
+    /// Starts the script `name`. [`Script::output`] returns its standard output.
     pub fn start(name: &str, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Script {
         let child = python(name).args(arguments).spawn();
-        Script(child.expect("run `make setup`: there is no python3"))
+        Script(child.expect("python3 is not installed: run `make setup`"))
     }
 
-    /// What it prints.
+    /// Returns standard output; panics on the second call.
     pub fn output(&mut self) -> ChildStdout {
-        self.0.stdout.take().expect("it is taken once")
+        self.0.stdout.take().expect("standard output is taken once")
     }
 
-    /// Waits until it has ended; fails the test if it has failed, having said why on standard error.
+    /// Waits for the exit; panics on a failure, whose reason is on standard error.
     pub fn finish(mut self) {
         let status = self.0.wait().unwrap();
-        assert!(status.success(), "a peer in Python failed: {status}");
+        assert!(status.success(), "the Python peer failed: {status}");
     }
 }
 
 impl Drop for Script {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // Fails if the process has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

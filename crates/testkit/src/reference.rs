@@ -1,11 +1,11 @@
-//! A featurizer against torchvision: photographs, and the features that `crates/featurizer/tests/reference.py` has
-//! computed of them on the seeded weights.
+//! Comparison of a featurizer with torchvision: photographs, and their features with the seeded
+//! weights, computed by `crates/featurizer/tests/reference.py`.
 
 use std::{fs, path::Path};
 
 use model::{Batch, DataType, Model, Output};
 
-/// In the order of the references.
+/// Files in the order of the rows of reference features.
 const PHOTOGRAPHS: [&str; 4] = [
     "astronaut.png",
     "coffee.png",
@@ -13,22 +13,25 @@ const PHOTOGRAPHS: [&str; 4] = [
     "motorcycle_left.png",
 ];
 
-/// Pictures and their features, as torchvision computes them.
+/// Pictures, and their features by torchvision.
 pub struct Reference {
-    /// Each `side x side x 3` floats, channels last.
+    /// `side x side x 3` floats per picture, channels last.
     inputs: Vec<Vec<u8>>,
     features: Vec<Vec<f32>>,
 }
 
-/// The features of a picture of a [`Reference`] in one batch.
-pub struct Answer {
+/// A model's features of one picture of a [`Reference`], computed in one batch.
+pub struct PictureFeatures {
+    /// Index into [`PHOTOGRAPHS`].
     picture: usize,
+    /// Indices of all pictures of the batch.
     batch: Vec<usize>,
     features: Vec<f32>,
 }
 
 impl Reference {
-    /// The centre of each photograph, and the features in an `.npy` file, float32 `[pictures, features]`.
+    /// Loads the centre of each photograph, `side x side` pixels, and the features in the `.npy`
+    /// file `file`: float32, `[pictures, features]`.
     pub fn load(side: u32, file: &str) -> Reference {
         let bytes = fs::read(file).unwrap();
         let npy = npyz::NpyFile::new(&bytes[..]).unwrap();
@@ -41,8 +44,9 @@ impl Reference {
         }
     }
 
-    /// What a model that takes floats makes of the pictures: each alone, and in batches of 3 and 8.
-    pub fn ask(&self, model: &mut impl Model) -> Vec<Answer> {
+    /// Computes the features with a model of float inputs: each picture alone, and in batches of 3
+    /// and 8.
+    pub fn predict_all(&self, model: &mut impl Model) -> Vec<PictureFeatures> {
         let mut batches: Vec<Vec<_>> = (0..self.inputs.len()).map(|i| vec![i]).collect();
         batches.push(vec![3, 0, 1]);
         batches.push(vec![0, 1, 2, 3, 3, 2, 0, 1]);
@@ -53,28 +57,29 @@ impl Reference {
             assert_eq!(outputs.len(), batch.len());
             let pictures = batch.clone().into_iter().zip(outputs);
             pictures.map(move |(picture, output)| match output.unwrap() {
-                Output::Floats(features) => Answer {
+                Output::Floats(features) => PictureFeatures {
                     picture,
                     batch: batch.clone(),
                     features,
                 },
-                other => panic!("{other:?} is not floats"),
+                other => panic!("the model returned {other:?} instead of floats"),
             })
         });
         answers.collect()
     }
 
-    /// Fails unless every answer is within 1e-4 of torchvision's, as a share of the largest value.
-    pub fn assert_torchvisions(&self, answers: &[Answer]) {
+    /// Panics unless all features are within 1e-4 of torchvision's, relative to the largest value.
+    pub fn assert_matches_torchvision(&self, answers: &[PictureFeatures]) {
         for answer in answers {
             answer.assert_near(&self.features[answer.picture], 1e-4);
         }
     }
 
-    /// Fails unless all answers for a picture are within 1e-5 of each other, as a share of the largest value.
-    pub fn assert_independent(&self, answers: &[Answer]) {
+    /// Panics unless the features of a picture are within 1e-5 of each other in all batches,
+    /// relative to the largest value.
+    pub fn assert_independent(&self, answers: &[PictureFeatures]) {
         for alone in answers.iter().filter(|answer| answer.batch.len() == 1) {
-            let same = |other: &&Answer| other.picture == alone.picture;
+            let same = |other: &&PictureFeatures| other.picture == alone.picture;
             for answer in answers.iter().filter(same) {
                 answer.assert_near(&alone.features, 1e-5);
             }
@@ -82,17 +87,21 @@ impl Reference {
     }
 }
 
-impl Answer {
+impl PictureFeatures {
     fn assert_near(&self, expected: &[f32], tolerance: f32) {
         assert_eq!(self.features.len(), expected.len());
-        assert!(self.features.iter().all(|value| value.is_finite()), "NaN");
+        assert!(
+            self.features.iter().all(|value| value.is_finite()),
+            "NaN or infinite"
+        );
         let largest = expected.iter().fold(0.0, |a: f32, b| a.max(b.abs()));
         let pairs = self.features.iter().zip(expected);
         let difference = pairs.fold(0.0, |a: f32, (b, c)| a.max((b - c).abs()));
         assert!(
             difference <= tolerance * largest,
-            "{} in the batch {:?}: a feature is off by {:e} of the largest, {tolerance:e} is allowed. (Is the artifact the \
-             seeded one, of this version? `cargo run --release -p xtask -- artifacts --force` makes it.)",
+            "{} in the batch {:?}: a feature is off by {:e} of the largest; {tolerance:e} is allowed. \
+             If the artifact is not the seeded one of this version, run \
+             `cargo run --release -p xtask -- artifacts --force`.",
             PHOTOGRAPHS[self.picture],
             self.batch,
             difference / largest
@@ -100,7 +109,7 @@ impl Answer {
     }
 }
 
-/// The middle of a photograph that `make setup` has fetched; not resized.
+/// Returns the central `side x side` pixels of a photograph of `make setup`, without resizing.
 fn centre(name: &str, side: u32) -> Vec<u8> {
     let folder = Path::new(concat!(
         env!("CARGO_MANIFEST_DIR"),

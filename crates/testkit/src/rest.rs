@@ -1,15 +1,14 @@
-//! A frontend's REST interfaces, as far as most tests use them.
+//! Requests to a frontend's REST interfaces that many tests share.
 
 use std::time::Duration;
 
-use crate::Serves;
+use crate::HasPorts;
 
-/// Posts JSON to the admin API; answers status and body.
-pub fn admin(frontend: &impl Serves, endpoint: &str, body: &str) -> (u16, String) {
+/// Posts JSON to the admin API; returns the status and the body.
+pub fn admin(frontend: &impl HasPorts, endpoint: &str, body: &str) -> (u16, String) {
     admin_at(frontend.ports().admin_port, endpoint, body)
 }
 
-/// The same, by the port.
 fn admin_at(port: u16, endpoint: &str, body: &str) -> (u16, String) {
     let url = format!("http://127.0.0.1:{port}/admin/{endpoint}");
     let agent = agent();
@@ -18,13 +17,13 @@ fn admin_at(port: u16, endpoint: &str, body: &str) -> (u16, String) {
     (response.status().as_u16(), text)
 }
 
-/// Gets from the query port.
-pub fn get(frontend: &impl Serves, path: &str) -> String {
+/// Sends a GET request to the query port; returns the body.
+pub fn get(frontend: &impl HasPorts, path: &str) -> String {
     get_from(frontend.ports().query_port, path)
 }
 
-/// The replicas that are registered, in JSON.
-pub fn replicas(frontend: &impl Serves) -> String {
+/// Returns the registered replicas as JSON.
+pub fn replicas(frontend: &impl HasPorts) -> String {
     get_from(frontend.ports().admin_port, "/admin/replicas")
 }
 
@@ -34,13 +33,19 @@ fn get_from(port: u16, path: &str) -> String {
     response.body_mut().read_to_string().unwrap()
 }
 
-/// Adds application `app` (default output "none") and model `m` version "1" for floats, and links them.
-pub fn deploy(frontend: &impl Serves, batch_size: i32, objective: Duration) {
+/// Adds application `app` with default output "none" and model `m` version "1" for floats, and
+/// links them.
+pub fn deploy(frontend: &impl HasPorts, batch_size: i32, objective: Duration) {
     deploy_for(frontend, "floats", batch_size, objective);
 }
 
-/// The same for inputs of any type.
-pub fn deploy_for(frontend: &impl Serves, input_type: &str, batch_size: i32, objective: Duration) {
+/// Does the same as [`deploy`] for inputs of any type.
+pub fn deploy_for(
+    frontend: &impl HasPorts,
+    input_type: &str,
+    batch_size: i32,
+    objective: Duration,
+) {
     let micros = objective.as_micros();
     for (endpoint, body) in [
         (

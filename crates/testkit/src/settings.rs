@@ -1,14 +1,14 @@
-//! A frontend's settings in tests.
+//! Settings of a frontend under test.
 
 use clap::Parser;
 use frontend::Settings;
 
-/// A frontend's settings: loopback, free ports, state in memory.
+/// Returns settings with loopback, free ports and state in memory.
 pub fn settings() -> Settings {
     settings_with(&[])
 }
 
-/// The same, with further flags.
+/// Returns the same settings with further flags.
 pub fn settings_with(flags: &[&str]) -> Settings {
     let flags = flags.iter().map(|flag| (*flag).to_owned());
     Settings::parse_from(
@@ -18,6 +18,7 @@ pub fn settings_with(flags: &[&str]) -> Settings {
     )
 }
 
+/// Returns flags that bind every port to a free one.
 pub(crate) fn free_ports() -> impl Iterator<Item = String> {
     let ports = [
         "query",

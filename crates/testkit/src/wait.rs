@@ -1,26 +1,26 @@
-//! How long tests wait.
+//! Limits of waiting in tests.
 
 use std::{
     thread,
     time::{Duration, Instant},
 };
 
-/// How long to wait for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum wait for an event within this process.
+pub const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same for other programs, which have to start on a machine that may be busy.
-pub const PATIENCE_WITH_PROGRAMS: Duration = Duration::from_secs(60);
+/// Maximum wait for an event of another process, which may have to start on a busy machine.
+pub const PROCESS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Waits until there is something, which other programs bring about.
-pub fn until<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
+/// Polls `condition` until it returns a value; panics with `description` after [`PROCESS_TIMEOUT`].
+pub fn wait_until<T>(description: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
     loop {
-        if let Some(found) = found() {
-            return found;
+        if let Some(value) = condition() {
+            return value;
         }
         assert!(
-            began.elapsed() < PATIENCE_WITH_PROGRAMS,
-            "not within {PATIENCE_WITH_PROGRAMS:?}: {what}"
+            start.elapsed() < PROCESS_TIMEOUT,
+            "not within {PROCESS_TIMEOUT:?}: {description}"
         );
         thread::sleep(Duration::from_millis(5));
     }

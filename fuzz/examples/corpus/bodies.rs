@@ -1,12 +1,12 @@
-//! Bodies of HTTP requests, and what is answered there.
+//! Bodies of HTTP requests, and outputs for answers.
 
 use fuzz::{Frames, joined};
 use model::{DataType, Output};
 use wire::admin::ENDPOINTS;
 
-use crate::{Seeds, cut};
+use crate::{Seeds, with_truncated};
 
-/// Behind a byte: the application's type, and 5 more where outputs are to be answered.
+/// The first byte is the application's type, plus 5 for outputs to encode.
 pub(crate) fn predict() -> Seeds {
     let texts = [
         (
@@ -41,7 +41,7 @@ pub(crate) fn predict() -> Seeds {
     let mut seeds = Seeds::new();
     for (index, (data_type, text)) in texts.into_iter().enumerate() {
         let bytes = [&[data_type as u8], text.as_bytes()].concat();
-        seeds.extend(cut(&format!("predict_{index}"), bytes));
+        seeds.extend(with_truncated(&format!("predict_{index}"), bytes));
     }
     for output in [
         Output::Bytes(vec![0, 255]),
@@ -62,14 +62,15 @@ pub(crate) fn predict() -> Seeds {
     seeds
 }
 
-/// Behind three bytes: the type and whether a header says the length of the JSON, and that length.
+/// The first byte is the type, plus 5 with a header of the JSON's length; two bytes hold that
+/// length.
 pub(crate) fn infer() -> Seeds {
     let mut seeds = Seeds::new();
-    let mut add = |name: &str, data_type: DataType, json: &str, behind: &[u8]| {
-        let how = data_type as u8 + if behind.is_empty() { 0 } else { 5 };
+    let mut add = |name: &str, data_type: DataType, json: &str, binary: &[u8]| {
+        let mode = data_type as u8 + if binary.is_empty() { 0 } else { 5 };
         let [low, high] = (json.len() as u16).to_le_bytes();
-        let bytes = [&[how, low, high], json.as_bytes(), behind].concat();
-        seeds.extend(cut(name, bytes));
+        let bytes = [&[mode, low, high], json.as_bytes(), binary].concat();
+        seeds.extend(with_truncated(name, bytes));
     };
     let json = r#"{"id":"7","inputs":[{"name":"x","shape":[2,2],"datatype":"FP32","data":[[1,2.5],[-3,4e1]]}],"outputs":[{"name":"output","parameters":{"binary_data":true}}]}"#;
     add("json_fp32", DataType::Floats, json, b"");
@@ -92,7 +93,7 @@ pub(crate) fn infer() -> Seeds {
     seeds
 }
 
-/// Behind a byte: which endpoint.
+/// The first byte is the index of the endpoint.
 pub(crate) fn admin() -> Seeds {
     let all = r#"{"name":"a","app_name":"a","input_type":"doubles","default_output":"-1.0","latency_slo_micros":500000,"model_name":"m","model_version":"1","labels":["x"],"container_name":"c","model_data_path":"/m","batch_size":-1,"model_names":["m"],"verbose":true,"replica_id":0,"uid":0}"#;
     let odd = r#"{"model_name":1,"model_name":"m","labels":[1],"verbose":0,"replica_id":2147483648,"uid":-1e0,"name":"\ud83d\ude00"}"#;
@@ -101,6 +102,6 @@ pub(crate) fn admin() -> Seeds {
         let bytes = [&[index], all.as_bytes()].concat();
         seeds.push((endpoint.name.to_owned(), bytes));
     }
-    seeds.extend(cut("odd", [&[4], odd.as_bytes()].concat()));
+    seeds.extend(with_truncated("odd", [&[4], odd.as_bytes()].concat()));
     seeds
 }

@@ -1,4 +1,4 @@
-//! Both directions of the client protocol.
+//! Messages of the client protocol, in both directions.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use wire::query::{
 
 use crate::{Seeds, message};
 
-/// In the order in which the target counts: connect, its reply, request, answer.
-pub(crate) fn said() -> Seeds {
+/// The first byte selects the target's decoder: connect, its reply, request, answer.
+pub(crate) fn messages() -> Seeds {
     let mut connect = Frames::new();
     encode_connect(&mut connect);
     let mut seeds = message("native_connect", 0, &connect);

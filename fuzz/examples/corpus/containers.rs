@@ -1,4 +1,4 @@
-//! Both directions of the container RPC.
+//! Messages of the container RPC, in both directions.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -11,7 +11,7 @@ use wire::rpc::{
 
 use crate::{Seeds, message, whole};
 
-/// In the order in which the targets count.
+/// Versions in the order of the targets' decoders.
 const VERSIONS: [Version; 4] = [Version::V2017, Version::HighPerf, Version::V3, Version::V4];
 
 fn frames(encode: impl FnOnce(&mut Frames)) -> Frames {
@@ -79,22 +79,22 @@ fn outputs() -> [Output; 5] {
     ]
 }
 
-/// From the container.
-pub(crate) fn said() -> Seeds {
+/// Messages from the container.
+pub(crate) fn to_frontend() -> Seeds {
     let mut seeds = Seeds::new();
-    for (how, version) in (0..).zip(VERSIONS) {
+    for (decoder, version) in (0..).zip(VERSIONS) {
         let new = frames(|out| registration(version).encode_as(version, out));
-        seeds.extend(message(&format!("{version:?}_new"), how, &new));
+        seeds.extend(message(&format!("{version:?}_new"), decoder, &new));
         let session = (version == Version::V4).then_some(77);
         for output in outputs() {
             let reply = reply(session, output);
             let name = format!("{version:?}_{}", reply.output_type);
-            let (how, said) = match version {
-                Version::V2017 => (how, frames(|out| reply.encode_2017(out))),
+            let (decoder, message_frames) = match version {
+                Version::V2017 => (decoder, frames(|out| reply.encode_2017(out))),
                 Version::HighPerf => (4, frames(|out| reply.encode_high_perf(5, out))),
-                Version::V3 | Version::V4 => (how, frames(|out| reply.encode(out))),
+                Version::V3 | Version::V4 => (decoder, frames(|out| reply.encode(out))),
             };
-            seeds.extend(of_type(reply.output_type, &name, how, &said));
+            seeds.extend(of_type(reply.output_type, &name, decoder, &message_frames));
         }
     }
     let error = BatchError {
@@ -111,12 +111,12 @@ pub(crate) fn said() -> Seeds {
     seeds
 }
 
-/// To the container.
-pub(crate) fn told() -> Seeds {
+/// Messages to the container.
+pub(crate) fn to_container() -> Seeds {
     let mut seeds = Seeds::new();
-    for (how, version) in (0..).zip(VERSIONS) {
-        // Versions 3 and 4 are read alike.
-        let how = if how == 3 { 2 } else { how };
+    for (decoder, version) in (0..).zip(VERSIONS) {
+        // Versions 3 and 4 have the same decoder.
+        let decoder = if decoder == 3 { 2 } else { decoder };
         for output in outputs() {
             let head = RequestHead {
                 session: (version == Version::V4).then_some(77),
@@ -129,10 +129,10 @@ pub(crate) fn told() -> Seeds {
             let inputs = Cow::Owned(vec![input.clone(), Vec::new(), input]);
             let request = FromFrontend::Request(BatchRequest { head, inputs });
             let name = format!("{version:?}_{}", head.input_type);
-            let said = frames(|out| request.encode(version, out));
-            seeds.extend(of_type(head.input_type, &name, how, &said));
+            let message_frames = frames(|out| request.encode(version, out));
+            seeds.extend(of_type(head.input_type, &name, decoder, &message_frames));
         }
-        for (name, said) in [
+        for (name, message_frames) in [
             ("connection", FromFrontend::Connection(5)),
             ("alive", FromFrontend::KeepAlive),
             ("wanted", FromFrontend::MetadataWanted),
@@ -147,13 +147,17 @@ pub(crate) fn told() -> Seeds {
                 }),
             ),
         ] {
-            let said = frames(|out| said.encode(version, out));
-            if !said.is_empty() {
-                seeds.push(whole(&format!("{version:?}_{name}"), how, &said));
+            let message_frames = frames(|out| message_frames.encode(version, out));
+            if !message_frames.is_empty() {
+                seeds.push(whole(
+                    &format!("{version:?}_{name}"),
+                    decoder,
+                    &message_frames,
+                ));
             }
         }
     }
-    // Far more strings than the header says.
+    // Far more strings than the header declares.
     let head = RequestHead {
         session: None,
         message_id: 9,
@@ -168,10 +172,11 @@ pub(crate) fn told() -> Seeds {
     seeds
 }
 
-/// Types of one size lie alike: floats and strings do it for all.
-fn of_type(data_type: DataType, name: &str, how: u8, frames: &Frames) -> Seeds {
+/// Returns a message of a type. Only floats and strings have variants, because numeric types differ
+/// in size only.
+fn of_type(data_type: DataType, name: &str, decoder: u8, frames: &Frames) -> Seeds {
     match data_type {
-        DataType::Floats | DataType::Strings => message(name, how, frames),
-        _ => vec![whole(name, how, frames)],
+        DataType::Floats | DataType::Strings => message(name, decoder, frames),
+        _ => vec![whole(name, decoder, frames)],
     }
 }

@@ -9,9 +9,9 @@ use onnx::{
 };
 use serde_json::{Value, json};
 
-use crate::{Seeds, cut};
+use crate::{Seeds, with_truncated};
 
-/// ONNX files behind a 0, metadata behind a 1.
+/// The first byte is 0 for ONNX files and 1 for metadata.
 pub(crate) fn artifacts() -> Seeds {
     let port = |name: &str, sizes: &[i64]| {
         let size = |size: &i64| DimensionProto {
@@ -59,15 +59,15 @@ pub(crate) fn artifacts() -> Seeds {
         };
         [&[0], &model.encode_to_vec()[..]].concat()
     };
-    let mut seeds = cut("nchw", file(&[-1, 3, 224, 224]));
+    let mut seeds = with_truncated("nchw", file(&[-1, 3, 224, 224]));
     seeds.push(("nhwc".into(), file(&[1, -1, -1, 3])));
     seeds.push(("huge".into(), file(&[-1, 3, i64::MAX, i64::MAX])));
     let metadata = br#"{"file":"my.onnx","provenance":"trained","trained":true,"classes":["a","b"],"accuracy":{"right":9,"of":10},"network":{"output":"features","layout":"NHWC","size":[32,32],"resize":40,"mean":[0.5,0.5,0.5],"std":[0.25,0.25,1e0]}}"#;
-    seeds.extend(cut("metadata", [&[1], &metadata[..]].concat()));
+    seeds.extend(with_truncated("metadata", [&[1], &metadata[..]].concat()));
     seeds
 }
 
-/// As small as a safetensors file with two labels can be.
+/// The smallest safetensors files with two labels.
 pub(crate) fn svm() -> Seeds {
     let mut header = json!({"__metadata__": {"labels": r#"["cat","dog"]"#}});
     let mut values = 0;
@@ -92,13 +92,13 @@ pub(crate) fn svm() -> Seeds {
         let values = 0.5_f32.to_le_bytes().repeat(values);
         [&length[..], header.as_bytes(), &values[..]].concat()
     };
-    let mut seeds = cut("two_labels", file(&header));
+    let mut seeds = with_truncated("two_labels", file(&header));
     header["svm.points"]["shape"] = json!([u64::MAX, u64::MAX]);
     seeds.push(("huge".into(), file(&header)));
     seeds
 }
 
-/// What the tests of lgbm are about, without what follows the trees.
+/// Models of lgbm's tests, without the lines after the trees.
 pub(crate) fn lgbm() -> Seeds {
     let tests = concat!(
         env!("CARGO_MANIFEST_DIR"),
@@ -113,17 +113,18 @@ pub(crate) fn lgbm() -> Seeds {
         "saved_by_2.0.12",
     ] {
         let file = Path::new(tests).join(name).with_added_extension("txt");
-        let text = fs::read_to_string(file).expect("the models of the tests are there");
+        let text = fs::read_to_string(file).expect("the models of lgbm's tests exist");
         let end = text.find("end of trees\n").map(|at| at + 13);
         let text = &text[..end.unwrap_or(text.len())];
         seeds.push((name.to_owned(), text.into()));
     }
-    let cut = seeds[0].1.len() / 2;
-    seeds.push(("cut".into(), seeds[0].1[..cut].to_vec()));
+    let half = seeds[0].1.len() / 2;
+    seeds.push(("cut".into(), seeds[0].1[..half].to_vec()));
     seeds
 }
 
-/// Behind a byte: bit 0 is the layout, bit 1 squeezes instead of cutting, bit 2 is for base64.
+/// The first byte holds flags: bit 0 is the layout, bit 1 resizes without cropping, bit 2 marks
+/// data that the target does not encode as base64.
 pub(crate) fn pictures() -> Seeds {
     let colours = RgbImage::from_fn(13, 9, |x, y| Rgb([x as u8 * 19, y as u8 * 28, 7]));
     let colours = DynamicImage::from(colours);
@@ -139,25 +140,25 @@ pub(crate) fn pictures() -> Seeds {
         ("rgb", colours.clone(), ImageFormat::Jpeg),
         ("grey", colours.to_luma8().into(), ImageFormat::Jpeg),
     ];
-    for (how, (name, picture, format)) in (0_u8..).zip(pictures) {
+    for (mode, (name, picture, format)) in (0_u8..).zip(pictures) {
         let mut file = Cursor::new(Vec::new());
         let written = picture.write_to(&mut file, format);
-        written.expect("memory takes any picture");
+        written.expect("the picture is encoded in memory");
         let file = file.into_inner();
         let name = format!("{name}.{}", format.extensions_str()[0]);
-        if format == ImageFormat::Png && how == 0 {
+        if format == ImageFormat::Png && mode == 0 {
             // Width and height are in bytes 16 to 23.
-            let mut lying = file.clone();
-            lying[16..24].copy_from_slice(&[0, 0, 0x30, 0, 0, 0, 0x30, 0]);
-            seeds.push((format!("{name}_lying"), [&[how], &lying[..]].concat()));
+            let mut oversized = file.clone();
+            oversized[16..24].copy_from_slice(&[0, 0, 0x30, 0, 0, 0, 0x30, 0]);
+            seeds.push((format!("{name}_lying"), [&[mode], &oversized[..]].concat()));
         }
-        seeds.extend(cut(&name, [&[how % 4], &file[..]].concat()));
+        seeds.extend(with_truncated(&name, [&[mode % 4], &file[..]].concat()));
     }
     seeds.push(("base64".into(), b"\x04aGVsbG8=".to_vec()));
     seeds
 }
 
-/// A point of this driver's, and one of the original's.
+/// A trial of this driver and one of the original driver.
 pub(crate) fn results() -> Seeds {
     let totals = json!({"sent": 1000, "ok": 1000, "default": 0, "timeout": 0, "error": 0, "cancelled": 0, "seconds": 5.0});
     let percentile = json!({"quantile": 0.99, "value": 138.0, "low": 137.0, "high": 139.0});
@@ -173,7 +174,7 @@ pub(crate) fn results() -> Seeds {
         "windows": [{"begins": 0.0, "seconds": 0.5, "ok": 100, "mean_ms": 120.0, "p99_ms": 138.0}]
     });
     let clients = json!({"thrus": [200.0], "p99_lats": [0.138], "mean_lats": [0.12]});
-    let mut point = json!({
+    let mut trial = json!({
         "format": 2, "round": 1, "verdict": {"status": "VALID", "reasons": []},
         "node_configs": [{
             "name": "noop", "input_type": "floats", "model_image": "noop", "allocated_cpus": [0, 1], "cpus_per_replica": 1,
@@ -192,13 +193,13 @@ pub(crate) fn results() -> Seeds {
         "machine": {"cpu": "", "cores": 4, "allowed_cores": "0-3", "memory_mib": 1, "kernel": ""},
         "versions": {"driver": "0", "profile": "release"}
     });
-    let mut seeds = cut("point", point.to_string().into());
-    let keys = point.as_object_mut().expect("it is one");
+    let mut seeds = with_truncated("point", trial.to_string().into());
+    let keys = trial.as_object_mut().expect("a trial is an object");
     keys.retain(|key, _| {
         !["mode", "client_metrics", "throughput_qps", "phases"].contains(&key.as_str())
     });
     keys.insert("not_run".into(), json!("there is no GPU"));
-    seeds.push(("not_run".into(), point.to_string().into()));
+    seeds.push(("not_run".into(), trial.to_string().into()));
     let original = json!({
         "node_configs": [{"request_delay": 0.012}, {
             "name": "lgbm", "num_replicas": 2, "cpus_per_replica": 1, "batch_size": 8, "model_image": "model-comp/x",
@@ -210,6 +211,6 @@ pub(crate) fn results() -> Seeds {
             "counters": [{"app:lgbm:num_predictions": {"count": "150"}}]
         }
     });
-    seeds.extend(cut("original", original.to_string().into()));
+    seeds.extend(with_truncated("original", original.to_string().into()));
     seeds
 }

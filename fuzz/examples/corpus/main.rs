@@ -1,5 +1,7 @@
-//! Writes the seeds in `corpus/<target>`, from the project's own encoders, its tests' files and the tables of its protocols:
-//! each as it should be, cut short, and lying. Files that are there for another reason stay.
+//! Writes seeds to `corpus/<target>`: valid, truncated, and with false lengths.
+//!
+//! The sources are the project's encoders, its tests' files and its protocol tables. Other files in
+//! the corpus remain.
 
 mod bodies;
 mod clients;
@@ -16,9 +18,9 @@ type Seeds = Vec<(String, Vec<u8>)>;
 fn main() -> std::io::Result<()> {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
     for (target, seeds) in [
-        ("rpc_from_container", containers::said()),
-        ("rpc_from_frontend", containers::told()),
-        ("query", clients::said()),
+        ("rpc_from_container", containers::to_frontend()),
+        ("rpc_from_frontend", containers::to_container()),
+        ("query", clients::messages()),
         ("rest", bodies::predict()),
         ("oip", bodies::infer()),
         ("admin", bodies::admin()),
@@ -37,14 +39,14 @@ fn main() -> std::io::Result<()> {
     Ok(())
 }
 
-/// A message as it is, behind what tells the target how to read it.
-fn whole(name: &str, how: u8, frames: &Frames) -> (String, Vec<u8>) {
-    (name.to_owned(), [&[how], &joined(frames)[..]].concat())
+/// Returns a valid message, after the byte that selects the target's decoder.
+fn whole(name: &str, decoder: u8, frames: &Frames) -> (String, Vec<u8>) {
+    (name.to_owned(), [&[decoder], &joined(frames)[..]].concat())
 }
 
-/// A message as it is, without its last frame, with the last one shorter than was said, and with a number that is far too
-/// large.
-fn message(name: &str, how: u8, frames: &Frames) -> Seeds {
+/// Returns a valid message, and variants: without the last frame, with a shorter last frame, and
+/// with a number that is far too large.
+fn message(name: &str, decoder: u8, frames: &Frames) -> Seeds {
     let mut fewer = frames.clone();
     fewer.pop();
     let mut shorter = frames.clone();
@@ -56,15 +58,15 @@ fn message(name: &str, how: u8, frames: &Frames) -> Seeds {
         number[..8].copy_from_slice(&[0xff; 8]);
     }
     vec![
-        whole(name, how, frames),
-        whole(&format!("{name}_fewer"), how, &fewer),
-        whole(&format!("{name}_shorter"), how, &shorter),
-        whole(&format!("{name}_larger"), how, &larger),
+        whole(name, decoder, frames),
+        whole(&format!("{name}_fewer"), decoder, &fewer),
+        whole(&format!("{name}_shorter"), decoder, &shorter),
+        whole(&format!("{name}_larger"), decoder, &larger),
     ]
 }
 
-/// Bytes as they are, and the first half of them.
-fn cut(name: &str, bytes: Vec<u8>) -> Seeds {
+/// Returns `bytes`, and the first half of them.
+fn with_truncated(name: &str, bytes: Vec<u8>) -> Seeds {
     let half = bytes[..bytes.len() / 2].to_vec();
     vec![(name.to_owned(), bytes), (format!("{name}_cut"), half)]
 }

@@ -11,14 +11,15 @@ use crate::{
 /// Eigenvalues below this share of the largest one are numerical noise.
 const SMALLEST_EIGENVALUE: f64 = 1e-12;
 
-/// Fits the projection onto the first `components` principal components of `points` (points x features)
-/// in feature space, or onto all if there are fewer.
+/// Fits the projection onto the first `components` principal components of `points` (points x
+/// features) in feature space, or onto all if there are fewer.
 ///
-/// Equals scikit-learn's `KernelPCA` up to the sign of each component: the kernel is centred in feature
-/// space, for training points and new ones, and eigenvectors `v` are scaled by `1 / sqrt(eigenvalue)`.
+/// Equals scikit-learn's `KernelPCA` up to the sign of each component: the kernel is centred in
+/// feature space, for training points and new ones, and eigenvectors `v` are scaled by `1 /
+/// sqrt(eigenvalue)`.
 ///
-/// With `H = I - 1/m`, a new point's centred kernel row is `(k - means) H`. An eigenvector of `H K H`
-/// has `H v = v`, so the projection is `k v - means v`: weights and offsets.
+/// With `H = I - 1/m`, a new point's centred kernel row is `(k - means) H`. An eigenvector of `H K
+/// H` has `H v = v`, so the projection is `k v - means v`: weights and offsets.
 pub(crate) fn fit(
     points: ArrayView2<f64>,
     gamma: f64,
@@ -73,7 +74,8 @@ mod tests {
         fit(points.view(), reference.number("gamma"), components).unwrap()
     }
 
-    /// Returns the largest difference relative to the largest of `theirs`, up to each component's sign.
+    /// Returns the largest difference relative to the largest of `theirs`, up to each component's
+    /// sign.
     fn error(ours: &Array2<f64>, theirs: &Array2<f64>) -> f64 {
         assert_eq!(ours.ncols(), theirs.ncols());
         assert!(ours.iter().all(|value| value.is_finite()));

@@ -27,8 +27,8 @@ pub(super) struct ArgSource {
 }
 
 impl ArgSource {
-    /// Parses the arguments, the program's name first. Ends the process after `--help`, and after
-    /// an error of clap that takes more than one line.
+    /// Parses the arguments, the program's name first. Ends the process after `--help`, and after an error of clap
+    /// that takes more than one line.
     pub(super) fn read(arguments: Vec<OsString>, command: Command) -> Result<ArgSource, Error> {
         let matches = command.clone().try_get_matches_from(&arguments);
         let matches = matches.or_else(print_or_fail)?;
@@ -88,8 +88,8 @@ impl ArgSource {
         }
     }
 
-    /// Returns all flags that were set, by command line, file or environment, as arguments that
-    /// repeat the sweep in any environment.
+    /// Returns all flags that were set, by command line, file or environment, as arguments that repeat the sweep in
+    /// any environment.
     pub(super) fn repeatable(&self) -> Vec<String> {
         let is_set = |flag: &&Arg| {
             let sources = [ValueSource::CommandLine, ValueSource::EnvVariable];
@@ -115,8 +115,8 @@ impl ArgSource {
     }
 }
 
-/// Returns a refused value as an error. Otherwise prints clap's text and ends the process: help and
-/// version go to standard output, other errors to standard error.
+/// Returns a refused value as an error. Otherwise prints clap's text and ends the process: help and version go to
+/// standard output, other errors to standard error.
 fn print_or_fail<T>(error: clap::Error) -> Result<T, Error> {
     if is_refused_value(&error) {
         return Err(Error::Usage(in_one_line(&error)));
@@ -133,8 +133,8 @@ fn is_refused_value(error: &clap::Error) -> bool {
     kinds.contains(&error.kind())
 }
 
-/// Returns clap's text without the hint at `--help`: `invalid value '0' for '--repeats <N>': not a
-/// whole number from 1 to 100000`.
+/// Returns clap's text without the hint at `--help`: `invalid value '0' for '--repeats <N>': not a whole number from
+/// 1 to 100000`.
 fn in_one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);

@@ -1,5 +1,4 @@
-//! A TOML file with flags. Keys are long names, with `-` or `_`; values are numbers, texts,
-//! booleans or lists.
+//! A TOML file with flags. Keys are long names, with `-` or `_`; values are numbers, texts, booleans or lists.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -15,8 +14,7 @@ use super::{
 };
 use crate::error::Error;
 
-/// Returns the flags of the file as arguments, without those on the command line. The error names
-/// file and line.
+/// Returns the flags of the file as arguments, without those on the command line. The error names file and line.
 pub(super) fn arguments(file: &Path, args: &ArgSource) -> Result<Vec<OsString>, Error> {
     let cannot_read = |why: String| {
         let file = file.display();
@@ -30,7 +28,7 @@ pub(super) fn arguments(file: &Path, args: &ArgSource) -> Result<Vec<OsString>, 
     };
     let table = DeTable::parse(&text).map_err(|error| {
         let offset = error.span().unwrap_or_default().start;
-        wrong(offset, not_toml(&text, &error, args))
+        wrong(offset, not_toml(&text, &error))
     })?;
     let mut entries: Vec<_> = table.get_ref().iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
@@ -39,7 +37,7 @@ pub(super) fn arguments(file: &Path, args: &ArgSource) -> Result<Vec<OsString>, 
         let flag = flag(args, key.get_ref(), value.get_ref());
         let flag = flag.map_err(|what| wrong(key.span().start, what))?;
         let spelled = as_arguments(flag, value.get_ref());
-        let spelled = spelled.ok_or_else(|| wrong_type(flag, value.get_ref()));
+        let spelled = spelled.ok_or_else(|| wrong_type(flag));
         let spelled = spelled.map_err(|what| wrong(value.span().start, what))?;
         if !args.is_typed(flag) {
             let checked = args.check(&spelled);
@@ -123,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn unquoted_values_are_shown_with_quotes() {
+    fn errors_name_line_mistake_and_correction() {
         for (text, expected) in [
             (
                 "model_name = noop",
@@ -138,100 +136,9 @@ mod tests {
                 "line 1: the value of model_path is not quoted; write model_path = 'C:\\my.onnx'",
             ),
             (
-                "model_name = “noop”",
-                "line 1: the value of model_name is not quoted; write model_name = \"noop\"",
-            ),
-            (
-                "model_cpus = [0-3, 5]",
-                "line 1: a value of model_cpus is not quoted; write model_cpus = [\"0-3\", 5]",
-            ),
-            (
-                "model_name = \"noop",
-                "line 1: the value of model_name has no closing quote; write model_name = \"noop\"",
-            ),
-            (
-                "no_baseline = True",
-                "line 1: no_baseline takes true or false, in lower case; write no_baseline = true",
-            ),
-            (
-                "dry_run = no",
-                "line 1: dry_run takes true or false, in lower case; write dry_run = false",
-            ),
-        ] {
-            assert_eq!(error(text), expected);
-        }
-    }
-
-    #[test]
-    fn wrong_punctuation_is_shown_corrected() {
-        for (text, expected) in [
-            (
-                "batch_sizes = 1, 2",
-                "line 1: several values need a list; write batch_sizes = [1, 2]",
-            ),
-            (
-                "batch_sizes = 1 2",
-                "line 1: several values need a list; write batch_sizes = [1, 2]",
-            ),
-            (
-                "batch_sizes = [1 2]",
-                "line 1: the list has no commas; write batch_sizes = [1, 2]",
-            ),
-            (
-                "seed = 1\nbatch_sizes = [1, 2",
-                "line 2: the list has no closing bracket; write batch_sizes = [1, 2]",
-            ),
-            (
-                "batch_sizes = [1, 2\nmodel_name = noop",
-                "line 2: the list above this line is not closed; end it with ]",
-            ),
-            (
-                "load_shares = .5",
-                "line 1: .5 is not a number in TOML; write load_shares = 0.5",
-            ),
-            (
-                "duration = 1.",
-                "line 1: 1. is not a number in TOML; write duration = 1",
-            ),
-            (
-                "seed = 01",
-                "line 1: 01 is not a number in TOML; write seed = 1",
-            ),
-            (
-                "seed =",
-                "line 1: seed has no value; write seed = 1 or remove the line",
-            ),
-            (
-                "model_name: noop",
-                "line 1: there is no = between key and value; write model_name = \"noop\"",
-            ),
-            (
-                "seed 7",
-                "line 1: there is no = between key and value; write seed = 7",
-            ),
-            (
-                "dry_run",
-                "line 1: dry_run has no value; write dry_run = true or remove the line",
-            ),
-        ] {
-            assert_eq!(error(text), expected);
-        }
-    }
-
-    #[test]
-    fn errors_in_keys_suggest_the_right_key() {
-        for (text, expected) in [
-            (
                 "seed = 1\nbatchsizes = 2",
                 "line 2: there is no flag batchsizes; write batch_sizes",
             ),
-            ("Seed = 1", "line 1: there is no flag Seed; write seed"),
-            ("b = 1", "line 1: there is no flag b; write batch_sizes"),
-            (
-                "replicas = 1",
-                "line 1: there is no flag replicas; write num_replicas",
-            ),
-            ("--seed = 1", "line 1: there is no flag --seed; write seed"),
             (
                 "colour = 1",
                 "line 1: there is no flag colour; use the long name of a flag in `driver --help`",
@@ -241,53 +148,16 @@ mod tests {
                 "line 2: sweep is a table; write its flags above all tables, without a table",
             ),
             (
-                "seed = 1\n\nseed = 2",
-                "line 3: seed is also set in line 1; remove one of the two lines",
-            ),
-            (
                 "\nconfig = \"x\"",
                 "line 2: config is for the command line only; remove the line and use --config",
             ),
             (
-                "resume = \"x\"",
-                "line 1: resume is for the command line only; remove the line and use --resume",
-            ),
-        ] {
-            assert_eq!(error(text), expected);
-        }
-    }
-
-    #[test]
-    fn errors_name_the_type_that_a_flag_takes() {
-        for (text, expected) in [
-            (
-                "seed = [1]",
-                "line 1: seed takes a number or a text, not a list; write for instance seed = 1",
-            ),
-            (
-                "seed = true",
-                "line 1: seed takes a number or a text, not a boolean; write for instance seed = 1",
-            ),
-            (
                 "dry_run = 1",
-                "line 1: dry_run takes true or false, not a number; write dry_run = true",
-            ),
-            (
-                "dry_run = \"true\"",
-                "line 1: dry_run takes true or false, not a text; write dry_run = true",
+                "line 1: dry_run takes true or false; write for instance dry_run = true",
             ),
             (
                 "batch_sizes = []",
-                "line 1: batch_sizes is an empty list; write for instance batch_sizes = [2]",
-            ),
-            (
-                "batch_sizes = [1, [2]]",
-                "line 1: batch_sizes takes a list of numbers or texts; write for instance batch_sizes = [2]",
-            ),
-            (
-                "model_cpus = true",
-                "line 1: model_cpus takes a number, a text or a list of them, not a boolean; \
-                 write for instance model_cpus = [\"CORES\"]",
+                "line 1: batch_sizes takes a number, a text, or a list of them; write for instance batch_sizes = [2]",
             ),
             (
                 "seed = 1\nrepeats = 0",
@@ -295,6 +165,20 @@ mod tests {
             ),
         ] {
             assert_eq!(error(text), expected);
+        }
+    }
+
+    #[test]
+    fn errors_in_punctuation_show_the_notation() {
+        for (text, line) in [
+            ("seed = 1\n\nseed = 2", "line 3: duplicate key"),
+            ("seed = 1\nbatch_sizes = [1 2]", "line 2: "),
+            ("model_name: noop", "line 1: "),
+            ("model_name = \"noop", "line 1: "),
+        ] {
+            let error = error(text);
+            assert!(error.starts_with(line), "{error}");
+            assert!(error.ends_with("several values in [ ]"), "{error}");
         }
     }
 

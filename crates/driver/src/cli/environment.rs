@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use crate::error::Error;
 
-/// Refuses `CLIPPER_` variables that the driver does not pass on to the replicas: the settings of a
-/// sweep come from its command line.
+/// Refuses `CLIPPER_` variables that the driver does not pass on to the replicas: the settings of a sweep come from
+/// its command line.
 ///
 /// # Errors
 /// If such a variable is set; the error names it.

@@ -1,7 +1,6 @@
 //! The flags of a sweep, grouped by the headings of `--help`.
 //!
-//! The first paragraph of each documentation comment is the text of `-h`, all of it the text of
-//! `--help`.
+//! The first paragraph of each documentation comment is the text of `-h`, all of it the text of `--help`.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -43,9 +42,8 @@ pub(super) struct ModelFlags {
         hide_short_help = true
     )]
     pub(super) model_path: Option<PathBuf>,
-    /// Inference engine of vgg and inception: ort (ONNX Runtime) or tch (libtorch, built by `make
-    /// tch`)
-    /// [default: ort]
+    /// Inference engine of vgg and inception: ort (ONNX Runtime) or tch (libtorch, built by `make tch`) [default:
+    /// ort]
     // A `String`, because the possible values depend on the model.
     #[arg(
         long,
@@ -91,14 +89,12 @@ pub(super) struct SweepFlags {
     /// Number of rounds; each round measures every point once, in a random order
     #[arg(long, value_name = "N", default_value = "1", value_parser = number)]
     pub(super) repeats: usize,
-    /// End a phase early once its result is known to within this share: 0.02 means +/- 2 %
-    /// [default: never]
+    /// End a phase early once its result is known to within this share: 0.02 means +/- 2 % [default: never]
     ///
     /// The 95 % confidence interval decides: of the throughput, or of the p99 in a latency phase.
     #[arg(long, value_name = "SHARE", hide_short_help = true, value_parser = share)]
     pub(super) until: Option<f64>,
-    /// Skip the baseline: the no-op model, measured at each point to show the cost of frontend and
-    /// protocol
+    /// Skip the baseline: the no-op model, measured at each point to show the cost of frontend and protocol
     #[arg(long = "no_baseline", alias = "no_zero", hide_short_help = true)]
     pub(super) no_baseline: bool,
     /// Print the plan and its estimated duration, and start nothing
@@ -116,8 +112,8 @@ pub(super) struct SweepFlags {
 
 #[derive(Debug, Args)]
 pub(super) struct CoreFlags {
-    /// Cores for the replicas, such as 20-23 or 20,21; no two replicas share a core
-    /// [default: all processes share all cores]
+    /// Cores for the replicas, such as 20-23 or 20,21; no two replicas share a core [default: all processes share all
+    /// cores]
     ///
     /// Frontend and driver run on the other cores.
     #[arg(
@@ -157,8 +153,7 @@ pub(super) struct CoreFlags {
         value_parser = cores
     )]
     pub(super) client_cpus: Option<Vec<Cores>>,
-    /// GPUs for the replicas of vgg and inception, by number; no two replicas share a GPU [default:
-    /// none]
+    /// GPUs for the replicas of vgg and inception, by number; no two replicas share a GPU [default: none]
     #[arg(
         short = 'g',
         long = "model_gpus",
@@ -191,8 +186,7 @@ pub(super) struct DockerFlags {
     /// Run frontend and replicas as processes or as Docker containers
     #[arg(long, value_name = "MANAGER", value_enum, default_value = "process")]
     pub(super) manager: ManagerName,
-    /// Image of the model server
-    /// [default: model-comp/MODEL; with --model_gpus, model-comp/MODEL:latest-cuda]
+    /// Image of the model server [default: model-comp/MODEL; with --model_gpus, model-comp/MODEL:latest-cuda]
     #[arg(long, value_name = "IMAGE", hide_short_help = true)]
     pub(super) image: Option<String>,
     /// Image of the frontend [default: clipper/zmq_frontend]
@@ -222,21 +216,18 @@ pub(super) struct LoadFlags {
     /// Quantities to measure at each point, and arrival process of the queries
     #[arg(long, value_name = "MODE", value_enum, default_value = "profile")]
     pub(super) mode: ModeName,
-    /// Offered load in queries per second; required by the modes poisson and constant
-    /// [default of the mode flood: 200]
+    /// Offered load in queries per second; required by the modes poisson and constant [default of the mode flood:
+    /// 200]
     ///
-    /// Above the server's capacity the load ends soon after its duration, and the point is INVALID:
-    /// overloaded.
+    /// Above the server's capacity the load ends soon after its duration, and the point is INVALID: overloaded.
     #[arg(long, value_name = "QPS", hide_short_help = true, value_parser = rate)]
     pub(super) rate: Option<f64>,
     /// File with the arrival times of the mode trace: one per line, in seconds, ascending
     ///
-    /// The first arrival is at time zero, so Unix timestamps can be used. --duration_seconds cuts a
-    /// longer trace.
+    /// The first arrival is at time zero, so Unix timestamps can be used. --duration_seconds cuts a longer trace.
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub(super) trace: Option<PathBuf>,
-    /// Offered loads of the latency phases of the mode profile, as shares of the measured
-    /// throughput
+    /// Offered loads of the latency phases of the mode profile, as shares of the measured throughput
     #[arg(
         long = "load_shares",
         value_name = "SHARE",
@@ -248,15 +239,14 @@ pub(super) struct LoadFlags {
     pub(super) load_shares: Vec<Vec<f64>>,
     /// Latency objective (SLO), in milliseconds [default: none]
     ///
-    /// The mode profile then searches for the highest rate whose p99 meets it. Results state the
-    /// goodput: answers within the objective, per second.
+    /// The mode profile then searches for the highest rate whose p99 meets it. Results state the goodput: answers
+    /// within the objective, per second.
     #[arg(long = "slo_ms", value_name = "MS", value_parser = millis)]
     pub(super) slo_ms: Option<Duration>,
     /// Pass --slo_ms to the frontend, which answers late queries with the default output
     #[arg(long = "enforce_slo", requires = "slo_ms", hide_short_help = true)]
     pub(super) enforce_slo: bool,
-    /// Recommend a configuration for this offered load, in queries per second, within --slo_ms if
-    /// given
+    /// Recommend a configuration for this offered load, in queries per second, within --slo_ms if given
     #[arg(long = "target_qps", value_name = "QPS", hide_short_help = true, value_parser = rate)]
     pub(super) target_qps: Option<f64>,
     /// Number of client threads that send queries
@@ -269,8 +259,7 @@ pub(super) struct LoadFlags {
         value_parser = number
     )]
     pub(super) num_clients: usize,
-    /// Queries in flight in a closed loop, over all client threads [default: 3 x batch size x
-    /// replicas]
+    /// Queries in flight in a closed loop, over all client threads [default: 3 x batch size x replicas]
     #[arg(long = "in_flight", value_name = "N", hide_short_help = true, value_parser = number)]
     pub(super) in_flight: Option<usize>,
 }
@@ -278,8 +267,8 @@ pub(super) struct LoadFlags {
 /// Possible values of `--mode`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ModeName {
-    /// Throughput in a closed loop, then latency under Poisson arrivals at --load_shares of it or,
-    /// with --slo_ms, at rates that search for the highest one within the objective
+    /// Throughput in a closed loop, then latency under Poisson arrivals at --load_shares of it or, with --slo_ms, at
+    /// rates that search for the highest one within the objective
     Profile,
     /// Throughput in a closed loop
     Saturate,
@@ -298,15 +287,13 @@ pub(super) enum ModeName {
 
 #[derive(Debug, Args)]
 pub(super) struct InputFlags {
-    /// Inputs to send: a folder of JPEG and PNG files (vgg, inception) or an .npy file of rows
-    /// (svm, lgbm)
-    /// [default: random inputs; with --accuracy, artifacts/MODEL.npy]
+    /// Inputs to send: a folder of JPEG and PNG files (vgg, inception) or an .npy file of rows (svm, lgbm) [default:
+    /// random inputs; with --accuracy, artifacts/MODEL.npy]
     ///
     /// An .npy file holds float32, float64 or integers.
     #[arg(long = "input_dir", value_name = "PATH")]
     pub(super) input_dir: Option<PathBuf>,
-    /// Data type of the inputs: floats or strings (vgg, inception), floats or doubles (svm, lgbm),
-    /// any (noop)
+    /// Data type of the inputs: floats or strings (vgg, inception), floats or doubles (svm, lgbm), any (noop)
     /// [default: strings for inception, floats for the others]
     ///
     /// Features that float32 cannot hold, such as timestamps and ids, need doubles.
@@ -323,8 +310,7 @@ pub(super) struct InputFlags {
     /// The number of correct answers is compared with the artifact's offline evaluation.
     #[arg(long, conflicts_with = "duration")]
     pub(super) accuracy: bool,
-    /// File with the labels of the inputs, one per line [default: NAME.labels.txt beside the inputs
-    /// NAME.npy]
+    /// File with the labels of the inputs, one per line [default: NAME.labels.txt beside the inputs NAME.npy]
     #[arg(
         long,
         value_name = "FILE",
@@ -339,8 +325,8 @@ pub(super) struct InputFlags {
 
 #[derive(Debug, Args)]
 pub(super) struct OutputFlags {
-    /// Folder that holds one folder for each sweep
-    /// [default: results/ at the root of the workspace, else in the current folder]
+    /// Folder that holds one folder for each sweep [default: results/ at the root of the workspace, else in the
+    /// current folder]
     #[arg(long = "results_dir", value_name = "DIR")]
     pub(super) results_dir: Option<PathBuf>,
     /// Print plain lines instead of the live view, as if the output were not a terminal

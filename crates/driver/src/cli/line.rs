@@ -14,10 +14,9 @@ use super::{
 
 /// Measures how fast a model serves predictions behind the query frontend.
 ///
-/// Each combination of --num_replicas, --cpus_per_replica_nums and --batch_sizes is one point. For
-/// each point the driver starts the frontend and the replicas, sends queries for
-/// --duration_seconds, and writes one result file. At the end it prints a table and writes a
-/// report.
+/// Each combination of --num_replicas, --cpus_per_replica_nums and --batch_sizes is one point. For each point the
+/// driver starts the frontend and the replicas, sends queries for --duration_seconds, and writes one result file. At
+/// the end it prints a table and writes a report.
 #[derive(Debug, Parser)]
 #[command(
     name = "driver",
@@ -111,8 +110,8 @@ pub struct SurveyArgs {
     /// Folder of JPEG and PNG files to send to vgg and inception [default: random pictures]
     #[arg(long, value_name = "DIR")]
     pub pictures: Option<PathBuf>,
-    /// Folder that holds one folder for each sweep
-    /// [default: results/ at the root of the workspace, else in the current folder]
+    /// Folder that holds one folder for each sweep [default: results/ at the root of the workspace, else in the
+    /// current folder]
     #[arg(long = "results_dir", value_name = "DIR")]
     pub results_dir: Option<PathBuf>,
     /// Print plain lines instead of the live view
@@ -152,20 +151,18 @@ pub struct CompareArgs {
     pub b: PathBuf,
     /// Exit with status 1 if the throughput of a point is significantly below this share of A's
     ///
-    /// The same limit holds for the max queries/s within SLO. A point that cannot be
-    /// judged fails.
+    /// The same limit holds for the max queries/s within SLO. A point that cannot be judged fails.
     #[arg(long = "fail_below", value_name = "SHARE")]
     pub fail_below: Option<f64>,
     /// Exit with status 1 if the p99 latency of a point is significantly above this multiple of A's
     ///
-    /// A point that cannot be judged fails. After a search (--slo_ms) the p99s belong to different
-    /// rates: use --fail_below.
+    /// A point that cannot be judged fails. After a search (--slo_ms) the p99s belong to different rates: use
+    /// --fail_below.
     #[arg(long = "fail_above", value_name = "MULTIPLE")]
     pub fail_above: Option<f64>,
     /// Let points pass that cannot be judged
     ///
-    /// Such points are missing, NOT RUN, INVALID, without a confidence interval, or have a p99 at
-    /// another load.
+    /// Such points are missing, NOT RUN, INVALID, without a confidence interval, or have a p99 at another load.
     #[arg(long = "allow_missing")]
     pub allow_missing: bool,
     /// Also write a JUnit file with one test case for each point

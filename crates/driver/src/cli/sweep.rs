@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{error::Error, settings::Settings};
 
-/// Checks the flags, alone and together. `command_line` and `arguments` go into the record of the
-/// sweep.
+/// Checks the flags, alone and together. `command_line` and `arguments` go into the record of the sweep.
 pub(super) fn settings(
     flags: Flags,
     command_line: String,

@@ -1,5 +1,4 @@
-//! Texts at the end of each help. Lines fit into 80 columns, so that they are
-//! not wrapped.
+//! Texts at the end of each help. Lines fit into 80 columns, so that they are not wrapped.
 
 /// Text at the end of `driver -h`.
 pub(super) const FIRST_STEPS: &str = "\
@@ -87,8 +86,6 @@ Examples:
     driver survey
   Send pictures from a folder, and take up to 20 minutes:
     driver survey --pictures ~/photographs --minutes 20
-  Measure two models with two batch sizes:
-    driver survey --models svm lgbm --batch_sizes 1 32
 
 Exit status:
   0    Every model was measured, whatever the verdicts.
@@ -99,9 +96,7 @@ Exit status:
 pub(super) const SELF_TEST: &str = "\
 Examples:
   Measure one client thread with small and large inputs:
-    driver self-test
-  Measure four client threads:
-    driver self-test -n 4 --in_flight 512";
+    driver self-test";
 
 pub(super) const REPORT: &str = "\
 Example:
@@ -127,9 +122,7 @@ Exit status:
 pub(super) const IMPORT: &str = "\
 Examples:
   Show files of the original driver; missing values are marked:
-    driver import old/results-*.json
-  Show them beside results of this driver:
-    driver import old results/vgg-*";
+    driver import old/results-*.json";
 
 pub(super) const CLEAN: &str = "\
 The containers of a killed driver stop by themselves; this removes them.
@@ -148,13 +141,9 @@ Examples:
   Install the completions for bash:
     driver completions bash > ~/.local/share/bash-completion/completions/driver
   Install the completions for fish:
-    driver completions fish > ~/.config/fish/completions/driver.fish
-  Install the completions for zsh, with ~/.zfunc in fpath:
-    driver completions zsh > ~/.zfunc/_driver";
+    driver completions fish > ~/.config/fish/completions/driver.fish";
 
 pub(super) const MAN: &str = "\
 Examples:
   Install the man page:
-    driver man > ~/.local/share/man/man1/driver.1
-  Read it without installing it:
-    driver man | man -l -";
+    driver man > ~/.local/share/man/man1/driver.1";

@@ -1,5 +1,4 @@
-//! Parsers for the values of flags. Clap calls them for each argument and adds the flag's name to
-//! an error.
+//! Parsers for the values of flags. Clap calls them for each argument and adds the flag's name to an error.
 
 use std::time::Duration;
 
@@ -79,8 +78,8 @@ pub(super) fn cores(text: &str) -> Result<Cores, InvalidCoreList> {
     cores::parse(&[text.to_owned()])
 }
 
-/// Parses values between commas and spaces. One argument holds any number of values, or none, as in
-/// `1, 2 , "4 8"`: clap's delimiter is a single character, and clap rejects empty pieces.
+/// Parses values between commas and spaces. One argument holds any number of values, or none, as in `1, 2 , "4 8"`:
+/// clap's delimiter is a single character, and clap rejects empty pieces.
 fn list<T>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     let pieces = text.split([',', ' ']).filter(|piece| !piece.is_empty());
     let parse = |piece| parse(piece).map_err(|why| format!("{piece:?} is {why}"));

@@ -1,5 +1,5 @@
-//! Reads rows of an `.npy` file as inputs of float32 or float64. Refuses float32 if it would make
-//! different numbers equal.
+//! Reads rows of an `.npy` file as inputs of float32 or float64. Refuses float32 if it would make different numbers
+//! equal.
 
 use std::{
     fs::File,
@@ -19,8 +19,7 @@ const MAX_EXACT: f64 = 16_777_216.0;
 /// Maximum rounding error of float32, as a share of the column's range.
 const TOLERANCE: f64 = 1e-3;
 
-/// Ratio of range to magnitude below which a column counts as constant: its range comes from
-/// rounding.
+/// Ratio of range to magnitude below which a column counts as constant: its range comes from rounding.
 const NOISE: f64 = 1e-12;
 
 /// The rows to read, and their data type on the wire.
@@ -121,9 +120,8 @@ fn exact(number: i128) -> io::Result<f64> {
     }
 }
 
-/// Returns the index of the first number that float32 changes: one of 2^24 or more that is not a
-/// float32, or one with a rounding error above a thousandth of its column's range. Rounding of
-/// fractions such as 0.1 is accepted.
+/// Returns the index of the first number that float32 changes: one of 2^24 or more that is not a float32, or one with
+/// a rounding error above a thousandth of its column's range. Rounding of fractions such as 0.1 is accepted.
 fn first_lost(numbers: &[f64], columns: usize) -> Option<usize> {
     let tolerances: Vec<f64> = (0..columns)
         .map(|column| tolerance(numbers.iter().skip(column).step_by(columns)))

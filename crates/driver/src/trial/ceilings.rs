@@ -12,9 +12,9 @@ const NEAR: f64 = 0.5;
 pub struct Ceilings(RefCell<BTreeMap<usize, f64>>);
 
 impl Ceilings {
-    /// Returns the ceiling with `in_flight` queries, for a trial that reached the rate `reached`.
-    /// It is measured at the first call, and again if the trial came near it: another process may
-    /// have slowed the first measurement down.
+    /// Returns the ceiling with `in_flight` queries, for a trial that reached the rate `reached`. It is measured at
+    /// the first call, and again if the trial came near it: another process may have slowed the first measurement
+    /// down.
     ///
     /// # Errors
     /// The error of `measure`.

@@ -197,8 +197,7 @@ impl<'a> RunningTrial<'a> {
         Ok(measured)
     }
 
-    /// Samples the resources and checks the processes; stops the load after a failure and sets
-    /// `failure`.
+    /// Samples the resources and checks the processes; stops the load after a failure and sets `failure`.
     fn poll(&mut self, failure: &mut Option<Error>) -> LoadControl {
         self.sampler.sample(Instant::now());
         self.check_processes().unwrap_or_else(|error| {
@@ -221,8 +220,8 @@ impl<'a> RunningTrial<'a> {
         })
     }
 
-    /// Returns the maximum rate of the load generator with the inputs and queries in flight of this
-    /// trial, in queries per second. `reached` is the rate of the trial.
+    /// Returns the maximum rate of the load generator with the inputs and queries in flight of this trial, in queries
+    /// per second. `reached` is the rate of the trial.
     fn ceiling(&self, reached: f64) -> Result<f64, Error> {
         let in_flight = self.spec.config.in_flight;
         let clients = SelfTestClients {

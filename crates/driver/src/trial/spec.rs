@@ -50,8 +50,7 @@ pub struct ClientSpec<'a> {
     pub cores: Option<&'a [usize]>,
     /// Seed of random arrivals.
     pub seed: u64,
-    /// Ends a phase early once the 95 % confidence interval of its result is within plus or minus
-    /// this share of it.
+    /// Ends a phase early once the 95 % confidence interval of its result is within plus or minus this share of it.
     pub until: Option<f64>,
     /// Latency objective (SLO).
     pub objective: Option<Duration>,

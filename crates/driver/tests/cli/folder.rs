@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 use tempfile::TempDir;
-use testkit::until;
+use testkit::wait_until;
 
 use crate::{
     command, frontend_is_up, install, installed, measured, output, output_of, results,
@@ -64,7 +64,7 @@ fn a_folder_is_locked_by_one_driver() {
     // A frontend that never prints its ports and ends with its standard input.
     install(folder.path(), "cat");
     let first = RunningDriver::start(resume(&folder, &begun));
-    until("the frontend is started", || {
+    wait_until("the frontend is started", || {
         frontend_is_up(&begun, 3).then_some(())
     });
 
@@ -98,7 +98,7 @@ fn a_running_sweep_cannot_be_resumed() {
     command.current_dir(folder.path());
     let running = RunningDriver::start(command);
     let results = folder.path().join("results");
-    let begun = until("the frontend is started", || started_sweep(&results));
+    let begun = wait_until("the frontend is started", || started_sweep(&results));
     let second = output(resume(&folder, &begun));
     assert_eq!(second.status, 2, "{}", second.stderr);
     let stderr = second.stderr;

@@ -18,7 +18,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use testkit::{PATIENCE_WITH_PROGRAMS, until};
+use testkit::{PROCESS_TIMEOUT, wait_until};
 
 struct DriverOutput {
     status: i32,
@@ -100,8 +100,7 @@ fn the_input_type_may_come_from_the_environment() {
     assert!(stderr.contains("svm does not take"), "{stderr}");
 }
 
-/// Makes a folder with the driver in `release/`, beside a frontend and model servers that are shell
-/// scripts.
+/// Makes a folder with the driver in `release/`, beside a frontend and model servers that are shell scripts.
 fn installed(script: &str) -> TempDir {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let release = folder.path().join("release");
@@ -139,9 +138,9 @@ fn output_of(child: Child) -> DriverOutput {
     let pid = pid(&child);
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(child.wait_with_output()));
-    let Ok(output) = receiver.recv_timeout(PATIENCE_WITH_PROGRAMS) else {
+    let Ok(output) = receiver.recv_timeout(PROCESS_TIMEOUT) else {
         kill_process(pid, Signal::KILL).unwrap();
-        panic!("the driver did not end within {PATIENCE_WITH_PROGRAMS:?}");
+        panic!("the driver did not end within {PROCESS_TIMEOUT:?}");
     };
     let output = output.unwrap();
     DriverOutput {
@@ -361,7 +360,7 @@ fn ctrl_c_ends_the_sweep_with_status_130() {
         .spawn()
         .unwrap();
     let results = folder.path().join("results");
-    until("the frontend is started", || started_sweep(&results));
+    wait_until("the frontend is started", || started_sweep(&results));
     kill_process(pid(&child), Signal::INT).unwrap();
     let output = output_of(child);
     let stderr = output.stderr;

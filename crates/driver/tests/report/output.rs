@@ -52,7 +52,7 @@ fn one_point(folder: &Path) {
 fn a_full_standard_output_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     one_point(folder.path());
-    for arguments in printing(path(&folder)) {
+    for arguments in printing_commands(path(&folder)) {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let (status, stderr) = printed_to(full, &arguments);
         assert_eq!(status, Some(1), "{arguments:?}: {stderr}");
@@ -69,7 +69,7 @@ fn a_full_standard_output_is_an_error() {
 fn a_closed_pipe_is_no_error() {
     let folder = tempfile::tempdir().unwrap();
     one_point(folder.path());
-    for arguments in printing(path(&folder)) {
+    for arguments in printing_commands(path(&folder)) {
         let (reader, writer) = io::pipe().unwrap();
         drop(reader);
         let (status, stderr) = printed_to(writer, &arguments);

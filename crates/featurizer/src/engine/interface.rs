@@ -17,8 +17,8 @@ pub trait InferenceEngine {
     /// Returns the outputs of the network.
     fn outputs(&self) -> Vec<NetworkPort>;
 
-    /// Computes one call. `pictures` holds at least one picture in the network's shape, one after the
-    /// other.
+    /// Computes one call. `pictures` holds at least one picture in the network's shape, one after
+    /// the other.
     ///
     /// # Errors
     /// If the engine fails.

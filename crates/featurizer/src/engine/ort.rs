@@ -100,8 +100,9 @@ impl InferenceEngine for Onnxruntime {
     }
 }
 
-/// Returns a session builder whose waiting threads do not spin: spinning would take shared cores from a
-/// second replica, the frontend and the driver. BENCHMARKING.md compares this and other options.
+/// Returns a session builder whose waiting threads do not spin: spinning would take shared cores
+/// from a second replica, the frontend and the driver. BENCHMARKING.md compares this and other
+/// options.
 fn builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
     Ok(Session::builder(environment)?
         .with_intra_threads(threads)?
@@ -109,8 +110,8 @@ fn builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuil
         .with_intra_op_spinning(false)?)
 }
 
-/// Requires every operation to run on the GPU, in full float32. By default onnxruntime would fall back
-/// to the CPU, for some or all operations.
+/// Requires every operation to run on the GPU, in full float32. By default onnxruntime would fall
+/// back to the CPU, for some or all operations.
 fn on_gpu(
     builder: SessionBuilder,
     gpu: u32,
@@ -185,8 +186,8 @@ fn runtime() -> Result<Runtime, Error> {
         .clone())
 }
 
-/// Returns the path of onnxruntime's library: `named` (`ORT_DYLIB_PATH`) or the first one in a folder
-/// above the executable, so that directly started programs find it.
+/// Returns the path of onnxruntime's library: `named` (`ORT_DYLIB_PATH`) or the first one in a
+/// folder above the executable, so that directly started programs find it.
 fn find_library(named: Option<OsString>, executable: &Path) -> Result<PathBuf, Error> {
     let candidates = match named {
         Some(path) => vec![PathBuf::from(path)],

@@ -1,8 +1,8 @@
 //! libtorch: computes the operations of an ONNX file one after the other.
 //!
 //! Both engines read the same ONNX file, so they compute the same artifact. The module `operation`
-//! supports the operations of common convolutional networks; a file with others is an error that names
-//! them.
+//! supports the operations of common convolutional networks; a file with others is an error that
+//! names them.
 
 mod operation;
 
@@ -98,7 +98,8 @@ impl Libtorch {
 }
 
 impl InferenceEngine for Libtorch {
-    /// Returns a constant: libtorch does not report its version, and the build accepts only this one.
+    /// Returns a constant: libtorch does not report its version, and the build accepts only this
+    /// one.
     fn version(&self) -> String {
         "libtorch 2.13.0".to_owned()
     }
@@ -173,7 +174,8 @@ fn build(graph: GraphProto, device: tch::Device) -> Result<Libtorch, String> {
     })
 }
 
-/// Fuses each ReLU into the step before it, to be computed in place, if no other step uses its input.
+/// Fuses each ReLU into the step before it, to be computed in place, if no other step uses its
+/// input.
 fn fuse_relus(steps: Vec<Step>, kept: &HashMap<String, usize>) -> Vec<Step> {
     let mut uses: HashMap<usize, usize> = HashMap::new();
     let taken = steps.iter().flat_map(|step| &step.inputs);

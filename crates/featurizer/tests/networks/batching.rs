@@ -1,5 +1,5 @@
-//! Networks are served in batches if their output is proven to be one row per picture, else one picture
-//! per call.
+//! Networks are served in batches if their output is proven to be one row per picture, else one
+//! picture per call.
 
 use featurizer::{EngineKind, Featurizer};
 use model::{Batch, DataType, Model};
@@ -43,8 +43,8 @@ fn reshaped(to: &[i64], declared: &[i64]) -> NamedTempFile {
         .save("features", declared)
 }
 
-/// Outputs the means of a picture, `[rows, 3]`: no row for a black picture, two rows if the brightness
-/// is above 1000, one otherwise.
+/// Outputs the means of a picture, `[rows, 3]`: no row for a black picture, two rows if the
+/// brightness is above 1000, one otherwise.
 fn brightness_detections() -> NamedTempFile {
     means(0)
         .number("lit", 0.5)
@@ -183,7 +183,8 @@ fn outputs_with_pictures_last_are_served_one_by_one() {
 
 #[test]
 fn detections_are_assigned_to_their_own_picture() {
-    // These inputs are -1 to 1 and the sample pictures 0 to 255, so all channels exceed the threshold.
+    // These inputs are -1 to 1 and the sample pictures 0 to 255, so all channels exceed the
+    // threshold.
     let found = assert_served_one_by_one(&detections(-10.0), EngineKind::Ort);
     assert_eq!(found, vec![vec![0.0, 0.0, 0.0, 1.0, 0.0, 2.0]; 5]);
 }
@@ -201,7 +202,7 @@ fn as_many_detections_as_pictures_are_not_one_row_each() {
 }
 
 #[test]
-fn networks_that_fail_on_black_pictures_are_served_one_by_one() {
+fn networks_that_fail_on_black_are_served_one_by_one() {
     let lit_only = means(0)
         .number("lit", 0.5)
         .integers("shape", &[1, 3])
@@ -317,7 +318,8 @@ fn networks_of_one_picture_may_output_any_shape() {
     }
 }
 
-/// Adds a share of the mean over all pictures of the call, as if rounding depended on the neighbours.
+/// Adds a share of the mean over all pictures of the call, as if rounding depended on the
+/// neighbours.
 #[test]
 fn rows_may_differ_by_rounding() {
     for (share, most) in [(1e-3, None), (0.2, Some(1))] {

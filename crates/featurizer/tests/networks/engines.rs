@@ -1,5 +1,5 @@
-//! Both engines on small networks with every supported operation. They agree with each other and with
-//! values computed by hand, for every layout and number of pictures per call.
+//! Both engines on small networks with every supported operation. They agree with each other and
+//! with values computed by hand, for every layout and number of pictures per call.
 
 use crate::file::File;
 use featurizer::{Architecture, Channels, EngineKind, Featurizer, Scaling, Settings};

@@ -35,7 +35,8 @@ const INCEPTION: Architecture = Architecture {
     },
 };
 
-/// Returns the preprocessed photographs, `[3, side, side]` each, by a network whose output is its input.
+/// Returns the preprocessed photographs, `[3, side, side]` each, by a network whose output is its
+/// input.
 fn preprocessed(architecture: &Architecture, scaling: Scaling, resize: usize) -> Vec<Vec<f32>> {
     let side = architecture.side as i64;
     let file = File::new([0, 3, side, side])
@@ -85,7 +86,8 @@ fn reference<T: npyz::Deserialize>(file: &str) -> Vec<T> {
     npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap()
 }
 
-/// Fails if a pixel differs by more than one of 255 levels: both round, each in its own fixed point.
+/// Fails if a pixel differs by more than one of 255 levels: both round, each in its own fixed
+/// point.
 #[track_caller]
 fn assert_pixels(pictures: &[Vec<f32>], side: usize, file: &str) {
     let expected: Vec<u8> = reference(file);

@@ -1,4 +1,4 @@
-//! What containers and clients of the older generations say, as frames.
+//! Messages of containers and clients of Clipper's older generations, as frames.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ pub(crate) fn u32s(numbers: &[u32]) -> Vec<u8> {
     numbers.iter().flat_map(|n| n.to_le_bytes()).collect()
 }
 
-pub(crate) fn size(size: u64) -> Vec<u8> {
-    size.to_le_bytes().to_vec()
+pub(crate) fn u64_frame(value: u64) -> Vec<u8> {
+    value.to_le_bytes().to_vec()
 }
 
-pub(crate) fn number(frame: &[u8]) -> u32 {
+pub(crate) fn read_u32(frame: &[u8]) -> u32 {
     u32::from_le_bytes(frame.try_into().unwrap())
 }
 
@@ -25,38 +25,39 @@ pub(crate) fn start(batch_size: i32) -> Frontend {
     frontend
 }
 
-/// The registration of model `m`, which both older generations have.
+/// Returns the registration of model `m`, which is the same in both older generations.
 pub(crate) fn registration(type_code: &str) -> [Vec<u8>; 5] {
     let texts = ["m", "1", type_code].map(|text| text.as_bytes().to_vec());
     let [name, version, input_type] = texts;
     [vec![], u32s(&[0]), name, version, input_type]
 }
 
-/// A container of 2017 that has registered as one of that time does.
+/// Registers a container of 2017 with that generation's exchange of messages.
 pub(crate) fn container_of_2017(frontend: &Frontend, type_code: &str) -> Peer {
     let mut container = Peer::connect(frontend.ports().rpc_2017_port);
-    container.say(&[vec![], u32s(&[2])]);
-    let wanted = [vec![], u32s(&[2]), u32s(&[1])];
-    assert_eq!(container.hear(), wanted);
-    container.say(&registration(type_code));
-    container.say(&[vec![], u32s(&[2])]);
-    let alive = [vec![], u32s(&[2]), u32s(&[0])];
-    assert_eq!(container.hear(), alive);
+    container.send(&[vec![], u32s(&[2])]);
+    let metadata_request = [vec![], u32s(&[2]), u32s(&[1])];
+    assert_eq!(container.recv(), metadata_request);
+    container.send(&registration(type_code));
+    container.send(&[vec![], u32s(&[2])]);
+    let heartbeat = [vec![], u32s(&[2]), u32s(&[0])];
+    assert_eq!(container.recv(), heartbeat);
     container
 }
 
-/// Both sockets of a high-performance container that has registered, and its connection id.
+/// Registers a high-performance container; returns the sockets of requests and responses, and the
+/// connection id.
 pub(crate) fn high_perf_container(frontend: &Frontend) -> (Peer, Peer, Vec<u8>) {
     let mut requests = Peer::connect(frontend.ports().rpc_send_port);
-    requests.say(&registration("2"));
-    let [delimiter, connection] = requests.hear().try_into().unwrap();
+    requests.send(&registration("2"));
+    let [delimiter, connection] = requests.recv().try_into().unwrap();
     assert_eq!((delimiter.len(), connection.len()), (0, 4));
     let responses = Peer::connect(frontend.ports().rpc_recv_port);
     (requests, responses, connection)
 }
 
-/// What a high-performance container says of one output, a float.
-pub(crate) fn returned(
+/// Returns a high-performance container's response with one output, a float.
+pub(crate) fn response(
     connection: &[u8],
     message_id: &[u8],
     output: f32,
@@ -80,11 +81,12 @@ pub(crate) fn returned(
     ]
 }
 
-/// Both sockets of a client that says nothing of its generation, and its id.
+/// Connects a client whose connect message holds `mark`; returns the sockets of answers and
+/// requests, and the client id.
 pub(crate) fn client(frontend: &Frontend, mark: &[u8]) -> (Peer, Peer, Vec<u8>) {
     let mut answers = Peer::connect(frontend.ports().send_port);
-    answers.say(&[vec![], mark.to_vec()]);
-    let [delimiter, id] = answers.hear().try_into().unwrap();
+    answers.send(&[vec![], mark.to_vec()]);
+    let [delimiter, id] = answers.recv().try_into().unwrap();
     assert_eq!((delimiter.len(), id.len()), (0, 4));
     (answers, Peer::connect(frontend.ports().recv_port), id)
 }

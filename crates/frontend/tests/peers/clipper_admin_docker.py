@@ -1,6 +1,6 @@
-"""What a user of PyPI's clipper-admin does with its DockerContainerManager, on our images: model-comp/lgbm from start to stop.
+"""A user's session with PyPI's clipper-admin and its DockerContainerManager: serves model-comp/lgbm on this project's images.
 
-Argument: a name for cluster and network. Leaves nothing behind; ends with an error at the first surprise.
+Argument: the name of the cluster and the network. The script removes all that it creates, and fails at the first deviation.
 """
 
 import os
@@ -15,10 +15,10 @@ from clipper_admin import ClipperConnection, DockerContainerManager
 INPUT = [0.5] * 2048
 
 
-def until(what, is_so, seconds=60):
+def wait_until(description, condition, seconds=60):
     end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end, "not in %d s: %s" % (seconds, what)
+    while not condition():
+        assert time.monotonic() < end, "not within %d s: %s" % (seconds, description)
         time.sleep(0.1)
 
 
@@ -33,7 +33,7 @@ def answers(clipper):
 
 
 def registered(clipper, version):
-    """The ids of the replicas that the frontends have of a version."""
+    """Returns the ids of a version's replicas that are registered at the frontends."""
     containers = clipper.get_all_model_replicas(verbose=True)
     return [c["model_replica_id"] for c in containers if c["model_version"] == version]
 
@@ -42,26 +42,25 @@ def models(clipper):
     clipper.register_application("pictures", "floats", "none", 5000000)
     clipper.deploy_model("lgbm", "1", "floats", "model-comp/lgbm", num_replicas=2)
     clipper.link_model_to_app("pictures", "lgbm")
-    until("version 1 answers", lambda: answers(clipper))
-    until("two replicas", lambda: len(registered(clipper, "1")) == 2)
+    wait_until("version 1 answers", lambda: answers(clipper))
+    wait_until("two replicas", lambda: len(registered(clipper, "1")) == 2)
     output = predict(clipper)["output"]
     assert len(output) == 12, "a score per class: %r" % output
 
     clipper.set_num_replicas("lgbm", 3)
     assert clipper.get_num_replicas("lgbm") == 3
-    until("three replicas", lambda: len(registered(clipper, "1")) == 3)
+    wait_until("three replicas", lambda: len(registered(clipper, "1")) == 3)
     clipper.set_num_replicas("lgbm", 1)
     assert clipper.get_num_replicas("lgbm") == 1
     assert answers(clipper)
 
     clipper.deploy_model("lgbm", "2", "floats", "model-comp/lgbm")
     assert clipper.get_current_model_version("lgbm") == "2"
-    until("version 2 answers", lambda: registered(clipper, "2") and answers(clipper))
+    wait_until("version 2 answers", lambda: registered(clipper, "2") and answers(clipper))
     assert predict(clipper)["output"] == output
     clipper.set_model_version("lgbm", "1")
     assert clipper.get_current_model_version("lgbm") == "1"
     assert answers(clipper)
-    # Every query since the beginning was answered by a model, or said why not.
     metrics = clipper.inspect_instance()
     assert metrics, "no metrics"
 
@@ -76,7 +75,7 @@ def monitoring(clipper):
             return False
         return [r["value"][1] for r in found["data"]["result"]] == ["1"]
 
-    until("Prometheus has the query frontend's metrics", up)
+    wait_until("Prometheus has the query frontend's metrics", up)
 
 
 def logs(clipper):
@@ -91,7 +90,7 @@ def main(name):
     manager = DockerContainerManager(cluster_name=name, docker_network=name)
     clipper = ClipperConnection(manager)
     engine = docker.from_env()
-    of_this = {"label": "ai.clipper.container.label=" + name}
+    of_cluster = {"label": "ai.clipper.container.label=" + name}
     try:
         clipper.start_clipper()
         models(clipper)
@@ -101,15 +100,15 @@ def main(name):
         assert clipper.get_all_models() == []
         assert manager.get_num_replicas("lgbm", "1") == 0
         clipper.stop_all()
-        running = engine.containers.list(filters=of_this)
+        running = engine.containers.list(filters=of_cluster)
         assert running == [], running
-        # Ours end when they are told to; Docker kills what does not.
-        stopped = engine.containers.list(all=True, filters=of_this)
-        ours = [c for c in stopped if "lgbm" in c.name or "frontend-" in c.name]
-        codes = {c.name: c.attrs["State"]["ExitCode"] for c in ours if "metric" not in c.name}
+        # This project's containers exit on SIGTERM with code 0; Docker would kill them otherwise.
+        stopped = engine.containers.list(all=True, filters=of_cluster)
+        project_containers = [c for c in stopped if "lgbm" in c.name or "frontend-" in c.name]
+        codes = {c.name: c.attrs["State"]["ExitCode"] for c in project_containers if "metric" not in c.name}
         assert codes and set(codes.values()) == {0}, codes
     finally:
-        for container in engine.containers.list(all=True, filters=of_this):
+        for container in engine.containers.list(all=True, filters=of_cluster):
             if sys.exc_info()[0]:
                 print(container.name, container.logs(tail=20).decode(), file=sys.stderr)
             container.remove(force=True, v=True)

@@ -1,6 +1,6 @@
-"""What a user of PyPI's clipper-admin does in a session, against a frontend that runs already.
+"""A user's session with PyPI's clipper-admin, against a running frontend.
 
-Arguments: host:port of the query API, host:port of the admin API. Ends with an error at the first surprise.
+Arguments: host:port of the query API, host:port of the admin API. The script fails at the first deviation.
 """
 
 import logging
@@ -13,7 +13,7 @@ IMAGE = "registry.example/noop:1"
 
 
 class RunningClipper(ContainerManager):
-    """Containers that somebody else runs: this only knows where they are."""
+    """A manager without containers of its own: it records calls and returns the addresses."""
 
     cluster_identifier = "running"
 
@@ -37,8 +37,8 @@ class RunningClipper(ContainerManager):
         return self.query
 
 
-def refused(act, text):
-    """The frontend's own words must reach the user."""
+def assert_refused(act, text):
+    """Fails unless `act` raises an error with the frontend's text."""
     try:
         act()
     except ClipperException as error:
@@ -49,7 +49,7 @@ def refused(act, text):
 
 def applications(clipper):
     clipper.register_application("hello", "doubles", "-1.0", 100000)
-    refused(
+    assert_refused(
         lambda: clipper.register_application("hello", "doubles", "-1.0", 100000),
         "code: 400 and message: application 'hello' already exists",
     )
@@ -63,15 +63,15 @@ def applications(clipper):
     }
     assert clipper.get_app_info("hello") == app
     assert clipper.get_all_apps(verbose=True) == [app]
-    assert clipper.get_app_info("nobody") is None
+    assert clipper.get_app_info("missing") is None
 
 
 def models(clipper, manager):
-    # Its deploy_model starts containers first, then registers the model.
+    # clipper-admin's deploy_model starts containers first, then registers the model.
     clipper.deploy_model("noop", "1", "doubles", IMAGE, labels=["a", "b"], num_replicas=2)
     assert manager.deployed == [("noop", "1", "doubles", IMAGE, 2)]
     clipper.register_model("noop", 2, "doubles", batch_size=4)
-    refused(
+    assert_refused(
         lambda: clipper.register_model("noop", 2, "doubles"),
         "model with name 'noop' and version '2' already exists",
     )
@@ -88,21 +88,21 @@ def models(clipper, manager):
     }
     assert clipper.get_model_info("noop", "9") is None
     clipper.link_model_to_app("hello", "noop")
-    refused(
+    assert_refused(
         lambda: clipper.link_model_to_app("hello", "noop"),
         "The model with name 'noop' is already linked to 'hello'",
     )
     assert clipper.get_linked_models("hello") == ["noop"]
     clipper.set_model_version("noop", "1")
     assert clipper.get_current_model_version("noop") == "1"
-    refused(
+    assert_refused(
         lambda: clipper.set_model_version("noop", "9"),
         "Cannot set non-existent version '9' for model with name 'noop'",
     )
 
 
 def replicas(clipper):
-    """The test has one running: of version 1."""
+    """Checks the one replica that the test runs, of version 1."""
     assert clipper.get_all_model_replicas() == ["noop:1:0"]
     replica = {
         "model_id": "noop:1",
@@ -117,7 +117,7 @@ def replicas(clipper):
     assert clipper.inspect_instance()["counters"]
 
 
-def endings(clipper, manager):
+def deletions(clipper, manager):
     clipper.unlink_model_from_app("hello", "noop")
     assert clipper.get_linked_models("hello") == []
     clipper.stop_inactive_model_versions(["noop"])
@@ -138,7 +138,7 @@ def main():
     applications(clipper)
     models(clipper, manager)
     replicas(clipper)
-    endings(clipper, manager)
+    deletions(clipper, manager)
 
 
 main()

@@ -25,9 +25,9 @@ pub(super) enum Judgement {
     Passed,
     /// The point is within the limits that can be judged; the text states why others cannot, which
     /// is allowed.
-    InPart(String),
+    PassedInPart(String),
     /// No limit can be judged, which is allowed.
-    Open(String),
+    Undecided(String),
     /// A limit is broken, or cannot be judged.
     Failed(String),
 }
@@ -87,8 +87,8 @@ impl Gate {
         match (failures.is_empty(), open.is_empty()) {
             (false, _) => Judgement::Failed(failures.join("; ")),
             (true, true) => Judgement::Passed,
-            (true, false) if judged => Judgement::InPart(open.join("; ")),
-            (true, false) => Judgement::Open(open.join("; ")),
+            (true, false) if judged => Judgement::PassedInPart(open.join("; ")),
+            (true, false) => Judgement::Undecided(open.join("; ")),
         }
     }
 

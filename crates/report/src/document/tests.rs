@@ -24,7 +24,7 @@ fn speed(result: &mut Trial) -> &mut Speed {
     }
 }
 
-fn held(mut result: Trial, status: VerdictStatus, check: &str, text: &str) -> Trial {
+fn with_reason(mut result: Trial, status: VerdictStatus, check: &str, text: &str) -> Trial {
     result.verdict.reasons.push(VerdictReason {
         status,
         check: check.to_owned(),
@@ -77,7 +77,7 @@ fn rounds_are_a_row_with_median_and_range() {
         .zip(1..)
         .map(|(r, round)| Trial { round, ..r })
         .collect();
-    results[2] = held(
+    results[2] = with_reason(
         results[2].clone(),
         VerdictStatus::Suspect,
         "x",
@@ -96,7 +96,7 @@ fn rounds_are_a_row_with_median_and_range() {
 
 #[test]
 fn median_leaves_out_rounds_that_do_not_count() {
-    let invalid = held(
+    let invalid = with_reason(
         point(2, 4, 3, 1e6),
         VerdictStatus::Invalid,
         "lost",
@@ -142,9 +142,9 @@ fn widest_table_fits_a_terminal() {
             p99_ms: None,
             missed_qps: None,
         });
-        held(result, VerdictStatus::Suspect, "x", "wide")
+        with_reason(result, VerdictStatus::Suspect, "x", "wide")
     };
-    for (search, heading) in [(false, "goodput"), (true, "max/s in SLO")] {
+    for (search, heading) in [(false, "goodput"), (true, "SLO max")] {
         let text = shown(&[wide(1, search), wide(2, search)]);
         for part in [heading, "baseline", "55 %"] {
             assert!(text.contains(part), "{part}: {text}");
@@ -159,26 +159,26 @@ fn widest_table_fits_a_terminal() {
 fn reasons_are_one_line_each_and_the_worst_is_first() {
     let mut results: Vec<_> = (1..=24).map(|n| point(n, 4, 1, 1.0)).collect();
     for result in &mut results {
-        *result = held(
+        *result = with_reason(
             result.clone(),
             VerdictStatus::Suspect,
             "shared_cores",
             "cores are shared",
         );
     }
-    results[1] = held(
+    results[1] = with_reason(
         results[1].clone(),
         VerdictStatus::Suspect,
         "fill",
         "fill 40 %",
     );
-    results[2] = held(
+    results[2] = with_reason(
         results[2].clone(),
         VerdictStatus::Suspect,
         "fill",
         "fill 30 %",
     );
-    results[7] = held(
+    results[7] = with_reason(
         results[7].clone(),
         VerdictStatus::Invalid,
         "lost",
@@ -301,7 +301,7 @@ fn whole_sweep_states_core_use_once() {
 #[test]
 fn answer_is_first_and_pareto_optimal_configs_are_last() {
     let trials = [
-        held(point(2, 4, 1, 200.0), VerdictStatus::Suspect, "x", "odd"),
+        with_reason(point(2, 4, 1, 200.0), VerdictStatus::Suspect, "x", "odd"),
         not_run(3, "no cores"),
     ];
     let text = text(&trials, Some(50.0), false);

@@ -46,7 +46,7 @@ fn columns(rows: &[ConfigRow<'_>]) -> Vec<Column> {
     });
     let searched = some(|speed| speed.search.is_some());
     if searched {
-        columns.push(("max/s in SLO", max_within_slo));
+        columns.push(("SLO max", max_within_slo));
     }
     columns.extend([
         (

@@ -1,6 +1,6 @@
 //! The ONNX operations that the libtorch engine supports: `Add`, `AveragePool`, `Concat`, `Conv`,
-//! `Dropout` (as in evaluation), `Flatten`, `Gemm`, `GlobalAveragePool`, `Identity`, `MaxPool`, `Relu`
-//! and `Transpose`.
+//! `Dropout` (as in evaluation), `Flatten`, `Gemm`, `GlobalAveragePool`, `Identity`, `MaxPool`,
+//! `Relu` and `Transpose`.
 //!
 //! Source: <https://onnx.ai/onnx/operators/>. An unsupported attribute is an error, never ignored.
 
@@ -326,7 +326,8 @@ impl Attributes<'_> {
         given.map_or_else(|| vec![default; 2], |attribute| attribute.ints.clone())
     }
 
-    /// Reads a two-dimensional window; `weight_size` is the default size, of a convolution's weight.
+    /// Reads a two-dimensional window; `weight_size` is the default size, of a convolution's
+    /// weight.
     fn window(&mut self, weight_size: &[i64]) -> Result<SlidingWindow, String> {
         let size = match self.0.remove("kernel_shape") {
             Some(attribute) => attribute.ints.clone(),

@@ -1,4 +1,4 @@
-//! What must not happen to others when one of the older generations is wrong, gone, or cannot say a thing.
+//! Faults of peers of the older generations, which must not affect other queries.
 
 use std::{
     collections::BTreeMap,
@@ -7,76 +7,76 @@ use std::{
 
 use clap::Parser;
 use frontend::{Frontend, Settings};
-use testkit::{PATIENCE, Peer, admin, deploy, settings};
+use testkit::{Peer, TIMEOUT, admin, deploy, settings};
 use wire::query::Answer;
 
 use crate::frames::{
-    HOUR, client, container_of_2017, high_perf_container, number, registration, request, returned,
-    start, u32s,
+    HOUR, client, container_of_2017, high_perf_container, read_u32, registration, request,
+    response, start, u32s,
 };
 
 #[test]
-fn responses_that_name_no_connection_or_an_unknown_one_stop_nothing() {
+fn responses_without_a_known_connection_do_no_harm() {
     let frontend = start(1);
     let (mut batches, mut responses, connection) = high_perf_container(&frontend);
     let (mut answers, mut requests, id) = client(&frontend, b"");
-    requests.say(&request(&id, 0, &[1.0]));
-    let batch = batches.hear();
-    let unknown = u32s(&[number(&connection).wrapping_sub(1)]);
-    responses.say(&returned(&unknown, &batch[2], 9.0, [0.0; 2]));
-    responses.say(&[vec![]]);
-    responses.say(&[vec![], vec![1, 2, 3], vec![]]);
-    responses.say(&returned(
+    requests.send(&request(&id, 0, &[1.0]));
+    let batch = batches.recv();
+    let unknown = u32s(&[read_u32(&connection).wrapping_sub(1)]);
+    responses.send(&response(&unknown, &batch[2], 9.0, [0.0; 2]));
+    responses.send(&[vec![]]);
+    responses.send(&[vec![], vec![1, 2, 3], vec![]]);
+    responses.send(&response(
         &connection,
-        &u32s(&[number(&batch[2]) ^ 1]),
+        &u32s(&[read_u32(&batch[2]) ^ 1]),
         9.0,
         [0.0; 2],
     ));
-    responses.say(&returned(&connection, &batch[2], 1.5, [0.0; 2]));
-    assert_eq!(answers.hear()[3], 1.5_f32.to_le_bytes());
+    responses.send(&response(&connection, &batch[2], 1.5, [0.0; 2]));
+    assert_eq!(answers.recv()[3], 1.5_f32.to_le_bytes());
 }
 
 #[test]
-fn a_high_performance_container_that_registers_again_gets_a_new_connection_and_its_batch_again() {
+fn a_container_that_registers_again_gets_its_batch_again() {
     let frontend = start(1);
     let (mut batches, mut responses, old) = high_perf_container(&frontend);
     let (mut answers, mut requests, id) = client(&frontend, b"");
-    requests.say(&request(&id, 0, &[1.0]));
-    let lost = batches.hear();
-    batches.say(&registration("2"));
-    let connection = batches.hear().pop().unwrap();
+    requests.send(&request(&id, 0, &[1.0]));
+    let lost = batches.recv();
+    batches.send(&registration("2"));
+    let connection = batches.recv().pop().unwrap();
     assert_ne!(connection, old);
-    let again = batches.hear();
+    let again = batches.recv();
     assert_eq!(again.last(), lost.last());
-    responses.say(&returned(&old, &again[2], 9.0, [0.0; 2]));
-    responses.say(&returned(&connection, &again[2], 1.5, [0.0; 2]));
-    assert_eq!(answers.hear()[3], 1.5_f32.to_le_bytes());
+    responses.send(&response(&old, &again[2], 9.0, [0.0; 2]));
+    responses.send(&response(&connection, &again[2], 1.5, [0.0; 2]));
+    assert_eq!(answers.recv()[3], 1.5_f32.to_le_bytes());
 }
 
 #[test]
-fn the_queries_of_a_high_performance_container_that_is_gone_are_answered_by_another() {
+fn another_container_answers_the_queries_of_a_lost_one() {
     let mut settings = Settings::parse_from(["frontend", "--hang_after=1"]);
     settings.ports = testkit::settings().ports;
     let frontend = Frontend::start(&settings).unwrap();
     deploy(&frontend, 1, HOUR);
     let (mut batches, mut responses, connection) = high_perf_container(&frontend);
     let (mut answers, mut requests, id) = client(&frontend, b"");
-    requests.say(&request(&id, 0, &[1.0]));
-    let batch = batches.hear();
-    responses.say(&returned(&connection, &batch[2], 1.5, [0.0; 2]));
-    assert_eq!(answers.hear()[3], 1.5_f32.to_le_bytes());
+    requests.send(&request(&id, 0, &[1.0]));
+    let batch = batches.recv();
+    responses.send(&response(&connection, &batch[2], 1.5, [0.0; 2]));
+    assert_eq!(answers.recv()[3], 1.5_f32.to_le_bytes());
     drop((batches, responses));
     let (mut batches, mut responses, connection) = high_perf_container(&frontend);
-    (1..5).for_each(|request_id| requests.say(&request(&id, request_id, &[1.0])));
+    (1..5).for_each(|request_id| requests.send(&request(&id, request_id, &[1.0])));
     for _ in 1..5 {
-        let batch = batches.hear();
-        responses.say(&returned(&connection, &batch[2], 2.5, [0.0; 2]));
-        assert_eq!(answers.hear()[3], 2.5_f32.to_le_bytes());
+        let batch = batches.recv();
+        responses.send(&response(&connection, &batch[2], 2.5, [0.0; 2]));
+        assert_eq!(answers.recv()[3], 2.5_f32.to_le_bytes());
     }
 }
 
 #[test]
-fn a_string_with_a_nul_is_refused_by_2017_and_its_neighbour_is_not() {
+fn containers_of_2017_are_not_sent_strings_with_nul() {
     let frontend = Frontend::start(&settings()).unwrap();
     for (endpoint, body) in [
         (
@@ -109,7 +109,7 @@ fn a_string_with_a_nul_is_refused_by_2017_and_its_neighbour_is_not() {
         let lengths: Vec<_> = texts.iter().map(|text| text.len() as u32).collect();
         let block = [u32s(&[texts.len() as u32]), u32s(&lengths), texts.concat()].concat();
         let length = u32s(&[block.len() as u32]);
-        container.say(&[
+        container.send(&[
             vec![],
             u32s(&[1]),
             batch[2].clone(),
@@ -118,26 +118,26 @@ fn a_string_with_a_nul_is_refused_by_2017_and_its_neighbour_is_not() {
             block,
         ]);
     };
-    let questions: [&[u8]; 3] = [b"first", b"a\0b", b"cat"];
+    let inputs: [&[u8]; 3] = [b"first", b"a\0b", b"cat"];
     (0..)
-        .zip(questions)
-        .for_each(|(id, question)| requests.say(&text(id, question)));
-    let mut heard = BTreeMap::new();
-    let limit = Instant::now() + PATIENCE;
-    while heard.len() < 3 {
-        assert!(Instant::now() < limit, "only {heard:?}");
-        if let Some(batch) = container.hear_within(Duration::from_millis(5)) {
+        .zip(inputs)
+        .for_each(|(id, input)| requests.send(&text(id, input)));
+    let mut received = BTreeMap::new();
+    let deadline = Instant::now() + TIMEOUT;
+    while received.len() < 3 {
+        assert!(Instant::now() < deadline, "only {received:?}");
+        if let Some(batch) = container.recv_within(Duration::from_millis(5)) {
             answer(&mut container, &batch);
         }
-        let answer = answers.hear_within(Duration::from_millis(5));
-        heard.extend(answer.map(|mut answer| (number(&answer[1]), answer.remove(3))));
+        let answer = answers.recv_within(Duration::from_millis(5));
+        received.extend(answer.map(|mut answer| (read_u32(&answer[1]), answer.remove(3))));
     }
-    let outputs: Vec<_> = heard.into_values().collect();
+    let outputs: Vec<_> = received.into_values().collect();
     assert_eq!(outputs, [&b"first"[..], b"none", b"cat"]);
 }
 
 #[test]
-fn every_port_takes_nonsense() {
+fn malformed_messages_on_any_port_do_no_harm() {
     let frontend = start(1);
     let ports = frontend.ports();
     for port in [
@@ -148,10 +148,10 @@ fn every_port_takes_nonsense() {
         let mut peer = Peer::connect(port);
         for size in [0, 1, 4, 8, 12, 5000] {
             for count in 1..11 {
-                peer.say(&vec![vec![0xff; size]; count]);
-                let mut opened = vec![vec![0; size]; count];
-                opened.insert(0, vec![]);
-                peer.say(&opened);
+                peer.send(&vec![vec![0xff; size]; count]);
+                let mut delimited = vec![vec![0; size]; count];
+                delimited.insert(0, vec![]);
+                peer.send(&delimited);
             }
         }
     }
@@ -159,11 +159,11 @@ fn every_port_takes_nonsense() {
     let mut answers = Peer::connect(ports.send_port);
     let connected = answers.connect_native();
     let mut requests = Peer::connect(ports.recv_port);
-    requests.ask(connected, 1, &[4.0]);
-    // The nonsense has made no replica: this is the only one.
-    let batch = container.hear();
+    requests.send_query(connected, 1, &[4.0]);
+    // The malformed messages registered no replica: this is the only one.
+    let batch = container.recv();
     let block = u32s(&[1, 4, 7]);
-    container.say(&[
+    container.send(&[
         vec![],
         u32s(&[1]),
         batch[2].clone(),
@@ -171,6 +171,6 @@ fn every_port_takes_nonsense() {
         u32s(&[12]),
         block,
     ]);
-    let frames = answers.hear();
+    let frames = answers.recv();
     assert_eq!(Answer::decode(&frames).unwrap().output, u32s(&[7]));
 }

@@ -1,4 +1,4 @@
-//! What is measured: a program and its replica, in processes of their own.
+//! A program under load and its replica, in separate processes.
 
 use std::{
     env,
@@ -14,28 +14,35 @@ use model::DataType;
 use serde_json::{Value, json};
 use transport::Frame;
 
-/// What a load came to.
+/// Result of a load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rate {
+    /// Answers per second.
     pub(crate) per_second: f64,
-    /// Not a number over HTTP, where nobody says it.
+    /// Queries per batch; NaN over HTTP, whose answers do not report it.
     pub(crate) mean_batch: f64,
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
 }
 
-/// A frontend or bare loop, with one no-op replica (none for a batch of 0, which a bare loop answers itself); both end with
-/// this.
-pub(crate) struct Served {
+/// A frontend or a bare program with one no-op replica. Both processes end on drop.
+///
+/// A batch of 0 has no replica: the bare program answers itself.
+pub(crate) struct RunningProgram {
     server: Child,
     replica: Option<Child>,
     ports: Value,
 }
 
-impl Served {
-    /// Starts `bare`, `bare_http`, `frontend`, or an earlier build of that from a file; the replica may have so many batches.
-    pub(crate) fn start(program: &str, batch: usize, batches: usize) -> anyhow::Result<Served> {
-        let mut command = Command::new(beside(program)?);
+impl RunningProgram {
+    /// Starts `bare`, `bare_http`, `frontend`, or an earlier build of the frontend from a file. The
+    /// replica has up to `batches` batches in flight.
+    pub(crate) fn start(
+        program: &str,
+        batch: usize,
+        batches: usize,
+    ) -> anyhow::Result<RunningProgram> {
+        let mut command = Command::new(program_path(program)?);
         let bare = program.starts_with("bare");
         if !bare {
             let ports = [
@@ -63,27 +70,28 @@ impl Served {
         BufReader::new(stdout).read_line(&mut line)?;
         let ports: Value = serde_json::from_str(&line)?;
         let replica = || {
-            Command::new(beside("noop")?)
+            Command::new(program_path("noop")?)
                 .arg(format!("--port={}", ports["rpc_service_port"]))
                 .arg(format!("--batches_in_flight={batches}"))
                 .arg("--exit_with_stdin")
                 .stdin(Stdio::piped())
                 .stderr(Stdio::null())
                 .spawn()
-                .context("noop does not start")
+                .context("cannot start noop")
         };
         let replica = if batch > 0 { Some(replica()?) } else { None };
-        let served = Served {
+        let running = RunningProgram {
             server,
             replica,
             ports,
         };
         if !bare {
-            served.deploy(batch)?;
+            running.deploy(batch)?;
         }
-        Ok(served)
+        Ok(running)
     }
 
+    /// Registers application, model and link, and waits for the replica.
     fn deploy(&self, batch: usize) -> anyhow::Result<()> {
         let app = json!({"name": "noop", "input_type": "floats", "default_output": "", "latency_slo_micros": 3_600_000_000_u64});
         let model = json!({"model_name": "noop", "model_version": "1", "labels": [], "input_type": "floats", "container_name": "noop", "model_data_path": "", "batch_size": batch});
@@ -108,7 +116,7 @@ impl Served {
         Ok(response.body_mut().read_to_string()?)
     }
 
-    /// What came of a load over ZeroMQ.
+    /// Measures a closed loop over ZeroMQ with `in_flight` queries in flight.
     pub(crate) fn measure(
         &self,
         floats: usize,
@@ -139,7 +147,7 @@ impl Served {
         let (tally, span) = (measured.tally, measured.span);
         anyhow::ensure!(
             tally.totals.ok == tally.totals.sent,
-            "not every query was answered: {:?}",
+            "queries failed: {:?}",
             tally.totals
         );
         let millis = |quantile| tally.latency.value_at_quantile(quantile) as f64 / 1e3;
@@ -151,13 +159,13 @@ impl Served {
         })
     }
 
-    /// Where it takes queries over HTTP.
+    /// Returns the URL of the HTTP query port.
     pub(crate) fn http(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports["query_port"])
     }
 }
 
-impl Drop for Served {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         for process in self.replica.iter_mut().chain([&mut self.server]) {
             let _ = process.kill();
@@ -166,12 +174,13 @@ impl Drop for Served {
     }
 }
 
-/// A program in the folder above this one's, which is `target/release/deps`; or a file, by its whole path.
-fn beside(program: &str) -> anyhow::Result<PathBuf> {
+/// Returns the path of a program in `target/release`, two levels above this executable. An absolute
+/// path stays as it is.
+fn program_path(program: &str) -> anyhow::Result<PathBuf> {
     let folder = env::current_exe()?;
     let folder = folder
         .ancestors()
         .nth(2)
-        .context("a bench lies in target/release/deps")?;
+        .context("this executable is not in target/release/deps")?;
     Ok(folder.join(program))
 }
