@@ -18,7 +18,7 @@ fuzz_target!(|text: &[u8]| {
     drop((
         result.key().to_string(),
         result.config(),
-        result.has_objective(),
+        result.enforces_slo(),
     ));
     let written = serde_json::to_vec(&result).expect("results can be encoded");
     let again = Trial::parse(&written).expect("encoded results can be decoded");

@@ -157,7 +157,10 @@ impl Frontend {
     /// # Errors
     /// If it stopped because a socket failed.
     pub fn wait(mut self) -> Result<(), Error> {
-        let ended = self.engine.join().expect("the engine thread is joined only here");
+        let ended = self
+            .engine
+            .join()
+            .expect("the engine thread is joined only here");
         ended.unwrap_or(Err(Error::Panicked))
     }
 }

@@ -79,7 +79,7 @@ fn a_state_file_is_used_by_one_frontend_at_once() {
     deploy(&first, 4, Duration::from_secs(1));
     let error = Frontend::start(&settings).unwrap_err();
     assert!(
-        format!("{error:#}").contains("no other frontend using it"),
+        format!("{error:#}").contains("no other frontend uses it"),
         "{error:#}"
     );
     drop(first);

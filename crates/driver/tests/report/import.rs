@@ -75,7 +75,7 @@ fn files_of_neither_driver_are_named() {
         "{stderr}"
     );
     assert!(
-        stderr.contains("/nowhere.json: it cannot be read"),
+        stderr.contains("/nowhere.json: cannot read the file"),
         "{stderr}"
     );
     let (status, stdout, stderr) = driver(&["import", odd.to_str().unwrap()]);

@@ -1,8 +1,8 @@
 //! Finds import circles between the files of a crate.
 //!
-//! A file needs another if it names something that is defined there: by `use`, or by a path written out, in macros and
-//! attributes too. `crate::`, `super::` and `self::` are resolved, and `pub use` is followed to the file of the definition.
-//! `mod` and `pub use` alone do not count.
+//! A file needs another if it names something that is defined there: by `use`, or by a path written out, in macros
+//! and attributes too. `crate::`, `super::` and `self::` are resolved, and `pub use` is followed to the file of the
+//! definition. `mod` and `pub use` alone do not count.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
