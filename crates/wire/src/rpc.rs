@@ -32,8 +32,8 @@
 //! - Goodbye, only version 4: 4
 //! - Refusal, only version 4: 5, text
 //!
-//! The header of a request is `u64[n + 2]`: input type, n, then the n sizes in bytes. It is `u32[n
-//! + 2]` in the high-performance dialect. In 2017 it is `u32[n + 1]`: input type, n, then the
+//! The header of a request is `u64[n + 2]`: input type, n, then the n sizes in bytes. In the
+//! high-performance dialect it is `u32[n + 2]`. In 2017 it is `u32[n + 1]`: input type, n, then the
 //! number of elements before the second input, the third and so on; a string is one element,
 //! followed by one NUL.
 //!
