@@ -73,7 +73,7 @@ impl Known {
     }
 }
 
-/// Adds a line of names, cut off after [`NAMES`].
+/// Adds a line of names, cut off after the first few.
 fn line(lines: &mut Vec<String>, what: &str, names: impl Iterator<Item = impl Display>) {
     let names: Vec<_> = names.map(|name| name.to_string()).collect();
     let more = match names.len().saturating_sub(NAMED) {
