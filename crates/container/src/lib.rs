@@ -4,17 +4,21 @@
 //! loaded. A second thread owns the socket: heartbeats continue while a long batch computes, and
 //! the next batch is received ahead of time.
 //!
-//! | `--rpc_version` | frontends                     | failed batch    | failed input | frontend lost  |
-//! |-----------------|-------------------------------|-----------------|--------------|----------------|
-//! | 4               | ours                          | error           | error        | 5 s of silence |
-//! | 3               | ours, Clipper's final release | ends the server | reason       | 30 s           |
-//! | 2017            | ours, Clipper of 2017         | ends the server | see below    | 30 s           |
-//! | highperf        | ours, Clipper's branch        | ends the server | see below    | on disconnect  |
+//! `--rpc_version` selects the protocol. For each version, the table shows the frontends that speak
+//! it, the effect of a failed batch, the answer to a failed input, and when the frontend counts as
+//! lost.
 //!
-//! Our frontend has port 7002 for `2017`, and 7010 and 7011 for `highperf`, Clipper's
-//! high-performance branch. These two dialects have typed outputs but no doubles, which are sent as
-//! text. A failed input is answered with the reason if outputs are text, and with an empty output
-//! if they are numbers.
+//! | `--rpc_version` | frontends                     | failed batch    | failed input | frontend lost   |
+//! |-----------------|-------------------------------|-----------------|--------------|-----------------|
+//! | 4               | ours                          | error message   | error        | 5 s of silence  |
+//! | 3               | ours, Clipper's final release | ends the server | reason       | 30 s of silence |
+//! | 2017            | ours, Clipper of 2017         | ends the server | see below    | 30 s of silence |
+//! | highperf        | ours, Clipper's branch        | ends the server | see below    | on disconnect   |
+//!
+//! `highperf` is the protocol of Clipper's high-performance branch. Our frontend listens on port
+//! 7002 for `2017`, and on 7010 and 7011 for `highperf`. Outputs of these two versions have a type,
+//! but not double: doubles are sent as text. A failed input is answered with the reason if the
+//! outputs are text, and with an empty output if they are numbers.
 
 mod artifact;
 mod error;
@@ -40,7 +44,7 @@ pub use settings::{CurveKeys, ServerSettings, Settings};
 pub use stop::Stop;
 
 /// Runs a model server: reads flags and environment, loads the model, and serves it until a signal.
-/// `Own` are the server's flags beside those that every model server has; `()` if there are none.
+/// `Own` contains the flags that only this server has; `()` if there are none.
 ///
 /// Exits with status 0 after SIGTERM or SIGINT, and with 1 and a line on standard error if it
 /// cannot serve.
@@ -81,7 +85,7 @@ fn exit_with_stdin() {
     let mut rest = Vec::new();
     // An error means the same as the end: the parent is gone.
     let _ = stdin().read_to_end(&mut rest);
-    // `std::process::exit` would run an engine's destructors under its running threads. A signal to
-    // itself does not reach the first process of a container.
+    // `std::process::exit` would run an engine's destructors while its threads run. A signal is no
+    // alternative: the first process of a container ignores those that it sends to itself.
     signal_hook::low_level::exit(1);
 }

@@ -33,7 +33,7 @@ pub struct Settings {
     pub engine: Option<&'static str>,
     /// GPUs for the replicas, one each.
     pub gpus: Vec<u32>,
-    /// Runs replicas beyond the number of GPUs on CPU cores.
+    /// Runs the replicas for which no GPU is left on CPU cores.
     pub cpu_beyond_gpus: bool,
     /// Share of its GPU's memory that a replica may use.
     pub gpu_mem_frac: f32,

@@ -3,8 +3,9 @@
 //! A turn of the loop has three steps:
 //!
 //! 1. It polls until a socket, a command or a deadline needs attention.
-//! 2. It receives commands, connects, messages of model servers and requests, and passes each to
-//!    the scheduler as an event.
+//! 2. It receives commands of other threads, connect messages and requests of clients, and messages
+//!    of model servers. It passes the queries and the changes of replicas to the scheduler, as
+//!    events.
 //! 3. It carries out the scheduler's actions: it sends batches to replicas and answers to clients.
 //!
 //! Serving a ZeroMQ query takes no lock and does not wait for another thread.
@@ -74,7 +75,8 @@ pub(crate) struct Engine {
     clock: Instant,
     /// Random number of this start. Messages with the number of an earlier start are dropped.
     session: u64,
-    /// Allocates the ids of replicas if frontends share their state; otherwise the engine counts.
+    /// Allocates the ids of replicas if frontends share their state; otherwise the engine numbers
+    /// the replicas.
     replica_ids: Option<ReplicaIds>,
     /// Model servers that wait for a replica id, by port and routing identity.
     joining: HashSet<(ContainerPort, Vec<u8>)>,
@@ -173,7 +175,7 @@ impl Engine {
         let mut bytes = [0; 16];
         let now = self.clock.elapsed();
         self.drain_deadline = match (stop.read(&mut bytes), self.drain_deadline) {
-            // Nothing to read after all: nothing changes.
+            // The read returned no byte, so the drain is unchanged.
             (Err(_), deadline) => deadline,
             (Ok(1), None) => {
                 tracing::info!("stopping: new queries are refused");
@@ -191,7 +193,7 @@ impl Engine {
         })
     }
 
-    /// Answers the queries that are still in flight, and says goodbye to the model servers.
+    /// Answers the queries that are still in flight, and sends a goodbye to each model server.
     fn shut_down(&mut self) {
         let unanswered = self.scheduler.unanswered().count();
         if unanswered > 0 {
@@ -305,8 +307,8 @@ impl Engine {
         self.clients.answer(socket, &query.payload, result);
     }
 
-    /// Returns memory to the kernel some time after a long queue became short. That takes
-    /// milliseconds, so a thread of its own does it; if no thread can be started, memory is kept
+    /// Returns free memory to the kernel some time after a long queue became short. The call takes
+    /// milliseconds, so a separate thread makes it. If no thread can be started, the memory is kept
     /// until the next long queue.
     fn trim_heap(&mut self, now: Timestamp) {
         let loads = self.scheduler.loads().map(|(_, load)| load);

@@ -25,7 +25,7 @@ const KEEPALIVE: [i32; 3] = [30, 10, 3];
 pub(crate) struct Sockets {
     /// Sockets for model servers.
     pub(crate) containers: ContainerSockets,
-    /// Receives connects of clients, and sends answers to them.
+    /// Receives connect messages of clients, and sends answers to them.
     pub(crate) answers: RouterSocket,
     /// Receives requests of clients.
     pub(crate) requests: RouterSocket,

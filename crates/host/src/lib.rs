@@ -6,8 +6,8 @@
 //! - [`machine`]: processor, kernel, memory and software versions, for the record of a result.
 //! - [`samples`]: samples of processes, cores and GPUs under load, collected in [`Resources`].
 //!
-//! The crate reads files of the kernel, queries the GPUs' driver, and sets the CPU affinity of threads of
-//! this process. It starts no servers and sends no queries.
+//! The crate reads the kernel's files, queries the GPU driver, and sets the CPU affinity of this
+//! process's threads. It starts no servers and sends no queries.
 
 pub mod cgroup;
 pub mod cores;

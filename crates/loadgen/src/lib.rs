@@ -24,7 +24,7 @@
 //! - [`client_state`] is the state machine of one client, without sockets or clock.
 //! - [`Client`] connects to a server: [`NativeClient`] over ZeroMQ, [`RestClient`] over HTTP.
 //! - [`stats`] contains the counts, and the 95 % confidence intervals of throughput and latency.
-//! - [`null_server`] answers every query at once. A load on it measures the generator's own limit.
+//! - [`null_server`] answers every query at once. A load against it measures the generator's limit.
 //!
 //! The crate is independent of deployments, sweeps and reports; a load needs only an address.
 

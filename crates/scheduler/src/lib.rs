@@ -3,8 +3,8 @@
 //! The main path has four steps:
 //!
 //! 1. [`Scheduler::on_query`] puts a query into the queue of its model version, or refuses it.
-//! 2. [`Scheduler::dispatch`] answers queries whose deadline has passed, and assigns batches to
-//!    replicas.
+//! 2. [`Scheduler::dispatch`] answers queries whose deadline has passed with the default output,
+//!    and assigns batches to replicas.
 //! 3. [`Scheduler::next_action`] returns what the caller has to do: send a batch, or answer a query
 //!    with the default output.
 //! 4. [`Scheduler::on_answered`] takes the response to a batch, and returns the queries that it
@@ -15,14 +15,14 @@
 //! These rules hold:
 //!
 //! - Each model version has one queue, ordered by deadline. All its replicas take batches from it.
-//! - A batch holds the first queries of the queue, up to the maximum of the model version or,
-//!   without one, of an [`AdaptivePolicy`]. With a batch delay, an idle replica waits that long for
-//!   a fuller batch.
-//! - Idle replicas come first. A busy replica gets a batch ahead only if that batch is full, or if
-//!   the running batch is expected to end soon: a small batch that is sent ahead early can neither
-//!   grow nor move to a replica that becomes idle.
-//! - A query that is unanswered at its deadline gets the default output, in the queue and at a
-//!   replica.
+//! - A batch holds the first queries of the queue, up to the maximum of the model version. If the
+//!   model version has no maximum, an [`AdaptivePolicy`] sets it. With a batch delay, an idle
+//!   replica waits that long for a fuller batch.
+//! - Idle replicas come first. A busy replica gets its next batch ahead of time only if that batch
+//!   is full, or if the running batch is expected to end soon: a small batch that is sent early can
+//!   neither grow nor move to a replica that becomes idle.
+//! - A query that is unanswered at its deadline gets the default output, whether it is in the queue
+//!   or at a replica.
 //! - When a replica dies, its queries return to the queue. Those of the batch that it was computing
 //!   may have caused the death: each is retried once, in a batch of its own. The same holds for a
 //!   replica that hangs; it gets no further batch until it answers.
@@ -220,8 +220,8 @@ impl<P> Scheduler<P> {
         })
     }
 
-    /// Puts a query into the queue of its model version. Call [`Scheduler::dispatch`] after the
-    /// last event of a turn.
+    /// Puts a query into the queue of its model version. Call [`Scheduler::dispatch`] afterwards;
+    /// one call is enough for several events.
     ///
     /// Returns the key for [`Scheduler::cancel`]; `None` if the model version has no replica, so
     /// that the query gets the default output.

@@ -126,7 +126,7 @@ pub(super) struct CoreFlags {
     pub(super) model_cpus: Option<Vec<Cores>>,
     /// Numbers of cores per replica to try [default: an even share of --model_cpus]
     ///
-    /// Without --model_cpus they are taken from all cores.
+    /// Without --model_cpus the cores are chosen among all available cores.
     #[arg(
         short = 'p',
         long = "cpus_per_replica_nums",
@@ -162,7 +162,7 @@ pub(super) struct CoreFlags {
         value_parser = gpus
     )]
     pub(super) model_gpus: Option<Vec<Vec<u32>>>,
-    /// Run replicas beyond the number of GPUs on CPU cores [default: such points are NOT RUN]
+    /// If a point has more replicas than GPUs, run the rest on CPU cores [default: the point is NOT RUN]
     #[arg(
         long = "cpu_beyond_gpus",
         requires = "model_gpus",
@@ -267,8 +267,8 @@ pub(super) struct LoadFlags {
 /// Possible values of `--mode`.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum ModeName {
-    /// Throughput in a closed loop, then latency under Poisson arrivals at --load_shares of it or, with --slo_ms, at
-    /// rates that search for the highest one within the objective
+    /// Throughput in a closed loop, then latency under Poisson arrivals at --load_shares of that throughput. With
+    /// --slo_ms, a search for the highest rate within the objective replaces the shares
     Profile,
     /// Throughput in a closed loop
     Saturate,
@@ -281,7 +281,7 @@ pub(super) enum ModeName {
     Constant,
     /// Latency under the arrival times in --trace
     Trace,
-    /// Evenly spaced arrivals at --rate without a warm-up, as the original driver
+    /// Evenly spaced arrivals at --rate without a warm-up, as in the original driver
     Flood,
 }
 

@@ -55,9 +55,11 @@ Terms:
   closed loop  a fixed number of queries in flight: an answer triggers the next
   open loop    queries are sent at given times, even without answers
   baseline     the point with the no-op model: cost of frontend and protocol
+  load         offered load of p50 and p99, as a share of queries/s
+  fill         mean batch, as a share of the maximum batch size
   VALID        the measurement passed all checks
-  SUSPECT      a check found a possible disturbance; its note says which
-  INVALID      the measurement does not hold; its note says why
+  SUSPECT      a check found a possible disturbance; its reason says which
+  INVALID      the measurement does not hold; its reason says why
   NOT RUN      cores or GPUs are missing, or a process failed
 
 Files in the folder of a sweep, MODEL-YYMMDD_HHMMSS:
@@ -72,7 +74,7 @@ Exit status:
   0    Every point is VALID or SUSPECT.
   1    A point is INVALID or NOT RUN, or something failed. INVALID includes lost
        queries, overload, and an accuracy that differs from the artifact's
-       offline evaluation. A reader that closes the output pipe is no failure.
+       offline evaluation. A closed output pipe is not a failure.
   2    Nothing was started: a flag is wrong, no point can run on this machine,
        or another driver uses the folder.
   130  Interrupted by Ctrl-C; continue with --resume.";

@@ -1,4 +1,4 @@
-//! Receives connects and requests of clients.
+//! Receives connect messages and requests of clients.
 
 use scheduler::{Query, QueryKey, Refusal, Refused};
 use transport::Frame;

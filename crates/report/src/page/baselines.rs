@@ -34,8 +34,9 @@ pub(super) fn table(folder: &Folder, names: &Names) -> Markup {
         section id="baseline" {
             h2 { "Baseline: the no-op model at the same points" }
             p.reading {
-                "The same configuration with a model that computes nothing, and inputs of the same size: the limit of frontend \
-                 and protocol. The closer a point is to it, the less its number is about the model."
+                "The baseline is the same configuration with a model that computes nothing, and inputs of the same size. It \
+                 shows the limit of frontend and protocol. The closer a point is to this limit, the less its throughput \
+                 depends on the model."
             }
             div.scroll {
                 table {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 use results::{ReplicaResult, Trial};
 
-use crate::text::number;
+use crate::text::{number, plural};
 
 /// Reads a property of a trial; an empty text is left out.
 type ReadText = fn(&Trial) -> String;
@@ -52,8 +52,10 @@ const PROPERTIES: [(&str, ReadText); 16] = [
     }),
     ("load", |trial| match trial.speed() {
         Some(speed) => format!(
-            "{}, {} client threads",
-            speed.mode, trial.driver.num_clients
+            "mode {}, {} client {}",
+            speed.mode,
+            trial.driver.num_clients,
+            plural(trial.driver.num_clients, "thread")
         ),
         None => String::new(),
     }),

@@ -10,18 +10,18 @@ const TERMS: [(&str, &str); 12] = [
     ),
     (
         "VALID, SUSPECT, INVALID, NOT RUN",
-        "VALID: no check speaks against the number. SUSPECT: the number is of what was measured, but read the reasons \
-      before you act on it. INVALID: the number is not of what was to be measured; it is no result. NOT RUN: nothing was measured.",
+        "VALID: the measurement passed all checks. SUSPECT: a check found a possible disturbance; read the reasons before you \
+      use the number. INVALID: the measurement does not hold; do not use the number. NOT RUN: nothing was measured.",
     ),
     (
         "queries/s",
-        "Throughput: answers by the model that arrived within the measured window, divided by its length, in a closed loop with \
-      enough queries in flight to fill every batch. It is not a mean of rates.",
+        "Throughput: number of the model's answers that arrived within the measured window, divided by its length. The mode \
+      profile measures it in a closed loop, with enough queries in flight to fill every batch.",
     ),
     (
         "latency",
-        "From the intended time of sending until the answer, so that a late driver hides nothing. At rates below the \
-      throughput: under full load it only shows how many queries are in flight.",
+        "Time from the intended sending of a query to its answer. A query that the driver sends late therefore counts in full. \
+      Latency is measured at rates below the throughput: under full load it only reflects the number of queries in flight.",
     ),
     (
         "p99",
@@ -29,12 +29,12 @@ const TERMS: [(&str, &str); 12] = [
     ),
     (
         "overloaded",
-        "More queries were sent than the model serves. Their latency depends on how long the test runs, so none is stated; \
-      queries without an answer soon after the window are cancelled.",
+        "More queries were sent than the model serves. Their latency would depend on the length of the test, so the report \
+      states none. Queries that are unanswered soon after the window are cancelled.",
     ),
     (
         "intervals",
-        "95 % confidence intervals. A percentile without enough samples for one is not printed.",
+        "95 % confidence intervals. A percentile with too few samples for an interval is not printed.",
     ),
     (
         "max queries/s within SLO",
@@ -42,11 +42,12 @@ const TERMS: [(&str, &str); 12] = [
     ),
     (
         "goodput",
-        "Answers per second that arrived within the SLO, in the phase that the latency is from.",
+        "Answers per second within the SLO, in the phase that the latency is from.",
     ),
     (
         "mean batch",
-        "If it is far below the maximum, a larger maximum batch size cannot help: too few queries were waiting.",
+        "Mean number of queries in a batch. If it is far below the maximum, a larger maximum cannot help, because too few \
+      queries were waiting.",
     ),
     (
         "share of baseline",
@@ -55,8 +56,8 @@ const TERMS: [(&str, &str); 12] = [
     ),
     (
         "answered",
-        "Queries that the model answered, of those that were sent within the measured windows. Default outputs, errors \
-      and queries without an answer are counted, but are not answers.",
+        "Number of queries that the model answered, of all that were sent within the measured windows. Default outputs, \
+      errors and missing answers count as sent, but not as answered.",
     ),
 ];
 

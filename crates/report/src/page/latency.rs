@@ -77,8 +77,9 @@ pub(super) fn against_load(names: &Names, results: &[(&Trial, &Speed)]) -> PlotS
         ID.0,
         ID.1,
         &format!(
-            "From the intended time of sending: p99 as a line with 95 % intervals, p50 dotted in the same colour; no mark if \
-         there are too few samples. A single stream stands at its own throughput. {}",
+            "Latency counts from the intended time of sending. The line shows the p99 with 95 % intervals, the dotted line \
+         of the same colour the p50. A percentile with too few samples has no mark. The mode single-stream is drawn at the \
+         throughput that it reached. {}",
             hidden_lines(points.len())
         ),
         plot,
@@ -212,8 +213,8 @@ pub(super) fn distribution(names: &Names, results: &[(&Trial, &Speed)]) -> PlotS
         ID.0,
         ID.1,
         &format!(
-            "Share of the queries that were answered within a time, in the confirming or the busiest latency phase of the point, \
-         else in its only phase. {}",
+            "Share of the queries that were answered within the time on the horizontal axis. The phase is the one that \
+         confirms the result of a search, else the latency phase with the highest offered load, else the only one. {}",
             hidden_lines(points.len())
         ),
         plot,

@@ -44,7 +44,7 @@ pub(super) fn pareto(front: &ParetoFront) -> Markup {
                 h2 { "Pareto-optimal configurations" }
                 p.reading {
                     "No other configuration is at least as good in cores, GPUs, rate and p99, and better in one of them. The rate is the \
-                     maximum within the SLO if the sweep searched for it, else the highest rate at which latency was measured."
+                     maximum within the SLO if the sweep searched for it, else the throughput in the phase that the latency is from."
                 }
                 ul { @for config in &front.configs { li { (config) } } }
             }

@@ -340,9 +340,10 @@ pub(super) fn breakdown(names: &Names, results: &[(&Trial, &Speed)]) -> PlotSect
     PlotSection::of(
         ID.0,
         ID.1,
-        "In the first phase, under full load: queued in the frontend until the batch was sent, on the wire both ways, waited \
-         in the model server until the model began, predicting, replying. A closed loop with several batches in flight \
-         makes the queue long; that is not the model's time.",
+        "Mean times in the first phase of a point. Queued: in the frontend, until the batch was sent. Wire: between frontend \
+         and model server, both ways. Waited: in the model server, until the model began. Predicting: in the model. Replying: \
+         from then until the response was sent. A closed loop with several batches in flight makes the queue long; the model \
+         does not cause that time.",
         plot,
     )
 }

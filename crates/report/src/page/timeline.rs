@@ -25,8 +25,8 @@ pub(super) fn timeline(names: &Names, ranked: &[(&Trial, &Speed)]) -> PlotSectio
     PlotSection {
         id: ID.0,
         heading: ID.1,
-        reading: "From above: CPU time per process in cores, how busy each core was, resident memory, and the GPUs if there are \
-                  any. The measured windows are shaded; between them the load warmed up or ended."
+        reading: "From top to bottom: CPU use of each process in cores, CPU use of each core, resident memory, and use of the \
+                  GPUs if there are any. The measured windows are shaded; between them the load warmed up or ended."
             .to_owned(),
         plots,
     }

@@ -120,8 +120,8 @@ pub(super) fn client_cpu(result: &Trial) -> CheckResult {
     let share = busiest.into_iter().chain(whole).fold(0.0, f64::max);
     (share > BUSY).then_some(())?;
     suspect(format!(
-        "a client thread or the driver's cores were {} busy (limit: {}), which delays sends and answers; raise \
-         --client_cpus or --num_clients",
+        "a client thread or the driver's cores were {} busy (limit: {}), which delays sends and answers; give the \
+         driver more cores with --client_cpus, or raise --num_clients",
         percent(share),
         percent(BUSY)
     ))

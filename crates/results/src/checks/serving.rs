@@ -63,7 +63,8 @@ pub(super) fn frontend_cpu(result: &Trial) -> CheckResult {
     let (phase, share) = highest(phases(result), share)?;
     (share > BUSY).then_some(())?;
     suspect(format!(
-        "{}, the frontend's cores were {} busy (limit: {}), so it may be the bottleneck; raise --frontend_cpus",
+        "{}, the frontend's cores were {} busy (limit: {}), so it may be the bottleneck; give it more cores \
+         with --frontend_cpus",
         place(phase),
         percent(share),
         percent(BUSY)
