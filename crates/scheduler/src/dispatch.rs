@@ -1,177 +1,178 @@
-//! The work of one moment: answering expired queries, ejecting replicas that hang, forming and
-//! assigning batches.
-
-use slab::Slab;
+//! Dispatch: answers queries whose time is over, checks on replicas, and sends batches.
 
 use crate::{
-    Action, DefaultReason, OutgoingBatch, QueryKey, ReplicaKey, Rules, Scheduler, Timestamp,
-    TrackedQuery, VersionState, answer_default,
-    replica::{InFlightBatch, ReplicaState},
+    Action, DefaultReason, OutgoingBatch, QueryKey, ReplicaKey, Scheduler, Timestamp,
+    answer_default,
+    replica::InFlightBatch,
+    selection::{Next, Selection, VersionView},
 };
 
 impl<P> Scheduler<P> {
-    /// Answers every query whose deadline has passed with the default output, takes the batches
-    /// from replicas that hang, then assigns batches to replicas. [`Scheduler::next_action`]
-    /// returns the resulting actions.
+    /// Gives the default output to every query whose deadline has passed or that cannot be answered in time, takes batches
+    /// from replicas that hang, and sends batches to those that can take one.
     pub fn dispatch(&mut self, now: Timestamp) {
-        self.answer_expired(now);
-        self.eject_hung(now);
-        for version in self.versions.values_mut() {
-            while let Some((key, max)) =
-                next_replica(version, &self.replicas, &self.queries, &self.rules, now)
-            {
-                let keys = take_batch(version, &self.queries, max);
-                let queries = || keys.iter().map(|key| &self.queries[key.0].query);
-                let deadlines = queries().map(|query| query.deadline);
-                let objectives =
-                    queries().map(|query| query.deadline.saturating_sub(query.arrived));
-                let deadline = deadlines.min().expect("the batch is not empty");
-                let objective = objectives.min().expect("the batch is not empty");
-                let id = self.next_batch;
-                self.next_batch = id.wrapping_add(1);
-                let batch = InFlightBatch {
-                    id,
-                    queries: keys.clone(),
-                    sent: now,
-                    deadline,
-                    objective,
-                };
-                self.replicas[key.0].push_batch(batch, now);
-                self.actions.push_back(Action::SendBatch(OutgoingBatch {
-                    replica: key,
-                    batch: id,
-                    queries: keys,
-                    deadline,
-                }));
-            }
+        let mut indices = std::mem::take(&mut self.indices);
+        indices.extend(&self.active);
+        for index in indices.drain(..) {
+            self.expire(index, now);
         }
+        self.check_replicas(now);
+        indices.extend(&self.active);
+        for index in indices.drain(..) {
+            self.shed(index, now);
+            self.send_batches(index, now);
+        }
+        self.indices = indices;
     }
 
-    /// Returns the next time at which [`Scheduler::dispatch`] has work, if no event comes before: a
-    /// deadline, the end of a batch delay, the time to send a batch ahead, or the time at which a
-    /// replica counts as hung.
+    /// Time at which [`Scheduler::dispatch`] has something to do, if nothing else happens. Holds after a dispatch and until
+    /// the next event.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let versions = || self.versions.values();
-        let replicas = || self.replicas.iter().map(|(_, replica)| replica);
-        let queued = versions().filter_map(|version| version.queue.earliest_deadline());
-        let assignable = versions().flat_map(|version| {
-            let delay_end = delay_end(version, &self.queries, &self.rules);
-            let replicas = version.replicas.iter().map(|key| &self.replicas[key.0]);
-            replicas.filter_map(move |replica| {
-                let delay_end = delay_end?;
-                let idle = replica.has_room() && replica.in_flight.is_empty();
-                let ready = if idle {
-                    Some(Timestamp::ZERO)
-                } else {
-                    replica.send_ahead_at()
-                };
-                Some(ready?.max(delay_end))
-            })
-        });
-        let hung = replicas().filter_map(|replica| replica.hangs_at(&self.rules));
-        let at_replicas = replicas()
-            .flat_map(|replica| &replica.in_flight)
-            .map(|batch| batch.deadline)
-            .filter(|deadline| *deadline != Timestamp::MAX);
-        queued
-            .chain(assignable)
-            .chain(at_replicas)
-            .chain(hung)
-            .min()
+        let active = self.active.iter();
+        let versions = active.filter_map(|index| self.versions[*index].wake_at);
+        let check = self.checks.first().map(|check| check.at);
+        versions.chain(check).min()
     }
 
-    /// Answers every query whose deadline has passed with the default output, in the queues and at
-    /// the replicas.
-    fn answer_expired(&mut self, now: Timestamp) {
-        for version in self.versions.values_mut() {
-            while let Some((entry, reason)) = version.queue.expired(now) {
-                let query = self.queries.remove(entry.key.0);
-                version.queue.remove(&entry, query.query.fingerprint);
-                version.bytes -= query.query.size;
-                answer_default(&mut self.actions, query, reason);
-            }
-        }
-        for (_, replica) in &mut self.replicas {
-            for batch in &mut replica.in_flight {
-                if batch.deadline > now {
-                    continue;
-                }
-                let mut next = Timestamp::MAX;
-                for key in &batch.queries {
-                    let tracked = &mut self.queries[key.0];
-                    if tracked.query.deadline > now {
-                        next = next.min(tracked.query.deadline);
-                    } else if let Some(query) = tracked.take_unanswered() {
-                        let reason = DefaultReason::TimedOutAtReplica;
-                        self.actions.push_back(Action::AnswerDefault(query, reason));
-                    }
-                }
-                batch.deadline = next;
-            }
+    fn view(&self, index: usize, now: Timestamp) -> VersionView<'_, P> {
+        VersionView {
+            version: &self.versions[index],
+            replicas: &self.replicas,
+            queries: &self.queries,
+            rules: &self.rules,
+            now,
         }
     }
-}
 
-/// Removes the first queries from the queue, at most `max`. A suspect query is a batch of its own.
-fn take_batch<P>(
-    version: &mut VersionState,
-    queries: &Slab<TrackedQuery<P>>,
-    max: usize,
-) -> Vec<QueryKey> {
-    let mut batch = Vec::with_capacity(max.min(version.queue.ready_len()));
-    while batch.len() < max
-        && let Some(first) = version.queue.first()
-    {
-        let tracked = &queries[first.key.0];
-        if tracked.suspect && !batch.is_empty() {
-            break;
+    /// Gives the default output to the queries in a queue whose deadline has passed.
+    fn expire(&mut self, index: usize, now: Timestamp) {
+        while let Some((late, reason)) = self.versions[index].queue.expired(now) {
+            self.drop_waiting(index, late.key, reason);
         }
-        batch.push(first.key);
+    }
+
+    /// Gives the default output to the queries that no replica could answer in time.
+    fn shed(&mut self, index: usize, now: Timestamp) {
+        let version = &self.versions[index];
+        let urgent =
+            |first: &crate::queue::QueueEntry| first.deadline.saturating_sub(now) < version.horizon;
+        if !version.queue.first().is_some_and(urgent) {
+            return;
+        }
+        let Some(soonest) = self.view(index, now).soonest() else {
+            return;
+        };
+        while let Some(first) = self.versions[index].queue.first().copied()
+            && first.deadline < soonest
+        {
+            self.drop_waiting(index, first.key, DefaultReason::Shed);
+        }
+    }
+
+    fn drop_waiting(&mut self, index: usize, key: QueryKey, reason: DefaultReason) {
+        let tracked = self.queries.remove(key.0);
+        let version = &mut self.versions[index];
+        version
+            .queue
+            .remove(&tracked.queue_entry(key), tracked.query.fingerprint);
         version.bytes -= tracked.query.size;
-        version.queue.pop();
-        if tracked.suspect {
-            break;
+        answer_default(&mut self.actions, tracked, reason);
+    }
+
+    fn send_batches(&mut self, index: usize, now: Timestamp) {
+        let wake = loop {
+            match self.view(index, now).next() {
+                Next::Send(selection) => self.send(index, selection, now),
+                Next::Wait(at) => break at,
+            }
+        };
+        let version = &mut self.versions[index];
+        let earliest = version.queue.earliest_deadline();
+        version.wake_at = [wake, earliest].into_iter().flatten().min();
+        if version.queue.len() == 0 {
+            self.active.remove(&index);
         }
     }
-    batch
-}
 
-/// Returns the replica for the next batch, and the maximum number of queries in it. An idle replica
-/// comes first, then a busy one that may get a batch ahead; among equals, the one whose last batch
-/// was sent longest ago.
-fn next_replica<P>(
-    version: &VersionState,
-    replicas: &Slab<ReplicaState>,
-    queries: &Slab<TrackedQuery<P>>,
-    rules: &Rules,
-    now: Timestamp,
-) -> Option<(ReplicaKey, usize)> {
-    let ready = version.queue.ready_len();
-    let time_left = version.queue.first()?.deadline.saturating_sub(now);
-    let delayed = delay_end(version, queries, rules).is_some_and(|end| end > now);
-    let may_get_batch = |replica: &ReplicaState| {
-        let full = ready >= replica.max_batch(version.max_batch, time_left);
-        let due = || replica.send_ahead_at().is_some_and(|at| at <= now);
-        full || !delayed && (replica.in_flight.is_empty() || due())
-    };
-    version
-        .replicas
-        .iter()
-        .map(|key| (*key, &replicas[key.0]))
-        .filter(|(_, replica)| replica.has_room())
-        .filter(|(_, replica)| may_get_batch(replica))
-        .min_by_key(|(_, replica)| (replica.in_flight.len(), replica.last_sent))
-        .map(|(key, replica)| (key, replica.max_batch(version.max_batch, time_left)))
-}
+    fn send(&mut self, index: usize, selection: Selection, now: Timestamp) {
+        let queries = self.take_batch(index, selection, now);
+        let of_batch = queries.iter().map(|key| &self.queries[key.0].query);
+        let deadline = of_batch.map(|query| query.deadline).min();
+        let deadline = deadline.expect("a selection has at least one query");
+        let id = self.next_batch;
+        self.next_batch = id.wrapping_add(1);
+        let batch = InFlightBatch {
+            id,
+            queries: queries.clone(),
+            sent: now,
+            first_deadline: deadline,
+            deadline,
+        };
+        self.replicas[selection.replica.0].send(batch, now);
+        self.update_sets(selection.replica, now);
+        self.actions.push_back(Action::SendBatch(OutgoingBatch {
+            replica: selection.replica,
+            batch: id,
+            queries,
+            deadline,
+        }));
+    }
 
-/// Returns the end of the batch delay of the queue's first query; `None` if no query is to be
-/// computed.
-fn delay_end<P>(
-    version: &VersionState,
-    queries: &Slab<TrackedQuery<P>>,
-    rules: &Rules,
-) -> Option<Timestamp> {
-    let first = version.queue.first()?;
-    let arrived = queries[first.key.0].query.arrived;
-    Some(arrived.saturating_add(rules.batch_delay))
+    /// Takes a batch from the queue. A query that a replica died computing is a batch of its own.
+    fn take_batch(&mut self, index: usize, selection: Selection, now: Timestamp) -> Vec<QueryKey> {
+        let view = self.view(index, now);
+        let may_go = |place: &&_| view.may_go(place, selection.replica);
+        let waiting = view.version.queue.ready_from(selection.from).filter(may_go);
+        let mut places = Vec::with_capacity(selection.size);
+        for place in waiting.take(selection.size) {
+            let suspect = self.queries[place.key.0].suspect;
+            if suspect && !places.is_empty() {
+                break;
+            }
+            places.push(*place);
+            if suspect {
+                break;
+            }
+        }
+        let version = &mut self.versions[index];
+        for place in &places {
+            version.queue.take(place);
+            version.bytes -= self.queries[place.key.0].query.size;
+        }
+        places.into_iter().map(|place| place.key).collect()
+    }
+
+    /// Looks after the replicas whose time has come: deadlines of queries in flight, hangs, and probes of ejected ones.
+    fn check_replicas(&mut self, now: Timestamp) {
+        while let Some(check) = self.checks.first().copied()
+            && check.at <= now
+        {
+            self.expire_in_flight(check.key, now);
+            let replica = &self.replicas[check.key.0];
+            if replica.hangs_at(&self.rules).is_some_and(|at| at <= now) {
+                self.withdraw(check.key, now);
+            }
+            self.update_sets(check.key, now);
+        }
+    }
+
+    /// Gives the default output to the queries at a replica whose deadline has passed.
+    fn expire_in_flight(&mut self, key: ReplicaKey, now: Timestamp) {
+        for batch in &mut self.replicas[key.0].in_flight {
+            if batch.deadline > now {
+                continue;
+            }
+            let mut next = Timestamp::MAX;
+            for key in &batch.queries {
+                let tracked = &mut self.queries[key.0];
+                if tracked.query.deadline > now {
+                    next = next.min(tracked.query.deadline);
+                } else if let Some(query) = tracked.take_unanswered() {
+                    let action = Action::AnswerDefault(query, DefaultReason::TimedOutAtReplica);
+                    self.actions.push_back(action);
+                }
+            }
+            batch.deadline = next;
+        }
+    }
 }

@@ -33,33 +33,44 @@
 //!   once.
 
 mod dispatch;
+mod failures;
 mod policy;
 mod queue;
 mod replica;
 mod returns;
+mod selection;
+mod service_time;
 mod types;
+mod version;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use model::DataType;
 use slab::Slab;
 
 pub use types::{
-    Action, AdaptivePolicy, AnsweredBatch, App, BatchId, DefaultReason, Departure, Fingerprint,
-    ModelVersion, NewReplica, OutgoingBatch, Query, QueryKey, QueueLoad, Refusal, Refused,
-    ReplicaKey, Rules, Timestamp,
+    Action, AdaptivePolicy, AnsweredBatch, App, BatchFailure, BatchId, DefaultReason, Departure,
+    Fingerprint, ModelVersion, NewReplica, OutgoingBatch, Query, QueryKey, QueueLoad, Refusal,
+    Refused, ReplicaKey, ReplicaStatus, Rules, Timestamp,
 };
 
-use queue::{Queue, QueueEntry};
+use queue::QueueEntry;
 use replica::ReplicaState;
+use version::VersionState;
 
 /// The state machine. `P` is the payload of a query: its input and the destination of its answer.
 #[derive(Debug)]
 pub struct Scheduler<P> {
     rules: Rules,
-    versions: HashMap<ModelVersion, VersionState>,
+    versions: Slab<VersionState>,
+    /// Index of each model version in `versions`.
+    version_indices: HashMap<ModelVersion, usize>,
+    /// Indices of the model versions that have queries in their queues.
+    active: BTreeSet<usize>,
     /// Indexed by [`ReplicaKey`].
     replicas: Slab<ReplicaState>,
+    /// Next time to check on each replica that needs it.
+    checks: BTreeSet<ReplicaCheck>,
     /// Queries in a queue or at a replica, indexed by [`QueryKey`].
     queries: Slab<TrackedQuery<P>>,
     /// Actions that the caller has yet to take, oldest first.
@@ -69,41 +80,15 @@ pub struct Scheduler<P> {
     next_sequence: u64,
     /// True once [`Scheduler::close`] was called.
     closed: bool,
+    /// Empty between two calls; keeps its memory.
+    indices: Vec<usize>,
 }
 
-/// The queue of a model version, and the replicas that take batches from it.
-#[derive(Debug, Default)]
-struct VersionState {
-    /// Maximum number of queries in a batch; `None` leaves it to the adaptive policy of each
-    /// replica.
-    max_batch: Option<usize>,
-    /// `None` until the model version is registered.
-    input_type: Option<DataType>,
-    queue: Queue,
-    /// Total size of the queued inputs, in bytes.
-    bytes: usize,
-    replicas: Vec<ReplicaKey>,
-}
-
-impl VersionState {
-    /// Returns the input type of this model version if it differs from `input_type`.
-    fn mismatched_type(
-        &self,
-        input_type: DataType,
-        replicas: &Slab<ReplicaState>,
-    ) -> Option<DataType> {
-        if let Some(registered) = self.input_type {
-            // The replicas have the same type: the caller refuses or removes others.
-            return (registered != input_type).then_some(registered);
-        }
-        let mut types = self.replicas.iter().map(|key| replicas[key.0].input_type);
-        types.find(|found| *found != input_type)
-    }
-
-    /// Returns true if the queue has no room for an input of `size` bytes.
-    fn is_full(&self, size: usize, rules: &Rules) -> bool {
-        self.queue.len() >= rules.max_queries || self.bytes.saturating_add(size) > rules.max_bytes
-    }
+/// A time at which to check on a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct ReplicaCheck {
+    at: Timestamp,
+    key: ReplicaKey,
 }
 
 /// A query in a queue or at a replica.
@@ -116,6 +101,8 @@ struct TrackedQuery<P> {
     /// True if a replica died or hung while computing this query. It is then retried once, in a
     /// batch of its own.
     suspect: bool,
+    /// The replica that failed a batch with this query.
+    failed_on: Option<ReplicaKey>,
 }
 
 impl<P> TrackedQuery<P> {
@@ -148,13 +135,58 @@ impl<P> Scheduler<P> {
     pub fn new(first_batch: BatchId, rules: Rules) -> Scheduler<P> {
         Scheduler {
             rules,
-            versions: HashMap::new(),
+            versions: Slab::new(),
+            version_indices: HashMap::new(),
+            active: BTreeSet::new(),
             replicas: Slab::new(),
+            checks: BTreeSet::new(),
             queries: Slab::new(),
             actions: VecDeque::new(),
             next_batch: first_batch,
             next_sequence: 0,
             closed: false,
+            indices: Vec::new(),
+        }
+    }
+
+    /// Returns the index of a model version, and adds the model version if it is new.
+    fn add_version(&mut self, model: &ModelVersion) -> usize {
+        if let Some(index) = self.version_indices.get(model) {
+            return *index;
+        }
+        let index = self.versions.insert(VersionState::default());
+        self.version_indices.insert(model.clone(), index);
+        index
+    }
+
+    fn version(&self, model: &ModelVersion) -> Option<&VersionState> {
+        self.version_indices
+            .get(model)
+            .map(|index| &self.versions[*index])
+    }
+
+    /// Updates the sets that list a replica, after a change of its state.
+    fn update_sets(&mut self, key: ReplicaKey, now: Timestamp) {
+        let Some(replica) = self.replicas.get_mut(key.0) else {
+            return;
+        };
+        let open = replica.as_open(key, now);
+        if open != replica.open
+            && let Some(index) = self.version_indices.get(&replica.model)
+        {
+            let set = &mut self.versions[*index].open;
+            if let Some(old) = std::mem::replace(&mut replica.open, open) {
+                set.remove(&old);
+            }
+            set.extend(open);
+        }
+        let check_at = replica.next_check(&self.rules, now);
+        if check_at != replica.check_at {
+            if let Some(at) = std::mem::replace(&mut replica.check_at, check_at) {
+                self.checks.remove(&ReplicaCheck { at, key });
+            }
+            self.checks
+                .extend(check_at.map(|at| ReplicaCheck { at, key }));
         }
     }
 
@@ -169,7 +201,8 @@ impl<P> Scheduler<P> {
         input_type: DataType,
         max_batch: Option<usize>,
     ) -> Vec<ReplicaKey> {
-        let version = self.versions.entry(model).or_default();
+        let index = self.add_version(&model);
+        let version = &mut self.versions[index];
         version.input_type = Some(input_type);
         version.max_batch = max_batch;
         let replicas = version.replicas.iter().copied();
@@ -182,9 +215,14 @@ impl<P> Scheduler<P> {
     ///
     /// Returns its replicas; the caller must call [`Scheduler::on_left`] for each.
     pub fn remove_model(&mut self, model: &ModelVersion) -> Vec<ReplicaKey> {
-        let Some(version) = self.versions.remove(model) else {
+        let Some(index) = self.version_indices.remove(model) else {
             return Vec::new();
         };
+        self.active.remove(&index);
+        let version = self.versions.remove(index);
+        for key in &version.replicas {
+            self.replicas[key.0].open = None;
+        }
         for key in version.queue.into_keys() {
             let query = self.queries.remove(key.0);
             answer_default(&mut self.actions, query, DefaultReason::NoReplica);
@@ -194,23 +232,23 @@ impl<P> Scheduler<P> {
 
     /// Adds a replica that is ready for batches.
     pub fn on_joined(&mut self, replica: NewReplica) -> ReplicaKey {
-        let version = self.versions.entry(replica.model.clone()).or_default();
-        let key = ReplicaKey(
-            self.replicas
-                .insert(ReplicaState::new(replica, &self.rules)),
-        );
-        version.replicas.push(key);
+        let index = self.add_version(&replica.model);
+        let state = ReplicaState::new(replica, &self.rules);
+        let key = ReplicaKey(self.replicas.insert(state));
+        self.versions[index].replicas.push(key);
+        self.update_sets(key, Timestamp::ZERO);
         key
     }
 
     /// Returns the input type of a model version; `None` if the model version is not registered.
     pub fn input_type(&self, model: &ModelVersion) -> Option<DataType> {
-        self.versions.get(model)?.input_type
+        self.version(model)?.input_type
     }
 
     /// Returns the queue depth and the number of replicas of each model version.
     pub fn loads(&self) -> impl Iterator<Item = (&ModelVersion, QueueLoad)> {
-        self.versions.iter().map(|(model, version)| {
+        self.version_indices.iter().map(|(model, index)| {
+            let version = &self.versions[*index];
             let load = QueueLoad {
                 queries: version.queue.len(),
                 bytes: version.bytes,
@@ -234,14 +272,15 @@ impl<P> Scheduler<P> {
     )]
     pub fn on_query(&mut self, query: Query<P>) -> Result<Option<QueryKey>, Refused<P>> {
         let model = query.model.as_deref();
-        let version = model.and_then(|model| self.versions.get_mut(model));
+        let index = model.and_then(|model| self.version_indices.get(model).copied());
         // Without a replica, a model version cannot serve the query.
-        let version = version.filter(|version| !version.replicas.is_empty());
+        let index = index.filter(|index| !self.versions[*index].replicas.is_empty());
         let refusal = if self.closed {
             let app = query.app.clone();
             Some(Refusal::Stopping { app })
         } else {
-            refusal(&query, version.as_deref(), &self.replicas, &self.rules)
+            let version = index.map(|index| &self.versions[index]);
+            refusal(&query, version, &self.replicas, &self.rules)
         };
         if let Some(refusal) = refusal {
             return Err(Refused { query, refusal });
@@ -251,16 +290,22 @@ impl<P> Scheduler<P> {
             query: query.map(Some),
             sequence: self.next_sequence,
             suspect: false,
+            failed_on: None,
         };
         self.next_sequence += 1;
-        let Some(version) = version else {
+        let Some(index) = index else {
             answer_default(&mut self.actions, tracked, DefaultReason::NoReplica);
             return Ok(None);
         };
         let key = QueryKey(self.queries.vacant_key());
+        let (arrived, deadline) = (tracked.query.arrived, tracked.query.deadline);
+        let objective = deadline.saturating_sub(arrived);
+        let version = &mut self.versions[index];
+        version.objectives.add(objective, arrived);
         version.bytes += size;
         version.queue.push(tracked.queue_entry(key), fingerprint);
         self.queries.insert(tracked);
+        self.active.insert(index);
         Ok(Some(key))
     }
 
@@ -321,7 +366,7 @@ fn refusal<P>(
         });
     }
     version
-        .is_full(query.size, rules)
+        .is_full(query.size, replicas, rules)
         .then(|| Refusal::Overloaded {
             app: app.clone(),
             model: model.clone(),

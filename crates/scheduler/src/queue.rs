@@ -43,10 +43,20 @@ impl Queue {
         self.ready.first()
     }
 
-    /// Removes the query that is computed next. It stays the leader of its followers until
+    /// Returns the queries that are to be computed and have this deadline or a later one, ordered by
+    /// deadline.
+    pub(crate) fn ready_from(&self, deadline: Timestamp) -> impl Iterator<Item = &QueueEntry> {
+        let first = QueueEntry {
+            deadline,
+            ..QueueEntry::MIN
+        };
+        self.ready.range(first..)
+    }
+
+    /// Removes a query that is to be computed. It stays the leader of its followers until
     /// [`Queue::take_followers`] or [`Queue::replace_leader`].
-    pub(crate) fn pop(&mut self) -> Option<QueryKey> {
-        Some(self.ready.pop_first()?.key)
+    pub(crate) fn take(&mut self, entry: &QueueEntry) {
+        self.ready.remove(entry);
     }
 
     /// Returns the earliest deadline in the queue, including the followers.

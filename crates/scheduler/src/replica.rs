@@ -1,42 +1,47 @@
-//! The scheduler's view of a replica: its batches in flight and its speed.
+//! A replica: its batches in flight, its speed and its health.
 
-use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use model::DataType;
 
 use crate::{
-    BatchId, ModelVersion, NewReplica, QueryKey, Rules, Timestamp,
-    policy::{BatchSample, SizePolicy},
+    BatchId, ModelVersion, NewReplica, QueryKey, ReplicaKey, ReplicaStatus, Rules, Timestamp,
+    policy::SizePolicy, service_time::ServiceTime,
 };
 
-/// Time before the expected end of the running batch at which the next one is sent although it is
-/// not full. It covers the way to the replica, and is limited to a quarter of the batch's time, so
-/// that fast models get full batches.
-const SEND_AHEAD: Duration = Duration::from_millis(1);
+/// Time before the expected end of the running batch at which the next one is sent ahead, although it is not full. It
+/// covers the way to the replica, and is at most a quarter of the batch's time, so that fast models fill their batches.
+const LEAD: Duration = Duration::from_millis(1);
 
-/// A replica hangs if a batch takes this many times as long as its longest batch before.
-const HANG_FACTOR: u32 = 10;
+/// Time for the answer's way back, on top of the service time; at most a tenth of the batch's time.
+const RETURN: Duration = Duration::from_micros(500);
+
+/// A batch that takes this many times its expected time hangs.
+const HANGS: u32 = 10;
+
+/// Number of withdrawn batches whose late answers still count for the estimate.
+const WITHDRAWN: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct ReplicaState {
     pub(crate) model: ModelVersion,
     pub(crate) input_type: DataType,
-    /// The replica's own limit on the queries in a batch.
-    max_batch: Option<usize>,
-    /// The replica computes the first batch; the others wait there.
+    /// Largest batch: declared by the replica, or halved since it ran out of memory.
+    pub(crate) max_batch: Option<usize>,
+    /// Batches at the replica: the first one is computing, the others wait there.
     pub(crate) in_flight: VecDeque<InFlightBatch>,
-    /// Time at which the last batch was sent.
-    pub(crate) last_sent: Timestamp,
-    max_in_flight: usize,
-    /// True while the replica hangs: it gets no batches until it answers.
-    pub(crate) hung: bool,
+    pub(crate) health: Health,
+    pub(crate) service: ServiceTime,
+    /// Entry of this replica in its version's set of open replicas.
+    pub(crate) open: Option<OpenReplica>,
+    /// Entry of this replica in the scheduler's set of times to check on.
+    pub(crate) check_at: Option<Timestamp>,
+    last_sent: Timestamp,
+    room: usize,
     policy: SizePolicy,
-    /// Time of the longest batch so far.
-    longest: Option<Duration>,
-    /// Estimated start of the first batch in flight: when it was sent, or when the batch before it
-    /// was answered.
-    started: Timestamp,
-    batch_times: BatchTimes,
+    /// Time at which the first batch in flight began, as seen from here.
+    began: Timestamp,
+    withdrawn: VecDeque<Withdrawn>,
 }
 
 /// A batch at a replica.
@@ -45,115 +50,228 @@ pub(crate) struct InFlightBatch {
     pub(crate) id: BatchId,
     pub(crate) queries: Vec<QueryKey>,
     pub(crate) sent: Timestamp,
-    /// Earliest deadline among the queries that did not get the default output.
+    /// Earliest deadline of its queries when it was sent.
+    pub(crate) first_deadline: Timestamp,
+    /// Earliest deadline of the queries that have not been answered with the default output.
     pub(crate) deadline: Timestamp,
-    /// Shortest latency objective among the queries.
-    pub(crate) objective: Duration,
+}
+
+/// A batch that was taken from a replica that hangs.
+#[derive(Debug)]
+struct Withdrawn {
+    id: BatchId,
+    size: usize,
+    began: Timestamp,
+}
+
+/// An open replica: one that can take another batch. The order is that of preference: fewest batches in flight first, then
+/// the one that has waited longest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct OpenReplica {
+    in_flight: usize,
+    last_sent: Timestamp,
+    pub(crate) key: ReplicaKey,
+}
+
+/// Health of a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// It takes batches; the number of batches that failed in a row.
+    Serving { failures: u32 },
+    /// It takes no batch until it answers.
+    Hung,
+    /// It takes one query at `probe_at`, and no batch before; `interval` is the time between two probes.
+    Ejected {
+        probe_at: Timestamp,
+        interval: Duration,
+    },
+}
+
+/// Which estimate of the service time to use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// The mean.
+    Expected,
+    /// A time within which nearly every batch ends, with its answer's way back.
+    Upper,
 }
 
 impl ReplicaState {
-    pub(crate) fn new(replica: NewReplica, rules: &Rules) -> ReplicaState {
+    pub(crate) fn new(joining: NewReplica, rules: &Rules) -> ReplicaState {
         ReplicaState {
-            model: replica.model,
-            input_type: replica.input_type,
-            max_batch: replica.max_batch,
+            model: joining.model,
+            input_type: joining.input_type,
+            max_batch: joining.max_batch,
             in_flight: VecDeque::new(),
+            health: Health::Serving { failures: 0 },
+            service: ServiceTime::default(),
+            open: None,
+            check_at: None,
             last_sent: Timestamp::ZERO,
-            max_in_flight: replica.batches_in_flight.max(1),
-            hung: false,
+            room: joining.batches_in_flight.max(1),
             policy: SizePolicy::new(rules.adaptive),
-            longest: None,
-            started: Timestamp::ZERO,
-            batch_times: BatchTimes::default(),
+            began: Timestamp::ZERO,
+            withdrawn: VecDeque::new(),
         }
     }
 
-    /// Returns true if the replica can take one more batch.
-    pub(crate) fn has_room(&self) -> bool {
-        !self.hung && self.in_flight.len() < self.max_in_flight
+    /// State for metrics and the admin list.
+    pub(crate) fn state(&self) -> ReplicaStatus {
+        match self.health {
+            Health::Serving { .. } => ReplicaStatus::Serving,
+            Health::Hung => ReplicaStatus::Hung,
+            Health::Ejected { .. } => ReplicaStatus::Ejected,
+        }
     }
 
-    /// Returns the maximum number of queries in the next batch. `of_version` is the registered
-    /// maximum of the model version, `time_left` the time until the first query's deadline.
-    pub(crate) fn max_batch(&self, of_version: Option<usize>, time_left: Duration) -> usize {
-        let max = of_version.unwrap_or_else(|| self.policy.max(time_left));
+    /// Entry in the set of open replicas; `None` if the replica cannot take a batch at `now`.
+    pub(crate) fn as_open(&self, key: ReplicaKey, now: Timestamp) -> Option<OpenReplica> {
+        let room = match self.health {
+            Health::Serving { .. } => self.room,
+            Health::Hung => 0,
+            Health::Ejected { probe_at, .. } => usize::from(probe_at <= now),
+        };
+        (self.in_flight.len() < room).then_some(OpenReplica {
+            in_flight: self.in_flight.len(),
+            last_sent: self.last_sent,
+            key,
+        })
+    }
+
+    /// Time after `now` at which the scheduler must look at this replica, if it does not answer before.
+    pub(crate) fn next_check(&self, rules: &Rules, now: Timestamp) -> Option<Timestamp> {
+        let deadlines = self.in_flight.iter().map(|batch| batch.deadline);
+        let probe = match self.health {
+            Health::Ejected { probe_at, .. } if probe_at > now => Some(probe_at),
+            _ => None,
+        };
+        let deadline = deadlines.min().filter(|at| *at != Timestamp::MAX);
+        [deadline, self.hangs_at(rules), probe]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Largest batch that the replica may get; `of_version` is the maximum that the model's owner has set.
+    pub(crate) fn max_batch(&self, of_version: Option<usize>) -> usize {
+        if matches!(self.health, Health::Ejected { .. }) {
+            return 1;
+        }
+        let max = of_version.unwrap_or_else(|| self.policy.max());
         max.min(self.max_batch.unwrap_or(max)).max(1)
     }
 
-    /// Adds a batch that is sent now.
-    pub(crate) fn push_batch(&mut self, batch: InFlightBatch, now: Timestamp) {
-        self.in_flight.push_back(batch);
+    /// Puts a batch in flight.
+    pub(crate) fn send(&mut self, batch: InFlightBatch, now: Timestamp) {
         self.last_sent = now;
-        if self.in_flight.len() == 1 {
-            self.started = now;
+        if self.in_flight.is_empty() {
+            self.began = now;
         }
+        self.in_flight.push_back(batch);
     }
 
-    /// Removes a batch that was answered, and records how long it took.
-    pub(crate) fn take_answered(&mut self, id: BatchId, now: Timestamp) -> Option<InFlightBatch> {
-        let position = self.in_flight.iter().position(|batch| batch.id == id)?;
-        let batch = self.in_flight.remove(position)?;
-        self.hung = false;
-        // A batch that was answered out of turn says nothing about the time it took.
-        if position == 0 {
-            let (size, took) = (batch.queries.len(), now.saturating_sub(self.started));
-            self.batch_times.record(size, took);
-            self.longest = self.longest.max(Some(took));
-            self.policy.record(BatchSample {
-                size,
-                took,
-                objective: batch.objective,
-            });
-            self.started = now;
+    /// Takes an answered batch out of flight, and learns from its time.
+    pub(crate) fn answered(&mut self, id: BatchId, now: Timestamp) -> Option<InFlightBatch> {
+        let (batch, took) = self.remove(id, now)?;
+        if let Some(took) = took {
+            let size = batch.queries.len();
+            self.service.learn(size, took);
+            self.policy.learn(size, now <= batch.first_deadline);
         }
         Some(batch)
     }
 
-    /// Removes a batch that could not be sent, and all later ones.
+    /// Takes a failed batch out of flight. Its time says nothing about that of batches that succeed.
+    pub(crate) fn failed(&mut self, id: BatchId, now: Timestamp) -> Option<InFlightBatch> {
+        Some(self.remove(id, now)?.0)
+    }
+
+    /// Takes a batch out of flight; with its service time if it was the one that was computing.
+    fn remove(&mut self, id: BatchId, now: Timestamp) -> Option<(InFlightBatch, Option<Duration>)> {
+        let position = self.in_flight.iter().position(|batch| batch.id == id)?;
+        let batch = self.in_flight.remove(position)?;
+        let took = (position == 0).then(|| now.saturating_sub(self.began));
+        if position == 0 {
+            self.began = now;
+        }
+        Some((batch, took))
+    }
+
+    /// Learns from the late answer to a batch that may have been withdrawn.
+    pub(crate) fn learn_late(&mut self, id: BatchId, now: Timestamp) {
+        if let Some(position) = self.withdrawn.iter().position(|batch| batch.id == id)
+            && let Some(batch) = self.withdrawn.remove(position)
+        {
+            self.service
+                .learn(batch.size, now.saturating_sub(batch.began));
+        }
+    }
+
+    /// Takes a batch out of flight that could not be sent, and all after it.
     pub(crate) fn take_unsent(&mut self, id: BatchId) -> VecDeque<InFlightBatch> {
         let position = self.in_flight.iter().position(|batch| batch.id == id);
         let position = position.unwrap_or(self.in_flight.len());
         self.in_flight.split_off(position)
     }
 
-    /// Returns the time from which the running batch counts as hung; `None` without a batch.
-    pub(crate) fn hangs_at(&self, rules: &Rules) -> Option<Timestamp> {
-        self.in_flight.front()?;
-        let limit = self.longest.map_or(rules.first_batch, |longest| {
-            rules.hang_floor.max(longest.saturating_mul(HANG_FACTOR))
-        });
-        Some(self.started.saturating_add(limit))
-    }
-
-    /// Returns the time from which a further batch may be sent although it is not full; `None` if
-    /// the replica has no room or no batch, or if the time of the running batch cannot be
-    /// estimated.
-    pub(crate) fn send_ahead_at(&self) -> Option<Timestamp> {
-        let running = self.in_flight.front()?;
-        if !self.has_room() {
-            return None;
+    /// Takes all batches from a replica that hangs.
+    pub(crate) fn withdraw(&mut self) -> VecDeque<InFlightBatch> {
+        self.health = Health::Hung;
+        if let Some(running) = self.in_flight.front() {
+            if self.withdrawn.len() == WITHDRAWN {
+                self.withdrawn.pop_front();
+            }
+            self.withdrawn.push_back(Withdrawn {
+                id: running.id,
+                size: running.queries.len(),
+                began: self.began,
+            });
         }
-        let expected = self.batch_times.expected(running.queries.len())?;
-        Some(self.started + expected - SEND_AHEAD.min(expected / 4))
-    }
-}
-
-/// Moving average of the time that a batch takes, by its number of queries.
-#[derive(Debug, Default)]
-struct BatchTimes(BTreeMap<usize, Duration>);
-
-impl BatchTimes {
-    /// Adds a sample with a weight of one eighth: smooth, and follows a change within a few
-    /// batches.
-    fn record(&mut self, size: usize, took: Duration) {
-        self.0
-            .entry(size)
-            .and_modify(|mean| *mean = (*mean * 7 + took) / 8)
-            .or_insert(took);
+        std::mem::take(&mut self.in_flight)
     }
 
-    /// Returns the average for a size; `None` before the first batch of this size.
-    fn expected(&self, size: usize) -> Option<Duration> {
-        self.0.get(&size).copied()
+    /// Time at which the running batch counts as hanging; `None` if there is none.
+    pub(crate) fn hangs_at(&self, rules: &Rules) -> Option<Timestamp> {
+        let running = self.in_flight.front()?;
+        let expected = self.service.expect(running.queries.len());
+        let patience = expected.map_or(rules.first_batch, |expected| {
+            rules.hang_floor.max(expected.saturating_mul(HANGS))
+        });
+        Some(self.began.saturating_add(patience))
+    }
+
+    /// Time at which another batch may be sent ahead that is not full; `None` if that is not known.
+    pub(crate) fn ahead_at(&self) -> Option<Timestamp> {
+        let running = self.in_flight.front()?;
+        let expected = self.service.expect(running.queries.len())?;
+        Some(self.began + expected - LEAD.min(expected / 4))
+    }
+
+    /// Time at which a batch of `size` queries ends if it is sent now; `None` if nothing is known of the replica.
+    pub(crate) fn finish(&self, size: usize, bound: Bound, now: Timestamp) -> Option<Timestamp> {
+        let mut at = now;
+        for (position, batch) in self.in_flight.iter().enumerate() {
+            let takes = self.time(batch.queries.len(), bound)?;
+            at = match position {
+                0 if self.began + takes > now => self.began + takes,
+                // A running batch that is late already is taken to need a little longer still.
+                0 => now + now.saturating_sub(self.began) / 8,
+                _ => at + takes,
+            };
+        }
+        let takes = self.time(size, bound)?;
+        let back = match bound {
+            Bound::Expected => Duration::ZERO,
+            Bound::Upper => RETURN.min(takes / 10),
+        };
+        Some(at.saturating_add(takes).saturating_add(back))
+    }
+
+    /// Service time of a batch of `size` queries.
+    pub(crate) fn time(&self, size: usize, bound: Bound) -> Option<Duration> {
+        match bound {
+            Bound::Expected => self.service.expect(size),
+            Bound::Upper => self.service.upper(size),
+        }
     }
 }

@@ -130,6 +130,32 @@ pub enum Action<P> {
     /// Note that a replica hangs: it takes far longer than for any batch before. Its batches have
     /// returned to the queue, and it gets no further batch until it answers.
     ReplicaHung(ReplicaKey),
+    /// Note that a replica was ejected, because it failed several batches in a row. It gets single
+    /// queries as probes until one succeeds.
+    ReplicaEjected(ReplicaKey),
+    /// Note that an ejected replica answered its probe. It gets batches again.
+    ReplicaReadmitted(ReplicaKey),
+}
+
+/// The reason for which a replica failed a whole batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchFailure {
+    /// The replica ran out of memory: a smaller batch may succeed.
+    OutOfMemory,
+    /// Any other error.
+    Other,
+}
+
+/// The health of a replica.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplicaStatus {
+    /// The replica gets batches.
+    #[default]
+    Serving,
+    /// The replica hangs: it gets no batch until it answers.
+    Hung,
+    /// The replica failed several batches in a row: it gets single queries as probes.
+    Ejected,
 }
 
 /// A batch to send.
@@ -182,6 +208,8 @@ pub enum DefaultReason {
     ReplicaDied,
     /// The frontend stopped before a replica answered.
     Stopping,
+    /// No replica could have answered the query by its deadline, so it was not computed.
+    Shed,
 }
 
 impl DefaultReason {
@@ -193,6 +221,7 @@ impl DefaultReason {
             DefaultReason::TimedOutAtReplica => "timed out at the replica",
             DefaultReason::ReplicaDied => "replica died",
             DefaultReason::Stopping => "the frontend stopped",
+            DefaultReason::Shed => "shed: cannot finish in time",
         }
     }
 }
@@ -216,6 +245,9 @@ pub struct Rules {
     pub max_queries: usize,
     /// Maximum total size of the inputs in the queue of a model version, in bytes.
     pub max_bytes: usize,
+    /// Maximum time that the replicas of a model version need for the queries in its queue; further
+    /// queries are refused. `None`: only deadlines limit it.
+    pub max_backlog: Option<Duration>,
     /// Policy for the batch size of model versions that have no maximum batch size.
     pub adaptive: AdaptivePolicy,
     /// Time that an idle replica waits for a fuller batch, from the arrival of the queue's first
@@ -226,6 +258,12 @@ pub struct Rules {
     pub hang_floor: Duration,
     /// Time after which the first batch of a replica counts as hung.
     pub first_batch: Duration,
+    /// Number of batches that a replica fails in a row before it is ejected.
+    pub eject_after: u32,
+    /// Time from an ejection to the first probe; doubled with each failed probe.
+    pub first_probe: Duration,
+    /// Maximum time between two probes.
+    pub last_probe: Duration,
 }
 
 impl Default for Rules {
@@ -233,10 +271,14 @@ impl Default for Rules {
         Rules {
             max_queries: 100_000,
             max_bytes: 1 << 30,
+            max_backlog: None,
             adaptive: AdaptivePolicy::Aimd,
             batch_delay: Duration::ZERO,
             hang_floor: Duration::from_secs(10),
             first_batch: Duration::from_secs(120),
+            eject_after: 3,
+            first_probe: Duration::from_secs(1),
+            last_probe: Duration::from_secs(60),
         }
     }
 }

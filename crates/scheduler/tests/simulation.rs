@@ -218,6 +218,7 @@ impl Simulation {
                     self.hung.insert(key);
                 }
                 Action::SendBatch(batch) => self.on_sent(batch),
+                Action::ReplicaEjected(_) | Action::ReplicaReadmitted(_) => panic!("{action:?}"),
             }
         }
         let deadline = self.scheduler.next_deadline();

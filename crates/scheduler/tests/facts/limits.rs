@@ -53,18 +53,24 @@ fn a_hung_replica_loses_its_batches_until_it_answers() {
         panic!("{done:?}");
     };
     assert_eq!(retry.replica, other);
-    assert_eq!(answer(&mut scheduler, other, retry.batch, hangs_at), [1]);
+    let now = hangs_at + SECOND;
+    assert_eq!(answer(&mut scheduler, other, retry.batch, now), [1]);
+    let patient_query = |scheduler: &mut Scheduler<u32>, payload| {
+        let query = Query {
+            deadline: now + 60 * SECOND,
+            ..new_query(payload, now)
+        };
+        scheduler.on_query(query).unwrap();
+        sent(scheduler, now).into_iter().map(|s| s.0).collect()
+    };
     // Both replicas are idle, but the hung one gets no batch.
-    queries(&mut scheduler, 2..4, hangs_at);
-    let to: Vec<_> = sent(&mut scheduler, hangs_at)
-        .into_iter()
-        .map(|s| s.0)
-        .collect();
-    assert_eq!(to, [other, other]);
+    for payload in [2, 3] {
+        let to: Vec<_> = patient_query(&mut scheduler, payload);
+        assert_eq!(to, [other]);
+    }
     // The late answer is discarded; it shows that the replica is alive.
-    assert_eq!(scheduler.on_answered(hanging, stuck, hangs_at), None);
-    query(&mut scheduler, 4, hangs_at);
-    assert_eq!(sent(&mut scheduler, hangs_at)[0].0, hanging);
+    assert_eq!(scheduler.on_answered(hanging, stuck, now), None);
+    assert_eq!(patient_query(&mut scheduler, 4), [hanging]);
 }
 
 #[test]
@@ -206,7 +212,7 @@ fn without_a_maximum_batches_grow_to_the_objective() {
     // A batch of twenty takes one second, the application's objective.
     let settled = &sizes[sizes.len() - 100..];
     assert!(
-        settled.iter().all(|size| (10..=21).contains(size)),
+        settled.iter().all(|size| (9..=21).contains(size)),
         "{settled:?}"
     );
 }

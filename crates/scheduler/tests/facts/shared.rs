@@ -77,7 +77,7 @@ fn the_next_is_computed_when_the_leader_leaves_the_queue() {
     let busy = sent(&mut scheduler, ms(0));
     let first = query_same_input(&mut scheduler, 0, SECOND, ms(0));
     query_same_input(&mut scheduler, 1, ms(500), ms(1));
-    query_same_input(&mut scheduler, 2, SECOND, ms(2));
+    query_same_input(&mut scheduler, 2, 3 * SECOND, ms(2));
     assert_eq!(
         defaults(&mut scheduler, ms(501)),
         [(1, DefaultReason::TimedOutInQueue)]
