@@ -50,8 +50,8 @@ use slab::Slab;
 
 pub use types::{
     Action, AdaptivePolicy, AnsweredBatch, App, BatchFailure, BatchId, DefaultReason, Departure,
-    Fingerprint, ModelVersion, NewReplica, OutgoingBatch, Query, QueryKey, QueueLoad, Refusal,
-    Refused, ReplicaKey, ReplicaStatus, Rules, Timestamp,
+    Fingerprint, ModelVersion, NewReplica, OutgoingBatch, Query, QueryKey, QueueLoad, Queued,
+    Refusal, Refused, ReplicaKey, ReplicaStatus, Rules, Timestamp,
 };
 
 use queue::QueueEntry;
@@ -247,14 +247,17 @@ impl<P> Scheduler<P> {
 
     /// Returns the queue depth and the number of replicas of each model version.
     pub fn loads(&self) -> impl Iterator<Item = (&ModelVersion, QueueLoad)> {
-        self.version_indices.iter().map(|(model, index)| {
-            let version = &self.versions[*index];
-            let load = QueueLoad {
-                queries: version.queue.len(),
-                bytes: version.bytes,
-                replicas: version.replicas.len(),
-            };
-            (model, load)
+        let versions = self.version_indices.iter();
+        versions.map(|(model, index)| (model, self.versions[*index].load(&self.replicas)))
+    }
+
+    /// Returns the total number of queries in all queues, and their total size in bytes. Examines
+    /// only the model versions that have a queue.
+    pub fn queued(&self) -> Queued {
+        let active = self.active.iter().map(|index| &self.versions[*index]);
+        active.fold(Queued::default(), |total, version| Queued {
+            queries: total.queries + version.queue.len(),
+            bytes: total.bytes + version.bytes,
         })
     }
 

@@ -236,6 +236,17 @@ pub struct QueueLoad {
     pub bytes: usize,
     /// Number of replicas that have joined.
     pub replicas: usize,
+    /// Number of them that are ejected.
+    pub ejected: usize,
+}
+
+/// The content of all queues.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// Number of queries.
+    pub queries: usize,
+    /// Total size of their inputs, in bytes.
+    pub bytes: usize,
 }
 
 /// Limits and policies that hold for every model version.

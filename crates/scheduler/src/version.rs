@@ -6,7 +6,7 @@ use model::DataType;
 use slab::Slab;
 
 use crate::{
-    ReplicaKey, Rules, Timestamp,
+    QueueLoad, ReplicaKey, ReplicaStatus, Rules, Timestamp,
     queue::Queue,
     replica::{Bound, Health, OpenReplica, ReplicaState},
 };
@@ -56,6 +56,19 @@ impl VersionState {
             || rules
                 .max_backlog
                 .is_some_and(|max| self.backlog(replicas) > max)
+    }
+
+    /// Returns the queue depth and the number of replicas.
+    pub(crate) fn load(&self, replicas: &Slab<ReplicaState>) -> QueueLoad {
+        let states = self.replicas.iter().map(|key| replicas[key.0].state());
+        QueueLoad {
+            queries: self.queue.len(),
+            bytes: self.bytes,
+            replicas: self.replicas.len(),
+            ejected: states
+                .filter(|state| *state == ReplicaStatus::Ejected)
+                .count(),
+        }
     }
 
     /// Time in which the replicas compute the queries in the queue; zero while it is not known.
