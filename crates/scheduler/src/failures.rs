@@ -20,6 +20,7 @@ impl<P> Scheduler<P> {
         if replica.health == Health::Hung {
             replica.health = Health::Serving { failures: 0 };
         }
+        replica.forget_withdrawn(batch);
         let batch = replica.failed(batch, now);
         let Some(batch) = batch else {
             self.update_sets(key, now);
@@ -48,6 +49,12 @@ impl<P> Scheduler<P> {
         }
         self.update_sets(key, now);
         Some(self.end(key, &batch, ended))
+    }
+
+    /// Returns the number of queries in a batch that a replica has, or that was taken from it
+    /// because it hung; `None` if there is no such batch.
+    pub fn batch_size(&self, key: ReplicaKey, batch: BatchId) -> Option<usize> {
+        self.replicas.get(key.0)?.batch_size(batch)
     }
 
     /// Current state of a replica.

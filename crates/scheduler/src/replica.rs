@@ -58,7 +58,7 @@ pub(crate) struct InFlightBatch {
 
 /// A batch that was taken from a replica that hangs.
 #[derive(Debug)]
-struct Withdrawn {
+pub(crate) struct Withdrawn {
     id: BatchId,
     size: usize,
     began: Timestamp,
@@ -197,14 +197,26 @@ impl ReplicaState {
         Some((batch, took))
     }
 
+    /// Number of queries in a batch in flight or withdrawn.
+    pub(crate) fn batch_size(&self, id: BatchId) -> Option<usize> {
+        let in_flight = self.in_flight.iter().find(|batch| batch.id == id);
+        let withdrawn = self.withdrawn.iter().find(|batch| batch.id == id);
+        let in_flight = in_flight.map(|batch| batch.queries.len());
+        in_flight.or_else(|| withdrawn.map(|batch| batch.size))
+    }
+
     /// Learns from the late answer to a batch that may have been withdrawn.
     pub(crate) fn learn_late(&mut self, id: BatchId, now: Timestamp) {
-        if let Some(position) = self.withdrawn.iter().position(|batch| batch.id == id)
-            && let Some(batch) = self.withdrawn.remove(position)
-        {
+        if let Some(batch) = self.forget_withdrawn(id) {
             self.service
                 .learn(batch.size, now.saturating_sub(batch.began));
         }
+    }
+
+    /// Removes a batch that was withdrawn, once it is answered.
+    pub(crate) fn forget_withdrawn(&mut self, id: BatchId) -> Option<Withdrawn> {
+        let position = self.withdrawn.iter().position(|batch| batch.id == id)?;
+        self.withdrawn.remove(position)
     }
 
     /// Takes a batch out of flight that could not be sent, and all after it.

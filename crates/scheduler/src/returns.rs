@@ -38,11 +38,16 @@ impl<P> Scheduler<P> {
         now: Timestamp,
     ) -> Option<AnsweredBatch<P>> {
         let replica = self.replicas.get_mut(key.0)?;
+        let known = replica.batch_size(batch).is_some();
         replica.learn_late(batch, now);
-        if matches!(replica.health, Health::Ejected { .. }) {
+        let ejected = matches!(replica.health, Health::Ejected { .. });
+        if ejected && known {
             self.actions.push_back(Action::ReplicaReadmitted(key));
         }
-        replica.health = Health::Serving { failures: 0 };
+        // Any answer ends a hang, but only the answer to a batch is a success.
+        if known || replica.health == Health::Hung {
+            replica.health = Health::Serving { failures: 0 };
+        }
         let batch = replica.answered(batch, now);
         let longest = batch.as_ref().and_then(|batch| {
             let replica = &self.replicas[key.0];

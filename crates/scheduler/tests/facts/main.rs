@@ -1,6 +1,7 @@
 //! Behaviour of the scheduler towards clients, replicas and operators, one fact per test.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod failures;
 mod limits;
 mod shared;
 
