@@ -278,6 +278,9 @@ impl<P> Scheduler<P> {
         let index = model.and_then(|model| self.version_indices.get(model).copied());
         // Without a replica, a model version cannot serve the query.
         let index = index.filter(|index| !self.versions[*index].replicas.is_empty());
+        if let (Some(index), Some(_)) = (index, self.rules.max_backlog) {
+            self.versions[index].update_total_rate(&self.replicas, query.arrived);
+        }
         let refusal = if self.closed {
             let app = query.app.clone();
             Some(Refusal::Stopping { app })
@@ -369,7 +372,7 @@ fn refusal<P>(
         });
     }
     version
-        .is_full(query.size, replicas, rules)
+        .is_full(query.size, rules)
         .then(|| Refusal::Overloaded {
             app: app.clone(),
             model: model.clone(),

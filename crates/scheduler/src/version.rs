@@ -27,7 +27,14 @@ pub(crate) struct VersionState {
     pub(crate) horizon: Duration,
     /// Time of the next dispatch, if nothing happens before; as of the last dispatch.
     pub(crate) wake_at: Option<Timestamp>,
+    /// Queries that all replicas compute in a second; kept up to date only for a limit on it.
+    total_rate: f64,
+    /// Time of the next update of `total_rate`.
+    next_rate: Timestamp,
 }
+
+/// Time for which the rate of all replicas is not computed again: it costs a step per replica.
+const RATE_KEPT: Duration = Duration::from_millis(10);
 
 impl VersionState {
     /// The type that the version takes, if it is not `input_type`.
@@ -45,17 +52,10 @@ impl VersionState {
     }
 
     /// True if the queue has no room for an input of `size` bytes.
-    pub(crate) fn is_full(
-        &self,
-        size: usize,
-        replicas: &Slab<ReplicaState>,
-        rules: &Rules,
-    ) -> bool {
+    pub(crate) fn is_full(&self, size: usize, rules: &Rules) -> bool {
         self.queue.len() >= rules.max_queries
             || self.bytes.saturating_add(size) > rules.max_bytes
-            || rules
-                .max_backlog
-                .is_some_and(|max| self.backlog(replicas) > max)
+            || rules.max_backlog.is_some_and(|max| self.backlog() > max)
     }
 
     /// Returns the queue depth and the number of replicas.
@@ -72,15 +72,22 @@ impl VersionState {
     }
 
     /// Time in which the replicas compute the queries in the queue; zero while it is not known.
-    fn backlog(&self, replicas: &Slab<ReplicaState>) -> Duration {
-        let rate: f64 = self
-            .serving(replicas)
-            .filter_map(|(_, replica)| self.rate(replica))
-            .sum();
-        match rate > 0.0 {
-            true => Duration::from_secs_f64(self.queue.ready_len() as f64 / rate),
+    fn backlog(&self) -> Duration {
+        match self.total_rate > 0.0 {
+            true => Duration::from_secs_f64(self.queue.ready_len() as f64 / self.total_rate),
             false => Duration::ZERO,
         }
+    }
+
+    /// Updates the rate of all replicas together, at most once in [`RATE_KEPT`].
+    pub(crate) fn update_total_rate(&mut self, replicas: &Slab<ReplicaState>, now: Timestamp) {
+        if now < self.next_rate {
+            return;
+        }
+        self.next_rate = now + RATE_KEPT;
+        let serving = self.serving(replicas);
+        let rates = serving.filter_map(|(_, replica)| self.rate(replica));
+        self.total_rate = rates.sum();
     }
 
     /// Queries that a replica computes in a second in full batches.

@@ -234,3 +234,39 @@ fn a_version_of_another_type_gets_no_queries() {
     let refused = scheduler.on_query(query).unwrap_err();
     assert_eq!(refused.to_string(), "m:2 takes integers, not floats");
 }
+
+#[test]
+fn a_queue_that_takes_too_long_refuses_queries() {
+    let rules = Rules {
+        max_backlog: Some(SECOND),
+        ..Rules::default()
+    };
+    let mut scheduler = serving_with(rules, Some(10));
+    let replica = join(&mut scheduler, "1");
+    let patient = |payload, now| Query {
+        deadline: now + 60 * SECOND,
+        ..new_query(payload, now)
+    };
+    // Without an estimate there is no limit. A batch of 10 queries takes 400 ms.
+    for n in 0..20 {
+        scheduler.on_query(patient(n, ms(0))).unwrap();
+    }
+    let batches = sent(&mut scheduler, ms(0));
+    answer(&mut scheduler, replica, batches[0].1, ms(400));
+    answer(&mut scheduler, replica, batches[1].1, ms(800));
+    // One query computes, ten are ahead, and 26 in the queue take a little more than a second.
+    let mut accepted = 0;
+    let refused = loop {
+        match scheduler.on_query(patient(0, SECOND)) {
+            Ok(_) => accepted += 1,
+            Err(refused) => break refused,
+        }
+        sent(&mut scheduler, SECOND);
+        assert!(accepted < 1_000);
+    };
+    assert_eq!(accepted, 1 + 10 + 26);
+    assert!(matches!(
+        refused.refusal,
+        Refusal::Overloaded { queries: 26, .. }
+    ));
+}
