@@ -168,6 +168,54 @@ fn a_failed_batch_is_an_error_with_the_models_reason() {
     ended.unwrap();
 }
 
+/// Panics on the first batch only.
+struct Panicking {
+    has_panicked: bool,
+}
+
+impl Model for Panicking {
+    fn info(&self) -> ModelInfo {
+        Noop.info()
+    }
+
+    fn predict(&mut self, batch: &Batch<'_>) -> Result<Predictions, PredictError> {
+        if !std::mem::replace(&mut self.has_panicked, true) {
+            panic!("index {} is out of bounds", batch.inputs.len());
+        }
+        Noop.predict(batch)
+    }
+}
+
+#[test]
+fn a_panic_in_predict_fails_one_batch_only() {
+    let frontend = Frontend::start(&testkit::settings()).unwrap();
+    deploy(&frontend, 4, Duration::from_secs(60));
+    let port = format!("--port={}", frontend.ports().rpc_service_port);
+    let (settings, ()) = Settings::from_args(&SERVER, ["m", &port]).unwrap();
+    let (mut stop, stopped) = UnixStream::pair().unwrap();
+    let model = Panicking {
+        has_panicked: false,
+    };
+    let server = thread::spawn(move || serve(model, &settings, Stop::on_stream(stopped)));
+    until("the replica is registered", || {
+        replicas(&frontend).contains("replica_id").then_some(())
+    });
+    let mut answers = Peer::connect(frontend.ports().send_port);
+    let mut requests = Peer::connect(frontend.ports().recv_port);
+    let connected = answers.connect_native();
+    let panicked = "model failed: model panicked: index 1 is out of bounds";
+    for (status, reason) in [(AnswerStatus::Error, panicked), (AnswerStatus::Ok, "")] {
+        requests.ask(connected, 1, &[1.0]);
+        let frames = answers.hear();
+        let answer = Answer::decode(&frames).unwrap();
+        assert_eq!((answer.status, answer.reason), (status, reason));
+    }
+    // It is the same replica: it has not registered again.
+    assert!(replicas(&frontend).contains("\"replica_id\":0"));
+    stop.write_all(&[0]).unwrap();
+    server.join().unwrap().unwrap();
+}
+
 #[test]
 fn a_failed_batch_ends_servers_of_dialects_without_errors() {
     for (flag, dialect) in [

@@ -110,6 +110,19 @@ pub struct ContainerInfo {
     pub input_type: DataType,
 }
 
+/// Health of a replica.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReplicaHealth {
+    /// The replica gets batches.
+    #[default]
+    Serving,
+    /// A batch takes far longer than expected: the replica gets none until it answers.
+    Hung,
+    /// The replica failed several batches in a row: it gets single queries as probes.
+    Ejected,
+}
+
 /// Replica in the answer to `GET /admin/replicas`, an endpoint that Clipper does not have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplicaInfo {
@@ -121,6 +134,9 @@ pub struct ReplicaInfo {
     pub replica_id: u32,
     /// Type of the inputs.
     pub input_type: DataType,
+    /// Health of the replica.
+    #[serde(default)]
+    pub state: ReplicaHealth,
     /// Metadata of its registration; absent in RPC version 3.
     pub metadata: Option<Metadata>,
     /// Number of batches answered.

@@ -305,9 +305,20 @@ pub struct BatchError<'a> {
     pub message_id: u32,
     /// Cause of the failure.
     pub code: ErrorCode,
-    /// Description for the client.
+    /// Description for the client. It contains [`OUT_OF_MEMORY`] if the model ran out of memory.
     pub text: &'a str,
 }
+
+impl BatchError<'_> {
+    /// Returns true if the model ran out of memory, so that a smaller batch may succeed.
+    pub fn is_out_of_memory(&self) -> bool {
+        self.text.to_ascii_lowercase().contains(OUT_OF_MEMORY)
+    }
+}
+
+/// Text by which a frontend recognises that a model ran out of memory, in upper or lower case. It is
+/// not an [`ErrorCode`], because older frontends remove a replica that sends a code unknown to them.
+pub const OUT_OF_MEMORY: &str = "out of memory";
 
 /// Cause of a batch's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -205,6 +205,23 @@ fn version_4_messages_survive_a_round_trip() {
 }
 
 #[test]
+fn an_error_out_of_memory_is_recognised_by_its_text() {
+    for (text, expected) in [
+        ("CUDA failure 2: out of memory", true),
+        ("Out Of Memory", true),
+        ("boom", false),
+    ] {
+        let error = BatchError {
+            session: 5,
+            message_id: 9,
+            code: ErrorCode::ModelFailed,
+            text,
+        };
+        assert_eq!(error.is_out_of_memory(), expected, "{text}");
+    }
+}
+
+#[test]
 fn sizes_that_contradict_the_outputs_are_errors() {
     // The output type is floats, and three bytes are not a whole float.
     let header = |_: ()| [u64s(&[1]), u32s(&[9, 2]), u64s(&[0, 0, 0, 0])].concat();
