@@ -197,7 +197,7 @@ fn a_panic_in_predict_fails_one_batch_only() {
         has_panicked: false,
     };
     let server = thread::spawn(move || serve(model, &settings, Stop::on_stream(stopped)));
-    until("the replica is registered", || {
+    wait_until("the replica is registered", || {
         replicas(&frontend).contains("replica_id").then_some(())
     });
     let mut answers = Peer::connect(frontend.ports().send_port);
@@ -205,8 +205,8 @@ fn a_panic_in_predict_fails_one_batch_only() {
     let connected = answers.connect_native();
     let panicked = "model failed: model panicked: index 1 is out of bounds";
     for (status, reason) in [(AnswerStatus::Error, panicked), (AnswerStatus::Ok, "")] {
-        requests.ask(connected, 1, &[1.0]);
-        let frames = answers.hear();
+        requests.send_query(connected, 1, &[1.0]);
+        let frames = answers.recv();
         let answer = Answer::decode(&frames).unwrap();
         assert_eq!((answer.status, answer.reason), (status, reason));
     }

@@ -19,6 +19,8 @@ pub(crate) struct Catalog {
     registrations: Registrations,
     /// Applications by name.
     apps: HashMap<String, Arc<ResolvedApp>>,
+    /// First application, by name, that is linked to each model.
+    apps_of_models: HashMap<String, Arc<ResolvedApp>>,
 }
 
 /// An application with the model that its link resolves to.
@@ -51,8 +53,17 @@ impl Catalog {
             };
             (app.name.clone(), Arc::new(application))
         });
+        let apps: HashMap<String, Arc<ResolvedApp>> = apps.collect();
+        let mut apps_of_models = HashMap::new();
+        for (app, model) in &registrations.links {
+            if let Some(app) = apps.get(app) {
+                let first = apps_of_models.entry(model.clone());
+                first.or_insert_with(|| app.clone());
+            }
+        }
         Catalog {
-            apps: apps.collect(),
+            apps,
+            apps_of_models,
             registrations,
         }
     }
@@ -77,8 +88,7 @@ impl Catalog {
 
     /// Returns the first application, by name, that is linked to the model.
     pub(crate) fn app_of(&self, model: &str) -> Option<&Arc<ResolvedApp>> {
-        let mut links = self.registrations.links.iter();
-        links.find_map(|(app, linked)| self.apps.get(app).filter(|_| linked == model))
+        self.apps_of_models.get(model)
     }
 }
 

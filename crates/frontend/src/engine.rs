@@ -282,6 +282,8 @@ impl Engine {
                 self.finish_with_default(&query, QueryStatus::Default(reason), timeline);
             }
             Action::ReplicaHung(key) => self.replicas.on_hung(key),
+            Action::ReplicaEjected(key) => self.replicas.log_ejected(key),
+            Action::ReplicaReadmitted(key) => self.replicas.log_readmitted(key),
         }
     }
 
@@ -311,8 +313,7 @@ impl Engine {
     /// milliseconds, so a separate thread makes it. If no thread can be started, the memory is kept
     /// until the next long queue.
     fn trim_heap(&mut self, now: Timestamp) {
-        let loads = self.scheduler.loads().map(|(_, load)| load);
-        if self.heap_trimmer.is_due(loads, now) {
+        if self.heap_trimmer.is_due(|| self.scheduler.queued(), now) {
             let _ = thread::Builder::new().spawn(transport::return_free_memory);
         }
     }

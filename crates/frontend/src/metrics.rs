@@ -4,7 +4,10 @@ mod clipper;
 mod meter;
 mod prometheus;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use hdrhistogram::Histogram;
 use scheduler::{ModelVersion, QueueLoad, Refusal, Timestamp};
@@ -28,8 +31,8 @@ pub(crate) struct Metrics {
     abandoned: u64,
     /// Number of queries to an unknown application or model version.
     unknown: u64,
-    apps: BTreeMap<String, AppMetrics>,
-    models: BTreeMap<ModelVersion, ModelMetrics>,
+    apps: HashMap<String, AppMetrics>,
+    models: HashMap<ModelVersion, ModelMetrics>,
 }
 
 /// A copy of the metrics, and the queue depths.
@@ -74,6 +77,8 @@ struct ModelMetrics {
     later_stages: [Histogram<u64>; 4],
     cache_lookups: u64,
     cache_hits: u64,
+    /// Number of batches that failed as a whole.
+    failed_batches: u64,
 }
 
 impl Metrics {
@@ -145,6 +150,11 @@ impl Metrics {
         metrics.cache_hits += u64::from(found);
     }
 
+    /// Counts a batch that failed as a whole.
+    pub(crate) fn batch_failed(&mut self, model: &ModelVersion, now: Timestamp) {
+        self.model(model, now).failed_batches += 1;
+    }
+
     /// Counts a query that was cancelled because its client disconnected.
     pub(crate) fn abandoned(&mut self) {
         self.abandoned += 1;
@@ -162,6 +172,16 @@ impl Metrics {
 
     pub(crate) fn remove_model(&mut self, model: &ModelVersion) {
         self.models.remove(model);
+    }
+
+    /// Returns the metrics of the applications, by name.
+    fn sorted_apps(&self) -> Vec<(&String, &AppMetrics)> {
+        sorted(&self.apps)
+    }
+
+    /// Returns the metrics of the model versions, by name and version.
+    fn sorted_models(&self) -> Vec<(&ModelVersion, &ModelMetrics)> {
+        sorted(&self.models)
     }
 
     fn model(&mut self, model: &ModelVersion, now: Timestamp) -> &mut ModelMetrics {
@@ -201,6 +221,7 @@ impl ModelMetrics {
             later_stages: std::array::from_fn(|_| histogram()),
             cache_lookups: 0,
             cache_hits: 0,
+            failed_batches: 0,
         }
     }
 
@@ -208,6 +229,13 @@ impl ModelMetrics {
     fn stages(&self) -> impl Iterator<Item = &Histogram<u64>> {
         std::iter::once(&self.queued).chain(&self.later_stages)
     }
+}
+
+/// Returns the entries of a map in the order of their keys.
+fn sorted<K: Ord, V>(map: &HashMap<K, V>) -> Vec<(&K, &V)> {
+    let mut entries: Vec<(&K, &V)> = map.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    entries
 }
 
 /// Returns status and reason as labels. There are few: the error text of a model is not a label.

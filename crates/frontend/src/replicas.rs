@@ -14,10 +14,10 @@ mod admission;
 use std::{collections::HashMap, time::Duration};
 
 use model::DataType;
-use scheduler::{Departure, ModelVersion, ReplicaKey, Timestamp};
+use scheduler::{Departure, ModelVersion, ReplicaKey, ReplicaStatus, Scheduler, Timestamp};
 use transport::Frame;
 use wire::{
-    admin,
+    admin::{self, ReplicaHealth},
     rpc::{FromFrontend, Metadata, Version},
 };
 
@@ -126,9 +126,9 @@ pub(crate) struct ConnectedReplica {
     batches_in_flight: usize,
     /// True while the replica hangs; used in the high-performance dialect only.
     hung: bool,
-    /// Number of answered batches.
+    /// Number of answered batches, failed ones included.
     batches: u64,
-    /// Number of queries in them.
+    /// Number of queries that ended with them.
     queries: u64,
 }
 
@@ -222,7 +222,8 @@ impl Replicas {
         self.send(sockets, sender.identity, version, &message);
     }
 
-    /// Counts an answered batch; returns its replica.
+    /// Counts a batch that a replica answered or failed, and the queries that ended with it; returns
+    /// the replica.
     pub(crate) fn on_batch_answered(
         &mut self,
         key: ReplicaKey,
@@ -304,6 +305,29 @@ impl Replicas {
         }
     }
 
+    /// Logs that a replica was ejected.
+    pub(crate) fn log_ejected(&self, key: ReplicaKey) {
+        if let Some(ConnectedReplica {
+            replica_id, model, ..
+        }) = self.replicas.get(&key)
+        {
+            tracing::warn!(
+                "ejected replica {replica_id} of {model}: it failed several batches in a row; it gets single queries as \
+                 probes until one succeeds"
+            );
+        }
+    }
+
+    /// Logs that a replica was readmitted.
+    pub(crate) fn log_readmitted(&self, key: ReplicaKey) {
+        if let Some(ConnectedReplica {
+            replica_id, model, ..
+        }) = self.replicas.get(&key)
+        {
+            tracing::info!("readmitted replica {replica_id} of {model}: it answered a probe");
+        }
+    }
+
     /// Sends a replica the reason for which it is refused.
     pub(crate) fn refuse(&mut self, sockets: &mut ContainerSockets, key: ReplicaKey, reason: &str) {
         if let Some(replica) = self.replicas.get(&key) {
@@ -326,15 +350,20 @@ impl Replicas {
     }
 
     /// Returns the replicas for the admin API, ordered by id.
-    pub(crate) fn list(&self) -> Vec<admin::ReplicaInfo> {
+    pub(crate) fn list<P>(&self, scheduler: &Scheduler<P>) -> Vec<admin::ReplicaInfo> {
         let mut list: Vec<_> = self
             .replicas
-            .values()
-            .map(|replica| admin::ReplicaInfo {
+            .iter()
+            .map(|(key, replica)| admin::ReplicaInfo {
                 model_name: replica.model.name.clone(),
                 model_version: replica.model.version.clone(),
                 replica_id: replica.replica_id,
                 input_type: replica.input_type,
+                state: match scheduler.replica_state(*key).unwrap_or_default() {
+                    ReplicaStatus::Serving => ReplicaHealth::Serving,
+                    ReplicaStatus::Hung => ReplicaHealth::Hung,
+                    ReplicaStatus::Ejected => ReplicaHealth::Ejected,
+                },
                 metadata: replica.metadata.clone(),
                 batches: replica.batches,
                 queries: replica.queries,

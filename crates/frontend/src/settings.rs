@@ -221,6 +221,10 @@ pub struct QueueSettings {
     /// refused at once
     #[arg(long, default_value_t = 1_024, value_name = "MIB")]
     pub max_queue_mib: usize,
+    /// Longest time that the replicas of a model version need for its queue, in seconds; further
+    /// queries are refused at once [default: no limit]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub max_queue_seconds: Option<Duration>,
     /// Method to find the largest batch that meets the latency objective, for models with a batch
     /// size of -1
     #[arg(long, value_enum, default_value_t = BatchPolicy::Aimd, value_name = "POLICY")]
@@ -228,10 +232,17 @@ pub struct QueueSettings {
     /// Time that an idle replica waits for a fuller batch, in microseconds
     #[arg(long, default_value_t = 0, value_name = "MICROS")]
     pub batch_delay: u64,
-    /// Shortest time after which a replica is taken to hang, in seconds; the limit is ten times its
-    /// longest batch so far, if that is longer
+    /// Shortest time after which a replica is taken to hang, in seconds; the limit is ten times the
+    /// expected time of its batch, if that is longer
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
     pub hang_after: u64,
+}
+
+/// Parses a number of seconds, which may have a fraction.
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok();
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| "not a number of seconds, such as 2 or 0.5".to_owned())
 }
 
 /// A method to find the largest batch that meets the latency objective.
@@ -269,6 +280,7 @@ impl Settings {
         Rules {
             max_queries: queues.max_queue,
             max_bytes: queues.max_queue_mib << 20,
+            max_backlog: queues.max_queue_seconds,
             adaptive: match queues.batch_policy {
                 BatchPolicy::Aimd => AdaptivePolicy::Aimd,
                 BatchPolicy::Quantile => AdaptivePolicy::Quantile,
@@ -310,4 +322,22 @@ pub struct Ports {
     /// ZeroMQ: clients send queries here
     #[arg(long = "recv_port", value_name = "PORT", default_value_t = BoundPorts::DEFAULT.recv_port)]
     pub recv: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_limited_in_time_if_the_flag_says_so() {
+        let max_backlog = |flags: &[&str]| {
+            let flags = ["frontend"].iter().chain(flags);
+            Settings::try_parse_from(flags).map(|settings| settings.rules().max_backlog)
+        };
+        assert_eq!(max_backlog(&[]).unwrap(), None);
+        let half = Some(Duration::from_millis(500));
+        assert_eq!(max_backlog(&["--max_queue_seconds=0.5"]).unwrap(), half);
+        let error = max_backlog(&["--max_queue_seconds=-1"]).unwrap_err();
+        assert!(error.to_string().contains("not a number of seconds"));
+    }
 }

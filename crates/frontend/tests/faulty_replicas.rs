@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use frontend::Frontend;
 use model::DataType;
 use testkit::{
-    Behaviour::*, FaultyReplica, HttpClient, Peer, deploy, get, replicas, settings, wait_until,
+    Behaviour::*, FaultyReplica, HttpClient, Peer, admin, deploy, get, inputs, registration,
+    replicas, reply_doubled, settings_with, wait_until,
 };
 use wire::query::{Answer, AnswerStatus, Connected};
 
@@ -56,8 +57,14 @@ impl ReceivedAnswer {
 
 impl Setup {
     fn new(objective: Duration) -> Setup {
-        let frontend = Frontend::start(&settings()).unwrap();
-        deploy(&frontend, 1, objective);
+        Setup::with_batches(1, objective)
+    }
+
+    /// The replica waits until its batches are full.
+    fn with_batches(size: i32, objective: Duration) -> Setup {
+        let settings = settings_with(&["--batch_delay=1000000000"]);
+        let frontend = Frontend::start(&settings).unwrap();
+        deploy(&frontend, size, objective);
         let mut answers = Peer::connect(frontend.ports().send_port);
         let requests = Peer::connect(frontend.ports().recv_port);
         let connected = answers.connect_native();
@@ -105,6 +112,15 @@ impl Setup {
     fn answered(&self, status: &str, reason: &str) -> u64 {
         let labels = format!("app=\"app\",status=\"{status}\",reason=\"{reason}\"");
         self.count(&format!("clipper_answers_total{{{labels}}}"))
+    }
+
+    /// State of the replica with this id in the admin list.
+    fn state(&self, replica_id: u64) -> String {
+        let listed: Vec<serde_json::Value> =
+            serde_json::from_str(&replicas(&self.frontend)).unwrap();
+        let mut listed = listed.iter();
+        let replica = listed.find(|replica| replica["replica_id"] == replica_id);
+        replica.unwrap()["state"].as_str().unwrap().to_owned()
     }
 
     fn dropped(&self) -> u64 {
@@ -293,4 +309,96 @@ fn a_registration_storm_leaves_other_replicas_unaffected() {
     }
     drop((steady, registering));
     assert_eq!(setup.answered("ok", ""), 20);
+}
+
+#[test]
+fn a_replica_that_fails_every_batch_is_ejected_until_it_succeeds() {
+    let ejected = "clipper_ejected_replicas{model=\"m\",version=\"1\"}";
+    for behaviour in [Fail, Outputs(7)] {
+        let mut setup = Setup::new(HOUR);
+        let bad = FaultyReplica::start(&setup.frontend, behaviour);
+        let _good = FaultyReplica::start(&setup.frontend, Correct);
+        for input in 0..20 {
+            assert_eq!(
+                setup.query(input as f32),
+                ReceivedAnswer::correct(input as f32)
+            );
+        }
+        assert_eq!([setup.state(0), setup.state(1)], ["ejected", "serving"]);
+        assert_eq!(setup.count(ejected), 1);
+        assert!(setup.count("clipper_failed_batches_total") >= 3);
+        bad.set_behaviour(Correct);
+        wait_until("the replica is readmitted", || {
+            assert_eq!(setup.query(1.0), ReceivedAnswer::correct(1.0));
+            (setup.state(0) == "serving").then_some(())
+        });
+        assert_eq!(setup.count(ejected), 0);
+        assert_eq!(setup.answered("error", "model failed"), 0);
+    }
+}
+
+#[test]
+fn a_batch_out_of_memory_is_split_and_answered() {
+    let mut setup = Setup::with_batches(8, HOUR);
+    let _replica = FaultyReplica::start(&setup.frontend, OutOfMemory(2));
+    for input in 0..8 {
+        setup.send_query(input as f32);
+    }
+    let mut outputs: Vec<ReceivedAnswer> = (0..8).map(|_| setup.recv_answer()).collect();
+    outputs.sort_by_key(|got| f32::from_le_bytes(got.output[..].try_into().unwrap()) as u32);
+    let expected: Vec<ReceivedAnswer> = (0..8)
+        .map(|input| ReceivedAnswer::correct(input as f32))
+        .collect();
+    assert_eq!(outputs, expected);
+    // Batches of 8 and 4 failed, four of 2 were answered.
+    assert_eq!(setup.count("clipper_failed_batches_total"), 2);
+    assert_eq!(setup.count("clipper_batch_size_count"), 4);
+    assert_eq!(setup.state(0), "serving");
+}
+
+#[test]
+fn a_query_that_cannot_finish_in_time_is_not_computed() {
+    let shed = "shed: cannot finish in time";
+    let mut setup = Setup::new(Duration::from_millis(50));
+    let mut replica = Peer::connect(setup.frontend.ports().rpc_service_port);
+    replica.register(&registration("1", DataType::Floats, 1));
+    // The replica answers its first batch after twice the objective.
+    for reason in ["timed out at the replica", "timed out in queue"] {
+        let got = setup.query(1.0);
+        assert_eq!(got, ReceivedAnswer::default(AnswerStatus::Default, reason));
+    }
+    let request = replica.recv_request();
+    reply_doubled(&mut replica, &request);
+    wait_until("the answer has arrived", || {
+        replicas(&setup.frontend)
+            .contains("\"batches\":1")
+            .then_some(())
+    });
+    assert_eq!(
+        setup.query(2.0),
+        ReceivedAnswer::default(AnswerStatus::Default, shed)
+    );
+    let mut http = HttpClient::connect(setup.frontend.ports().query_port);
+    let response = http.post("/app/predict", r#"{"input": [3.0]}"#);
+    assert_eq!(response.header("clipper-default-reason"), Some(shed));
+    let clippers = "Failed to retrieve a prediction response within the specified latency SLO";
+    assert!(response.text().contains(clippers));
+    let input = r#"{"name":"input","datatype":"FP32","shape":[1,1],"data":[4.0]}"#;
+    let body = format!("{{\"inputs\":[{input}]}}");
+    let response = http.post("/v2/models/app/infer", &body);
+    assert_eq!(
+        (response.status, response.text().contains(shed)),
+        (504, true)
+    );
+    assert_eq!(setup.answered("default", shed), 3);
+    // The replica's next query is one that has time.
+    let patient = r#"{"name":"patient","input_type":"f","default_output":"none","latency_slo_micros":1000000000}"#;
+    let link = r#"{"app_name":"patient","model_names":["m"]}"#;
+    assert_eq!(admin(&setup.frontend, "add_app", patient).0, 200);
+    assert_eq!(admin(&setup.frontend, "add_model_links", link).0, 200);
+    setup
+        .requests
+        .send_query_to("patient", setup.connected, 9, &[5.0]);
+    let request = replica.recv_request();
+    assert_eq!(inputs(&request), [5_f32.to_le_bytes()]);
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use model::{DataType, Output, Predictions};
-use wire::rpc::{FromContainer, FromFrontend, NewContainer};
+use wire::rpc::{BatchError, ErrorCode, FromContainer, FromFrontend, NewContainer};
 
 use crate::{
     HasPorts,
@@ -33,6 +33,10 @@ pub enum Behaviour {
     Silent,
     /// Returns this number of outputs for any batch.
     Outputs(usize),
+    /// Fails every batch as a whole, after 1 ms.
+    Fail,
+    /// Runs out of memory for batches of more inputs than this; answers smaller ones correctly.
+    OutOfMemory(usize),
     /// Returns NaN.
     NotANumber,
     /// Returns text in place of floats.
@@ -186,6 +190,14 @@ fn answer(peer: &mut Peer, request: &[Vec<u8>], behaviour: Behaviour) {
                 vec![Ok(Output::Floats(vec![1.0])); count],
             );
         }
+        Behaviour::Fail => {
+            thread::sleep(Duration::from_millis(1));
+            fail(peer, request, "boom");
+        }
+        Behaviour::OutOfMemory(most) if floats.len() > most => {
+            fail(peer, request, "CUDA failure 2: Out of Memory");
+        }
+        Behaviour::OutOfMemory(_) => peer.reply(request, floats_type, correct),
         Behaviour::NotANumber => peer.reply(request, floats_type, all(f32::NAN)),
         Behaviour::Texts => {
             let text = Ok(Output::Text("two".to_owned()));
@@ -204,4 +216,18 @@ fn answer(peer: &mut Peer, request: &[Vec<u8>], behaviour: Behaviour) {
             peer.reply(request, floats_type, all(-1.0));
         }
     }
+}
+
+/// Answers a request with an error for the whole batch.
+fn fail(peer: &mut Peer, request: &[Vec<u8>], text: &str) {
+    let Ok(FromFrontend::Request(request)) = FromFrontend::decode(request) else {
+        panic!("no request");
+    };
+    let error = BatchError {
+        session: request.head.session.unwrap(),
+        message_id: request.head.message_id,
+        code: ErrorCode::ModelFailed,
+        text,
+    };
+    peer.send_with(|frames| error.encode(frames));
 }

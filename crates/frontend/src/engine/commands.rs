@@ -40,7 +40,7 @@ impl Engine {
             Command::Admit(request, replica_id) => self.on_replica_id(request, replica_id),
             Command::Sync(done) => drop(done.send(())),
             Command::Metrics(answer) => drop(answer.send(self.snapshot())),
-            Command::Replicas(answer) => drop(answer.send(self.replicas.list())),
+            Command::Replicas(answer) => drop(answer.send(self.replicas.list(&self.scheduler))),
         }
     }
 

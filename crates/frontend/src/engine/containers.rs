@@ -1,9 +1,10 @@
 //! Receives messages of model servers, and sends batches to them.
 
-use scheduler::{Fingerprint, ModelVersion, OutgoingBatch, ReplicaKey, Timestamp};
+use scheduler::{BatchFailure, Fingerprint, ModelVersion, OutgoingBatch, ReplicaKey, Timestamp};
 use transport::Frame;
 use wire::rpc::{
-    ConnectionResponse, FromContainer, FromFrontend, NewContainer, RequestHead, Response, Version,
+    BatchError, ConnectionResponse, FromContainer, FromFrontend, NewContainer, RequestHead,
+    Response, Version,
 };
 
 use super::{Engine, MESSAGES_PER_TURN};
@@ -14,6 +15,16 @@ use crate::{
     replicas::{ContainerPeer, JoinRequest, LostReplica},
     timeline::{ReplicaResponse, Timeline},
 };
+
+/// A batch that a replica failed as a whole.
+#[derive(Clone, Copy, Debug)]
+struct FailedBatch<'a> {
+    replica: ReplicaKey,
+    batch: u32,
+    failure: BatchFailure,
+    /// Error text for the clients.
+    reason: &'a str,
+}
 
 impl Engine {
     pub(super) fn receive_from_containers(&mut self) -> zmq::Result<()> {
@@ -68,8 +79,7 @@ impl Engine {
             }
             (Ok(FromContainer::Error(error)), Some(key)) => {
                 if error.session == self.session {
-                    let reason = format!("model failed: {}", error.text);
-                    self.on_failure(key, error.message_id, &reason, now);
+                    self.on_error(key, &error, now);
                 }
             }
             (Ok(FromContainer::Goodbye), Some(key)) => {
@@ -171,7 +181,18 @@ impl Engine {
         response: &Response<'_>,
         now: Timestamp,
     ) {
-        let Some(answered) = self.scheduler.on_answered(key, response.message_id, now) else {
+        let (batch, outputs) = (response.message_id, response.outputs.len());
+        let expected = self.scheduler.batch_size(key, batch);
+        if let Some(inputs) = expected.filter(|inputs| *inputs != outputs) {
+            let failed = FailedBatch {
+                replica: key,
+                batch,
+                failure: BatchFailure::Other,
+                reason: &format!("model failed: {outputs} outputs to {inputs} inputs"),
+            };
+            return self.on_failure(failed, now);
+        }
+        let Some(answered) = self.scheduler.on_answered(key, batch, now) else {
             // The replica lost this batch when it hung, or never had one with this id.
             let what = "a response to a batch that the replica does not have";
             return self.clients.log_drop(sender, &what);
@@ -194,20 +215,13 @@ impl Engine {
             batch_size: size,
             times: response.times,
         };
-        let wrong_count = (response.outputs.len() != size).then(|| {
-            let outputs = response.outputs.len();
-            format!("model failed: {outputs} outputs to {size} inputs")
-        });
-        if wrong_count.is_none() {
-            self.cache_outputs(&answered.fingerprints, response);
-        }
+        self.cache_outputs(&answered.fingerprints, response);
         for (index, query) in answered.queries {
-            let output = match (&wrong_count, response.outputs.get(index)) {
-                (None, Some(_)) if !version.carries(input_type, query.payload.input.as_ref()) => {
+            let output = match version.carries(input_type, query.payload.input.as_ref()) {
+                true => response.outputs[index],
+                false => {
                     Err("model failed: its RPC version of 2017 cannot carry a string with a NUL")
                 }
-                (None, Some(output)) => *output,
-                (why, _) => Err(why.as_deref().unwrap_or_default()),
             };
             let timeline = Timeline {
                 batch_sent: Some(sent),
@@ -245,16 +259,38 @@ impl Engine {
         }
     }
 
-    /// Answers the queries of a batch that failed as a whole with the default output and the
-    /// reason.
-    fn on_failure(&mut self, key: ReplicaKey, batch: u32, reason: &str, now: Timestamp) {
-        let Some(answered) = self.scheduler.on_answered(key, batch, now) else {
+    /// Handles a model server's message that a batch failed as a whole.
+    fn on_error(&mut self, key: ReplicaKey, error: &BatchError<'_>, now: Timestamp) {
+        let failed = FailedBatch {
+            replica: key,
+            batch: error.message_id,
+            failure: match error.is_out_of_memory() {
+                true => BatchFailure::OutOfMemory,
+                false => BatchFailure::Other,
+            },
+            reason: &format!("model failed: {}", error.text),
+        };
+        self.on_failure(failed, now);
+    }
+
+    /// Handles a batch that failed as a whole. The scheduler requeues the queries that are tried
+    /// again; the others get the default output and the reason.
+    fn on_failure(&mut self, failed: FailedBatch<'_>, now: Timestamp) {
+        let FailedBatch {
+            replica,
+            batch,
+            failure,
+            reason,
+        } = failed;
+        let Some(ended) = self.scheduler.on_failed(replica, batch, failure, now) else {
             return;
         };
-        self.replicas.on_batch_answered(key, answered.size);
-        for (_, query) in answered.queries {
+        let queries = ended.queries.len();
+        let connected = self.replicas.on_batch_answered(replica, queries);
+        self.metrics.batch_failed(&connected.model, now);
+        for (_, query) in ended.queries {
             let timeline = Timeline {
-                batch_sent: Some(answered.sent),
+                batch_sent: Some(ended.sent),
                 ..Timeline::unsent(query.arrived, now)
             };
             self.finish_with_default(&query, QueryStatus::Failed(reason.to_owned()), timeline);

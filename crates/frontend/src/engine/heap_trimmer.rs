@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scheduler::{QueueLoad, Timestamp};
+use scheduler::{Queued, Timestamp};
 
 /// Period between two checks.
 const CHECK_PERIOD: Duration = Duration::from_millis(100);
@@ -28,19 +28,15 @@ pub(super) struct HeapTrimmer {
 }
 
 impl HeapTrimmer {
-    /// Returns true if memory should be returned to the kernel now.
-    pub(super) fn is_due(
-        &mut self,
-        loads: impl Iterator<Item = QueueLoad>,
-        now: Timestamp,
-    ) -> bool {
+    /// Returns true if memory should be returned to the kernel now. `queued` returns the content of
+    /// all queues; it is called once per period.
+    pub(super) fn is_due(&mut self, queued: impl FnOnce() -> Queued, now: Timestamp) -> bool {
         if now < self.last_check + CHECK_PERIOD {
             return false;
         }
         self.last_check = now;
-        let queued = loads
-            .map(|load| load.bytes + QUERY_OVERHEAD * load.queries)
-            .sum::<usize>();
+        let Queued { queries, bytes } = queued();
+        let queued = bytes + QUERY_OVERHEAD * queries;
         self.peak = self.peak.max(queued);
         if self.peak < MIN_PEAK || queued > self.peak / 8 {
             self.quiet_since = None;
@@ -68,12 +64,12 @@ mod tests {
         let mut heap_trimmer = HeapTrimmer::default();
         let mut due = Vec::new();
         for (index, kib) in kib.iter().enumerate() {
-            let load = QueueLoad {
+            let queued = Queued {
+                queries: 0,
                 bytes: kib << 10,
-                ..QueueLoad::default()
             };
             let now = CHECK_PERIOD * (index as u32 + 1);
-            if heap_trimmer.is_due([load].into_iter(), now) {
+            if heap_trimmer.is_due(|| queued, now) {
                 due.push(index);
             }
         }

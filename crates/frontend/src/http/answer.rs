@@ -31,9 +31,9 @@ fn explanation(status: &QueryStatus) -> Option<std::borrow::Cow<'_, str>> {
         QueryStatus::Default(DefaultReason::NoReplica) => {
             "No connected models found for query".into()
         }
-        QueryStatus::Default(DefaultReason::TimedOutInQueue | DefaultReason::TimedOutAtReplica) => {
-            "Failed to retrieve a prediction response within the specified latency SLO".into()
-        }
+        QueryStatus::Default(
+            DefaultReason::TimedOutInQueue | DefaultReason::TimedOutAtReplica | DefaultReason::Shed,
+        ) => "Failed to retrieve a prediction response within the specified latency SLO".into(),
         other => other.reason(),
     })
 }

@@ -252,9 +252,9 @@ fn model_answer(result: QueryResult<'static>) -> Result<QueryResult<'static>, Oi
     let status = match &result.status {
         QueryStatus::Ok => return Ok(result),
         QueryStatus::Failed(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        QueryStatus::Default(DefaultReason::TimedOutInQueue | DefaultReason::TimedOutAtReplica) => {
-            StatusCode::GATEWAY_TIMEOUT
-        }
+        QueryStatus::Default(
+            DefaultReason::TimedOutInQueue | DefaultReason::TimedOutAtReplica | DefaultReason::Shed,
+        ) => StatusCode::GATEWAY_TIMEOUT,
         QueryStatus::Default(
             DefaultReason::NoReplica | DefaultReason::ReplicaDied | DefaultReason::Stopping,
         )

@@ -35,10 +35,10 @@ impl Snapshot {
                 .expect("a resizable histogram takes every value");
         }
         report.histogram("internal:rpc_request_queueing_delay", MICROSECONDS, &queued);
-        for (name, app) in &metrics.apps {
+        for (name, app) in metrics.sorted_apps() {
             report.app(&format!("app:{name}"), app, *now);
         }
-        for (model, metrics) in &metrics.models {
+        for (model, metrics) in metrics.sorted_models() {
             report.model(&format!("model:{model}"), metrics, *now);
         }
         report.into_json()

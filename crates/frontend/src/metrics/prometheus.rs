@@ -51,7 +51,7 @@ impl Snapshot {
             ("status", "refused"),
             ("reason", "unknown application or version"),
         ];
-        let of_apps = metrics.apps.iter().flat_map(|(name, app)| {
+        let of_apps = metrics.sorted_apps().into_iter().flat_map(|(name, app)| {
             let ended = app.ended.iter();
             ended.map(move |((status, reason), count)| {
                 let labels = [
@@ -77,7 +77,7 @@ impl Snapshot {
             "Messages that were dropped: malformed, from an unknown sender, or for a disconnected client",
             self.dropped,
         )?;
-        let apps = metrics.apps.iter();
+        let apps = metrics.sorted_apps().into_iter();
         families.durations(
             "query_duration",
             "Time from the arrival of a query to its answer",
@@ -86,7 +86,7 @@ impl Snapshot {
     }
 
     fn encode_models(&self, families: &mut Families<'_>) -> fmt::Result {
-        let models = || self.metrics.models.iter();
+        let models = || self.metrics.sorted_models().into_iter();
         families.counters(
             "predictions",
             "Queries that the model answered",
@@ -102,6 +102,11 @@ impl Snapshot {
             "Queries that were answered from the prediction cache",
             models().map(|(model, metrics)| (labels(model), metrics.cache_hits)),
         )?;
+        families.counters(
+            "failed_batches",
+            "Batches that failed as a whole; their queries are tried once more on another replica",
+            models().map(|(model, metrics)| (labels(model), metrics.failed_batches)),
+        )?;
         families.write(
             MetricInfo {
                 name: "batch_size",
@@ -115,7 +120,7 @@ impl Snapshot {
     }
 
     fn encode_times(&self, families: &mut Families<'_>) -> fmt::Result {
-        let models = || self.metrics.models.iter();
+        let models = || self.metrics.sorted_models().into_iter();
         families.durations(
             "batch_duration",
             "Time from sending a batch to its response, without its wait at the replica",
@@ -157,6 +162,14 @@ impl Snapshot {
                 unit: None,
             },
             loads().map(|(model, load)| (model, load.replicas)),
+        )?;
+        families.gauges(
+            MetricInfo {
+                name: "ejected_replicas",
+                help: "Replicas that failed several batches in a row and get single queries as probes",
+                unit: None,
+            },
+            loads().map(|(model, load)| (model, load.ejected)),
         )
     }
 }
