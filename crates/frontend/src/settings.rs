@@ -329,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_queue_is_limited_in_time_if_the_flag_says_so() {
+    fn a_flag_limits_the_queue_in_seconds() {
         let max_backlog = |flags: &[&str]| {
             let flags = ["frontend"].iter().chain(flags);
             Settings::try_parse_from(flags).map(|settings| settings.rules().max_backlog)

@@ -312,7 +312,7 @@ fn a_registration_storm_leaves_other_replicas_unaffected() {
 }
 
 #[test]
-fn a_replica_that_fails_every_batch_is_ejected_until_it_succeeds() {
+fn a_failing_replica_is_ejected_until_it_succeeds() {
     let ejected = "clipper_ejected_replicas{model=\"m\",version=\"1\"}";
     for behaviour in [Fail, Outputs(7)] {
         let mut setup = Setup::new(HOUR);
