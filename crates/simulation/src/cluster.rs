@@ -19,12 +19,16 @@ use crate::Random;
 /// Service time of a batch: `start + each * size`, spread evenly over `1 - spread ..= 1 + spread` times that.
 #[derive(Clone, Copy, Debug)]
 pub struct Law {
+    /// Time of a batch, whatever its size.
     pub start: Duration,
+    /// Additional time of each query in the batch.
     pub each: Duration,
+    /// Largest deviation from the mean, as a share of it.
     pub spread: f64,
 }
 
 impl Law {
+    /// Mean service time of a batch of `size` queries.
     pub fn mean(&self, size: usize) -> Duration {
         self.start + self.each * size as u32
     }
@@ -43,12 +47,14 @@ impl Law {
 /// A stream of queries of one application.
 #[derive(Clone, Debug)]
 pub struct Stream {
+    /// Latency objective of each query.
     pub objective: Duration,
     /// Arrivals per second from each of these times on.
     pub rates: Vec<(Duration, f64)>,
 }
 
 impl Stream {
+    /// A stream with a constant arrival rate, in queries per second.
     pub fn steady(objective: Duration, rate: f64) -> Stream {
         let rates = vec![(Duration::ZERO, rate)];
         Stream { objective, rates }
@@ -63,12 +69,17 @@ impl Stream {
 /// How the queries of one stream ended that arrived in the measured time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
+    /// Number of queries that arrived.
     pub offered: u64,
+    /// Number of queries that were answered by a replica before their deadline.
     pub in_time: u64,
+    /// Number of queries that were not computed because they could not have been in time.
     pub shed: u64,
+    /// Number of queries that got the default output for any other reason.
     pub timed_out: u64,
-    /// Queries that were computed, in time or not.
+    /// Number of queries that were computed, in time or not.
     pub computed: u64,
+    /// Number of computed queries that were too late.
     pub late: u64,
 }
 
@@ -88,11 +99,11 @@ enum Event {
 #[derive(Clone, Copy, Debug)]
 struct Asked {
     stream: usize,
-    arrived: Duration,
     deadline: Duration,
     measured: bool,
 }
 
+/// The scheduler, the replicas of one model version, and the streams of queries to it.
 pub struct Cluster {
     scheduler: Scheduler<u64>,
     model: Arc<ModelVersion>,
@@ -102,8 +113,6 @@ pub struct Cluster {
     streams: Vec<Stream>,
     apps: Vec<Arc<App>>,
     queries: HashMap<u64, Asked>,
-    /// Of every query that ended, for time series: arrival and whether it was in time.
-    pub history: Vec<(Duration, bool)>,
     outcomes: Vec<Outcome>,
     events: BinaryHeap<Reverse<(Duration, Event)>>,
     random: Random,
@@ -112,6 +121,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Creates a cluster with one replica for each law. `max` is the largest batch; `None` leaves it to the adaptive policy.
     pub fn new(rules: Rules, max: Option<usize>, laws: &[Law], seed: u64) -> Cluster {
         let mut scheduler = Scheduler::new(0, rules);
         let model = ModelVersion {
@@ -144,7 +154,6 @@ impl Cluster {
             streams: Vec::new(),
             apps: Vec::new(),
             queries: HashMap::new(),
-            history: Vec::new(),
             outcomes: Vec::new(),
             events: BinaryHeap::new(),
             random: Random(seed),
@@ -153,6 +162,7 @@ impl Cluster {
         }
     }
 
+    /// Adds a stream of queries, which begins now.
     pub fn offer(&mut self, stream: Stream) {
         self.apps.push(Arc::new(App {
             name: format!("app{}", self.apps.len()),
@@ -203,7 +213,6 @@ impl Cluster {
         self.next += 1;
         let asked = Asked {
             stream: index,
-            arrived: self.now,
             deadline: self.now + stream.objective,
             measured: measured.contains(&self.now),
         };
@@ -229,7 +238,8 @@ impl Cluster {
     }
 
     fn done(&mut self, server: usize) {
-        let (batch, ids) = self.servers[server].running.take().unwrap();
+        let running = self.servers[server].running.take();
+        let (batch, ids) = running.expect("a batch that ends was running");
         let key = self.replicas[server];
         for id in &ids {
             // A query that got the default output before has no entry; it counts as late.
@@ -246,8 +256,8 @@ impl Cluster {
         }
         if let Some(answered) = self.scheduler.on_answered(key, batch, self.now) {
             for (_, query) in answered.queries {
-                let asked = self.queries.remove(&query.payload).unwrap();
-                self.history.push((asked.arrived, true));
+                let asked = self.queries.remove(&query.payload);
+                let asked = asked.expect("a query is answered once");
                 if asked.measured {
                     self.outcomes[asked.stream].in_time += 1;
                 }
@@ -277,21 +287,24 @@ impl Cluster {
             match action {
                 Action::SendBatch(send) => {
                     let ids = send.queries.iter();
-                    let ids = ids.map(|key| *self.scheduler.payload(*key).unwrap());
+                    let ids = ids.filter_map(|key| self.scheduler.payload(*key).copied());
                     let ids: Vec<u64> = ids.collect();
                     let server = self.keys[&send.replica];
                     self.servers[server].waiting.push_back((send.batch, ids));
                     self.start(server);
                 }
                 Action::AnswerDefault(query, reason) => self.default(query.payload, reason),
-                other => panic!("{other:?}"),
+                Action::ReplicaHung(_)
+                | Action::ReplicaEjected(_)
+                | Action::ReplicaReadmitted(_) => {
+                    unreachable!("simulated replicas neither hang nor fail")
+                }
             }
         }
     }
 
     fn default(&mut self, id: u64, reason: DefaultReason) {
         let asked = self.queries[&id];
-        self.history.push((asked.arrived, false));
         if reason != DefaultReason::TimedOutAtReplica {
             self.queries.remove(&id);
         }

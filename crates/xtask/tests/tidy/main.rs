@@ -18,7 +18,7 @@ use signatures::Rule;
 use sources::Crate;
 
 /// Allowed dependencies within the workspace, tests and benches aside. Every package must be listed.
-const ARROWS: [(&str, &[&str]); 27] = [
+const ARROWS: [(&str, &[&str]); 28] = [
     ("lightgbm3-sys", &[]),
     ("workspace-hack", &[]),
     ("model", &[]),
@@ -27,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 27] = [
     ("wire", &["model"]),
     ("transport", &["wire"]),
     ("scheduler", &["model"]),
+    ("simulation", &["model", "scheduler"]),
     ("featurizer", &["model", "onnx", "picture"]),
     ("container", &["model", "transport", "wire"]),
     ("picture-server", &["container", "featurizer"]),
