@@ -3,6 +3,7 @@
 use crate::{
     Action, DefaultReason, OutgoingBatch, QueryKey, ReplicaKey, Scheduler, Timestamp,
     answer_default,
+    queue::{Queue, QueueEntry},
     replica::InFlightBatch,
     selection::{Next, Selection, VersionView},
 };
@@ -54,18 +55,20 @@ impl<P> Scheduler<P> {
     /// Gives the default output to the queries that no replica could answer in time.
     fn shed(&mut self, index: usize, now: Timestamp) {
         let version = &self.versions[index];
-        let urgent =
-            |first: &crate::queue::QueueEntry| first.deadline.saturating_sub(now) < version.horizon;
+        let urgent = |first: &QueueEntry| first.deadline.saturating_sub(now) < version.horizon;
         if !version.queue.first().is_some_and(urgent) {
             return;
         }
-        let Some(soonest) = self.view(index, now).soonest() else {
+        let view = self.view(index, now);
+        let Some(soonest) = view.soonest() else {
             return;
         };
-        while let Some(first) = self.versions[index].queue.first().copied()
-            && first.deadline < soonest
+        let kept = usize::from(view.rechecks());
+        let next = |queue: &Queue| queue.ready_from(Timestamp::ZERO).nth(kept).copied();
+        while let Some(query) = next(&self.versions[index].queue)
+            && query.deadline < soonest
         {
-            self.drop_waiting(index, first.key, DefaultReason::Shed);
+            self.drop_waiting(index, query.key, DefaultReason::Shed);
         }
     }
 
@@ -107,6 +110,7 @@ impl<P> Scheduler<P> {
             sent: now,
             first_deadline: deadline,
             deadline,
+            recheck: selection.recheck,
         };
         self.replicas[selection.replica.0].send(batch, now);
         self.update_sets(selection.replica, now);

@@ -42,6 +42,11 @@ pub(crate) struct ReplicaState {
     /// Time at which the first batch in flight began, as seen from here.
     began: Timestamp,
     withdrawn: VecDeque<Withdrawn>,
+    /// Time of the last answer that the estimate was computed from.
+    learned_at: Timestamp,
+    /// Time without an answer after which the estimate is checked, if no query is in time by it. It is
+    /// zero until the first batch in time: the first batch of many models is far slower.
+    recheck_after: Duration,
 }
 
 /// A batch at a replica.
@@ -54,6 +59,8 @@ pub(crate) struct InFlightBatch {
     pub(crate) first_deadline: Timestamp,
     /// Earliest deadline of the queries that have not been answered with the default output.
     pub(crate) deadline: Timestamp,
+    /// True if the batch was expected to be late, and checks whether the replica is still that slow.
+    pub(crate) recheck: bool,
 }
 
 /// A batch that was taken from a replica that hangs.
@@ -112,6 +119,8 @@ impl ReplicaState {
             policy: SizePolicy::new(rules.adaptive),
             began: Timestamp::ZERO,
             withdrawn: VecDeque::new(),
+            learned_at: Timestamp::ZERO,
+            recheck_after: Duration::ZERO,
         }
     }
 
@@ -171,14 +180,36 @@ impl ReplicaState {
     }
 
     /// Takes an answered batch out of flight, and learns from its time.
-    pub(crate) fn answered(&mut self, id: BatchId, now: Timestamp) -> Option<InFlightBatch> {
+    pub(crate) fn answered(
+        &mut self,
+        id: BatchId,
+        rules: &Rules,
+        now: Timestamp,
+    ) -> Option<InFlightBatch> {
         let (batch, took) = self.remove(id, now)?;
         if let Some(took) = took {
-            let size = batch.queries.len();
+            let (size, in_time) = (batch.queries.len(), now <= batch.first_deadline);
+            if batch.recheck && in_time {
+                // The estimate is wrong: by it, the batch had to be late.
+                self.service = ServiceTime::default();
+            }
             self.service.learn(size, took);
-            self.policy.learn(size, now <= batch.first_deadline);
+            self.policy.learn(size, in_time);
+            self.learned_at = now;
+            if in_time {
+                self.recheck_after = rules.first_probe;
+            } else if batch.recheck {
+                let doubled = self.recheck_after.saturating_mul(2);
+                self.recheck_after = doubled.clamp(rules.first_probe, rules.last_probe);
+            }
         }
         Some(batch)
+    }
+
+    /// True if the replica is idle, and has answered nothing for so long that its estimate may be
+    /// out of date.
+    pub(crate) fn recheck_is_due(&self, now: Timestamp) -> bool {
+        self.in_flight.is_empty() && now >= self.learned_at.saturating_add(self.recheck_after)
     }
 
     /// Takes a failed batch out of flight. Its time says nothing about that of batches that succeed.

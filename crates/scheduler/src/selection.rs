@@ -50,6 +50,8 @@ pub(crate) struct Selection {
     pub(crate) size: usize,
     /// Queries with an earlier deadline stay in the queue.
     pub(crate) from: Timestamp,
+    /// True if the batch is expected to be late, and checks whether the replica is still that slow.
+    pub(crate) recheck: bool,
 }
 
 impl<P> VersionView<'_, P> {
@@ -173,6 +175,7 @@ impl<P> VersionView<'_, P> {
             replica: key,
             size,
             from,
+            recheck: false,
         };
         let replica = &self.replicas[key.0];
         let size = max.min(queue.ready_len());
@@ -202,7 +205,18 @@ impl<P> VersionView<'_, P> {
                 return Some(select(size, finish(size, bound)?));
             }
         }
-        None
+        let recheck = replica.recheck_is_due(self.now);
+        recheck.then(|| Selection {
+            recheck,
+            ..select(1, Timestamp::ZERO)
+        })
+    }
+
+    /// True if a query is sent to a replica although it is expected to be late. Without it, a replica
+    /// that was slow once would get no query in time for its estimate any more.
+    pub(crate) fn rechecks(&self) -> bool {
+        let mut serving = self.version.serving(self.replicas);
+        serving.any(|(_, replica)| replica.recheck_is_due(self.now))
     }
 
     /// False for a query that the replica has failed before, as long as another one can take it.

@@ -325,3 +325,76 @@ fn the_late_answer_of_a_withdrawn_batch_prolongs_the_patience() {
     assert_eq!(actions(&mut scheduler), []);
     assert_eq!(answer(&mut scheduler, replica, batch, 23 * SECOND), [0]);
 }
+
+#[test]
+fn a_slow_first_batch_does_not_starve_later_queries() {
+    let mut scheduler = serving(1);
+    let replica = join_single(&mut scheduler);
+    let (_, batch) = send_one(&mut scheduler, ms(0));
+    assert_eq!(defaults(&mut scheduler, SECOND).len(), 1);
+    answer(&mut scheduler, replica, batch, 2 * SECOND);
+    // By the estimate of 2 s no query is in time. One is sent, the others are shed.
+    queries(&mut scheduler, 1..3, 2 * SECOND);
+    scheduler.dispatch(2 * SECOND);
+    let taken = actions(&mut scheduler);
+    assert!(matches!(
+        &taken[..],
+        [
+            Action::AnswerDefault(Query { payload: 2, .. }, DefaultReason::Shed),
+            Action::SendBatch(_)
+        ]
+    ));
+    let Action::SendBatch(batch) = &taken[1] else {
+        unreachable!()
+    };
+    assert_eq!(answer(&mut scheduler, replica, batch.batch, ms(2_010)), [1]);
+    for n in 0..5 {
+        let (_, batch) = send_one(&mut scheduler, ms(2_010 + 10 * n));
+        answer(&mut scheduler, replica, batch, ms(2_020 + 10 * n));
+    }
+}
+
+#[test]
+fn a_replica_that_stalled_once_serves_again_after_a_second() {
+    let mut scheduler = serving(1);
+    let replica = join_single(&mut scheduler);
+    let mut now = ms(0);
+    for _ in 0..20 {
+        let (_, batch) = send_one(&mut scheduler, now);
+        now += ms(10);
+        answer(&mut scheduler, replica, batch, now);
+    }
+    let stalled = send_patient(&mut scheduler, 1, now);
+    now += 9 * SECOND;
+    answer(&mut scheduler, replica, stalled, now);
+    query(&mut scheduler, 1, now);
+    assert_eq!(defaults(&mut scheduler, now), [(1, DefaultReason::Shed)]);
+    now += SECOND;
+    for _ in 0..5 {
+        let (_, batch) = send_one(&mut scheduler, now);
+        now += ms(10);
+        answer(&mut scheduler, replica, batch, now);
+    }
+}
+
+#[test]
+fn a_replica_that_is_always_late_is_checked_ever_more_rarely() {
+    let mut scheduler = serving(1);
+    let replica = join_single(&mut scheduler);
+    let mut computed = Vec::new();
+    for tenth in 0..200 {
+        let now = ms(100 * tenth);
+        query(&mut scheduler, 0, now);
+        scheduler.dispatch(now);
+        for action in actions(&mut scheduler) {
+            if let Action::SendBatch(batch) = action {
+                computed.push(100 * tenth);
+                // The batch takes 2 s, twice the objective.
+                defaults(&mut scheduler, now + ms(1_999));
+                answer(&mut scheduler, replica, batch.batch, now + 2 * SECOND);
+            }
+        }
+    }
+    // After 0 s, 1 s, 2 s and 4 s without an answer.
+    assert_eq!(computed, [0, 2_000, 5_000, 9_000, 15_000]);
+}
