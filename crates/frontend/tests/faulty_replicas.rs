@@ -374,6 +374,11 @@ fn a_query_that_cannot_finish_in_time_is_not_computed() {
             .contains("\"batches\":1")
             .then_some(())
     });
+    // The next query checks whether the replica is still that slow; those after it are shed.
+    setup.send_query(1.0);
+    let request = replica.recv_request();
+    let checked = ReceivedAnswer::default(AnswerStatus::Default, "timed out at the replica");
+    assert_eq!(setup.recv_answer(), checked);
     assert_eq!(
         setup.query(2.0),
         ReceivedAnswer::default(AnswerStatus::Default, shed)
@@ -399,6 +404,7 @@ fn a_query_that_cannot_finish_in_time_is_not_computed() {
     setup
         .requests
         .send_query_to("patient", setup.connected, 9, &[5.0]);
+    reply_doubled(&mut replica, &request);
     let request = replica.recv_request();
     assert_eq!(inputs(&request), [5_f32.to_le_bytes()]);
 }
