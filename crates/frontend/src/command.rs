@@ -1,6 +1,6 @@
 //! The commands of other threads to the engine.
 
-use std::sync::Arc;
+use std::{os::fd::RawFd, sync::Arc};
 
 use model::DataType;
 use scheduler::{App, ModelVersion};
@@ -9,6 +9,7 @@ use wire::admin;
 
 use crate::{
     catalog::{Catalog, CatalogChange},
+    container_sockets::ContainerPort,
     metrics::Snapshot,
     replicas::JoinRequest,
 };
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     },
     /// Admits a model server as the replica with this number.
     Admit(JoinRequest, u32),
+    /// Reports that a connection of a model server was closed.
+    ConnectionClosed { port: ContainerPort, fd: RawFd },
     /// Replies after all earlier commands have been carried out.
     Sync(oneshot::Sender<()>),
     /// Replies with the current metrics.

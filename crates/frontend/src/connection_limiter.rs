@@ -1,10 +1,10 @@
 //! Limits the connections of each address at the ZeroMQ ports. Socket monitors report each
-//! connection, and those beyond the limit are shut down.
+//! connection, and those beyond the limit are shut down. The engine gets a report of each closed
+//! connection of a model server: libzmq allows one monitor for each socket.
 
 use std::{
     collections::HashMap,
     io,
-    net::SocketAddrV4,
     os::{
         fd::{AsRawFd, RawFd},
         unix::net::UnixStream,
@@ -12,19 +12,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::socket::{Shutdown, SockaddrIn, getpeername, shutdown};
+use nix::sys::socket::{Shutdown, shutdown};
 use transport::{Frame, recv};
 use zmq::SocketEvent::{ACCEPTED, DISCONNECTED, MONITOR_STOPPED};
 
 use crate::{
+    command::Command,
+    container_sockets::ContainerPort,
     drop_log::DropLog,
+    handle::EngineHandle,
     permits::{Permit, Permits},
+    tcp::TcpConnection,
     worker::WorkerThread,
 };
 
 /// Maximum time to wait for the monitors' last events after the stop signal; longer than the
 /// sockets linger.
 const STOP_TIME: Duration = Duration::from_secs(1);
+
+/// Reports the connections of a socket.
+pub(crate) struct Monitor {
+    pub(crate) socket: zmq::Socket,
+    /// The port of the socket, if it is one for model servers.
+    pub(crate) containers: Option<ContainerPort>,
+}
 
 /// Returns a monitor that reports the connections of a socket, which must not be bound yet.
 pub(crate) fn monitor(
@@ -51,14 +62,16 @@ pub(crate) type ConnectionLimiter = WorkerThread<UnixStream>;
 
 /// Starts the thread that counts the connections which the monitors report.
 pub(crate) fn start(
-    mut monitors: Vec<zmq::Socket>,
+    mut monitors: Vec<Monitor>,
     permits: Permits,
     drop_log: DropLog,
+    engine: EngineHandle,
 ) -> io::Result<ConnectionLimiter> {
     let (stop, stopped) = UnixStream::pair()?;
     let mut connections = OpenConnections {
         permits,
         drop_log,
+        engine,
         open: HashMap::new(),
     };
     let serve = move || {
@@ -68,7 +81,7 @@ pub(crate) fn start(
         while running > 0 && deadline.is_none_or(|deadline| Instant::now() < deadline) {
             let sockets = monitors
                 .iter()
-                .map(|socket| socket.as_poll_item(zmq::POLLIN));
+                .map(|monitor| monitor.socket.as_poll_item(zmq::POLLIN));
             let mut items: Vec<_> = sockets.collect();
             let mut timeout = -1;
             match deadline {
@@ -86,8 +99,9 @@ pub(crate) fn start(
                 deadline = Some(Instant::now() + STOP_TIME);
             }
             for monitor in &mut monitors {
-                while recv(monitor, &mut message).is_ok_and(|received| received) {
-                    running -= usize::from(connections.on_event(&message));
+                let containers = monitor.containers;
+                while recv(&mut monitor.socket, &mut message).is_ok_and(|received| received) {
+                    running -= usize::from(connections.on_event(containers, &message));
                 }
             }
         }
@@ -98,15 +112,18 @@ pub(crate) fn start(
 struct OpenConnections {
     permits: Permits,
     drop_log: DropLog,
-    /// Address and permit of each connection, by file descriptor.
-    open: HashMap<RawFd, (SocketAddrV4, Permit)>,
+    engine: EngineHandle,
+    /// Each connection and its permit, by file descriptor.
+    open: HashMap<RawFd, (TcpConnection, Permit)>,
 }
 
 impl OpenConnections {
-    /// Handles an event of a monitor; returns true if it is the monitor's last one. The first frame
-    /// is the event's number (2 bytes) and a file descriptor (4 bytes), in native byte order; the
-    /// second frame is the endpoint.
-    fn on_event(&mut self, message: &[Frame]) -> bool {
+    /// Handles an event of a monitor; returns true if it is the monitor's last one. `containers` is
+    /// the monitor's port for model servers.
+    ///
+    /// The first frame is the event's number (2 bytes) and a file descriptor (4 bytes), in native
+    /// byte order; the second frame is the endpoint.
+    fn on_event(&mut self, containers: Option<ContainerPort>, message: &[Frame]) -> bool {
         let Some(&[low, high, ref fd @ ..]) = message.first().map(AsRef::as_ref) else {
             return false;
         };
@@ -116,7 +133,12 @@ impl OpenConnections {
         let fd = RawFd::from_ne_bytes(fd);
         match u16::from_ne_bytes([low, high]) {
             event if event == ACCEPTED.to_raw() => self.accept(fd),
-            event if event == DISCONNECTED.to_raw() => drop(self.open.remove(&fd)),
+            event if event == DISCONNECTED.to_raw() => {
+                self.open.remove(&fd);
+                if let Some(port) = containers {
+                    self.engine.send(Command::ConnectionClosed { port, fd });
+                }
+            }
             event => return event == MONITOR_STOPPED.to_raw(),
         }
         false
@@ -125,27 +147,22 @@ impl OpenConnections {
     fn accept(&mut self, fd: RawFd) {
         // A connection that had this file descriptor before is closed.
         self.open.remove(&fd);
-        let Some(address) = peer(fd) else {
+        let Some(connection) = TcpConnection::of(fd) else {
             return;
         };
-        let permit = self.permits.take((*address.ip()).into()).or_else(|| {
+        let address = *connection.peer.ip();
+        let permit = self.permits.take(address.into()).or_else(|| {
             // libzmq does not report every disconnect, so remove connections that are closed.
-            self.open
-                .retain(|fd, (address, _)| peer(*fd) == Some(*address));
-            self.permits.take((*address.ip()).into())
+            self.open.retain(|_, (connection, _)| connection.is_open());
+            self.permits.take(address.into())
         });
         if let Some(permit) = permit {
-            self.open.insert(fd, (address, permit));
+            self.open.insert(fd, (connection, permit));
             return;
         }
         let what = "a ZeroMQ connection beyond the limit for each address (--max_connections)";
-        self.drop_log.add(address.ip(), &what);
+        self.drop_log.add(&address, &what);
         // An error means that the connection has ended already.
         let _ = shutdown(fd, Shutdown::Both);
     }
-}
-
-/// Returns the address of the other end.
-fn peer(fd: RawFd) -> Option<SocketAddrV4> {
-    getpeername::<SockaddrIn>(fd).ok().map(Into::into)
 }

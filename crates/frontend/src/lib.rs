@@ -15,7 +15,8 @@
 //! - the engine, which owns the ZeroMQ sockets and the scheduler;
 //! - the HTTP servers;
 //! - the state thread, which owns the registrations;
-//! - the connection limiter, which counts the ZeroMQ connections of each address;
+//! - the connection limiter, which counts the ZeroMQ connections of each address, and reports to the engine
+//!   which connections of model servers were closed;
 //! - with CURVE, the ZAP handler, which authorises ZeroMQ connections.
 //!
 //! The other threads send commands to the engine through one queue with one wake-up.
@@ -41,6 +42,7 @@ mod replies;
 mod settings;
 mod sockets;
 mod state;
+mod tcp;
 mod timeline;
 mod traces;
 mod worker;
@@ -93,18 +95,17 @@ impl Frontend {
         let listen = |port, flag| listen(address, port, flag);
         let query = listen(settings.ports.query, "--query_port")?;
         let admin = listen(settings.ports.admin, "--admin_port")?;
-        let (sockets, zmq_ports) =
-            Sockets::bind(address, settings, credentials.curve.as_ref(), &drop_log)?;
+        let (handle, inbox) = EngineHandle::channel(Waker::new()?);
+        let curve = credentials.curve.as_ref();
+        let (sockets, zmq_ports) = Sockets::bind(address, settings, curve, &drop_log, &handle)?;
         let ports = BoundPorts {
             query_port: query.local_addr()?.port(),
             admin_port: admin.local_addr()?.port(),
             ..zmq_ports
         };
         let state = state::open(settings, ports.rpc_service_port)?;
-        let wake = Waker::new()?;
         let (stop, stop_signal) = UnixStream::pair()?;
         stop_signal.set_nonblocking(true)?;
-        let (handle, inbox) = EngineHandle::channel(wake);
         let (replies, reply_receiver) = Replies::channel();
         let declarations = Declarations::default();
         let links = Links {

@@ -1,15 +1,8 @@
 //! The replicas of every dialect: registration, heartbeats and the detection of dead replicas.
-//!
-//! A replica is dead:
-//!
-//! - in version 4, if a probe finds no connection (every 100 ms), or after 5 s of silence;
-//! - in versions 3 and 2017, if a probe finds no connection (every 8 s), or after 30 s of silence
-//!   without a batch in flight;
-//! - in the high-performance dialect, if a batch cannot be sent. There are no heartbeats, so
-//!   silence means nothing, and every message to a replica is a batch. A batch that the replica had
-//!   when it died counts as hung.
 
 mod admission;
+mod connection_check;
+mod probing;
 
 use std::{collections::HashMap, time::Duration};
 
@@ -27,34 +20,10 @@ use crate::{
 };
 
 pub(crate) use admission::JoinRequest;
+use connection_check::ConnectionCheck;
 
 /// Period of the heartbeats of version-4 model servers.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-
-/// Period of the checks of all replicas, and of the probes of version-4 model servers. Sending is
-/// the only way to find out whether a peer is connected.
-const PROBE_V4: Duration = Duration::from_millis(100);
-
-/// Period of the probes of version 3 and 2017. Clipper's containers send a heartbeat after 5 s
-/// without a message: a shorter period would suppress the heartbeats, and the containers would seem
-/// dead.
-const PROBE_V3: Duration = Duration::from_secs(8);
-
-/// Time of silence after which a version-4 model server counts as dead.
-const SILENCE_V4: Duration = Duration::from_secs(5);
-
-/// Time of silence after which a model server of version 3 or 2017 counts as dead, as in Clipper's
-/// frontend. It does not hold during a batch, because these model servers are silent while they
-/// predict.
-const SILENCE_V3: Duration = Duration::from_secs(30);
-
-/// Time of silence after which a hung high-performance model server counts as dead: it has no
-/// heartbeats, and gets no further batch that could fail.
-const SILENCE_HUNG: Duration = Duration::from_secs(600);
-
-/// Delay of a probe that shows that this process was suspended, rather than that the replicas were
-/// silent.
-const SUSPENDED: Duration = Duration::from_secs(1);
 
 /// A replica that is to be removed, and the reason.
 #[derive(Clone, Copy, Debug)]
@@ -118,6 +87,7 @@ pub(crate) struct ConnectedReplica {
     pub(crate) replica_id: u32,
     /// Connection id in its responses; only in the high-performance dialect.
     connection: Option<u32>,
+    connection_check: ConnectionCheck,
     metadata: Option<Metadata>,
     /// Time of the last message from the replica.
     last_message: Timestamp,
@@ -181,6 +151,7 @@ impl Replicas {
         let replica = self.replicas.get_mut(&key);
         let replica = replica.expect("every identity belongs to a replica");
         replica.last_message = now;
+        replica.connection_check.on_message(sender.identity);
         (replica.version, Some(key))
     }
 
@@ -235,51 +206,6 @@ impl Replicas {
         replica.batches += 1;
         replica.queries += queries as u64;
         replica
-    }
-
-    /// Probes the connections and checks for silence, if a probe is due. Returns the replicas that
-    /// are dead.
-    pub(crate) fn probe(
-        &mut self,
-        sockets: &mut ContainerSockets,
-        now: Timestamp,
-    ) -> Vec<LostReplica> {
-        let mut lost = Vec::new();
-        if now < self.next_probe {
-            return lost;
-        }
-        let suspended = now.saturating_sub(self.next_probe) > SUSPENDED;
-        self.next_probe = now + PROBE_V4;
-        for (key, replica) in &mut self.replicas {
-            if suspended {
-                replica.last_message = now;
-            }
-            let (probe, silence) = match replica.version {
-                Version::V4 => (PROBE_V4, SILENCE_V4),
-                Version::HighPerf if replica.hung => (Duration::MAX, SILENCE_HUNG),
-                Version::HighPerf => (Duration::MAX, Duration::MAX),
-                Version::V3 | Version::V2017 if replica.batches_in_flight > 0 => {
-                    (PROBE_V3, Duration::MAX)
-                }
-                Version::V3 | Version::V2017 => (PROBE_V3, SILENCE_V3),
-            };
-            if now.saturating_sub(replica.last_message) > silence {
-                lost.push(LostReplica::died(*key, "is silent"));
-            } else if now.saturating_sub(replica.last_probe) >= probe {
-                replica.last_probe = now;
-                self.out.push(replica.identity.clone());
-                FromFrontend::KeepAlive.encode(replica.version, &mut self.out);
-                if sockets.send(replica.version, &mut self.out).is_err() {
-                    lost.push(LostReplica::died(*key, "is disconnected"));
-                }
-            }
-        }
-        lost
-    }
-
-    /// Returns the time of the next probe; `None` without replicas.
-    pub(crate) fn next_probe(&self) -> Option<Timestamp> {
-        (!self.replicas.is_empty()).then_some(self.next_probe)
     }
 
     /// Removes a replica; returns its model version and id.

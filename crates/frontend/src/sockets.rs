@@ -6,10 +6,14 @@ use wire::BoundPorts;
 
 use crate::{
     access::CurveAccess,
-    connection_limiter::{self, ConnectionLimiter},
-    container_sockets::{ContainerSockets, RouterSocket},
+    connection_limiter::{self, ConnectionLimiter, Monitor},
+    container_sockets::{
+        ContainerPort::{self, Rpc, Rpc2017, RpcRecv, RpcSend},
+        ContainerSockets, RouterSocket,
+    },
     drop_log::DropLog,
     error::Error,
+    handle::EngineHandle,
     permits::Permits,
     settings::Settings,
     zap::{self, CLIENTS, CONTAINERS, ZapHandler},
@@ -42,7 +46,7 @@ struct SocketBuilder<'a> {
     max_message: i64,
     curve: Option<&'a CurveAccess>,
     /// Report the connections of each socket.
-    monitors: Vec<zmq::Socket>,
+    monitors: Vec<Monitor>,
 }
 
 impl Sockets {
@@ -53,6 +57,7 @@ impl Sockets {
         settings: &Settings,
         curve: Option<&CurveAccess>,
         drop_log: &DropLog,
+        engine: &EngineHandle,
     ) -> Result<(Sockets, BoundPorts), Error> {
         let context = zmq::Context::new();
         let zap_handler = curve.map(|curve| zap::start(&context, curve, drop_log.clone()));
@@ -66,18 +71,18 @@ impl Sockets {
         };
         let ports = settings.ports;
         let (rpc, rpc_service_port) =
-            builder.router(CONTAINERS, ports.rpc_service, "--rpc_service_port")?;
+            builder.router(Some(Rpc), ports.rpc_service, "--rpc_service_port")?;
         let (rpc_2017, rpc_2017_port) =
-            builder.router(CONTAINERS, ports.rpc_2017, "--rpc_2017_port")?;
+            builder.router(Some(Rpc2017), ports.rpc_2017, "--rpc_2017_port")?;
         let (rpc_send, rpc_send_port) =
-            builder.router(CONTAINERS, ports.rpc_send, "--rpc_send_port")?;
+            builder.router(Some(RpcSend), ports.rpc_send, "--rpc_send_port")?;
         let (rpc_recv, rpc_recv_port) =
-            builder.router(CONTAINERS, ports.rpc_recv, "--rpc_recv_port")?;
-        let (answers, send_port) = builder.router(CLIENTS, ports.send, "--send_port")?;
-        let (requests, recv_port) = builder.router(CLIENTS, ports.recv, "--recv_port")?;
+            builder.router(Some(RpcRecv), ports.rpc_recv, "--rpc_recv_port")?;
+        let (answers, send_port) = builder.router(None, ports.send, "--send_port")?;
+        let (requests, recv_port) = builder.router(None, ports.recv, "--recv_port")?;
         let permits = Permits::new(settings.http.max_connections);
         let connection_limiter =
-            connection_limiter::start(builder.monitors, permits, drop_log.clone())?;
+            connection_limiter::start(builder.monitors, permits, drop_log.clone(), engine.clone())?;
         let sockets = Sockets {
             containers: ContainerSockets::new([rpc, rpc_2017, rpc_send, rpc_recv]),
             answers,
@@ -105,10 +110,10 @@ impl Sockets {
 }
 
 impl SocketBuilder<'_> {
-    /// Binds a socket. Returns it with its port; `domain` is the ZAP domain of its peers.
+    /// Binds a socket for clients, or for model servers. Returns it with its port.
     fn router(
         &mut self,
-        domain: &str,
+        containers: Option<ContainerPort>,
         port: u16,
         flag: &'static str,
     ) -> Result<(RouterSocket, u16), Error> {
@@ -127,6 +132,7 @@ impl SocketBuilder<'_> {
         socket.set_tcp_keepalive_intvl(interval)?;
         socket.set_tcp_keepalive_cnt(count)?;
         if let Some(curve) = self.curve {
+            let domain = containers.map_or(CLIENTS, |_| CONTAINERS);
             curve.keys.serve(&socket, domain)?;
         }
         let port_or_any = if port == 0 {
@@ -134,8 +140,10 @@ impl SocketBuilder<'_> {
         } else {
             port.to_string()
         };
-        self.monitors
-            .push(connection_limiter::monitor(&self.context, &socket, flag)?);
+        self.monitors.push(Monitor {
+            socket: connection_limiter::monitor(&self.context, &socket, flag)?,
+            containers,
+        });
         let address = self.address;
         socket
             .bind(&format!("tcp://{address}:{port_or_any}"))

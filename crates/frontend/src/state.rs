@@ -270,7 +270,10 @@ impl StateKeeper {
         // are drawn.
         self.refresh();
         if let Store::Redis(redis) = &mut self.store {
-            let replica_id = redis.join(&ContainerRow::new(&newcomer.identity, &newcomer.new));
+            let replica_id = redis.join(&ContainerRow::new(
+                newcomer.identity.as_ref(),
+                &newcomer.new,
+            ));
             self.engine.send(Command::Admit(newcomer, replica_id));
         }
     }

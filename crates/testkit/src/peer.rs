@@ -38,6 +38,21 @@ impl Peer {
         Peer::connect_with(&context, port, |socket| keys.connect(socket, server))
     }
 
+    /// Connects with a routing identity of its own, which it keeps in [`Peer::reconnect`].
+    pub fn connect_named(port: u16, identity: &str) -> Peer {
+        Peer::connect_with(&zmq::Context::new(), port, |socket| {
+            socket.set_reconnect_ivl(10)?;
+            socket.set_identity(identity.as_bytes())
+        })
+    }
+
+    /// Closes the connection to this port, and opens another one.
+    pub fn reconnect(&mut self, port: u16) {
+        let endpoint = format!("tcp://127.0.0.1:{port}");
+        self.socket.disconnect(&endpoint).unwrap();
+        self.socket.connect(&endpoint).unwrap();
+    }
+
     fn connect_with(
         context: &zmq::Context,
         port: u16,

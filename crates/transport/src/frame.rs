@@ -5,8 +5,10 @@
 
 use std::{
     cell::UnsafeCell,
-    ffi::{CStr, c_void},
-    fmt, slice,
+    ffi::{CStr, c_int, c_void},
+    fmt,
+    os::fd::RawFd,
+    slice,
 };
 
 use zmq::{Error, Socket};
@@ -42,6 +44,17 @@ impl Frame {
             (!address.is_null()).then(|| CStr::from_ptr(address))
         };
         address?.to_str().ok()
+    }
+
+    /// Returns the file descriptor of the connection on which a frame was received; `None` for a
+    /// copy of its bytes.
+    ///
+    /// The connection may be closed by now, and another one may have the same descriptor.
+    pub fn source_fd(&self) -> Option<RawFd> {
+        const ZMQ_SRCFD: c_int = 2;
+        // SAFETY: the message is initialised.
+        let fd = unsafe { zmq_sys::zmq_msg_get(self.0.get(), ZMQ_SRCFD) };
+        (fd >= 0).then_some(fd)
     }
 }
 
@@ -288,6 +301,20 @@ mod tests {
                 assert_eq!(shared || size == 0, size >= 4096 || size == 0);
             }
         }
+    }
+
+    #[test]
+    fn received_frames_have_their_connections_descriptor() {
+        let (mut left, mut right) = pair();
+        let mut message = vec![Frame::from(&b"head"[..]), Frame::from(vec![1; 5_000])];
+        assert_eq!(message[0].source_fd(), None);
+        assert_eq!(left.poll(zmq::POLLOUT, 5_000), Ok(1));
+        send(&mut left, &mut message).unwrap();
+        let got = wait(&mut right);
+        let fd = got[0].source_fd().unwrap();
+        assert_eq!(got[1].source_fd(), Some(fd));
+        assert_eq!(got[0].clone().source_fd(), Some(fd));
+        assert_eq!(got[0].keep().source_fd(), None, "a small frame is copied");
     }
 
     #[test]

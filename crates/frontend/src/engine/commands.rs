@@ -38,6 +38,10 @@ impl Engine {
             }
             Command::SetCatalog { catalog, changes } => self.set_catalog(catalog, changes),
             Command::Admit(request, replica_id) => self.on_replica_id(request, replica_id),
+            Command::ConnectionClosed { port, fd } => {
+                let now = self.clock.elapsed();
+                self.replicas.on_connection_closed(port, fd, now);
+            }
             Command::Sync(done) => drop(done.send(())),
             Command::Metrics(answer) => drop(answer.send(self.snapshot())),
             Command::Replicas(answer) => drop(answer.send(self.replicas.list(&self.scheduler))),

@@ -125,10 +125,10 @@ impl Engine {
         };
         let identity = sender.identity.as_ref().to_vec();
         // A second registration while the first one waits for its id is a duplicate.
-        if self.joining.insert((sender.port, identity.clone())) {
+        if self.joining.insert((sender.port, identity)) {
             replica_ids.join(JoinRequest {
                 port: sender.port,
-                identity,
+                identity: sender.identity.clone(),
                 new: Box::new(new),
             });
         }
@@ -146,11 +146,10 @@ impl Engine {
             version: new.version.clone(),
         };
         self.replicas.set_next_id(model.clone(), replica_id);
-        let frame = Frame::from(&identity[..]);
-        self.joining.remove(&(port, identity));
+        self.joining.remove(&(port, identity.as_ref().to_vec()));
         let sender = ContainerPeer {
             port,
-            identity: &frame,
+            identity: &identity,
         };
         let admitted = self.admit(sender, *new, self.clock.elapsed());
         if let (false, Some(replica_ids)) = (admitted, &self.replica_ids) {

@@ -8,14 +8,17 @@ use wire::{
     rpc::{FromFrontend, Metadata, NewContainer, Registered, Version},
 };
 
-use super::{ConnectedReplica, ContainerPeer, HEARTBEAT, Replicas};
+use super::{
+    ConnectedReplica, ContainerPeer, HEARTBEAT, Replicas, connection_check::ConnectionCheck,
+};
 use crate::{container_sockets::ContainerPort, declarations::Declared};
 
 /// A registration that waits for its replica id.
 #[derive(Debug)]
 pub(crate) struct JoinRequest {
     pub(crate) port: ContainerPort,
-    pub(crate) identity: Vec<u8>,
+    /// Routing identity, with the connection on which the registration came.
+    pub(crate) identity: Frame,
     pub(crate) new: Box<NewContainer>,
 }
 
@@ -88,6 +91,7 @@ impl Replicas {
             model,
             replica_id,
             connection,
+            connection_check: ConnectionCheck::new(sender.identity),
             metadata,
             last_message: now,
             last_probe: now,
