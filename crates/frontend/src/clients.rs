@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use scheduler::{QueryKey, Refusal};
@@ -133,7 +133,11 @@ impl Clients {
             Origin::Http(ticket) => {
                 self.http_queries.remove(&ticket);
                 let result = result.to_static();
-                self.replies.push(HttpReply { ticket, result });
+                self.replies.push(HttpReply {
+                    ticket,
+                    result,
+                    replied: Instant::now(),
+                });
                 return;
             }
         };

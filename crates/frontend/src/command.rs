@@ -1,6 +1,6 @@
 //! The commands of other threads to the engine.
 
-use std::{os::fd::RawFd, sync::Arc};
+use std::{os::fd::RawFd, sync::Arc, time::Instant};
 
 use model::DataType;
 use scheduler::{App, ModelVersion};
@@ -47,4 +47,6 @@ pub(crate) struct HttpQuery {
     pub(crate) input_type: DataType,
     /// The input's elements in wire format.
     pub(crate) input: Vec<u8>,
+    /// Time at which the request was complete. Under load, it waits for the engine.
+    pub(crate) arrived: Instant,
 }

@@ -47,6 +47,7 @@ use crate::{
     state::ReplicaIds,
     timeline::Timeline,
     traces::Traces,
+    way_back::WayBack,
 };
 
 /// Maximum number of messages that are received from one source in a turn.
@@ -67,6 +68,7 @@ pub(crate) struct Engine {
     commands: Receiver<Command>,
     /// Wakes the loop when a command is sent.
     waker: Waker,
+    way_back: Arc<WayBack>,
     /// Wakes the loop at a deadline.
     timer: Timer,
     /// Time for which `timer` is armed; `None` if it is not.
@@ -130,6 +132,7 @@ impl Engine {
             cache: PredictionCache::new(settings.prediction_cache_size),
             commands: links.inbox.commands,
             waker: links.inbox.wake,
+            way_back: links.inbox.way_back,
             timer: Timer::new()?,
             timer_armed_for: None,
             clock,

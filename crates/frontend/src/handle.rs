@@ -9,7 +9,10 @@ use std::sync::{
 use tokio::sync::oneshot;
 use transport::Waker;
 
-use crate::command::{Command, HttpQuery};
+use crate::{
+    command::{Command, HttpQuery},
+    way_back::WayBack,
+};
 
 /// Number of queries after which the engine is woken before the sending thread waits.
 const WAKE_BATCH: usize = 64;
@@ -21,6 +24,8 @@ pub(crate) struct EngineHandle {
     wake: Waker,
     /// Number of queries sent since the engine was last woken for queries.
     unannounced: Arc<AtomicUsize>,
+    /// The HTTP threads record how long answers take.
+    pub(crate) way_back: Arc<WayBack>,
 }
 
 /// The engine's end of the command queue.
@@ -29,6 +34,7 @@ pub(crate) struct Inbox {
     pub(crate) commands: Receiver<Command>,
     /// Wakes the engine when commands arrive.
     pub(crate) wake: Waker,
+    pub(crate) way_back: Arc<WayBack>,
 }
 
 impl EngineHandle {
@@ -39,8 +45,14 @@ impl EngineHandle {
             commands: sender,
             wake: wake.clone(),
             unannounced: Arc::default(),
+            way_back: Arc::default(),
         };
-        (handle, Inbox { commands, wake })
+        let inbox = Inbox {
+            commands,
+            wake,
+            way_back: handle.way_back.clone(),
+        };
+        (handle, inbox)
     }
 
     /// Sends a command and wakes the engine.

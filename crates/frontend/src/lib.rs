@@ -45,6 +45,7 @@ mod state;
 mod tcp;
 mod timeline;
 mod traces;
+mod way_back;
 mod worker;
 mod zap;
 

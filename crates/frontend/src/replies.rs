@@ -1,9 +1,11 @@
 //! The channel for replies from the engine to the HTTP threads. The replies of one turn of the
 //! engine's loop are sent together, with one wake-up.
 
+use std::time::Instant;
+
 use tokio::sync::mpsc;
 
-use crate::query_result::QueryResult;
+use crate::query_result::{QueryResult, QueryStatus};
 
 /// The engine's reply to a query over HTTP.
 #[derive(Debug)]
@@ -11,6 +13,15 @@ pub(crate) struct HttpReply {
     /// Ticket of the query.
     pub(crate) ticket: u64,
     pub(crate) result: QueryResult<'static>,
+    /// Time at which the engine replied.
+    pub(crate) replied: Instant,
+}
+
+impl HttpReply {
+    /// Returns true unless the reply is a default output.
+    pub(crate) fn is_urgent(&self) -> bool {
+        !matches!(self.result.status, QueryStatus::Default(_))
+    }
 }
 
 /// The HTTP threads' end of the channel.

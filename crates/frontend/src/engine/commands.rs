@@ -99,9 +99,10 @@ impl Engine {
     }
 
     fn on_http_request(&mut self, ticket: u64, request: HttpQuery) {
-        let arrived = self.clock.elapsed();
+        let objective = request.app.objective;
+        let arrived = request.arrived.saturating_duration_since(self.clock);
         let query = Query {
-            deadline: arrived.saturating_add(request.app.objective),
+            deadline: arrived.saturating_add(objective - self.way_back.within(objective)),
             app: request.app,
             model: request.model,
             input_type: request.input_type,

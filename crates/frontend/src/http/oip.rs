@@ -10,6 +10,8 @@ mod resolved_model;
 pub(super) mod shape;
 pub(super) mod tensor;
 
+use std::time::Instant;
+
 use axum::{
     Json, Router,
     extract::{Path, Request, State},
@@ -159,6 +161,7 @@ async fn infer(
     let body = body.map_err(|body::UnreadableBody { status, cause }| OipError(status, cause))?;
     let (json, binary) = split(parts.headers.get(JSON_LENGTH), &body).map_err(bad_request)?;
     let spec = model.input(model.declared(&shared).as_ref());
+    let arrived = Instant::now();
     let (request, rows) = InferRequest::read(json, binary, &spec).map_err(bad_request)?;
     // Free the body early: it is larger than its rows, and answers may take long.
     drop(body);
@@ -169,6 +172,7 @@ async fn infer(
             model: destination.model.clone(),
             input_type: spec.data_type,
             input,
+            arrived,
         };
         shared.tickets.submit(&shared.engine, request)
     };

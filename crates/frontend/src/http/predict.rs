@@ -7,7 +7,7 @@
 //! - The header `clipper-default-reason` gives the precise reason of a default output.
 //! - A request with the header `clipper-timing` gets the times of its first query in `server-timing`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     body::Bytes,
@@ -141,7 +141,11 @@ async fn predict(
     let (mut reason, mut timing) = (None, None);
     for (index, ticket) in tickets.into_iter().enumerate() {
         let query_id = ticket.number;
-        let Some(result) = ticket.result().await else {
+        let result = match single {
+            true => ticket.only_result().await,
+            false => ticket.result().await,
+        };
+        let Some(result) = result else {
             return Ok(stopping());
         };
         if let QueryStatus::Refused(refusal) = &result.status {
@@ -174,6 +178,7 @@ fn requests(
     app: &ResolvedApp,
     body: &[u8],
 ) -> Result<Vec<command::HttpQuery>, ClipperError> {
+    let arrived = Instant::now();
     let input_type = app.app.input_type;
     let wrong = |cause: String| ClipperError {
         status: StatusCode::BAD_REQUEST,
@@ -194,6 +199,7 @@ fn requests(
         model: model.cloned(),
         input_type,
         input,
+        arrived,
     };
     Ok(inputs.map(request).collect())
 }
