@@ -22,7 +22,8 @@
 //!
 //! - [`pacer`] computes the send times of one client; [`trace`] reads arrival times from a file.
 //! - [`client_state`] is the state machine of one client, without sockets or clock.
-//! - [`Client`] connects to a server: [`NativeClient`] over ZeroMQ, [`RestClient`] over HTTP.
+//! - [`Client`] connects to a server: [`NativeClient`] over ZeroMQ, [`RestClient`] over HTTP, and
+//!   [`RestPool`] over HTTP with any number of queries in flight.
 //! - [`stats`] contains the counts, and the 95 % confidence intervals of throughput and latency.
 //! - [`null_server`] answers every query at once. A load against it measures the generator's limit.
 //!
@@ -41,6 +42,7 @@ pub mod overload;
 pub mod pacer;
 mod primary_metric;
 mod rest;
+mod rest_pool;
 mod run;
 mod shared;
 pub mod stats;
@@ -55,4 +57,5 @@ pub use load::{Load, LoadControl, LoadResult, Progress, SliceLatency, Target, Wi
 pub use native::NativeClient;
 pub use primary_metric::{Estimate, Window, windows};
 pub use rest::{RestClient, RestTarget};
+pub use rest_pool::{RestPool, RestPoolTarget};
 pub use run::run;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Response header with the reason for a default output.
-const REASON: &str = "clipper-default-reason";
+pub(crate) const REASON: &str = "clipper-default-reason";
 
 /// Longest idle time of a connection that is used again. It is below the 5 s after which the
 /// frontend closes an idle connection, which may happen while a query is on its way.
