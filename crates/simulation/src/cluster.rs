@@ -38,7 +38,8 @@ impl Law {
         size as f64 / self.mean(size).as_secs_f64()
     }
 
-    fn draw(&self, size: usize, random: &mut Random) -> Duration {
+    /// A random time of a batch of `size`.
+    pub fn draw(&self, size: usize, random: &mut Random) -> Duration {
         self.mean(size)
             .mul_f64(1.0 + self.spread * (2.0 * random.uniform() - 1.0))
     }
@@ -121,8 +122,21 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Creates a cluster with one replica for each law. `max` is the largest batch; `None` leaves it to the adaptive policy.
+    /// Creates a cluster with one replica for each law. `max` is the largest batch; `None` leaves it
+    /// to the adaptive policy. Each replica takes one batch ahead of the running one.
     pub fn new(rules: Rules, max: Option<usize>, laws: &[Law], seed: u64) -> Cluster {
+        Cluster::with_batches_in_flight(2, rules, max, laws, seed)
+    }
+
+    /// Creates a cluster as [`Cluster::new`] does, with another number of batches in flight at each
+    /// replica.
+    pub fn with_batches_in_flight(
+        batches_in_flight: usize,
+        rules: Rules,
+        max: Option<usize>,
+        laws: &[Law],
+        seed: u64,
+    ) -> Cluster {
         let mut scheduler = Scheduler::new(0, rules);
         let model = ModelVersion {
             name: "m".into(),
@@ -135,7 +149,7 @@ impl Cluster {
                 scheduler.on_joined(NewReplica {
                     model: model.clone(),
                     input_type: DataType::Floats,
-                    batches_in_flight: 2,
+                    batches_in_flight,
                     max_batch: None,
                 })
             })
