@@ -1,6 +1,6 @@
 # On a fresh machine, `make run` and `make test` install what they need, once.
 
-.PHONY: help run test test-docker test-tch check deny sanitize fuzz fuzz-smoke corpus chaos soak bench bench-frontend images setup apt-packages browser tch cuda build artifacts clean
+.PHONY: help run test test-docker test-tch check deny sanitize fuzz fuzz-smoke corpus chaos soak bench bench-frontend bench-overload images setup apt-packages browser tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -108,6 +108,9 @@ bench: artifacts tch $(DEPS_TEST) ## Benchmark the frontend against bare program
 
 bench-frontend: artifacts $(DEPS_TEST) ## Benchmark the frontend against bare programs, over ZeroMQ and REST.
 	cargo bench --workspace --bench frontend
+
+bench-overload: artifacts ## Benchmark the frontend under overload: ten minutes, or everything with ARGS=--full.
+	cargo bench --workspace --bench overload -- $(ARGS)
 
 images: ## Build the Docker images of frontend, model servers and driver.
 	docker/build_docker_images.sh

@@ -87,7 +87,16 @@ const ARROWS: [(&str, &[&str]); 28] = [
     ("testkit", &["frontend", "model", "transport", "wire"]),
     (
         "benches",
-        &["featurizer", "loadgen", "model", "transport", "wire"],
+        &[
+            "container",
+            "featurizer",
+            "loadgen",
+            "model",
+            "scheduler",
+            "simulation",
+            "transport",
+            "wire",
+        ],
     ),
     (
         "xtask",
