@@ -1,9 +1,10 @@
-//! One steady load on a model server with a known service time: the case, its capacity, and the reference on a virtual clock.
+//! One steady load on a model server with a known service time: the case, its capacity, and the
+//! reference on a virtual clock.
 
 use std::time::Duration;
 
 use scheduler::{AdaptivePolicy, Rules};
-use simulation::{Cluster, Law, Outcome, Stream};
+use simulation::{Law, Outcome, SimulatedCluster, Stream};
 
 use crate::served::{Protocol, Server};
 
@@ -16,7 +17,7 @@ pub(crate) const BATCH: usize = 16;
 /// Runs of the simulation with other arrivals, whose mean is the reference.
 const REFERENCES: u64 = 3;
 
-/// How the size of a batch is found.
+/// The batch size: fixed, or the policy that finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Policy {
     /// A maximum that the model's owner has set.
@@ -80,8 +81,8 @@ pub(crate) fn law(spread: f64) -> Law {
     }
 }
 
-/// Queries per second in full batches. An adaptive policy's full batch is the largest of which two, at their slowest, end
-/// within the objective.
+/// Queries per second in full batches. An adaptive policy's full batch is the largest of which two,
+/// at their slowest, end within the objective.
 pub(crate) fn capacity(law: &Law, policy: Policy, objective: Duration) -> f64 {
     let slowest = |size: usize| law.mean(size).mul_f64(1.0 + law.spread);
     let fits = |size: &usize| slowest(*size) * 2 <= objective;
@@ -102,7 +103,8 @@ impl Case {
         paced(&self.law, self.rpc_version)
     }
 
-    /// Share of the attainable queries that the scheduler answers in time on a virtual clock: the reference.
+    /// Share of the attainable queries that the scheduler answers in time on a virtual clock: the
+    /// reference.
     pub(crate) fn reference(&self, window: Duration) -> f64 {
         let shares = (0..REFERENCES).map(|seed| {
             let rules = Rules {
@@ -113,7 +115,7 @@ impl Case {
             let in_flight = if self.rpc_version == 3 { 1 } else { 2 };
             let max = self.policy.max();
             let mut cluster =
-                Cluster::with_batches_in_flight(in_flight, rules, max, &[self.law], seed);
+                SimulatedCluster::with_batches_in_flight(in_flight, rules, max, &[self.law], seed);
             cluster.offer(Stream::steady(self.objective, self.rate));
             let Outcome {
                 offered, in_time, ..
@@ -123,7 +125,8 @@ impl Case {
         shares.sum::<f64>() / REFERENCES as f64
     }
 
-    /// Queries answered in time, divided by those that could be: the offered ones or the capacity, whichever is less.
+    /// Queries answered in time, divided by those that could be: the offered ones or the capacity,
+    /// whichever is less.
     pub(crate) fn share(&self, offered: u64, in_time: u64, window: Duration) -> f64 {
         let most = self.capacity() * window.as_secs_f64();
         in_time as f64 / (offered as f64).min(most)

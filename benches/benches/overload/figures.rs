@@ -6,8 +6,9 @@ use crate::offered::{Ending, Sent};
 
 /// Counts over the queries that were due in a window.
 ///
-/// An answer is in time if it arrives within the objective of the query's send. The time that the generator sends late does
-/// not count against the frontend, and is shown beside it; `p99` counts from the intended send.
+/// An answer is in time if it arrives within the objective of the query's send. The time that the
+/// generator sends late does not count against the frontend, and is shown beside it; `p99` counts
+/// from the intended send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Figures {
     pub(crate) seconds: f64,

@@ -1,7 +1,9 @@
-//! The frontend under overload: what it answers in time, beside the same scheduler on a virtual clock.
+//! The frontend under overload: what it answers in time, beside the same scheduler on a virtual
+//! clock.
 //!
-//! `cargo bench -p benches --bench overload [-- --full --seconds S --parent FILE --only SECTION]`; `--full` measures the whole
-//! grid, `--parent` names an earlier build of the frontend for the table, `--only` one of the sections.
+//! `cargo bench -p benches --bench overload [-- --full --seconds S --parent FILE --only SECTION]`;
+//! `--full` measures the whole grid, `--parent` names an earlier build of the frontend for the
+//! issue's table, `--only` one of the sections.
 
 mod bursts;
 mod case;
@@ -41,7 +43,8 @@ enum Section {
 #[derive(Parser)]
 #[command(rename_all = "snake_case")]
 struct Arguments {
-    /// Measure every combination of policy, objective, load, protocol, model server and service time
+    /// Measure every combination of policy, objective, load, protocol, model server and service
+    /// time
     #[arg(long)]
     full: bool,
     /// Length of the measured window, in seconds; it begins 3 s after the start
@@ -143,7 +146,8 @@ fn overloaded(case: &Case) -> bool {
 
 fn build() -> anyhow::Result<()> {
     let mut cargo = host::machine::cargo(env!("CARGO"));
-    // Of the whole workspace, so that its packages are built with the features that `make` builds them with.
+    // Of the whole workspace, so that its packages are built with the features that `make` builds
+    // them with.
     cargo.args(["build", "--release", "--quiet", "--workspace"]);
     let programs = ["frontend", "paced", "noop", "svm", "inception"];
     cargo.args(programs.iter().flat_map(|program| ["--bin", program]));

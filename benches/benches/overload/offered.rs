@@ -19,12 +19,13 @@ const SENDS: usize = 16;
 /// Answers received in a row before the client looks for queries that are due.
 const ANSWERS: usize = 64;
 
-/// How a query ended.
+/// The end of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// The model answered.
     Model,
-    /// The default output, because the query was not computed: it could not finish in time, or waited too long.
+    /// The default output, because the query was not computed: it could not finish in time, or
+    /// waited too long.
     Shed,
     /// The default output, although a replica has the query.
     LateAtReplica,

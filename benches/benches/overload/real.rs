@@ -1,7 +1,7 @@
 //! Real models under overload, up to twice their capacity, over ZeroMQ.
 //!
-//! The artifact of svm has few training points: its model is faster than 16 KB of input per query can be received. Its
-//! points are therefore repeated, as if it had been trained on more.
+//! The artifact of svm has few training points: its model is faster than 16 KB of input per query
+//! can be received. Its points are therefore repeated, as if it had been trained on more.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What a query costs beside 1,000 registered models and 200 replicas: as much as beside none.
+//! The cost of a query beside 1,000 registered models and 200 replicas, against that beside none.
 
 use std::{
     fs,

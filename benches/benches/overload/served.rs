@@ -208,8 +208,9 @@ pub(crate) fn connect(
 }
 
 impl Served {
-    /// Connects a client that will offer so many queries per second. Each lasts for the objective at most; there are
-    /// connections to spare, because a connect during the load may take a second.
+    /// Connects a client that will offer so many queries per second. Each lasts for the objective
+    /// at most; there are connections to spare, because a connect during the load may take a
+    /// second.
     pub(crate) fn connect(
         &self,
         protocol: Protocol,

@@ -20,11 +20,12 @@ const LOADS: [f64; 8] = [0.5, 0.8, 0.9, 1.1, 1.5, 2.0, 5.0, 20.0];
 /// Objectives, as multiples of a full batch's time.
 const OBJECTIVES: [u32; 3] = [3, 5, 20];
 
-/// Largest 99th percentile of the generator's lag, in milliseconds: beyond it the generator does not follow.
+/// Largest 99th percentile of the generator's lag, in milliseconds: beyond it the generator does
+/// not follow.
 const LAG_MS: f64 = 10.0;
 
-/// Cases of the grid. Every combination of protocols and laws with `full`; else each row has one of them in turn, and the
-/// shortest and the longest objective have fewer loads.
+/// Cases of the grid. Every combination of protocols and laws with `full`; else each row has one of
+/// them in turn, and the shortest and the longest objective have fewer loads.
 pub(crate) fn grid(full: bool) -> Vec<Case> {
     let servers = [
         (Protocol::Rest, 3, 0.0),
@@ -87,7 +88,8 @@ pub(crate) fn issue() -> Vec<Case> {
     rows.map(case).into()
 }
 
-/// Runs a case on a fresh deployment, and returns the figures of its window and of the window's first second.
+/// Runs a case on a fresh deployment, and returns the figures of its window and of the window's
+/// first second.
 pub(crate) fn measure(
     frontend: &Path,
     case: &Case,

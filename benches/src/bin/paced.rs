@@ -1,6 +1,7 @@
 //! A model server with a known service time: it sleeps, and leaves the cores to the others.
 //!
-//! A batch of `n` queries takes `start + n * each`, spread evenly over `1 - spread ..= 1 + spread` times that.
+//! A batch of `n` queries takes `start + n * each`, spread evenly over `1 - spread ..= 1 + spread`
+//! times that.
 
 use std::{
     num::NonZeroU64,

@@ -9,8 +9,9 @@ use crate::{
 };
 
 impl<P> Scheduler<P> {
-    /// Gives the default output to every query whose deadline has passed or that cannot be answered in time, takes batches
-    /// from replicas that hang, and sends batches to those that can take one.
+    /// Gives the default output to every query whose deadline has passed or that cannot be answered
+    /// in time, takes batches from replicas that hang, and sends batches to those that can take
+    /// one.
     pub fn dispatch(&mut self, now: Timestamp) {
         let mut indices = std::mem::take(&mut self.indices);
         indices.extend(&self.active);
@@ -26,8 +27,8 @@ impl<P> Scheduler<P> {
         self.indices = indices;
     }
 
-    /// Time at which [`Scheduler::dispatch`] has something to do, if nothing else happens. Holds after a dispatch and until
-    /// the next event.
+    /// Time at which [`Scheduler::dispatch`] has something to do, if nothing else happens. Holds
+    /// after a dispatch and until the next event.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let active = self.active.iter();
         let versions = active.filter_map(|index| self.versions[*index].wake_at);
@@ -146,7 +147,8 @@ impl<P> Scheduler<P> {
         places.into_iter().map(|place| place.key).collect()
     }
 
-    /// Looks after the replicas whose time has come: deadlines of queries in flight, hangs, and probes of ejected ones.
+    /// Looks after the replicas whose time has come: deadlines of queries in flight, hangs, and
+    /// probes of ejected ones.
     fn check_replicas(&mut self, now: Timestamp) {
         while let Some(check) = self.checks.first().copied()
             && check.at <= now

@@ -6,9 +6,9 @@ use crate::{
 };
 
 impl<P> Scheduler<P> {
-    /// Takes the failure of a whole batch. Each query that has not failed before returns to the queue, for another replica, if
-    /// there is one; a batch that ran out of memory is split. Returns the queries that end with this failure; `None` if the
-    /// replica has no such batch.
+    /// Takes the failure of a whole batch. Each query that has not failed before returns to the
+    /// queue, for another replica, if there is one; a batch that ran out of memory is split.
+    /// Returns the queries that end with this failure; `None` if the replica has no such batch.
     pub fn on_failed(
         &mut self,
         key: ReplicaKey,
@@ -62,8 +62,9 @@ impl<P> Scheduler<P> {
         self.replicas.get(key.0).map(|replica| replica.state())
     }
 
-    /// Counts a failed batch, and ejects the replica if it is one too many in a row. The last serving replica of a model version
-    /// is never ejected: a model's error says more than a default output.
+    /// Counts a failed batch, and ejects the replica if it is one too many in a row. The last
+    /// serving replica of a model version is never ejected: a model's error says more than a
+    /// default output.
     fn count_failure(&mut self, key: ReplicaKey, now: Timestamp) {
         let others = self.has_other(key);
         let replica = &mut self.replicas[key.0];

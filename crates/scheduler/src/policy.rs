@@ -1,17 +1,19 @@
 //! Bounds on the batch size where the model's owner leaves it open.
 //!
-//! A policy only raises or lowers the bound; which queries of the queue fit into a batch in time is decided for each batch
-//! ([`crate::selection`]). Both policies are those of Clipper's paper (Crankshaw et al., NSDI 2017, section 4.3), except that
-//! a batch is late if a query's deadline passed, so that waiting counts, and not only computing.
+//! A policy only raises or lowers the bound; which queries of the queue fit into a batch in time is
+//! decided for each batch ([`crate::selection`]). Both policies are those of Clipper's paper
+//! (Crankshaw et al., NSDI 2017, section 4.3), except that a batch is late if a query's deadline
+//! passed, so that waiting counts, and not only computing.
 
 /// A way to find the largest batch that meets the latency objective.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AdaptivePolicy {
-    /// Grows by one query, or an eighth, with each full batch in time; shrinks by a tenth with each late one.
+    /// Grows by one query, or an eighth, with each full batch in time; shrinks by a tenth with each
+    /// late one.
     #[default]
     Aimd,
-    /// As many queries as the estimated 99th percentile of the service time allows, and at most twice as many as have been
-    /// in time.
+    /// As many queries as the estimated 99th percentile of the service time allows, and at most
+    /// twice as many as have been in time.
     Quantile,
 }
 
@@ -41,7 +43,8 @@ impl SizePolicy {
         }
     }
 
-    /// Learns from an answered batch of `size` queries; `in_time` if no deadline of its queries had passed.
+    /// Learns from an answered batch of `size` queries; `in_time` if no deadline of its queries had
+    /// passed.
     pub(crate) fn learn(&mut self, size: usize, in_time: bool) {
         match self {
             SizePolicy::Aimd { max } if !in_time => *max = (*max * 0.9).max(1.0),

@@ -43,8 +43,8 @@ impl Queue {
         self.ready.first()
     }
 
-    /// Returns the queries that are to be computed and have this deadline or a later one, ordered by
-    /// deadline.
+    /// Returns the queries that are to be computed and have this deadline or a later one, ordered
+    /// by deadline.
     pub(crate) fn ready_from(&self, deadline: Timestamp) -> impl Iterator<Item = &QueueEntry> {
         let first = QueueEntry {
             deadline,

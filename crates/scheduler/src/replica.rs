@@ -9,8 +9,9 @@ use crate::{
     policy::SizePolicy, service_time::ServiceTime,
 };
 
-/// Time before the expected end of the running batch at which the next one is sent ahead, although it is not full. It
-/// covers the way to the replica, and is at most a quarter of the batch's time, so that fast models fill their batches.
+/// Time before the expected end of the running batch at which the next one is sent ahead, although
+/// it is not full. It covers the way to the replica, and is at most a quarter of the batch's time,
+/// so that fast models fill their batches.
 const LEAD: Duration = Duration::from_millis(1);
 
 /// Time for the answer's way back, on top of the service time; at most a tenth of the batch's time.
@@ -44,8 +45,8 @@ pub(crate) struct ReplicaState {
     withdrawn: VecDeque<Withdrawn>,
     /// Time of the last answer that the estimate was computed from.
     learned_at: Timestamp,
-    /// Time without an answer after which the estimate is checked, if no query is in time by it. It is
-    /// zero until the first batch in time: the first batch of many models is far slower.
+    /// Time without an answer after which the estimate is checked, if no query is in time by it. It
+    /// is zero until the first batch in time: the first batch of many models is far slower.
     recheck_after: Duration,
 }
 
@@ -59,7 +60,8 @@ pub(crate) struct InFlightBatch {
     pub(crate) first_deadline: Timestamp,
     /// Earliest deadline of the queries that have not been answered with the default output.
     pub(crate) deadline: Timestamp,
-    /// True if the batch was expected to be late, and checks whether the replica is still that slow.
+    /// True if the batch was expected to be late, and checks whether the replica is still that
+    /// slow.
     pub(crate) recheck: bool,
 }
 
@@ -71,8 +73,8 @@ pub(crate) struct Withdrawn {
     began: Timestamp,
 }
 
-/// An open replica: one that can take another batch. The order is that of preference: fewest batches in flight first, then
-/// the one that has waited longest.
+/// An open replica: one that can take another batch. The order is that of preference: fewest
+/// batches in flight first, then the one that has waited longest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OpenReplica {
     in_flight: usize,
@@ -87,14 +89,15 @@ pub(crate) enum Health {
     Serving { failures: u32 },
     /// It takes no batch until it answers.
     Hung,
-    /// It takes one query at `probe_at`, and no batch before; `interval` is the time between two probes.
+    /// It takes one query at `probe_at`, and no batch before; `interval` is the time between two
+    /// probes.
     Ejected {
         probe_at: Timestamp,
         interval: Duration,
     },
 }
 
-/// Which estimate of the service time to use.
+/// An estimate of the service time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bound {
     /// The mean.
@@ -147,7 +150,8 @@ impl ReplicaState {
         })
     }
 
-    /// Time after `now` at which the scheduler must look at this replica, if it does not answer before.
+    /// Time after `now` at which the scheduler must look at this replica, if it does not answer
+    /// before.
     pub(crate) fn next_check(&self, rules: &Rules, now: Timestamp) -> Option<Timestamp> {
         let deadlines = self.in_flight.iter().map(|batch| batch.deadline);
         let probe = match self.health {
@@ -161,7 +165,8 @@ impl ReplicaState {
             .min()
     }
 
-    /// Largest batch that the replica may get; `of_version` is the maximum that the model's owner has set.
+    /// Largest batch that the replica may get; `of_version` is the maximum that the model's owner
+    /// has set.
     pub(crate) fn max_batch(&self, of_version: Option<usize>) -> usize {
         if matches!(self.health, Health::Ejected { .. }) {
             return 1;
@@ -212,7 +217,8 @@ impl ReplicaState {
         self.in_flight.is_empty() && now >= self.learned_at.saturating_add(self.recheck_after)
     }
 
-    /// Takes a failed batch out of flight. Its time says nothing about that of batches that succeed.
+    /// Takes a failed batch out of flight. Its time says nothing about that of batches that
+    /// succeed.
     pub(crate) fn failed(&mut self, id: BatchId, now: Timestamp) -> Option<InFlightBatch> {
         Some(self.remove(id, now)?.0)
     }
@@ -290,7 +296,8 @@ impl ReplicaState {
         Some(self.began + expected - LEAD.min(expected / 4))
     }
 
-    /// Time at which a batch of `size` queries ends if it is sent now; `None` if nothing is known of the replica.
+    /// Time at which a batch of `size` queries ends if it is sent now; `None` if nothing is known
+    /// of the replica.
     pub(crate) fn finish(&self, size: usize, bound: Bound, now: Timestamp) -> Option<Timestamp> {
         let mut at = now;
         for (position, batch) in self.in_flight.iter().enumerate() {

@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl<P> Scheduler<P> {
-    /// Takes a query back that is no longer wanted: it leaves the queue, or the answer of the replica that has it is dropped.
-    /// `None` if it has ended already.
+    /// Takes a query back that is no longer wanted: it leaves the queue, or the answer of the
+    /// replica that has it is dropped. `None` if it has ended already.
     pub fn cancel(&mut self, key: QueryKey) -> Option<Query<P>> {
         let tracked = self.queries.get_mut(key.0)?;
         let (place, fingerprint) = (tracked.queue_entry(key), tracked.query.fingerprint);
@@ -29,8 +29,9 @@ impl<P> Scheduler<P> {
         tracked.take_unanswered()
     }
 
-    /// Takes the answer of a replica to a batch: the batch's queries end, and with them all that wait for the same answers.
-    /// `None` if the replica has no such batch, or lost it because it hung; either way it can take batches again.
+    /// Takes the answer of a replica to a batch: the batch's queries end, and with them all that
+    /// wait for the same answers. `None` if the replica has no such batch, or lost it because it
+    /// hung; either way it can take batches again.
     pub fn on_answered(
         &mut self,
         key: ReplicaKey,
@@ -66,7 +67,8 @@ impl<P> Scheduler<P> {
         Some(self.end(key, &batch, ended))
     }
 
-    /// Ends queries of a batch, given with their places in it, and those that wait for the same answers.
+    /// Ends queries of a batch, given with their places in it, and those that wait for the same
+    /// answers.
     pub(crate) fn end(
         &mut self,
         replica: ReplicaKey,
@@ -100,8 +102,8 @@ impl<P> Scheduler<P> {
         answered
     }
 
-    /// Hands back a batch that could not be sent, and those that were to follow it. Their queries return to the queue as they
-    /// were.
+    /// Hands back a batch that could not be sent, and those that were to follow it. Their queries
+    /// return to the queue as they were.
     pub fn on_send_failed(&mut self, key: ReplicaKey, batch: BatchId) {
         let Some(replica) = self.replicas.get_mut(key.0) else {
             return;
@@ -155,8 +157,8 @@ impl<P> Scheduler<P> {
         }
     }
 
-    /// Puts a batch's queries back into the queue. Those that a replica died computing for the second time get the default
-    /// output, and so do those that wait for the same answer.
+    /// Puts a batch's queries back into the queue. Those that a replica died computing for the
+    /// second time get the default output, and so do those that wait for the same answer.
     fn requeue_batch(&mut self, model: &ModelVersion, batch: InFlightBatch, suspect: bool) {
         for key in batch.queries {
             let tracked = &mut self.queries[key.0];
@@ -177,7 +179,8 @@ impl<P> Scheduler<P> {
         }
     }
 
-    /// Puts a query back into the queue. If it has been answered, the next one that waits for the same answer takes its place.
+    /// Puts a query back into the queue. If it has been answered, the next one that waits for the
+    /// same answer takes its place.
     pub(crate) fn requeue(&mut self, model: &ModelVersion, key: QueryKey) {
         let Some(index) = self.version_indices.get(model).copied() else {
             let tracked = self.queries.remove(key.0);

@@ -1,10 +1,12 @@
 //! Chooses the next batch of a model version: the replica, and which queries.
 //!
-//! The queue is ordered by deadline. As long as everything that waits can be computed in time, a batch takes the first
-//! queries. When the first query has so little time left that only a small batch would be in time for it, there are two cases:
+//! The queue is ordered by deadline. As long as everything that waits can be computed in time, a
+//! batch takes the first queries. When the first query has so little time left that only a small
+//! batch would be in time for it, there are two cases:
 //!
 //! - the rest of the queue is in time after such a small batch: then the small batch is sent;
-//! - the rest of the queue is not: the replicas are overloaded, some queries are lost in any case, and full batches answer
+//! - the rest of the queue is not: the replicas are overloaded, some queries are lost in any case,
+//!   and full batches answer
 //!   more of them. The batch then skips the queries that a full batch could not answer in time.
 
 use std::time::Duration;
@@ -65,8 +67,8 @@ impl<P> VersionView<'_, P> {
         for open in self.version.open.iter().take(COMPARED) {
             let replica = &self.replicas[open.key.0];
             let max = replica.max_batch(self.version.max_batch);
-            // Ahead of a running batch, a full one is sent at once; but if time is short, the choice of its queries is better
-            // made late, when more of them are there.
+            // Ahead of a running batch, a full one is sent at once; but if time is short, the
+            // choice of its queries is better made late, when more of them are there.
             let full = self.version.queue.ready_len() >= max;
             let idle = replica.in_flight.is_empty();
             if !full || !idle && self.is_urgent(replica, max, first) {
@@ -104,7 +106,8 @@ impl<P> VersionView<'_, P> {
         finish.is_some_and(|at| at > first.deadline)
     }
 
-    /// The earliest time at which any replica could answer one more query; `None` if it is not known.
+    /// The earliest time at which any replica could answer one more query; `None` if it is not
+    /// known.
     pub(crate) fn soonest(&self) -> Option<Timestamp> {
         let mut soonest = None;
         for (_, replica) in self.version.serving(self.replicas) {
@@ -114,7 +117,8 @@ impl<P> VersionView<'_, P> {
         soonest
     }
 
-    /// Time until a batch ends. A replica of which nothing is known comes first while it is idle, and last while it is busy.
+    /// Time until a batch ends. A replica of which nothing is known comes first while it is idle,
+    /// and last while it is busy.
     fn takes(&self, replica: &ReplicaState, size: usize) -> Duration {
         match replica.finish(size, Bound::Expected, self.now) {
             Some(at) => at.saturating_sub(self.now),
@@ -129,8 +133,8 @@ impl<P> VersionView<'_, P> {
         arrived.saturating_add(self.rules.batch_delay)
     }
 
-    /// True if the other replicas are expected to have computed the whole queue well before this one could end a batch: then
-    /// a slow replica is left idle.
+    /// True if the other replicas are expected to have computed the whole queue well before this
+    /// one could end a batch: then a slow replica is left idle.
     fn others_are_sooner(&self, key: ReplicaKey) -> bool {
         if !(2..=COMPARED).contains(&self.version.replicas.len()) {
             return false;
@@ -165,7 +169,8 @@ impl<P> VersionView<'_, P> {
         own.saturating_sub(self.now) > drained.mul_f64(1.5)
     }
 
-    /// Chooses the queries of a batch of at most `max`; `None` if the replica can answer none of those that wait.
+    /// Chooses the queries of a batch of at most `max`; `None` if the replica can answer none of
+    /// those that wait.
     fn select(&self, key: ReplicaKey, max: usize) -> Option<Selection> {
         let queue = &self.version.queue;
         let first = queue
@@ -212,8 +217,8 @@ impl<P> VersionView<'_, P> {
         })
     }
 
-    /// True if a query is sent to a replica although it is expected to be late. Without it, a replica
-    /// that was slow once would get no query in time for its estimate any more.
+    /// True if a query is sent to a replica although it is expected to be late. Without it, a
+    /// replica that was slow once would get no query in time for its estimate any more.
     pub(crate) fn rechecks(&self) -> bool {
         let mut serving = self.version.serving(self.replicas);
         serving.any(|(_, replica)| replica.recheck_is_due(self.now))
@@ -229,7 +234,8 @@ impl<P> VersionView<'_, P> {
                 .any(|(other, _)| other != replica)
     }
 
-    /// True if the queries after the first `sent` are expected to be in time in full batches of `max`.
+    /// True if the queries after the first `sent` are expected to be in time in full batches of
+    /// `max`.
     fn rest_is_in_time(&self, replica: &ReplicaState, sent: usize, max: usize) -> bool {
         let (Some(begins), Some(takes)) = (
             replica.finish(sent, Bound::Upper, self.now),
@@ -244,8 +250,9 @@ impl<P> VersionView<'_, P> {
         firsts.all(|(place, batches)| begins + each * batches <= place.deadline)
     }
 
-    /// Largest batch that leaves queries of the shortest objective a chance: one that arrives while such a batch is running
-    /// can be in the next one. No limit if the replica is too slow for that in any case.
+    /// Largest batch that leaves queries of the shortest objective a chance: one that arrives while
+    /// such a batch is running can be in the next one. No limit if the replica is too slow for that
+    /// in any case.
     fn fair_size(&self, replica: &ReplicaState, size: usize) -> usize {
         let shortest = self.version.objectives.get();
         let fits = |size: usize| {

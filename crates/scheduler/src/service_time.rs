@@ -1,7 +1,7 @@
 //! Estimates how long a replica takes for a batch, by the number of queries in it.
 //!
-//! The estimate is a mean for each size that was seen lately, and a line through all recent batches for the other sizes.
-//! The margin is the ratio of the slowest recent batches to the estimate.
+//! The estimate is a mean for each size that was seen lately, and a line through all recent batches
+//! for the other sizes. The margin is the ratio of the slowest recent batches to the estimate.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -145,15 +145,16 @@ impl Line {
         self.size_seconds = self.size_seconds * keep + size * seconds;
     }
 
-    /// Seconds at a size; `None` of no batches. Never less than the same share of the mean batch's time would be for a larger
-    /// one, nor more than the mean batch's time for a smaller one.
+    /// Seconds at a size; `None` of no batches. Never less than the same share of the mean batch's
+    /// time would be for a larger one, nor more than the mean batch's time for a smaller one.
     fn at(&self, size: f64) -> Option<f64> {
         if self.weight == 0.0 {
             return None;
         }
         let (mean_size, mean) = (self.size / self.weight, self.seconds / self.weight);
         let spread = self.size_size / self.weight - mean_size * mean_size;
-        // Batches of one size do not determine a slope: a larger one is taken to cost in proportion, a smaller one as much.
+        // Batches of one size do not determine a slope: a larger one is taken to cost in
+        // proportion, a smaller one as much.
         if spread < 0.01 * mean_size {
             return Some(mean * (size / mean_size).max(1.0));
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use scheduler::{AdaptivePolicy, Rules};
-use simulation::{Cluster, Law, Outcome, Random, Stream};
+use simulation::{Law, Outcome, Random, SimulatedCluster, Stream};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,8 +31,8 @@ struct Case {
 }
 
 impl Case {
-    /// Queries per second in full batches. An adaptive policy's full batch is the largest of which two, at their slowest, end
-    /// within the objective.
+    /// Queries per second in full batches. An adaptive policy's full batch is the largest of which
+    /// two, at their slowest, end within the objective.
     fn capacity(&self) -> f64 {
         let slowest = |size: usize| self.law.mean(size).mul_f64(1.0 + self.law.spread);
         let fits = |size: &usize| slowest(*size) * 2 <= self.objective;
@@ -49,7 +49,7 @@ impl Case {
 
     /// Runs until estimates have settled, and returns the outcome of the queries that arrive then.
     fn run(&self, seed: u64) -> Outcome {
-        let mut cluster = Cluster::new(self.rules(), self.max, &[self.law], seed);
+        let mut cluster = SimulatedCluster::new(self.rules(), self.max, &[self.law], seed);
         let rate = self.load * self.capacity();
         cluster.offer(Stream::steady(self.objective, rate));
         let at_least = Duration::from_secs_f64(10_000.0 / rate);
@@ -57,7 +57,8 @@ impl Case {
         cluster.run(SETTLED..SETTLED + measured)[0]
     }
 
-    /// Queries answered in time, divided by those that could be: the offered load or the capacity, whichever is less.
+    /// Queries answered in time, divided by those that could be: the offered load or the capacity,
+    /// whichever is less.
     fn goodput(&self, outcome: &Outcome) -> f64 {
         let attainable = outcome.offered as f64 * self.load.min(1.0) / self.load;
         outcome.in_time as f64 / attainable
@@ -115,7 +116,8 @@ fn goodput_stays_at_capacity_over_a_thousand_service_time_laws() {
     );
 }
 
-/// Goodput and late share of fixed and adaptive batches at every load, for a batch of 16 that takes 18 ms.
+/// Goodput and late share of fixed and adaptive batches at every load, for a batch of 16 that takes
+/// 18 ms.
 #[test]
 fn goodput_holds_for_every_policy_objective_and_load() {
     let mut failed = Vec::new();
@@ -168,7 +170,7 @@ fn the_queue_recovers_from_a_burst_within_two_objectives() {
                 adaptive,
                 ..Rules::default()
             };
-            let mut cluster = Cluster::new(rules, max, &[law], 3);
+            let mut cluster = SimulatedCluster::new(rules, max, &[law], 3);
             let usual = 0.5 * law.capacity(16);
             let (begins, ends) = (5 * SECOND, 6 * SECOND);
             cluster.offer(Stream {
@@ -195,7 +197,7 @@ fn two_objectives_on_one_model_share_an_overload() {
             each: ms(1.0),
             spread: 0.2,
         };
-        let mut cluster = Cluster::new(Rules::default(), max, &[law], 5);
+        let mut cluster = SimulatedCluster::new(Rules::default(), max, &[law], 5);
         let capacity = law.capacity(16);
         cluster.offer(Stream::steady(ms(90.0), capacity));
         cluster.offer(Stream::steady(ms(900.0), capacity));
@@ -219,7 +221,7 @@ fn a_slow_replica_beside_a_fast_one_adds_its_capacity() {
     };
     let (fast, slow) = (law(2.0, 0.2), law(20.0, 2.0));
     let run = |load: f64| {
-        let mut cluster = Cluster::new(Rules::default(), Some(16), &[fast, slow], 9);
+        let mut cluster = SimulatedCluster::new(Rules::default(), Some(16), &[fast, slow], 9);
         let capacity = fast.capacity(16) + slow.capacity(16);
         cluster.offer(Stream::steady(ms(200.0), load * capacity));
         let outcome = cluster.run(SETTLED..SETTLED + 10 * SECOND)[0];

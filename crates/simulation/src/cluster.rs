@@ -16,7 +16,8 @@ use scheduler::{
 
 use crate::Random;
 
-/// Service time of a batch: `start + each * size`, spread evenly over `1 - spread ..= 1 + spread` times that.
+/// Service time of a batch: `start + each * size`, spread evenly over `1 - spread ..= 1 + spread`
+/// times that.
 #[derive(Clone, Copy, Debug)]
 pub struct Law {
     /// Time of a batch, whatever its size.
@@ -67,7 +68,7 @@ impl Stream {
     }
 }
 
-/// How the queries of one stream ended that arrived in the measured time.
+/// Counts of the queries of one stream that arrived in the measured time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Outcome {
     /// Number of queries that arrived.
@@ -105,7 +106,7 @@ struct Asked {
 }
 
 /// The scheduler, the replicas of one model version, and the streams of queries to it.
-pub struct Cluster {
+pub struct SimulatedCluster {
     scheduler: Scheduler<u64>,
     model: Arc<ModelVersion>,
     servers: Vec<Server>,
@@ -121,22 +122,22 @@ pub struct Cluster {
     next: u64,
 }
 
-impl Cluster {
-    /// Creates a cluster with one replica for each law. `max` is the largest batch; `None` leaves it
-    /// to the adaptive policy. Each replica takes one batch ahead of the running one.
-    pub fn new(rules: Rules, max: Option<usize>, laws: &[Law], seed: u64) -> Cluster {
-        Cluster::with_batches_in_flight(2, rules, max, laws, seed)
+impl SimulatedCluster {
+    /// Creates a cluster with one replica for each law. `max` is the largest batch; `None` leaves
+    /// it to the adaptive policy. Each replica takes one batch ahead of the running one.
+    pub fn new(rules: Rules, max: Option<usize>, laws: &[Law], seed: u64) -> SimulatedCluster {
+        SimulatedCluster::with_batches_in_flight(2, rules, max, laws, seed)
     }
 
-    /// Creates a cluster as [`Cluster::new`] does, with another number of batches in flight at each
-    /// replica.
+    /// Creates a cluster as [`SimulatedCluster::new`] does, with another number of batches in
+    /// flight at each replica.
     pub fn with_batches_in_flight(
         batches_in_flight: usize,
         rules: Rules,
         max: Option<usize>,
         laws: &[Law],
         seed: u64,
-    ) -> Cluster {
+    ) -> SimulatedCluster {
         let mut scheduler = Scheduler::new(0, rules);
         let model = ModelVersion {
             name: "m".into(),
@@ -159,7 +160,7 @@ impl Cluster {
             waiting: VecDeque::new(),
             running: None,
         });
-        Cluster {
+        SimulatedCluster {
             scheduler,
             model: Arc::new(model),
             servers: servers.collect(),
@@ -192,7 +193,8 @@ impl Cluster {
         self.outcomes.push(Outcome::default());
     }
 
-    /// Runs until every query has ended that arrives in the time `measured`, and returns how they ended, for each stream.
+    /// Runs until every query has ended that arrives in the time `measured`, and returns how they
+    /// ended, for each stream.
     pub fn run(&mut self, measured: Range<Duration>) -> Vec<Outcome> {
         let longest = self.streams.iter().map(|stream| stream.objective).max();
         let until = measured.end + longest.unwrap_or_default();

@@ -378,7 +378,7 @@ fn a_replica_that_stalled_once_serves_again_after_a_second() {
 }
 
 #[test]
-fn a_replica_that_is_always_late_is_checked_ever_more_rarely() {
+fn a_late_replica_is_checked_at_growing_intervals() {
     let mut scheduler = serving(1);
     let replica = join_single(&mut scheduler);
     let mut computed = Vec::new();
