@@ -2,7 +2,7 @@
 
 use std::{path::Path, thread, time::Duration};
 
-use loadgen::Arrivals;
+use loadgen::{Arrivals, Client};
 use simulation::Random;
 
 use crate::{
@@ -136,8 +136,7 @@ fn two_objectives(
     let served = start(frontend, policy, apps.to_vec())?;
     let rate = law(0.2).capacity(BATCH);
     let window = SETTLED..SETTLED + Duration::from_secs(4);
-    let one = |app: &App, seed: u64| -> anyhow::Result<Vec<Sent>> {
-        let mut client = served.connect(protocol, app, rate)?;
+    let one = |mut client: Box<dyn Client>, app: &App, seed: u64| -> anyhow::Result<Vec<Sent>> {
         let load = Load {
             arrivals: Arrivals::poisson(rate),
             seed,
@@ -148,9 +147,14 @@ fn two_objectives(
         offer(&mut *client, &load)
     };
     let [short, long] = &apps;
+    // Both loads begin at the same time: connecting may take a second.
+    let (of_short, of_long) = (
+        served.connect(protocol, short, rate)?,
+        served.connect(protocol, long, rate)?,
+    );
     let (first, second) = thread::scope(|scope| {
-        let first = scope.spawn(|| one(short, 1));
-        let second = one(long, 2);
+        let first = scope.spawn(|| one(of_short, short, 1));
+        let second = one(of_long, long, 2);
         (first.join().expect("a client does not panic"), second)
     });
     Ok([

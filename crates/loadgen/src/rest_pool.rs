@@ -30,7 +30,7 @@ use crate::{
 const EVENTS: usize = 256;
 
 /// Connections that are opened in a row, which a server's backlog holds, and the pause after them.
-const CONNECTS: usize = 64;
+const CONNECTS: usize = 32;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Address of an application over REST, for a pool of connections.
