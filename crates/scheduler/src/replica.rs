@@ -17,6 +17,13 @@ const LEAD: Duration = Duration::from_millis(1);
 /// Time for the answer's way back, on top of the service time; at most a tenth of the batch's time.
 const RETURN: Duration = Duration::from_micros(500);
 
+/// Time without an answer after which a replica that is too slow for any query by its estimate gets
+/// one all the same, as a multiple of the estimate: the check takes a tenth of its time at most.
+const RECHECK: u32 = 10;
+
+/// Minimum of that time.
+const RECHECK_FLOOR: Duration = Duration::from_millis(100);
+
 /// A batch that takes this many times its expected time hangs.
 const HANGS: u32 = 10;
 
@@ -45,9 +52,6 @@ pub(crate) struct ReplicaState {
     withdrawn: VecDeque<Withdrawn>,
     /// Time of the last answer that the estimate was computed from.
     learned_at: Timestamp,
-    /// Time without an answer after which the estimate is checked, if no query is in time by it. It
-    /// is zero until the first batch in time: the first batch of many models is far slower.
-    recheck_after: Duration,
 }
 
 /// A batch at a replica.
@@ -123,7 +127,6 @@ impl ReplicaState {
             began: Timestamp::ZERO,
             withdrawn: VecDeque::new(),
             learned_at: Timestamp::ZERO,
-            recheck_after: Duration::ZERO,
         }
     }
 
@@ -185,12 +188,7 @@ impl ReplicaState {
     }
 
     /// Takes an answered batch out of flight, and learns from its time.
-    pub(crate) fn answered(
-        &mut self,
-        id: BatchId,
-        rules: &Rules,
-        now: Timestamp,
-    ) -> Option<InFlightBatch> {
+    pub(crate) fn answered(&mut self, id: BatchId, now: Timestamp) -> Option<InFlightBatch> {
         let (batch, took) = self.remove(id, now)?;
         if let Some(took) = took {
             let (size, in_time) = (batch.queries.len(), now <= batch.first_deadline);
@@ -201,12 +199,6 @@ impl ReplicaState {
             self.service.learn(size, took);
             self.policy.learn(size, in_time);
             self.learned_at = now;
-            if in_time {
-                self.recheck_after = rules.first_probe;
-            } else if batch.recheck {
-                let doubled = self.recheck_after.saturating_mul(2);
-                self.recheck_after = doubled.clamp(rules.first_probe, rules.last_probe);
-            }
         }
         Some(batch)
     }
@@ -214,7 +206,14 @@ impl ReplicaState {
     /// True if the replica is idle, and has answered nothing for so long that its estimate may be
     /// out of date.
     pub(crate) fn recheck_is_due(&self, now: Timestamp) -> bool {
-        self.in_flight.is_empty() && now >= self.learned_at.saturating_add(self.recheck_after)
+        // The first batch of many models is far slower than the others: it is checked at once.
+        let wait = match self.service.expect(1) {
+            Some(expected) if self.service.batches() > 1 => {
+                expected.saturating_mul(RECHECK).max(RECHECK_FLOOR)
+            }
+            _ => Duration::ZERO,
+        };
+        self.in_flight.is_empty() && now >= self.learned_at.saturating_add(wait)
     }
 
     /// Takes a failed batch out of flight. Its time says nothing about that of batches that
@@ -245,8 +244,8 @@ impl ReplicaState {
     /// Learns from the late answer to a batch that may have been withdrawn.
     pub(crate) fn learn_late(&mut self, id: BatchId, now: Timestamp) {
         if let Some(batch) = self.forget_withdrawn(id) {
-            self.service
-                .learn(batch.size, now.saturating_sub(batch.began));
+            let took = now.saturating_sub(batch.began);
+            self.service.learn_in_full(batch.size, took);
         }
     }
 

@@ -49,7 +49,7 @@ impl<P> Scheduler<P> {
         if known || replica.health == Health::Hung {
             replica.health = Health::Serving { failures: 0 };
         }
-        let batch = replica.answered(batch, &self.rules, now);
+        let batch = replica.answered(batch, now);
         let longest = batch.as_ref().and_then(|batch| {
             let replica = &self.replicas[key.0];
             replica.service.upper(batch.queries.len())

@@ -29,6 +29,12 @@ const QUANTILE: f64 = 0.99;
 /// Factor on the quantile, because under overload all queries of a batch are due at its end.
 const SAFETY: f64 = 1.03;
 
+/// Time up to which a batch counts in full.
+const SHORT: Duration = Duration::from_millis(1);
+
+/// Largest multiple of its expected time that a longer batch counts with.
+const STALLED: f64 = 4.0;
+
 /// Margin while fewer than [`REFIT`] batches are known.
 const FIRST_MARGIN: f64 = 1.25;
 
@@ -66,8 +72,18 @@ impl Default for ServiceTime {
 }
 
 impl ServiceTime {
-    /// Adds a batch of `size` queries that took this long.
+    /// Adds a batch of `size` queries that took this long. A batch that took far longer than expected
+    /// was stalled: it counts as [`STALLED`] times its expected time, so that one stall does not spoil
+    /// the estimate, and a lasting change is followed all the same.
     pub(crate) fn learn(&mut self, size: usize, took: Duration) {
+        let most = self
+            .expect(size)
+            .map_or(took, |expected| expected.mul_f64(STALLED).max(SHORT));
+        self.learn_in_full(size, took.min(most));
+    }
+
+    /// Adds a batch with its whole time, even if it was stalled.
+    pub(crate) fn learn_in_full(&mut self, size: usize, took: Duration) {
         let seconds = took.as_secs_f64();
         if let Some(expected) = self.seconds(size).filter(|expected| *expected > 0.0) {
             if self.ratios.len() == WINDOW {
@@ -91,6 +107,11 @@ impl ServiceTime {
         if self.batches.is_multiple_of(REFIT) {
             self.margin = self.quantile();
         }
+    }
+
+    /// Number of batches that the estimate was computed from.
+    pub(crate) fn batches(&self) -> u64 {
+        self.batches
     }
 
     /// Expected time of a batch of `size` queries; `None` before the first batch.
@@ -206,6 +227,13 @@ mod tests {
         let varied = learnt(&varied);
         let ratio = varied.upper(4).unwrap().as_secs_f64() / 0.1;
         assert!((1.15..1.35).contains(&ratio), "{ratio}");
+    }
+
+    #[test]
+    fn one_stall_hardly_changes_the_estimate() {
+        let mut time = learnt(&[(4, 10); 20]);
+        time.learn(4, Duration::from_secs(1));
+        assert!(time.expect(4).unwrap() < Duration::from_millis(14));
     }
 
     #[test]

@@ -271,8 +271,7 @@ pub struct Rules {
     pub first_batch: Duration,
     /// Number of batches that a replica fails in a row before it is ejected.
     pub eject_after: u32,
-    /// Time from an ejection to the first probe; doubled with each failed probe. The same holds for
-    /// the queries that check whether a replica is still too slow for any query.
+    /// Time from an ejection to the first probe; doubled with each failed probe.
     pub first_probe: Duration,
     /// Maximum time between two probes.
     pub last_probe: Duration,
