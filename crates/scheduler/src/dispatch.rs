@@ -80,6 +80,8 @@ impl<P> Scheduler<P> {
             .queue
             .remove(&tracked.queue_entry(key), tracked.query.fingerprint);
         version.bytes -= tracked.query.size;
+        self.dropped.queries += 1;
+        self.dropped.bytes = self.dropped.bytes.wrapping_add(tracked.query.size);
         answer_default(&mut self.actions, tracked, reason);
     }
 

@@ -50,8 +50,8 @@ use slab::Slab;
 
 pub use types::{
     Action, AdaptivePolicy, AnsweredBatch, App, BatchFailure, BatchId, DefaultReason, Departure,
-    Fingerprint, ModelVersion, NewReplica, OutgoingBatch, Query, QueryKey, QueueLoad, Queued,
-    Refusal, Refused, ReplicaKey, ReplicaStatus, Rules, Timestamp,
+    DroppedQueries, Fingerprint, ModelVersion, NewReplica, OutgoingBatch, Query, QueryKey,
+    QueueLoad, Queued, Refusal, Refused, ReplicaKey, ReplicaStatus, Rules, Timestamp,
 };
 
 use queue::QueueEntry;
@@ -80,6 +80,7 @@ pub struct Scheduler<P> {
     next_sequence: u64,
     /// True once [`Scheduler::close`] was called.
     closed: bool,
+    dropped: DroppedQueries,
     /// Empty between two calls; keeps its memory.
     indices: Vec<usize>,
 }
@@ -145,6 +146,7 @@ impl<P> Scheduler<P> {
             next_batch: first_batch,
             next_sequence: 0,
             closed: false,
+            dropped: DroppedQueries::default(),
             indices: Vec::new(),
         }
     }
@@ -255,9 +257,14 @@ impl<P> Scheduler<P> {
     /// only the model versions that have a queue.
     pub fn queued(&self) -> Queued {
         let active = self.active.iter().map(|index| &self.versions[*index]);
-        active.fold(Queued::default(), |total, version| Queued {
+        let empty = Queued {
+            dropped: self.dropped,
+            ..Queued::default()
+        };
+        active.fold(empty, |total, version| Queued {
             queries: total.queries + version.queue.len(),
             bytes: total.bytes + version.bytes,
+            dropped: total.dropped,
         })
     }
 

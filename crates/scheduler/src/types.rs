@@ -247,6 +247,17 @@ pub struct Queued {
     pub queries: usize,
     /// Total size of their inputs, in bytes.
     pub bytes: usize,
+    /// Queries that left a queue without being computed.
+    pub dropped: DroppedQueries,
+}
+
+/// Queries that were shed or timed out in a queue, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DroppedQueries {
+    /// Number of queries.
+    pub queries: usize,
+    /// Total size of their inputs, in bytes.
+    pub bytes: usize,
 }
 
 /// Limits and policies that hold for every model version.

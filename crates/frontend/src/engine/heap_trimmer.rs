@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scheduler::{Queued, Timestamp};
+use scheduler::{DroppedQueries, Queued, Timestamp};
 
 /// Period between two checks.
 const CHECK_PERIOD: Duration = Duration::from_millis(100);
@@ -21,7 +21,10 @@ const QUIET_TIME: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct HeapTrimmer {
     last_check: Timestamp,
-    /// Maximum number of queued bytes since the last trim.
+    /// Queries that had been dropped at the last check.
+    dropped: DroppedQueries,
+    /// Maximum number of queued bytes since the last trim. Queries that were dropped between two
+    /// checks count as queued: under overload they pass through the queue within a turn.
     peak: usize,
     /// Time since which the queues have been short; `None` while they are not.
     quiet_since: Option<Timestamp>,
@@ -35,7 +38,10 @@ impl HeapTrimmer {
             return false;
         }
         self.last_check = now;
-        let Queued { queries, bytes } = queued();
+        let queued = queued();
+        let dropped = std::mem::replace(&mut self.dropped, queued.dropped);
+        let bytes = queued.bytes + queued.dropped.bytes.wrapping_sub(dropped.bytes);
+        let queries = queued.queries + queued.dropped.queries.wrapping_sub(dropped.queries);
         let queued = bytes + QUERY_OVERHEAD * queries;
         self.peak = self.peak.max(queued);
         if self.peak < MIN_PEAK || queued > self.peak / 8 {
@@ -47,6 +53,7 @@ impl HeapTrimmer {
         if due {
             *self = HeapTrimmer {
                 last_check: now,
+                dropped: self.dropped,
                 ..HeapTrimmer::default()
             };
         }
@@ -65,8 +72,8 @@ mod tests {
         let mut due = Vec::new();
         for (index, kib) in kib.iter().enumerate() {
             let queued = Queued {
-                queries: 0,
                 bytes: kib << 10,
+                ..Queued::default()
             };
             let now = CHECK_PERIOD * (index as u32 + 1);
             if heap_trimmer.is_due(|| queued, now) {
@@ -81,6 +88,20 @@ mod tests {
         let mut kib = [0; 40];
         kib[..5].fill(10_000);
         assert_eq!(due_checks(&kib), [15]);
+    }
+
+    #[test]
+    fn queries_dropped_at_once_count_as_queued() {
+        let mut heap_trimmer = HeapTrimmer::default();
+        let queued = Queued {
+            dropped: DroppedQueries {
+                queries: 1_000,
+                bytes: 10 << 20,
+            },
+            ..Queued::default()
+        };
+        let due = (1..40).filter(|check| heap_trimmer.is_due(|| queued, CHECK_PERIOD * *check));
+        assert_eq!(due.collect::<Vec<_>>(), [12]);
     }
 
     #[test]
