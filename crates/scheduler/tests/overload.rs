@@ -232,3 +232,26 @@ fn a_slow_replica_beside_a_fast_one_adds_its_capacity() {
         assert!(goodput > 0.95, "at {load} of the capacity: {goodput:.3}");
     }
 }
+
+/// The former quantile policy began with batches of one, all of which were late, and never grew.
+#[test]
+fn adaptive_policies_start_under_load() {
+    for adaptive in [AdaptivePolicy::Aimd, AdaptivePolicy::Quantile] {
+        let case = Case {
+            law: Law {
+                start: ms(20.0),
+                each: ms(0.1),
+                spread: 0.2,
+            },
+            max: None,
+            adaptive,
+            objective: ms(100.0),
+            load: 1.0,
+        };
+        let mut cluster = SimulatedCluster::new(case.rules(), None, &[case.law], 11);
+        cluster.offer(Stream::steady(case.objective, 500.0));
+        let outcome = cluster.run(SETTLED..SETTLED + 10 * SECOND)[0];
+        let share = outcome.in_time as f64 / outcome.offered as f64;
+        assert!(share > 0.99, "{adaptive:?}: {outcome:?}");
+    }
+}
