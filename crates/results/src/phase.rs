@@ -38,7 +38,12 @@ impl Phase {
             totals: tally.totals,
             steady: measured.steady,
             overloaded,
-            throughput: interval::throughput(&windows),
+            throughput: match load.arrivals {
+                Arrivals::Poisson { .. } if !overloaded => {
+                    interval::throughput_of_poisson_arrivals(&windows)
+                }
+                _ => interval::throughput(&windows),
+            },
             goodput_qps: (load.objective).map(|_| arrived.good as f64 / seconds),
             latency: (!overloaded)
                 .then(|| latency(&tally.latency, &tally.slices))
