@@ -26,6 +26,7 @@ mod format;
 pub mod import;
 pub mod pareto;
 mod phase;
+pub mod rate_search;
 mod rounds;
 mod schema;
 mod slot;

@@ -44,6 +44,9 @@ impl Phase {
                 }
                 _ => interval::throughput(&windows),
             },
+            missed: load
+                .objective
+                .and_then(|objective| interval::missed(tally, objective)),
             goodput_qps: (load.objective).map(|_| arrived.good as f64 / seconds),
             latency: (!overloaded)
                 .then(|| latency(&tally.latency, &tally.slices))

@@ -4,5 +4,6 @@ pub mod intervals;
 pub mod observe;
 pub mod parallel;
 pub mod promises;
+pub mod searches;
 pub mod server;
 pub mod truth;

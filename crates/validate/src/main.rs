@@ -1,19 +1,24 @@
 //! `validate`: simulates measurements with a known truth and prints how often each promise was kept.
 //!
-//! `validate --short` takes a minute, `--cells` also prints each case.
+//! `validate --short` takes a minute, `--cells` also prints each case, and `--searches` leaves out the intervals.
 
 use std::{env, process::ExitCode};
 
 use validate::{
     intervals::{self, CellCounts, Kept},
     promises::{self, HEADING},
+    searches,
 };
 
 fn main() -> ExitCode {
     let has = |flag| env::args().any(|arg| arg == flag);
     let (short, shown) = (has("--short"), has("--cells"));
     let mut all = Vec::new();
+    all.extend(promises::of_searches(&searches::simulate(short)));
     for stalls in [false, true] {
+        if has("--searches") {
+            break;
+        }
         let counts = intervals::simulate(short, stalls, |cell| {
             if shown {
                 println!("{}", line(cell));

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::intervals::{CellCounts, Kept};
+use crate::{
+    intervals::{CellCounts, Kept},
+    searches::SearchCounts,
+};
 
 /// A promise of the instrument about its own numbers.
 #[derive(Clone, Debug)]
@@ -102,5 +105,40 @@ pub fn of_intervals(cells: &[CellCounts], stalls: bool) -> Vec<Promise> {
         before: if stalls { "-" } else { "8.2 %" },
         kept: share <= 0.01,
     });
+    promises
+}
+
+/// Returns the promises about searches for the highest rate within an objective.
+pub fn of_searches(all: &[SearchCounts]) -> Vec<Promise> {
+    let mut promises = Vec::new();
+    for counts in all {
+        let case = counts.case;
+        let name = format!(
+            "search: {}, {}/s, {} ms, -d {}",
+            case.service.name(),
+            case.capacity,
+            1e3 * case.objective,
+            case.seconds
+        );
+        let of = |part: usize| 1e2 * part as f64 / counts.searches as f64;
+        let (confirmed, above) = (of(counts.confirmed), of(counts.above));
+        let decides = case.capacity >= 500.0 && case.seconds >= 120.0;
+        promises.push(Promise {
+            name: format!("{name}: confirms a rate above the truth"),
+            required: "<= 5 % of searches".to_owned(),
+            counted: format!("{above:.1} % of {}", counts.searches),
+            before: "72 to 99 % (a review's simulation)",
+            kept: above <= 5.0,
+        });
+        if decides {
+            promises.push(Promise {
+                name: format!("{name}: confirms a rate"),
+                required: ">= 80 %, median >= 0.85 of the truth".to_owned(),
+                counted: format!("{confirmed:.1} %, median {:.3}", counts.median),
+                before: "-",
+                kept: confirmed >= 80.0 && counts.median >= 0.85,
+            });
+        }
+    }
     promises
 }

@@ -62,19 +62,30 @@ pub(super) fn effective_sample(
     slices: &[Slice],
     quantile: f64,
 ) -> Option<f64> {
-    let count = micros.len() as f64;
-    let of = |quantile| Exceedances::over(micros.value_at_quantile(quantile), slices);
-    let exceedances = of(quantile);
-    if exceedances.independent == 0.0 {
-        let point = micros.highest_equivalent(micros.value_at_quantile(quantile));
+    let point = micros.value_at_quantile(quantile);
+    if Exceedances::over(point, slices).independent == 0.0 {
         // All values are equal, or the late ones were answered after the window.
-        return (micros.max() <= point).then_some(count);
+        let equal = micros.max() <= micros.highest_equivalent(point);
+        return equal.then_some(micros.len() as f64);
     }
+    effective_sample_above(micros, slices, point)
+}
+
+/// Returns the same for the share of values above `point`.
+pub(super) fn effective_sample_above(
+    micros: &Histogram<u64>,
+    slices: &[Slice],
+    point: u64,
+) -> Option<f64> {
+    let count = micros.len() as f64;
+    let late = micros.count_between(point + 1, u64::MAX) as f64;
+    let quantile = 1.0 - late / count;
+    let of = |quantile| Exceedances::over(micros.value_at_quantile(quantile), slices);
     let median = of(0.5);
     let mut size = 1;
     if median.independent > 0.0 {
         size = median.surplus.batch_size(1)?;
-        let least = if quantile > 0.5 {
+        let least = if quantile > 0.6 {
             MIN_HIGHER
         } else {
             MIN_MEDIAN
@@ -83,9 +94,12 @@ pub(super) fn effective_sample(
             return None;
         }
     }
-    size = exceedances.surplus.batch_size(size)?;
-    let mut excess = exceedances.excess(size, ERRORS);
-    let late = count * (1.0 - quantile);
+    let exceedances = Exceedances::over(point, slices);
+    let mut excess = 1.0;
+    if exceedances.independent > 0.0 {
+        size = exceedances.surplus.batch_size(size)?;
+        excess = exceedances.excess(size, ERRORS);
+    }
     if late < MANY * excess {
         for OtherQuantile {
             quantile: other,

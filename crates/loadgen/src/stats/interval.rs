@@ -5,6 +5,8 @@
 //! correlated are merged first. There are no bounds below ten such parts, or while they correlate.
 //! `make validate` counts how often the intervals contain the truth.
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +14,7 @@ use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, StudentsT};
 
 pub use super::average::{mean, median, squared_deviations};
 use super::{
-    Slice,
+    Slice, Tally,
     batch_means::{MIN_BATCHES, Series},
     exceedances,
 };
@@ -156,18 +158,42 @@ impl Answers {
     }
 }
 
+/// Returns the share of queries sent inside the window that missed `objective`; a query without the
+/// model's answer misses it. Each bound holds in 85 % of cases. `None` without a query; the bounds
+/// are absent if the window is too short.
+pub fn missed(tally: &Tally, objective: Duration) -> Option<Estimate> {
+    /// Quantile of the standard normal distribution at 0.85.
+    const ONE_SIDED: f64 = 1.036_433_389_493_789_6;
+    let sent = tally.totals.sent;
+    let limit = u64::try_from(objective.as_micros()).unwrap_or(u64::MAX - 1);
+    let within = tally.latency.count_between(0, limit);
+    let value = sent.saturating_sub(within) as f64 / sent as f64;
+    let effective = (!tally.latency.is_empty())
+        .then(|| exceedances::effective_sample_above(&tally.latency, &tally.slices, limit));
+    let bounds = effective.flatten().map(|of| wilson(value, of, ONE_SIDED));
+    (sent > 0).then(|| Estimate {
+        value,
+        low: bounds.and_then(|bounds| bounds.low),
+        high: bounds.and_then(|bounds| bounds.high),
+    })
+}
+
 /// Returns `part` as a share of `of`, 0 to 1, with Wilson's interval; `None` if `of` is zero.
 pub fn share(part: u64, of: u64) -> Option<Estimate> {
-    let n = of as f64;
-    let value = part as f64 / n;
-    let square = NORMAL * NORMAL / n;
+    (of > 0).then(|| wilson(part as f64 / of as f64, of as f64, NORMAL))
+}
+
+/// Returns Wilson's interval of a share of `n` independent values, plus and minus `errors`
+/// standard errors.
+fn wilson(value: f64, n: f64, errors: f64) -> Estimate {
+    let square = errors * errors / n;
     let centre = (value + square / 2.0) / (1.0 + square);
     let half = (square * (value * (1.0 - value) + square / 4.0)).sqrt() / (1.0 + square);
-    (of > 0).then(|| Estimate {
+    Estimate {
         value,
         low: Some((centre - half).max(0.0)),
         high: Some((centre + half).min(1.0)),
-    })
+    }
 }
 
 /// Returns Student's factor: the half-width of a mean's 95 % interval in standard errors, by
