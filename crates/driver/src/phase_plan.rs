@@ -1,10 +1,9 @@
 //! The phases of a trial: their order and durations. A state machine without a clock: it takes the elapsed time and
 //! the measured phases.
 //!
-//! The first half of a profile measures the throughput, and the second half is split between the latency phases. With an
-//! objective, the first tenth measures the throughput, and the rest is for the rates of the search. The drain of a phase
-//! shortens the phases that follow, so that a trial is
-//! under load for its duration.
+//! The first half of a profile measures the throughput, and the second half is split between the latency phases. With
+//! an objective, the first tenth measures the throughput, and the rest is for the rates of the search. The drain of a
+//! phase shortens the phases that follow, so that a trial is under load for its duration.
 
 use std::{collections::VecDeque, time::Duration};
 
