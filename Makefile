@@ -1,6 +1,6 @@
 # On a fresh machine, `make run` and `make test` install what they need, once.
 
-.PHONY: help run test test-docker test-tch check deny sanitize fuzz fuzz-smoke corpus chaos soak validate bench bench-frontend bench-overload images setup apt-packages browser tch cuda build artifacts clean
+.PHONY: help run test test-docker test-tch check deny sanitize fuzz fuzz-smoke corpus chaos soak bench bench-frontend bench-overload images setup apt-packages browser tch cuda build artifacts clean
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -66,9 +66,6 @@ chaos: artifacts ## Kill, stop and slow processes under load for CHAOS_SECONDS=6
 
 soak: artifacts ## Run mixed models under load for SOAK_SECONDS=3600; memory, descriptors and threads must not grow.
 	cargo run --release --quiet -p endurance --bin soak
-
-validate: ## Simulate measurements with a known truth, and print how often each promise of a number is kept (20 minutes).
-	cargo run --release --quiet -p validate
 
 check: setup tch ## Check formatting, clippy (with one and both engines) and documentation; warnings are errors.
 	cargo fmt --all --check

@@ -17,9 +17,6 @@ use crate::{
 const DEBUG_BUILD: &str =
     "this driver is a debug build, which may limit the measured rates; build it with --release";
 
-/// Number of queries for the interval of a p99 at 80 % load, by simulation (`make validate`): 90 s at 500 queries/s.
-const P99_QUERIES: f64 = 45_000.0;
-
 /// Returns the plan as lines of text.
 pub fn describe(prepared: &PreparedSweep) -> String {
     let PreparedSweep {
@@ -85,22 +82,10 @@ fn headline(settings: &Settings, plan: &Plan, inputs: &Inputs) -> String {
     }
     let total = TimeLeft::new(settings, plan.baseline.len(), plan.trials.len()).left();
     format!(
-        "plan: {model} at {points}, each {} s under load, about {} in all{}",
+        "plan: {model} at {points}, each {} s under load, about {} in all",
         trace::seconds(settings.duration),
-        rounded(total.unwrap_or_default()),
-        p99_time(&settings.mode)
+        rounded(total.unwrap_or_default())
     )
-}
-
-/// Returns how long a p99 takes, for the modes that measure one at a rate.
-fn p99_time(mode: &Mode) -> String {
-    let rate = match mode {
-        Mode::Open(Arrivals::Poisson { rate, .. } | Arrivals::Constant { rate }) => *rate,
-        Mode::Profile => 500.0,
-        _ => return String::new(),
-    };
-    let seconds = (P99_QUERIES / rate).ceil();
-    format!("; a p99 interval at 80 % load needs about {seconds} s at {rate} queries/s")
 }
 
 /// Returns each reason with the configs that cannot run for it.

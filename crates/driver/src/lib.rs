@@ -28,6 +28,7 @@ pub mod phase_plan;
 pub mod plan;
 pub mod prepare;
 pub mod record;
+pub mod search;
 pub mod self_test;
 pub mod series;
 pub mod settings;

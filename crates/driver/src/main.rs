@@ -162,14 +162,10 @@ fn handle_signals() -> Result<Arc<AtomicBool>, Error> {
     Ok(interrupted)
 }
 
-/// Exit status if no rate that was tried met the latency objective.
-const UNMET: u8 = 3;
-
-/// Returns success if no trial is INVALID or NOT RUN, and some rate met the objective if there is one.
+/// Returns success if no trial is INVALID or NOT RUN.
 fn exit_code_of(results: &[Trial]) -> ExitCode {
     let failed = results.iter().filter(|result| !result.is_complete());
     match failed.count() {
-        0 if report::is_objective_unmet(results) => ExitCode::from(UNMET),
         0 => ExitCode::SUCCESS,
         failed => {
             let has_rounds = results.iter().any(|result| result.round > 1);

@@ -1,7 +1,7 @@
 //! Primary metric of a load, and the parts of its window that give the metric's spread.
 
 pub use crate::stats::interval::{Estimate, Window};
-use crate::stats::{Slice, Span, Tally, batch_means::MIN_BATCHES, interval};
+use crate::stats::{Slice, Span, Tally, interval};
 
 /// Returns the primary metric over the first `count` slices, with its interval: throughput in a
 /// `closed` loop, the 99th percentile of the latency in an open one. `None` if it cannot be stated,
@@ -12,7 +12,7 @@ pub(crate) fn primary_metric(
     span: &Span,
     count: usize,
 ) -> Option<Estimate> {
-    if count < MIN_BATCHES {
+    if count < interval::MIN_PARTS {
         return None;
     }
     if closed {

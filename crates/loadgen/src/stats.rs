@@ -13,9 +13,6 @@
 //! membership in the window all count from the intended time: in an open loop a late client does
 //! not make the system look faster.
 
-mod average;
-pub mod batch_means;
-mod exceedances;
 pub mod interval;
 mod span;
 

@@ -35,9 +35,6 @@ struct CsvRecord<'a> {
     throughput_high: Option<f64>,
     goodput_qps: Option<f64>,
     max_qps_within_slo: Option<f64>,
-    met_qps: Option<f64>,
-    missed_qps: Option<f64>,
-    decision_seconds: Option<f64>,
     mean_ms: Option<f64>,
     p50_ms: Option<f64>,
     p50_low: Option<f64>,
@@ -138,12 +135,6 @@ fn phase_record<'a>(filed: &'a TrialFile, speed: &'a Speed, phase: &'a Phase) ->
         throughput_high: phase.throughput.high,
         goodput_qps: phase.goodput_qps,
         max_qps_within_slo: speed.search.as_ref().and_then(|search| search.highest_qps),
-        met_qps: speed.search.as_ref().and_then(|search| search.met_qps),
-        missed_qps: speed.search.as_ref().and_then(|search| search.missed_qps),
-        decision_seconds: speed
-            .search
-            .as_ref()
-            .and_then(|search| search.decision_seconds),
         mean_ms: latency.map(|latency| latency.mean),
         p50_ms: value(0.5),
         p50_low: low(0.5),

@@ -37,7 +37,7 @@ fn slo(trials: &[&Trial]) -> Option<String> {
     if let Some(search) = searches.next() {
         let ms = search.objective_ms;
         return Some(format!(
-            "SLO: p99 within {ms} ms; SLO max: max queries/s within SLO, A-B?: met at A, missed at B, not confirmed"
+            "SLO: p99 within {ms} ms; SLO max: max queries/s within SLO"
         ));
     }
     let mut phases = speeds().filter_map(|speed| speed.latency());

@@ -45,7 +45,6 @@ pub use output::{check_written, note, print};
 pub use plain::Plain;
 pub use regenerate::regenerate;
 pub use self_test::{Ceiling, self_test};
-pub use summary::is_objective_unmet;
 pub use survey::{ModelSweep, Surveyed, survey};
 pub use text::{plural, rounded};
 pub use view::{NextTrial, Outline, View};

@@ -6,7 +6,6 @@ use results::{PhaseKind, Progress, Resources, Trial, TrialOutcome};
 
 use crate::{
     output::note,
-    summary::undecided,
     text::rounded,
     view::{NextTrial, View},
 };
@@ -58,19 +57,10 @@ pub(crate) fn outcome(result: &Trial) -> String {
             let latency = speed.latency().and_then(|phase| phase.latency.as_ref());
             let p99 = latency.and_then(|latency| latency.percentile(0.99));
             let p99 = p99.map(|p99| format!(", p99 {:.2} ms", p99.ms.value));
-            let within = speed
-                .search
-                .as_ref()
-                .map(|search| match search.highest_qps {
-                    Some(highest) => format!(", within the SLO up to {highest:.1} queries/s"),
-                    None if search.is_unmet() => ", SLO met at no rate".to_owned(),
-                    None => format!(", SLO {}", undecided(search)),
-                });
             format!(
-                "{:.1} queries/s{}{}, {}",
+                "{:.1} queries/s{}, {}",
                 speed.throughput_qps,
                 p99.unwrap_or_default(),
-                within.unwrap_or_default(),
                 result.verdict.status
             )
         }

@@ -1,8 +1,7 @@
 //! The answer of a sweep in one sentence, with the number of points that are not VALID.
 
 use results::{
-    Estimate, RoundCounts, Rounds, SearchResult, Speed, Trial, VerdictStatus, median,
-    pareto::ParetoFront,
+    Estimate, RoundCounts, Rounds, Speed, Trial, VerdictStatus, median, pareto::ParetoFront,
 };
 
 use crate::{
@@ -85,23 +84,6 @@ fn speed(trials: &[Trial]) -> String {
             found.sentence(p99_within_slo),
             found.suspect()
         ),
-        None if !is_objective_unmet(trials) => {
-            let searches = trials
-                .iter()
-                .filter_map(|trial| trial.speed()?.search.as_ref());
-            let met = searches.filter(|search| !search.is_unmet());
-            let best = met.max_by(|a, b| {
-                a.met_qps
-                    .unwrap_or(0.0)
-                    .total_cmp(&b.met_qps.unwrap_or(0.0))
-            });
-            format!(
-                "{model}, highest rate within the SLO of {slo} ms: {}; without it, it serves {}{}.",
-                best.map(undecided).unwrap_or_default(),
-                fastest.sentence(p99_under_load),
-                fastest.suspect()
-            )
-        }
         None => format!(
             "{model} meets the SLO of {slo} ms at no rate that was tried; without it, it serves {}{}.",
             fastest.sentence(p99_under_load),
@@ -172,30 +154,6 @@ fn max_within_slo(speed: &Speed) -> Option<Estimate> {
         value,
         ..Estimate::default()
     })
-}
-
-/// Returns true if the trials searched for the maximum rate within the SLO, and no rate that was
-/// tried met it.
-pub fn is_objective_unmet(trials: &[Trial]) -> bool {
-    let searches = trials
-        .iter()
-        .filter_map(|trial| trial.speed()?.search.as_ref());
-    let mut searches = searches.peekable();
-    searches.peek().is_some() && searches.all(SearchResult::is_unmet)
-}
-
-/// Returns the bracket of a search that confirmed no rate, for instance `met at 210
-/// queries/s, missed at 240, not confirmed; a decision takes a phase of about 90 s`.
-pub(crate) fn undecided(search: &SearchResult) -> String {
-    let upper = search.missed_qps.map_or(String::new(), |missed| {
-        format!(", missed at {}", number(missed))
-    });
-    let met = search.met_qps.map(number).unwrap_or_default();
-    let time = search.decision_seconds.map_or_else(
-        || "take a longer --duration_seconds".to_owned(),
-        |seconds| format!("a decision takes a phase of about {} s", seconds.ceil()),
-    );
-    format!("met at {met} queries/s{upper}, not confirmed; {time}")
 }
 
 /// The configuration with the highest median rate.
@@ -365,8 +323,6 @@ mod tests {
                 highest_qps,
                 p99_ms: Some(45.0),
                 missed_qps: None,
-                met_qps: None,
-                decision_seconds: None,
             });
             answer(&[trial])
         };

@@ -357,8 +357,6 @@ mod tests {
                 highest_qps,
                 p99_ms: None,
                 missed_qps,
-                met_qps: None,
-                decision_seconds: None,
             });
             result
         };

@@ -26,7 +26,6 @@ mod format;
 pub mod import;
 pub mod pareto;
 mod phase;
-pub mod rate_search;
 mod rounds;
 mod schema;
 mod slot;

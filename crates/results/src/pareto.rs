@@ -391,8 +391,6 @@ mod tests {
             highest_qps,
             p99_ms: Some(45.0),
             missed_qps: None,
-            met_qps: None,
-            decision_seconds: None,
         };
         speed(&mut result).search = Some(search(Some(120.0)));
         let config = of(&result).unwrap();

@@ -38,15 +38,7 @@ impl Phase {
             totals: tally.totals,
             steady: measured.steady,
             overloaded,
-            throughput: match load.arrivals {
-                Arrivals::Poisson { .. } if !overloaded => {
-                    interval::throughput_of_poisson_arrivals(&windows)
-                }
-                _ => interval::throughput(&windows),
-            },
-            missed: load
-                .objective
-                .and_then(|objective| interval::missed(tally, objective)),
+            throughput: interval::throughput(&windows),
             goodput_qps: (load.objective).map(|_| arrived.good as f64 / seconds),
             latency: (!overloaded)
                 .then(|| latency(&tally.latency, &tally.slices))

@@ -52,10 +52,6 @@ pub struct Phase {
     /// Goodput: the part of the throughput within the objective, in queries/s; absent without an
     /// objective.
     pub goodput_qps: Option<f64>,
-    /// Share of the queries sent inside the window that missed the objective, or were not answered
-    /// by the model. Each bound holds in 85 % of cases; absent without an objective.
-    #[serde(default)]
-    pub missed: Option<Estimate>,
     /// Latency of the queries that were sent inside the window and answered by the model, from the
     /// intended time of sending; absent if there is none, or the phase was overloaded.
     pub latency: Option<Latency>,
@@ -165,21 +161,13 @@ pub struct TimeBreakdown {
 pub struct SearchResult {
     /// Latency objective in milliseconds.
     pub objective_ms: f64,
-    /// Highest rate that is confirmed: the upper bound of its misses meets the objective, in
-    /// queries/s; absent if there is none.
+    /// Highest rate whose p99 met the objective, confirmed by a second phase, in queries/s; absent
+    /// if none did.
     pub highest_qps: Option<f64>,
-    /// p99 in the phase that confirmed the rate, in milliseconds.
+    /// p99 in the confirming phase, in milliseconds.
     pub p99_ms: Option<f64>,
     /// Lowest rate that missed the objective, in queries/s; absent if none did.
     pub missed_qps: Option<f64>,
-    /// Highest rate at which no more queries were late than allowed, confirmed or not, in
-    /// queries/s; absent if there is none.
-    #[serde(default)]
-    pub met_qps: Option<f64>,
-    /// Estimated seconds of a phase that would confirm such a rate; absent if one is confirmed, or
-    /// if the phases were too short for an estimate.
-    #[serde(default)]
-    pub decision_seconds: Option<f64>,
 }
 
 /// The no-op model at the same configuration, with the same inputs.
@@ -231,11 +219,6 @@ impl SearchResult {
     /// Resolution of a search, as a share of the higher rate: it ends when the rates that met and
     /// missed are this close. The throughput that it starts from is hardly known better.
     pub const RESOLUTION: f64 = 0.05;
-
-    /// Returns true if no rate that was tried met the objective, confirmed or not.
-    pub fn is_unmet(&self) -> bool {
-        self.highest_qps.is_none() && self.met_qps.is_none()
-    }
 }
 
 impl Speed {

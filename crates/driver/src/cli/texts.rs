@@ -77,7 +77,6 @@ Exit status:
        offline evaluation. A closed output pipe is not a failure.
   2    Nothing was started: a flag is wrong, no point can run on this machine,
        or another driver uses the folder.
-  3    As 0, but with --slo_ms no rate that was tried met the objective.
   130  Interrupted by Ctrl-C; continue with --resume.";
 
 pub(super) const SURVEY: &str = "\

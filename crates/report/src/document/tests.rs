@@ -141,8 +141,6 @@ fn widest_table_fits_a_terminal() {
             highest_qps: Some(1_234_567.0),
             p99_ms: None,
             missed_qps: None,
-            met_qps: None,
-            decision_seconds: None,
         });
         with_reason(result, VerdictStatus::Suspect, "x", "wide")
     };

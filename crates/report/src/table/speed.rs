@@ -113,22 +113,13 @@ fn interval(row: &ConfigRow<'_>) -> String {
     }
 }
 
-/// Returns the maximum rate within the SLO; if none is confirmed, the rates that met and missed it,
-/// and `none` if no rate that was tried met it.
+/// Returns the maximum rate within the SLO; `none` if no rate that was tried met it.
 fn max_within_slo(row: &ConfigRow<'_>) -> String {
     let rates = sorted(row, |speed| speed.search.as_ref()?.highest_qps);
     let searched = speeds(row).any(|speed| speed.search.is_some());
     match (median(&rates), searched) {
         (Some(rate), _) => figures(rate),
-        (None, true) => {
-            let searches = speeds(row).filter_map(|speed| speed.search.as_ref());
-            let mut met = searches.filter_map(|search| Some((search.met_qps?, search.missed_qps)));
-            match met.next() {
-                Some((met, Some(missed))) => format!("{}-{}?", figures(met), figures(missed)),
-                Some((met, None)) => format!("{}?", figures(met)),
-                None => "none".to_owned(),
-            }
-        }
+        (None, true) => "none".to_owned(),
         (None, false) => "-".to_owned(),
     }
 }

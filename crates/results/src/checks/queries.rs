@@ -1,7 +1,5 @@
 //! Checks of the queries: all were answered by the model, and there were enough of them.
 
-use loadgen::Estimate;
-
 use super::finding::{CheckResult, invalid, longer, phases, place, suspect};
 use crate::{
     speed::{Phase, PhaseKind},
@@ -11,9 +9,6 @@ use crate::{
 
 /// Minimum of batches in a window: with fewer, its edges change the throughput by several per cent.
 const FEW_BATCHES: f64 = 20.0;
-
-/// Limit of the distance from a p99 to either end of its interval, as a share of the p99.
-const PRECISE: f64 = 0.2;
 
 /// Limit of default outputs, as a share of the queries; more would move the p99, which leaves them
 /// out.
@@ -125,13 +120,9 @@ pub(super) fn default_outputs(result: &Trial) -> CheckResult {
 pub(super) fn few_samples(result: &Trial) -> CheckResult {
     let phase = result.speed()?.latency()?;
     let latency = phase.latency.as_ref()?;
-    let why = match latency.percentile(0.99).map(|p99| p99.ms) {
-        Some(p99) if p99.is_within(PRECISE) => return None,
-        Some(Estimate { value, low: Some(low), high: Some(high) }) => format!(
-            "the p99 of {value:.1} ms is known only to lie between {low:.1} and {high:.1} ms (limit: {})",
-            percent(PRECISE)
-        ),
-        Some(_) => {
+    let why = match latency.percentile(0.99).map(|p99| p99.ms.high) {
+        Some(Some(_)) => return None,
+        Some(None) => {
             "slow queries are clustered in time: the effective sample is too small for a p99 interval".to_owned()
         }
         None => format!(

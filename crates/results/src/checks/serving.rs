@@ -1,6 +1,6 @@
 //! Checks of the serving system: the model was the bottleneck, and the state was steady.
 
-use loadgen::{Arrivals, Estimate, Window, stats::interval};
+use loadgen::{Arrivals, Window, stats::interval};
 
 use super::finding::{CheckResult, highest, longer, mean_during, phases, place, suspect};
 use crate::{speed::Phase, text::percent, trial::Trial};
@@ -95,7 +95,7 @@ pub(super) fn not_steady(result: &Trial) -> CheckResult {
 pub(super) fn drift(result: &Trial) -> CheckResult {
     let closed = |phase: &&Phase| matches!(phase.arrivals, Arrivals::Closed { .. });
     let change = |phase: &Phase| {
-        let [first, second] = halves(phase)?.map(half_rate);
+        let [first, second] = halves(phase)?.map(interval::throughput);
         let apart = first.low? > second.high? || second.low? > first.high?;
         let change = (second.value - first.value) / first.value.max(f64::MIN_POSITIVE);
         (apart && change.abs() > DRIFT).then_some(change.abs())
@@ -146,24 +146,6 @@ pub(super) fn littles_law(result: &Trial) -> CheckResult {
         percent(LITTLE),
         longer(phase)
     ))
-}
-
-/// Returns the rate in half of a window, with bounds from five parts on. Its parts count as
-/// independent: a false alarm needs a change of more than [`DRIFT`] too.
-fn half_rate(windows: &[Window]) -> Estimate {
-    const PARTS: usize = 5;
-    let rates: Vec<f64> = windows.iter().map(|w| w.ok as f64 / w.seconds).collect();
-    let (value, count) = (interval::mean(&rates), rates.len() as f64);
-    let half = (rates.len() >= PARTS).then(|| {
-        let freedom = count - 1.0;
-        let variance = interval::squared_deviations(&rates) / freedom;
-        interval::student_factor(freedom) * (variance / count).sqrt()
-    });
-    Estimate {
-        value,
-        low: half.map(|half| value - half),
-        high: half.map(|half| value + half),
-    }
 }
 
 /// Splits the parts of a window into equal halves, without the middle one of an odd number; `None`
