@@ -99,9 +99,10 @@ impl GrowthMargin {
         count: 8,
     };
 
-    /// Margin of a process after long queues, of whose memory the allocator keeps some.
+    /// Margin of a process after long queues, of whose memory the allocator keeps some: up to 30 MiB
+    /// in the frontend, since it sheds queries.
     pub const PEAKS: GrowthMargin = GrowthMargin {
-        bytes: 16 << 20,
+        bytes: 48 << 20,
         percent: 25,
         count: 8,
     };

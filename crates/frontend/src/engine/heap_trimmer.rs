@@ -23,8 +23,8 @@ pub(super) struct HeapTrimmer {
     last_check: Timestamp,
     /// Queries that had been dropped at the last check.
     dropped: DroppedQueries,
-    /// Maximum number of queued bytes since the last trim. Queries that were dropped between two
-    /// checks count as queued: under overload they pass through the queue within a turn.
+    /// Maximum number of queued bytes since the last trim, and the bytes of all queries that were
+    /// dropped since then: under overload they pass through the queue within a turn.
     peak: usize,
     /// Time since which the queues have been short; `None` while they are not.
     quiet_since: Option<Timestamp>,
@@ -40,10 +40,10 @@ impl HeapTrimmer {
         self.last_check = now;
         let queued = queued();
         let dropped = std::mem::replace(&mut self.dropped, queued.dropped);
-        let bytes = queued.bytes + queued.dropped.bytes.wrapping_sub(dropped.bytes);
-        let queries = queued.queries + queued.dropped.queries.wrapping_sub(dropped.queries);
-        let queued = bytes + QUERY_OVERHEAD * queries;
-        self.peak = self.peak.max(queued);
+        let dropped = queued.dropped.bytes.wrapping_sub(dropped.bytes)
+            + QUERY_OVERHEAD * queued.dropped.queries.wrapping_sub(dropped.queries);
+        let queued = queued.bytes + QUERY_OVERHEAD * queued.queries + dropped;
+        self.peak = self.peak.max(queued).saturating_add(dropped);
         if self.peak < MIN_PEAK || queued > self.peak / 8 {
             self.quiet_since = None;
             return false;
