@@ -13,6 +13,7 @@ use loadgen::{Arrivals, Load, LoadControl, Target, WindowOpening, run};
 use model::DataType;
 use serde_json::{Value, json};
 use transport::Frame;
+use wire::BoundPorts;
 
 /// Result of a load.
 #[derive(Clone, Copy, Debug)]
@@ -45,17 +46,7 @@ impl RunningProgram {
         let mut command = Command::new(program_path(program)?);
         let bare = program.starts_with("bare");
         if !bare {
-            let ports = [
-                "query",
-                "admin",
-                "rpc_service",
-                "rpc_2017",
-                "rpc_send",
-                "rpc_recv",
-                "send",
-                "recv",
-            ];
-            command.args(ports.map(|port| format!("--{port}_port=0")));
+            command.args(BoundPorts::FREE);
             command.arg("--exit_with_stdin");
         } else {
             command.arg(batch.to_string());

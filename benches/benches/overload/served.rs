@@ -116,18 +116,8 @@ pub(crate) struct Started {
 
 /// Starts a build of the frontend on free ports.
 pub(crate) fn start_frontend(program: &Path, policy: &str) -> anyhow::Result<Started> {
-    let ports = [
-        "query",
-        "admin",
-        "rpc_service",
-        "rpc_2017",
-        "rpc_send",
-        "rpc_recv",
-        "send",
-        "recv",
-    ];
     let mut process = Command::new(program)
-        .args(ports.map(|port| format!("--{port}_port=0")))
+        .args(BoundPorts::FREE)
         .args(["--exit_with_stdin", "--max_connections=16000"])
         // No connection is closed while the load generator may use it.
         .arg("--timeout_request=3600")

@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use frontend::Settings;
+use wire::BoundPorts;
 
 /// Returns settings with loopback, free ports and state in memory.
 pub fn settings() -> Settings {
@@ -20,15 +21,5 @@ pub fn settings_with(flags: &[&str]) -> Settings {
 
 /// Returns flags that bind every port to a free one.
 pub(crate) fn free_ports() -> impl Iterator<Item = String> {
-    let ports = [
-        "query",
-        "admin",
-        "rpc_service",
-        "rpc_2017",
-        "rpc_send",
-        "rpc_recv",
-        "send",
-        "recv",
-    ];
-    ports.into_iter().map(|port| format!("--{port}_port=0"))
+    BoundPorts::FREE.into_iter().map(str::to_owned)
 }

@@ -25,6 +25,18 @@ pub struct BoundPorts {
 }
 
 impl BoundPorts {
+    /// Flags of a frontend that bind every port to a free one.
+    pub const FREE: [&str; 8] = [
+        "--query_port=0",
+        "--admin_port=0",
+        "--rpc_service_port=0",
+        "--rpc_2017_port=0",
+        "--rpc_send_port=0",
+        "--rpc_recv_port=0",
+        "--send_port=0",
+        "--recv_port=0",
+    ];
+
     /// Default ports, which are Clipper's.
     pub const DEFAULT: BoundPorts = BoundPorts {
         query_port: 1337,
